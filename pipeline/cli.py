@@ -1,0 +1,209 @@
+"""The command line; the one place where the pipeline meets the stages."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import pkgutil
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import FastDiffError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.run import RunRecord
+    from pipeline.stage import Stage
+
+INTERRUPTED = 130
+
+
+def discover() -> list[Stage]:
+    """Every `stages/*.py` that ends in a `STAGE`, in the order in which they need each other."""
+    import stages
+    from pipeline.plan import in_order
+
+    names = [module.name for module in pkgutil.iter_modules(stages.__path__) if not module.ispkg]
+    modules = [importlib.import_module(f"stages.{name}") for name in sorted(names)]
+    return in_order([module.STAGE for module in modules if hasattr(module, "STAGE")])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `fast-diff`; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.getLogger("fast_diff").addHandler(logging.NullHandler())
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except FastDiffError as error:
+        for line in str(error).splitlines():
+            print(f"fast-diff: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stderr.close()
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "fast-diff",
+        description="Find duplicate and near-duplicate images by comparing every image with every image, exactly.",
+        epilog="exit codes: 0 done; 1 a task failed; 2 bad usage or config, or no image; 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=metadata.version("fast-diff-dask"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(command=command)
+        return added
+
+    def add_with_config(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = add(name, command, text)
+        added.add_argument("config", metavar="CONFIG", help="a YAML file")
+        added.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override one key: pairs.threshold=100"
+        )
+        return added
+
+    run = add_with_config("run", _run, "run what is missing, then say what was found")
+    status = add_with_config("status", _status, "say what is done and what would run")
+    explain = add_with_config("explain", _explain, "say why each task would run")
+    add_with_config("prune", _prune, "delete what earlier configurations left behind")
+    add_with_config("config", _config, "print the config as resolved, each key with its meaning")
+    add_with_config("graph", _graph, "print the plan as a graph in the DOT language")
+    demo = add("demo", _demo, "make a small folder of images with known duplicates and find them")
+    demo.add_argument("folder", nargs="?", default="outputs/demo-images", metavar="FOLDER", help="where to make it")
+    for added in (run, demo):
+        added.add_argument("--quiet", action="store_true", help="no progress, no summary")
+        added.add_argument("--log-format", choices=("text", "json"), default="text", help="json: for machines")
+    run.add_argument("--strict", action="store_true", help="exit 1 if an image or a folder could not be read")
+    for added in (status, explain):
+        added.add_argument("--json", action="store_true", help="for machines")
+    return parser
+
+
+def _load(options: argparse.Namespace) -> tuple[Config, list[Stage]]:
+    from pipeline.config import load
+
+    stages = discover()
+    return load(options.config, stages, options.set), stages
+
+
+def _run(options: argparse.Namespace) -> int:
+    config, stages = _load(options)
+    record = _work(config, stages, options)
+    unread = record.record.get("images", {}).get("failed") or record.record.get("warnings")
+    return 1 if options.strict and unread and not record.exit_code else record.exit_code
+
+
+def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) -> RunRecord:
+    """Run, and print the summary in the form asked for."""
+    from pipeline.progress import make_reporter
+    from pipeline.run import run
+    from stages.commands.summary import summary_lines
+
+    record = run(config, stages, make_reporter(options.quiet, options.log_format))
+    if options.log_format == "json":
+        print(json.dumps({"event": "summary", **record.record}))
+    elif not options.quiet:
+        print("\n".join(summary_lines(record.record, config.folder)))
+    for failure in record.failures[:20]:
+        print(f"fast-diff: {'/'.join(failure.address)} failed: {failure.message}", file=sys.stderr)
+    if record.failures:
+        more = f" ({len(record.failures):,} tasks failed)" if len(record.failures) > 20 else ""
+        print(
+            f"fast-diff: what was computed stands; mend the cause and run the same command again{more}",
+            file=sys.stderr,
+        )
+    if record.interrupted:
+        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
+    return record
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipeline.run import explain
+
+    found = explain(*_load(options))
+    current = dict.fromkeys(found.plan.stages(), 0)
+    for stage, _ in found.current:
+        current[stage] += 1
+    rows = {
+        stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
+        for stage, total in found.plan.stages().items()
+    }
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    for stage, row in rows.items():
+        todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
+        print(f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}")
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from pipeline.run import explain
+
+    found = explain(*_load(options))
+    if options.json:
+        print(json.dumps({"/".join(address): reason for address, reason in found.reasons.items()}))
+        return 0
+    for (stage, key), reason in found.reasons.items():
+        print(f"{stage}/{key}: {reason}")
+    if not found.reasons:
+        print("nothing would run: every artifact is current")
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from pipeline.run import prune
+    from stages.commands.summary import human_bytes
+
+    config, _ = _load(options)
+    count, size = prune(config)
+    print(f"deleted {count:,} retired files, {human_bytes(size)}")
+    return 0
+
+
+def _config(options: argparse.Namespace) -> int:
+    from pipeline.describe import describe
+
+    print(describe(*_load(options)), end="")
+    return 0
+
+
+def _graph(options: argparse.Namespace) -> int:
+    from pipeline.graph import dot
+    from pipeline.run import explain
+
+    print(dot(explain(*_load(options))))
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from stages.commands.demo import make_images, show
+
+    from pipeline import load_run
+    from pipeline.config import from_mapping
+
+    stages, folder = discover(), Path(options.folder)
+    make_images(folder)
+    config = from_mapping({"run": "demo", "inputs": {"a": [str(folder)]}}, stages)
+    record = _work(config, stages, options)
+    if not record.exit_code and not options.quiet and options.log_format == "text":
+        show(load_run(config.folder), Console())
+        print("now on your folder:  fast-diff run configs/local.yaml --set 'inputs.a=[~/Pictures]'")
+    return record.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""The config: YAML in, validated settings out, and errors that a user can act on.
+
+The sections of the stages come from the stages themselves (`Stage.params`); this module adds what belongs to a run as
+such. An error names the file and line, the key's path, what was expected and what came, and the nearest valid key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
+
+from pipeline.errors import ConfigError
+from pipeline.stage import Stage
+from pipeline.validate import unknown_key, validate
+from pipeline.yaml_source import Source, read_yaml
+
+FORBID = ConfigDict(extra="forbid")
+Positive = Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=FORBID)
+class Root:
+    """An input that carries more than its path."""
+
+    path: str
+
+
+@dataclass(frozen=True, config=FORBID)
+class Inputs:
+    """Where the images are."""
+
+    a: Annotated[
+        tuple[str | Root, ...], Field(description="folders or image files; every image is compared with every other")
+    ] = ()
+    b: Annotated[
+        tuple[str | Root, ...], Field(description="if given: only images of a with images of b are compared")
+    ] = ()
+
+    @field_validator("a", "b", mode="after")
+    @classmethod
+    def _absolute(cls, roots: tuple[str | Root, ...]) -> tuple[str, ...]:
+        paths = (root.path if isinstance(root, Root) else root for root in roots)
+        return tuple(os.path.abspath(Path(path).expanduser()) for path in paths)
+
+
+@dataclass(frozen=True, config=FORBID)
+class Partition:
+    """How the images are cut into units of work; the cuts follow from the images' paths."""
+
+    images: Annotated[
+        Positive | Literal["auto"], Field(description="mean number of images that are decoded in one task")
+    ] = "auto"
+    block: Annotated[
+        Positive | Literal["auto"], Field(description="mean number of images of a block; a task compares two blocks")
+    ] = "auto"
+
+
+@dataclass(frozen=True, config=FORBID)
+class Scheduler:
+    """Where the tasks run; it never changes a result."""
+
+    kind: Annotated[
+        Literal["synchronous", "threads", "local", "address"],
+        Field(description="one loop here, threads here, processes here, or a Dask scheduler that is running already"),
+    ] = "local"
+    address: Annotated[str | None, Field(description="for kind address: where it is, such as tcp://10.0.0.1:8786")] = (
+        None
+    )
+    scheduler_file: Annotated[str | None, Field(description="for kind address: the file it was started with")] = None
+    workers: Annotated[Positive | None, Field(description="processes or threads; null: one a core")] = None
+    threads: Annotated[Positive, Field(description="for kind local: tasks at a time in one process")] = 1
+    memory_limit: Annotated[
+        str | int, Field(description="for kind local: memory of one worker, such as 4GiB; auto: an equal share")
+    ] = "auto"
+    host: Annotated[str, Field(description="where this run's own scheduler and workers listen")] = "127.0.0.1"
+    cluster: Annotated[
+        Mapping[str, Any], Field(description="further keyword arguments of Dask's cluster class, passed through")
+    ] = dataclasses.field(default_factory=dict)
+
+
+CORE: dict[str, type] = {"inputs": Inputs, "partition": Partition, "scheduler": Scheduler}
+TOP = {
+    "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
+    "output": "folder that holds the runs",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A config as resolved: absolute paths, defaults filled in, every value validated."""
+
+    run: str
+    output: Path
+    inputs: Inputs
+    partition: Partition
+    scheduler: Scheduler
+    params: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.output / self.run
+
+    def settings(self, key: str) -> Any:
+        """A value by its dotted key, such as `thumbnail.size`. Raises KeyError."""
+        return self._by_key[key]
+
+    @cached_property
+    def _by_key(self) -> dict[str, Any]:
+        by_key: dict[str, Any] = {"run": self.run, "output": str(self.output)}
+        for section, values in self.sections():
+            by_key |= {f"{section}.{f.name}": getattr(values, f.name) for f in dataclasses.fields(values)}
+        return by_key
+
+    def sections(self) -> Iterator[tuple[str, Any]]:
+        """Name and values of every section, in the order in which a reader meets them."""
+        yield "inputs", self.inputs
+        yield from ((name, params) for name, params in self.params.items() if dataclasses.fields(params))
+        yield "partition", self.partition
+        yield "scheduler", self.scheduler
+
+    def as_dict(self) -> dict[str, Any]:
+        """The config as plain data that JSON and YAML can hold."""
+        top: dict[str, Any] = {"run": self.run, "output": str(self.output)}
+        return top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
+
+
+def load(path: str | Path, stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML config. Raises ConfigError with a line per mistake."""
+    source = read_yaml(Path(path))
+    source.data.setdefault("run", Path(path).stem)
+    return _resolve(source, stages, overrides)
+
+
+def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
+    """The same from plain data. Raises ConfigError."""
+    return _resolve(Source(dict(data), {(): "config"}), stages, overrides)
+
+
+def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) -> Config:
+    for override in overrides:
+        source.override(override)
+    kinds = CORE | {stage.name: stage.params for stage in stages}
+    problems = [unknown_key(source, (key,), {**TOP, **kinds}) for key in source.data if key not in {**TOP, **kinds}]
+    values = {}
+    for name, kind in kinds.items():
+        values[name], wrong = validate(kind, name, source, kinds)
+        problems += wrong
+    run, output = source.data.get("run"), source.data.get("output", "outputs")
+    problems += _check_names(run, output, source)
+    if not problems and not values["inputs"].a:
+        problems.append(
+            f"{source.place(('inputs',))}: inputs.a: expected folders; name them with --set inputs.a=[~/Pictures]"
+        )
+    if problems:
+        raise ConfigError("\n".join(problems))
+    core = {name: values.pop(name) for name in CORE}
+    config = Config(str(run), Path(os.path.abspath(Path(output).expanduser())), **core, params=values)
+    _refuse_writing_into_inputs(config)
+    return config
+
+
+def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
+    if not isinstance(run, str) or not run or run[0] == "." or "/" in run or "\0" in run:
+        yield f"{source.place(('run',))}: run: expected a name that can be a folder's, got {run!r}"
+    if not isinstance(output, str) or not output:
+        yield f"{source.place(('output',))}: output: expected a folder, got {output!r}"
+
+
+def _refuse_writing_into_inputs(config: Config) -> None:
+    folder = Path(os.path.realpath(config.folder))
+    for name in ("a", "b"):
+        for root in config.settings(f"inputs.{name}"):
+            real = Path(os.path.realpath(root))
+            if folder.is_relative_to(real) or real.is_relative_to(folder):
+                raise ConfigError(
+                    f"output: {config.folder} and inputs.{name} ({root}) lie one inside the other, and nothing is ever "
+                    "written into an input; name another folder with --set output=FOLDER"
+                )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,38 @@
+"""One tree of errors. Each message is one line: what, where, and what to do."""
+
+from __future__ import annotations
+
+
+class FastDiffError(Exception):
+    """Anything that the user is told about in one line; `exit_code` is the command's."""
+
+    exit_code = 1
+
+
+class ConfigError(FastDiffError):
+    """The config, or what it points to, can't be used; nothing has been run."""
+
+    exit_code = 2
+
+
+class LockedError(FastDiffError):
+    """Another run is writing to the same output."""
+
+
+class SchedulerLost(FastDiffError):
+    """The connection to the Dask scheduler broke; what was published stands."""
+
+
+class TaskError(FastDiffError):
+    """One task can't be done, for a reason that is worth a sentence of its own."""
+
+
+class ArtifactDamaged(FastDiffError):
+    """An artifact that was thought current can't be read; the runner makes it again."""
+
+    def __init__(self, stage: str, key: str, detail: str) -> None:
+        super().__init__(f"{stage}/{key}: {detail}")
+        self.stage, self.key, self.detail = stage, key, detail
+
+    def __reduce__(self) -> tuple[type[ArtifactDamaged], tuple[str, str, str]]:
+        return type(self), (self.stage, self.key, self.detail)

@@ -1,0 +1,141 @@
+"""Fingerprints: what determines an artifact, as one digest; and content digests of what it holds.
+
+A fingerprint is SHA-256 over a canonical encoding: JSON with sorted keys in which each scalar carries its type,
+so that 1, 1.0, "1" and True differ. Only scalars, sequences, mappings, enums, dataclasses and paths as strings
+are accepted: a value with no canonical form raises rather than collapse to a constant.
+
+A content digest is SHA-256 over the logical values of one column in row order. How a file was compressed, cut into
+row groups or written, and by which version, does not enter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from typing import Any, get_type_hints
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.stage import Settings, Speed, Stage
+
+SHORT = 16
+"""Hex digits of a digest in a file name."""
+
+
+def canonical(value: Any) -> Any:
+    """`value` as JSON data in which every scalar is tagged with its type.
+
+    Raises TypeError for anything that has no canonical form, ValueError for NaN."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return ["bool", value]
+        case int():
+            return ["int", str(value)]
+        case float():
+            if math.isnan(value):
+                raise ValueError("NaN has no canonical form")
+            return ["float", value.hex()]
+        case str():
+            return ["str", value]
+        case bytes():
+            return ["bytes", value.hex()]
+        case Mapping():
+            if not all(isinstance(key, str) for key in value):
+                raise TypeError("a mapping in a fingerprint needs string keys")
+            return {"map": {key: canonical(item) for key, item in value.items()}}
+        case Sequence():
+            return ["list", *map(canonical, value)]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return canonical({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    raise TypeError(f"{type(value).__name__} has no canonical form in a fingerprint")
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hex, of the canonical encoding."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def result_params(params: Any) -> dict[str, Any]:
+    """The parameters that change a result: all but those marked `SPEED`."""
+    hints = get_type_hints(type(params), include_extras=True)
+    return {
+        name: getattr(params, name)
+        for name, hint in hints.items()
+        if not any(isinstance(mark, Speed) for mark in getattr(hint, "__metadata__", ()))
+    }
+
+
+def recipe(stage: Stage, params: Any, settings: Settings) -> dict[str, Any]:
+    """All that determines the content of a stage's artifacts but their inputs; readable, for `explain`."""
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
+        "params": result_params(params) | {key: settings(key) for key in stage.uses},
+        "libraries": {name: metadata.version(name) for name in stage.libraries},
+    }
+
+
+class ColumnDigest:
+    """Content digest of one column that arrives in pieces; how it was cut into pieces does not matter."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self.kind, self.rows = kind, 0
+        self.valid, self.lengths, self.values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        nested = pa.types.is_fixed_size_list(kind)
+        self.items = ColumnDigest(kind.value_type) if nested else None
+
+    def update(self, column: pa.ChunkedArray | pa.Array) -> None:
+        """Take in the next rows."""
+        for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            self.rows += len(chunk)
+            self.valid.update(chunk.is_valid().to_numpy(zero_copy_only=False).tobytes())
+            self._add(chunk)
+
+    def _add(self, array: pa.Array) -> None:
+        kind = self.kind
+        if pa.types.is_string(kind) or pa.types.is_binary(kind):
+            array = array.fill_null("" if pa.types.is_string(kind) else b"")
+            offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
+            self.lengths.update(np.diff(offsets).astype("<i8").tobytes())
+            if (data := array.buffers()[2]) is not None:
+                self.values.update(memoryview(data)[offsets[0] : offsets[-1]])
+        elif pa.types.is_fixed_size_binary(kind):
+            array = array.fill_null(bytes(kind.byte_width)) if array.null_count else array
+            start, stop = array.offset * kind.byte_width, (array.offset + len(array)) * kind.byte_width
+            self.values.update(memoryview(array.buffers()[1])[start:stop])
+        elif self.items is not None:
+            self.items.update(array.flatten())  # leaves nulls out; `valid` holds where they were
+        else:
+            array = array.fill_null(False if pa.types.is_boolean(kind) else 0) if array.null_count else array
+            self.values.update(np.ascontiguousarray(array.to_numpy(zero_copy_only=False)).tobytes())
+
+    def hexdigest(self) -> str:
+        """The digest so far, 32 hex digits."""
+        whole = hashlib.sha256(f"{self.kind} {self.rows}".encode())
+        whole.update(self.valid.digest() + self.lengths.digest() + self.values.digest())
+        if self.items is not None:
+            whole.update(self.items.hexdigest().encode())
+        return whole.hexdigest()[:32]
+
+
+def content(table: pa.Table) -> dict[str, str]:
+    """Content digest of each column of a table."""
+    return content_of([table], table.schema)
+
+
+def content_of(tables: Iterable[pa.Table], schema: pa.Schema) -> dict[str, str]:
+    """Content digest of each column of a table that arrives in pieces."""
+    digests = {f.name: ColumnDigest(f.type) for f in schema}
+    for table in tables:
+        for name, column in digests.items():
+            column.update(table.column(name))
+    return {name: column.hexdigest() for name, column in digests.items()}

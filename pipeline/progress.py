@@ -1,0 +1,233 @@
+"""What a run shows while it works: bars on a terminal, plain lines elsewhere, JSON for machines, or nothing.
+
+All of it goes to standard error; standard output is for the summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol
+
+from pipeline.stage import Address
+from pipeline.task import Outcome
+
+EVERY = 10.0
+"""Seconds between two plain lines of a stage that is still at work."""
+
+
+class Reporter(Protocol):
+    """Hears of everything that a run does."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        """The plan is made: so many tasks in each stage."""
+        ...
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        """A task has ended: run, skipped, failed or blocked."""
+        ...
+
+    def message(self, text: str) -> None:
+        """One line that the user should see."""
+        ...
+
+    def end(self) -> None:
+        """The run is over, in whatever way."""
+        ...
+
+
+class Reporters:
+    """Several reporters as one; a context manager that ends them all."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters: Sequence[Reporter] = reporters
+
+    def __enter__(self) -> Reporters:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        for reporter in self._reporters:
+            reporter.begin(stages)
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        for reporter in self._reporters:
+            reporter.task(address, how, reason, outcome)
+
+    def message(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.message(text)
+
+    def end(self) -> None:
+        for reporter in self._reporters:
+            reporter.end()
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        """Nothing to show."""
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        """Nothing to show."""
+
+    def message(self, text: str) -> None:
+        """Nothing to show."""
+
+    def end(self) -> None:
+        """Nothing to show."""
+
+
+class _Counting(Quiet):
+    """Counts how the tasks of each stage have ended."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        self.total = dict(stages)
+        self.counts = {stage: Counter[str]() for stage in stages}
+
+    def describe(self, stage: str) -> str:
+        words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
+        counts = self.counts[stage]
+        return ", ".join(f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]) or "waiting"
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        self.counts[address[0]][how] += 1
+
+    def done(self, stage: str) -> int:
+        return min(self.counts[stage].total(), self.total[stage])
+
+
+class Plain(_Counting):
+    """One line per stage as it ends, and one now and then for a stage that takes long."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._said: dict[str, float] = {}
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        super().begin(stages)
+        self._said = dict.fromkeys(stages, time.monotonic())
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        super().task(address, how, reason, outcome)
+        stage = address[0]
+        done, total = self.done(stage), self.total[stage]
+        if how == "failed":
+            self.message(f"{'/'.join(address)} failed: {reason}")
+        if done == total or time.monotonic() - self._said[stage] > EVERY:
+            self._said[stage] = time.monotonic()
+            self.message(f"{stage:<10} {done:,} of {total:,} tasks  ({self.describe(stage)})")
+
+    def message(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class Json(Quiet):
+    """One JSON object a line."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def _say(self, event: str, **fields: Any) -> None:
+        print(json.dumps({"event": event, "time": round(time.time(), 3)} | fields), file=self._stream, flush=True)
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        self._say("plan", tasks=dict(stages))
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        fields: dict[str, Any] = {"stage": address[0], "key": address[1], "how": how}
+        if reason:
+            fields["reason"] = reason
+        if outcome:
+            fields |= {"seconds": round(outcome.seconds, 4), **outcome.stats}
+            fields |= {"detail": outcome.detail} if outcome.detail else {}
+        self._say("task", **fields)
+
+    def message(self, text: str) -> None:
+        self._say("message", text=text)
+
+    def end(self) -> None:
+        self._say("end")
+
+
+class EventLog(Json):
+    """The same events in the run's folder; what varies from run to run stands here and in no artifact.
+
+    A log that can't be written (a full disk) is given up: it must not end the run."""
+
+    def __init__(self, path: Path) -> None:
+        self._broken = False
+        try:
+            super().__init__(path.open("a", encoding="utf-8"))
+        except OSError:
+            self._broken = True
+
+    def _say(self, event: str, **fields: Any) -> None:
+        if self._broken or fields.get("how") == "skipped":
+            return
+        try:
+            super()._say(event, **fields)
+        except OSError:
+            self._broken = True
+
+    def end(self) -> None:
+        super().end()
+        if not self._broken:
+            self._stream.close()
+
+
+class Bars(_Counting):
+    """A bar per stage on the terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        super().begin(stages)
+        for stage, total in stages.items():
+            self._tasks[stage] = self._progress.add_task(stage, total=total, state="", start=False)
+        self._progress.start()
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        super().task(address, how, reason, outcome)
+        stage = address[0]
+        if self.counts[stage].total() == 1:
+            self._progress.start_task(self._tasks[stage])
+        self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
+        if how == "failed":
+            self.message(f"{'/'.join(address)} failed: {reason}")
+
+    def message(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        self._progress.stop()
+
+
+def make_reporter(quiet: bool, log_format: str) -> Reporter:
+    """The reporter for a command line: `log_format` is `text` or `json`."""
+    if log_format == "json":
+        return Json()
+    if quiet:
+        return Quiet()
+    return Bars() if sys.stderr.isatty() else Plain()

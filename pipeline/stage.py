@@ -1,0 +1,220 @@
+"""What a stage is: frozen data that names two plain functions.
+
+A stage cuts its work into tasks (`tasks`) and computes one of them (`compute`). Everything else - which
+task is current, where artifacts lie, who runs what and when - is the pipeline's business, and the same for
+every stage. A source stage has `scan` instead: it looks at the world anew at each run.
+
+    tasks(upstream, params)          -> the tasks, from the tasks of the stages it needs
+    compute(inputs, params, job)     -> a table, or a Result where there is more to say
+    scan(settings)                   -> (task, table) pairs; source stages only
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import pyarrow as pa
+
+Scalar: TypeAlias = str | int | float | bool | None
+Address: TypeAlias = tuple[str, str]
+"""Names one task of the run: (stage, key)."""
+
+
+class Speed:
+    """Marks a parameter that changes how fast a result is made, never which: `Annotated[int, SPEED]`."""
+
+
+SPEED = Speed()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of a stage's work; it publishes one artifact.
+
+    `key` is unique within the stage and safe in a file name. `inputs` are the tasks it reads, in the order in
+    which `compute` meets them. `spec` is what `compute` is told beyond its inputs; it determines the content, so
+    it is part of the fingerprint. `notes` help other stages to plan and are not. `filename` replaces
+    `<key>-<fingerprint>.parquet` where a stage has a single artifact with a name of its own.
+    """
+
+    key: str
+    inputs: tuple[Address, ...] = ()
+    spec: Mapping[str, Scalar] = field(default_factory=dict)
+    notes: Mapping[str, Scalar] = field(default_factory=dict)
+    filename: str | None = None
+
+
+class Settings(Protocol):
+    """The resolved configuration, read by dotted key: `settings("thumbnail.size")`."""
+
+    def __call__(self, key: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What `tasks` may look at: the tasks of earlier stages, and settings outside the stage's own section."""
+
+    by_stage: Mapping[str, Sequence[Task]]
+    settings: Settings
+
+    def tasks(self, stage: str) -> Sequence[Task]:
+        """Tasks of an earlier stage, in its own order."""
+        return self.by_stage[stage]
+
+
+class Artifact(Protocol):
+    """A finished artifact: its columns are read from storage when asked for, checksums verified.
+
+    `content` maps a column to the digest of its values in row order. `summary` is the small JSON record that the
+    task published beside the rows (the ledger of a block pair, say).
+    """
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def content(self) -> Mapping[str, str]: ...
+    @property
+    def summary(self) -> Mapping[str, Any]: ...
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table: ...
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The artifacts that a task reads, by stage, in the order of `Task.inputs`."""
+
+    artifacts: tuple[Artifact, ...]
+
+    def of(self, stage: str) -> list[Artifact]:
+        """Artifacts of one stage."""
+        return [artifact for artifact in self.artifacts if artifact.stage == stage]
+
+    def table(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of all the artifacts of one stage, one after the other."""
+        return pa.concat_tables([artifact.table(columns) for artifact in self.of(stage)])
+
+
+class Job(Protocol):
+    """What `compute` may ask of the machine room while it works on one task.
+
+    `settings` reads keys outside the stage's own section; they must be declared in `Stage.uses`.
+    `folder` is the run's folder, for files published beside the artifact (see `Result.files`).
+    `distrust` holds rows whose earlier results must not be reused, by the first column of `Stage.reuse`.
+    """
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def distrust(self) -> frozenset[str]: ...
+
+    def earlier(self) -> Iterator[pa.Table]:
+        """Whole tables of earlier artifacts of this stage, made with the same parameters, that may hold rows of
+        this task. `Stage.reuse` names the columns that must agree for a row to be copied."""
+        ...
+
+    def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
+        """The artifact of another task that holds exactly this column, by its content digest.
+
+        For reading what the inputs point to without listing every artifact as an input. Raises
+        `pipeline.errors.ArtifactDamaged` where there is none (the runner then makes it again)."""
+        ...
+
+    def publish(self, name: str, data: bytes) -> str:
+        """Write one file beside the artifact, atomically; `name` is relative to `folder`. Returns `name`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `compute` returns where a table alone does not say it all.
+
+    tables   rows in order; an iterator is written as it goes, so that a large result never stands in memory
+    summary  small JSON record that is part of the content; may be filled while `tables` is consumed
+    stats    counts for the event log, which may differ from run to run (reused rows, cache hits)
+    retry    number of rows whose error may pass: the task is tried again by the next run
+    files    names that `Job.publish` returned: part of the artifact, which is current only while they are there
+    """
+
+    tables: Iterable[pa.Table]
+    summary: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
+    retry: int = 0
+    files: tuple[str, ...] = ()
+
+
+def no_tasks(upstream: Upstream, params: Any) -> Iterator[Task]:
+    """The `tasks` of a source stage: `scan` gives them."""
+    return iter(())
+
+
+def whole_inputs(params: Any, settings: Settings) -> Mapping[str, Sequence[str]]:
+    """The default of `Stage.reads`: keyed by every column of every input."""
+    return {}
+
+
+def no_figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The default of `Stage.figures`: nothing to add to run.json."""
+    return {}
+
+
+def no_complaints(params: Any, settings: Settings) -> Iterable[str]:
+    """The default of `Stage.check`: what the section's own types let pass is fine."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A kind of work. A file `stages/NAME.py` ends in `STAGE = Stage("NAME", ...)`.
+
+    name       also the folder of its artifacts and the section of its parameters in the config
+    version    raise it with any change of the code that changes results
+    needs      stages whose tasks `tasks` looks at or `compute` reads
+    params     pydantic dataclass of the section; fields marked `SPEED` stay out of the fingerprint
+    schema     of the artifact: an Arrow schema, or a function (params, settings) -> schema
+    tasks      cuts the work
+    compute    does one piece; must not depend on anything but its arguments
+    reads      (params, settings) -> columns of each input that determine the result; a stage left out counts
+               with all its columns
+    uses       dotted config keys outside the own section that determine the result
+    libraries  distributions whose version changes the result
+    reuse      columns that must agree for a row of an earlier artifact to stand for a row of this one
+    source     a source stage: looks at the world at each run
+    doubtful   of a source stage: rows of a table that may still change unnoticed, by the first column; the next run
+               has them checked
+    figures    summaries of the stage's artifacts -> sections of run.json
+    recheck    (artifact, doubtful rows) -> those that the artifact no longer tells truly
+    check      (params, settings) -> complaints, a line each, of what the types can't see: settings of other
+               sections, or the world; asked before anything runs
+    """
+
+    name: str
+    version: int
+    needs: tuple[str, ...]
+    params: type
+    schema: pa.Schema | Callable[[Any, Settings], pa.Schema]
+    tasks: Callable[[Upstream, Any], Iterable[Task]] = no_tasks
+    compute: Callable[[Inputs, Any, Job], pa.Table | Result] | None = None
+    reads: Callable[[Any, Settings], Mapping[str, Sequence[str]]] = whole_inputs
+    uses: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    reuse: tuple[str, ...] = ()
+    source: Callable[[Any, Settings], Iterable[tuple[Task, pa.Table]]] | None = None
+    doubtful: Callable[[pa.Table], Sequence[str]] | None = None
+    figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
+    recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
+    check: Callable[[Any, Settings], Iterable[str]] = no_complaints
+
+    def schema_for(self, params: Any, settings: Settings) -> pa.Schema:
+        """The artifact's schema under these parameters."""
+        return self.schema if isinstance(self.schema, pa.Schema) else self.schema(params, settings)

@@ -1,0 +1,14 @@
+"""Preloaded by the workers of a local cluster.
+
+Ctrl-C reaches every process of the terminal's group. The driver ends the run and closes its workers; a worker that
+answered for itself would only print a traceback over the driver's one line."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+
+def dask_setup(worker: Any) -> None:
+    """Dask calls this when the worker process starts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,47 @@
+"""Imports point one way."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NUMERICAL = {"numpy", "scipy", "cupy", "array_api_compat"}
+STANDARD = {"__future__", "collections", "dataclasses", "functools", "hashlib", "itertools", "math", "typing", "enum"}
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all the modules that a file imports, wherever it does so."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def modules(pattern: str) -> list[Path]:
+    return sorted(path for path in ROOT.glob(pattern) if path.name != "__init__.py")
+
+
+@pytest.mark.parametrize("path", modules("stages/kernels/*.py"), ids=lambda path: path.stem)
+def test_kernels_know_arrays_only(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(path)}
+    own = {name for name in imported(path) if name.startswith("stages")}
+    assert roots <= NUMERICAL | STANDARD | {"stages"}
+    assert all(name.startswith("stages.kernels") for name in own)
+
+
+@pytest.mark.parametrize("path", modules("stages/*.py"), ids=lambda path: path.stem)
+def test_stages_know_the_interface_of_the_pipeline_only(path: Path) -> None:
+    own = {name for name in imported(path) if name.startswith("pipeline")}
+    assert all(name.startswith(("pipeline.stage", "pipeline.errors")) for name in own)
+    assert not {name for name in imported(path) if name.split(".")[0] in ("dask", "distributed")}
+
+
+@pytest.mark.parametrize("path", modules("pipeline/*.py"), ids=lambda path: path.stem)
+def test_the_pipeline_knows_no_stages(path: Path) -> None:
+    own = {name for name in imported(path) if name.split(".")[0] == "stages"}
+    assert not own or path.stem == "cli"

@@ -1,0 +1,168 @@
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.plan import in_order
+from pipeline.runner import Runner
+from pipeline.scheduler import SynchronousExecutor
+from pipeline.stage import Stage
+from pipeline.task import Call, Outcome, run_task
+from tests.pipeline.toy import STAGES, TOTAL, Heard, Letters, Nothing, Pairs, toy_plan, toy_run
+
+WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "words.txt").write_text("\n".join(WORDS))
+    return tmp_path
+
+
+def result(folder: Path) -> int:
+    (value,) = pq.read_table(folder / "run" / "total" / "total.parquet")["product"].to_pylist()
+    return int(value)
+
+
+def test_a_run_does_everything_and_the_next_one_nothing(folder: Path) -> None:
+    _, first = toy_run(folder)
+    assert len(first.did("run")) == 4 + 4 + 10 + 1
+    assert {reason for _, _, reason in first.events} == {"missing"}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+
+    class Refuses(SynchronousExecutor):
+        def __init__(self) -> None:
+            pytest.fail("nothing is stale: no executor is needed")
+
+    plan, resolver = toy_plan(folder)
+    heard = Heard()
+    Runner(plan, resolver, Refuses, heard).run()
+    assert len(heard.did("skipped")) == 19
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")} == before
+
+
+def test_a_changed_input_runs_what_reads_it_and_no_more(folder: Path) -> None:
+    toy_run(folder)
+    was = result(folder)
+    (folder / "words.txt").write_text("\n".join([*WORDS[:11], "thousand"]))
+    _, heard = toy_run(folder)
+    pairs = [f"pairs/w0{n}.w03" for n in range(4)]
+    assert sorted(heard.did("run")) == sorted(["words/w03", "letters/w03", *pairs, "total/total"])
+    assert {reason for _, how, reason in heard.events if how == "run"} == {
+        "input changed: found",
+        "input changed: words",
+        "input changed: letters",
+        "input changed: pairs",
+    }
+    assert result(folder) > was
+
+
+def test_an_input_made_again_to_the_same_content_runs_nothing_after_it(folder: Path) -> None:
+    toy_run(folder)
+    (folder / "words.txt").write_text("\n".join([*WORDS[:11], "zwölfe"]))  # as many letters as "twelve"
+    _, heard = toy_run(folder)
+    assert heard.did("run") == ["words/w03", "letters/w03"]
+
+
+def test_changed_parameters_say_so(folder: Path) -> None:
+    toy_run(folder)
+    _, heard = toy_run(folder, letters=Letters(2))
+    reasons = {address[0]: reason for address, how, reason in heard.events if how == "run"}
+    assert reasons == {
+        "letters": "params changed: times 1 → 2",
+        "pairs": "input changed: letters",
+        "total": "input changed: pairs",
+    }
+
+
+def test_retired_artifacts_are_taken_back(folder: Path) -> None:
+    runner, _ = toy_run(folder)
+    store = runner.resolver.store
+    changed, _ = toy_run(folder, letters=Letters(2))
+    for stage in ("letters", "pairs"):
+        store.retire_all_but(stage, frozenset(r.name for (s, _), r in changed.receipts.items() if s == stage))
+    _, heard = toy_run(folder)
+    assert heard.did("run") == []
+
+
+@pytest.mark.parametrize("damage", ["delete", "truncate"])
+@pytest.mark.parametrize("stage", [stage.name for stage in STAGES])
+def test_one_lost_artifact_costs_one_task(folder: Path, stage: str, damage: str) -> None:
+    toy_run(folder)
+    whole = {path: path.read_bytes() for path in (folder / "run").rglob("*.parquet")}
+    lost = sorted(path for path in whole if path.parent.name == stage)[0]
+    lost.unlink() if damage == "delete" else lost.write_bytes(whole[lost][:100])
+    _, heard = toy_run(folder)
+    assert len(heard.did("run")) == 1
+    assert {path: path.read_bytes() for path in (folder / "run").rglob("*.parquet")} == whole
+
+
+def test_an_input_whose_pages_are_damaged_is_made_again(folder: Path) -> None:
+    toy_run(folder)
+    artifact = sorted((folder / "run" / "letters").iterdir())[1]
+    whole = artifact.read_bytes()
+    column = pq.read_metadata(artifact).row_group(0).column(1)
+    place = column.dictionary_page_offset + column.total_compressed_size - 1  # the footer stays as it was
+    artifact.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+    next((folder / "run" / "pairs").glob("w01.w02-*")).unlink()
+    runner, heard = toy_run(folder)
+    assert sorted(heard.did("run")) == ["letters/w01", "pairs/w01.w02"]
+    assert not runner.failures
+    assert artifact.read_bytes() == whole
+
+
+def test_a_failed_task_blocks_what_needs_it_and_nothing_else(folder: Path) -> None:
+    runner, heard = toy_run(folder, pairs=Pairs(fail="w01.w02"))
+    assert [failure.message for failure in runner.failures] == ["told to fail"]
+    assert heard.did("failed") == ["pairs/w01.w02"]
+    assert heard.did("blocked") == ["total/total"]
+    assert len(heard.did("run")) == 4 + 4 + 9
+    _, heard = toy_run(folder, pairs=Pairs())
+    assert "pairs/w01.w02" in heard.did("run")
+
+
+def test_a_failure_that_passes_is_tried_again(folder: Path) -> None:
+    runner, _ = toy_run(folder, pairs=Pairs(fail="w01.w02", flaky=True))
+    assert not runner.failures
+    assert result(folder) > 0
+
+
+class Window(SynchronousExecutor):
+    """Holds calls until `window` of them wait, and records how many it was given."""
+
+    window = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Call] = []
+        self.most = 0
+
+    def submit(self, calls: Sequence[Call]) -> None:
+        self.held.extend(calls)
+        self.most = max(self.most, len(self.held))
+
+    def finished(self) -> Iterable[Outcome]:
+        return [run_task(self.held.pop())]
+
+
+def test_the_window_is_never_exceeded_and_always_used(folder: Path) -> None:
+    executor = Window()
+    runner, heard = toy_run(folder, executor)
+    assert executor.most == 3
+    assert not runner.failures
+    assert len(heard.did("run")) == 19
+
+
+def test_the_first_pair_comes_long_before_the_last_partition(folder: Path) -> None:
+    _, heard = toy_run(folder)
+    order = heard.did("run")
+    assert order.index("pairs/w00.w00") < order.index("letters/w01")
+    assert order.index("pairs/w00.w01") < order.index("letters/w02")
+
+
+def test_stages_that_need_each_other_are_refused() -> None:
+    a, b = (Stage(name, 1, (need,), Nothing, TOTAL) for name, need in (("a", "b"), ("b", "a")))
+    with pytest.raises(ConfigError, match="a, b need each other"):
+        in_order([a, b])

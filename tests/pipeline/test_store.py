@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.errors import ArtifactDamaged
+from pipeline.store import METADATA, Record, Store, StoredArtifact, artifact_name, read_record
+
+SCHEMA = pa.schema([("path", pa.string()), ("value", pa.float64())])
+TABLE = pa.table({"path": [f"{n:04}" for n in range(500)], "value": [n / 7 for n in range(500)]}, SCHEMA)
+
+
+def record(fingerprint: str = "f" * 64, key: str = "k") -> Record:
+    return Record("stage", key, fingerprint, {"params": {}}, {}, summary={"pairs": 3})
+
+
+def publish(store: Store, name: str = "k-ffff.parquet", **kwargs: str) -> Path:
+    store.publish(name, record(**kwargs), SCHEMA, [TABLE], "path")
+    return store.path("stage", name)
+
+
+def test_what_is_published_can_be_read(tmp_path: Path) -> None:
+    path = publish(Store(tmp_path))
+    artifact = StoredArtifact("stage", "k", path)
+    assert artifact.table().equals(TABLE)
+    assert artifact.table(["value"]).column_names == ["value"]
+    assert (artifact.rows, artifact.summary, artifact.record.span) == (500, {"pairs": 3}, ("0000", "0499"))
+    assert set(artifact.content) == {"path", "value", "#summary"}
+    assert [name.name for name in tmp_path.rglob("*") if name.is_file()] == [path.name]
+
+
+def test_equal_content_gives_equal_bytes_however_it_arrives(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.publish("a.parquet", record(), SCHEMA, [TABLE], None)
+    store.publish("b.parquet", record(), SCHEMA, [TABLE.slice(0, 3), TABLE.slice(3, 0), TABLE.slice(3)], None)
+    assert store.path("stage", "a.parquet").read_bytes() == store.path("stage", "b.parquet").read_bytes()
+
+
+def test_an_empty_result_is_an_artifact(tmp_path: Path) -> None:
+    Store(tmp_path).publish("k-ffff.parquet", record(), SCHEMA, [], "path")
+    artifact = StoredArtifact("stage", "k", tmp_path / "stage" / "k-ffff.parquet")
+    assert artifact.table().schema == SCHEMA
+    assert (artifact.rows, artifact.record.span) == (0, None)
+
+
+def test_cut_short_is_absent(tmp_path: Path) -> None:
+    path = publish(Store(tmp_path))
+    whole = path.read_bytes()
+    for size in (0, 3, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ArtifactDamaged):
+            read_record(path, "stage", "k")
+
+
+def test_no_flipped_bit_gives_a_wrong_result(tmp_path: Path) -> None:
+    path = publish(Store(tmp_path))
+    whole = path.read_bytes()
+    expected = read_record(path, "stage", "k")
+    caught = 0
+    for place in range(0, len(whole), 2):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        artifact = StoredArtifact("stage", "k", path)
+        try:
+            assert artifact.record == expected
+            assert artifact.table().equals(TABLE)
+        except ArtifactDamaged:
+            caught += 1
+    assert caught > len(whole) / 2 * 0.9
+
+
+def test_the_footer_says_what_made_it(tmp_path: Path) -> None:
+    text = pq.read_metadata(publish(Store(tmp_path))).metadata[METADATA]
+    assert json.loads(text)["fingerprint"] == "f" * 64
+
+
+def test_an_artifact_with_a_name_of_its_own_retires_what_another_config_made(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    publish(store, "clusters.parquet", fingerprint="1" * 64, key="clusters")
+    publish(store, "clusters.parquet", fingerprint="2" * 64, key="clusters")
+    retired = artifact_name("clusters", "1" * 64)
+    assert store.retired("stage") == [retired]
+    store.take_back("stage", retired, "clusters.parquet")
+    assert read_record(store.path("stage", "clusters.parquet"), "stage", "clusters").fingerprint == "1" * 64
+
+
+def test_retire_leaves_exactly_what_the_run_owns(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name in ("a-1.parquet", "b-2.parquet"):
+        publish(store, name)
+    assert store.retire_all_but("stage", frozenset({"a-1.parquet"})) == 1
+    assert store.names("stage") == ["a-1.parquet"]
+    assert pq.read_table(tmp_path / "stage").num_rows == 500
+    count, size = store.prune()
+    assert (count, size > 0, store.retired("stage")) == (1, True, [])
+    assert store.names("stage") == ["a-1.parquet"]
+
+
+def test_files_beside_an_artifact_are_part_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.publish_file("report/page.html", b"page")
+    store.publish_file("report/old.png", b"old")
+    sha256 = "c82e0a5f6e3a4a5d3d7a4ea2b2c7a1e2b1a3e1b9f8f0f5a5b0c8d5b7f1a2e3d4"
+    with_file = Record("s", "k", "f", {}, {}, files={"report/page.html": [4, sha256]})
+    assert store.files_there(with_file)
+    assert not store.files_there(with_file, contents=True)
+    store.retire_files_but({"report/page.html"})
+    assert sorted(path.name for path in (tmp_path / "report").rglob("*")) == [".retired", "old.png", "page.html"]
+    (tmp_path / "report" / "page.html").write_bytes(b"page!")
+    assert not store.files_there(with_file)
