@@ -1,0 +1,1 @@
+"""The stages of fast-diff, one file each: scan, thumbnail, hash, index, pairs, cluster, plot."""

@@ -1,0 +1,1 @@
+"""What knows images and is no stage: results as DataFrames, the demo."""

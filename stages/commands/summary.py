@@ -1,0 +1,56 @@
+"""The lines that end a run: what was found, what it means in bytes, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+
+def human_bytes(count: int) -> str:
+    """A number of bytes in powers of 1,000, as file managers show it."""
+    size, unit = float(count), 0
+    while size >= 999.95 and unit < len(UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f} {UNITS[unit]}" if unit else f"{count} bytes"
+
+
+def human_seconds(seconds: float) -> str:
+    """A duration in at most two units."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """The summary of a run from its run.json; figures that a failed run did not reach are left out."""
+    images = record.get("images")
+    if images:
+        unreadable = f", {images['failed']:,} of them unreadable" if images["failed"] else ""
+        yield f"images      {images['total']:,}{unreadable}"
+    ledger = record.get("ledger")
+    if ledger:
+        parts = [f"{ledger['decided']:,} compared"]
+        parts += [f"{ledger['identical']:,} known as identical"] if ledger["identical"] else []
+        parts += [f"{ledger['skipped_by_rule']:,} skipped by rule"] if ledger["skipped_by_rule"] else []
+        yield f"pairs       {ledger['pairs_total']:,}  ({', '.join(parts)})"
+        yield f"matches     {ledger['matches']:,}"
+    clusters = record.get("clusters")
+    if clusters:
+        yield f"clusters    {clusters['count']:,}, of {clusters['images']:,} images"
+        yield f"removable   {human_bytes(clusters['removable_bytes'])} in images that are not their cluster's keeper"
+    stages = record["stages"]
+    times = [f"{name} {human_seconds(stage['seconds'])}" for name, stage in stages.items() if stage["seconds"] >= 0.05]
+    ran = sum(stage["tasks_run"] for stage in stages.values())
+    current = sum(stage["tasks_skipped"] for stage in stages.values())
+    yield f"tasks       {ran:,} run, {current:,} current already"
+    if times:
+        yield f"time        {', '.join(times)}  (stages overlap)"
+    yield f"results     {folder}"
+    report = folder / "report" / "index.html"
+    if clusters and report.exists():
+        yield f"report      {report}"

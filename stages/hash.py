@@ -1,0 +1,137 @@
+"""Hash each shifted thumbnail at four turns, and tell which thumbnails are identical; one task per partition."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
+
+from pipeline.errors import TaskError
+from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
+from stages.index import thumbnail_shape
+from stages.kernels.identity import identities, shift_bits
+from stages.thumbnails import pixels
+
+Function = Callable[[NDArray[np.uint8]], str]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Params:
+    """What is hashed, and how."""
+
+    function: Annotated[
+        str, Field(description="a name of hashlib, or package.module:function from an array (H, W, C) to text")
+    ] = "sha256"
+    shift: Annotated[
+        int,
+        Field(
+            ge=-7, le=7, description="bits that each value is shifted by before, right if positive; 4 keeps 16 levels"
+        ),
+    ] = 4
+
+    @field_validator("function")
+    @classmethod
+    def _exists(cls, value: str) -> str:
+        hash_function(value)
+        return value
+
+
+def hash_function(name: str) -> Function:
+    """The function of that name. Raises ValueError that says what was expected."""
+    if ":" in name:
+        return _imported(name)
+    fixed = sorted(each for each in hashlib.algorithms_available if not each.startswith("shake"))
+    if name not in fixed:
+        near = difflib.get_close_matches(name, fixed, 1)
+        hint = f"; did you mean {near[0]}?" if near else f": {', '.join(fixed)}; or package.module:function"
+        raise ValueError(f"expected a hash of hashlib, got {name!r}{hint}")
+    return lambda image: hashlib.new(name, image.tobytes(), usedforsecurity=False).hexdigest()
+
+
+def _imported(name: str) -> Function:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise ValueError(f"expected package.module:function, got {name!r}: it can't be imported ({error})") from error
+    if not callable(found):
+        raise ValueError(f"expected package.module:function, got {name!r}: it is no function")
+    function: Function = found
+    return function
+
+
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("set", pa.string()),
+        *((f"hash_{turn}", pa.string()) for turn in (0, 90, 180, 270)),
+        ("identity", pa.string()),
+        ("identity_turned", pa.string()),
+        ("turn", pa.int8()),
+        ("symmetry", pa.int8()),
+    ]
+)
+
+
+def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
+    """One per partition."""
+    return (Task(task.key, (("thumbnail", task.key),)) for task in upstream.tasks("thumbnail"))
+
+
+def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
+    """Rows for the readable images, in order. Raises TaskError where the user's function fails."""
+    rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
+    rows = rows.filter(pc.is_null(rows["error"]))
+    thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))
+    function = hash_function(params.function)
+    shifted = shift_bits(thumbnails, params.shift)
+    paths = rows["path"].to_pylist()
+    hashes = [
+        [
+            _hash(function, np.rot90(image, turn), path, params.function)
+            for image, path in zip(shifted, paths, strict=True)
+        ]
+        for turn in range(4)
+    ]
+    return pa.table([rows["path"], rows["set"], *hashes, *identities(thumbnails)], schema=SCHEMA)
+
+
+def _hash(function: Function, image: NDArray[np.uint8], path: str, name: str) -> str:
+    view = np.ascontiguousarray(image)
+    view.flags.writeable = False
+    try:
+        text = function(view)
+    except Exception as error:  # the user's function may raise anything
+        raise TaskError(f"hash.function {name} failed on {path}: {type(error).__name__}: {error}") from error
+    if not isinstance(text, str):
+        raise TaskError(f"hash.function {name}: expected text, got {type(text).__name__} for {path}")
+    return text
+
+
+def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
+    """What a file is called by its format does not matter; its pixels do."""
+    return {"thumbnail": ("path", "set", "error", "thumbnail")}
+
+
+STAGE = Stage(
+    "hash",
+    version=1,
+    needs=("thumbnail",),
+    params=Params,
+    schema=SCHEMA,
+    tasks=tasks,
+    compute=compute,
+    reads=reads,
+    uses=("thumbnail.size", "thumbnail.channels"),
+)

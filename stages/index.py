@@ -1,0 +1,100 @@
+"""Gather, per block, what comparing needs of its images before it has candidates; one compact file a block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from pipeline.errors import TaskError
+from pipeline.stage import Address, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages.kernels.coarse import length
+
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Params:
+    """The index follows from what it gathers; no rule enters, so a changed rule gathers nothing anew."""
+
+
+def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
+    """Height, width and channels of a thumbnail."""
+    width, height = settings("thumbnail.size")
+    return height, width, CHANNELS[settings("thumbnail.channels")]
+
+
+def schema(params: Params, settings: Settings) -> pa.Schema:
+    """`partition` numbers the parts in the summary; `row` is the image's row in that thumbnail artifact."""
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("partition", pa.int32()),
+            ("row", pa.int32()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            *((name, pa.string()) for name in HASHED[:-2]),
+            ("turn", pa.int8()),
+            ("symmetry", pa.int8()),
+            ("coarse", pa.list_(pa.int64(), length(thumbnail_shape(settings)))),
+        ]
+    )
+
+
+def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
+    """One per block; its key is that of the partition that closes it."""
+    inputs: list[Address] = []
+    for partition in upstream.tasks("scan"):
+        inputs += [("thumbnail", partition.key), ("hash", partition.key)]
+        if partition.notes["closes_block"]:
+            yield Task(partition.key, tuple(inputs), notes={"set": partition.notes["set"]})
+            inputs = []
+
+
+def compute(inputs: Inputs, params: Params, job: Job) -> Result:
+    """Readable images in path order. The summary names the parts: partition key, digest of its thumbnail column.
+
+    Raises TaskError where thumbnails and hashes are not about the same images."""
+    parts: list[list[str]] = []
+    tables = []
+    for thumbnails, hashes in zip(inputs.of("thumbnail"), inputs.of("hash"), strict=True):
+        rows = thumbnails.table(["path", "width", "height", "error", "coarse"])
+        readable = pc.is_null(rows["error"])
+        rows = rows.append_column("row", pa.array(np.arange(len(rows), dtype=np.int32))).filter(readable)
+        hashed = hashes.table(["path", *HASHED])
+        if not rows["path"].equals(hashed["path"]):
+            raise TaskError(
+                f"thumbnails and hashes of {thumbnails.key} are about different images; delete both artifacts"
+            )
+        for name in HASHED:
+            rows = rows.append_column(name, hashed[name])
+        tables.append(rows.append_column("partition", pa.array(np.full(len(rows), len(parts), np.int32))))
+        parts.append([thumbnails.key, thumbnails.content["thumbnail"]])
+    table = pa.concat_tables(tables).select(schema(params, job.settings).names)
+    return Result((table,), summary={"images": len(table), "parts": parts})
+
+
+def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Of the thumbnails themselves only the digest is taken."""
+    return {
+        "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
+        "hash": ("path", *HASHED),
+    }
+
+
+STAGE = Stage(
+    "index",
+    version=1,
+    needs=("scan", "thumbnail", "hash"),
+    params=Params,
+    schema=schema,
+    tasks=tasks,
+    compute=compute,
+    reads=reads,
+    uses=("thumbnail.size", "thumbnail.channels"),
+)

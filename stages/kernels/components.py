@@ -1,0 +1,51 @@
+"""Connected components of edges that arrive in batches."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+BATCH = 1 << 20
+"""Edges that are gathered before they are joined."""
+
+Ints = NDArray[np.int64]
+
+
+class Forest:
+    """Joins nodes by edges and keeps, of all the edges seen, no more than one a node.
+
+    Edges are gathered until there are BATCH of them and as many as there are nodes. Then SciPy finds the
+    components, and each node but the first of its component leaves one edge, to that first one. So memory follows
+    the number of nodes, not of edges, and the work is linear in the edges."""
+
+    def __init__(self) -> None:
+        self._edges: list[tuple[Ints, Ints]] = []
+        self._waiting = 0
+        self._nodes = 0
+
+    def join(self, a: Ints, b: Ints) -> None:
+        """Join node a[i] with node b[i]; both int64 (n,), not negative."""
+        if not len(a):
+            return
+        self._edges.append((a, b))
+        self._waiting += len(a)
+        self._nodes = max(self._nodes, int(a.max()) + 1, int(b.max()) + 1)
+        if self._waiting > max(BATCH, 2 * self._nodes):
+            self._shrink()
+
+    def _shrink(self) -> None:
+        labels = self.labels(self._nodes)
+        _, first = np.unique(labels, return_index=True)
+        nodes = np.arange(self._nodes)
+        roots = first[labels]
+        joined = roots != nodes
+        self._edges = [(nodes[joined], roots[joined])]
+        self._waiting = int(joined.sum())
+
+    def labels(self, nodes: int) -> Ints:
+        """Component of each node, int64 (nodes,), in no stated numbering."""
+        a, b = (np.concatenate([edge[side] for edge in self._edges] or [np.empty(0, np.int64)]) for side in (0, 1))
+        graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(nodes, nodes))
+        return connected_components(graph, directed=False)[1].astype(np.int64) if nodes else np.empty(0, np.int64)

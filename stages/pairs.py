@@ -1,0 +1,293 @@
+"""Compare every image with every image, exactly; one task per block pair.
+
+pairs.py   what is read and written        kernels/tile.py    how a tile is compared
+index.py   what a block holds              kernels/coarse.py  the lower bound and its proof
+thumbnails.py  reading candidates          kernels/exact.py   sums of squares in integers
+groups.py  images compared only once (kernels/)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages.index import thumbnail_shape
+from stages.kernels import coarse, groups, turns
+from stages.kernels.tile import BlockPair, Found, Rules, Side
+from stages.thumbnails import BlockThumbnails
+
+SUPER_TILE = 8
+"""Block pairs are taken in squares of so many blocks a side: neighbours in the order share blocks."""
+ROWS = 1 << 18
+"""Rows of a table that is handed on at a time."""
+HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class Params:
+    """What is compared and what is a match."""
+
+    metric: Annotated[Literal["mse"], Field(description="mse: mean squared error between thumbnails")] = "mse"
+    normalize: Annotated[
+        Literal["pixel", "value"],
+        Field(description="what the sum of squares is divided by: pixels, or values (pixels x channels)"),
+    ] = "pixel"
+    threshold: Annotated[
+        float | None,
+        Field(ge=0, allow_inf_nan=False, description="a pair up to this MSE is a match; null: record every pair"),
+    ] = 200.0
+    rotations: Annotated[
+        bool, Field(description="the MSE is the least over the four quarter turns; needs a square thumbnail")
+    ] = True
+    same: Annotated[
+        Literal["any", "dimensions", "aspect"],
+        Field(description="compare only images of the same dimensions or aspect; turned ones too, with rotations"),
+    ] = "any"
+    same_hash: Annotated[
+        Literal["compare", "zero", "skip"],
+        Field(
+            description="pairs whose shifted hashes agree: compared as any other, recorded as MSE 0 unseen, or skipped"
+        ),
+    ] = "compare"
+    identical: Annotated[
+        Literal["group", "all"],
+        Field(description="identical thumbnails: one stands for all of a block, or every pair has its own row"),
+    ] = "group"
+    device: Annotated[Literal["auto", "cpu"], Field(description="what computes"), SPEED] = "auto"
+
+
+SCHEMA = pa.schema(
+    [
+        ("path_a", pa.string()),
+        ("path_b", pa.string()),
+        ("mse", pa.float64()),
+        ("rotation", pa.int16()),
+        ("turns", pa.uint8()),
+        ("measured", pa.bool_()),
+    ]
+)
+
+
+def check(params: Params, settings: Settings) -> Iterator[str]:
+    """Turns need a square thumbnail."""
+    width, height = settings("thumbnail.size")
+    if params.rotations and width != height:
+        yield (
+            f"pairs.rotations: quarter turns need a square thumbnail, and thumbnail.size is [{width}, {height}]; "
+            "set pairs.rotations=false, or a square size"
+        )
+
+
+def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
+    """All block pairs within set a, or of a with b; in super-tiles, the first of which need the first blocks only."""
+    blocks = {name: [t.key for t in upstream.tasks("index") if t.notes["set"] == name] for name in ("a", "b")}
+    if blocks["b"]:
+        tiles = [(i, j) for i in _tiles(blocks["a"]) for j in _tiles(blocks["b"])]
+        pairs = [(a, b) for i, j in tiles for a in i for b in j]
+    else:
+        number = {key: place for place, key in enumerate(blocks["a"])}
+        tiles = [(i, j) for j in _tiles(blocks["a"]) for i in _tiles(blocks["a"]) if number[i[0]] <= number[j[0]]]
+        pairs = [(a, b) for i, j in tiles for b in j for a in i if number[a] <= number[b]]
+    for a, b in pairs:
+        inputs = (("index", a),) if a == b else (("index", a), ("index", b))
+        yield Task(f"{a}.{b}", inputs)
+
+
+def _tiles(blocks: Sequence[str]) -> list[Sequence[str]]:
+    return [blocks[start : start + SUPER_TILE] for start in range(0, len(blocks), SUPER_TILE)]
+
+
+def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Of the index, only what the rules look at."""
+    return {"index": columns(params)}
+
+
+def columns(params: Params) -> list[str]:
+    """Columns of the index that these parameters need."""
+    wanted = ["path", "partition", "row", "coarse"]
+    wanted += ["width", "height"] if params.same != "any" else []
+    wanted += HASHES if params.same_hash != "compare" else ()
+    wanted += [*_identity(params)] if params.identical == "group" else []
+    return wanted
+
+
+def _identity(params: Params) -> tuple[str, ...]:
+    return ("identity_turned", "turn", "symmetry") if params.rotations else ("identity",)
+
+
+class Block:
+    """One block: its table, the numbers of its hashes, its rules' classes and its groups."""
+
+    def __init__(self, table: pa.Table, params: Params, numbers: Mapping[str, Ints]) -> None:
+        self.table, self.params = table, params
+        zeros = np.zeros(len(table), np.int64)
+        self.kind = zeros
+        if params.same != "any":
+            self.kind = groups.aspect_classes(self.ints("width"), self.ints("height"), params.same, params.rotations)
+        self.hashes = numbers["hashes"] if params.same_hash != "compare" else None
+        self.representative = np.arange(len(table))
+        if params.identical == "group":
+            keys = [numbers["identity"], self.kind, *(self.hashes.T if self.hashes is not None else ())]
+            self.representative = groups.representatives(np.stack(keys, axis=1))
+        turned = params.rotations and params.identical == "group"
+        self.turn = self.ints("turn") if turned else zeros
+        self.symmetry = self.ints("symmetry") if turned else zeros + 1
+
+    def ints(self, name: str) -> Ints:
+        """A column as int64."""
+        return np.asarray(self.table[name].to_numpy(), np.int64)
+
+    @property
+    def standing(self) -> Ints:
+        """Positions of the representatives."""
+        return np.flatnonzero(self.representative == np.arange(len(self.table)))
+
+    def side(self, job: Job, parts: Sequence[Sequence[str]]) -> Side:
+        """What the kernel compares: the representatives."""
+        standing, shape = self.standing, thumbnail_shape(job.settings)
+        sums = self.table["coarse"].combine_chunks().flatten().to_numpy().reshape(-1, coarse.length(shape))
+        partition, row = (np.asarray(self.table[name].to_numpy(), np.int32)[standing] for name in ("partition", "row"))
+        return Side(
+            sums[standing],
+            np.bincount(self.representative, minlength=len(self.table))[standing],
+            self.kind[standing],
+            None if self.hashes is None else self.hashes[standing],
+            BlockThumbnails(job, shape, parts, partition, row),
+        )
+
+
+def read_blocks(tables: Sequence[pa.Table], params: Params) -> list[Block]:
+    """Blocks of index tables, with strings numbered alike in all of them."""
+    numbered: list[dict[str, Ints]] = [{} for _ in tables]
+    if params.identical == "group":
+        for numbers, codes in zip(numbered, _codes(tables, [_identity(params)[0]]), strict=True):
+            numbers["identity"] = codes[:, 0]
+    if params.same_hash != "compare":
+        for numbers, codes in zip(numbered, _codes(tables, HASHES), strict=True):
+            numbers["hashes"] = codes
+    return [Block(table, params, numbers) for table, numbers in zip(tables, numbered, strict=True)]
+
+
+def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:
+    """Numbers for strings, equal where these are, int64 (rows, names) for each table."""
+    chunks = [table[name].combine_chunks() for table in tables for name in names]
+    flat = np.asarray(pa.concat_arrays(chunks).dictionary_encode().indices.to_numpy(), np.int64)
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    pieces = np.split(flat, ends[:-1])
+    width = len(names)
+    return [np.stack(pieces[n * width : (n + 1) * width], axis=1) for n in range(len(tables))]
+
+
+def compute(inputs: Inputs, params: Params, job: Job) -> Result:
+    """Matches of one block pair, sorted by both paths; the summary is its ledger."""
+    ledger: dict[str, Any] = {}
+    return Result(_matches(inputs.of("index"), params, job, ledger), summary=ledger)
+
+
+def _matches(indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any]) -> Iterator[pa.Table]:
+    blocks = read_blocks([index.table(columns(params)) for index in indexes], params)
+    sides = [block.side(job, index.summary["parts"]) for block, index in zip(blocks, indexes, strict=True)]
+    shape = thumbnail_shape(job.settings)
+    divisor = shape[0] * shape[1] * (shape[2] if params.normalize == "value" else 1)
+    limit = None if params.threshold is None else coarse.limit(params.threshold, divisor)
+    rules = Rules(shape, limit, 4 if params.rotations else 1, params.same_hash)
+    diagonal = len(blocks) == 1
+    pair = BlockPair(sides[0], sides[-1], diagonal, rules)
+    inside = _inside_groups(blocks[0], params) if diagonal else None
+    for rows, found in pair.row_tiles():
+        a, b = blocks[0].standing[found.a], blocks[-1].standing[found.b]
+        found = Found(a, b, found.sums, found.turns, found.measured)
+        if inside is not None:
+            found = _with_groups(found, inside, blocks[0].standing[rows])
+        yield from _tables(found, blocks, divisor)
+    if diagonal:
+        _enter_groups(pair, blocks[0], params)
+    counts = [len(block.table) for block in blocks]
+    total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
+    summary |= {"pairs_total": total, **asdict(pair.ledger)}
+
+
+def _inside_groups(block: Block, params: Params) -> Found | None:
+    """A row of MSE 0 for each image that another one stands for; by position in the block."""
+    b = np.flatnonzero(block.representative != np.arange(len(block.table)))
+    if params.same_hash == "skip" or not len(b):
+        return None  # their hashes agree, and the rule comes first
+    a = block.representative[b]
+    bits = turns.between(block.turn[a], block.turn[b], block.symmetry[b])
+    if params.same_hash == "zero" and block.hashes is not None:
+        bits = np.zeros(len(b), np.uint8)
+        for turn in range(4 if params.rotations else 1):
+            bits |= (block.hashes[b, 0] == block.hashes[b, turn]).astype(np.uint8) << turn
+    measured = np.full(len(b), params.same_hash == "compare")
+    return Found(a, b, np.zeros(len(b), np.int64), bits, measured)
+
+
+def _with_groups(found: Found, inside: Found, standing: Ints) -> Found:
+    """The matches of some representatives and the rows within their groups, in order."""
+    here = (inside.a >= standing[0]) & (inside.a <= standing[-1])
+    parts = [np.concatenate([getattr(found, n), getattr(inside, n)[here]]) for n in Found.__annotations__]
+    order = np.lexsort((parts[1], parts[0]))
+    return Found(*(part[order] for part in parts))
+
+
+def _enter_groups(pair: BlockPair, block: Block, params: Params) -> None:
+    """Pairs within groups: not compared, for their hashes agree (`skip`) or since they are known to be identical."""
+    sizes = np.bincount(block.representative, minlength=1)
+    within = int((sizes * (sizes - 1) // 2).sum())
+    if params.same_hash == "skip":
+        pair.ledger.skipped_by_rule += within
+    else:
+        pair.ledger.identical += within
+        pair.ledger.matches += within
+
+
+def _tables(found: Found, blocks: Sequence[Block], divisor: int) -> Iterator[pa.Table]:
+    paths = [block.table["path"].combine_chunks() for block in (blocks[0], blocks[-1])]
+    for start in range(0, len(found.a), ROWS):
+        rows = slice(start, start + ROWS)
+        yield pa.table(
+            [
+                paths[0].take(pa.array(found.a[rows])),
+                paths[1].take(pa.array(found.b[rows])),
+                found.sums[rows] / divisor,
+                turns.SMALLEST[found.turns[rows]] * np.int16(90),
+                found.turns[rows],
+                found.measured[rows],
+            ],
+            schema=SCHEMA,
+        )
+
+
+def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The `ledger` section of run.json: sums over the block pairs."""
+    names = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
+    total = dict.fromkeys(names, 0)
+    for summary in summaries:
+        for name in names:
+            total[name] += summary[name]
+    return {"ledger": total}
+
+
+STAGE = Stage(
+    "pairs",
+    version=1,
+    needs=("index",),
+    params=Params,
+    schema=SCHEMA,
+    tasks=tasks,
+    compute=compute,
+    reads=reads,
+    uses=("thumbnail.size", "thumbnail.channels"),
+    check=check,
+    figures=figures,
+)

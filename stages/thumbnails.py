@@ -1,0 +1,87 @@
+"""Read thumbnails of single images out of the partitions that hold them, with a cache per process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.stage import Job
+
+CACHE = 512 << 20
+"""Bytes of thumbnails that a process keeps: those of the partitions used last."""
+
+Bytes = NDArray[np.uint8]
+
+
+class _Cache:
+    """Thumbnails of partitions by the digest of their column; tasks of one process share it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Bytes] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+
+    def get(self, digest: str) -> Bytes | None:
+        with self._lock:
+            if digest in self._kept:
+                self._kept.move_to_end(digest)
+            return self._kept.get(digest)
+
+    def put(self, digest: str, thumbnails: Bytes) -> None:
+        with self._lock:
+            if digest not in self._kept:
+                self._kept[digest] = thumbnails
+                self._size += thumbnails.nbytes
+            while self._size > CACHE and len(self._kept) > 1:
+                self._size -= self._kept.popitem(last=False)[1].nbytes
+
+
+_cache = _Cache()
+
+
+def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> Bytes:
+    """A column of thumbnails, fixed-size binary (n,), as uint8 (n, H, W, C); rows without one are undefined."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    width = whole.type.byte_width
+    buffer = np.frombuffer(whole.buffers()[1], np.uint8) if len(whole) else np.empty(0, np.uint8)
+    start = whole.offset * width
+    return buffer[start : start + len(whole) * width].reshape(-1, *shape)
+
+
+class BlockThumbnails:
+    """Thumbnails of the images of one block: `(positions)` gives uint8 (n, H, W, C).
+
+    `parts` names partitions and the digests of their thumbnail columns; image i is row `row[i]` of part
+    `partition[i]`."""
+
+    def __init__(
+        self,
+        job: Job,
+        shape: tuple[int, int, int],
+        parts: Sequence[Sequence[str]],
+        partition: NDArray[np.int32],
+        row: NDArray[np.int32],
+    ) -> None:
+        self._job, self._shape, self._parts = job, shape, parts
+        self._partition, self._row = partition, row
+
+    def __call__(self, positions: NDArray[np.int64]) -> Bytes:
+        out = np.empty((len(positions), *self._shape), np.uint8)
+        partition = self._partition[positions]
+        for number in np.unique(partition):
+            there = partition == number
+            out[there] = self._part(*self._parts[number])[self._row[positions[there]]]
+        return out
+
+    def _part(self, key: str, digest: str) -> Bytes:
+        kept = _cache.get(digest)
+        if kept is None:
+            column = self._job.find("thumbnail", key, "thumbnail", digest).table(["thumbnail"])["thumbnail"]
+            kept = pixels(column, self._shape)
+            _cache.put(digest, kept)
+        return kept

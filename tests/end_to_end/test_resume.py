@@ -1,0 +1,235 @@
+"""What runs again after which change, counted in tasks and decoded files."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
+
+IMAGES = 60
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+    """A run over 60 images, done once, and a copy of all its files."""
+    folder = tmp_path_factory.mktemp("resume")
+    project = Project(folder / "project")
+    make_images(project.folder / "images", IMAGES)
+    assert project.run() == 0
+    shutil.copytree(project.folder, folder / "copy")
+    return project, folder / "copy"
+
+
+@pytest.fixture
+def project(finished: tuple[Project, Path]) -> Project:
+    """That run as it was when it ended; at the same place, since paths are part of every artifact."""
+    project, copy = finished
+    shutil.rmtree(project.folder)
+    shutil.copytree(copy, project.folder)
+    return project
+
+
+def images(project: Project) -> list[Path]:
+    return sorted((project.folder / "images").iterdir())
+
+
+def blocks(project: Project) -> int:
+    return len(list((project.run_folder / "index").glob("*.parquet")))
+
+
+def assert_only_one_block_moved(project: Project, decoded: int) -> None:
+    """One partition, its block, that block's pairs; once more each where a cut moved."""
+    ran = project.ran()
+    assert project.decoded() == decoded
+    assert ran["thumbnail"] <= 2
+    assert ran["hash"] <= 2
+    assert ran["index"] <= 2
+    assert ran["pairs"] <= 2 * blocks(project)
+    assert ran["pairs"] < (blocks(project) + 1) * blocks(project) // 2 or blocks(project) <= 2
+    assert (ran["cluster"], ran["plot"]) == (1, 1)
+
+
+def assert_equal_to_a_fresh_run(project: Project) -> None:
+    """A result is a function of inputs and config, not of the way there."""
+    artifacts = project.artifacts()
+    shutil.rmtree(project.run_folder)
+    assert project.run() == 0
+    assert project.artifacts() == artifacts
+
+
+def test_the_test_has_enough_to_do(project: Project) -> None:
+    assert blocks(project) >= 2
+    assert len(list((project.run_folder / "thumbnail").glob("*.parquet"))) >= 4
+    assert project.record()["clusters"]["count"] == IMAGES // 10
+
+
+def test_nothing_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.stat() for path in project.run_folder.rglob("*.parquet")}
+
+    def refuse(*arguments: object, **keywords: object) -> None:
+        pytest.fail("a second run reads no column of any artifact")
+
+    monkeypatch.setattr("pipeline.store.StoredArtifact.table", refuse)
+    monkeypatch.setattr("pipeline.store.StoredArtifact.batches", refuse)
+    monkeypatch.setattr("pipeline.scheduler.open_executor", refuse)
+    assert project.run() == 0
+    assert project.ran() == {}
+    assert sum(stage["tasks_skipped"] for stage in project.record()["stages"].values()) == len(before)
+    assert {path: path.stat() for path in before} == before or all(
+        path.stat().st_mtime_ns == stat.st_mtime_ns for path, stat in before.items()
+    )
+
+
+def test_one_file_added(project: Project) -> None:
+    make_image(project.folder / "images" / "500-new.jpg", 12345)
+    assert project.run() == 0
+    assert_only_one_block_moved(project, decoded=1)
+    assert project.record()["ledger"]["pairs_total"] == (IMAGES + 1) * IMAGES // 2
+    assert_equal_to_a_fresh_run(project)
+
+
+def test_one_file_removed(project: Project) -> None:
+    images(project)[20].unlink()
+    assert project.run() == 0
+    assert_only_one_block_moved(project, decoded=0)
+    assert_equal_to_a_fresh_run(project)
+
+
+def test_one_file_edited(project: Project) -> None:
+    make_image(images(project)[33], 54321)
+    assert project.run() == 0
+    assert_only_one_block_moved(project, decoded=1)
+    assert_equal_to_a_fresh_run(project)
+
+
+def test_one_file_touched(project: Project) -> None:
+    os.utime(images(project)[10], (LONG_AGO + 999, LONG_AGO + 999))
+    assert project.run("cluster.keep=[resolution, bytes]") == 0
+    assert project.run("cluster.keep=[resolution, bytes]") == 0
+    os.utime(images(project)[10], (LONG_AGO + 1999, LONG_AGO + 1999))
+    assert project.run("cluster.keep=[resolution, bytes]") == 0
+    assert project.ran() == {"scan": 1, "thumbnail": 1}
+    assert project.decoded() == 1
+
+
+def test_one_file_touched_where_a_rule_reads_dates(project: Project) -> None:
+    os.utime(images(project)[10], (LONG_AGO + 999, LONG_AGO + 999))
+    assert project.run() == 0
+    assert project.ran() == {"scan": 1, "thumbnail": 1, "cluster": 1}
+
+
+def test_one_file_became_readable(project: Project) -> None:
+    path = images(project)[40]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 3])
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    assert project.run() == 0
+    assert project.record()["images"] == {"total": IMAGES, "readable": IMAGES - 1, "failed": 1}
+    path.write_bytes(whole)
+    os.utime(path, (LONG_AGO + 7, LONG_AGO + 7))
+    assert project.run() == 0
+    assert_only_one_block_moved(project, decoded=1)
+    assert project.record()["images"]["failed"] == 0
+
+
+def test_pairs_threshold(project: Project) -> None:
+    assert project.run("pairs.threshold=100") == 0
+    assert set(project.ran()) <= {"pairs", "cluster", "plot"}
+    assert project.ran()["pairs"] == blocks(project) * (blocks(project) + 1) // 2
+    assert "params changed: threshold 200 → 100" in project.reasons().values()
+    assert project.run() == 0  # back again: what was retired is taken back
+    assert set(project.ran()) <= {"plot"}
+
+
+def test_cluster_threshold(project: Project) -> None:
+    assert project.run("cluster.threshold=50") == 0
+    assert set(project.ran()) <= {"cluster", "plot"}
+    assert project.ran()["cluster"] == 1
+
+
+def test_keep_rule(project: Project) -> None:
+    assert project.run("cluster.keep=[newest]") == 0
+    assert set(project.ran()) <= {"cluster", "plot"}
+    assert project.ran()["cluster"] == 1
+
+
+def test_thumbnail_size(project: Project) -> None:
+    assert project.run("thumbnail.size=[32, 32]") == 0
+    stages = project.record()["stages"]
+    assert project.ran().keys() == {"thumbnail", "hash", "index", "pairs", "cluster", "plot"}
+    assert all(not stage["tasks_skipped"] for name, stage in stages.items() if name != "scan")
+
+
+def test_where_partitions_are_cut_decodes_nothing(project: Project) -> None:
+    assert project.run("partition.images=20") == 0
+    assert project.ran()["thumbnail"] >= 1
+    assert project.decoded() == 0
+
+
+@pytest.mark.parametrize("stage", ["scan", "thumbnail", "hash", "index", "pairs", "cluster", "plot"])
+@pytest.mark.parametrize("damage", ["delete", "truncate"])
+def test_one_artifact_lost(project: Project, stage: str, damage: str) -> None:
+    before = project.artifacts()
+    lost = sorted((project.run_folder / stage).glob("*.parquet"))[0]
+    lost.unlink() if damage == "delete" else lost.write_bytes(lost.read_bytes()[:200])
+    assert project.run() == 0
+    assert project.ran() == {stage: 1}
+    assert set(project.reasons().values()) == {"missing" if damage == "delete" else "unreadable"}
+    assert project.artifacts() == before
+
+
+def test_a_file_written_in_the_same_instant_is_seen(project: Project) -> None:
+    """Its size and time are those of the last run; it was too young then to be trusted."""
+    young = time.time_ns()
+    path = project.folder / "images" / "young.bmp"
+    make_image(path, 1)
+    os.utime(path, ns=(young, young))
+    assert project.run() == 0
+    make_image(path, 2)
+    os.utime(path, ns=(young, young))
+    assert project.run() == 0
+    assert project.decoded() == 1
+    assert "input changed: 1 with equal size and time" in project.reasons().values()
+    assert_equal_to_a_fresh_run(project)
+
+
+def test_growing_a_folder_gives_what_one_run_over_all_of_it_gives(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    for step in range(5):
+        make_images(tmp_path / "images", 12, first=12 * step)
+        assert project.run() == 0
+        assert project.decoded() == 12
+    assert_equal_to_a_fresh_run(project)
+
+
+def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"scheduler": {"kind": "local", "workers": 2}})
+    make_images(tmp_path / "images", 40)
+    began = time.monotonic()
+    whole = subprocess.run(project.command(), capture_output=True, text=True, check=False)
+    assert whole.returncode == 0, whole.stderr
+    length = time.monotonic() - began
+    expected = project.artifacts()
+    shutil.rmtree(project.run_folder)
+    moments = random.Random(20)
+    killed = 0
+    for _ in range(20):
+        with subprocess.Popen(
+            project.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                process.wait(moments.uniform(0.3, 1.0) * length)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                killed += 1
+    last = subprocess.run(project.command(), capture_output=True, text=True, check=False)
+    assert last.returncode == 0, last.stderr
+    assert project.artifacts() == expected
+    assert not list(project.run_folder.rglob("*.tmp"))
+    assert killed >= 5

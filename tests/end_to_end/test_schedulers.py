@@ -1,0 +1,178 @@
+"""One body under every scheduler: equal artifacts, a window, failures that stay where they are."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.end_to_end.driver import Project, make_images
+
+KINDS = ("synchronous", "threads", "local", "address")
+
+
+@contextmanager
+def dask_cluster(folder: Path, workers: int = 2) -> Iterator[dict[str, Any]]:
+    """A scheduler and workers as a user starts them, on loopback; gives the config section that names them."""
+    file = folder / "scheduler.json"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    dask = [sys.executable, "-m", "dask"]
+    host = ["--host", "127.0.0.1"]
+    with ExitStack() as stack:
+
+        def start(*words: str) -> None:
+            process = subprocess.Popen(
+                [*dask, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+
+        start(
+            "scheduler", *host, "--port", "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file)
+        )
+        start(
+            *("worker", "--scheduler-file", str(file), *host, "--nworkers", str(workers), "--nthreads", "1"),
+            *("--memory-limit", "2GiB", "--no-dashboard", "--death-timeout", "20"),
+            *("--local-directory", str(folder / "scratch")),
+        )
+        end = time.monotonic() + 30
+        while not file.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        yield {"kind": "address", "address": json.loads(file.read_text())["address"]}
+
+
+@contextmanager
+def scheduler_section(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
+    if kind == "address":
+        with dask_cluster(folder) as section:
+            yield section
+    else:
+        yield {"kind": kind} | ({} if kind == "synchronous" else {"workers": 2})
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, bytes]]:
+    project = Project(tmp_path_factory.mktemp("schedulers"))
+    make_images(project.folder / "images", 50)
+    assert project.run() == 0
+    return project, project.artifacts()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_scheduler_gives_the_same_artifacts(
+    kind: str, expected: tuple[Project, dict[str, bytes]], tmp_path: Path
+) -> None:
+    project, artifacts = expected
+    shutil.rmtree(project.run_folder)
+    with scheduler_section(kind, tmp_path) as section:
+        project.config["scheduler"] = section
+        first = project.spawn()
+        assert first.returncode == 0, first.stderr
+        assert project.artifacts() == artifacts
+        ran = project.ran()
+        second = project.spawn()
+        assert second.returncode == 0, second.stderr
+        assert project.ran() == {}
+    assert ran["thumbnail"] == len([name for name in artifacts if name.startswith("thumbnail/")])
+
+
+@pytest.mark.parametrize("kind", ["threads", "local", "address"])
+def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 30)
+    project = Project(tmp_path)
+    assert project.run() == 0
+    name = sorted((project.run_folder / "pairs").iterdir())[1].name
+    key = name.rpartition("-")[0]
+    shutil.rmtree(project.run_folder / "pairs")
+    (project.run_folder / "pairs").mkdir()
+    (project.run_folder / "pairs" / name).mkdir()  # a folder stands where the artifact is to go
+    with scheduler_section(kind, tmp_path) as section:
+        project.config["scheduler"] = section
+        ended = project.spawn()
+        assert ended.returncode == 1
+        assert f"pairs/{key} failed" in ended.stderr
+        assert "Traceback" not in ended.stderr
+        record = project.record()
+        assert record["stages"]["pairs"]["tasks_failed"] == 1
+        assert record["stages"]["pairs"]["tasks_run"] >= 1
+        assert record["stages"]["cluster"]["tasks_run"] == 0
+        (project.run_folder / "pairs" / name).rmdir()
+        again = project.spawn()
+        assert again.returncode == 0, again.stderr
+        assert project.ran() == {"pairs": 1}
+
+
+def test_a_killed_worker_costs_only_what_it_was_doing(tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 60)
+    project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})
+    with dask_cluster(tmp_path) as section:
+        project.config["scheduler"] = section
+        with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True) as process:
+            while not list(project.run_folder.glob("pairs/*.parquet")):
+                time.sleep(0.02)
+            workers = [p for p in psutil.process_iter() if is_worker(p, tmp_path)]
+            workers[0].send_signal(signal.SIGKILL)
+            _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert all(not stage["tasks_failed"] for stage in project.record()["stages"].values())
+
+
+def is_worker(process: psutil.Process, folder: Path) -> bool:
+    """Whether this is a worker (a nanny's child) of the cluster in `folder`."""
+    try:
+        parent = process.parent()
+        return bool(parent and str(folder) in " ".join(parent.cmdline()) and "spawn_main" in " ".join(process.cmdline()))
+    except psutil.Error:
+        return False
+
+
+def test_a_lost_scheduler_ends_the_run_with_one_line(tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 60)
+    project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})
+    with dask_cluster(tmp_path) as section:
+        project.config["scheduler"] = section
+        with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True) as process:
+            while not list(project.run_folder.glob("hash/*.parquet")):
+                time.sleep(0.02)
+            for each in psutil.process_iter(["cmdline"]):
+                words = each.info["cmdline"] or []
+                if "scheduler" in words and str(tmp_path / "scheduler.json") in words:
+                    each.kill()
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("fast-diff: the Dask scheduler is gone")
+    assert "Traceback" not in errors
+    assert project.record()["stages"]["hash"]["tasks_run"] >= 1
+    project.config["scheduler"] = {"kind": "synchronous"}
+    assert project.run() == 0
+
+
+def test_no_scheduler_at_the_address_is_one_line(tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 2)
+    project = Project(tmp_path, {"scheduler": {"kind": "address", "address": "tcp://127.0.0.1:9"}})
+    ended = project.spawn()
+    assert ended.returncode == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_nothing_listens_beyond_loopback(tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 60)
+    project = Project(tmp_path, {"scheduler": {"kind": "local", "workers": 2}, "partition": {"images": 2, "block": 8}})
+    with subprocess.Popen(project.command(), stderr=subprocess.DEVNULL) as process:
+        while not list(project.run_folder.glob("hash/*.parquet")):
+            time.sleep(0.02)
+        driver = psutil.Process(process.pid)
+        sockets = [c for p in [driver, *driver.children(recursive=True)] for c in p.net_connections("inet")]
+        listening = {connection.laddr.ip for connection in sockets if connection.status == psutil.CONN_LISTEN}
+        assert process.wait(120) == 0
+    assert listening == {"127.0.0.1"}

@@ -1,0 +1,90 @@
+"""Stages without a pipeline: artifacts, job and settings that live in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.errors import ArtifactDamaged
+from pipeline.fingerprint import content
+from pipeline.stage import Artifact, Inputs, Result, Stage, Task
+
+
+@dataclass(frozen=True)
+class MemoryArtifact:
+    """An artifact that is a table in memory."""
+
+    stage: str
+    key: str
+    rows_: pa.Table
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return self.rows_.num_rows
+
+    @property
+    def content(self) -> Mapping[str, str]:
+        return content(self.rows_)
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        return self.rows_ if columns is None else self.rows_.select(list(columns))
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        yield from self.table(columns).to_batches(max_chunksize=1000)
+
+
+@dataclass
+class MemoryJob:
+    """A job whose files go to `folder` and whose other artifacts are those in `others`."""
+
+    task: Task
+    settings_: Mapping[str, Any]
+    folder: Path
+    others: Sequence[Artifact] = ()
+    earlier_: Sequence[pa.Table] = ()
+    distrust: frozenset[str] = frozenset()
+
+    def settings(self, key: str) -> Any:
+        return self.settings_[key]
+
+    def earlier(self) -> Iterator[pa.Table]:
+        return iter(self.earlier_)
+
+    def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
+        for artifact in self.others:
+            if (artifact.stage, artifact.key) == (stage, key) and artifact.content.get(column) == digest:
+                return artifact
+        raise ArtifactDamaged(stage, key, "not there")
+
+    def publish(self, name: str, data: bytes) -> str:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return name
+
+
+def compute(
+    stage: Stage,
+    inputs: Sequence[Artifact],
+    params: Any,
+    settings: Mapping[str, Any],
+    folder: Path,
+    task: Task | None = None,
+    **job: Any,
+) -> tuple[MemoryArtifact, Result]:
+    """Compute one task of a stage; returns its artifact and the Result that described it."""
+    task = task or Task("test", tuple((artifact.stage, artifact.key) for artifact in inputs))
+    memory_job = MemoryJob(task, settings, folder, **job)
+    assert stage.compute is not None
+    result = stage.compute(Inputs(tuple(inputs)), params, memory_job)
+    if isinstance(result, pa.Table):
+        result = Result((result,))
+    schema = stage.schema_for(params, memory_job.settings)
+    tables = list(result.tables)
+    table = pa.concat_tables(tables).cast(schema) if tables else schema.empty_table()
+    return MemoryArtifact(stage.name, task.key, table.combine_chunks(), result.summary), result
