@@ -1,0 +1,181 @@
+"""The dullest possible reference: one pair after the other, in Python integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.stage import Task
+from stages import hash as hash_stage
+from stages import index, pairs
+from stages.kernels.coarse import coarse, length
+from stages.thumbnail import Params as ThumbnailParams
+from stages.thumbnail import schema as thumbnail_schema
+from tests.in_memory import MemoryArtifact, compute
+
+Row = tuple[str, str, float, int, int, bool]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as the pairs stage sees it."""
+
+    path: str
+    pixels: np.ndarray
+    width: int = 640
+    height: int = 480
+
+
+def sum_of_squares(a: np.ndarray, b: np.ndarray) -> int:
+    return sum((x - y) ** 2 for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
+
+
+def expected_rows(
+    a: Sequence[Picture], b: Sequence[Picture] | None, params: pairs.Params, shift: int = 4
+) -> tuple[list[Row], dict[str, int]]:
+    """What `identical: all` must give: every row, and the ledger."""
+    turns = range(4) if params.rotations else range(1)
+    together = [(x, y) for x in a for y in b] if b is not None else [(x, y) for x in a for y in a if x.path < y.path]
+    rows: list[Row] = []
+    skipped = 0
+    for x, y in together:
+        if not comparable(x, y, params):
+            skipped += 1
+            continue
+        agree = [k for k in turns if hash_agrees(x, y, k, shift)]
+        if params.same_hash == "skip" and agree:
+            skipped += 1
+        elif params.same_hash == "zero" and agree:
+            rows.append((x.path, y.path, 0.0, agree[0] * 90, sum(1 << k for k in agree), False))
+        else:
+            sums = [sum_of_squares(x.pixels, np.rot90(y.pixels, k)) for k in turns]
+            least = min(sums)
+            height, width, channels = x.pixels.shape
+            mse = least / (height * width * (channels if params.normalize == "value" else 1))
+            if params.threshold is None or mse <= params.threshold:
+                best = [k for k in turns if sums[k] == least]
+                rows.append((x.path, y.path, mse, best[0] * 90, sum(1 << k for k in best), True))
+    ledger = {
+        "pairs_total": len(together),
+        "decided": len(together) - skipped,
+        "skipped_by_rule": skipped,
+        "identical": 0,
+        "matches": len(rows),
+    }
+    return sorted(rows), ledger
+
+
+def comparable(x: Picture, y: Picture, params: pairs.Params) -> bool:
+    sizes = [(y.width, y.height), (y.height, y.width)] if params.rotations else [(y.width, y.height)]
+    if params.same == "dimensions":
+        return (x.width, x.height) in sizes
+    if params.same == "aspect":
+        return any(x.width * height == x.height * width for width, height in sizes)
+    return True
+
+
+def hash_agrees(x: Picture, y: Picture, turn: int, shift: int) -> bool:
+    """Whether hash_0 of x is the hash of y at that turn, or the other way round."""
+    small_x, small_y = x.pixels >> shift, y.pixels >> shift
+    return np.array_equal(small_x, np.rot90(small_y, turn)) or np.array_equal(np.rot90(small_x, -turn), small_y)
+
+
+@dataclass
+class Artifacts:
+    """The thumbnails, hashes and index of one block, cut into partitions."""
+
+    thumbnails: list[MemoryArtifact]
+    hashes: list[MemoryArtifact]
+    index: MemoryArtifact
+
+
+def settings(shape: tuple[int, ...]) -> dict[str, object]:
+    channels = {1: "grey", 3: "rgb", 4: "rgba"}[shape[2]]
+    return {"thumbnail.size": (shape[1], shape[0]), "thumbnail.channels": channels}
+
+
+def block(pictures: Sequence[Picture], name: str, shape: tuple[int, ...], partitions: int = 2) -> Artifacts:
+    """The artifacts of a block, by the real hash and index stages; pictures are taken in path order."""
+    kind = thumbnail_schema(
+        ThumbnailParams(size=(shape[1], shape[0]), channels=settings(shape)["thumbnail.channels"]), lambda key: None
+    )
+    pictures = sorted(pictures, key=lambda picture: picture.path)
+    thumbnails, hashes = [], []
+    for number, part in enumerate(np.array_split(np.arange(len(pictures)), partitions)):
+        rows = [thumbnail_row(pictures[i]) for i in part]
+        rows.insert(len(rows) // 2, {"path": f"unreadable {name} {number}", "set": name[0], "error": "truncated"})
+        artifact = MemoryArtifact("thumbnail", f"{name}{number}", pa.Table.from_pylist(rows, kind))
+        thumbnails.append(artifact)
+        hashed, _ = compute(
+            hash_stage.STAGE, [artifact], hash_stage.Params(), settings(shape), None, Task(artifact.key)
+        )
+        hashes.append(hashed)
+    gathered, _ = compute(
+        index.STAGE, [*thumbnails, *hashes], index.Params(), settings(shape), None, Task(f"{name}{partitions - 1}")
+    )
+    return Artifacts(thumbnails, hashes, gathered)
+
+
+def thumbnail_row(picture: Picture) -> dict[str, object]:
+    sums = coarse(picture.pixels[None])[0]
+    assert len(sums) == length(picture.pixels.shape)
+    return {
+        "path": picture.path,
+        "set": "a",
+        "width": picture.width,
+        "height": picture.height,
+        "thumbnail": picture.pixels.tobytes(),
+        "coarse": sums,
+    }
+
+
+def computed(blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...]) -> MemoryArtifact:
+    """The artifact of one block pair (one block: with itself), by the real pairs stage."""
+    others = [artifact for each in blocks for artifact in each.thumbnails]
+    artifact, _ = compute(
+        pairs.STAGE, [each.index for each in blocks], params, settings(shape), None, Task("pair"), others=others
+    )
+    return artifact
+
+
+def rows_of(table: pa.Table) -> list[Row]:
+    names = ("path_a", "path_b", "mse", "rotation", "turns", "measured")
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True))
+
+
+def random_picture(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Smooth like a photograph: neighbours are alike."""
+    steps = random.integers(-12, 13, shape)
+    walk = np.cumsum(np.cumsum(steps, axis=0), axis=1) // 4 + random.integers(0, 256, shape[2])
+    return np.clip(walk, 0, 255).astype(np.uint8)
+
+
+def near(random: np.random.Generator, pixels: np.ndarray, noise: int) -> np.ndarray:
+    return np.clip(pixels + random.integers(-noise, noise + 1, pixels.shape), 0, 255).astype(np.uint8)
+
+
+def gallery(seed: int, shape: tuple[int, ...], count: int = 12, path: Callable[[int], str] | None = None) -> list[Picture]:
+    """Pictures with near-duplicates, copies, turned copies, constants and checkerboards among them."""
+    random = np.random.default_rng(seed)
+    square = shape[0] == shape[1]
+    sizes = [(640, 480), (480, 640), (1280, 960), (600, 600)]
+    base = [random_picture(random, shape) for _ in range(count)]
+    base += [np.full(shape, value, np.uint8) for value in (0, 7, 7, 255)]
+    checks = (np.indices(shape[:2]).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None].repeat(shape[2], axis=2)
+    base += [checks, 255 - checks]
+    for number in range(count):
+        original = base[random.integers(count)]
+        kind = number % 4
+        base.append(
+            [original, near(random, original, 3), near(random, original, 14), near(random, original, 30)][kind]
+        )
+        if square:
+            base.append(np.rot90(base[-1], random.integers(4)))
+    name = path or (lambda number: f"{number * 37 % 101:03}-{number}")
+    return [
+        Picture(name(number), np.ascontiguousarray(pixels), *sizes[random.integers(len(sizes))])
+        for number, pixels in enumerate(base)
+    ]

@@ -1,0 +1,178 @@
+"""The pairs stage against a loop over Python integers."""
+
+import itertools
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.stage import Task, Upstream
+from stages import pairs
+from stages.kernels import groups, tile
+from stages.kernels.groups import Rows
+from tests.stages.reference import Picture, block, computed, expected_rows, gallery, rows_of
+
+SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
+THRESHOLDS = [0.0, 50.0, 200.0, 2000.0, None]
+
+
+def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
+    return pairs.Params(**{"rotations": shape[0] == shape[1], "identical": "all"} | changes)
+
+
+@pytest.fixture(params=[0.0, 1.0], ids=["product", "gather"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Candidates by the exact product of the whole tile, or gathered one by one."""
+    monkeypatch.setattr(tile, "DENSE", request.param)
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) -> None:
+    pictures, params = gallery(1, shape), params_for(shape, threshold=threshold)
+    artifact = computed([block(pictures, "a", shape)], params, shape)
+    rows, ledger = expected_rows(pictures, None, params)
+    assert rows_of(artifact.rows_) == rows
+    assert artifact.summary == ledger
+    assert rows
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_two_sets(shape: tuple[int, ...], threshold: float | None) -> None:
+    a, b = gallery(1, shape), gallery(1, shape, path=lambda n: f"b{n}")
+    b = b[5:] + gallery(2, shape, 3, path=lambda n: f"other{n}")
+    params = params_for(shape, threshold=threshold)
+    artifact = computed([block(a, "a", shape), block(b, "b", shape, 3)], params, shape)
+    rows, ledger = expected_rows(a, b, params)
+    assert rows_of(artifact.rows_) == rows
+    assert artifact.summary == ledger
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (50, 50, 3), (32, 48, 3)], ids=str)
+def test_the_sizes_that_people_use(shape: tuple[int, ...]) -> None:
+    pictures = gallery(3, shape, 3)[:14]
+    for threshold in (0.0, 200.0):
+        params = params_for(shape, threshold=threshold)
+        artifact = computed([block(pictures, "a", shape)], params, shape)
+        assert rows_of(artifact.rows_) == expected_rows(pictures, None, params)[0]
+
+
+RULES = [
+    {"same": same, "same_hash": same_hash, "rotations": rotations, "normalize": normalize}
+    for same, same_hash, rotations, normalize in itertools.product(
+        ("any", "dimensions", "aspect"), ("compare", "zero", "skip"), (True, False), ("pixel", "value")
+    )
+]
+
+
+@pytest.mark.parametrize("rules", RULES, ids=lambda rules: "-".join(map(str, rules.values())))
+def test_every_rule(rules: dict[str, object]) -> None:
+    shape = (8, 8, 3)
+    pictures = gallery(4, shape)
+    half = len(pictures) // 2
+    ordered = sorted(pictures, key=lambda picture: picture.path)
+    first, second = ordered[:half], ordered[half:]
+    blocks = [block(first, "a", shape), block(second, "b", shape)]
+    params = params_for(shape, **rules)
+    grouped = params_for(shape, **rules, identical="group")
+    for which, a, b in (([0], first, None), ([1], second, None), ([0, 1], first, second)):
+        rows, ledger = expected_rows(a, b, params)
+        artifact = computed([blocks[n] for n in which], params, shape)
+        assert rows_of(artifact.rows_) == rows
+        assert artifact.summary == ledger
+        short = computed([blocks[n] for n in which], grouped, shape)
+        counts = short.summary
+        assert expanded(short, [blocks[n].index.rows_ for n in which], grouped) == rows
+        assert counts["matches"] == ledger["matches"]
+        assert counts["skipped_by_rule"] == ledger["skipped_by_rule"]
+        assert counts["decided"] + counts["identical"] == ledger["decided"]
+
+
+def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params) -> list[tuple]:
+    """Rows of `identical: group` as rows of `identical: all`."""
+    blocks = pairs.read_blocks(tables, params)
+    offsets = np.cumsum([0, *(len(table) for table in tables)])
+    paths = [path for table in tables for path in table["path"].to_pylist()]
+    number = {path: n for n, path in enumerate(paths)}
+    table = artifact.rows_
+    rows = Rows(
+        np.array([number[path] for path in table["path_a"].to_pylist()], np.int64),
+        np.array([number[path] for path in table["path_b"].to_pylist()], np.int64),
+        table["mse"].to_numpy(),
+        table["turns"].to_numpy(),
+        table["measured"].to_numpy(zero_copy_only=False),
+    )
+    representative = np.concatenate([b.representative + o for b, o in zip(blocks, offsets, strict=False)])
+    turn, symmetry = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("turn", "symmetry"))
+    whole = groups.expand(rows, representative, turn, symmetry, swap=True)
+    a, b, mse, bits, measured = (getattr(whole, field.name).tolist() for field in fields(Rows))
+    rotation = [(n & -n).bit_length() * 90 - 90 for n in bits]
+    return sorted(zip([paths[n] for n in a], [paths[n] for n in b], mse, rotation, bits, measured, strict=True))
+
+
+def test_copies_are_compared_once() -> None:
+    shape = (8, 8, 3)
+    page = np.full(shape, 250, np.uint8)
+    pictures = [Picture(f"{n:05}", page) for n in range(3000)]
+    artifact = computed([block(pictures, "a", shape)], pairs.Params(), shape)
+    assert artifact.rows == 2999
+    assert artifact.summary == {
+        "pairs_total": 3000 * 2999 // 2,
+        "decided": 0,
+        "skipped_by_rule": 0,
+        "identical": 3000 * 2999 // 2,
+        "matches": 3000 * 2999 // 2,
+    }
+    assert set(artifact.rows_["turns"].to_pylist()) == {0b1111}
+
+
+def test_more_images_than_a_tile() -> None:
+    """Rows come sorted, whatever tile they come from; matches lie across tiles, and near the threshold."""
+    shape = (4, 4, 1)
+    random = np.random.default_rng(5)
+    pixels = random.integers(0, 256, (1500, *shape), dtype=np.uint8)
+    pixels[1400:] = np.clip(pixels[:100] + random.integers(-6, 7, (100, *shape)), 0, 255)
+    pictures = [Picture(f"{n:05}", image) for n, image in enumerate(pixels)]
+    params = params_for(shape, threshold=1000.0, rotations=False)
+    artifact = computed([block(pictures, "a", shape)], params, shape)
+    flat = pixels.reshape(len(pixels), -1).astype(np.int64)
+    apart = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
+    a, b = np.nonzero(np.triu(apart <= 16_000, 1))
+    assert [(row[0], row[1]) for row in rows_of(artifact.rows_)] == [(f"{i:05}", f"{j:05}") for i, j in zip(a, b, strict=True)]
+    assert len(a) > 100
+
+
+def test_a_block_without_readable_images() -> None:
+    shape = (8, 8, 3)
+    empty, full = block([], "a", shape), block(gallery(6, shape), "b", shape)
+    zeros = dict.fromkeys(("pairs_total", "decided", "skipped_by_rule", "identical", "matches"), 0)
+    for blocks in ([empty], [empty, full], [full, empty]):
+        artifact = computed(blocks, pairs.Params(), shape)
+        assert artifact.rows == 0
+        assert artifact.summary == zeros
+
+
+def block_pairs(a: int, b: int = 0) -> list[str]:
+    tasks = [Task(f"{name}-{n:03}", notes={"set": name}) for name, count in (("a", a), ("b", b)) for n in range(count)]
+    return [task.key for task in pairs.tasks(Upstream({"index": tasks}, {}.__getitem__), pairs.Params())]
+
+
+def test_every_block_pair_once_and_early_blocks_first() -> None:
+    keys = block_pairs(20)
+    assert len(keys) == len(set(keys)) == 20 * 21 // 2
+    assert all(key.split(".")[0] <= key.split(".")[1] for key in keys)
+    assert max(key.split(".")[1] for key in keys[:36]) == "a-007"
+    assert sorted(block_pairs(3, 2)) == [f"a-{i:03}.b-{j:03}" for i in range(3) for j in range(2)]
+
+
+def test_thumbnails_are_read_for_candidates_only() -> None:
+    shape = (16, 16, 3)
+    random = np.random.default_rng(7)
+    pictures = [Picture(f"{n}", random.integers(0, 40, shape, dtype=np.uint8) + n * 20) for n in range(10)]
+    artifacts = block([Picture(p.path, p.pixels.astype(np.uint8)) for p in pictures], "a", shape)
+    artifacts.thumbnails.clear()
+    assert computed([artifacts], pairs.Params(threshold=5.0), shape).rows == 0
