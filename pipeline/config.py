@@ -1,19 +1,21 @@
 """The config: YAML in, validated settings out, and errors that a user can act on.
 
-The sections of the stages come from the stages themselves (`Stage.params`); this module adds what belongs to a run as
-such. An error names the file and line, the key's path, what was expected and what came, and the nearest valid key.
+The sections of the stages come from the stages themselves (`Stage.params`); this module adds what belongs to a run
+as such. An error names the file and line, the key's path, what was expected and what came, and the nearest valid key.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import ConfigError
@@ -25,29 +27,46 @@ FORBID = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 
 
-@dataclass(frozen=True, config=FORBID)
-class Root:
-    """An input that carries more than its path."""
+NAME_BYTES = 200
+"""A run's name may be as long as this: file systems allow 255 bytes, and a name may get an ending."""
 
-    path: str
+
+def _absolute(path: str) -> str:
+    """Absolute and normalised, `~` expanded, links unresolved."""
+    home = os.path.expanduser(path)  # noqa: PTH111  # as shells do, it takes ~ for a name where there is no such user
+    return re.sub("^//+", "/", os.path.normpath(Path.cwd() / home))
+
+
+def _root(value: Any) -> Any:
+    """The path of an input, given as it is or as {path: ...}."""
+    if isinstance(value, Mapping):
+        unknown = [str(key) for key in value if key != "path"]
+        if unknown:
+            raise ValueError(f"expected a path or {{path: ...}}, got a mapping with the unknown key {unknown[0]!r}")
+        value = value.get("path")
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"expected the path of a folder or an image file, got {value!r}")
+    if "://" in value or "\0" in value:
+        raise ValueError(f"expected a folder or an image file of this machine, got {value!r}")
+    return value
+
+
+def _memory(value: str | int) -> str | int:
+    size = r"(auto|\d+(\.\d+)?\s*([kmgtp]i?)?b?)"
+    if not re.fullmatch(size, str(value), re.IGNORECASE):
+        raise ValueError(f"expected auto or a size such as 4GiB, got {value!r}")
+    return value
+
+
+Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(_absolute)], ...]
 
 
 @dataclass(frozen=True, config=FORBID)
 class Inputs:
-    """Where the images are."""
+    """Where the images are; nothing is ever written there."""
 
-    a: Annotated[
-        tuple[str | Root, ...], Field(description="folders or image files; every image is compared with every other")
-    ] = ()
-    b: Annotated[
-        tuple[str | Root, ...], Field(description="if given: only images of a with images of b are compared")
-    ] = ()
-
-    @field_validator("a", "b", mode="after")
-    @classmethod
-    def _absolute(cls, roots: tuple[str | Root, ...]) -> tuple[str, ...]:
-        paths = (root.path if isinstance(root, Root) else root for root in roots)
-        return tuple(os.path.abspath(Path(path).expanduser()) for path in paths)
+    a: Annotated[Roots, Field(description="folders or image files; every image is compared with every other")] = ()
+    b: Annotated[Roots, Field(description="if given: only images of a are compared with images of b")] = ()
 
 
 @dataclass(frozen=True, config=FORBID)
@@ -77,7 +96,9 @@ class Scheduler:
     workers: Annotated[Positive | None, Field(description="processes or threads; null: one a core")] = None
     threads: Annotated[Positive, Field(description="for kind local: tasks at a time in one process")] = 1
     memory_limit: Annotated[
-        str | int, Field(description="for kind local: memory of one worker, such as 4GiB; auto: an equal share")
+        str | int,
+        AfterValidator(_memory),
+        Field(description="for kind local: memory of one worker, such as 4GiB; auto: an equal share"),
     ] = "auto"
     host: Annotated[str, Field(description="where this run's own scheduler and workers listen")] = "127.0.0.1"
     cluster: Annotated[
@@ -133,15 +154,17 @@ class Config:
 
 
 def load(path: str | Path, stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML config. Raises ConfigError with a line per mistake."""
+    """Read a YAML config; `overrides` are texts like "pairs.threshold=100". Raises ConfigError, a line per mistake.
+
+    A run without a name is named after the file: `holiday.yaml` makes the run `holiday`."""
     source = read_yaml(Path(path))
     source.data.setdefault("run", Path(path).stem)
     return _resolve(source, stages, overrides)
 
 
 def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
-    """The same from plain data. Raises ConfigError."""
-    return _resolve(Source(dict(data), {(): "config"}), stages, overrides)
+    """The same from plain data, in which `run` is required. Raises ConfigError."""
+    return _resolve(Source(copy.deepcopy(dict(data)), {(): "config"}), stages, overrides)
 
 
 def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) -> Config:
@@ -155,34 +178,53 @@ def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) 
         problems += wrong
     run, output = source.data.get("run"), source.data.get("output", "outputs")
     problems += _check_names(run, output, source)
-    if not problems and not values["inputs"].a:
-        problems.append(
-            f"{source.place(('inputs',))}: inputs.a: expected folders; name them with --set inputs.a=[~/Pictures]"
-        )
+    if not problems:
+        problems += _check_together(values["inputs"], values["scheduler"], source)
     if problems:
         raise ConfigError("\n".join(problems))
     core = {name: values.pop(name) for name in CORE}
-    config = Config(str(run), Path(os.path.abspath(Path(output).expanduser())), **core, params=values)
-    _refuse_writing_into_inputs(config)
+    config = Config(str(run), Path(_absolute(str(output))), **core, params=values)
+    problems += _written_into_inputs(config, source)
+    if problems:
+        raise ConfigError("\n".join(problems))
     return config
 
 
 def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
-    if not isinstance(run, str) or not run or run[0] == "." or "/" in run or "\0" in run:
-        yield f"{source.place(('run',))}: run: expected a name that can be a folder's, got {run!r}"
-    if not isinstance(output, str) or not output:
-        yield f"{source.place(('output',))}: output: expected a folder, got {output!r}"
+    place = source.place(("run",))
+    if run is not None and not isinstance(run, str):
+        yield f"{place}: run: expected a name, got {run!r}; put it in quotes"
+    elif not run or run[0] == "." or "/" in run or not run.isprintable():
+        yield f"{place}: run: expected a name that can be a folder's (no slash, no dot in front), got {run!r}"
+    elif len(run.encode()) > NAME_BYTES:
+        yield f"{place}: run: expected a name of at most {NAME_BYTES} bytes, got {len(run.encode())}"
+    if not isinstance(output, str) or not output or "://" in output or "\0" in output:
+        yield f"{source.place(('output',))}: output: expected a folder of this machine, got {output!r}"
 
 
-def _refuse_writing_into_inputs(config: Config) -> None:
+def _check_together(inputs: Inputs, scheduler: Scheduler, source: Source) -> Iterator[str]:
+    if not inputs.a:
+        place = source.place(("inputs", "a"))
+        yield f"{place}: inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
+    given = [key for key in ("address", "scheduler_file") if getattr(scheduler, key)]
+    if scheduler.kind == "address" and len(given) != 1:
+        place = source.place(("scheduler", *given[:1]))
+        yield (
+            f"{place}: scheduler.address: kind address expects one of scheduler.address and scheduler.scheduler_file, "
+            f"got {'both' if given else 'neither'}; for example --set scheduler.address=tcp://127.0.0.1:8786"
+        )
+
+
+def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
+    """Complaints of a run's folder and an input that lie one inside the other, links resolved."""
     folder = Path(os.path.realpath(config.folder))
-    for name in ("a", "b"):
-        for root in config.settings(f"inputs.{name}"):
+    for name, roots in (("a", config.inputs.a), ("b", config.inputs.b)):
+        for root in roots:
             real = Path(os.path.realpath(root))
             if folder.is_relative_to(real) or real.is_relative_to(folder):
-                raise ConfigError(
-                    f"output: {config.folder} and inputs.{name} ({root}) lie one inside the other, and nothing is ever "
-                    "written into an input; name another folder with --set output=FOLDER"
+                yield (
+                    f"{source.place(('output',))}: output: {config.folder} and inputs.{name} ({root}) lie one inside "
+                    "the other, and nothing is ever written into an input; choose another folder: --set output=FOLDER"
                 )
 
 

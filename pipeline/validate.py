@@ -31,6 +31,7 @@ EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "mapping_type": "keys and values",
     "dataclass_type": "keys and values",
     "missing": "a value",
+    "json_invalid": "text that UTF-8 can hold",
     "too_short": lambda ctx: f"at least {ctx['min_length']} items",
     "too_long": lambda ctx: f"at most {ctx['max_length']} items",
     "string_too_short": "text that is not empty",
@@ -69,15 +70,22 @@ def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _nearest(name: str, valid: list[str]) -> str:
-    last = name.rpartition(".")[2]
-    same = [key for key in valid if key.rpartition(".")[2] == last and key != name]
-    close = same[:1] or difflib.get_close_matches(name, valid, 1, 0.6)
-    if not close:
-        leaves = {key.rpartition(".")[2]: key for key in reversed(valid)}
-        close = [leaves[leaf] for leaf in difflib.get_close_matches(last, leaves, 1, 0.7)]
-    section = name.partition(".")[0]
-    inside = [key.partition(".")[2] for key in valid if key.startswith(f"{section}.")]
-    return f"did you mean {close[0]}?" if close else f"valid keys: {', '.join(inside or valid)}"
+    section, _, last = name.rpartition(".")
+    beside = {_leaf(key): key for key in valid if key.rpartition(".")[0] == section}
+    anywhere = {_leaf(key): key for key in reversed(valid) if "." in key}
+    looks = ((beside, 0.75), (anywhere, 0.99), (beside, 0.6), (anywhere, 0.75))
+    near = next((key for keys, similarity in looks if (key := _close(last, keys, similarity))), None)
+    return f"did you mean {near}?" if near else f"valid keys: {', '.join(beside)}"
+
+
+def _leaf(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _close(word: str, keys: Mapping[str, str], similarity: float) -> str | None:
+    """The key whose last part is nearest to `word`."""
+    near = difflib.get_close_matches(word.lower(), keys, 1, similarity)
+    return keys[near[0]] if near else None
 
 
 def _complaints(
@@ -100,9 +108,10 @@ def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:
     """A location without the names of the union members that pydantic puts into it."""
     keys: list[str | int] = []
     for step in loc:
-        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
+        inside = isinstance(step, int) and isinstance(data, list) and step < len(data)
+        if inside or (isinstance(data, dict) and step in data):
             keys.append(step)
-            data = data[step]  # type: ignore[index]  # an int indexes the list, a key the dict
+            data = data[step]
     return tuple(keys)
 
 
@@ -115,6 +124,8 @@ def _value(data: Any, keys: Keys) -> Any:
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
+        return "a longer list"
     words = EXPECTED.get(detail["type"], detail["msg"])
     return words if isinstance(words, str) else words(detail.get("ctx", {}))
 
@@ -137,9 +148,8 @@ def _near_value(details: list[ErrorDetails], got: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, str):
-        return f"the text '{value}'"
-    return json.dumps(value, default=str) if not isinstance(value, float) else f"{value:g}"
+    text = repr(value) if isinstance(value, str | float) else json.dumps(value, default=str, ensure_ascii=False)
+    return ("the text " if isinstance(value, str) else "") + (text if len(text) <= 80 else f"{text[:77]}...")
 
 
 def _dotted(keys: Keys) -> str:

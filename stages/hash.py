@@ -49,12 +49,20 @@ def hash_function(name: str) -> Function:
     """The function of that name. Raises ValueError that says what was expected."""
     if ":" in name:
         return _imported(name)
-    fixed = sorted(each for each in hashlib.algorithms_available if not each.startswith("shake"))
+    fixed = sorted(filter(_gives_text, hashlib.algorithms_available))
     if name not in fixed:
         near = difflib.get_close_matches(name, fixed, 1)
         hint = f"; did you mean {near[0]}?" if near else f": {', '.join(fixed)}; or package.module:function"
         raise ValueError(f"expected a hash of hashlib, got {name!r}{hint}")
     return lambda image: hashlib.new(name, image.tobytes(), usedforsecurity=False).hexdigest()
+
+
+def _gives_text(name: str) -> bool:
+    """Whether hashlib makes a hash of this name: some need a length, others the system lists but refuses."""
+    try:
+        return bool(hashlib.new(name, usedforsecurity=False).hexdigest())
+    except (TypeError, ValueError):
+        return False
 
 
 def _imported(name: str) -> Function:
@@ -113,10 +121,21 @@ def _hash(function: Function, image: NDArray[np.uint8], path: str, name: str) ->
     try:
         text = function(view)
     except Exception as error:  # the user's function may raise anything
-        raise TaskError(f"hash.function {name} failed on {path}: {type(error).__name__}: {error}") from error
-    if not isinstance(text, str):
-        raise TaskError(f"hash.function {name}: expected text, got {type(text).__name__} for {path}")
+        said = " ".join(str(error).split())
+        raise TaskError(f"hash.function {name} failed on {path}: {type(error).__name__}: {said}") from error
+    if not isinstance(text, str) or not _is_unicode(text):
+        came = "text that is no Unicode" if isinstance(text, str) else type(text).__name__
+        raise TaskError(f"hash.function {name}: expected text, got {came} for {path}")
     return text
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a column of text can hold it: lone surrogates can't be stored."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:

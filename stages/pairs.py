@@ -228,6 +228,7 @@ def _inside_groups(block: Block, params: Params) -> Found | None:
         bits = np.zeros(len(b), np.uint8)
         for turn in range(4 if params.rotations else 1):
             bits |= (block.hashes[b, 0] == block.hashes[b, turn]).astype(np.uint8) << turn
+        bits |= turns.reversed_(bits)
     measured = np.full(len(b), params.same_hash == "compare")
     return Found(a, b, np.zeros(len(b), np.int64), bits, measured)
 

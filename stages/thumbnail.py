@@ -44,17 +44,20 @@ class Params:
     @classmethod
     def _count(cls, value: int | str) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
-        if not match or match[2] not in UNITS or float(match[1]) <= 0:
+        count = int(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
+        if count <= 0:
             raise ValueError(f"expected a number above 0, or one with a unit such as 256MiB, got {value!r}")
-        return int(float(match[1]) * UNITS[match[2]])
+        return count
 
     @field_validator("background")
     @classmethod
     def _colour(cls, value: str) -> str:
         try:
-            ImageColor.getrgb(value)
+            colour = ImageColor.getrgb(value)
         except ValueError as error:
             raise ValueError(f"expected a colour such as white or #ff8800, got {value!r}") from error
+        if len(colour) != 3:
+            raise ValueError(f"expected a colour without transparency such as white or #ff8800, got {value!r}")
         return value
 
     def options(self, trust: str) -> Options:
@@ -119,7 +122,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         row = known.get(tuple(file[name] for name in REUSE))
         if row is None:
             row, decoded = _row(file, options), decoded + 1
-        rows.append(row)
+        rows.append(row | {"set": file["set"]})  # an earlier run may have had it in the other set
     table = pa.Table.from_pylist(rows, schema(params, job.settings))
     failed = sum(row["error"] is not None for row in rows)
     return Result(
@@ -170,7 +173,7 @@ def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
     """Those of `paths` whose bytes are no longer the ones that the artifact was made from."""
     rows = artifact.table(["path", "digest", "error", "bytes", "stamp"])
     changed = []
-    doubtful = pa.array([path in paths for path in rows["path"].to_pylist()])
+    doubtful = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
     for row in rows.filter(pc.and_(doubtful, pc.is_valid(rows["digest"]))).to_pylist():
         try:
             anything = Options((4, 4), "L", True, (0, 0, 0), False, row["bytes"], 1, "bytes")

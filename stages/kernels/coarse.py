@@ -11,22 +11,26 @@ lengths σ_a and σ_b are at least |σ_a - σ_b| apart,
 Summed over cells, the same argument with ρ² = Σ σ² for the whole image gives |u - v|² ≤ Σ (a - b)², where u holds
 the s/√m of all the cells and ρ as its last entry. Pixels outside all cells only add to the right side.
 
-Cell edges mirror each other about the middle, so a quarter turn of a square thumbnail maps cells onto cells: it permutes
-the sums and leaves ρ as it is.
+Cell edges mirror each other about the middle, so a quarter turn of a square thumbnail maps cells onto cells: it
+permutes the sums and leaves ρ as it is.
 
-**The product.** |u - v|² = |u|² + |v|² - 2 u·v. With rows [u, -|u|²/2, 1] on the left and [v, 1, -|v|²/2] on the right a
-single matrix product gives t = -|u - v|²/2 for every pair of a tile, to be compared with one constant.
+**The product.** |u - v|² = |u|² + |v|² - 2 u·v. With rows [u, -|u|²/2, 1] on the left and [v, 1, -|v|²/2] on the
+right a single matrix product gives t = -|u - v|²/2 for every pair of a tile, to be compared with one constant.
 
 **The slack.** Floats round. Let η = 2⁻²⁴, the unit roundoff of float32, d the number of entries of u, R_a and R_b the
 largest norms on either side of the tile, and L the greatest sum of squares that is still a match.
 
-1. Entries of u are computed in float64 and rounded once to float32. Each is off by at most a factor 1 ± η (and a float64
-   error, far below), so the rounded vector is within δ = 2ηR of the true one. For a match, therefore, the rounded
-   vectors are at most r = √L·(1 + 2⁻²⁰) + δ_a + δ_b apart, where the factor swallows the float64 errors.
+1. Entries of u are computed in float64 and rounded once to float32. Each is off by at most a factor 1 ± η, and by a
+   float64 error below 2⁻³⁹ of itself. For ρ that holds because floats subtract nothing large: with
+   s² = (s² // m)·m + (s² mod m), the quotients are taken off q in integers; what is left for floats, the sum of the
+   64 or fewer (s² mod m)/m, is below 64 and off by less than 2⁻⁴¹; and ρ² is either 0, exactly, or at least 1/2,
+   since m integers that are not all equal have a σ² of at least 1 - 1/m. So the rounded vector is within δ = 2ηR of
+   the true one. For a match, therefore, the rounded vectors are at most r = √L·(1 + 2⁻²⁰) + δ_a + δ_b apart; the
+   factor is ample for the float64 arithmetic in which r itself is computed.
 2. The extra columns are computed from the rounded vectors in float64 and rounded once: off by a factor 1 ± η.
-3. A float32 inner product of n terms, in whatever order it is summed, is off by at most γ_n = nη/(1 - nη) times the sum of
-   the terms' magnitudes (Higham, Accuracy and Stability, section 3.1). There are d + 2 terms; one more η comes from 2 and
-   one to spare covers its product with the others: γ = γ_{d+4}. The magnitudes sum to at most
+3. A float32 inner product of n terms, in whatever order it is summed, is off by at most γ_n = nη/(1 - nη) times the
+   sum of the terms' magnitudes (Higham, Accuracy and Stability, section 3.1). There are d + 2 terms; one more η comes
+   from 2 and one to spare covers its product with the others: γ = γ_{d+4}. The magnitudes sum to at most
    |u||v| + |u|²/2 + |v|²/2 = (|u| + |v|)²/2 ≤ (R_a + R_b)²/2.
 
 So a match has t ≥ -r²/2 - γ (R_a + R_b)²/2, and `bound` is the next float32 below that: no match is lost. What passes
@@ -37,6 +41,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +58,7 @@ def edges(side: int) -> list[tuple[int, int]]:
 
     They mirror each other about the middle; an odd side leaves out its middle line."""
     lower = [side * number // GRID for number in range(GRID // 2 + 1)]
-    cells = list(zip(lower, lower[1:], strict=False))
+    cells = list(pairwise(lower))
     return cells + [(side - end, side - start) for start, end in reversed(cells)]
 
 
@@ -89,12 +94,13 @@ def vectors(sums: NDArray[np.int64], shape: Shape, turn: int = 0) -> Floats:
 
     With `turn`, those of np.rot90(thumbnail, turn); that needs a square thumbnail."""
     height, width, channels = shape
-    cells = sums[:, : -channels or None].reshape(-1, GRID, GRID, channels)
+    cells = sums[:, :-channels].reshape(-1, GRID, GRID, channels)
     pixels = _pixels(height, width)[:, :, None]
-    inside = (cells.astype(np.float64) ** 2 / pixels).sum(axis=(1, 2, 3))
-    rest = np.sqrt(np.maximum(sums[:, -channels:].sum(axis=1) - inside, 0.0))
+    whole, part = np.divmod(cells * cells, pixels)
+    left = sums[:, -channels:].sum(axis=1) - whole.sum(axis=(1, 2, 3))
+    rest = np.sqrt(np.maximum(left - (part / pixels).sum(axis=(1, 2, 3)), 0.0))
     centred = (cells - CENTRE * pixels) / np.sqrt(pixels)
-    turned = np.rot90(centred, turn, axes=(1, 2)).reshape(len(sums), -1)
+    turned = np.rot90(centred, turn, axes=(1, 2)).reshape(len(sums), GRID * GRID * channels)
     return np.concatenate([turned, rest[:, None]], axis=1).astype(np.float32)
 
 
@@ -107,7 +113,11 @@ def operand(vectors: Floats, right: bool = False) -> tuple[Floats, float]:
 
 
 def limit(threshold: float, divisor: int) -> int:
-    """The greatest integer L with L / divisor ≤ threshold in float64: a sum of squares up to L is a match."""
+    """The greatest integer L with L / divisor ≤ threshold in float64: a sum of squares up to L is a match.
+
+    No thumbnail reaches more than four channels of 255² a pixel; a higher threshold counts as that."""
+    if threshold >= 4 * 255**2:
+        return 4 * 255**2 * divisor
     greatest = int(threshold * divisor)
     while greatest / divisor > threshold:
         greatest -= 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 BATCH = 1 << 20
 """Edges that are gathered before they are joined."""
@@ -46,6 +44,10 @@ class Forest:
 
     def labels(self, nodes: int) -> Ints:
         """Component of each node, int64 (nodes,), in no stated numbering."""
+        # SciPy takes as long to import as all of a run with nothing to do.
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         a, b = (np.concatenate([edge[side] for edge in self._edges] or [np.empty(0, np.int64)]) for side in (0, 1))
         graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(nodes, nodes))
         return connected_components(graph, directed=False)[1].astype(np.int64) if nodes else np.empty(0, np.int64)

@@ -2,8 +2,8 @@
 
 A member is a cut if its hash is the least among `window` members on either side of it. So a cut depends on its
 neighbours only: a member that comes or goes moves the cuts near it and no others, and cuts for a wider window are cuts
-for a narrower one, too. In random order a member is the least of 2w+1 with probability 1/(2w+1), which is the reciprocal
-of the mean distance of two cuts; no two cuts are nearer than w+1.
+for a narrower one, too. In random order a member is the least of 2w+1 with probability 1/(2w+1), which is the
+reciprocal of the mean distance of two cuts; no two cuts are nearer than w+1.
 """
 
 from __future__ import annotations
@@ -32,5 +32,7 @@ def cuts(hashes: NDArray[np.uint64], window: int) -> NDArray[np.int64]:
     backward = np.minimum.accumulate(chunks[:, ::-1], axis=1)[:, ::-1].ravel()
     least = np.minimum(backward[: len(hashes) - span + 1], forward[span - 1 : len(hashes)])
     found = np.flatnonzero(hashes[window : len(hashes) - window] == least) + window
-    first = np.diff(found, prepend=-span) > window  # of equal hashes within a window
-    return found[first].astype(np.int64)
+    if window:
+        before = np.lib.stride_tricks.sliding_window_view(hashes, window)[found - window]
+        found = found[~(before == hashes[found, None]).any(axis=1)]
+    return found.astype(np.int64)

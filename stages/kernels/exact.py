@@ -1,8 +1,8 @@
 """Sums of squared differences of bytes, in integers.
 
-A float32 product of bytes - 128 is exact as long as every partial sum is an integer below 2²⁴: 1,024 products of at most
-128² reach just that. So a product of thumbnails is summed in chunks of 1,024 values, and the chunks in float64, which is
-exact up to 2⁵³.
+A float32 product of bytes - 128 is exact as long as every partial sum is an integer of at most 2²⁴: 1,024 products of
+at most 128² reach just that. So a product of thumbnails is summed in chunks of 1,024 values, and the chunks in float64,
+which is exact up to 2⁵³.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ Sums = NDArray[np.int64]
 
 def cross(a: Bytes, b: Bytes) -> Sums:
     """Sums of squared differences of every row of a, uint8 (n, D), with every row of b, (m, D): int64 (n, m)."""
-    squares = [(rows.astype(np.float64) - CENTRE).__pow__(2).sum(axis=1) for rows in (a, b)]
+    squares = [np.zeros(len(rows)) for rows in (a, b)]
     products = np.zeros((len(a), len(b)))
     for start in range(0, a.shape[1], CHUNK):
         left, right = (rows[:, start : start + CHUNK].astype(np.float32) - CENTRE for rows in (a, b))
+        for total, rows in zip(squares, (left, right), strict=True):
+            total += np.einsum("nd,nd->n", rows, rows)
         products += left @ right.T
     return (squares[0][:, None] + squares[1] - 2 * products).astype(np.int64)
 

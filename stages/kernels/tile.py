@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from stages.kernels import coarse, exact
 
 TILE = 1_024
-"""Images a side."""
-DENSE = 0.03
-"""Share of candidates from which the exact product of a whole tile is cheaper than gathering them: a gathered pair costs
-about thirty times as much as one in the product (tests/benchmarks/pairs.py prints the ratio)."""
+"""Images a side, at most."""
+NARROW = 64
+"""Images in the first run of rows; later runs are twice as many, or half, so that a run has about ROWS matches."""
+ROWS = 1 << 20
+DENSE = 0.015
+"""Share of candidates from which the exact product of a whole tile is cheaper than gathering them: in one turn, a
+gathered pair costs some seventy times as much as one in the product (tests/benchmarks/pairs.py prints the figure)."""
 GATHER = 32 << 20
 """Bytes of thumbnails gathered at a time, a side."""
 
@@ -71,7 +74,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Found:
-    """Matches: positions on either side, the least sum of squares, the turns that attain it, whether it was measured."""
+    """Matches: positions on either side, the least sum of squares, the turns that attain it, and if it was measured."""
 
     a: Ints
     b: Ints
@@ -103,16 +106,22 @@ class BlockPair:
 
     def row_tiles(self) -> Iterator[tuple[slice, Found]]:
         """For one run of a's images after the other: all their matches, sorted by position in a, then in b."""
-        for start in range(0, len(self.a) if len(self.b) else 0, TILE):
-            rows = slice(start, min(start + TILE, len(self.a)))
-            first = start if self.diagonal else 0
+        side = min(TILE, max(16, GATHER // int(np.prod(self.rules.shape))))
+        start, height = 0, min(NARROW, side)
+        while len(self.b) and start < len(self.a):
+            rows = slice(start, min(start + height, len(self.a)))
             tiles = [
-                self._tile(rows, slice(column, min(column + TILE, len(self.b))))
-                for column in range(first, len(self.b), TILE)
+                self._tile(rows, slice(column, min(column + side, len(self.b))))
+                for column in range(start if self.diagonal else 0, len(self.b), side)
             ]
             joined = Found(*(np.concatenate([getattr(tile, name) for tile in tiles]) for name in Found.__annotations__))
             order = np.lexsort((joined.b, joined.a))
             yield rows, Found(*(getattr(joined, name)[order] for name in Found.__annotations__))
+            start = rows.stop
+            if len(order) <= ROWS // 2:
+                height = min(2 * height, side)
+            elif len(order) > ROWS:
+                height = max(NARROW // 4, height // 2)
 
     def _tile(self, rows: slice, columns: slice) -> Found:
         compared, agree = self._by_rule(rows, columns)
@@ -182,26 +191,34 @@ class BlockPair:
         return Found(i + rows.start, j + columns.start, sums[keep], bits[keep], np.ones(len(i), bool))
 
     def _sparse(self, rows: slice, columns: slice, compared: Mask | None) -> Found:
-        """Candidates by the coarse product, then each of them in integers."""
+        """Candidates by the coarse product, then each of them in integers.
+
+        A turn that attains the least, being a match, passes the coarse test; so only turns that pass are computed."""
         assert self.rules.limit is not None
-        mask = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
-        for right, bound in zip(self._rights, self._bounds, strict=True):
-            assert bound is not None
-            mask |= coarse.candidates(self._left[rows], right[columns], bound)
+        may = np.stack(
+            [
+                coarse.candidates(self._left[rows], right[columns], bound)
+                for right, bound in zip(self._rights, self._bounds, strict=True)
+                if bound is not None
+            ]
+        )
         if compared is not None:
-            mask &= compared
-        i, j = np.nonzero(mask)
-        if len(i) > DENSE * mask.size:
+            may &= compared
+        if np.count_nonzero(may) > DENSE * may.size:
             return self._dense(rows, columns, compared)
-        i, j = i + rows.start, j + columns.start
-        sums, bits = np.empty(len(i), np.int64), np.empty(len(i), np.uint8)
+        i, j = np.nonzero(may.any(axis=0))
+        sums = np.full((self.rules.turns, len(i)), np.iinfo(np.int64).max)
         step = max(1, GATHER // int(np.prod(self.rules.shape)))
-        for start in range(0, len(i), step):
-            part = slice(start, start + step)
-            a, b = _gathered(self.a, i[part]), _gathered(self.b, j[part])
-            sums[part], bits[part] = exact.least_over_turns(a, b, self.rules.turns)
-        keep = sums <= self.rules.limit
-        return Found(i[keep], j[keep], sums[keep], bits[keep], np.ones(int(keep.sum()), bool))
+        for turn in range(self.rules.turns):
+            passing = np.flatnonzero(may[turn, i, j])
+            for start in range(0, len(passing), step):
+                part = passing[start : start + step]
+                a, b = _gathered(self.a, i[part] + rows.start), _gathered(self.b, j[part] + columns.start)
+                sums[turn, part] = exact.aligned(a, exact.turned(b, turn))
+        smallest, bits = exact.least(sums)
+        keep = smallest <= self.rules.limit
+        a, b = i[keep] + rows.start, j[keep] + columns.start
+        return Found(a, b, smallest[keep], bits[keep], np.ones(len(a), bool))
 
 
 def _gathered(side: Side, positions: Ints) -> exact.Bytes:

@@ -118,6 +118,12 @@ def test_the_limit_is_the_greatest_sum_that_is_a_match(threshold: float, divisor
     assert limit / divisor <= threshold < (limit + 1) / divisor
 
 
+@pytest.mark.parametrize("threshold", [260_100.0, 1e18, 1e308])
+@pytest.mark.parametrize("divisor", [1, 4096, 1 << 22])
+def test_a_threshold_beyond_reach_lets_everything_pass(threshold: float, divisor: int) -> None:
+    assert coarse.limit(threshold, divisor) == 4 * 255**2 * divisor
+
+
 def test_the_limit_where_division_rounds() -> None:
     for divisor in (3, 7, 2500, 4096, 12288):
         for sums in (0, 1, 2, 999, 123_457):

@@ -1,6 +1,7 @@
 """The pairs stage against a loop over Python integers."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
@@ -11,7 +12,7 @@ from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.kernels import groups, tile
 from stages.kernels.groups import Rows
-from tests.stages.reference import Picture, block, computed, expected_rows, gallery, rows_of
+from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
 
 SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
 THRESHOLDS = [0.0, 50.0, 200.0, 2000.0, None]
@@ -23,8 +24,12 @@ def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
 
 @pytest.fixture(params=[0.0, 1.0], ids=["product", "gather"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Candidates by the exact product of the whole tile, or gathered one by one."""
+    """Candidates by the exact product of the whole tile, or gathered one by one; in tiles that are many and of
+    changing height."""
     monkeypatch.setattr(tile, "DENSE", request.param)
+    monkeypatch.setattr(tile, "TILE", 9)
+    monkeypatch.setattr(tile, "NARROW", 4)
+    monkeypatch.setattr(tile, "ROWS", 10)
 
 
 @pytest.mark.usefixtures("path")
@@ -92,8 +97,34 @@ def test_every_rule(rules: dict[str, object]) -> None:
         assert counts["decided"] + counts["identical"] == ledger["decided"]
 
 
-def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params) -> list[tuple]:
-    """Rows of `identical: group` as rows of `identical: all`."""
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("rotations", [True, False])
+@pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
+@pytest.mark.parametrize("hashed", [np.ndarray.tobytes, corner], ids=["sha256", "corner"])
+def test_groups_of_turned_copies(hashed: Callable[[np.ndarray], object], same_hash: str, rotations: bool) -> None:
+    """With `corner`, different images agree in hash, and some with a few of their own turns."""
+    shape = (8, 8, 3)
+    rules = {"same_hash": same_hash, "rotations": rotations, "threshold": 500.0}
+    params, grouped = params_for(shape, **rules), params_for(shape, **rules, identical="group")
+    function = "sha256" if hashed is np.ndarray.tobytes else "tests.stages.reference:corner"
+    for seed in range(3):
+        first, second, other = (copies(seed, shape, name) for name in ("f", "s", "e"))
+        blocks = [block(pictures, "a", shape, function=function) for pictures in (first, second, other)]
+        for which, b, swap in (([0], None, True), ([0, 1], second, True), ([0, 2], other, False)):
+            chosen = [blocks[n] for n in which]
+            rows, ledger = expected_rows(first, b, params, hashed)
+            whole, short = (computed(chosen, each, shape) for each in (params, grouped))
+            assert rows_of(whole.rows_) == rows
+            assert whole.summary == ledger
+            assert rows_of(short.rows_) == sorted(rows_of(short.rows_))
+            assert set(rows_of(short.rows_)) <= set(rows)
+            assert expanded(short, [each.index.rows_ for each in chosen], grouped, swap) == rows
+            assert short.summary["matches"] == len(rows)
+            assert short.rows < len(rows) or not rows
+
+
+def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swap: bool = True) -> list[tuple]:
+    """Rows of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
     blocks = pairs.read_blocks(tables, params)
     offsets = np.cumsum([0, *(len(table) for table in tables)])
     paths = [path for table in tables for path in table["path"].to_pylist()]
@@ -106,9 +137,9 @@ def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params) -> 
         table["turns"].to_numpy(),
         table["measured"].to_numpy(zero_copy_only=False),
     )
-    representative = np.concatenate([b.representative + o for b, o in zip(blocks, offsets, strict=False)])
+    representative = np.concatenate([b.representative + o for b, o in zip(blocks, offsets[:-1], strict=True)])
     turn, symmetry = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("turn", "symmetry"))
-    whole = groups.expand(rows, representative, turn, symmetry, swap=True)
+    whole = groups.expand(rows, representative, turn, symmetry, swap)
     a, b, mse, bits, measured = (getattr(whole, field.name).tolist() for field in fields(Rows))
     rotation = [(n & -n).bit_length() * 90 - 90 for n in bits]
     return sorted(zip([paths[n] for n in a], [paths[n] for n in b], mse, rotation, bits, measured, strict=True))
@@ -142,7 +173,9 @@ def test_more_images_than_a_tile() -> None:
     flat = pixels.reshape(len(pixels), -1).astype(np.int64)
     apart = ((flat[:, None] - flat[None]) ** 2).sum(axis=2)
     a, b = np.nonzero(np.triu(apart <= 16_000, 1))
-    assert [(row[0], row[1]) for row in rows_of(artifact.rows_)] == [(f"{i:05}", f"{j:05}") for i, j in zip(a, b, strict=True)]
+    assert [(row[0], row[1]) for row in rows_of(artifact.rows_)] == [
+        (f"{i:05}", f"{j:05}") for i, j in zip(a, b, strict=True)
+    ]
     assert len(a) > 100
 
 

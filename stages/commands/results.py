@@ -1,0 +1,159 @@
+"""The results of a run as pandas DataFrames: `from pipeline import load_run`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter
+
+from pipeline.errors import ConfigError
+from stages import pairs
+from stages.kernels import components, groups, turns
+
+FACTS = ("path", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "error", "error_detail")
+
+
+def load_run(folder: Path) -> Results:
+    """The results in a run's folder. Raises ConfigError where that is no run."""
+    if not (folder / "run.json").is_file():
+        raise ConfigError(f"{folder} holds no run (there is no run.json in it); expected a folder like outputs/demo")
+    return Results(folder)
+
+
+@dataclass(frozen=True)
+class Results:
+    """One run. Each method reads the run's Parquet anew; what has not been run yet raises ConfigError."""
+
+    folder: Path
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The content of run.json: counts, times, and the config as resolved."""
+        return dict(json.loads((self.folder / "run.json").read_text()))
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.folder / "report" / "index.html"
+
+    def images(self) -> pd.DataFrame:
+        """Every image that was scanned, by path.
+
+        Columns: path, set, width and height (pixels, as it is to be looked at), bytes, format, mode, digest (SHA-256 of the
+        file), contrast (standard deviation of the thumbnail's values), error and error_detail (null where it could be read),
+        root, mtime_ns, partition."""
+        images = self._read("thumbnail", FACTS)
+        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
+        return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
+
+    def pairs(self, expand: bool = False) -> pd.DataFrame:
+        """The matches, nearest first: path_a, path_b, mse, rotation (degrees that b is turned by, counter-clockwise), turns
+        (bit k set: k quarter turns attain this MSE), measured (false: recorded unseen, for `pairs.same_hash: zero`).
+
+        `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
+        rows = self._expanded() if expand else self._read("pairs", pairs.SCHEMA.names)
+        return rows.sort_values(["mse", "path_a", "path_b"], ignore_index=True)
+
+    def clusters(self) -> pd.DataFrame:
+        """Images that are in a cluster, keeper first: cluster, path, keeper, mse_to_keeper, width, height, bytes."""
+        return self._read("cluster", None)
+
+    def hash_clusters(self) -> pd.DataFrame:
+        """Duplicates by hash alone: cluster, path, hash_0.
+
+        Two images are joined if hash_0 of one is among the turns of the other (hash_0 only, without `pairs.rotations`)."""
+        hashes = self._read("hash", ("path", *pairs.HASHES)).sort_values("path", ignore_index=True)
+        turned = 4 if self.params.rotations else 1
+        columns = [hashes[name] for name in pairs.HASHES[:turned]]
+        codes, _ = pd.factorize(pd.concat(columns, ignore_index=True))
+        codes = codes.reshape(turned, len(hashes)).astype(np.int64)
+        wanted = np.isin(codes, codes[0])  # a hash joins only where it is some image's hash_0
+        forest = components.Forest()
+        image = np.broadcast_to(np.arange(len(hashes)), codes.shape)
+        forest.join(image[wanted], codes[wanted] + len(hashes))
+        labels = forest.labels(len(hashes) + codes.max(initial=-1) + 1)[: len(hashes)]
+        hashes["cluster"] = pd.factorize(labels)[0]
+        sizes = hashes.groupby("cluster")["path"].transform("size")
+        found = hashes.loc[sizes > 1, ["cluster", "path", "hash_0"]]
+        return found.assign(cluster=pd.factorize(found["cluster"])[0]).sort_values(["cluster", "path"], ignore_index=True)
+
+    def ledger(self) -> pd.DataFrame:
+        """What became of each pair of images, per block pair: block_a, block_b, pairs_total, decided, skipped_by_rule,
+        identical, matches."""
+        rows = []
+        for path in self._files("pairs"):
+            record = json.loads(pq.read_metadata(path).metadata[b"fast-diff"])
+            first, _, second = record["key"].partition(".")
+            rows.append({"block_a": first, "block_b": second, **record["summary"]})
+        columns = ["block_a", "block_b", "pairs_total", "decided", "skipped_by_rule", "identical", "matches"]
+        return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
+
+    def failures(self) -> pd.DataFrame:
+        """Images that could not be read: path, set, error (a code), error_detail."""
+        rows = self._read("thumbnail", ("path", "set", "error", "error_detail"))
+        return rows[rows["error"].notna()].sort_values("path", ignore_index=True)
+
+    @property
+    def params(self) -> pairs.Params:
+        """How pairs were compared."""
+        text = json.dumps(self.summary["config"]["pairs"])
+        return TypeAdapter(pairs.Params).validate_json(text)
+
+    def _files(self, stage: str) -> list[Path]:
+        files = sorted(path for path in (self.folder / stage).glob("*.parquet") if path.name[0] != ".")
+        if not files:
+            raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
+        return files
+
+    def _tables(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> Iterator[pa.Table]:
+        for path in self._files(stage):
+            with pq.ParquetFile(path) as file:
+                yield file.read(list(columns) if columns else None)
+
+    def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:
+        frame: pd.DataFrame = pa.concat_tables(self._tables(stage, columns)).to_pandas()
+        return frame
+
+    def _expanded(self) -> pd.DataFrame:
+        """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/groups.py`."""
+        params = self.params
+        if params.identical == "all":
+            return self._read("pairs", pairs.SCHEMA.names)
+        tables = sorted(self._tables("index", pairs.columns(params)), key=lambda table: table["path"][:1].to_pylist())
+        blocks = pairs.read_blocks(tables, params)
+        starts = np.cumsum([0, *(len(table) for table in tables)])
+        paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
+        known = pd.Index(paths.to_pandas())
+        rows = self._read("pairs", pairs.SCHEMA.names)
+        whole = groups.expand(
+            groups.Rows(
+                known.get_indexer(rows["path_a"]).astype(np.int64),
+                known.get_indexer(rows["path_b"]).astype(np.int64),
+                rows["mse"].to_numpy(),
+                rows["turns"].to_numpy(),
+                rows["measured"].to_numpy(),
+            ),
+            np.concatenate([block.representative + start for block, start in zip(blocks, starts, strict=False)]),
+            np.concatenate([block.turn for block in blocks]),
+            np.concatenate([block.symmetry for block in blocks]),
+            swap=not self.summary["config"]["inputs"]["b"],
+        )
+        return pd.DataFrame(
+            {
+                "path_a": known[whole.a],
+                "path_b": known[whole.b],
+                "mse": whole.mse,
+                "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
+                "turns": whole.turns,
+                "measured": whole.measured,
+            }
+        )

@@ -1,0 +1,190 @@
+"""Hashes of shifted thumbnails at four turns, and what is identical to what."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import TaskError
+from stages.hash import STAGE, Params
+from stages.kernels.identity import shift_bits
+from tests.in_memory import MemoryArtifact, compute
+
+HERE = __name__
+
+
+def sha(pixels: np.ndarray) -> str:
+    return hashlib.sha256(pixels.tobytes()).hexdigest()
+
+
+def run(images: np.ndarray, folder: Path, errors: Any = None, **params: Any) -> list[dict[str, Any]]:
+    """Rows for thumbnails, uint8 (n, H, W, C)."""
+    count, height, width, channels = images.shape
+    table = pa.table(
+        {
+            "path": [f"/{number}.png" for number in range(count)],
+            "set": ["a"] * count,
+            "error": pa.array(errors or [None] * count, pa.string()),
+            "thumbnail": pa.array([image.tobytes() for image in images], pa.binary(height * width * channels)),
+        }
+    )
+    settings = {"thumbnail.size": (width, height), "thumbnail.channels": {1: "grey", 3: "rgb", 4: "rgba"}[channels]}
+    artifact, _ = compute(STAGE, [MemoryArtifact("thumbnail", "a-end", table)], Params(**params), settings, folder)
+    assert artifact.rows_.schema == STAGE.schema
+    return list(artifact.rows_.to_pylist())
+
+
+def random(count: int, height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("shift", [-7, -3, 0, 4, 7])
+@pytest.mark.parametrize("shape", [(6, 6, 3), (5, 8, 1)])
+def test_hashes_are_of_the_shifted_thumbnail_turned(shape: tuple[int, int, int], shift: int, tmp_path: Path) -> None:
+    images = random(3, *shape)
+    for image, row in zip(images, run(images, tmp_path, shift=shift, function="md5"), strict=True):
+        values = image.astype(int)
+        shifted = (values >> shift if shift >= 0 else values << -shift & 255).astype(np.uint8)
+        for turn in range(4):
+            turned = np.rot90(shifted, turn)
+            assert row[f"hash_{90 * turn}"] == hashlib.md5(turned.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("value", "shift", "expected"), [(0b10110111, 4, 0b1011), (0b10110111, -4, 0b01110000), (255, -7, 128)]
+)
+def test_bits_shifted_out_are_dropped(value: int, shift: int, expected: int) -> None:
+    assert shift_bits(np.array([value], np.uint8), shift).tolist() == [expected]
+
+
+def test_identity_is_of_the_thumbnail_as_it_is_whatever_is_hashed(tmp_path: Path) -> None:
+    images = random(2, 6, 6)
+    images[1] = images[0] ^ 1  # equal in the upper four bits
+    first, second = run(images, tmp_path)
+    assert first["hash_0"] == second["hash_0"]
+    assert first["identity"] == sha(images[0])
+    assert second["identity"] == sha(images[1])
+
+
+def test_turned_copies_share_identity_turned_and_turn_leads_to_it(tmp_path: Path) -> None:
+    image = random(1, 6, 6)[0]
+    copies = np.stack([np.rot90(image, k) for k in range(4)])
+    rows = run(copies, tmp_path)
+    assert len({row["identity"] for row in rows}) == 4
+    assert {row["identity_turned"] for row in rows} == {min(sha(copy) for copy in copies)}
+    for copy, row in zip(copies, rows, strict=True):
+        assert sha(np.rot90(copy, row["turn"])) == row["identity_turned"]
+        assert row["symmetry"] == 1
+
+
+def test_symmetry_counts_the_turns_that_change_nothing_and_turn_is_the_smallest(tmp_path: Path) -> None:
+    half = random(1, 6, 6)[0]
+    half[3:] = np.rot90(half, 2)[3:]
+    whole = np.zeros((6, 6, 3), np.uint8)
+    whole[2:4, 2:4] = 9
+    rows = run(np.stack([half, np.rot90(half), whole]), tmp_path)
+    assert [row["symmetry"] for row in rows] == [2, 2, 4]
+    assert sorted(row["turn"] for row in rows[:2]) == [0, 1]
+    assert rows[2]["turn"] == 0
+
+
+def test_a_thumbnail_that_is_not_square_turns_by_half_only(tmp_path: Path) -> None:
+    image = random(1, 4, 9)[0]
+    mirrored = image.copy()
+    mirrored[2:] = np.rot90(image, 2)[2:]
+    rows = run(np.stack([image, np.rot90(image, 2), mirrored, np.full_like(image, 3)]), tmp_path)
+    assert {row["identity_turned"] for row in rows[:2]} == {min(sha(image), sha(np.rot90(image, 2)))}
+    assert sorted(row["turn"] for row in rows[:2]) == [0, 2]
+    assert [row["symmetry"] for row in rows] == [1, 1, 2, 2]
+
+
+def test_unreadable_images_have_no_row(tmp_path: Path) -> None:
+    images = random(3, 6, 6)
+    rows = run(images, tmp_path, errors=[None, "truncated", None])
+    assert [row["path"] for row in rows] == ["/0.png", "/2.png"]
+    assert rows[1]["identity"] == sha(images[2])
+    assert run(images, tmp_path, errors=["io"] * 3) == []
+
+
+def shape_and_corner(image: np.ndarray) -> str:
+    return f"{image.shape} {image.dtype} {image.flags.writeable} {image.flags.c_contiguous} {image[0, 0, 0]}"
+
+
+def number(image: np.ndarray) -> int:
+    return 7
+
+
+def surrogate(image: np.ndarray) -> str:
+    return "\ud800"
+
+
+def writes(image: np.ndarray) -> str:
+    image[0] = 0
+    return ""
+
+
+def fails(image: np.ndarray) -> str:
+    raise RuntimeError("two\nlines")
+
+
+def test_a_function_of_the_users_gets_each_turn_read_only(tmp_path: Path) -> None:
+    images = random(1, 5, 8)
+    row = run(images, tmp_path, function=f"{HERE}:shape_and_corner", shift=0)[0]
+    assert row["hash_0"] == f"(5, 8, 3) uint8 False True {images[0, 0, 0, 0]}"
+    assert row["hash_90"] == f"(8, 5, 3) uint8 False True {images[0, 0, -1, 0]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("number", "expected text, got int for /0.png"),
+        ("surrogate", "expected text, got text that is no Unicode for /0.png"),
+        ("writes", "failed on /0.png: ValueError: assignment destination is read-only"),
+        ("fails", "failed on /0.png: RuntimeError: two lines"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_the_image(name: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError) as caught:
+        run(random(1, 5, 5), tmp_path, function=f"{HERE}:{name}")
+    assert f"hash.function {HERE}:{name}" in str(caught.value)
+    assert str(caught.value).endswith(what)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("sha265", "did you mean sha256?"),
+        ("shake_128", "expected a hash of hashlib, got 'shake_128'"),
+        ("", "expected a hash of hashlib"),
+        ("no.such.module:f", "it can't be imported"),
+        (f"{HERE}:nothing", "it can't be imported"),
+        (f"{HERE}:HERE", "it is no function"),
+    ],
+)
+def test_functions_that_do_not_exist_are_refused(function: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        Params(function=function)
+
+
+@pytest.mark.parametrize("function", sorted(hashlib.algorithms_guaranteed))
+def test_every_guaranteed_algorithm_works_or_needs_a_length(function: str, tmp_path: Path) -> None:
+    if function.startswith("shake"):
+        with pytest.raises(ValidationError):
+            Params(function=function)
+    else:
+        pixels = random(1, 4, 4)
+        assert (
+            run(pixels, tmp_path, function=function, shift=0)[0]["hash_0"]
+            == hashlib.new(function, pixels.tobytes()).hexdigest()
+        )
+
+
+@pytest.mark.parametrize("shift", [-8, 8])
+def test_a_shift_of_a_whole_byte_is_refused(shift: int) -> None:
+    with pytest.raises(ValidationError):
+        Params(shift=shift)

@@ -1,0 +1,205 @@
+"""The thumbnail stage: rows in the order of the scan, errors as rows, nothing decoded twice."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+
+from pipeline.stage import Result, Task, Upstream
+from stages import decode, thumbnail
+from stages.kernels.coarse import coarse
+from stages.thumbnail import STAGE, Params
+from tests.in_memory import MemoryArtifact, compute
+
+NAMES = [
+    b"a b.png",
+    b"back\\slash.png",
+    b"line\nbreak.png",
+    b"quote\"'<&>.png",
+    b"not-utf8-\xff\xfe.png",
+    "emoji-😀-é.png".encode(),
+]
+PARAMS = Params(size=(8, 6))
+
+
+def file(path: bytes) -> Path:
+    return Path(os.fsdecode(path))
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[bytes]:
+    """Different pictures under difficult names, in path order."""
+    folder = os.fsencode(tmp_path)
+    made = []
+    for seed, name in enumerate(sorted(NAMES)):
+        pixels = np.random.default_rng(seed).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        path = folder + b"/" + name
+        Image.fromarray(pixels).save(os.fsdecode(path), "PNG")
+        os.utime(path, (1_600_000_000, 1_600_000_000 + seed))
+        made.append(path)
+    return made
+
+
+def scanned(paths: Sequence[bytes], name: str = "a", trust: str = "mtime") -> MemoryArtifact:
+    """What the scan says of these files as they are now."""
+    stats = [file(path).stat() for path in paths]
+    shown = [path.decode("utf-8", "backslashreplace") for path in paths]
+    columns = {
+        "path": shown,
+        "path_bytes": pa.array(
+            [None if s.encode() == p else p for s, p in zip(shown, paths, strict=True)], pa.binary()
+        ),
+        "set": [name] * len(paths),
+        "bytes": [found.st_size for found in stats],
+        "stamp": [str(getattr(found, f"st_{trust}_ns")) for found in stats],
+    }
+    return MemoryArtifact("scan", f"{name}-end", pa.table(columns))
+
+
+def run(scan: MemoryArtifact, folder: Path, params: Params = PARAMS, **job: Any) -> tuple[pa.Table, Result]:
+    artifact, result = compute(STAGE, [scan], params, {"scan.trust": job.pop("trust", "mtime")}, folder, **job)
+    return artifact.rows_, result
+
+
+def test_difficult_names_give_rows_like_any_other(paths: list[bytes], tmp_path: Path) -> None:
+    scan = scanned(paths)
+    table, result = run(scan, tmp_path, Params(size=(8, 6), decode="exact"))
+    assert table.schema == STAGE.schema_for(PARAMS, lambda _: None)
+    assert table["error"].null_count == len(paths)
+    assert table.select(["path", "set", "bytes", "stamp"]).equals(scan.rows_.select(["path", "set", "bytes", "stamp"]))
+    assert result.summary == {"images": 6, "readable": 6, "failed": 0}
+    assert (dict(result.stats), result.retry) == ({"decoded": 6, "reused": 0}, 0)
+    for path, row in zip(paths, table.to_pylist(), strict=True):
+        with Image.open(path) as image:
+            pixels = np.asarray(image.resize((8, 6), Image.Resampling.BICUBIC))
+        assert row["thumbnail"] == pixels.tobytes()
+        assert row["coarse"] == coarse(pixels[None])[0].tolist()
+        assert row["contrast"] == np.float32(pixels.astype(float).std())
+        assert row["digest"] == hashlib.sha256(file(path).read_bytes()).hexdigest()
+        assert (row["width"], row["height"], row["format"], row["mode"]) == (30, 20, "PNG", "RGB")
+
+
+@pytest.mark.parametrize(("channels", "width"), [("grey", 1), ("rgb", 3), ("rgba", 4)])
+def test_the_schema_follows_the_channels(paths: list[bytes], tmp_path: Path, channels: Any, width: int) -> None:
+    table, _ = run(scanned(paths[:1]), tmp_path, Params(size=(8, 6), channels=channels))
+    assert table.schema.field("thumbnail").type == pa.binary(8 * 6 * width)
+    assert len(table["coarse"][0]) == 17 * width
+
+
+def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> None:
+    scan = scanned(paths)
+    file(paths[1]).write_bytes(file(paths[1]).read_bytes()[:500])
+    os.utime(paths[1], ns=(1, int(scan.rows_["stamp"][1].as_py())))
+    file(paths[3]).unlink()
+    table, result = run(scan, tmp_path)
+    assert table["error"].to_pylist() == [None, "changed", None, "missing", None, None]
+    assert result.summary == {"images": 6, "readable": 4, "failed": 2}
+    assert result.retry == 2
+    again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, earlier_=[table])
+    assert again["error"].to_pylist() == [None, "truncated", None, None, None]
+    assert again["error_detail"][1].as_py() == "the image's data is cut short or broken"
+    assert (dict(result.stats), result.retry) == ({"decoded": 1, "reused": 4}, 0)
+    for name in ("thumbnail", "coarse", "width", "contrast"):
+        assert again[name][1].as_py() is None
+
+
+def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes], tmp_path: Path) -> None:
+    file(paths[0]).write_bytes(b"no image")
+    scan = scanned(paths[:2])
+    failing = pytest.MonkeyPatch()
+    with failing.context() as patch:
+        patch.setattr(os, "open", lambda path, flags: (_ for _ in ()).throw(PermissionError(13, "denied")))
+        first, result = run(scan, tmp_path)
+    assert first["error"].to_pylist() == ["permission", "permission"]
+    assert result.retry == 2
+    second, result = run(scan, tmp_path, earlier_=[first])
+    assert second["error"].to_pylist() == ["not-an-image", None]
+    assert result.stats["decoded"] == 2
+    third, result = run(scan, tmp_path, earlier_=[first, second])
+    assert third.equals(second)
+    assert dict(result.stats) == {"decoded": 0, "reused": 2}
+
+
+def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, _ = run(scanned(paths), tmp_path)
+    os.utime(paths[2], (2, 2))
+    opened = []
+    monkeypatch.setattr(thumbnail, "read", lambda *given: opened.append(given[0].path) or decode.read(*given))
+    scan = scanned(paths)
+    donors = [first.slice(3), first.slice(0, 4)]  # partitions were cut elsewhere
+    again, result = run(scan, tmp_path, earlier_=donors, distrust=frozenset([scan.rows_["path"][4].as_py()]))
+    assert opened == [paths[2], paths[4]]
+    assert dict(result.stats) == {"decoded": 2, "reused": 4}
+    assert again.drop_columns(["stamp"]).equals(first.drop_columns(["stamp"]))
+    assert again["stamp"].equals(scan.rows_["stamp"])
+
+
+def test_a_copied_row_is_in_the_set_of_this_run(paths: list[bytes], tmp_path: Path) -> None:
+    first, _ = run(scanned(paths, "a"), tmp_path)
+    again, result = run(scanned(paths, "b"), tmp_path, earlier_=[first])
+    assert set(again["set"].to_pylist()) == {"b"}
+    assert result.stats["decoded"] == 0
+
+
+def test_recheck_names_the_files_whose_bytes_are_others(paths: list[bytes], tmp_path: Path) -> None:
+    ordinary = [path for path in paths if b"\xff" not in path]
+    table, _ = run(scanned(ordinary), tmp_path)
+    artifact = MemoryArtifact("thumbnail", "a-end", table)
+    shown = table["path"].to_pylist()
+    assert STAGE.recheck is not None
+    assert list(STAGE.recheck(artifact, shown)) == []
+    data = file(ordinary[1]).read_bytes()
+    file(ordinary[1]).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    file(ordinary[2]).unlink()
+    assert list(STAGE.recheck(artifact, shown)) == [shown[1], shown[2]]
+    assert list(STAGE.recheck(artifact, shown[:1])) == []
+
+
+def test_one_task_a_partition() -> None:
+    partitions = [Task(key, notes={"set": key[0], "images": 3, "closes_block": True}) for key in ("a-1f", "b-end")]
+    tasks = list(STAGE.tasks(Upstream({"scan": partitions}, lambda _: None), PARAMS))
+    assert [(task.key, task.inputs, task.notes) for task in tasks] == [
+        (partition.key, (("scan", partition.key),), partition.notes) for partition in partitions
+    ]
+
+
+def test_figures_are_sums() -> None:
+    one = {"images": 5, "readable": 3, "failed": 2}
+    assert STAGE.figures([one, one]) == {"images": {"total": 10, "readable": 6, "failed": 4}}
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("256MiB", 2**28), ("10MB", 10**7), ("500M", 5 * 10**8), ("1.5 kib", 1536), (7, 7), ("7", 7), ("2G", 2 * 10**9)],
+)
+def test_sizes_have_units(text: str | int, count: int) -> None:
+    assert Params(max_bytes=text).max_bytes == Params(max_pixels=text).max_pixels == count
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ('{"max_bytes": "12XB"}', "such as 256MiB"),
+        ('{"max_bytes": "0.2"}', "above 0"),
+        ('{"max_pixels": -5}', "above 0"),
+        ('{"max_pixels": true}', "max_pixels"),
+        ('{"background": "hwite"}', "a colour such as white or #ff8800, got 'hwite'"),
+        ('{"background": "#ff880080"}', "without transparency"),
+        ('{"size": [3, 64]}', "greater than or equal to 4"),
+        ('{"size": [64, 1025]}', "less than or equal to 1024"),
+        ('{"size": [64, true]}', "valid integer"),
+        ('{"size": [64, 64, 3]}', "at most 2"),
+        ('{"decode": "quick"}', "'fast' or 'exact'"),
+        ('{"colour": 1}', "colour"),
+    ],
+)
+def test_impossible_values_are_refused(values: str, words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        TypeAdapter(Params).validate_json(values, strict=True)
