@@ -165,7 +165,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _prune(options: argparse.Namespace) -> int:
     from pipeline.run import prune
-    from stages.commands.summary import human_bytes
+    from stages.text import human_bytes
 
     config, _ = _load(options)
     count, size = prune(config)
@@ -190,10 +190,10 @@ def _graph(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from rich.console import Console
-    from stages.commands.demo import make_images, show
 
     from pipeline import load_run
     from pipeline.config import from_mapping
+    from stages.commands.demo import make_images, show
 
     stages, folder = discover(), Path(options.folder)
     make_images(folder)

@@ -38,7 +38,7 @@ class Record:
     """What an artifact's footer says of it.
 
     `recipe` and `inputs` are the parts of the fingerprint, kept readable for `explain`. `files` are published beside
-    the artifact: name -> [bytes, SHA-256]. `span` is the least and the greatest value of the stage's first reuse column.
+    the artifact: name -> [bytes, SHA-256]. `span`: the least and greatest value of the stage's first reuse column.
     """
 
     stage: str

@@ -55,7 +55,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
     """The threshold must be one that the recorded pairs can answer."""
     limit = settings("pairs.threshold")
     if limit is None and params.threshold is None:
-        yield "cluster.threshold: expected a number, since pairs.threshold is null and keeps every pair; for example 200"
+        yield "cluster.threshold: expected a number, since pairs.threshold is null and keeps every pair; such as 200"
     if limit is not None and params.threshold is not None and params.threshold > limit:
         yield (
             f"cluster.threshold: expected at most pairs.threshold ({limit:g}), got {params.threshold:g}; "

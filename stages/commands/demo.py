@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.errors import ConfigError
-from stages.commands.summary import human_bytes
+from stages.text import human_bytes, human_mse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,9 @@ def make_images(folder: Path) -> dict[str, list[Path]]:
         (folder / MARKER).touch()
         return _make(folder)
     except OSError as error:
-        raise ConfigError(f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER") from error
+        raise ConfigError(
+            f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER"
+        ) from error
 
 
 def _make(folder: Path) -> dict[str, list[Path]]:
@@ -43,7 +45,11 @@ def _make(folder: Path) -> dict[str, list[Path]]:
         "meadow": [("meadow.jpg", same, 92), ("copies/meadow.jpg", same, 92), ("copies/meadow (1).jpg", same, 92)],
         "harbour": [("harbour.png", same, 0), ("harbour small.jpg", half, 85), ("it's the harbour.webp", same, 80)],
         "desert": [("desert.jpg", same, 92), ("desert, recompressed.jpg", same, 40)],
-        "forest": [("forest.jpg", same, 92), ("forest turned.jpg", quarter, 90), ("forest upside down.jpg", upside, 90)],
+        "forest": [
+            ("forest.jpg", same, 92),
+            ("forest turned.jpg", quarter, 90),
+            ("forest upside down.jpg", upside, 90),
+        ],
         "city": [("city.jpg", same, 92)],
         "glacier": [("glacier 🧊.png", same, 0), ("glacier <small>.jpg", half, 85)],
         "portrait": [("portrait.jpg", same, 92), ("portrait half.jpg", half, 75), ("portrait turned.png", quarter, 0)],
@@ -54,7 +60,7 @@ def _make(folder: Path) -> dict[str, list[Path]]:
             path = folder / file
             path.parent.mkdir(exist_ok=True)
             if not path.exists():
-                change(pictures[name]).save(path, **({"quality": quality} if quality else {}))
+                change(pictures[name]).save(path, quality=quality)  # PNG takes no quality, and minds none
             made.setdefault(name, []).append(path)
     broken = folder / "broken.jpg"
     if not broken.exists():
@@ -123,17 +129,19 @@ def show(results: Results, console: Console) -> None:
     from rich.text import Text
 
     table = Table(title="Clusters", title_justify="left", caption="★ keeper", caption_justify="left")
-    for column, justify in (("", "left"), ("image", "left"), ("pixels", "right"), ("size", "right"), ("MSE", "right")):
-        table.add_column(column, justify="left" if justify == "left" else "right")
+    for column in ("", "image"):
+        table.add_column(column)
+    for column in ("pixels", "size", "MSE"):
+        table.add_column(column, justify="right")
     last = None
-    for row in results.clusters().itertuples():
-        if last not in (None, row.cluster):
+    for row in results.clusters().to_dict("records"):
+        if last not in (None, row["cluster"]):
             table.add_section()
-        last = row.cluster
-        name = Text(str(Path(row.path).name).encode("unicode_escape").decode() if "\n" in row.path else Path(row.path).name)
-        pixels, size = f"{row.width}x{row.height}", human_bytes(row.bytes)
-        table.add_row("★" if row.keeper else "", name, pixels, size, "" if row.keeper else f"{row.mse_to_keeper:.1f}")
+        last = row["cluster"]
+        star, mse = ("★", "") if row["keeper"] else ("", human_mse(row["mse_to_keeper"]))
+        pixels, size = f"{row['width']}x{row['height']}", human_bytes(row["bytes"])
+        table.add_row(star, Text(Path(row["path"]).name), pixels, size, mse)
     console.print(table)
-    for row in results.failures().itertuples():
-        console.print(Text(f"unreadable  {Path(row.path).name}: {row.error_detail}"))
+    for row in results.failures().to_dict("records"):
+        console.print(Text(f"unreadable  {Path(row['path']).name}: {row['error_detail']}"))
     console.print(Text(f"look at     {results.report}"), soft_wrap=True)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
-from stages import pairs
+from stages import pairs as pairs_stage
 from stages.kernels import components, groups, turns
 
 FACTS = ("path", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "error", "error_detail")
@@ -48,34 +48,34 @@ class Results:
     def images(self) -> pd.DataFrame:
         """Every image that was scanned, by path.
 
-        Columns: path, set, width and height (pixels, as it is to be looked at), bytes, format, mode, digest (SHA-256 of the
-        file), contrast (standard deviation of the thumbnail's values), error and error_detail (null where it could be read),
-        root, mtime_ns, partition."""
+        Columns: path, set, width and height (pixels, as it is to be looked at), bytes, format, mode, digest (SHA-256 of
+        the file), contrast (standard deviation of the thumbnail's values), error and error_detail (null where it could
+        be read), root, mtime_ns, partition."""
         images = self._read("thumbnail", FACTS)
         scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def pairs(self, expand: bool = False) -> pd.DataFrame:
-        """The matches, nearest first: path_a, path_b, mse, rotation (degrees that b is turned by, counter-clockwise), turns
-        (bit k set: k quarter turns attain this MSE), measured (false: recorded unseen, for `pairs.same_hash: zero`).
+        """The matches, nearest first: path_a, path_b, mse, rotation (degrees that b is turned by, counter-clockwise),
+        turns (bit k set: k quarter turns attain this MSE), measured (false: recorded unseen, `pairs.same_hash: zero`).
 
         `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
-        rows = self._expanded() if expand else self._read("pairs", pairs.SCHEMA.names)
+        rows = self._expanded() if expand else self._read("pairs", pairs_stage.SCHEMA.names)
         return rows.sort_values(["mse", "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
-        """Images that are in a cluster, keeper first: cluster, path, keeper, mse_to_keeper, width, height, bytes."""
+        """Images in a cluster, keeper first: cluster, path, keeper, mse_to_keeper, width, height, bytes."""
         return self._read("cluster", None)
 
     def hash_clusters(self) -> pd.DataFrame:
         """Duplicates by hash alone: cluster, path, hash_0.
 
         Two images are joined if hash_0 of one is among the turns of the other (hash_0 only, without `pairs.rotations`)."""
-        hashes = self._read("hash", ("path", *pairs.HASHES)).sort_values("path", ignore_index=True)
+        hashes = self._read("hash", ("path", *pairs_stage.HASHES)).sort_values("path", ignore_index=True)
         turned = 4 if self.params.rotations else 1
-        columns = [hashes[name] for name in pairs.HASHES[:turned]]
-        codes, _ = pd.factorize(pd.concat(columns, ignore_index=True))
-        codes = codes.reshape(turned, len(hashes)).astype(np.int64)
+        columns = [hashes[name] for name in pairs_stage.HASHES[:turned]]
+        numbers, _ = pd.factorize(pd.concat(columns, ignore_index=True))
+        codes = numbers.astype(np.int64).reshape(turned, len(hashes))
         wanted = np.isin(codes, codes[0])  # a hash joins only where it is some image's hash_0
         forest = components.Forest()
         image = np.broadcast_to(np.arange(len(hashes)), codes.shape)
@@ -84,7 +84,9 @@ class Results:
         hashes["cluster"] = pd.factorize(labels)[0]
         sizes = hashes.groupby("cluster")["path"].transform("size")
         found = hashes.loc[sizes > 1, ["cluster", "path", "hash_0"]]
-        return found.assign(cluster=pd.factorize(found["cluster"])[0]).sort_values(["cluster", "path"], ignore_index=True)
+        return found.assign(cluster=pd.factorize(found["cluster"])[0]).sort_values(
+            ["cluster", "path"], ignore_index=True
+        )
 
     def ledger(self) -> pd.DataFrame:
         """What became of each pair of images, per block pair: block_a, block_b, pairs_total, decided, skipped_by_rule,
@@ -103,10 +105,10 @@ class Results:
         return rows[rows["error"].notna()].sort_values("path", ignore_index=True)
 
     @property
-    def params(self) -> pairs.Params:
+    def params(self) -> pairs_stage.Params:
         """How pairs were compared."""
         text = json.dumps(self.summary["config"]["pairs"])
-        return TypeAdapter(pairs.Params).validate_json(text)
+        return TypeAdapter(pairs_stage.Params).validate_json(text)
 
     def _files(self, stage: str) -> list[Path]:
         files = sorted(path for path in (self.folder / stage).glob("*.parquet") if path.name[0] != ".")
@@ -127,13 +129,15 @@ class Results:
         """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/groups.py`."""
         params = self.params
         if params.identical == "all":
-            return self._read("pairs", pairs.SCHEMA.names)
-        tables = sorted(self._tables("index", pairs.columns(params)), key=lambda table: table["path"][:1].to_pylist())
-        blocks = pairs.read_blocks(tables, params)
+            return self._read("pairs", pairs_stage.SCHEMA.names)
+        tables = sorted(
+            self._tables("index", pairs_stage.columns(params)), key=lambda table: table["path"][:1].to_pylist()
+        )
+        blocks = pairs_stage.read_blocks(tables, params)
         starts = np.cumsum([0, *(len(table) for table in tables)])
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
-        rows = self._read("pairs", pairs.SCHEMA.names)
+        rows = self._read("pairs", pairs_stage.SCHEMA.names)
         whole = groups.expand(
             groups.Rows(
                 known.get_indexer(rows["path_a"]).astype(np.int64),

@@ -6,24 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
-
-
-def human_bytes(count: int) -> str:
-    """A number of bytes in powers of 1,000, as file managers show it."""
-    size, unit = float(count), 0
-    while size >= 999.95 and unit < len(UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.1f} {UNITS[unit]}" if unit else f"{count} bytes"
-
-
-def human_seconds(seconds: float) -> str:
-    """A duration in at most two units."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+from stages.text import human_bytes, human_seconds
 
 
 def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:

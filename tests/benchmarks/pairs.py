@@ -101,7 +101,9 @@ def main() -> None:
             print("  faiss is not installed: left out")
         i, j = np.random.default_rng(2).integers(0, len(some), (2, 2_000))
         gathered = TURNS * 2_000 / best(lambda: exact.least_over_turns(some[i], some[j], TURNS))
-        print(f"in one turn, a gathered candidate costs as much as {product * TURNS / gathered:.0f} pairs of the exact product")
+        print(
+            f"in one turn, a gathered candidate costs as much as {product * TURNS / gathered:.0f} pairs of the exact product"
+        )
 
 
 if __name__ == "__main__":

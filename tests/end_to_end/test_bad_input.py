@@ -51,7 +51,16 @@ def test_only_unreadable_images(project: Project, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["it's.jpg", 'a "quoted" name.jpg', "two\nlines.jpg", " spaces .jpg", "日本語 🎉.jpg", "<b>&amp;.jpg", "%s{}[x]*.jpg", "-rf.jpg"],
+    [
+        "it's.jpg",
+        'a "quoted" name.jpg',
+        "two\nlines.jpg",
+        " spaces .jpg",
+        "日本語 🎉.jpg",
+        "<b>&amp;.jpg",
+        "%s{}[x]*.jpg",
+        "-rf.jpg",
+    ],
 )
 def test_strange_names_are_names(project: Project, tmp_path: Path, name: str) -> None:
     make_image(tmp_path / "images" / name, 77)
@@ -84,7 +93,9 @@ def test_output_that_cannot_be_written(project: Project, tmp_path: Path, capsys:
     assert line.startswith("fast-diff: output: can't write to")
 
 
-def test_output_inside_an_input_is_refused(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_inside_an_input_is_refused(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted((tmp_path / "images").iterdir())
     assert project.run(f"output={tmp_path / 'images' / 'out'}") == 2
     assert capsys.readouterr().err
@@ -182,7 +193,9 @@ def test_nothing_is_written_into_the_inputs(project: Project, tmp_path: Path) ->
     assert (tmp_path / "images").stat().st_mtime_ns == folder_time
 
 
-def test_a_short_ledger_fails_loudly(project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_ledger_fails_loudly(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pipeline.store import StoredArtifact
 
     real = StoredArtifact.summary

@@ -36,9 +36,7 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[dict[str, Any]]:
             stack.callback(process.wait)
             stack.callback(process.kill)
 
-        start(
-            "scheduler", *host, "--port", "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file)
-        )
+        start("scheduler", *host, "--port", "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file))
         start(
             *("worker", "--scheduler-file", str(file), *host, "--nworkers", str(workers), "--nthreads", "1"),
             *("--memory-limit", "2GiB", "--no-dashboard", "--death-timeout", "20"),
@@ -130,7 +128,9 @@ def is_worker(process: psutil.Process, folder: Path) -> bool:
     """Whether this is a worker (a nanny's child) of the cluster in `folder`."""
     try:
         parent = process.parent()
-        return bool(parent and str(folder) in " ".join(parent.cmdline()) and "spawn_main" in " ".join(process.cmdline()))
+        return bool(
+            parent and str(folder) in " ".join(parent.cmdline()) and "spawn_main" in " ".join(process.cmdline())
+        )
     except psutil.Error:
         return False
 

@@ -1,0 +1,60 @@
+"""Images by path, for showing: as they look, or enlarged from the thumbnail where the file has changed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from pipeline.stage import Inputs, Job
+from stages.decode import Expected, Options, Unreadable, decode, read
+from stages.index import thumbnail_shape
+
+SIDE = 400
+"""Longest side of an image that is handed out."""
+FACTS = ("path", "set", "width", "height", "bytes", "digest", "error", "error_detail", "thumbnail")
+LIMIT = 1 << 40
+
+
+class Gallery:
+    """What is known of some images (`facts`: a row per path), and how they look."""
+
+    def __init__(self, inputs: Inputs, job: Job, paths: Collection[str]) -> None:
+        self._shape = thumbnail_shape(job.settings)
+        self._upright = job.settings("thumbnail.orientation") == "exif"
+        wanted = pa.array(sorted(set(paths)), pa.string())
+        self.facts: dict[str, dict[str, Any]] = {}
+        for artifact in inputs.of("thumbnail"):
+            here = pc.is_in(artifact.table(["path"])["path"], wanted)
+            if pc.any(here).as_py():
+                self.facts |= {row["path"]: row for row in artifact.table(FACTS).filter(here).to_pylist()}
+        self._names: dict[str, bytes] = {}
+        for artifact in inputs.of("scan"):
+            names = artifact.table(["path", "path_bytes"])
+            odd = names.filter(pc.and_(pc.is_valid(names["path_bytes"]), pc.is_in(names["path"], wanted)))
+            self._names |= {row["path"]: row["path_bytes"] for row in odd.to_pylist()}
+        self.image = functools.lru_cache(maxsize=64)(self._image)
+
+    def _image(self, path: str) -> Image.Image:
+        """The image upright, as RGB, at most SIDE pixels wide and high."""
+        facts = self.facts[path]
+        width, height = facts["width"], facts["height"]
+        scale = min(1.0, SIDE / max(width, height))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        options = Options(size, "RGB", True, (255, 255, 255), self._upright, LIMIT, LIMIT, "bytes")
+        name = self._names.get(path, path.encode())
+        try:
+            data, _ = read(Expected(name, facts["bytes"], facts["digest"]), options)
+            return Image.fromarray(decode(data, options).pixels)
+        except Unreadable:
+            return self._from_thumbnail(facts["thumbnail"], size)
+
+    def _from_thumbnail(self, data: bytes, size: tuple[int, int]) -> Image.Image:
+        pixels = np.frombuffer(data, np.uint8).reshape(self._shape)
+        mode = {1: "L", 3: "RGB", 4: "RGBA"}[self._shape[2]]
+        return Image.frombytes(mode, self._shape[1::-1], pixels.tobytes()).convert("RGB").resize(size)

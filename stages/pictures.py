@@ -1,0 +1,140 @@
+"""Draw pictures for people: pairs side by side, contact sheets, a histogram. Equal input gives equal bytes."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+PREVIEW = 320
+"""Longest side of a preview, in pixels."""
+PAPER, INK, FAINT, ACCENT, FRAME = "#ffffff", "#1c2024", "#667078", "#0b6e4f", "#d5dade"
+MARGIN, LINE = 16, 20
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image to be shown, with the lines of text that belong to it."""
+
+    image: Image.Image
+    lines: Sequence[str]
+    marked: bool = False
+
+
+@functools.cache
+def font(size: int = 14) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which Matplotlib ships: the same letters on every machine."""
+    import matplotlib
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
+@functools.cache
+def _glyphs() -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(font().path).get_charmap())
+
+
+def printable(text: str) -> str:
+    """Text that the font can draw: what it lacks, and control characters, become their code points."""
+    return "".join(c if ord(c) in _glyphs() and c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
+
+
+def fitted(text: str, width: int) -> str:
+    """Text that is no wider than `width` pixels; a long one loses its middle, since ends tell paths apart."""
+    text = printable(text)
+    if font().getlength(text) <= width:
+        return text
+    keep = len(text)
+    while keep > 2 and font().getlength(shortened := _without_middle(text, keep)) > width:
+        keep -= 1
+    return shortened
+
+
+def _without_middle(text: str, keep: int) -> str:
+    head = keep // 3
+    return f"{text[:head]}…{text[len(text) - (keep - head - 1) :]}"
+
+
+def shrunk(image: Image.Image, side: int = PREVIEW) -> Image.Image:
+    """The image as RGB, at most `side` pixels wide and high; small ones are enlarged with their pixels visible."""
+    image = ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS if max(image.size) > side else 0)
+    return image.convert("RGB")
+
+
+def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Image.Image:
+    """Images next to each other, their lines below each, a title above all."""
+    lines = max(len(subject.lines) for subject in subjects)
+    height = 3 * MARGIN + LINE + side + lines * LINE
+    page = Image.new("RGB", (MARGIN + len(subjects) * (side + MARGIN), height), PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN, MARGIN), printable(title), INK, font(16))
+    for number, subject in enumerate(subjects):
+        _place(page, draw, subject, (MARGIN + number * (side + MARGIN), 2 * MARGIN + LINE), side)
+    return page
+
+
+def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, columns: int = 6) -> Image.Image:
+    """Images in rows of `columns`, with a title."""
+    columns = max(3, min(columns, len(subjects)))
+    lines = max(len(subject.lines) for subject in subjects)
+    cell = side + lines * LINE + MARGIN
+    rows = -(-len(subjects) // columns)
+    page = Image.new("RGB", (MARGIN + columns * (side + MARGIN), 2 * MARGIN + LINE + rows * cell), PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((MARGIN, MARGIN), printable(title), INK, font(16))
+    for number, subject in enumerate(subjects):
+        row, column = divmod(number, columns)
+        _place(page, draw, subject, (MARGIN + column * (side + MARGIN), 2 * MARGIN + LINE + row * cell), side)
+    return page
+
+
+def _place(page: Image.Image, draw: ImageDraw.ImageDraw, subject: Subject, at: tuple[int, int], side: int) -> None:
+    x, y = at
+    image = shrunk(subject.image, side)
+    left, top = x + (side - image.width) // 2, y + (side - image.height) // 2
+    page.paste(image, (left, top))
+    box = (left - 1, top - 1, left + image.width, top + image.height)
+    draw.rectangle(box, outline=ACCENT if subject.marked else FRAME, width=3 if subject.marked else 1)
+    for number, line in enumerate(subject.lines):
+        colour = ACCENT if subject.marked and number == 0 else INK if number == 0 else FAINT
+        draw.text((x, y + side + 4 + number * LINE), fitted(line, side), colour, font())
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """Encoded as JPEG, without metadata; colours at full resolution, so that small letters stay sharp."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85, subsampling=0)
+    return buffer.getvalue()
+
+
+def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | None) -> bytes:
+    """Counts per bin as a PNG, with the threshold marked; says so where there is nothing to count."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if sum(counts):
+        axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.85)
+        if max(counts) > 50 * max(1, min(count for count in counts if count)):
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=0.7)
+    else:
+        axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=FAINT, size=13)
+        axes.set_yticks([])
+    if threshold is not None:
+        axes.axvline(threshold, color="#b3261e", linewidth=1.2, label=f"threshold {threshold:g}")
+        axes.legend(frameon=False, loc="upper center")
+    axes.set_xlabel("mean squared error between thumbnails")
+    axes.set_ylabel("matches")
+    axes.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
