@@ -82,7 +82,7 @@ class Resolver:
         for stage, key in node.task.inputs:
             receipt = receipts[stage, key]
             inputs.append((stage, key, receipt.name))
-            columns = self.reads[node.stage.name].get(stage, [name for name in receipt.content if name != SUMMARY])
+            columns = self.reads[node.stage.name].get(stage, sorted(set(receipt.content) - {SUMMARY}))
             by_stage.setdefault(stage, []).append(
                 [key, *(receipt.content[column] for column in columns), receipt.content[SUMMARY]]
             )

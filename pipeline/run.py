@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import signal
@@ -63,8 +64,8 @@ def run(config: Config, stages: Sequence[Stage], reporter: Reporter) -> RunRecor
         sweep(config.folder)
         work = _Work(config, in_order(stages), store)
         try:
-            with _terminate_as_interrupt(), _Warnings(reporters) as work.warnings:
-                return work.run(reporters)
+            with _interrupts() as interrupted, _Warnings(reporters) as work.warnings:
+                return work.run(reporters, interrupted)
         finally:
             work.write_record(reporters)
 
@@ -85,8 +86,7 @@ class _Work:
     looked: float = 0.0
     warnings: _Warnings | None = None
 
-    def run(self, reporter: Reporter) -> RunRecord:
-        interrupted = False
+    def run(self, reporter: Reporter, interrupted: threading.Event) -> RunRecord:
         try:
             started = time.perf_counter()
             plan = make_plan(self.stages, self.config.params, self.config.settings)
@@ -94,14 +94,17 @@ class _Work:
             reporter.begin(plan.stages())
             doubts, later = self._doubts(plan)
             resolver = Resolver(plan, self.store, self.config.params, self.config.settings, doubts)
-            self.runner = Runner(plan, resolver, lambda: open_executor(self.config.scheduler), reporter)
+            start = functools.partial(open_executor, self.config.scheduler)
+            self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set)
             self.runner.run()
             if not self.runner.failures:
                 self._retire(plan)
                 self._write_doubtful(later)
         except KeyboardInterrupt:
-            interrupted = True
-        return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted)
+            interrupted.set()
+            if self.config.scheduler.kind != "address":  # workers of a cluster may still be writing
+                sweep(self.store.folder)
+        return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
 
     def _doubts(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
@@ -203,20 +206,26 @@ class _Warnings(logging.Handler):
 
 
 @contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """SIGTERM, as batch systems send it, ends a run like Ctrl-C does."""
+def _interrupts() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM, as batch systems send it, end a run alike; the event stays set.
+
+    A KeyboardInterrupt alone can get lost: compiled code that is called at that moment may swallow it."""
+    interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield interrupted
         return
 
     def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupted
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def explain(config: Config, stages: Sequence[Stage]) -> Explanation:

@@ -38,12 +38,15 @@ class Failure:
 
 @dataclass
 class Runner:
-    """One run of a plan. `start` is called when the first task must run; until then there is no executor."""
+    """One run of a plan. `start` is called when the first task must run; until then there is no executor.
+
+    `stop` is asked between tasks; once it is true the run ends with KeyboardInterrupt."""
 
     plan: Plan
     resolver: Resolver
     start: Callable[[], Executor]
     reporter: Reporter
+    stop: Callable[[], bool] = lambda: False
     receipts: dict[Address, Receipt] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     state: dict[Address, str] = field(default_factory=dict)
@@ -67,6 +70,8 @@ class Runner:
                 if self._running and self._executor:
                     for outcome in self._executor.finished():
                         self._settle(outcome)
+                if self.stop():
+                    raise KeyboardInterrupt
         finally:
             if self._executor:
                 self._executor.close()
@@ -84,6 +89,8 @@ class Runner:
             if verdict.receipt:
                 self._done(node, verdict.receipt, "skipped")
                 continue
+            if self.stop():
+                raise KeyboardInterrupt
             self._spans.setdefault(node.stage.name, [time.perf_counter()] * 2)
             self._running[address] = verdict
             if node.stage.source:

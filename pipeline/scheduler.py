@@ -128,6 +128,7 @@ def _threads(scheduler: Scheduler) -> Executor:
         n_workers=1,
         threads_per_worker=scheduler.workers or _cores(),
         protocol="inproc://",
+        host=None,  # in one process nothing listens
     )
 
 
@@ -144,16 +145,19 @@ def _local(scheduler: Scheduler) -> Executor:
 def _local_cluster(scheduler: Scheduler, **arguments: Any) -> Executor:
     from distributed import Client, LocalCluster
 
-    quiet = logging.CRITICAL
-    logging.getLogger("distributed").setLevel(quiet)
+    _keep_quiet()
     options = {
         "host": scheduler.host,
         "dashboard_address": f"{LOOPBACK}:0",
         "memory_limit": scheduler.memory_limit,
-        "silence_logs": quiet,
+        "silence_logs": logging.CRITICAL,
     }
-    cluster = LocalCluster(**(options | arguments | dict(scheduler.cluster)))
-    client = Client(cluster, set_as_default=False)
+    try:
+        cluster = LocalCluster(**(options | arguments | dict(scheduler.cluster)))
+        client = Client(cluster, set_as_default=False)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        text = " ".join(str(error.__cause__ or error).split())[:200]
+        raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
 
     def close() -> None:
         client.close(timeout=5)
@@ -170,7 +174,7 @@ def _address(scheduler: Scheduler) -> Executor:
         raise ConfigError("scheduler.address: kind `address` needs scheduler.address or scheduler.scheduler_file")
     if scheduler.scheduler_file and not Path(scheduler.scheduler_file).is_file():
         raise ConfigError(f"scheduler.scheduler_file: {scheduler.scheduler_file} does not exist; is the scheduler up?")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    _keep_quiet()
     target = {"address": scheduler.address} if scheduler.address else {"scheduler_file": scheduler.scheduler_file}
     try:
         client = Client(**target, timeout=10, set_as_default=False)
@@ -213,6 +217,13 @@ def _check_workers(client: Client) -> None:
             ]
     if complaints:
         raise ConfigError("\n".join(complaints))
+
+
+def _keep_quiet() -> None:
+    """What Dask says in this process is said by this program, in one line; the workers keep logs of their own."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
+    for name in ["distributed", "asyncio", *names]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _cores() -> int:

@@ -183,17 +183,24 @@ def _rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Ar
 def _keys(members: pa.Table, rules: Sequence[Rule]) -> list[np.ndarray]:
     """Sort keys, the first rule first; `members` are in path order, so their number breaks the last tie."""
 
-    def column(name: str) -> np.ndarray:
-        return np.asarray(members[name].to_numpy(), np.int64)
+    def key(rule: Rule) -> np.ndarray:
+        match rule:
+            case "resolution":
+                return -_ints(members["width"]) * _ints(members["height"])
+            case "bytes":
+                return -_ints(members["bytes"])
+            case "oldest":
+                return _ints(members["mtime_ns"])
+            case "newest":
+                return -_ints(members["mtime_ns"])
+            case "path":
+                return np.arange(members.num_rows)
 
-    keys = {
-        "resolution": lambda: -column("width") * column("height"),
-        "bytes": lambda: -column("bytes"),
-        "oldest": lambda: column("mtime_ns"),
-        "newest": lambda: -column("mtime_ns"),
-        "path": lambda: np.arange(members.num_rows),
-    }
-    return [keys[rule]() for rule in rules] + [np.arange(members.num_rows)]
+    return [*map(key, rules), np.arange(members.num_rows)]
+
+
+def _ints(column: pa.ChunkedArray) -> np.ndarray:
+    return np.asarray(column.to_numpy(), np.int64)
 
 
 def _mse_to_keepers(inputs: Inputs, job: Job, paths: pa.ChunkedArray, keeper_row: np.ndarray) -> np.ndarray:
@@ -248,7 +255,7 @@ def _channels(job: Job) -> int:
 def _thumbnails(inputs: Inputs, paths: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places in `paths` and thumbnails (n, H, W, C) of the images found, one partition at a time."""
     for artifact in inputs.of("thumbnail"):
-        places = pc.index_in(artifact.table(["path"])["path"], paths).combine_chunks()
+        places = pc.index_in(artifact.table(["path"])["path"], value_set=paths).combine_chunks()
         there = pc.is_valid(places)
         if pc.any(there).as_py():
             column = artifact.table(["thumbnail"])["thumbnail"].filter(there).combine_chunks()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -92,7 +93,8 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """All block pairs within set a, or of a with b; in super-tiles, the first of which need the first blocks only."""
     blocks = {name: [t.key for t in upstream.tasks("index") if t.notes["set"] == name] for name in ("a", "b")}
     if blocks["b"]:
-        tiles = [(i, j) for i in _tiles(blocks["a"]) for j in _tiles(blocks["b"])]
+        squares = product(enumerate(_tiles(blocks["a"])), enumerate(_tiles(blocks["b"])))
+        tiles = [(i, j) for (m, i), (n, j) in sorted(squares, key=lambda square: max(square[0][0], square[1][0]))]
         pairs = [(a, b) for i, j in tiles for a in i for b in j]
     else:
         number = {key: place for place, key in enumerate(blocks["a"])}

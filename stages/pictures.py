@@ -13,6 +13,9 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 PREVIEW = 320
 """Longest side of a preview, in pixels."""
 PAPER, INK, FAINT, ACCENT, FRAME = "#ffffff", "#1c2024", "#667078", "#0b6e4f", "#d5dade"
+LIGHT = (INK, FAINT, PAPER, "#308468", "#b3261e")
+DARK = ("#e8eaec", "#98a2ab", "#1c2024", "#5fd3ab", "#ff8a80")
+"""Colours of the histogram: text, lines, ground, bars, threshold."""
 MARGIN, LINE = 16, 20
 
 
@@ -69,41 +72,49 @@ def shrunk(image: Image.Image, side: int = PREVIEW) -> Image.Image:
 
 def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Image.Image:
     """Images next to each other, their lines below each, a title above all."""
-    lines = max(len(subject.lines) for subject in subjects)
-    height = 3 * MARGIN + LINE + side + lines * LINE
+    lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
+    height = 3 * MARGIN + LINE + box[1] + lines * LINE
     page = Image.new("RGB", (MARGIN + len(subjects) * (side + MARGIN), height), PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((MARGIN, MARGIN), printable(title), INK, font(16))
     for number, subject in enumerate(subjects):
-        _place(page, draw, subject, (MARGIN + number * (side + MARGIN), 2 * MARGIN + LINE), side)
+        _place(page, draw, subject, (MARGIN + number * (side + MARGIN), 2 * MARGIN + LINE), box)
     return page
 
 
 def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, columns: int = 6) -> Image.Image:
     """Images in rows of `columns`, with a title."""
     columns = max(3, min(columns, len(subjects)))
-    lines = max(len(subject.lines) for subject in subjects)
-    cell = side + lines * LINE + MARGIN
+    lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
+    cell = box[1] + lines * LINE + MARGIN
     rows = -(-len(subjects) // columns)
     page = Image.new("RGB", (MARGIN + columns * (side + MARGIN), 2 * MARGIN + LINE + rows * cell), PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((MARGIN, MARGIN), printable(title), INK, font(16))
     for number, subject in enumerate(subjects):
         row, column = divmod(number, columns)
-        _place(page, draw, subject, (MARGIN + column * (side + MARGIN), 2 * MARGIN + LINE + row * cell), side)
+        _place(page, draw, subject, (MARGIN + column * (side + MARGIN), 2 * MARGIN + LINE + row * cell), box)
     return page
 
 
-def _place(page: Image.Image, draw: ImageDraw.ImageDraw, subject: Subject, at: tuple[int, int], side: int) -> None:
+def _tallest(subjects: Sequence[Subject], side: int) -> int:
+    """Height of the tallest image once each fits into a square of `side` pixels."""
+    return max(shrunk(subject.image, side).height for subject in subjects)
+
+
+def _place(
+    page: Image.Image, draw: ImageDraw.ImageDraw, subject: Subject, at: tuple[int, int], size: tuple[int, int]
+) -> None:
     x, y = at
+    side, height = size
     image = shrunk(subject.image, side)
-    left, top = x + (side - image.width) // 2, y + (side - image.height) // 2
+    left, top = x + (side - image.width) // 2, y + (height - image.height) // 2
     page.paste(image, (left, top))
-    box = (left - 1, top - 1, left + image.width, top + image.height)
-    draw.rectangle(box, outline=ACCENT if subject.marked else FRAME, width=3 if subject.marked else 1)
+    frame = (left - 1, top - 1, left + image.width, top + image.height)
+    draw.rectangle(frame, outline=ACCENT if subject.marked else FRAME, width=3 if subject.marked else 1)
     for number, line in enumerate(subject.lines):
         colour = ACCENT if subject.marked and number == 0 else INK if number == 0 else FAINT
-        draw.text((x, y + side + 4 + number * LINE), fitted(line, side), colour, font())
+        draw.text((x, y + height + 4 + number * LINE), fitted(line, side), colour, font())
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -113,27 +124,31 @@ def jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | None) -> bytes:
+def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | None, dark: bool = False) -> bytes:
     """Counts per bin as a PNG, with the threshold marked; says so where there is nothing to count."""
+    ink, faint, paper, bars, mark = DARK if dark else LIGHT
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 3.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(8, 2.8), dpi=110, layout="constrained", facecolor=paper)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.add_subplot(facecolor=paper)
     if sum(counts):
-        axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.85)
+        axes.stairs(counts, edges, fill=True, color=bars)
+        axes.set_xlim(0, edges[-1] * 1.01)
         if max(counts) > 50 * max(1, min(count for count in counts if count)):
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
     else:
-        axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=FAINT, size=13)
+        axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
         axes.set_yticks([])
     if threshold is not None:
-        axes.axvline(threshold, color="#b3261e", linewidth=1.2, label=f"threshold {threshold:g}")
-        axes.legend(frameon=False, loc="upper center")
-    axes.set_xlabel("mean squared error between thumbnails")
-    axes.set_ylabel("matches")
+        axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
+        axes.legend(frameon=False, loc="upper center", labelcolor=ink)
+    axes.set_xlabel("mean squared error between thumbnails", color=ink)
+    axes.set_ylabel("pairs recorded", color=ink)
+    axes.tick_params(which="both", color=faint, labelcolor=ink)
+    axes.spines[["left", "bottom"]].set_color(faint)
     axes.spines[["top", "right"]].set_visible(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})

@@ -86,7 +86,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     gallery = Gallery(inputs, job, paths)
     drawn = _Drawn(job)
     counts, edges = _bins(found, threshold)
-    drawn.add("histogram.png", histogram(counts, edges, limit), "histogram", "MSE of the matches")
+    for name, dark in (("histogram.png", False), ("histogram-dark.png", True)):
+        drawn.add(name, histogram(counts, edges, limit, dark), "histogram", "MSE of the recorded pairs")
     page = {
         "clusters": [_draw_cluster(cluster, gallery, drawn) for cluster in clusters],
         "pair_sections": [
@@ -94,7 +95,13 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             ("Farthest matches", [_draw_pair(row, gallery, drawn, "farthest", n) for n, row in _numbered(farthest)]),
         ],
     }
-    drawn.add("index.html", _render(page | _figures(inputs, limit, job)), "page", job.settings("run"))
+    page |= _figures(inputs) | {
+        "run": job.settings("run"),
+        "threshold": limit,
+        "every_pair": threshold is None,
+        "recorded": sum(counts),
+    }
+    drawn.add("index.html", _render(page), "page", job.settings("run"))
     return drawn.result()
 
 
@@ -104,13 +111,17 @@ def _numbered(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _extremes(artifacts: Sequence[Artifact], amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
     """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
+    if amount == 0:
+        artifacts = ()
+    size = np.inf if amount == "all" else int(amount)
     kept = {order: pa.table({name: [] for name in MATCH}) for order in ("ascending", "descending")}
     empty = True
     for artifact in artifacts:
         for batch in artifact.batches(MATCH):
             rows = pa.table(batch).filter(pc.less_equal(batch["mse"], limit))
             for order, before in kept.items():
-                both = rows if empty else pa.concat_tables([before, rows])
+                better = rows if len(before) < size else rows.filter(_no_worse(rows["mse"], before["mse"][-1], order))
+                both = better if empty else pa.concat_tables([before, better])
                 ranked = both.sort_by([("mse", order), ("path_a", "ascending"), ("path_b", "ascending")])
                 kept[order] = ranked if amount == "all" else ranked.slice(0, int(amount))
             empty = False
@@ -120,6 +131,10 @@ def _extremes(artifacts: Sequence[Artifact], amount: int | str, limit: float) ->
         pairs = zip(farthest["path_a"].to_pylist(), farthest["path_b"].to_pylist(), strict=True)
         farthest = farthest.filter(pa.array([pair not in shown for pair in pairs]))
     return closest, farthest
+
+
+def _no_worse(mse: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:
+    return pc.less_equal(mse, than) if order == "ascending" else pc.greater_equal(mse, than)
 
 
 def _bins(artifacts: Sequence[Artifact], threshold: float | None) -> tuple[list[int], list[float]]:
@@ -157,7 +172,7 @@ def _draw_cluster(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> dict[st
         size = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
         subjects.append(Subject(image, (about, size, row["path"]), marked=row["keeper"]))
     more = f", {len(cluster) - ON_SHEET:,} more are not shown" if len(cluster) > ON_SHEET else ""
-    title = f"Cluster {number}: {len(cluster):,} images, {human_bytes(removable)} not the keeper's{more}"
+    title = f"Cluster {number}: {len(cluster):,} images, {human_bytes(removable)} beside the keeper{more}"
     sheet = drawn.add(f"clusters/{number:05}.jpg", jpeg(contact_sheet(title, subjects)), "cluster", f"cluster {number}")
     return {"number": number, "size": len(cluster), "removable": removable, "sheet": sheet, "images": images}
 
@@ -170,13 +185,14 @@ def _draw_pair(row: dict[str, Any], gallery: Gallery, drawn: _Drawn, kind: str, 
         subjects.append(Subject(gallery.image(path), (path, size)))
     turned = f"; the second turned by {row['rotation']}°" if row["rotation"] else ""
     unseen = "" if row["measured"] else " (not measured: the hashes agree)"
-    title = f"{kind} match {number}: MSE {human_mse(row['mse'])}{unseen}{turned}"
+    title = f"{kind.capitalize()} match {number}: MSE {human_mse(row['mse'])}{unseen}{turned}"
     subject = f"{row['path_a']} | {row['path_b']}"
-    picture = jpeg(side_by_side(title, subjects))
-    return row | {"file": drawn.add(f"pairs/{kind}-{number:05}.jpg", picture, kind, subject)}
+    picture = side_by_side(title, subjects)
+    file = drawn.add(f"pairs/{kind}-{number:05}.jpg", jpeg(picture), kind, subject)
+    return row | {"file": file, "width": picture.width, "height": picture.height}
 
 
-def _figures(inputs: Inputs, limit: float, job: Job) -> dict[str, Any]:
+def _figures(inputs: Inputs) -> dict[str, Any]:
     """Numbers for the head of the page, and the unreadable images."""
     thumbnails = [artifact.summary for artifact in inputs.of("thumbnail")]
     ledger = [artifact.summary for artifact in inputs.of("pairs")]
@@ -187,12 +203,11 @@ def _figures(inputs: Inputs, limit: float, job: Job) -> dict[str, Any]:
             rows = artifact.table(["path", "error", "error_detail"])
             failures += rows.filter(pc.is_valid(rows["error"])).to_pylist()
     return {
-        "run": job.settings("run"),
-        "threshold": limit,
         "images": sum(summary["images"] for summary in thumbnails),
         "failures_total": sum(summary["failed"] for summary in thumbnails),
         "failures": failures[:FAILURES],
-        "pairs_total": sum(summary["pairs_total"] for summary in ledger),
+        "pairs_skipped": sum(summary["skipped_by_rule"] for summary in ledger),
+        "pairs_compared": sum(summary["decided"] + summary["identical"] for summary in ledger),
         "matches": sum(summary["matches"] for summary in ledger),
         "clusters_total": clusters["count"],
         "clustered": clusters["images"],

@@ -86,7 +86,7 @@ def test_every_scheduler_gives_the_same_artifacts(
 @pytest.mark.parametrize("kind", ["threads", "local", "address"])
 def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
     make_images(tmp_path / "images", 30)
-    project = Project(tmp_path)
+    project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})
     assert project.run() == 0
     name = sorted((project.run_folder / "pairs").iterdir())[1].name
     key = name.rpartition("-")[0]

@@ -199,6 +199,8 @@ def test_every_block_pair_once_and_early_blocks_first() -> None:
     assert len(keys) == len(set(keys)) == 20 * 21 // 2
     assert all(key.split(".")[0] <= key.split(".")[1] for key in keys)
     assert max(key.split(".")[1] for key in keys[:36]) == "a-007"
+    early = [key.split(".") for key in block_pairs(20, 20)[:256]]
+    assert (max(a for a, _ in early), max(b for _, b in early)) == ("a-015", "b-015")
     assert sorted(block_pairs(3, 2)) == [f"a-{i:03}.b-{j:03}" for i in range(3) for j in range(2)]
 
 

@@ -28,6 +28,11 @@ def save(image: Image.Image, path: Path) -> None:
     os.utime(path, (LONG_AGO, LONG_AGO))
 
 
+def loaded(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
 def fill(folder: Path, prefix: str = "") -> None:
     """Scenes with exact and turned copies scattered over the partitions, a near-duplicate, and two unreadable files."""
     folder.mkdir(parents=True)
@@ -52,7 +57,8 @@ def fill(folder: Path, prefix: str = "") -> None:
 
 
 def finished(folder: Path, **config: object) -> Project:
-    project = Project(folder, {"partition": {"images": 4, "block": 12}, **config})
+    small = {"partition": {"images": 4, "block": 12}, "plot": {"pairs": 0, "clusters": 0}}
+    project = Project(folder, small | config)
     assert project.run() == 0
     return project
 
@@ -73,7 +79,8 @@ def test_images(project: Project) -> None:
     for row, file in zip(images.itertuples(), files, strict=True):
         assert (row.bytes, row.mtime_ns) == (file.stat().st_size, file.stat().st_mtime_ns)
         if pd.isna(row.error):
-            assert (row.width, row.height) == Image.open(file).size
+            with Image.open(file) as image:
+                assert (row.width, row.height) == image.size
     assert images["partition"].nunique() > 2
     failures = load_run(project.run_folder).failures()
     assert [Path(path).name for path in failures["path"]] == [ODD, "cut.jpg"]
@@ -81,9 +88,16 @@ def test_images(project: Project) -> None:
     assert images.loc[images["error"].notna(), "path"].tolist() == failures["path"].tolist()
 
 
-@pytest.mark.parametrize("rotations", [True, False])
-@pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
-@pytest.mark.parametrize("sets", ["ab", "a"])
+@pytest.mark.parametrize(
+    ("sets", "same_hash", "rotations"),
+    [
+        ("a", "compare", True),
+        ("ab", "compare", True),
+        ("a", "compare", False),
+        ("ab", "zero", True),
+        ("a", "skip", True),
+    ],
+)
 def test_groups_expand_to_every_pair(tmp_path: Path, sets: str, same_hash: str, rotations: bool) -> None:
     """What `identical: group` stands for is, to the last bit, what `identical: all` records."""
     for name, prefix in (("a", "m"), ("b", "f")):
@@ -184,11 +198,11 @@ def thumbnail(path: Path) -> np.ndarray:
 
 
 def test_the_demo_knows_its_duplicates(tmp_path: Path) -> None:
-    """Files of one scene match, files of two do not, far from the threshold on either side; run twice, nothing moves."""
+    """Files of one scene match, files of two do not, far from the threshold on either side; made again, none moves."""
     made = demo.make_images(tmp_path / "demo")
-    stats = {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*")}
+    stamps = [path.stat().st_mtime_ns for paths in made.values() for path in paths]
     assert demo.make_images(tmp_path / "demo") == made
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "demo").rglob("*")} == stats
+    assert [path.stat().st_mtime_ns for paths in made.values() for path in paths] == stamps
     pictures = [(scene, thumbnail(path)) for scene, paths in made.items() for path in paths]
     for (scene, a), (other, b) in combinations(pictures, 2):
         mse = least_over_turns(a[None], b[None], 4)[0][0] / 64**2

@@ -1,0 +1,338 @@
+"""The report: what is shown, in which order, and that a name is never more than text."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from pipeline.stage import Result
+from stages import cluster, pairs, plot, scan, thumbnail
+from stages.plot import Params
+from tests.in_memory import MemoryArtifact, compute
+
+SETTINGS: dict[str, Any] = {
+    "run": "a <b>run</b> & more",
+    "scan.trust": "mtime",
+    "pairs.threshold": 200.0,
+    "cluster.threshold": None,
+    "thumbnail.size": (8, 8),
+    "thumbnail.channels": "rgb",
+    "thumbnail.orientation": "exif",
+}
+HOSTILE = (
+    b"<script>alert(1)</script>.jpg",
+    b"\"'&onerror=alert(2).png",
+    b"two\nlines <!--.png",
+    "\U0001f9ca \u202egnp.png".encode(),
+    b"no utf-8 \xff.png",
+    b"{{ 7 * 7 }}{% for %} " + b"long " * 30 + b".png",
+)
+COLOURS = np.random.default_rng(1).integers(0, 256, (40, 3)).tolist()
+
+
+def made(folder: Path, names: Sequence[bytes]) -> list[Path]:
+    """A picture of one colour under each name, in path order."""
+    paths = sorted((folder / os.fsdecode(name) for name in names), key=os.fsencode)
+    for number, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save(Image.new("RGB", (60 + number, 40), tuple(COLOURS[number])), path)
+    return paths
+
+
+def save(image: Image.Image, path: Path, kind: str = "PNG") -> None:
+    with path.open("wb") as file:
+        image.save(file, kind)
+
+
+def shown(path: Path) -> str:
+    """A path as artifacts hold it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def inputs(
+    paths: Sequence[Path], rows: Sequence[tuple[int, int, float]] = (), groups: Sequence[Sequence[int]] = ()
+) -> list[MemoryArtifact]:
+    """Artifacts about files that are there: thumbnails by the real stage; matches and clusters by image number."""
+    names = [shown(path) for path in paths]
+    files = [
+        {
+            "path": name,
+            "path_bytes": None if name.encode() == os.fsencode(path) else os.fsencode(path),
+            "set": "a",
+            "root": "/",
+            "bytes": path.stat().st_size,
+            "mtime_ns": path.stat().st_mtime_ns,
+            "stamp": str(path.stat().st_mtime_ns),
+            "partition": "p",
+        }
+        for name, path in zip(names, paths, strict=True)
+    ]
+    scanned = MemoryArtifact("scan", "p", pa.Table.from_pylist(files, scan.SCHEMA))
+    small, _ = compute(thumbnail.STAGE, [scanned], thumbnail.Params(size=(8, 8)), SETTINGS, Path())
+    matches = [
+        {"path_a": names[a], "path_b": names[b], "mse": mse, "rotation": 90, "turns": 2, "measured": mse > 0}
+        for a, b, mse in sorted(rows)
+    ]
+    members = [
+        {
+            "cluster": number,
+            "path": names[image],
+            "keeper": image == group[0],
+            "mse_to_keeper": float(image),
+            "width": 60 + image,
+            "height": 40,
+            "bytes": files[image]["bytes"],
+        }
+        for number, group in enumerate(groups)
+        for image in [group[0], *sorted(group[1:])]
+    ]
+    spare = sum(row["bytes"] for row in members if not row["keeper"])
+    total = len(paths) * (len(paths) - 1) // 2
+    ledger = {"pairs_total": total, "decided": total, "skipped_by_rule": 0, "identical": 0, "matches": len(rows)}
+    return [
+        scanned,
+        small,
+        Streamed("pairs", "p.p", pa.Table.from_pylist(matches, pairs.SCHEMA), ledger),
+        MemoryArtifact(
+            "cluster",
+            "clusters",
+            pa.Table.from_pylist(members, cluster.SCHEMA),
+            {"count": len(groups), "images": len(members), "removable_bytes": spare},
+        ),
+    ]
+
+
+class Streamed(MemoryArtifact):
+    """Matches may be far more than memory holds."""
+
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        pytest.fail("matches are read piece by piece")
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        yield from self.rows_.select(list(columns or self.rows_.schema.names)).to_batches(max_chunksize=7)
+
+
+def drawn(
+    artifacts: Sequence[MemoryArtifact], folder: Path, params: Params, **settings: Any
+) -> tuple[MemoryArtifact, Result]:
+    return compute(plot.STAGE, artifacts, params, SETTINGS | settings, folder)
+
+
+class Page(HTMLParser):
+    """The elements of a page, their attributes, and its text."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, Mapping[str, str | None]]] = []
+        self.text = ""
+        self.source = (folder / "report" / "index.html").read_text()
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def outline(self) -> list[tuple[str, list[str]]]:
+        """Elements and the names of their attributes; but for `wbr`, of which there is one a slash."""
+        return [(tag, sorted(attributes)) for tag, attributes in self.elements if tag != "wbr"]
+
+    def every(self, name: str) -> list[str]:
+        """Values of one attribute, in the order of the page."""
+        return [attributes[name] or "" for _, attributes in self.elements if name in attributes]
+
+
+def subjects(artifact: MemoryArtifact, kind: str) -> list[str]:
+    return [row["subject"] for row in artifact.rows_.to_pylist() if row["kind"] == kind]
+
+
+def page_about(folder: Path, names: Sequence[bytes], unreadable: str) -> tuple[Page, list[Path]]:
+    """The page about a cluster and matches of files with these names, and about one that is no image."""
+    good = made(folder, names)
+    (folder / unreadable).write_bytes(b"no image")
+    paths = sorted([*good, folder / unreadable], key=os.fsencode)
+    first, *others = (paths.index(path) for path in good)
+    drawn(inputs(paths, [(first, n, 5.0 * n) for n in others], [[first, *others]]), folder / "run", Params())
+    return Page(folder / "run"), paths
+
+
+def test_names_are_shown_and_never_executed(tmp_path: Path) -> None:
+    page, paths = page_about(tmp_path / "hostile", HOSTILE, "<img src=x onerror=alert(3)>.png")
+    dull, _ = page_about(tmp_path / "dull", [b"%d.png" % number for number in range(len(HOSTILE))], "x.png")
+    assert page.outline() == dull.outline()
+    assert [shown(path) for path in paths if shown(path) not in page.text] == []
+    assert SETTINGS["run"] in page.text
+
+
+def test_the_page_needs_nothing_but_its_folder(tmp_path: Path) -> None:
+    paths = made(tmp_path / "images", HOSTILE)
+    artifact, result = drawn(inputs(paths, [(0, 1, 1.0), (2, 3, 2.0)], [[0, 1], [3, 2]]), tmp_path, Params(1, 50))
+    page = Page(tmp_path)
+    shown = {f"report/{unquote(source)}" for source in page.every("src") + page.every("srcset")}
+    published = {str(path.relative_to(tmp_path)) for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    assert shown <= published
+    assert set(result.files) == published == set(artifact.rows_["file"].to_pylist())
+    assert not re.search(r"https?:|//", "".join(page.every("src") + page.every("srcset")))
+    assert not re.search(r"https?:", page.source)
+    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
+    (policy,) = [a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert all(attributes.get("alt") for tag, attributes in page.elements if tag == "img")
+    assert result.summary == {
+        kind: artifact.rows_["kind"].to_pylist().count(kind) for kind in set(artifact.rows_["kind"].to_pylist())
+    }
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 1.0), (1, 2, 7.5), (2, 3, 190.0)], [[0, 1, 2, 3]])
+    runs = [drawn(artifacts, tmp_path / name, Params()) for name in ("one", "two")]
+    assert runs[0][0].rows_ == runs[1][0].rows_
+    assert runs[0][1].summary == runs[1][1].summary
+    for name in runs[0][1].files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("amount", "near", "far"), [(0, 0, 0), (1, 1, 1), (5, 5, 5), (17, 17, 13), ("all", 30, 0)])
+def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far: int) -> None:
+    """The true ones over all the pieces, none in both, ties by path."""
+    paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(12)])
+    rows = [(a, b, float((a * 7 + b * 5) % 9 + 1)) for a in range(12) for b in range(a + 1, 12)][:30]
+    artifact, _ = drawn(inputs(paths, rows), tmp_path, Params(amount, 0))
+    name = list(map(str, paths))
+    closest = [f"{name[a]} | {name[b]}" for a, b, _ in sorted(rows, key=lambda r: (r[2], r[0], r[1]))][:near]
+    farthest = [f"{name[a]} | {name[b]}" for a, b, _ in sorted(rows, key=lambda r: (-r[2], r[0], r[1]))]
+    farthest = [subject for subject in farthest if subject not in closest][:far]
+    assert subjects(artifact, "closest") == closest
+    assert subjects(artifact, "farthest") == farthest
+
+
+def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every pair is recorded and counted; only those that clusters are made of are shown."""
+    told: list[Any] = []
+    monkeypatch.setattr(plot, "histogram", lambda *arguments: told.append(arguments) or b"")
+    paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
+    rows = [(0, 1, 0.0), (0, 2, 50.0), (0, 3, 50.5), (1, 2, 9000.0)]
+    artifacts = inputs(paths, rows, [[0, 1, 2]])
+    artifact, _ = drawn(artifacts, tmp_path, Params(), **{"pairs.threshold": None, "cluster.threshold": 50.0})
+    assert len(subjects(artifact, "closest") + subjects(artifact, "farthest")) == 2
+    counts, edges = told[0][:2]
+    assert (sum(counts), counts[-1], edges[0], edges[-1]) == (4, 1, 0.0, 9000.0)
+    drawn(inputs(paths, [(0, 1, 0.0), (0, 2, 200.0)]), tmp_path, Params())
+    counts, edges = told[-1][:2]
+    assert (sum(counts), counts[0], counts[-1], edges[-1]) == (2, 1, 1, 200.0)
+
+
+def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
+    paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
+    artifacts = inputs(paths, [(0, 1, 0.0), (0, 2, 150.0)], [[0, 1, 2]])
+
+    def head(ledger: Mapping[str, int], **settings: Any) -> str:
+        artifacts[2] = Streamed("pairs", "p.p", artifacts[2].rows_, ledger)
+        drawn(artifacts, tmp_path, Params(0, 0), **settings)
+        return " ".join(Page(tmp_path).text.split())
+
+    plain = {"pairs_total": 6, "decided": 6, "skipped_by_rule": 0, "identical": 0, "matches": 2}
+    text = head(plain)
+    assert "pairs compared6every one" in text
+    assert "matches2MSE up to 200" in text
+    assert "stand for" not in text
+    text = head(plain | {"decided": 3, "skipped_by_rule": 2, "identical": 1, "matches": 3})
+    assert "pairs compared42 skipped by rule" in text
+    assert "2 rows of the pairs table stand for 3 pairs" in text
+    text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
+    assert "pairs recorded6joined up to MSE 150" in text
+    assert "MSE up to 200" not in text
+
+
+@pytest.mark.parametrize("threshold", [200.0, None, 0.0])
+def test_nothing_found(tmp_path: Path, threshold: float | None) -> None:
+    artifacts = inputs(made(tmp_path / "images", [b"one.png"]))
+    settings = {"pairs.threshold": threshold, "cluster.threshold": 100.0 if threshold is None else None}
+    for params in (Params(), Params(0, 0), Params("all", "all")):
+        artifact, _ = drawn(artifacts, tmp_path, params, **settings)
+        assert set(artifact.rows_["kind"].to_pylist()) == {"histogram", "page"}
+
+
+def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:
+    """Previews in the order of the page: clusters by what their other images hold, each with its keeper first."""
+    paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(8)])
+    save(Image.new("RGB", (66, 40)), paths[6], "BMP")  # by far the largest file
+    artifacts = inputs(paths, (), [[0, 1], [4, 2, 6], [7, 3, 5]])
+    artifact, _ = drawn(artifacts, tmp_path, Params(0, 2))
+    page = Page(tmp_path)
+    names = re.findall(r"images/(\d\d\.png)", page.text)
+    assert names == [paths[n].name for n in (4, 2, 6, 7, 3, 5)]
+    assert sorted(subjects(artifact, "cluster")) == ["cluster 1", "cluster 2"]
+    (tmp_path / "none").mkdir()
+    artifact, _ = drawn(artifacts, tmp_path / "none", Params(0, 0))
+    assert subjects(artifact, "cluster") == subjects(artifact, "preview") == []
+
+
+def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
+    count = plot.ON_SHEET + 5
+    paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(count)])
+    artifact, _ = drawn(inputs(paths, (), [range(count)]), tmp_path, Params())
+    assert len(subjects(artifact, "preview")) == plot.ON_SHEET
+    assert "5 more" in " ".join(Page(tmp_path).text.split())
+
+
+@pytest.mark.parametrize("how", ["gone", "changed", "broken"])
+def test_a_file_that_is_no_longer_what_it_was_is_shown_by_its_thumbnail(tmp_path: Path, how: str) -> None:
+    paths = made(tmp_path / "images", [b"a.png", b"b.png"])
+    artifacts = inputs(paths, [(0, 1, 1.0)], [[0, 1]])
+    original = paths[1]
+    if how == "gone":
+        original.unlink()
+    elif how == "changed":
+        size = original.stat().st_size
+        other = BytesIO()
+        Image.new("RGB", (61, 40), "red").save(other, "PNG")
+        original.write_bytes(other.getvalue()[:size].ljust(size, b"\0"))
+    else:
+        original.write_bytes(bytes(original.stat().st_size))
+    artifact, _ = drawn(artifacts, tmp_path, Params())
+    file = next(
+        r["file"] for r in artifact.rows_.to_pylist() if (r["kind"], r["subject"]) == ("preview", str(original))
+    )
+    with Image.open(tmp_path / file) as preview:
+        assert preview.size == (320, 210)
+        assert np.abs(np.asarray(preview, np.int64) - COLOURS[1]).max() < 12
+
+
+def test_files_whose_names_are_no_utf8_are_opened(tmp_path: Path) -> None:
+    """Its left half is black: only the original, not the thumbnail's blur, is sharp at the edge."""
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    image = Image.new("RGB", (320, 320), "white")
+    image.paste("black", (0, 0, 150, 320))
+    save(image, path)
+    artifact, _ = drawn(inputs([path], (), [[0]]), tmp_path, Params())
+    (row,) = [row for row in artifact.rows_.to_pylist() if row["kind"] == "preview"]
+    with Image.open(tmp_path / row["file"]) as preview:
+        line = np.asarray(preview.convert("L"), np.int64)[160]
+    assert line[:146].max() < 40
+    assert line[154:].min() > 215
+
+
+def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> None:
+    """What `compute` reads, the stage declares: else a changed setting would leave an old page."""
+    read: set[str] = set()
+
+    class Watched(dict[str, Any]):
+        def __getitem__(self, key: str) -> Any:
+            read.add(key)
+            return super().__getitem__(key)
+
+    artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 3.0)], [[0, 1]])
+    compute(plot.STAGE, artifacts, Params(), Watched(SETTINGS), tmp_path)
+    assert read <= set(plot.STAGE.uses)
