@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import heapq
 import logging
 import os
 import re
@@ -90,17 +91,19 @@ def find(roots: Sequence[str], rules: Rules) -> list[Found]:
 def _below(
     root: bytes, rules: Rules, ignore: Callable[[os.DirEntry[bytes]], bool], listed: set[bytes]
 ) -> Iterator[tuple[Found, bool]]:
-    folders = [(root, False)]
+    # Folders without links come first, then the others in the order of their paths: so it does not depend on the
+    # order in which a folder is listed which of several links to one folder is taken, and no circle is walked twice.
+    folders = [(False, root)]
     entered: set[bytes] = set()
     while folders:
-        folder, linked = folders.pop()
+        linked, folder = heapq.heappop(folders)
         if folder in listed:
             continue
         listed.add(folder)
         if rules.follow_links:
             real = os.path.realpath(folder)
             if linked and real in entered:
-                continue  # a circle of links
+                continue
             entered.add(real)
         try:
             with os.scandir(folder) as entries:
@@ -111,7 +114,7 @@ def _below(
                     try:
                         if entry.is_dir():
                             if rules.recursive:
-                                folders.append((entry.path, through_link))
+                                heapq.heappush(folders, (through_link, entry.path))
                         elif rules.wanted(entry.name) and entry.is_file():
                             yield _file(entry.path, root, entry.stat()), through_link
                     except OSError:

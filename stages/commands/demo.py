@@ -134,13 +134,14 @@ def show(results: Results, console: Console) -> None:
     for column in ("pixels", "size", "MSE"):
         table.add_column(column, justify="right")
     last = None
+    folder = Path(results.summary["config"]["inputs"]["a"][0])
     for row in results.clusters().to_dict("records"):
         if last not in (None, row["cluster"]):
             table.add_section()
         last = row["cluster"]
         star, mse = ("★", "") if row["keeper"] else ("", human_mse(row["mse_to_keeper"]))
         pixels, size = f"{row['width']}x{row['height']}", human_bytes(row["bytes"])
-        table.add_row(star, Text(Path(row["path"]).name), pixels, size, mse)
+        table.add_row(star, Text(str(Path(row["path"]).relative_to(folder))), pixels, size, mse)
     console.print(table)
     for row in results.failures().to_dict("records"):
         console.print(Text(f"unreadable  {Path(row['path']).name}: {row['error_detail']}"))

@@ -12,11 +12,11 @@ from stages.text import human_bytes, human_seconds
 def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """The summary of a run from its run.json; figures that a failed run did not reach are left out."""
     images = record.get("images")
-    if images:
+    if images and images["total"]:
         unreadable = f", {images['failed']:,} of them unreadable" if images["failed"] else ""
         yield f"images      {images['total']:,}{unreadable}"
     ledger = record.get("ledger")
-    if ledger:
+    if ledger and (ledger["pairs_total"] or record.get("clusters")):
         parts = [f"{ledger['decided']:,} compared"]
         parts += [f"{ledger['identical']:,} known as identical"] if ledger["identical"] else []
         parts += [f"{ledger['skipped_by_rule']:,} skipped by rule"] if ledger["skipped_by_rule"] else []

@@ -1,0 +1,119 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ConfigError
+from stages import scan
+from stages.listing import Rules, find
+
+EVERYTHING = {"partition.images": "auto", "partition.block": "auto", "pairs.threshold": 200.0, "inputs.b": ()}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("a.jpg", "B.PNG", "notes.txt", "sub/c.jpeg", "sub/deep/d.tif", ".git/e.jpg", "sub/skip me.jpg"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "tree"
+
+
+def names(tree: Path, *roots: Path, **rules: Any) -> list[str]:
+    found = find([str(root) for root in roots or (tree,)], Rules(**rules))
+    return [os.path.relpath(os.fsdecode(file.path), tree) for file in found]
+
+
+def test_images_by_ending_in_the_order_of_their_bytes(tree: Path) -> None:
+    assert names(tree) == [".git/e.jpg", "B.PNG", "a.jpg", "sub/c.jpeg", "sub/deep/d.tif", "sub/skip me.jpg"]
+    assert names(tree, recursive=False) == ["B.PNG", "a.jpg"]
+    assert names(tree, extensions=frozenset({b".txt"})) == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "left_out"),
+    [
+        ({"ignore_names": [".git"]}, [".git/e.jpg"]),
+        ({"ignore_names": ["skip*", "?.jpg"]}, [".git/e.jpg", "a.jpg", "sub/skip me.jpg"]),
+        ({"ignore_names": ["sub*c.jpeg"]}, []),
+        ({"ignore_paths": ["{tree}/sub/deep"]}, ["sub/deep/d.tif"]),
+        ({"ignore_paths": ["{tree}/sub/*"]}, ["sub/c.jpeg", "sub/deep/d.tif", "sub/skip me.jpg"]),
+        ({"ignore_paths": ["*/deep/*"]}, ["sub/deep/d.tif"]),
+        ({"ignore_paths": ["{tree}/su"]}, []),
+    ],
+)
+def test_what_is_ignored(tree: Path, rules: dict[str, list[str]], left_out: list[str]) -> None:
+    rules = {key: [pattern.format(tree=tree) for pattern in patterns] for key, patterns in rules.items()}
+    assert sorted(set(names(tree)) - set(names(tree, **rules))) == left_out
+
+
+def test_a_root_inside_a_root_is_scanned_once(tree: Path) -> None:
+    assert names(tree, tree, tree / "sub", tree / "a.jpg") == names(tree)
+    assert names(tree, tree / "sub", tree, recursive=False) == ["B.PNG", "a.jpg", "sub/c.jpeg", "sub/skip me.jpg"]
+
+
+def test_hard_links_are_images_and_symbolic_links_are_followed_if_asked(tree: Path, tmp_path: Path) -> None:
+    (tree / "hard.jpg").hardlink_to(tree / "a.jpg")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "far.jpg").touch()
+    (tree / "link.jpg").symlink_to(tree / "a.jpg")
+    (tree / "nowhere.jpg").symlink_to(tree / "missing")
+    (tree / "folder").symlink_to(outside)
+    (tree / "again").symlink_to(outside)
+    (tree / "circle").symlink_to(tree)
+    plain = names(tree)
+    assert "hard.jpg" in plain
+    assert not {"link.jpg", "folder/far.jpg"} & set(plain)
+    followed = names(tree, follow_links=True)
+    assert sorted(followed) == sorted([*plain, "again/far.jpg"])  # one file, one image: under the first path to it
+    assert names(tree, tree / "folder") == ["folder/far.jpg"]  # a root may be a link
+
+
+def source(**settings: Any) -> list[Any]:
+    return list(scan.source(scan.Params(), (EVERYTHING | settings).__getitem__))
+
+
+def test_each_set_is_partitioned_alone(tmp_path: Path) -> None:
+    for number in range(300):
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"{number * 7919 % 1000}-{number}.jpg").touch()
+    settings = {"partition.images": 10, "partition.block": 40}
+    found = source(**{"inputs.a": (str(tmp_path / "a"),), "inputs.b": (str(tmp_path / "b"),)}, **settings)
+    alone = source(**{"inputs.a": (str(tmp_path / "a"),)}, **settings)
+    in_a = [(task, table) for task, table in found if task.notes["set"] == "a"]
+    assert [task for task, _ in in_a] == [task for task, _ in alone]
+    paths = [path for _, table in in_a for path in table["path"].to_pylist()]
+    assert paths == sorted(paths)
+    assert len(paths) == 300
+    assert all(set(table["partition"].to_pylist()) == {task.key} for task, table in found)
+    blocks = sum(bool(task.notes["closes_block"]) for task, _ in in_a)
+    assert 3 <= blocks < len(in_a)
+    assert in_a[-1][0].notes["closes_block"]
+
+
+def test_a_name_that_is_no_utf8_keeps_its_true_name(tmp_path: Path) -> None:
+    true = os.fsencode(tmp_path) + b"/\xff.jpg"
+    Path(os.fsdecode(true)).touch()
+    ((_, table),) = source(**{"inputs.a": (str(tmp_path),)})
+    assert table["path"].to_pylist() == [f"{tmp_path}/\\xff.jpg"]
+    assert table["path_bytes"].to_pylist() == [true]
+
+
+def test_nothing_to_compare_is_refused(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"inputs\.b: no image found in .*empty"):
+        source(**{"inputs.a": (str(tree),), "inputs.b": (str(tmp_path / "empty"),)})
+    with pytest.raises(ConfigError, match=r"a\.jpg is in inputs\.a, too"):
+        source(**{"inputs.a": (str(tree),), "inputs.b": (str(tree / "a.jpg"),)})
+
+
+def test_sizes_of_blocks_move_in_steps() -> None:
+    def block(images: int, **settings: Any) -> int:
+        return scan.partition_sizes((EVERYTHING | settings).__getitem__, images)[1]
+
+    assert [block(n) for n in (1, 2_000_000, 2_000_001, 10_000_001)] == [32_000, 32_000, 131_000, 524_000]
+    assert block(1000, **{"pairs.threshold": None}) == 3_000
+    assert block(1000, **{"partition.block": 50, "partition.images": 100}) == 100
