@@ -26,7 +26,7 @@ EXTENSIONS = frozenset(
 """Endings that `scan.extensions: default` takes for images."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """One file: its path, and what identifies its state."""
 

@@ -159,8 +159,10 @@ class Block:
         standing, shape = self.standing, thumbnail_shape(job.settings)
         sums = self.table["coarse"].combine_chunks().flatten().to_numpy().reshape(-1, coarse.length(shape))
         partition, row = (np.asarray(self.table[name].to_numpy(), np.int32)[standing] for name in ("partition", "row"))
+        vectors = coarse.vectors(sums, shape)[standing]
+        self.table = self.table.drop_columns("coarse")  # the largest column, and not needed again
         return Side(
-            sums[standing],
+            vectors,
             np.bincount(self.representative, minlength=len(self.table))[standing],
             self.kind[standing],
             None if self.hashes is None else self.hashes[standing],

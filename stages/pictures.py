@@ -135,7 +135,6 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | 
     axes = figure.add_subplot(facecolor=paper)
     if sum(counts):
         axes.stairs(counts, edges, fill=True, color=bars)
-        axes.set_xlim(0, edges[-1] * 1.01)
         if max(counts) > 50 * max(1, min(count for count in counts if count)):
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
@@ -145,6 +144,7 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | 
     if threshold is not None:
         axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
         axes.legend(frameon=False, loc="upper center", labelcolor=ink)
+    axes.set_xlim(0, edges[-1] * 1.01)
     axes.set_xlabel("mean squared error between thumbnails", color=ink)
     axes.set_ylabel("pairs recorded", color=ink)
     axes.tick_params(which="both", color=faint, labelcolor=ink)

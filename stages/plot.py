@@ -25,6 +25,8 @@ ON_SHEET = 24
 FAILURES = 200
 """Unreadable images listed on the page."""
 BINS = 60
+EVERY = 1 << 60
+BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 MATCH = ("path_a", "path_b", "mse", "rotation", "measured")
 
 Amount = Annotated[int, Field(ge=0)] | Literal["all"]
@@ -111,26 +113,25 @@ def _numbered(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _extremes(artifacts: Sequence[Artifact], amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
     """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
-    if amount == 0:
-        artifacts = ()
-    size = np.inf if amount == "all" else int(amount)
-    kept = {order: pa.table({name: [] for name in MATCH}) for order in ("ascending", "descending")}
-    empty = True
-    for artifact in artifacts:
+    most = EVERY if amount == "all" else int(amount)
+    sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
+    kept: dict[str, pa.Table] = {}
+    for artifact in artifacts if most else ():
         for batch in artifact.batches(MATCH):
             rows = pa.table(batch).filter(pc.less_equal(batch["mse"], limit))
-            for order, before in kept.items():
+            for order, size in sizes.items():
+                before = kept.get(order, rows.slice(0, 0))
                 better = rows if len(before) < size else rows.filter(_no_worse(rows["mse"], before["mse"][-1], order))
-                both = better if empty else pa.concat_tables([before, better])
-                ranked = both.sort_by([("mse", order), ("path_a", "ascending"), ("path_b", "ascending")])
-                kept[order] = ranked if amount == "all" else ranked.slice(0, int(amount))
-            empty = False
-    closest, farthest = kept["ascending"], kept["descending"]
-    if len(closest) and len(farthest):
-        shown = set(zip(closest["path_a"].to_pylist(), closest["path_b"].to_pylist(), strict=True))
-        pairs = zip(farthest["path_a"].to_pylist(), farthest["path_b"].to_pylist(), strict=True)
-        farthest = farthest.filter(pa.array([pair not in shown for pair in pairs]))
-    return closest, farthest
+                ranked = pa.concat_tables([before, better]).sort_by([("mse", order), *BY_PATH])
+                kept[order] = ranked.slice(0, size)
+    if not kept:
+        nothing = pa.table({name: [] for name in MATCH})
+        return nothing, nothing
+    closest, farthest = kept.values()
+    shown = set(zip(closest["path_a"].to_pylist(), closest["path_b"].to_pylist(), strict=True))
+    pairs = zip(farthest["path_a"].to_pylist(), farthest["path_b"].to_pylist(), strict=True)
+    unshown = pa.array([pair not in shown for pair in pairs], pa.bool_())
+    return closest, farthest.filter(unshown).slice(0, most)
 
 
 def _no_worse(mse: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:
@@ -183,8 +184,8 @@ def _draw_pair(row: dict[str, Any], gallery: Gallery, drawn: _Drawn, kind: str, 
         facts = gallery.facts[path]
         size = f"{facts['width']}x{facts['height']}, {human_bytes(facts['bytes'])}"
         subjects.append(Subject(gallery.image(path), (path, size)))
-    turned = f"; the second turned by {row['rotation']}°" if row["rotation"] else ""
-    unseen = "" if row["measured"] else " (not measured: the hashes agree)"
+    turned = f"; the second turned {row['rotation']}° counter-clockwise" if row["rotation"] else ""
+    unseen = "" if row["measured"] else " (not measured)"
     title = f"{kind.capitalize()} match {number}: MSE {human_mse(row['mse'])}{unseen}{turned}"
     subject = f"{row['path_a']} | {row['path_b']}"
     picture = side_by_side(title, subjects)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Job
 
-CACHE = 512 << 20
+CACHE = 64 << 20
 """Bytes of thumbnails that a process keeps: those of the partitions used last."""
 
 Bytes = NDArray[np.uint8]

@@ -70,7 +70,7 @@ class Results:
     def hash_clusters(self) -> pd.DataFrame:
         """Duplicates by hash alone: cluster, path, hash_0.
 
-        Two images are joined if hash_0 of one is among the turns of the other (hash_0 only, without `pairs.rotations`)."""
+        Two images are joined if hash_0 of one is among the turns of the other (without rotations: hash_0 only)."""
         hashes = self._read("hash", ("path", *pairs_stage.HASHES)).sort_values("path", ignore_index=True)
         turned = 4 if self.params.rotations else 1
         columns = [hashes[name] for name in pairs_stage.HASHES[:turned]]

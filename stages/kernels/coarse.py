@@ -48,6 +48,8 @@ from numpy.typing import NDArray
 
 GRID = 4
 CENTRE = 128
+ROWS = 4_096
+"""Images whose vectors are computed at a time."""
 Shape = tuple[int, int, int]
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -89,19 +91,23 @@ def coarse(thumbnails: Bytes) -> NDArray[np.int64]:
     return np.concatenate([sums.reshape(n, -1), squares], axis=1)
 
 
-def vectors(sums: NDArray[np.int64], shape: Shape, turn: int = 0) -> Floats:
-    """The vectors u, float32 (n, d), of images with these coarse sums, int64 (n, length(shape)).
+def vectors(sums: NDArray[np.int64], shape: Shape) -> Floats:
+    """The vectors u, float32 (n, d), of images with these coarse sums, int64 (n, length(shape))."""
+    found = np.empty((len(sums), GRID * GRID * shape[2] + 1), np.float32)
+    for start in range(0, len(sums), ROWS):  # float64 and int64 on the way take many times the result
+        rows = slice(start, start + ROWS)
+        _vectors(sums[rows], shape, found[rows])
+    return found
 
-    With `turn`, those of np.rot90(thumbnail, turn); that needs a square thumbnail."""
+
+def _vectors(sums: NDArray[np.int64], shape: Shape, found: Floats) -> None:
     height, width, channels = shape
     cells = sums[:, :-channels].reshape(-1, GRID, GRID, channels)
     pixels = _pixels(height, width)[:, :, None]
     whole, part = np.divmod(cells * cells, pixels)
     left = sums[:, -channels:].sum(axis=1) - whole.sum(axis=(1, 2, 3))
-    rest = np.sqrt(np.maximum(left - (part / pixels).sum(axis=(1, 2, 3)), 0.0))
-    centred = (cells - CENTRE * pixels) / np.sqrt(pixels)
-    turned = np.rot90(centred, turn, axes=(1, 2)).reshape(len(sums), GRID * GRID * channels)
-    return np.concatenate([turned, rest[:, None]], axis=1).astype(np.float32)
+    found[:, -1] = np.sqrt(np.maximum(left - (part / pixels).sum(axis=(1, 2, 3)), 0.0))
+    found[:, :-1] = ((cells - CENTRE * pixels) / np.sqrt(pixels)).reshape(found[:, :-1].shape)
 
 
 def operand(vectors: Floats, right: bool = False) -> tuple[Floats, float]:
@@ -110,6 +116,14 @@ def operand(vectors: Floats, right: bool = False) -> tuple[Floats, float]:
     extra = (-half, np.ones_like(half))
     columns = np.stack(extra[::-1] if right else extra, axis=1).astype(np.float32)
     return np.concatenate([vectors, columns], axis=1), math.sqrt(2 * half.max(initial=0.0))
+
+
+def turned(operand: Floats, channels: int, turn: int) -> Floats:
+    """Rows of an operand as those of the same thumbnails turned: a quarter turn permutes the cells' columns."""
+    cells = np.rot90(np.arange(GRID * GRID).reshape(GRID, GRID), turn).reshape(-1, 1) * channels
+    order = np.arange(operand.shape[1])
+    order[: GRID * GRID * channels] = (cells + np.arange(channels)).ravel()
+    return operand[:, order] if turn else operand
 
 
 def limit(threshold: float, divisor: int) -> int:

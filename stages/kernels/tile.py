@@ -33,21 +33,21 @@ Mask = NDArray[np.bool_]
 class Side:
     """Images of one block, in path order; representatives only, where groups are compared once.
 
-    sums        coarse sums, int64 (n, length)
+    vectors     coarse vectors, float32 (n, d)
     weight      how many images each one stands for, int64 (n,)
     kind        only images of equal kind are compared, int64 (n,)
     hashes      numbers of the hashes at the four turns, equal where the hashes are, int64 (n, 4); or None
     thumbnails  from positions, int64 (m,), to thumbnails, uint8 (m, H, W, C)
     """
 
-    sums: Ints
+    vectors: coarse.Floats
     weight: Ints
     kind: Ints
     hashes: Ints | None
     thumbnails: Callable[[Ints], exact.Bytes]
 
     def __len__(self) -> int:
-        return len(self.sums)
+        return len(self.vectors)
 
 
 @dataclass(frozen=True)
@@ -94,26 +94,22 @@ class BlockPair:
     ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
-        self._left, norm_a = coarse.operand(coarse.vectors(self.a.sums, self.rules.shape))
-        rights = [
-            coarse.operand(coarse.vectors(self.b.sums, self.rules.shape, turn), right=True)
-            for turn in range(self.rules.turns)
-        ]
-        self._rights = [right for right, _ in rights]
-        d = self._left.shape[1] - 2
-        limit = self.rules.limit
-        self._bounds = [coarse.bound(limit, norm_a, norm, d) if limit is not None else None for _, norm in rights]
+        self._left, norm_a = coarse.operand(self.a.vectors)
+        self._right, norm_b = coarse.operand(self.b.vectors, right=True)
+        self._limit = self.rules.limit if self.rules.limit is not None else 0
+        self._bound = coarse.bound(self._limit, norm_a, norm_b, self._left.shape[1] - 2)
 
     def row_tiles(self) -> Iterator[tuple[slice, Found]]:
         """For one run of a's images after the other: all their matches, sorted by position in a, then in b."""
         side = min(TILE, max(16, GATHER // int(np.prod(self.rules.shape))))
         start, height = 0, min(NARROW, side)
+        forth, back = -1, 1
         while len(self.b) and start < len(self.a):
             rows = slice(start, min(start + height, len(self.a)))
-            tiles = [
-                self._tile(rows, slice(column, min(column + side, len(self.b))))
-                for column in range(start if self.diagonal else 0, len(self.b), side)
-            ]
+            columns = range(start if self.diagonal else 0, len(self.b), side)
+            # There and back again: the thumbnails that one run of rows read last, the next one reads first.
+            forth, back = back, forth
+            tiles = [self._tile(rows, slice(column, min(column + side, len(self.b)))) for column in columns[::forth]]
             joined = Found(*(np.concatenate([getattr(tile, name) for tile in tiles]) for name in Found.__annotations__))
             order = np.lexsort((joined.b, joined.a))
             yield rows, Found(*(getattr(joined, name)[order] for name in Found.__annotations__))
@@ -194,12 +190,11 @@ class BlockPair:
         """Candidates by the coarse product, then each of them in integers.
 
         A turn that attains the least, being a match, passes the coarse test; so only turns that pass are computed."""
-        assert self.rules.limit is not None
+        left, right, channels = self._left[rows], self._right[columns], self.rules.shape[2]
         may = np.stack(
             [
-                coarse.candidates(self._left[rows], right[columns], bound)
-                for right, bound in zip(self._rights, self._bounds, strict=True)
-                if bound is not None
+                coarse.candidates(left, coarse.turned(right, channels, turn), self._bound)
+                for turn in range(self.rules.turns)
             ]
         )
         if compared is not None:
@@ -216,7 +211,7 @@ class BlockPair:
                 a, b = _gathered(self.a, i[part] + rows.start), _gathered(self.b, j[part] + columns.start)
                 sums[turn, part] = exact.aligned(a, exact.turned(b, turn))
         smallest, bits = exact.least(sums)
-        keep = smallest <= self.rules.limit
+        keep = smallest <= self._limit
         a, b = i[keep] + rows.start, j[keep] + columns.start
         return Found(a, b, smallest[keep], bits[keep], np.ones(len(a), bool))
 

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/memory.py [IMAGES ...]
 
-Runs `synchronous`, in one process, over folders of 2,000, 4,000 and 8,000 small images (unless told otherwise) and prints
+Runs `synchronous`, in one process, over folders of 2,000, 4,000 and 8,000 small images (unless told otherwise); prints
 the peak resident memory of each run, and the bytes that an image more costs between the first and the last."""
 
 from __future__ import annotations

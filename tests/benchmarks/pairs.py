@@ -2,10 +2,10 @@
 
     python tests/benchmarks/pairs.py [FOLDER]
 
-Thumbnails come from the images below FOLDER, or are smooth random ones. One core, 64x64 RGB, threshold 200, four turns. Prints
-pairs a second of the block-pair kernel, of the exact product of whole tiles (the floor: brute force as BLAS does it), of
-a NumPy loop over pairs (as the older tools do it), of faiss' exact range search if it is installed, and the ratios; and
-what one gathered candidate costs, in pairs of the exact product: the reciprocal of `tile.DENSE`."""
+Thumbnails come from the images below FOLDER, or are smooth random ones. One core, 64x64 RGB, threshold 200, four
+turns. Prints pairs a second of the block-pair kernel, of the exact product of whole tiles (the floor: brute force as
+BLAS does it), of a NumPy loop over pairs (as the older tools do it), of faiss' exact range search if it is installed,
+and the ratios; and what one gathered candidate costs, in pairs of the exact product: the reciprocal of `tile.DENSE`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,13 @@ def best(work: Callable[[], object], rounds: int = 3) -> float:
 
 def side(images: np.ndarray) -> Side:
     n = len(images)
-    return Side(coarse.coarse(images), np.ones(n, np.int64), np.zeros(n, np.int64), None, lambda rows: images[rows])
+    return Side(
+        coarse.vectors(coarse.coarse(images), SHAPE),
+        np.ones(n, np.int64),
+        np.zeros(n, np.int64),
+        None,
+        lambda rows: images[rows],
+    )
 
 
 def kernel(images: np.ndarray) -> int:
@@ -101,9 +107,8 @@ def main() -> None:
             print("  faiss is not installed: left out")
         i, j = np.random.default_rng(2).integers(0, len(some), (2, 2_000))
         gathered = TURNS * 2_000 / best(lambda: exact.least_over_turns(some[i], some[j], TURNS))
-        print(
-            f"in one turn, a gathered candidate costs as much as {product * TURNS / gathered:.0f} pairs of the exact product"
-        )
+        cost = product * TURNS / gathered
+        print(f"in one turn, a gathered candidate costs as much as {cost:.0f} pairs of the exact product")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/rerun.py [IMAGES]
 
-Makes a folder of small images (10,000 unless told), runs once, and then times in turn: the floor, a fresh interpreter that
-walks the folder, stats every file and imports `distributed`; and `fast-diff run` with nothing to do. Prints both and their
-ratio, the median of seven rounds."""
+Makes a folder of small images (10,000 unless told), runs once, and then times in turn: the floor, a fresh interpreter
+that walks the folder, stats every file and imports `distributed`; and `fast-diff run` with nothing to do. Prints both
+and their ratio, the median of seven rounds."""
 
 from __future__ import annotations
 

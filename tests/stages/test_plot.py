@@ -203,12 +203,18 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
+@pytest.mark.parametrize("values", [9, 2, 1])
 @pytest.mark.parametrize(("amount", "near", "far"), [(0, 0, 0), (1, 1, 1), (5, 5, 5), (17, 17, 13), ("all", 30, 0)])
-def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far: int) -> None:
+def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far: int, values: int) -> None:
     """The true ones over all the pieces, none in both, ties by path."""
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(12)])
-    rows = [(a, b, float((a * 7 + b * 5) % 9 + 1)) for a in range(12) for b in range(a + 1, 12)][:30]
-    artifact, _ = drawn(inputs(paths, rows), tmp_path, Params(amount, 0))
+    rows = [(a, b, float((a * 7 + b * 5) % values + 1)) for a in range(12) for b in range(a + 1, 12)][:30]
+    scanned, small, whole, clusters = inputs(paths, rows)
+    parts = [
+        Streamed("pairs", f"p.{n}", whole.rows_.slice(start, 10), {**whole.summary})
+        for n, start in enumerate((20, 0, 10))
+    ]
+    artifact, _ = drawn([scanned, small, *parts, clusters], tmp_path, Params(amount, 0))
     name = list(map(str, paths))
     closest = [f"{name[a]} | {name[b]}" for a, b, _ in sorted(rows, key=lambda r: (r[2], r[0], r[1]))][:near]
     farthest = [f"{name[a]} | {name[b]}" for a, b, _ in sorted(rows, key=lambda r: (-r[2], r[0], r[1]))]
@@ -231,6 +237,8 @@ def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch:
     drawn(inputs(paths, [(0, 1, 0.0), (0, 2, 200.0)]), tmp_path, Params())
     counts, edges = told[-1][:2]
     assert (sum(counts), counts[0], counts[-1], edges[-1]) == (2, 1, 1, 200.0)
+    drawn(inputs(paths, [(0, 1, 30.0)]), tmp_path, Params())
+    assert told[-1][1][-1] == 200.0
 
 
 def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
