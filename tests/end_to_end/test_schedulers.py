@@ -43,7 +43,7 @@ def dask_cluster(folder: Path, workers: int = 2) -> Iterator[dict[str, Any]]:
             *("--local-directory", str(folder / "scratch")),
         )
         end = time.monotonic() + 30
-        while not file.exists() and time.monotonic() < end:
+        while not (file.exists() and file.read_text().endswith("}")) and time.monotonic() < end:
             time.sleep(0.05)
         yield {"kind": "address", "address": json.loads(file.read_text())["address"]}
 
