@@ -19,9 +19,9 @@ TILE = 1_024
 NARROW = 64
 """Images in the first run of rows; later runs are twice as many, or half, so that a run has about ROWS matches."""
 ROWS = 1 << 20
-DENSE = 0.015
+DENSE = 0.007
 """Share of candidates from which the exact product of a whole tile is cheaper than gathering them: in one turn, a
-gathered pair costs some seventy times as much as one in the product (tests/benchmarks/pairs.py prints the figure)."""
+gathered pair costs some 150 times as much as one in the product (tests/benchmarks/pairs.py prints the figure)."""
 GATHER = 32 << 20
 """Bytes of thumbnails gathered at a time, a side."""
 

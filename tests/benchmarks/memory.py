@@ -1,6 +1,6 @@
 """Peak memory of a run against the number of images.
 
-    python tests/benchmarks/memory.py [IMAGES ...]
+    python -m tests.benchmarks.memory [IMAGES ...]
 
 Runs `synchronous`, in one process, over folders of 2,000, 4,000 and 8,000 small images (unless told otherwise); prints
 the peak resident memory of each run, and the bytes that an image more costs between the first and the last."""

@@ -1,6 +1,6 @@
 """How long a run with nothing to do takes, against walking and statting the files and importing distributed.
 
-    python tests/benchmarks/rerun.py [IMAGES]
+    python -m tests.benchmarks.rerun [IMAGES]
 
 Makes a folder of small images (10,000 unless told), runs once, and then times in turn: the floor, a fresh interpreter
 that walks the folder, stats every file and imports `distributed`; and `fast-diff run` with nothing to do. Prints both

@@ -17,7 +17,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (1, "72919b1a5b0fc244"),
     "hash": (1, "d593dbb35180eda0"),
     "index": (1, "ac9eb3f67393430c"),
-    "pairs": (1, "744e4ada844c1a04"),
+    "pairs": (1, "90a3c79232c2f76c"),
     "cluster": (1, "6baa234c3ef1d836"),
     "plot": (1, "01648c2c90571784"),
 }
