@@ -1,9 +1,9 @@
 """Compare every image with every image, exactly; one task per block pair.
 
-pairs.py   what is read and written        kernels/tile.py    how a tile is compared
-index.py   what a block holds              kernels/coarse.py  the lower bound and its proof
-thumbnails.py  reading candidates          kernels/exact.py   sums of squares in integers
-groups.py  images compared only once (kernels/)
+pairs.py       what is read and written     kernels/tile.py    how a tile is compared
+blocks.py      rules and groups of a block  kernels/coarse.py  the lower bound and its proof
+index.py       what is stored of a block    kernels/exact.py   sums of squares in integers
+thumbnails.py  reading candidates           kernels/groups.py  images compared only once
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages.blocks import Block, index_columns, read_blocks
 from stages.index import thumbnail_shape
-from stages.kernels import coarse, groups, turns
-from stages.kernels.tile import BlockPair, Found, Rules, Side
-from stages.thumbnails import BlockThumbnails
+from stages.kernels import coarse, turns
+from stages.kernels.tile import BlockPair, Found, Rules
 
 SUPER_TILE = 8
 """Block pairs are taken in squares of so many blocks a side: neighbours in the order share blocks."""
 ROWS = 1 << 18
 """Rows of a table that is handed on at a time."""
-HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 
 Ints = NDArray[np.int64]
 
@@ -111,85 +110,7 @@ def _tiles(blocks: Sequence[str]) -> list[Sequence[str]]:
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Of the index, only what the rules look at."""
-    return {"index": columns(params)}
-
-
-def columns(params: Params) -> list[str]:
-    """Columns of the index that these parameters need."""
-    wanted = ["path", "partition", "row", "coarse"]
-    wanted += ["width", "height"] if params.same != "any" else []
-    wanted += HASHES if params.same_hash != "compare" else ()
-    wanted += [*_identity(params)] if params.identical == "group" else []
-    return wanted
-
-
-def _identity(params: Params) -> tuple[str, ...]:
-    return ("identity_turned", "turn", "symmetry") if params.rotations else ("identity",)
-
-
-class Block:
-    """One block: its table, the numbers of its hashes, its rules' classes and its groups."""
-
-    def __init__(self, table: pa.Table, params: Params, numbers: Mapping[str, Ints]) -> None:
-        self.table, self.params = table, params
-        zeros = np.zeros(len(table), np.int64)
-        self.kind = zeros
-        if params.same != "any":
-            self.kind = groups.aspect_classes(self.ints("width"), self.ints("height"), params.same, params.rotations)
-        self.hashes = numbers["hashes"] if params.same_hash != "compare" else None
-        self.representative = np.arange(len(table))
-        if params.identical == "group":
-            keys = [numbers["identity"], self.kind, *(self.hashes.T if self.hashes is not None else ())]
-            self.representative = groups.representatives(np.stack(keys, axis=1))
-        turned = params.rotations and params.identical == "group"
-        self.turn = self.ints("turn") if turned else zeros
-        self.symmetry = self.ints("symmetry") if turned else zeros + 1
-
-    def ints(self, name: str) -> Ints:
-        """A column as int64."""
-        return np.asarray(self.table[name].to_numpy(), np.int64)
-
-    @property
-    def standing(self) -> Ints:
-        """Positions of the representatives."""
-        return np.flatnonzero(self.representative == np.arange(len(self.table)))
-
-    def side(self, job: Job, parts: Sequence[Sequence[str]]) -> Side:
-        """What the kernel compares: the representatives."""
-        standing, shape = self.standing, thumbnail_shape(job.settings)
-        sums = self.table["coarse"].combine_chunks().flatten().to_numpy().reshape(-1, coarse.length(shape))
-        partition, row = (np.asarray(self.table[name].to_numpy(), np.int32)[standing] for name in ("partition", "row"))
-        vectors = coarse.vectors(sums, shape)[standing]
-        self.table = self.table.drop_columns("coarse")  # the largest column, and not needed again
-        return Side(
-            vectors,
-            np.bincount(self.representative, minlength=len(self.table))[standing],
-            self.kind[standing],
-            None if self.hashes is None else self.hashes[standing],
-            BlockThumbnails(job, shape, parts, partition, row),
-        )
-
-
-def read_blocks(tables: Sequence[pa.Table], params: Params) -> list[Block]:
-    """Blocks of index tables, with strings numbered alike in all of them."""
-    numbered: list[dict[str, Ints]] = [{} for _ in tables]
-    if params.identical == "group":
-        for numbers, codes in zip(numbered, _codes(tables, [_identity(params)[0]]), strict=True):
-            numbers["identity"] = codes[:, 0]
-    if params.same_hash != "compare":
-        for numbers, codes in zip(numbered, _codes(tables, HASHES), strict=True):
-            numbers["hashes"] = codes
-    return [Block(table, params, numbers) for table, numbers in zip(tables, numbered, strict=True)]
-
-
-def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:
-    """Numbers for strings, equal where these are, int64 (rows, names) for each table."""
-    chunks = [table[name].combine_chunks() for table in tables for name in names]
-    flat = np.asarray(pa.concat_arrays(chunks).dictionary_encode().indices.to_numpy(), np.int64)
-    ends = np.cumsum([len(chunk) for chunk in chunks])
-    pieces = np.split(flat, ends[:-1])
-    width = len(names)
-    return [np.stack(pieces[n * width : (n + 1) * width], axis=1) for n in range(len(tables))]
+    return {"index": index_columns(params)}
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
@@ -199,7 +120,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
 
 def _matches(indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any]) -> Iterator[pa.Table]:
-    blocks = read_blocks([index.table(columns(params)) for index in indexes], params)
+    blocks = read_blocks([index.table(index_columns(params)) for index in indexes], params)
     sides = [block.side(job, index.summary["parts"]) for block, index in zip(blocks, indexes, strict=True)]
     shape = thumbnail_shape(job.settings)
     divisor = shape[0] * shape[1] * (shape[2] if params.normalize == "value" else 1)

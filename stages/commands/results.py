@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
 from stages import pairs as pairs_stage
+from stages.blocks import HASHES, index_columns, read_blocks
 from stages.kernels import components, groups, turns
 
 FACTS = ("path", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "error", "error_detail")
@@ -71,9 +72,9 @@ class Results:
         """Duplicates by hash alone: cluster, path, hash_0.
 
         Two images are joined if hash_0 of one is among the turns of the other (without rotations: hash_0 only)."""
-        hashes = self._read("hash", ("path", *pairs_stage.HASHES)).sort_values("path", ignore_index=True)
+        hashes = self._read("hash", ("path", *HASHES)).sort_values("path", ignore_index=True)
         turned = 4 if self.params.rotations else 1
-        columns = [hashes[name] for name in pairs_stage.HASHES[:turned]]
+        columns = [hashes[name] for name in HASHES[:turned]]
         numbers, _ = pd.factorize(pd.concat(columns, ignore_index=True))
         codes = numbers.astype(np.int64).reshape(turned, len(hashes))
         wanted = np.isin(codes, codes[0])  # a hash joins only where it is some image's hash_0
@@ -130,10 +131,8 @@ class Results:
         params = self.params
         if params.identical == "all":
             return self._read("pairs", pairs_stage.SCHEMA.names)
-        tables = sorted(
-            self._tables("index", pairs_stage.columns(params)), key=lambda table: table["path"][:1].to_pylist()
-        )
-        blocks = pairs_stage.read_blocks(tables, params)
+        tables = sorted(self._tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
+        blocks = read_blocks(tables, params)
         starts = np.cumsum([0, *(len(table) for table in tables)])
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())

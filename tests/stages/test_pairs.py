@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.stage import Task, Upstream
 from stages import pairs
+from stages.blocks import read_blocks
 from stages.kernels import groups, tile
 from stages.kernels.groups import Rows
 from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
@@ -125,7 +126,7 @@ def test_groups_of_turned_copies(hashed: Callable[[np.ndarray], object], same_ha
 
 def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swap: bool = True) -> list[tuple]:
     """Rows of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
-    blocks = pairs.read_blocks(tables, params)
+    blocks = read_blocks(tables, params)
     offsets = np.cumsum([0, *(len(table) for table in tables)])
     paths = [path for table in tables for path in table["path"].to_pylist()]
     number = {path: n for n, path in enumerate(paths)}
