@@ -116,6 +116,8 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:
         print("\n".join(summary_lines(record.record, config.folder)))
+    if options.log_format == "json":
+        return record
     for failure in record.failures[:20]:
         print(f"fast-diff: {'/'.join(failure.address)} failed: {failure.message}", file=sys.stderr)
     if record.failures:

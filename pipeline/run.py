@@ -67,7 +67,8 @@ def run(config: Config, stages: Sequence[Stage], reporter: Reporter) -> RunRecor
             with _interrupts() as interrupted, _Warnings(reporters) as work.warnings:
                 return work.run(reporters, interrupted)
         finally:
-            work.write_record(reporters)
+            if work.begun:
+                work.write_record(reporters)
 
 
 def check(config: Config, stages: Sequence[Stage]) -> None:
@@ -85,12 +86,14 @@ class _Work:
     runner: Runner | None = None
     looked: float = 0.0
     warnings: _Warnings | None = None
+    begun: bool = False
 
     def run(self, reporter: Reporter, interrupted: threading.Event) -> RunRecord:
         try:
             started = time.perf_counter()
             plan = make_plan(self.stages, self.config.params, self.config.settings)
             self.looked = time.perf_counter() - started
+            self.begun = True
             reporter.begin(plan.stages())
             doubts, later = self._doubts(plan)
             resolver = Resolver(plan, self.store, self.config.params, self.config.settings, doubts)
@@ -102,6 +105,7 @@ class _Work:
                 self._write_doubtful(later)
         except KeyboardInterrupt:
             interrupted.set()
+            self.begun = True
             if self.config.scheduler.kind != "address":  # workers of a cluster may still be writing
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())

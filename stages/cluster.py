@@ -264,8 +264,9 @@ def _thumbnails(inputs: Inputs, paths: pa.Array, shape: tuple[int, ...]) -> Iter
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The `clusters` section of run.json."""
-    return {"clusters": dict(summary)} if (summary := next(iter(summaries), None)) else {}
+    """The `clusters` section of run.json; null where a run did not come that far."""
+    unknown = dict.fromkeys(("count", "images", "removable_bytes"))
+    return {"clusters": dict(next(iter(summaries), unknown))}
 
 
 STAGE = Stage(

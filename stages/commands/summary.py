@@ -11,18 +11,18 @@ from stages.text import human_bytes, human_seconds
 
 def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:
     """The summary of a run from its run.json; figures that a failed run did not reach are left out."""
+    clusters = record["clusters"] if record["clusters"]["count"] is not None else None
     images = record.get("images")
     if images and images["total"]:
         unreadable = f", {images['failed']:,} of them unreadable" if images["failed"] else ""
         yield f"images      {images['total']:,}{unreadable}"
     ledger = record.get("ledger")
-    if ledger and (ledger["pairs_total"] or record.get("clusters")):
+    if ledger and (ledger["pairs_total"] or clusters):
         parts = [f"{ledger['decided']:,} compared"]
         parts += [f"{ledger['identical']:,} known as identical"] if ledger["identical"] else []
         parts += [f"{ledger['skipped_by_rule']:,} skipped by rule"] if ledger["skipped_by_rule"] else []
         yield f"pairs       {ledger['pairs_total']:,}  ({', '.join(parts)})"
         yield f"matches     {ledger['matches']:,}"
-    clusters = record.get("clusters")
     if clusters:
         yield f"clusters    {clusters['count']:,}, of {clusters['images']:,} images"
         yield f"removable   {human_bytes(clusters['removable_bytes'])} in images that are not their cluster's keeper"

@@ -1,6 +1,7 @@
 """Bad input gives one clear line, the right exit code, and loses nothing."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -209,3 +210,35 @@ def test_a_short_ledger_fails_loudly(
     monkeypatch.setattr(StoredArtifact, "summary", property(summary))
     assert project.run() == 1
     assert "the ledger is short" in capsys.readouterr().err
+
+
+def test_run_json_holds_its_sections_after_a_failure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, "Input/output error", "/somewhere")
+
+    monkeypatch.setattr("stages.kernels.tile.BlockPair.row_tiles", fail)
+    assert project.run() == 1
+    record = project.record()
+    assert record["images"]["total"] == 20
+    assert record["ledger"]["pairs_total"] == 0
+    assert record["clusters"] == {"count": None, "images": None, "removable_bytes": None}
+    assert record["stages"]["pairs"]["tasks_failed"] >= 1
+    assert "Input/output error (/somewhere)" in record["failures"][0]["message"]
+
+
+def test_json_for_machines(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project.run(options=["--log-format", "json"]) == 0
+    told = capsys.readouterr()
+    events = [json.loads(line) for line in told.err.splitlines()]
+    assert {event["event"] for event in events} == {"plan", "task", "end"}
+    assert json.loads(told.out)["images"]["total"] == 20
+
+
+def test_an_older_artifact_that_is_damaged_does_no_harm(project: Project) -> None:
+    """Under the same key as the one that pairs look for: a thumbnail artifact of before, cut short."""
+    assert project.run() == 0
+    (current, *_) = sorted((project.run_folder / "thumbnail").glob("*.parquet"))
+    key = current.name.rpartition("-")[0]
+    (current.parent / f"{key}-0000000000000000.parquet").write_bytes(b"PAR1")
+    assert project.run("pairs.threshold=300") == 0
+    assert not project.record()["failures"]

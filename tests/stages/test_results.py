@@ -17,11 +17,11 @@ from rich.console import Console
 
 from pipeline import load_run
 from pipeline.errors import ConfigError
+from stages.blocks import HASHES
 from stages.commands import demo
 from stages.commands.results import Results
 from stages.decode import Options, decode
 from stages.kernels.exact import least_over_turns
-from stages.pairs import HASHES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 ODD = "b'ad \U0001f9ca <i>.jpg"

@@ -18,7 +18,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (1, "d593dbb35180eda0"),
     "index": (1, "ac9eb3f67393430c"),
     "pairs": (1, "ed68f64ad5e63ec9"),
-    "cluster": (1, "6baa234c3ef1d836"),
+    "cluster": (1, "050e7af5b14ac28a"),
     "plot": (1, "01648c2c90571784"),
 }
 
