@@ -190,14 +190,13 @@ class Bars(_Counting):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._progress = Progress(
             TextColumn("{task.description:<10}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TextColumn("{task.fields[state]}", markup=False),
-            TimeElapsedColumn(),
             console=Console(stderr=True),
         )
         self._tasks: dict[str, Any] = {}
@@ -205,14 +204,12 @@ class Bars(_Counting):
     def begin(self, stages: Mapping[str, int]) -> None:
         super().begin(stages)
         for stage, total in stages.items():
-            self._tasks[stage] = self._progress.add_task(stage, total=total, state="", start=False)
+            self._tasks[stage] = self._progress.add_task(stage, total=total, state="")
         self._progress.start()
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
         super().task(address, how, reason, outcome)
         stage = address[0]
-        if self.counts[stage].total() == 1:
-            self._progress.start_task(self._tasks[stage])
         self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
         if how == "failed":
             self.message(f"{'/'.join(address)} failed: {reason}")

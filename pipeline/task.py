@@ -196,9 +196,7 @@ class StoredJob:
         for name in self.store.names(stage):
             if name.startswith(f"{key}-"):
                 artifact = StoredArtifact(stage, key, self.store.path(stage, name))
-                with contextlib.suppress(
-                    ArtifactDamaged
-                ):  # an older one; the right one is whole
+                with contextlib.suppress(ArtifactDamaged):  # an older one; the right one is whole
                     if artifact.content.get(column) == digest:
                         return artifact
         raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
