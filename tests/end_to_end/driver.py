@@ -55,7 +55,7 @@ class Project:
             "run": "test",
             "output": str(self.folder / "outputs"),
             "inputs": {"a": [str(self.folder / "images")]},
-            "partition": {"images": 8, "block": 24},
+            "partition": {"images": 4, "block": 8},
             "plot": {"pairs": 2, "clusters": 2},
             "scheduler": {"kind": "synchronous"},
         } | self.config
