@@ -101,6 +101,8 @@ class Resolver:
             return None
         try:
             record = read_record(path, node.stage.name, node.task.key)
+            for _ in StoredArtifact(node.stage.name, node.task.key, path).batches():
+                continue  # whoever reads it next may be a user's own script, which checks nothing
         except ArtifactDamaged:
             return None
         if record.fingerprint != call.fingerprint or not self.store.files_there(record, contents=True):

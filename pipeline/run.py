@@ -112,9 +112,7 @@ class _Work:
 
     def _doubts(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
-        rows: list[str] = []
-        with contextlib.suppress(OSError, ValueError):
-            rows = json.loads((self.store.folder / DOUBTFUL).read_text())
+        rows = _doubtful_before(self.store)
         doubts: dict[Address, list[str]] = {}
         later: list[str] = []
         for address, table in plan.sources.items():
@@ -189,6 +187,13 @@ class _Work:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
 
 
+def _doubtful_before(store: Store) -> list[str]:
+    """Rows that earlier runs could not be sure of."""
+    with contextlib.suppress(OSError, ValueError):
+        return list(json.loads((store.folder / DOUBTFUL).read_text()))
+    return []
+
+
 class _Warnings(logging.Handler):
     """While it is open, what the stages log under the name `fast_diff` reaches the user and run.json."""
 
@@ -237,7 +242,9 @@ def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
     check(config, stages)
     plan = make_plan(in_order(stages), config.params, config.settings)
     store = Store(config.folder)
-    resolver = Resolver(plan, store, config.params, config.settings, read_only=True)
+    rows = _doubtful_before(store)
+    doubts = {address: doubtful_rows(table, table.column_names[0], rows) for address, table in plan.sources.items()}
+    resolver = Resolver(plan, store, config.params, config.settings, doubts, read_only=True)
     receipts: dict[Address, Receipt] = {}
     reasons: dict[Address, str] = {}
     current: list[Address] = []

@@ -113,7 +113,7 @@ class StoredArtifact:
         try:
             with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
                 yield file
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, KeyError, pa.ArrowException) as error:
             raise ArtifactDamaged(self.stage, self.key, f"{self.path} can't be read") from error
 
 
@@ -122,12 +122,15 @@ def read_record(path: Path, stage: str, key: str) -> Record:
     try:
         with pq.ParquetFile(path) as file:
             metadata = file.metadata.metadata or {}
+            there = file.schema_arrow
         text = metadata[METADATA]
         if hashlib.sha256(text).hexdigest().encode() != metadata[METADATA_DIGEST]:
             raise ValueError("altered")
         fields = json.loads(text)
         if fields["span"] is not None:
             fields["span"] = tuple(fields["span"])
+        if fields["schema"] != _kinds(there, there.names):
+            raise ValueError("altered")
         return Record(**fields)
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         raise ArtifactDamaged(stage, key, f"{path} is missing or damaged") from error

@@ -115,6 +115,13 @@ def _find(name: str, roots: Sequence[str], params: Params) -> list[Found]:
         files = find(roots, params.rules())
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {error.filename!s} can't be read ({error.strerror})") from error
+    odd = {show(file.path) for file in files if show(file.path).encode() != file.path}
+    alike = [file for file in files if show(file.path).encode() == file.path and show(file.path) in odd] if odd else []
+    if alike:
+        raise ConfigError(
+            f"inputs.{name}: the name {show(alike[0].path)} also stands for another file's name, which is no UTF-8; "
+            "rename one of them, or name it in scan.ignore_paths"
+        )
     if roots and not files:
         raise ConfigError(
             f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"

@@ -119,8 +119,14 @@ class Results:
 
     def _tables(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> Iterator[pa.Table]:
         for path in self._files(stage):
-            with pq.ParquetFile(path) as file:
-                yield file.read(list(columns) if columns else None)
+            try:
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    table = file.read(list(columns) if columns else None)
+                if columns and table.column_names != list(columns):
+                    raise KeyError("columns")
+            except (OSError, KeyError, pa.ArrowException) as error:
+                raise ConfigError(f"{path} is damaged; delete it, and the next run makes it again") from error
+            yield table
 
     def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:
         frame: pd.DataFrame = pa.concat_tables(self._tables(stage, columns)).to_pandas()

@@ -102,6 +102,13 @@ def test_a_name_that_is_no_utf8_keeps_its_true_name(tmp_path: Path) -> None:
     assert table["path_bytes"].to_pylist() == [true]
 
 
+def test_two_names_that_would_read_alike_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "\\xff.jpg").touch()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")).touch()
+    with pytest.raises(ConfigError, match="also stands for another file's name"):
+        source(**{"inputs.a": (str(tmp_path),)})
+
+
 def test_nothing_to_compare_is_refused(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"inputs\.b: no image found in .*empty"):

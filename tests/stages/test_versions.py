@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (1, "0cf94ef1bc86b325"),
+    "scan": (1, "41eed16bf89d292a"),
     "thumbnail": (1, "72919b1a5b0fc244"),
     "hash": (1, "d593dbb35180eda0"),
     "index": (1, "ac9eb3f67393430c"),
