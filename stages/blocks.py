@@ -10,10 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Job
-from stages.index import thumbnail_shape
 from stages.kernels import coarse, groups
 from stages.kernels.tile import Side
-from stages.thumbnails import BlockThumbnails
+from stages.thumbnails import BlockThumbnails, thumbnail_shape
 
 if TYPE_CHECKING:
     from stages.pairs import Params

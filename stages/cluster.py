@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 from pipeline.errors import TaskError
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.kernels import components, exact
+from stages.thumbnails import pixels, thumbnail_shape
 
 KEEPERS_AT_ONCE = 4_096
 """Thumbnails of so many keepers are held while distances to them are measured."""
@@ -235,32 +236,29 @@ def _measure(
     mse: np.ndarray,
 ) -> None:
     """Fill in `mse` at `rows`, whose keepers are among `keepers`; one partition of thumbnails at a time."""
-    width, height = job.settings("thumbnail.size")
-    divisor = height * width * (1 if job.settings("pairs.normalize") == "pixel" else _channels(job))
+    shape = thumbnail_shape(job.settings)
+    divisor = shape[0] * shape[1] * (shape[2] if job.settings("pairs.normalize") == "value" else 1)
     turns = 4 if job.settings("pairs.rotations") else 1
-    held = np.empty((len(keepers), height, width, _channels(job)), np.uint8)
-    for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(keepers)), held.shape[1:]):
+    held = np.empty((len(keepers), *shape), np.uint8)
+    for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(keepers)), shape):
         held[numbers] = thumbnails
-    for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(rows)), held.shape[1:]):
+    for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(rows)), shape):
         members = rows[numbers]
         of_keeper = np.searchsorted(keepers, keeper_row[members])
         least, _ = exact.least_over_turns(held[of_keeper], thumbnails, turns)
         mse[members] = least / divisor
 
 
-def _channels(job: Job) -> int:
-    return {"grey": 1, "rgb": 3, "rgba": 4}[job.settings("thumbnail.channels")]
-
-
-def _thumbnails(inputs: Inputs, paths: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _thumbnails(
+    inputs: Inputs, paths: pa.Array, shape: tuple[int, int, int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Places in `paths` and thumbnails (n, H, W, C) of the images found, one partition at a time."""
     for artifact in inputs.of("thumbnail"):
         places = pc.index_in(artifact.table(["path"])["path"], value_set=paths).combine_chunks()
         there = pc.is_valid(places)
         if pc.any(there).as_py():
-            column = artifact.table(["thumbnail"])["thumbnail"].filter(there).combine_chunks()
-            pixels = np.frombuffer(b"".join(column.to_pylist()), np.uint8).reshape(-1, *shape)
-            yield places.filter(there).to_numpy(), pixels
+            column = artifact.table(["thumbnail"])["thumbnail"].filter(there)
+            yield places.filter(there).to_numpy(), pixels(column, shape)
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

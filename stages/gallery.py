@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.stage import Inputs, Job
 from stages.decode import Expected, Options, Unreadable, decode, read
-from stages.index import thumbnail_shape
+from stages.thumbnails import thumbnail_shape
 
 SIDE = 400
 """Longest side of an image that is handed out."""

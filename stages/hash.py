@@ -17,9 +17,8 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
-from stages.index import thumbnail_shape
 from stages.kernels.identity import identities, shift_bits
-from stages.thumbnails import pixels
+from stages.thumbnails import pixels, thumbnail_shape
 
 Function = Callable[[NDArray[np.uint8]], str]
 

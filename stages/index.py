@@ -13,20 +13,14 @@ from pydantic.dataclasses import dataclass
 from pipeline.errors import TaskError
 from pipeline.stage import Address, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.kernels.coarse import length
+from stages.thumbnails import thumbnail_shape
 
-CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Params:
     """The index follows from what it gathers; no rule enters, so a changed rule gathers nothing anew."""
-
-
-def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
-    """Height, width and channels of a thumbnail."""
-    width, height = settings("thumbnail.size")
-    return height, width, CHANNELS[settings("thumbnail.channels")]
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:

@@ -21,9 +21,9 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.blocks import Block, index_columns, read_blocks
-from stages.index import thumbnail_shape
 from stages.kernels import coarse, turns
 from stages.kernels.tile import BlockPair, Found, Rules
+from stages.thumbnails import thumbnail_shape
 
 SUPER_TILE = 8
 """Block pairs are taken in squares of so many blocks a side: neighbours in the order share blocks."""

@@ -15,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.decode import DETAILS, PASSING, Expected, Options, Unreadable, decode, read
 from stages.kernels.coarse import coarse, length
+from stages.thumbnails import CHANNELS
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -77,7 +78,7 @@ class Params:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        return self.size[1], self.size[0], {"grey": 1, "rgb": 3, "rgba": 4}[self.channels]
+        return self.size[1], self.size[0], CHANNELS[self.channels]
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:

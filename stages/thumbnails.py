@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.stage import Job
+from pipeline.stage import Job, Settings
 
+CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 CACHE = 64 << 20
 """Bytes of thumbnails that a process keeps: those of the partitions used last."""
 
@@ -42,6 +43,12 @@ class _Cache:
 
 
 _cache = _Cache()
+
+
+def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
+    """Height, width and channels of a thumbnail."""
+    width, height = settings("thumbnail.size")
+    return height, width, CHANNELS[settings("thumbnail.channels")]
 
 
 def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> Bytes:

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (1, "41eed16bf89d292a"),
-    "thumbnail": (1, "72919b1a5b0fc244"),
-    "hash": (1, "d593dbb35180eda0"),
-    "index": (1, "ac9eb3f67393430c"),
-    "pairs": (1, "ed68f64ad5e63ec9"),
-    "cluster": (1, "050e7af5b14ac28a"),
-    "plot": (1, "01648c2c90571784"),
+    "thumbnail": (1, "3e96bf4ff045c900"),
+    "hash": (1, "c32540f304813886"),
+    "index": (1, "cce37fd812db3786"),
+    "pairs": (1, "6e1114560d52f49e"),
+    "cluster": (1, "d69863270aa0b4de"),
+    "plot": (1, "8d498d65efa07bd7"),
 }
 
 
