@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import FastDiffError
+from pipeline.errors import ConfigError, FastDiffError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -82,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     add_with_config("graph", _graph, "print the plan as a graph in the DOT language")
     demo = add("demo", _demo, "make a small folder of images with known duplicates and find them")
     demo.add_argument("folder", nargs="?", default="outputs/demo-images", metavar="FOLDER", help="where to make it")
+    verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
+    verify.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
+    for name, default, text in (
+        ("pairs", 100_000, "so many pairs at random, most of them no matches"),
+        ("images", 200, "so many images at random, each against all others"),
+        ("seed", 0, "another number takes other pairs and images"),
+    ):
+        said = f"{text} (default {default:,})"
+        verify.add_argument(f"--{name}", type=_natural, default=default, metavar="N", help=said)
+    verify.add_argument("--quiet", action="store_true", help="no progress, no summary")
     for added in (run, demo):
         added.add_argument("--quiet", action="store_true", help="no progress, no summary")
         added.add_argument("--log-format", choices=("text", "json"), default="text", help="json: for machines")
@@ -89,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     for added in (status, explain):
         added.add_argument("--json", action="store_true", help="for machines")
     return parser
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
 
 
 def _load(options: argparse.Namespace) -> tuple[Config, list[Stage]]:
@@ -205,6 +221,36 @@ def _demo(options: argparse.Namespace) -> int:
         show(load_run(config.folder), Console())
         print("now on your folder:  fast-diff run configs/local.yaml --set 'inputs.a=[~/Pictures]'")
     return record.exit_code
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from pipeline.lock import RunLock
+    from pipeline.progress import make_reporter
+    from pipeline.store import Store
+    from stages.commands.verify import complaints, lines, steps, verify
+    from stages.commands.verify_data import Recorded
+
+    folder = load_run(options.run).folder
+    reporter = make_reporter(options.quiet, "text")
+    with RunLock(folder):
+        run = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
+        reporter.begin(steps(run))
+        try:
+            report = verify(run, options.pairs, options.images, options.seed)
+        finally:
+            reporter.end()
+        try:
+            Store(folder).publish_file("verify.json", json.dumps(report, indent=2).encode())
+        except OSError as error:
+            raise ConfigError(
+                f"{folder / 'verify.json'} can't be written ({error.strerror}); make room for it"
+            ) from error
+    if not options.quiet:
+        print("\n".join([*lines(report), f"verified    {folder / 'verify.json'}"]))
+    for line in complaints(report, folder):
+        print(f"fast-diff: {line}", file=sys.stderr)
+    return 0 if report["ok"] else 1
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def recipe(stage: Stage, params: Any, settings: Settings) -> dict[str, Any]:
         "stage": stage.name,
         "version": stage.version,
         "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
-        "params": result_params(params) | {key: settings(key) for key in stage.uses},
+        "params": result_params(params) | {key: settings(key) for key in stage.used(settings)},
         "libraries": {name: metadata.version(name) for name in stage.libraries},
     }
 

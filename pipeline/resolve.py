@@ -44,7 +44,7 @@ class Resolver:
                 stage,
                 self.params[name],
                 self.store.folder,
-                {key: self.settings(key) for key in stage.uses},
+                {key: self.settings(key) for key in stage.used(self.settings)},
                 recipe(stage, self.params[name], self.settings),
             )
             for name, stage in stages.items()

@@ -68,6 +68,7 @@ class Upstream:
 class Artifact(Protocol):
     """A finished artifact: its columns are read from storage when asked for, checksums verified.
 
+    `take` reads some rows, ascending, and no more of the file than the row groups that hold them (`Stage.row_group`).
     `content` maps a column to the digest of its values in row order. `summary` is the small JSON record that the
     task published beside the rows (the ledger of a block pair, say).
     """
@@ -84,6 +85,7 @@ class Artifact(Protocol):
     def summary(self) -> Mapping[str, Any]: ...
     def table(self, columns: Sequence[str] | None = None) -> pa.Table: ...
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table: ...
 
 
 @dataclass(frozen=True)
@@ -186,8 +188,10 @@ class Stage:
     compute    does one piece; must not depend on anything but its arguments
     reads      (params, settings) -> columns of each input that determine the result; a stage left out counts
                with all its columns
-    uses       dotted config keys outside the own section that determine the result
+    uses       dotted config keys outside the own section that determine the result, or a function of the settings that
+               gives them
     libraries  distributions whose version changes the result
+    row_group  rows that are stored together: the least that `Artifact.take` reads
     reuse      columns that must agree for a row of an earlier artifact to stand for a row of this one
     source     a source stage: looks at the world at each run
     doubtful   of a source stage: rows of a table that may still change unnoticed, by the first column; the next run
@@ -206,14 +210,19 @@ class Stage:
     tasks: Callable[[Upstream, Any], Iterable[Task]] = no_tasks
     compute: Callable[[Inputs, Any, Job], pa.Table | Result] | None = None
     reads: Callable[[Any, Settings], Mapping[str, Sequence[str]]] = whole_inputs
-    uses: tuple[str, ...] = ()
+    uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
     libraries: tuple[str, ...] = ()
+    row_group: int = 1 << 17
     reuse: tuple[str, ...] = ()
     source: Callable[[Any, Settings], Iterable[tuple[Task, pa.Table]]] | None = None
     doubtful: Callable[[pa.Table], Sequence[str]] | None = None
     figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
     recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
     check: Callable[[Any, Settings], Iterable[str]] = no_complaints
+
+    def used(self, settings: Settings) -> Sequence[str]:
+        """Config keys outside the own section that determine the result under these settings."""
+        return self.uses(settings) if callable(self.uses) else self.uses
 
     def schema_for(self, params: Any, settings: Settings) -> pa.Schema:
         """The artifact's schema under these parameters."""

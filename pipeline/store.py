@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,7 +29,9 @@ from pipeline.fingerprint import SHORT, ColumnDigest, digest
 RETIRED = ".retired"
 SUMMARY = "#summary"
 """Under this name a record's `content` holds the digest of its summary, beside those of the columns."""
-ROW_GROUP = 1 << 17
+DICTIONARY = 16 << 20
+"""Bytes of the names of a column that are written once a row group: those of a whole block, so that a pair of images
+takes a few bytes however long their paths are."""
 METADATA = b"fast-diff"
 METADATA_DIGEST = b"fast-diff-digest"
 
@@ -101,6 +104,19 @@ class StoredArtifact:
                 yield batch
             self._verify(file.schema_arrow, columns, rows)
 
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
+        """Some rows, ascending; only the row groups that hold them are read."""
+        with self._open() as file:
+            ends = np.cumsum([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
+            group = np.searchsorted(ends, rows, side="right")
+            used = np.unique(group)
+            sizes = np.diff(ends, prepend=0)
+            table = file.read_row_groups(used.tolist(), columns, use_threads=False).replace_schema_metadata(None)
+            self._verify(table.schema, columns, int(ends[-1]) if len(ends) else 0)
+            before = np.cumsum(sizes[used]) - sizes[used]
+            place = np.searchsorted(used, group)
+            return table.take(pa.array(np.asarray(rows) - (ends - sizes)[group] + before[place]))
+
     def _verify(self, schema: pa.Schema, columns: Sequence[str] | None, rows: int) -> None:
         """Pages carry checksums; names, types and counts stand outside them, so they are held against the record."""
         record = self.record
@@ -155,7 +171,13 @@ class Store:
         return _parquet_names(self.folder / stage / RETIRED)
 
     def publish(
-        self, name: str, record: Record, schema: pa.Schema, tables: Iterable[pa.Table], span_column: str | None
+        self,
+        name: str,
+        record: Record,
+        schema: pa.Schema,
+        tables: Iterable[pa.Table],
+        span_column: str | None = None,
+        row_group: int = 1 << 17,
     ) -> Record:
         """Write an artifact, atomically; returns its record with digests filled in. Raises OSError.
 
@@ -166,16 +188,22 @@ class Store:
         rows, span = 0, None
         with atomic_write(path) as file:
             with pq.ParquetWriter(
-                file, schema, compression="zstd", write_page_checksum=True, store_schema=True
+                file,
+                schema,
+                compression={column.name: _compression(column.type) for column in schema},
+                use_dictionary=[column.name for column in schema if pa.types.is_string(column.type)],
+                dictionary_pagesize_limit=DICTIONARY,
+                write_page_checksum=True,
+                store_schema=True,
             ) as writer:
-                for table in _row_groups(tables, schema):
+                for table in _row_groups(tables, schema, row_group):
                     for column in schema.names:
                         digests[column].update(table.column(column))
                     if span_column:
                         ends = pc.min_max(table.column(span_column)).as_py()
                         span = (min(span[0], ends["min"]), max(span[1], ends["max"])) if span else tuple(ends.values())
                     rows += table.num_rows
-                    writer.write_table(table, row_group_size=ROW_GROUP)
+                    writer.write_table(table, row_group_size=row_group)
                 content = {column: d.hexdigest() for column, d in digests.items()}
                 content[SUMMARY] = digest(record.summary)[:32]
                 fields = asdict(record) | {
@@ -265,18 +293,23 @@ def _parquet_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix == ".parquet" and path.name[0] != ".")
 
 
-def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The same rows in pieces of ROW_GROUP, whatever pieces they came in: equal content gives equal files."""
+def _compression(kind: pa.DataType) -> str:
+    """Pictures hardly shrink, and are read at random: what unpacks fastest serves them best."""
+    return "lz4" if pa.types.is_fixed_size_binary(kind) else "zstd"
+
+
+def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
+    """The same rows in pieces of one size, whatever pieces they came in: equal content gives equal files."""
     waiting: list[pa.Table] = []
     rows = 0
     for table in tables:
         waiting.append(table.cast(schema))
         rows += table.num_rows
-        if rows >= ROW_GROUP:
+        if rows >= size:
             whole = pa.concat_tables(waiting)
-            full = rows - rows % ROW_GROUP
-            for start in range(0, full, ROW_GROUP):
-                yield whole.slice(start, ROW_GROUP).combine_chunks()
+            full = rows - rows % size
+            for start in range(0, full, size):
+                yield whole.slice(start, size).combine_chunks()
             waiting, rows = [whole.slice(full)], rows - full
     if rows:
         yield pa.concat_tables(waiting).combine_chunks()

@@ -142,7 +142,9 @@ def _publish(call: Call, compute: Callable[[StoredJob], Result]) -> tuple[Receip
         files={file: job.published[file] for file in sorted(result.files)},
     )
     schema = stage.schema_for(call.context.params, job.settings)
-    record = job.store.publish(name, record, schema, result.tables, stage.reuse[0] if stage.reuse else None)
+    record = job.store.publish(
+        name, record, schema, result.tables, stage.reuse[0] if stage.reuse else None, stage.row_group
+    )
     return receipt_of(record, name), True, result.stats
 
 
@@ -169,6 +171,7 @@ class StoredJob:
     call: Call
     store: Store
     published: dict[str, list[Any]] = field(default_factory=dict)
+    _names: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
@@ -193,7 +196,9 @@ class StoredJob:
                 continue  # a donor that can't be read gives no rows: they are computed
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
-        for name in self.store.names(stage):
+        if stage not in self._names:
+            self._names[stage] = self.store.names(stage)
+        for name in self._names[stage]:
             if name.startswith(f"{key}-"):
                 artifact = StoredArtifact(stage, key, self.store.path(stage, name))
                 with contextlib.suppress(ArtifactDamaged):  # an older one; the right one is whole

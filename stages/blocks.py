@@ -10,29 +10,33 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Job
-from stages.kernels import coarse, groups
-from stages.kernels.tile import Side
+from stages.kernels import groups
+from stages.kernels.compare import Side
+from stages.metrics import HASHES, Images, Kind, kind_of
 from stages.thumbnails import BlockThumbnails, thumbnail_shape
 
 if TYPE_CHECKING:
     from stages.pairs import Params
-
-HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 
 Ints = NDArray[np.int64]
 
 
 def index_columns(params: Params) -> list[str]:
     """Columns of the index that these parameters need."""
-    wanted = ["path", "partition", "row", "coarse"]
+    wanted = ["path", "partition", "row", *kind_of(params).columns(params)]
     wanted += ["width", "height"] if params.same != "any" else []
     wanted += HASHES if params.same_hash != "compare" else ()
     wanted += [*_identity(params)] if params.identical == "group" else []
-    return wanted
+    return list(dict.fromkeys(wanted))
+
+
+def _turned_alike(params: Params) -> bool:
+    """Whether one image may stand for turned copies of itself."""
+    return params.rotations and kind_of(params).turns_alike
 
 
 def _identity(params: Params) -> tuple[str, ...]:
-    return ("identity_turned", "turn", "symmetry") if params.rotations else ("identity",)
+    return ("identity_turned", "turn", "symmetry") if _turned_alike(params) else ("identity",)
 
 
 class Block:
@@ -49,7 +53,7 @@ class Block:
         if params.identical == "group":
             keys = [numbers["identity"], self.kind, *(self.hashes.T if self.hashes is not None else ())]
             self.representative = groups.representatives(np.stack(keys, axis=1))
-        turned = params.rotations and params.identical == "group"
+        turned = _turned_alike(params) and params.identical == "group"
         self.turn = self.ints("turn") if turned else zeros
         self.symmetry = self.ints("symmetry") if turned else zeros + 1
 
@@ -62,19 +66,20 @@ class Block:
         """Positions of the representatives."""
         return np.flatnonzero(self.representative == np.arange(len(self.table)))
 
-    def side(self, job: Job, parts: Sequence[Sequence[str]]) -> Side:
+    def side(self, job: Job, parts: Sequence[Sequence[str]], kind: Kind) -> Side:
         """What the kernel compares: the representatives."""
-        standing, shape = self.standing, thumbnail_shape(job.settings)
-        sums = self.table["coarse"].combine_chunks().flatten().to_numpy().reshape(-1, coarse.length(shape))
+        standing = self.standing
         partition, row = (np.asarray(self.table[name].to_numpy(), np.int32)[standing] for name in ("partition", "row"))
-        vectors = coarse.vectors(sums, shape)[standing]
-        self.table = self.table.drop_columns("coarse")  # the largest column, and not needed again
+        thumbnails = BlockThumbnails(job, thumbnail_shape(job.settings), parts, partition, row)
+        everyone = len(standing) == len(self.table)
+        compared = kind.compared(Images(self.table if everyone else self.table.take(pa.array(standing)), thumbnails))
+        self.table = self.table.select(["path"])  # the rest is large, and not needed again
         return Side(
-            vectors,
+            compared.vectors,
             np.bincount(self.representative, minlength=len(self.table))[standing],
             self.kind[standing],
             None if self.hashes is None else self.hashes[standing],
-            BlockThumbnails(job, shape, parts, partition, row),
+            compared.points,
         )
 
 

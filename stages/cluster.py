@@ -239,14 +239,16 @@ def _measure(
     shape = thumbnail_shape(job.settings)
     divisor = shape[0] * shape[1] * (shape[2] if job.settings("pairs.normalize") == "value" else 1)
     turns = 4 if job.settings("pairs.rotations") else 1
+    measure = exact.Squares()
     held = np.empty((len(keepers), *shape), np.uint8)
     for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(keepers)), shape):
         held[numbers] = thumbnails
     for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(rows)), shape):
         members = rows[numbers]
         of_keeper = np.searchsorted(keepers, keeper_row[members])
-        least, _ = exact.least_over_turns(held[of_keeper], thumbnails, turns)
-        mse[members] = least / divisor
+        places = np.arange(len(members))
+        sums = [measure.pairs(held, exact.turned(thumbnails, turn), of_keeper, places, np.inf) for turn in range(turns)]
+        mse[members] = np.min(sums, axis=0) / divisor
 
 
 def _thumbnails(

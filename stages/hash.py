@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
+from stages.functions import imported, said
 from stages.kernels.identity import identities, shift_bits
 from stages.thumbnails import pixels, thumbnail_shape
 
@@ -47,7 +47,7 @@ class Params:
 def hash_function(name: str) -> Function:
     """The function of that name. Raises ValueError that says what was expected."""
     if ":" in name:
-        return _imported(name)
+        return imported(name)
     fixed = sorted(filter(_gives_text, hashlib.algorithms_available))
     if name not in fixed:
         near = difflib.get_close_matches(name, fixed, 1)
@@ -62,20 +62,6 @@ def _gives_text(name: str) -> bool:
         return bool(hashlib.new(name, usedforsecurity=False).hexdigest())
     except (TypeError, ValueError):
         return False
-
-
-def _imported(name: str) -> Function:
-    module, _, attribute = name.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # importing runs the user's code, which may raise anything
-        raise ValueError(f"expected package.module:function, got {name!r}: it can't be imported ({error})") from error
-    if not callable(found):
-        raise ValueError(f"expected package.module:function, got {name!r}: it is no function")
-    function: Function = found
-    return function
 
 
 SCHEMA = pa.schema(
@@ -120,8 +106,7 @@ def _hash(function: Function, image: NDArray[np.uint8], path: str, name: str) ->
     try:
         text = function(view)
     except Exception as error:  # the user's function may raise anything
-        said = " ".join(str(error).split())
-        raise TaskError(f"hash.function {name} failed on {path}: {type(error).__name__}: {said}") from error
+        raise TaskError(f"hash.function {name} failed on {path}: {said(error)}") from error
     if not isinstance(text, str) or not _is_unicode(text):
         came = "text that is no Unicode" if isinstance(text, str) else type(text).__name__
         raise TaskError(f"hash.function {name}: expected text, got {came} for {path}")

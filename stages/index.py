@@ -12,8 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import Address, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages.kernels.coarse import length
-from stages.thumbnails import thumbnail_shape
+from stages.embed import embedded
+from stages.thumbnails import coarse_type, pixels, thumbnail_shape
 
 HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
 
@@ -24,7 +24,9 @@ class Params:
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """`partition` numbers the parts in the summary; `row` is the image's row in that thumbnail artifact."""
+    """`partition` numbers the parts in the summary; `row` is the image's row in that thumbnail artifact.
+
+    `vector`, with pairs.embedding: float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations."""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -35,7 +37,8 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             *((name, pa.string()) for name in HASHED[:-2]),
             ("turn", pa.int8()),
             ("symmetry", pa.int8()),
-            ("coarse", pa.list_(pa.int64(), length(thumbnail_shape(settings)))),
+            ("coarse", coarse_type(thumbnail_shape(settings))),
+            *([("vector", pa.binary())] if settings("pairs.embedding") else []),
         ]
     )
 
@@ -56,6 +59,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     Raises TaskError where thumbnails and hashes are not about the same images."""
     parts: list[list[str]] = []
     tables = []
+    function = job.settings("pairs.embedding")
+    turns = 4 if function and job.settings("pairs.rotations") else 1
     for thumbnails, hashes in zip(inputs.of("thumbnail"), inputs.of("hash"), strict=True):
         rows = thumbnails.table(["path", "width", "height", "error", "coarse"])
         readable = pc.is_null(rows["error"])
@@ -67,6 +72,10 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             )
         for name in HASHED:
             rows = rows.append_column(name, hashed[name])
+        if function:
+            column = thumbnails.table(["thumbnail"])["thumbnail"].filter(readable)
+            images = pixels(column, thumbnail_shape(job.settings))
+            rows = rows.append_column("vector", embedded(function, images, turns, rows["path"]))
         tables.append(rows.append_column("partition", pa.array(np.full(len(rows), len(parts), np.int32))))
         parts.append([thumbnails.key, thumbnails.content["thumbnail"]])
     table = pa.concat_tables(tables).select(schema(params, job.settings).names)
@@ -81,14 +90,20 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     }
 
 
+def uses(settings: Settings) -> Sequence[str]:
+    """Turns count only for embeddings, which are made here."""
+    rotations = ["pairs.rotations"] if settings("pairs.embedding") else []
+    return ["thumbnail.size", "thumbnail.channels", "pairs.embedding", *rotations]
+
+
 STAGE = Stage(
     "index",
-    version=1,
+    version=2,
     needs=("scan", "thumbnail", "hash"),
     params=Params,
     schema=schema,
     tasks=tasks,
     compute=compute,
     reads=reads,
-    uses=("thumbnail.size", "thumbnail.channels"),
+    uses=uses,
 )

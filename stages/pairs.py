@@ -1,13 +1,15 @@
 """Compare every image with every image, exactly; one task per block pair.
 
-pairs.py       what is read and written     kernels/tile.py    how a tile is compared
-blocks.py      rules and groups of a block  kernels/coarse.py  the lower bound and its proof
-index.py       what is stored of a block    kernels/exact.py   sums of squares in integers
-thumbnails.py  reading candidates           kernels/groups.py  images compared only once
+pairs.py       what is read and written     kernels/compare.py   how a block pair is gone through
+blocks.py      rules and groups of a block  kernels/coarse.py    lower bounds, and why they hold
+metrics.py     what is compared             kernels/leaves.py    finding candidates, in numba
+index.py       what is stored of a block    kernels/product.py   the same by products, and on a GPU
+thumbnails.py  reading candidates           kernels/exact.py     the figures themselves
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
@@ -16,15 +18,19 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from pipeline.errors import TaskError
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.blocks import Block, index_columns, read_blocks
-from stages.kernels import coarse, turns
-from stages.kernels.tile import BlockPair, Found, Rules
+from stages.functions import imported
+from stages.kernels import arrays, turns
+from stages.kernels.compare import BlockPair, Found, Rules, joined
+from stages.metrics import BUILT_IN, Kind, kind_of
 from stages.thumbnails import thumbnail_shape
 
+DEFAULT_THRESHOLD = 200.0
 SUPER_TILE = 8
 """Block pairs are taken in squares of so many blocks a side: neighbours in the order share blocks."""
 ROWS = 1 << 18
@@ -37,15 +43,28 @@ Ints = NDArray[np.int64]
 class Params:
     """What is compared and what is a match."""
 
-    metric: Annotated[Literal["mse"], Field(description="mse: mean squared error between thumbnails")] = "mse"
+    metric: Annotated[
+        str,
+        Field(
+            description="mse: mean squared error between thumbnails; hamming: bits in which hashes differ; embedding: "
+            "distance of vectors; or package.module:function from thumbnails (n, H, W, C) and one to n distances"
+        ),
+    ] = "mse"
+    embedding: Annotated[
+        str | None,
+        Field(description="for metric embedding: package.module:function from thumbnails to vectors (n, d)"),
+    ] = None
+    embedding_distance: Annotated[
+        Literal["squared", "cosine"], Field(description="for metric embedding: squared distance, or 1 - cosine")
+    ] = "squared"
     normalize: Annotated[
         Literal["pixel", "value"],
         Field(description="what the sum of squares is divided by: pixels, or values (pixels x channels)"),
     ] = "pixel"
     threshold: Annotated[
         float | None,
-        Field(ge=0, allow_inf_nan=False, description="a pair up to this MSE is a match; null: record every pair"),
-    ] = 200.0
+        Field(ge=0, allow_inf_nan=False, description="a pair up to this distance is a match; null: record every pair"),
+    ] = DEFAULT_THRESHOLD
     rotations: Annotated[
         bool, Field(description="the MSE is the least over the four quarter turns; needs a square thumbnail")
     ] = True
@@ -63,29 +82,72 @@ class Params:
         Literal["group", "all"],
         Field(description="identical thumbnails: one stands for all of a block, or every pair has its own row"),
     ] = "group"
-    device: Annotated[Literal["auto", "cpu"], Field(description="what computes"), SPEED] = "auto"
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        Field(description="what computes; auto: a GPU where CuPy finds one"),
+        SPEED,
+    ] = "auto"
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if ":" in value:
+            imported(value)
+        elif value not in BUILT_IN:
+            near = difflib.get_close_matches(value, BUILT_IN, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"expected {', '.join(BUILT_IN)} or package.module:function, got {value!r}{hint}")
+        return value
+
+    @field_validator("embedding")
+    @classmethod
+    def _exists(cls, value: str | None) -> str | None:
+        if value is not None:
+            imported(value)
+        return value
+
+    @property
+    def figure(self) -> str:
+        """The column of the distances."""
+        return "mse" if self.metric == "mse" else "distance"
 
 
-SCHEMA = pa.schema(
-    [
-        ("path_a", pa.string()),
-        ("path_b", pa.string()),
-        ("mse", pa.float64()),
-        ("rotation", pa.int16()),
-        ("turns", pa.uint8()),
-        ("measured", pa.bool_()),
-    ]
-)
+def schema(params: Params, settings: Settings) -> pa.Schema:
+    """`turns` has bit k set where k quarter turns of b attain the least; `measured` is false for `same_hash: zero`."""
+    return pa.schema(
+        [
+            ("path_a", pa.string()),
+            ("path_b", pa.string()),
+            (params.figure, pa.float64()),
+            ("rotation", pa.int16()),
+            ("turns", pa.uint8()),
+            ("measured", pa.bool_()),
+        ]
+    )
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Turns need a square thumbnail."""
+    """Turns need a square thumbnail, other metrics a threshold and a function of their own, a GPU must be there."""
     width, height = settings("thumbnail.size")
     if params.rotations and width != height:
         yield (
             f"pairs.rotations: quarter turns need a square thumbnail, and thumbnail.size is [{width}, {height}]; "
             "set pairs.rotations=false, or a square size"
         )
+    if params.metric == "embedding" and params.embedding is None:
+        yield "pairs.embedding: metric embedding needs package.module:function that makes vectors of thumbnails"
+    if params.metric == "hamming" and ":" not in settings("hash.function"):
+        yield (
+            f"pairs.metric: hamming needs hashes that are alike where images are, and hash.function is "
+            f"{settings('hash.function')}; name a perceptual one, such as package.module:function"
+        )
+    if params.metric != "mse" and params.threshold == DEFAULT_THRESHOLD:
+        yield f"pairs.threshold: {DEFAULT_THRESHOLD:g} is meant for mse; set one that fits metric {params.metric}"
+    if params.device == "gpu":
+        try:
+            arrays.gpu()
+        except arrays.NoDevice as error:
+            yield f"pairs.device: {error}; or set pairs.device=cpu"
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
@@ -114,32 +176,41 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Matches of one block pair, sorted by both paths; the summary is its ledger."""
+    """Matches of one block pair, sorted by both paths; the summary is its ledger, the stats how the work fell away."""
     ledger: dict[str, Any] = {}
-    return Result(_matches(inputs.of("index"), params, job, ledger), summary=ledger)
+    levels: dict[str, Any] = {}
+    return Result(_matches(inputs.of("index"), params, job, ledger, levels), summary=ledger, stats={"levels": levels})
 
 
-def _matches(indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any]) -> Iterator[pa.Table]:
+def _matches(
+    indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
+) -> Iterator[pa.Table]:
+    device = _device(params)
     blocks = read_blocks([index.table(index_columns(params)) for index in indexes], params)
-    sides = [block.side(job, index.summary["parts"]) for block, index in zip(blocks, indexes, strict=True)]
-    shape = thumbnail_shape(job.settings)
-    divisor = shape[0] * shape[1] * (shape[2] if params.normalize == "value" else 1)
-    limit = None if params.threshold is None else coarse.limit(params.threshold, divisor)
-    rules = Rules(shape, limit, 4 if params.rotations else 1, params.same_hash)
+    kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
+    sides = [block.side(job, index.summary["parts"], kind) for block, index in zip(blocks, indexes, strict=True)]
+    rules = Rules(kind.limit, 4 if params.rotations else 1, params.same_hash)
     diagonal = len(blocks) == 1
-    pair = BlockPair(sides[0], sides[-1], diagonal, rules)
+    pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device)
     inside = _inside_groups(blocks[0], params) if diagonal else None
-    for rows, found in pair.row_tiles():
-        a, b = blocks[0].standing[found.a], blocks[-1].standing[found.b]
-        found = Found(a, b, found.sums, found.turns, found.measured)
+    for rows, found in pair.runs():
+        found = found._replace(a=blocks[0].standing[found.a], b=blocks[-1].standing[found.b])
         if inside is not None:
             found = _with_groups(found, inside, blocks[0].standing[rows])
-        yield from _tables(found, blocks, divisor)
+        yield from _tables(found, blocks, kind, schema(params, job.settings))
     if diagonal:
         _enter_groups(pair, blocks[0], params)
     counts = [len(block.table) for block in blocks]
     total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
     summary |= {"pairs_total": total, **asdict(pair.ledger)}
+    levels |= {**asdict(pair.levels), "device": device.name}
+
+
+def _device(params: Params) -> arrays.Device:
+    try:
+        return arrays.choose(params.device)
+    except arrays.NoDevice as error:
+        raise TaskError(f"pairs.device: {error}") from error
 
 
 def _inside_groups(block: Block, params: Params) -> Found | None:
@@ -161,9 +232,7 @@ def _inside_groups(block: Block, params: Params) -> Found | None:
 def _with_groups(found: Found, inside: Found, standing: Ints) -> Found:
     """The matches of some representatives and the rows within their groups, in order."""
     here = (inside.a >= standing[0]) & (inside.a <= standing[-1])
-    parts = [np.concatenate([getattr(found, n), getattr(inside, n)[here]]) for n in Found.__annotations__]
-    order = np.lexsort((parts[1], parts[0]))
-    return Found(*(part[order] for part in parts))
+    return joined([found, inside.where(here)])
 
 
 def _enter_groups(pair: BlockPair, block: Block, params: Params) -> None:
@@ -177,7 +246,7 @@ def _enter_groups(pair: BlockPair, block: Block, params: Params) -> None:
         pair.ledger.matches += within
 
 
-def _tables(found: Found, blocks: Sequence[Block], divisor: int) -> Iterator[pa.Table]:
+def _tables(found: Found, blocks: Sequence[Block], kind: Kind, columns: pa.Schema) -> Iterator[pa.Table]:
     paths = [block.table["path"].combine_chunks() for block in (blocks[0], blocks[-1])]
     for start in range(0, len(found.a), ROWS):
         rows = slice(start, start + ROWS)
@@ -185,12 +254,12 @@ def _tables(found: Found, blocks: Sequence[Block], divisor: int) -> Iterator[pa.
             [
                 paths[0].take(pa.array(found.a[rows])),
                 paths[1].take(pa.array(found.b[rows])),
-                found.sums[rows] / divisor,
+                kind.figures(found.values[rows]),
                 turns.SMALLEST[found.turns[rows]] * np.int16(90),
                 found.turns[rows],
                 found.measured[rows],
             ],
-            schema=SCHEMA,
+            schema=columns,
         )
 
 
@@ -206,10 +275,10 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "pairs",
-    version=1,
+    version=2,
     needs=("index",),
     params=Params,
-    schema=SCHEMA,
+    schema=schema,
     tasks=tasks,
     compute=compute,
     reads=reads,

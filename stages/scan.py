@@ -105,7 +105,7 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     if mean == "auto":
         mean = PARTITION if images <= 10_000_000 else 4 * PARTITION
     if block == "auto":
-        dense = settings("pairs.threshold") is None
+        dense = settings("pairs.threshold") is None or ":" in settings("pairs.metric")
         block = DENSE_BLOCK if dense else next(size for most, size in BLOCKS if most is None or images <= most)
     return mean, max(mean, block)
 

@@ -14,8 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.decode import DETAILS, PASSING, Expected, Options, Unreadable, decode, read
-from stages.kernels.coarse import coarse, length
-from stages.thumbnails import CHANNELS
+from stages.kernels.coarse import coarse
+from stages.thumbnails import CHANNELS, coarse_type
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -97,7 +97,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("error_detail", pa.string()),
             ("contrast", pa.float32()),
             ("thumbnail", pa.binary(height * width * channels)),
-            ("coarse", pa.list_(pa.int64(), length(params.shape))),
+            ("coarse", coarse_type(params.shape)),
             ("bytes", pa.int64()),
             ("stamp", pa.string()),
         ]
@@ -203,7 +203,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "thumbnail",
-    version=1,
+    version=2,
     needs=("scan",),
     params=Params,
     schema=schema,
@@ -212,6 +212,7 @@ STAGE = Stage(
     reads=reads,
     uses=("scan.trust",),
     libraries=("Pillow",),
+    row_group=64,
     reuse=REUSE,
     figures=figures,
     recheck=recheck,

@@ -11,10 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Job, Settings
+from stages.kernels.coarse import fits_int32, length
 
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 CACHE = 64 << 20
 """Bytes of thumbnails that a process keeps: those of the partitions used last."""
+
+FEW = 32
+"""A partition of which at most one image in so many is wanted is not read whole."""
 
 Bytes = NDArray[np.uint8]
 
@@ -51,6 +55,11 @@ def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
     return height, width, CHANNELS[settings("thumbnail.channels")]
 
 
+def coarse_type(shape: tuple[int, int, int]) -> pa.DataType:
+    """The column of coarse sums of thumbnails of this shape; see `stages/kernels/coarse.py`."""
+    return pa.list_(pa.int32() if fits_int32(shape) else pa.int64(), length(shape))
+
+
 def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> Bytes:
     """A column of thumbnails, fixed-size binary (n,), as uint8 (n, H, W, C); rows without one are undefined."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -61,10 +70,10 @@ def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> B
 
 
 class BlockThumbnails:
-    """Thumbnails of the images of one block: `(positions)` gives uint8 (n, H, W, C).
+    """Thumbnails of the images of one block: `(positions)` gives uint8 (n, H, W, C), and which of them are theirs.
 
     `parts` names partitions and the digests of their thumbnail columns; image i is row `row[i]` of part
-    `partition[i]`."""
+    `partition[i]`. Where few images of a partition are asked for, only their row groups are read."""
 
     def __init__(
         self,
@@ -77,18 +86,21 @@ class BlockThumbnails:
         self._job, self._shape, self._parts = job, shape, parts
         self._partition, self._row = partition, row
 
-    def __call__(self, positions: NDArray[np.int64]) -> Bytes:
+    def __call__(self, positions: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.int64]]:
         out = np.empty((len(positions), *self._shape), np.uint8)
         partition = self._partition[positions]
         for number in np.unique(partition):
             there = partition == number
-            out[there] = self._part(*self._parts[number])[self._row[positions[there]]]
-        return out
+            key, digest = self._parts[number]
+            out[there] = self._rows(key, digest, self._row[positions[there]])
+        return out, np.arange(len(out))
 
-    def _part(self, key: str, digest: str) -> Bytes:
+    def _rows(self, key: str, digest: str, rows: NDArray[np.int32]) -> Bytes:
         kept = _cache.get(digest)
         if kept is None:
-            column = self._job.find("thumbnail", key, "thumbnail", digest).table(["thumbnail"])["thumbnail"]
-            kept = pixels(column, self._shape)
+            artifact = self._job.find("thumbnail", key, "thumbnail", digest)
+            if len(rows) <= artifact.rows // FEW:
+                return pixels(artifact.take(["thumbnail"], rows.tolist())["thumbnail"], self._shape)
+            kept = pixels(artifact.table(["thumbnail"])["thumbnail"], self._shape)
             _cache.put(digest, kept)
-        return kept
+        return kept[rows]

@@ -34,6 +34,9 @@ class MemoryArtifact:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         return self.rows_ if columns is None else self.rows_.select(list(columns))
 
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
+        return self.table(columns).take(pa.array(rows))
+
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         yield from self.table(columns).to_batches(max_chunksize=1000)
 

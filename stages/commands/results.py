@@ -17,8 +17,9 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
 from stages import pairs as pairs_stage
-from stages.blocks import HASHES, index_columns, read_blocks
+from stages.blocks import index_columns, read_blocks
 from stages.kernels import components, groups, turns
+from stages.metrics import HASHES
 
 FACTS = ("path", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "error", "error_detail")
 
@@ -61,8 +62,8 @@ class Results:
         turns (bit k set: k quarter turns attain this MSE), measured (false: recorded unseen, `pairs.same_hash: zero`).
 
         `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
-        rows = self._expanded() if expand else self._read("pairs", pairs_stage.SCHEMA.names)
-        return rows.sort_values(["mse", "path_a", "path_b"], ignore_index=True)
+        rows = self._expanded() if expand else self._read("pairs", self._columns)
+        return rows.sort_values([self.params.figure, "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
         """Images in a cluster, keeper first: cluster, path, keeper, mse_to_keeper, width, height, bytes."""
@@ -111,6 +112,10 @@ class Results:
         text = json.dumps(self.summary["config"]["pairs"])
         return TypeAdapter(pairs_stage.Params).validate_json(text)
 
+    @property
+    def _columns(self) -> list[str]:
+        return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured"]
+
     def _files(self, stage: str) -> list[Path]:
         files = sorted(path for path in (self.folder / stage).glob("*.parquet") if path.name[0] != ".")
         if not files:
@@ -136,18 +141,18 @@ class Results:
         """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/groups.py`."""
         params = self.params
         if params.identical == "all":
-            return self._read("pairs", pairs_stage.SCHEMA.names)
+            return self._read("pairs", self._columns)
         tables = sorted(self._tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
         blocks = read_blocks(tables, params)
         starts = np.cumsum([0, *(len(table) for table in tables)])
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
-        rows = self._read("pairs", pairs_stage.SCHEMA.names)
+        rows = self._read("pairs", self._columns)
         whole = groups.expand(
             groups.Rows(
                 known.get_indexer(rows["path_a"]).astype(np.int64),
                 known.get_indexer(rows["path_b"]).astype(np.int64),
-                rows["mse"].to_numpy(),
+                rows[params.figure].to_numpy(),
                 rows["turns"].to_numpy(),
                 rows["measured"].to_numpy(),
             ),
@@ -160,7 +165,7 @@ class Results:
             {
                 "path_a": known[whole.a],
                 "path_b": known[whole.b],
-                "mse": whole.mse,
+                params.figure: whole.mse,
                 "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
                 "turns": whole.turns,
                 "measured": whole.measured,

@@ -217,7 +217,7 @@ def test_run_json_holds_its_sections_after_a_failure(project: Project, monkeypat
     def fail(*arguments: object) -> None:
         raise OSError(errno.EIO, "Input/output error", "/somewhere")
 
-    monkeypatch.setattr("stages.kernels.tile.BlockPair.row_tiles", fail)
+    monkeypatch.setattr("stages.kernels.compare.BlockPair.runs", fail)
     assert project.run() == 1
     record = project.record()
     assert record["images"]["total"] == 20

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NUMERICAL = {"numpy", "scipy", "cupy", "array_api_compat"}
-STANDARD = {"__future__", "collections", "dataclasses", "functools", "hashlib", "itertools", "math", "typing", "enum"}
+NUMERICAL = {"numpy", "numba", "scipy", "numkong", "cupy", "array_api_compat"}
+STANDARD = {"__future__", "collections", "dataclasses", "functools", "hashlib", "importlib", "itertools", "math", "sys", "typing", "enum"}
 
 
 def imported(path: Path) -> set[str]:

@@ -103,7 +103,7 @@ class Artifacts:
 
 def settings(shape: tuple[int, ...]) -> dict[str, object]:
     channels = {1: "grey", 3: "rgb", 4: "rgba"}[shape[2]]
-    return {"thumbnail.size": (shape[1], shape[0]), "thumbnail.channels": channels}
+    return {"thumbnail.size": (shape[1], shape[0]), "thumbnail.channels": channels, "pairs.embedding": None}
 
 
 def block(

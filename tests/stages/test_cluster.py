@@ -38,7 +38,7 @@ def matches(edges: Sequence[tuple[str, str, float]], images: int, **ledger: int)
     rows = [{"path_a": a, "path_b": b, "mse": mse, "rotation": 0, "turns": 1, "measured": True} for a, b, mse in edges]
     total = images * (images - 1) // 2
     summary = {"pairs_total": total, "decided": total, "skipped_by_rule": 0, "identical": 0, "matches": len(edges)}
-    return MemoryArtifact("pairs", "a-end.a-end", pa.Table.from_pylist(rows, pairs.SCHEMA), summary | ledger)
+    return MemoryArtifact("pairs", "a-end.a-end", pa.Table.from_pylist(rows, pairs.schema(pairs.Params(), {}.get)), summary | ledger)
 
 
 def dates(times: Sequence[int]) -> MemoryArtifact:

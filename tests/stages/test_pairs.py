@@ -11,7 +11,7 @@ import pytest
 from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.blocks import read_blocks
-from stages.kernels import groups, tile
+from stages.kernels import arrays, compare, exact, groups
 from stages.kernels.groups import Rows
 from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
 
@@ -23,14 +23,17 @@ def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
     return pairs.Params(**{"rotations": shape[0] == shape[1], "identical": "all"} | changes)
 
 
-@pytest.fixture(params=[0.0, 1.0], ids=["product", "gather"])
+@pytest.fixture(params=list(itertools.product((0.0, 1.0), ("compiled", "products"))), ids=str)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Candidates by the exact product of the whole tile, or gathered one by one; in tiles that are many and of
-    changing height."""
-    monkeypatch.setattr(tile, "DENSE", request.param)
-    monkeypatch.setattr(tile, "TILE", 9)
-    monkeypatch.setattr(tile, "NARROW", 4)
-    monkeypatch.setattr(tile, "ROWS", 10)
+    """Candidates by the exact product of the whole tile, or one by one; found in either way; in tiles that are many,
+    and runs of changing height."""
+    dense, engine = request.param
+    monkeypatch.setattr(exact.Squares, "dense", dense)
+    monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
+    monkeypatch.setattr(compare, "COMPILED", 0 if engine == "compiled" else 10**18)
+    monkeypatch.setattr(arrays, "SIDE", 7)
+    for name, value in {"TILE": 9, "NARROW": 4, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
+        monkeypatch.setattr(compare, name, value)
 
 
 @pytest.mark.usefixtures("path")

@@ -101,7 +101,7 @@ def inputs(
     return [
         scanned,
         small,
-        Streamed("pairs", "p.p", pa.Table.from_pylist(matches, pairs.SCHEMA), ledger),
+        Streamed("pairs", "p.p", pa.Table.from_pylist(matches, pairs.schema(pairs.Params(), {}.get)), ledger),
         MemoryArtifact(
             "cluster",
             "clusters",

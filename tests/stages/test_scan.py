@@ -8,7 +8,13 @@ from pipeline.errors import ConfigError
 from stages import scan
 from stages.listing import Rules, find
 
-EVERYTHING = {"partition.images": "auto", "partition.block": "auto", "pairs.threshold": 200.0, "inputs.b": ()}
+EVERYTHING = {
+    "partition.images": "auto",
+    "partition.block": "auto",
+    "pairs.threshold": 200.0,
+    "pairs.metric": "mse",
+    "inputs.b": (),
+}
 
 
 @pytest.fixture
@@ -123,4 +129,5 @@ def test_sizes_of_blocks_move_in_steps() -> None:
 
     assert [block(n) for n in (1, 2_000_000, 2_000_001, 10_000_001)] == [32_000, 32_000, 131_000, 524_000]
     assert block(1000, **{"pairs.threshold": None}) == 3_000
+    assert block(1000, **{"pairs.metric": "package.module:function"}) == 3_000
     assert block(1000, **{"partition.block": 50, "partition.images": 100}) == 100

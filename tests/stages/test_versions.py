@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (1, "41eed16bf89d292a"),
-    "thumbnail": (1, "3e96bf4ff045c900"),
-    "hash": (1, "c32540f304813886"),
-    "index": (1, "cce37fd812db3786"),
-    "pairs": (1, "6e1114560d52f49e"),
-    "cluster": (1, "d69863270aa0b4de"),
-    "plot": (1, "8d498d65efa07bd7"),
+    "scan": (1, "903a385dcb8c525a"),
+    "thumbnail": (2, "d131955a648c7041"),
+    "hash": (1, "d3d838abcb95e120"),
+    "index": (2, "cd141734bfabb3d0"),
+    "pairs": (2, "97dd156b9680685e"),
+    "cluster": (1, "12233d009d713d1b"),
+    "plot": (1, "04c46fd6979b8272"),
 }
 
 

@@ -1,0 +1,221 @@
+"""Two things counted anew for `verify`: the ledger by grouping, and the clusters by a plain union-find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.commands.verify_data import Ints, Recorded
+from stages.commands.verify_truth import Check
+
+LEDGER = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
+
+
+def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]:
+    """What the ledger of a block pair must say, but for its matches.
+
+    Pairs that a rule takes out are skipped. Of the others those between images that stand for their groups are
+    decided, and all the rest are known by them."""
+    images = [run.block(number) for number in (block_a, block_b)]
+    standing = [numbers[run.images.stands[numbers] == numbers] for numbers in images]
+    diagonal = block_a == block_b
+    total = _pairs(len(images[0]), len(images[1]), diagonal)
+    left, decided = (comparable(run, a, b, diagonal) for a, b in (images, standing))
+    return {
+        "pairs_total": total,
+        "decided": decided,
+        "skipped_by_rule": total - left,
+        "identical": left - decided,
+    }
+
+
+def _pairs(a: int, b: int, diagonal: bool) -> int:
+    return a * (a - 1) // 2 if diagonal else a * b
+
+
+def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
+    """Pairs of images of a with those of b that no rule takes out (`diagonal`: a is b, and each pair counts once)."""
+    kinds = [pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)]
+    count = equal_pairs(kinds[0], kinds[1])
+    if diagonal:
+        count = (count - len(a)) // 2  # each pair both ways, and each image with itself
+    return count - (agreeing(run, a, b, diagonal) if run.rules.same_hash == "skip" else 0)
+
+
+def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
+    """Pairs of equal kind in which hash_0 of one image is among the turns of the other; no pair is looked at.
+
+    Those where it holds one way, plus those where it holds the other way, less those where it holds both ways: for
+    these the turn that x lends is y's own hash, and the turn that y lends is x's own."""
+    x, y = (_hashes(run, numbers) for numbers in (a, b))
+    own, turned = ["kind", "own"], ["kind", "turned"]
+    forth = equal_pairs(_once(x, own), _all(y, turned))
+    back = equal_pairs(_all(x, turned), _once(y, own))
+    both = equal_pairs(_all(x, ["kind", "own", "turned"]), _all(y, ["kind", "turned", "own"]))
+    count = forth + back - both
+    return (count - len(a)) // 2 if diagonal else count
+
+
+def _hashes(run: Recorded, numbers: Ints) -> pd.DataFrame:
+    """A row for each image and each different hash among its turns: image, kind, own (hash_0), turned."""
+    frames = [
+        pd.DataFrame(
+            {
+                "image": numbers,
+                "kind": run.images.kind[numbers],
+                "own": run.images.hashes[numbers, 0],
+                "turned": run.images.hashes[numbers, turn],
+            }
+        )
+        for turn in range(run.rules.turns)
+    ]
+    return pd.concat(frames).drop_duplicates()
+
+
+def _once(hashes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    return hashes.drop_duplicates("image")[list(columns)]
+
+
+def _all(hashes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    return hashes[list(columns)]
+
+
+def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
+    """How many pairs of a row of one and a row of the other are equal, column by column in the order given."""
+    names = list(range(left.shape[1]))
+    counts = [frame.set_axis(names, axis=1).groupby(names, sort=False).size() for frame in (left, right)]
+    both = pd.concat(counts, axis=1, join="inner").to_numpy(np.int64)
+    return int((both[:, 0] * both[:, 1]).sum())
+
+
+def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
+    """The least number in each one's component, int64 (count,)."""
+    parent = list(range(count))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    for a, b in edges:
+        for x, y in zip(a.tolist(), b.tolist(), strict=True):
+            first, second = sorted((root(x), root(y)))
+            parent[second] = first
+    return np.array([root(number) for number in range(count)], np.int64)
+
+
+def check_clusters(run: Recorded) -> Check:
+    """Join the matches anew: who is in which cluster, numbered by first paths; its keeper; and what is said of each."""
+    check, cluster = Check(), run.config["cluster"]
+    if cluster["linkage"] != "components":
+        check.facts["note"] = f"verify knows cluster.linkage components only, not {cluster['linkage']}"
+        return check
+    threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
+    labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
+    columns = ["cluster", "path", "keeper", "mse_to_keeper", "width", "height", "bytes"]
+    table = run.clusters.table(columns, whole=True).to_pandas()
+    # Paths of a are sorted, and those of b; together they need not be, so they are looked up as a whole.
+    places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
+    image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    check.counted = len(table)
+    for i in np.flatnonzero(labels[image] != table["cluster"]):
+        true = int(labels[image[i]])
+        check.add(
+            run.clusters, int(table["cluster"][i]), true if true >= 0 else None, path=table["path"][i], what="cluster"
+        )
+    absent = np.setdiff1d(np.flatnonzero(labels >= 0), image)
+    twice = np.flatnonzero(pd.Series(image).duplicated() & (image >= 0))
+    for number in absent:
+        check.add(run.clusters, None, int(labels[number]), path=run.images.path(number), what="cluster")
+    for i in twice:
+        check.add(run.clusters, "a second row", "one row", path=table["path"][i], what="cluster")
+    for number, keepers in table.groupby("cluster")["keeper"].sum().items():
+        if keepers != 1:
+            check.add(run.clusters, int(keepers), 1, cluster=number, what="keepers")
+    if not check.wrong:
+        _check_members(run, check, table, image)
+        _check_keepers(run, check, table, image)
+    removable = table["bytes"][~table["keeper"].astype(bool)].sum()
+    figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
+    for name, true in figures.items():
+        stands = run.summary["clusters"].get(name)
+        if stands != true and not check.wrong:
+            check.add("run.json", stands, int(true), what=f"clusters.{name}")
+    run.step("clusters")
+    return check
+
+
+def _edges(run: Recorded, threshold: float) -> Iterable[tuple[Ints, Ints]]:
+    for place in run.pairs:
+        for rows in run.rows(place):
+            there = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0)
+            yield rows.a[there], rows.b[there]
+
+
+def _numbered(run: Recorded, roots: Ints) -> Ints:
+    """The number of each image's cluster, by the first of its paths; -1 for an image that nothing joins.
+
+    One more -1 follows: what stands for a path that is no image's."""
+    members = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
+    order = pc.array_sort_indices(run.images.paths.take(pa.array(members))).to_numpy()  # by their bytes
+    labels = np.full(len(roots) + 1, -1)
+    labels[members[order]] = pd.factorize(roots[members[order]])[0]
+    return labels
+
+
+def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints) -> None:
+    """What the table says of each image of clusters that are right."""
+    keepers = table["keeper"].to_numpy(bool)
+    of_cluster = dict(zip(table["cluster"][keepers], image[keepers], strict=True))
+    keeper = np.array([of_cluster[number] for number in table["cluster"]], np.int64)
+    a, b = np.minimum(image, keeper), np.maximum(image, keeper)
+    mse = run.measure(a, b)[0] / run.rules.divisor
+    stands, measured = run.find(a, b)
+    mse[~np.isnan(stands) & ~measured] = 0.0  # recorded unseen, since hashes agree
+    expected = {"mse_to_keeper": mse} | {
+        name: getattr(run.images, name)[image] for name in ("width", "height", "bytes")
+    }
+    for name, true in expected.items():
+        for i in np.flatnonzero(table[name].to_numpy() != true):
+            check.add(run.clusters, table[name][i].item(), true[i].item(), path=table["path"][i], what=name)
+
+
+def _check_keepers(run: Recorded, check: Check, table: pd.DataFrame, image: Ints) -> None:
+    """Each cluster's keeper must be the first in the order of `cluster.keep`; of equal ones, the first path."""
+    paths = run.images.paths.take(pa.array(image))
+    rank = np.argsort(pc.array_sort_indices(paths).to_numpy())
+    facts = {"resolution": -run.images.width[image] * run.images.height[image], "bytes": -run.images.bytes[image]}
+    facts["path"] = rank
+    if {"oldest", "newest"} & set(run.config["cluster"]["keep"]):
+        times = _times(run, paths)
+        facts |= {"oldest": times, "newest": -times}
+    rules = run.config["cluster"]["keep"]
+    unknown = sorted(set(rules) - set(facts))
+    if unknown:
+        check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"
+        return
+    order = np.lexsort([rank, *(facts[rule] for rule in reversed(rules)), table["cluster"].to_numpy()])
+    first = np.diff(table["cluster"].to_numpy()[order], prepend=-1) != 0
+    right = order[first]
+    for i in np.flatnonzero(table["keeper"]):
+        true = right[table["cluster"][i]]
+        if true != i:
+            check.add(
+                run.clusters, table["path"][i], table["path"][true], cluster=int(table["cluster"][i]), what="keeper"
+            )
+
+
+def _times(run: Recorded, paths: pa.Array) -> Ints:
+    """When the files of these paths were changed last, in nanoseconds."""
+    times = np.zeros(len(paths), np.int64)
+    for file in run.scans:
+        table = file.table(["path", "mtime_ns"])
+        places = pc.index_in(paths, value_set=table["path"].combine_chunks())
+        there = places.is_valid().to_numpy(zero_copy_only=False)
+        times[there] = table["mtime_ns"].to_numpy()[places.drop_null().to_numpy()]
+    return times

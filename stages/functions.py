@@ -1,0 +1,27 @@
+"""Functions that a config names: package.module:function."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+
+def imported(name: str) -> Callable[..., Any]:
+    """The function of that name. Raises ValueError that says what was expected."""
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise ValueError(f"expected package.module:function, got {name!r}: it can't be imported ({error})") from error
+    if not callable(found):
+        raise ValueError(f"expected package.module:function, got {name!r}: it is no function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def said(error: Exception) -> str:
+    """What went wrong in a user's function, in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
