@@ -102,7 +102,7 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
         rows = (down @ values.reshape(-1, height, width * channels)).reshape(-1, grid, width, channels)
         sums[start : start + step, ..., :-1] = across @ rows
         sums[start : start + step, ..., -1] = down @ squares @ across.T
-    return sums.reshape(n, -1)
+    return sums.reshape(n, grid * grid * (channels + 1))
 
 
 def vectors(sums: NDArray[np.integer], shape: Shape, grid: int = GRID) -> Floats:

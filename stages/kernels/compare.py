@@ -233,7 +233,7 @@ class BlockPair:
             if self._filter is None:
                 parts.append(self._whole(a, b, agree))
             else:
-                candidates = self._candidates(a, b, len(a) * len(b))
+                candidates = self._candidates(a, b, len(a) * len(b) * self.rules.turns)
                 assert candidates is not None
                 parts.append(self._settled(rows, self._allowed(candidates, agree)))
         return self._finished(rows, merged(agreeing, len(self.b) + 1), parts)
@@ -407,7 +407,12 @@ class BlockPair:
         mask[agree.a - a[0], agree.b - b[0]] = False
         if self.earlier is not None:
             mask &= ~self._told(a, b)
-        i, j = mask.any(axis=1), mask.any(axis=0)  # a new image alone takes one row or one column
+        known = np.zeros(len(a), bool) if self.earlier is None else self.earlier.known_a[a]
+        return joined([self._empty, *(self._needed(a, b, mask & rows[:, None]) for rows in (known, ~known))])
+
+    def _needed(self, a: Ints, b: Ints, mask: Mask) -> Found:
+        """The matches under a mask, by the product of the rows and columns that it needs: one, for a new image."""
+        i, j = mask.any(axis=1), mask.any(axis=0)
         a, b, mask = a[i], b[j], mask[i][:, j]
         if not len(a):
             return self._empty

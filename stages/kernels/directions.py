@@ -27,7 +27,8 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Keys:
-    """Vectors as the filter sees them: float32 (n, LEADING), and the largest norm of what was projected."""
+    """Vectors as the filter sees them: float32 (n, LEADING), and the largest norm of what was rounded on the way: the
+    vectors themselves, which may lie far from the centre and near each other, and what was projected of them."""
 
     rows: Floats
     norm: float
@@ -46,10 +47,16 @@ class Directions:
         rows = np.zeros((len(vectors), LEADING), np.float32)
         norm = 0.0
         for start in range(0, len(vectors), ROWS):
-            part = seen(vectors[start : start + ROWS]) - self.centre
-            norm = max(norm, float(np.einsum("nd,nd->n", part, part).max()))
+            whole = seen(vectors[start : start + ROWS])
+            part = whole - self.centre
+            norm = max(norm, _longest(whole), _longest(part))
             rows[start : start + ROWS, : self.basis.shape[1]] = part @ self.basis
         return Keys(rows, norm**0.5)
+
+
+def _longest(rows: Doubles) -> float:
+    """The greatest squared length of a row."""
+    return float(np.einsum("nd,nd->n", rows, rows).max())
 
 
 def principal(samples: Doubles) -> Directions:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -81,7 +82,7 @@ class Squares:
 
     def cross(self, a: Bytes, b: Bytes) -> Ints:
         """See `Measure`."""
-        a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+        a, b = (rows.reshape(len(rows), math.prod(rows.shape[1:])) for rows in (a, b))
         squares = [_squares(rows) for rows in (a, b)]
         return squares[0][:, None] + squares[1] - 2 * self._products(a, b)
 

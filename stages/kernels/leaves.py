@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.directions import LEADING
-from stages.kernels.space import Candidates, Levels, Prepared, merged
+from stages.kernels.space import NOTHING, Candidates, Levels, Prepared, merged
 
 LEAF = 32
 """Points of a leaf: a few vector registers."""
@@ -269,7 +269,7 @@ class Leaves:
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
         """See `space.Filter`."""
-        prepared, levels, parts, left = self._prepared, Levels(), [], room
+        prepared, levels, whole = self._prepared, Levels(), NOTHING
         positions = self._everything if b is None else b
         for number, step in enumerate(prepared.passes):
             same = step.symmetric and ascending and b is None and len(a) == len(positions)
@@ -280,7 +280,7 @@ class Leaves:
                 grown_b = self._grown[number] = self._grown[number] or grow(step.right.rows)
             else:
                 grown_b = grow(step.right.rows[b])
-            pairs, bits = np.empty((2, left), np.int64), np.empty(left, np.uint8)
+            pairs, bits = np.empty((2, room), np.int64), np.empty(room, np.uint8)
             found, compared, directions = _join(
                 grown_a,
                 grown_b,
@@ -300,17 +300,18 @@ class Leaves:
             )
             if found < 0:
                 return None
-            parts.append(Candidates(pairs[0, :found], pairs[1, :found], bits[:found]))
+            part = Candidates(pairs[0, :found], pairs[1, :found], bits[:found])
+            whole = merged([whole, part], len(prepared.right) + 1)
+            if len(whole.a) > room:
+                return None
             levels.compared += compared
             levels.directions += directions
-            left -= found
-        candidates = merged(parts, len(prepared.right) + 1)
         pairs_told = len(a) * len(positions) // (2 if ascending and b is None and len(a) == len(positions) else 1)
         self.levels.compared += levels.compared
         self.levels.directions += levels.directions
-        self.levels.sums += len(candidates.a)
+        self.levels.sums += len(whole.a)
         self.levels.order += max(0, pairs_told * len(prepared.passes) - levels.compared)
-        return candidates
+        return whole
 
 
 @_compiled

@@ -75,24 +75,27 @@ class Product:
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
         """See `space.Filter`."""
-        prepared, levels, parts, found = self._prepared, Levels(), [], 0
+        prepared, levels, whole = self._prepared, Levels(), NOTHING
         everything = len(prepared.right)
         for step, (left, right) in zip(prepared.passes, self._sorted, strict=True):
             some_a = left.subset(a, len(prepared.left), self._device)
             some_b = right if b is None else right.subset(b, everything, self._device)
             same = step.symmetric and ascending and len(some_a.order) == len(some_b.order) == everything
+            parts, found = [], 0
             for tile in self._tiles(step, some_a, some_b, ascending, same, levels):
                 parts.append(tile)
                 found += len(tile.a)
                 if found > room:
                     return None
+            whole = merged([whole, *parts], everything + 1)
+            if len(whole.a) > room:
+                return None
             levels.order += len(some_a.order) * len(some_b.order) // (2 if same else 1)
         self.levels.order += max(0, levels.order - levels.compared)
         self.levels.compared += levels.compared
         self.levels.directions += levels.directions
-        candidates = merged(parts, everything + 1)
-        self.levels.sums += len(candidates.a)
-        return candidates
+        self.levels.sums += len(whole.a)
+        return whole
 
     def _tiles(
         self, step: Pass, left: _Sorted, right: _Sorted, ascending: bool, same: bool, levels: Levels
@@ -110,7 +113,7 @@ class Product:
                 columns = slice(column, min(column + side, end))
                 levels.compared += (rows.stop - rows.start) * (columns.stop - columns.start)
                 product = xp.matmul(left.rows[rows, :], right.rows[columns, :].T)
-                i, j = xp.nonzero(product >= float(bound))
+                i, j = xp.nonzero(xp.logical_not(product < float(bound)))
                 a, b = xp.take(left.positions[rows], i), xp.take(right.positions[columns], j)
                 if ascending:
                     keep = xp.nonzero(i + row < j + column if same else a < b)[0]
@@ -124,9 +127,10 @@ class Product:
         """Those of the pairs a, b that pass on whole vectors in one of the turns."""
         xp, device = self._device.xp, self._device
         most = max(1, GATHERED // (4 * int(self._prepared.left.shape[1])))
-        parts = []
-        for start in range(0, int(a.shape[0]), most):
-            i, j = a[start : start + most], b[start : start + most]
+        parts, count = [], int(a.shape[0])
+        for start in range(0, count, most):
+            some = slice(start, min(start + most, count))
+            i, j = a[some], b[some]
             u = xp.take(xp.take(self._left, i, axis=0), self._orders[0], axis=1)
             v = xp.take(self._right, j, axis=0)
             bits = xp.zeros(i.shape, dtype=xp.int64)

@@ -13,7 +13,8 @@ ways, and for a match |û - v̂| ≤ r = √L·(1 + 2⁻²⁰) + δ_a + δ_b; th
 1 ± η, its square by two more and the rounding of the product, each addition by one, n - 1 at most in a row. All terms
 are positive, so the sum is at most |û - v̂|²(1 + η)^(n + 3) ≤ r²(1 + 2(n + 4)η). `cut` is the next float32 above that.
 A sum of which each term is at most the other's, added in the same order, is at most the other in float32 too, for
-rounding keeps order: so the distance from a box never exceeds the distance from a point in it, as computed.
+rounding keeps order: so the distance from a box never exceeds the distance from a point in it, as computed. Below
+2⁻¹²⁶ float32 has fewer bits: each of the operations may err by less than that besides, which is added.
 
 **Products.** With rows [u, -|u|²/2, 1] on the left and [v, 1, -|v|²/2] on the right a matrix product gives
 t = -|u - v|²/2. The extra columns are computed in float64 from the rounded vectors and rounded once. A float32 inner
@@ -44,11 +45,13 @@ def cut(squared: float, norm_a: float, norm_b: float, terms: int) -> np.float32:
 
     `squared` is the greatest squared distance of a match, the norms are the largest on either side."""
     most = _reach(squared, norm_a, norm_b) ** 2 * (1 + 2 * (terms + 4) * ETA)
-    return np.nextafter(np.float32(most), np.float32(np.inf))
+    with np.errstate(over="ignore"):
+        return np.nextafter(np.float32(most + 2 * (terms + 4) * 2.0**-126), np.float32(np.inf))
 
 
 def bound(squared: float, norm_a: float, norm_b: float, d: int) -> np.float32:
     """The least value of the product of vectors of d entries that a match can have."""
     gamma = (d + 4) * ETA / (1 - (d + 4) * ETA)
     least = -(_reach(squared, norm_a, norm_b) ** 2) / 2 - gamma * (norm_a + norm_b) ** 2 / 2
-    return np.nextafter(np.float32(least), np.float32(-np.inf))
+    with np.errstate(over="ignore"):
+        return np.nextafter(np.float32(least - 2 * (d + 4) * 2.0**-126), np.float32(-np.inf))

@@ -1,118 +1,185 @@
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
+from hypothesis.extra.numpy import arrays
 
-from stages.kernels import coarse, exact
+from stages.kernels import coarse
+from tests.kernels import plain
 
-SHAPES = [(4, 4, 1), (5, 5, 3), (8, 8, 3), (7, 9, 4), (50, 50, 3), (13, 13, 1)]
+SQUARE = [(4, 4, 1), (5, 5, 3), (7, 7, 4), (13, 13, 3), (16, 16, 1), (50, 50, 3)]
+SHAPES = [*SQUARE, (4, 9, 1), (7, 13, 3), (50, 20, 4)]
+GRIDS = [(shape, grid) for shape in SHAPES for grid in (4, 8, 16) if grid <= min(shape[:2])]
+TURNING = [(shape, grid) for shape, grid in GRIDS if shape in SQUARE]
 
 
 def test_edges_mirror_each_other_and_leave_out_an_odd_middle() -> None:
     assert coarse.edges(50) == [(0, 12), (12, 25), (25, 38), (38, 50)]
     assert coarse.edges(51) == [(0, 12), (12, 25), (26, 39), (39, 51)]
-    for side in range(4, 70):
-        cells = coarse.edges(side)
-        assert all(start < stop for start, stop in cells)
-        assert [(side - stop, side - start) for start, stop in reversed(cells)] == cells
+    for grid in (4, 8, 16):
+        for side in range(grid, 70):
+            cells = coarse.edges(side, grid)
+            assert len(cells) == grid
+            assert all(start < stop for start, stop in cells)
+            assert [(side - stop, side - start) for start, stop in reversed(cells)] == cells
+            assert sorted({*range(side)} - {x for cell in cells for x in range(*cell)}) == [side // 2] * (side % 2)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_sums_are_those_of_the_cells(shape: coarse.Shape) -> None:
-    image = np.random.default_rng(1).integers(0, 256, (2, *shape), dtype=np.uint8)
-    sums = coarse.coarse(image)
-    assert sums.shape == (2, coarse.length(shape))
-    (top, bottom), (left, right) = coarse.edges(shape[0])[1], coarse.edges(shape[1])[2]
-    cell = image[1, top:bottom, left:right].astype(int)
-    channels = shape[2]
-    assert sums[1, (1 * 4 + 2) * channels : (1 * 4 + 3) * channels].tolist() == cell.sum(axis=(0, 1)).tolist()
-    rows = [y for start, stop in coarse.edges(shape[0]) for y in range(start, stop)]
-    columns = [x for start, stop in coarse.edges(shape[1]) for x in range(start, stop)]
-    covered = image[1][np.ix_(rows, columns)].astype(int)
-    assert sums[1, -channels:].tolist() == (covered**2).sum(axis=(0, 1)).tolist()
+@pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
+def test_sums_are_those_of_the_cells(shape: coarse.Shape, grid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = plain.gallery(shape)[-9:]
+    expected = [plain.sums(image, grid) for image in images]
+    assert len(expected[0]) == coarse.length(shape, grid)
+    found = coarse.coarse(images, grid)
+    assert found.dtype == np.int64
+    assert found.tolist() == expected
+    monkeypatch.setattr(coarse, "BYTES", 8 * math.prod(shape) * 2)  # two at a time
+    assert coarse.coarse(images, grid).tolist() == expected
 
 
-@pytest.mark.parametrize("shape", [(4, 4, 1), (5, 5, 3), (50, 50, 3), (51, 51, 3)], ids=str)
-@pytest.mark.parametrize("turn", range(4))
-def test_a_quarter_turn_permutes_the_vector(shape: coarse.Shape, turn: int) -> None:
-    image = np.random.default_rng(2).integers(0, 256, (3, *shape), dtype=np.uint8)
-    expected, _ = coarse.operand(coarse.vectors(coarse.coarse(np.rot90(image, turn, axes=(1, 2))), shape))
-    operand, _ = coarse.operand(coarse.vectors(coarse.coarse(image), shape))
-    found = coarse.turned(operand, shape[2], turn)
-    assert np.array_equal(found[:, :-2], expected[:, :-2])
-    assert np.allclose(found[:, -2:], expected[:, -2:], rtol=1e-6)
+def test_no_thumbnails() -> None:
+    sums = coarse.coarse(np.empty((0, 8, 8, 3), np.uint8))
+    assert sums.shape == coarse.vectors(sums, (8, 8, 3)).shape == (0, 64)
 
 
-def product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float, float, int]:
-    shape = a.shape[1:]
-    left, norm_a = coarse.operand(coarse.vectors(coarse.coarse(a), shape))
-    right, norm_b = coarse.operand(coarse.vectors(coarse.coarse(b), shape), right=True)
-    return left @ right.T, norm_a, norm_b, left.shape[1] - 2
+@pytest.mark.parametrize("side", [1024, 1023])
+def test_sums_of_large_thumbnails_at_the_extremes(side: int) -> None:
+    image = np.full((1, side, side, 4), 255, np.uint8)
+    pixels = side // 4 * ((side + 1) // 4)
+    assert coarse.coarse(image)[0, 5:10].tolist() == [255 * pixels] * 4 + [4 * 255**2 * pixels]
+    assert coarse.vectors(coarse.coarse(image), image.shape[1:])[0, 9] == 0  # nothing is left within the cell
 
 
-def extremes(shape: coarse.Shape, seed: int) -> np.ndarray:
-    """Constants, checkerboards, halves, noise, and pairs that are one value apart."""
-    random = np.random.default_rng(seed)
-    checks = np.indices(shape[:2]).sum(axis=0)[:, :, None] % 2
-    ramp = np.linspace(0, 255, shape[0] * shape[1]).reshape(*shape[:2], 1)
-    values = [np.full(shape, value) for value in (0, 1, 3, 127, 128, 254, 255)]
-    values += [checks * 255 + np.zeros(shape), 255 - checks * 255 + np.zeros(shape), ramp + np.zeros(shape)]
-    values += [random.integers(0, 256, shape) for _ in range(6)]
-    values += [np.clip(value + random.integers(-1, 2, shape), 0, 255) for value in values]
-    return np.array(values).astype(np.uint8)
+@pytest.mark.parametrize(("shape", "fits"), [((64, 64, 3), True), ((360, 360, 4), True), ((1024, 1024, 4), False)])
+def test_which_sums_fit_32_bits(shape: coarse.Shape, fits: bool) -> None:
+    brightest = int(coarse.coarse(np.full((1, *shape), 255, np.uint8)).max())
+    assert coarse.fits_int32(shape) == fits == (brightest < 2**31)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("seed", range(3))
-def test_no_pair_at_its_own_distance_is_lost(shape: coarse.Shape, seed: int) -> None:
-    """The threshold is placed at the very sum of squares of each pair in turn, where nothing is to spare."""
-    images = extremes(shape, seed)
-    apart = exact.cross(images.reshape(len(images), -1), images.reshape(len(images), -1))
-    value, norm_a, norm_b, d = product(images, images)
-    for limit in np.unique(apart).tolist():
-        kept = value >= coarse.bound(limit, norm_a, norm_b, d)
-        assert kept[apart <= limit].all()
-
-
-def test_without_slack_pairs_would_be_lost() -> None:
-    """Images that differ by a constant are exactly as far apart as their coarse vectors: the bound is tight there."""
-    lost = 0
-    for shape in SHAPES:
-        random = np.random.default_rng(3)
-        base = random.integers(0, 200, (60, *shape), dtype=np.uint8)
-        other = base + random.integers(1, 50, (60, 1, 1, 1)).astype(np.uint8)
-        value, norm_a, norm_b, d = product(base, other)
-        for number, limit in enumerate(exact.aligned(base, other).tolist()):
-            assert value[number, number] >= coarse.bound(limit, norm_a, norm_b, d)
-            lost += value[number, number] < -limit / 2
-    assert lost > 10
-
-
-@pytest.mark.parametrize("shape", [(64, 64, 3), (50, 50, 3)], ids=str)
-def test_the_slack_is_small(shape: coarse.Shape) -> None:
-    """At most a few MSE units even between the blackest and the whitest image."""
-    images = np.stack([np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8)])
-    _, norm_a, norm_b, d = product(images, images)
-    pixels = shape[0] * shape[1]
-    limit = coarse.limit(200.0, pixels)
-    slack = (-2 * float(coarse.bound(limit, norm_a, norm_b, d)) - limit) / pixels
-    assert 0 < slack < 2
+@pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
+def test_vectors_are_rounded_once(shape: coarse.Shape, grid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coarse, "ROWS", 4)
+    images = plain.gallery(shape)[::2]
+    ulp = Decimal(2) ** -24 * (1 + Decimal(2) ** -10)
+    for image, row in zip(images, plain.vectors(images, grid), strict=True):
+        for entry, exact in zip(row.tolist(), plain.vector(image, grid), strict=True):
+            assert abs(Decimal(entry) - exact) <= ulp * abs(exact)
 
 
 @given(
-    images=arrays.arrays(np.uint8, (2, 6, 6, 2), elements=st.integers(0, 255)),
-    nudge=st.integers(-1, 1),
+    values=st.lists(st.integers(0, 255), min_size=2, max_size=200),
+    level=st.integers(0, 255),
+    alike=st.booleans(),
 )
-def test_the_bound_decides_nothing_wrongly(images: np.ndarray, nudge: int) -> None:
-    a, b = images[:1], images[1:]
-    apart = int(exact.aligned(a, b)[0])
-    limit = max(0, apart + nudge)
-    value, norm_a, norm_b, d = product(a, b)
-    if apart <= limit:
-        assert value[0, 0] >= coarse.bound(limit, norm_a, norm_b, d)
+def test_what_is_left_within_a_cell_keeps_its_digits(values: list[int], level: int, alike: bool) -> None:
+    """Where nearly all values agree, subtracting s²/m from q in floats would leave none."""
+    values = [level] * (9_000 * alike) + values
+    side = math.isqrt(len(values))
+    values = values[-side * side :]
+    image = np.zeros((4 * side, 4 * side, 1), np.uint8)
+    image[:side, :side, 0] = np.reshape(values, (side, side))
+    m, s, q = side * side, sum(values), sum(value**2 for value in values)
+    exact = Fraction(q * m - s * s, m)
+    found = Fraction(float(plain.vectors(image[None])[0, 1]))
+    assert abs(found**2 - exact) <= exact * Fraction(2**11 + 3, 2**34)
+    assert found >= 0
+
+
+def bounded(images: np.ndarray, grid: int, turns: int) -> None:
+    """In float64 of the exact vectors: the bound holds for every pair, at every turn, up to float64's own errors."""
+    exact = np.array([[float(entry) for entry in plain.vector(image, grid)] for image in images])
+    flat = images.reshape(len(images), -1).astype(np.int64)
+    for turn, order in enumerate(coarse.orders(images.shape[3], turns, grid)):
+        turned = np.rot90(images, turn, axes=(1, 2)).reshape(len(images), -1).astype(np.int64)
+        whole = ((flat[:, None] - turned) ** 2).sum(axis=2)
+        bound = ((exact[:, None] - exact[:, order]) ** 2).sum(axis=2)
+        assert (bound <= whole * (1 + 1e-12) + 1e-6).all()
+
+
+@pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
+def test_the_bound_holds(shape: coarse.Shape, grid: int) -> None:
+    bounded(plain.gallery(shape), grid, 4 if shape in SQUARE else 1)
+
+
+@given(images=arrays(np.uint8, (2, 5, 5, 2)) | arrays(np.uint8, (2, 5, 5, 2), elements=st.sampled_from([0, 1, 255])))
+def test_the_bound_holds_whatever_the_images(images: np.ndarray) -> None:
+    bounded(images, 4, 4)
+
+
+@pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_bound_is_tight_where_images_differ_in_means(shape: coarse.Shape, grid: int, seed: int) -> None:
+    """So no term of it is missing: what is no larger than the distance can't be much smaller either."""
+    a, b = plain.stepped(np.random.default_rng(seed), shape, grid, orbits=False)
+    u, v = plain.vectors(np.stack([a, b]), grid).astype(np.float64)
+    assert ((u - v) ** 2).sum() == pytest.approx(plain.squares(a, b), rel=1e-4)
+
+
+def test_the_bound_is_tight_where_images_differ_in_contrast() -> None:
+    """The residues' term: images with equal means, one of which is more contrasted, by the same factor all over."""
+    signs = np.indices((8, 8)).sum(axis=0) % 2 * 2 - 1
+    a, b = ((128 + signs * by)[:, :, None].astype(np.uint8) for by in (3, 40))
+    u, v = plain.vectors(np.stack([a, b])).astype(np.float64)
+    assert ((u - v) ** 2).sum() == pytest.approx(plain.squares(a, b))
+
+
+@pytest.mark.parametrize(("shape", "grid"), TURNING, ids=str)
+@pytest.mark.parametrize("turn", range(4))
+def test_a_turn_permutes_the_columns_exactly(shape: coarse.Shape, grid: int, turn: int) -> None:
+    images = plain.gallery(shape)
+    order = coarse.orders(shape[2], 4, grid)[turn]
+    assert sorted(order.tolist()) == list(range(coarse.length(shape, grid)))
+    assert plain.vectors(np.rot90(images, turn, axes=(1, 2)), grid).tobytes() == plain.vectors(images, grid)[
+        :, order
+    ].tobytes(order="C")
+
+
+@pytest.mark.parametrize("shape", SQUARE, ids=str)
+def test_the_invariants_bound_every_turn(shape: coarse.Shape) -> None:
+    images = plain.gallery(shape)
+    u = plain.vectors(images)
+    w = coarse.invariants(u, shape[2])
+    assert w.shape == (len(images), 12 * (shape[2] + 1))
+    assert (w**2).sum(axis=1) == pytest.approx((u.astype(np.float64) ** 2).sum(axis=1))
+    bound = ((w[:, None] - w) ** 2).sum(axis=2)
+    for order in coarse.orders(shape[2], 4):
+        whole = ((u[:, None].astype(np.float64) - u[:, order]) ** 2).sum(axis=2)
+        assert (bound <= whole * (1 + 1e-12) + 1e-6).all()
+
+
+@given(
+    entries=arrays(np.float32, (2, 32), elements=st.floats(-1000, 1000, width=32)),
+    alike=st.booleans(),
+)
+def test_the_invariants_bound_whatever_the_vectors(entries: np.ndarray, alike: bool) -> None:
+    orders = coarse.orders(1, 4)
+    if alike:  # near each other, or near a turn of each other
+        entries[1] = entries[0][orders[int(abs(entries[1, 0])) % 4]] + entries[1] / np.float32(1000)
+    w = coarse.invariants(entries, 1)
+    u, v = entries.astype(np.float64)
+    least = min(((u - v[order]) ** 2).sum() for order in orders)
+    assert ((w[0] - w[1]) ** 2).sum() <= least * (1 + 1e-12) + 1e-12 * (u @ u + v @ v)
+
+
+@pytest.mark.parametrize("shape", SQUARE, ids=str)
+@pytest.mark.parametrize("turn", range(4))
+def test_no_turn_changes_the_invariants(shape: coarse.Shape, turn: int) -> None:
+    images = plain.gallery(shape)
+    turned = coarse.invariants(plain.vectors(np.rot90(images, turn, axes=(1, 2))), shape[2])
+    assert turned == pytest.approx(coarse.invariants(plain.vectors(images), shape[2]), abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", SQUARE, ids=str)
+def test_the_invariants_tell_apart_what_they_can(shape: coarse.Shape) -> None:
+    """Images that differ alike in the four cells of each orbit: nothing of their distance is lost."""
+    for seed in range(5):
+        a, b = plain.stepped(np.random.default_rng(seed), shape, 4, orbits=True)
+        w = coarse.invariants(plain.vectors(np.stack([a, b])), shape[2])
+        assert ((w[0] - w[1]) ** 2).sum() == pytest.approx(plain.squares(a, b), rel=1e-4)
 
 
 @given(threshold=st.floats(0, 200_000), divisor=st.integers(1, 1 << 22))
@@ -127,11 +194,11 @@ def test_a_threshold_beyond_reach_lets_everything_pass(threshold: float, divisor
     assert coarse.limit(threshold, divisor) == 4 * 255**2 * divisor
 
 
-def test_the_limit_where_division_rounds() -> None:
-    for divisor in (3, 7, 2500, 4096, 12288):
-        for sums in (0, 1, 2, 999, 123_457):
-            threshold = sums / divisor
-            assert coarse.limit(threshold, divisor) == sums
-            assert coarse.limit(math.nextafter(threshold, math.inf), divisor) == sums
-            if sums:
-                assert coarse.limit(math.nextafter(threshold, 0), divisor) == sums - 1
+@pytest.mark.parametrize("divisor", [3, 7, 2500, 4096, 12288])
+def test_the_limit_where_division_rounds(divisor: int) -> None:
+    for sums in (*range(200), 999, 123_457):
+        threshold = sums / divisor
+        assert coarse.limit(threshold, divisor) == sums
+        assert coarse.limit(math.nextafter(threshold, math.inf), divisor) == sums
+        if sums:
+            assert coarse.limit(math.nextafter(threshold, 0), divisor) == sums - 1
