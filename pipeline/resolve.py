@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import contextlib
+import itertools
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +16,10 @@ from pipeline.fingerprint import SHORT, content, digest, recipe
 from pipeline.plan import Node, Plan
 from pipeline.stage import Address, Settings
 from pipeline.store import RETIRED, SUMMARY, Record, Store, StoredArtifact, artifact_name, read_record
-from pipeline.task import Call, Context, Receipt, current, receipt_of
+from pipeline.task import Call, Context, Earlier, Receipt, current, receipt_of
+
+VERSIONS = 4
+"""Earlier artifacts of a task that are looked at, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +82,23 @@ class Resolver:
 
     def _call(self, node: Node, receipts: Mapping[Address, Receipt]) -> Call:
         """The call for a task, with its fingerprint: all that determines its content, and nothing else."""
-        by_stage: dict[str, list[list[str]]] = {}
-        inputs = []
-        for stage, key in node.task.inputs:
-            receipt = receipts[stage, key]
-            inputs.append((stage, key, receipt.name))
-            columns = self.reads[node.stage.name].get(stage, sorted(set(receipt.content) - {SUMMARY}))
-            by_stage.setdefault(stage, []).append(
-                [key, *(receipt.content[column] for column in columns), receipt.content[SUMMARY]]
-            )
-        digests = {stage: digest(parts)[:SHORT] for stage, parts in by_stage.items()}
+        inputs = [(stage, key, receipts[stage, key].name) for stage, key in node.task.inputs]
+        digests = self._input_digests(node, {needed: receipts[needed].content for needed in node.task.inputs})
         if node.stage.source:
             digests = {"found": digest(content(self.plan.sources[node.address]))[:SHORT]}
         context = self.contexts[node.stage.name]
         determined_by = {"recipe": context.recipe, "key": node.task.key, "spec": node.task.spec, "inputs": digests}
         return Call(context, node.task, digest(determined_by), digests, inputs)
+
+    def _input_digests(self, node: Node, contents: Mapping[Address, Mapping[str, str]]) -> dict[str, str]:
+        """Per stage, a digest of what a task reads of its inputs, by the contents of these."""
+        by_stage: dict[str, list[list[str]]] = {}
+        for stage, key in node.task.inputs:
+            content = contents[stage, key]
+            columns = self.reads[node.stage.name].get(stage, sorted(set(content) - {SUMMARY}))
+            parts = [key, *(content.get(column, "") for column in columns), content[SUMMARY]]
+            by_stage.setdefault(stage, []).append(parts)
+        return {stage: digest(parts)[:SHORT] for stage, parts in by_stage.items()}
 
     def _taken_back(self, node: Node, call: Call, name: str) -> Record | None:
         """A retired artifact that this run wants again."""
@@ -124,6 +131,8 @@ class Resolver:
     def _with_donors(self, node: Node, call: Call) -> Call:
         """Earlier artifacts, made in the same way, whose rows overlap with this task's."""
         stage = node.stage
+        if stage.builds_on is not None:
+            call = Call(**{**vars(call), "before": tuple(self._built_on(node, call))})
         if not stage.reuse or not node.task.inputs:
             return call
         first = self.plan.sources.get(node.task.inputs[0])
@@ -139,6 +148,45 @@ class Resolver:
             and ends["min"] <= record.span[1]
         ]
         return Call(**{**vars(call), "earlier": tuple(donors)})
+
+    def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
+        """Earlier artifacts of this task on which it may build, the latest first."""
+        assert node.stage.builds_on is not None
+        recipe = _but_for(_as_json(call.context.recipe), node.stage.builds_on)
+        for path, record in self._versions(node.address):
+            if record.fingerprint != call.fingerprint and _but_for(record.recipe, node.stage.builds_on) == recipe:
+                inputs = self._inputs_of(node, record)
+                if inputs is not None:
+                    yield Earlier(path, inputs, record.recipe["params"])
+
+    def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
+        """The artifacts that one was made from, if all are still there; their digests tell."""
+        versions = [self._versions(needed) for needed in node.task.inputs]
+        for chosen in itertools.islice(itertools.product(*versions), VERSIONS**2):
+            contents = {needed: other.content for needed, (_, other) in zip(node.task.inputs, chosen, strict=True)}
+            if self._input_digests(node, contents) == record.inputs:
+                return [path for path, _ in chosen]
+        return None
+
+    def _versions(self, address: Address) -> list[tuple[str, Record]]:
+        """Artifacts of one task, this run's and retired ones, the latest first."""
+        stage, key = address
+        found = []
+        for name in self._by_key(stage).get(key, []):
+            with contextlib.suppress(ArtifactDamaged, OSError):
+                path = self.store.folder / stage / name
+                found.append((path.stat().st_mtime_ns, f"{stage}/{name}", read_record(path, stage, key)))
+        return [(name, record) for _, name, record in sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]]
+
+    def _by_key(self, stage: str) -> Mapping[str, list[str]]:
+        """Names of the artifacts in a stage's folder, retired ones first, by the key of their task."""
+        if stage not in self._earlier:
+            by_key: dict[str, list[str]] = {}
+            for folder, names in ((RETIRED, self.store.retired(stage)), ("", self.store.names(stage))):
+                for other in names:
+                    by_key.setdefault(other.rpartition("-")[0], []).append(f"{folder}/{other}" if folder else other)
+            self._earlier[stage] = by_key
+        return self._earlier[stage]
 
     def _all_records(self, stage: str) -> list[tuple[str, Record]]:
         """Footers of all the artifacts of a stage, retired ones first; read once."""
@@ -164,18 +212,17 @@ class Resolver:
             if record.fingerprint == call.fingerprint:
                 return "missing: files beside it"
             return difference(record, call)
-        if stage not in self._earlier:
-            by_key: dict[str, list[str]] = {}
-            for folder, names in ((RETIRED, self.store.retired(stage)), ("", self.store.names(stage))):
-                for other in names:
-                    by_key.setdefault(other.rpartition("-")[0], []).append(f"{folder}/{other}" if folder else other)
-            self._earlier[stage] = by_key
-        for other in reversed(self._earlier[stage].get(node.task.key, [])):
+        for other in reversed(self._by_key(stage).get(node.task.key, [])):
             try:
                 return difference(read_record(self.store.path(stage, other), stage, node.task.key), call)
             except ArtifactDamaged:
                 continue
         return "missing"
+
+
+def _but_for(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A recipe without some of its parameters."""
+    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
 
 
 def difference(record: Record, call: Call) -> str:

@@ -103,6 +103,15 @@ class Inputs:
         return pa.concat_tables([artifact.table(columns) for artifact in self.of(stage)])
 
 
+@dataclass(frozen=True)
+class Before:
+    """An earlier artifact of a task, whole inputs and all: what it was made from, and with which parameters."""
+
+    artifact: Artifact
+    inputs: Inputs
+    params: Mapping[str, Any]
+
+
 class Job(Protocol):
     """What `compute` may ask of the machine room while it works on one task.
 
@@ -123,6 +132,11 @@ class Job(Protocol):
     def earlier(self) -> Iterator[pa.Table]:
         """Whole tables of earlier artifacts of this stage, made with the same parameters, that may hold rows of
         this task. `Stage.reuse` names the columns that must agree for a row to be copied."""
+        ...
+
+    def before(self) -> Iterator[Before]:
+        """Earlier artifacts of this very task that this one may build on: made by the same code, with parameters that
+        differ at most in `Stage.builds_on`, from inputs that are all still there; the latest first."""
         ...
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
@@ -193,6 +207,8 @@ class Stage:
     libraries  distributions whose version changes the result
     row_group  rows that are stored together: the least that `Artifact.take` reads
     reuse      columns that must agree for a row of an earlier artifact to stand for a row of this one
+    builds_on  parameters in which an earlier artifact of a task may differ so that a new one can build on it, through
+               `Job.before`; None: it makes everything anew
     source     a source stage: looks at the world at each run
     doubtful   of a source stage: rows of a table that may still change unnoticed, by the first column; the next run
                has them checked
@@ -214,6 +230,7 @@ class Stage:
     libraries: tuple[str, ...] = ()
     row_group: int = 1 << 17
     reuse: tuple[str, ...] = ()
+    builds_on: tuple[str, ...] | None = None
     source: Callable[[Any, Settings], Iterable[tuple[Task, pa.Table]]] | None = None
     doubtful: Callable[[pa.Table], Sequence[str]] | None = None
     figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import ArtifactDamaged, FastDiffError
-from pipeline.stage import Address, Artifact, Inputs, Result, Stage, Task
+from pipeline.stage import Address, Artifact, Before, Inputs, Result, Stage, Task
 from pipeline.store import Record, Store, StoredArtifact, artifact_name, read_record
 
 
@@ -34,6 +34,16 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """An earlier artifact of a task that may be built on, and its inputs, in the order of `Task.inputs`; paths relative
+    to the run's folder."""
+
+    path: str
+    inputs: Sequence[str]
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Call:
     """One task, ready to run. `inputs` and `earlier` are paths relative to the run's folder."""
 
@@ -43,6 +53,7 @@ class Call:
     input_digests: Mapping[str, str]
     inputs: Sequence[tuple[str, str, str]] = ()
     earlier: Sequence[str] = ()
+    before: Sequence[Earlier] = ()
     distrust: frozenset[str] = frozenset()
     forced: bool = False
 
@@ -194,6 +205,15 @@ class StoredJob:
                 yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
             except ArtifactDamaged:
                 continue  # a donor that can't be read gives no rows: they are computed
+
+    def before(self) -> Iterator[Before]:
+        for earlier in self.call.before:
+            inputs = zip(self.task.inputs, earlier.inputs, strict=True)
+            yield Before(
+                StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / earlier.path),
+                Inputs(tuple(StoredArtifact(stage, key, self.folder / path) for (stage, key), path in inputs)),
+                earlier.params,
+            )
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
         if stage not in self._names:

@@ -26,7 +26,7 @@ def index_columns(params: Params) -> list[str]:
     wanted = ["path", "partition", "row", *kind_of(params).columns(params)]
     wanted += ["width", "height"] if params.same != "any" else []
     wanted += HASHES if params.same_hash != "compare" else ()
-    wanted += [*_identity(params)] if params.identical == "group" else []
+    wanted += [*_identity(params)] if params.identical == "group" else ["identity"]
     return list(dict.fromkeys(wanted))
 
 
@@ -56,6 +56,12 @@ class Block:
         turned = _turned_alike(params) and params.identical == "group"
         self.turn = self.ints("turn") if turned else zeros
         self.symmetry = self.ints("symmetry") if turned else zeros + 1
+
+    def apart(self) -> Ints:
+        """Let every image stand for itself, since a and b may be further apart than b and a, and who comes first in a
+        pair then matters; returns who stood for it."""
+        stood, self.representative = self.representative, np.arange(len(self.table))
+        return stood
 
     def ints(self, name: str) -> Ints:
         """A column as int64."""

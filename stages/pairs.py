@@ -24,6 +24,8 @@ from pydantic.dataclasses import dataclass
 from pipeline.errors import TaskError
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.blocks import Block, index_columns, read_blocks
+from stages.delta import earlier
+from stages.figure import column_of
 from stages.functions import imported
 from stages.kernels import arrays, turns
 from stages.kernels.compare import BlockPair, Found, Rules, joined
@@ -109,7 +111,7 @@ class Params:
     @property
     def figure(self) -> str:
         """The column of the distances."""
-        return "mse" if self.metric == "mse" else "distance"
+        return column_of(self.metric)
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
@@ -188,15 +190,19 @@ def _matches(
     device = _device(params)
     blocks = read_blocks([index.table(index_columns(params)) for index in indexes], params)
     kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
+    copies = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
+    known = earlier(job, blocks, kind, params)
     sides = [block.side(job, index.summary["parts"], kind) for block, index in zip(blocks, indexes, strict=True)]
     rules = Rules(kind.limit, 4 if params.rotations else 1, params.same_hash)
     diagonal = len(blocks) == 1
-    pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device)
+    pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
     inside = _inside_groups(blocks[0], params) if diagonal else None
     for rows, found in pair.runs():
         found = found._replace(a=blocks[0].standing[found.a], b=blocks[-1].standing[found.b])
         if inside is not None:
             found = _with_groups(found, inside, blocks[0].standing[rows])
+        if copies is not None:  # of the pairs of copies only those with the first are recorded, as in groups
+            found = found.where((copies[found.a] != copies[found.b]) | (copies[found.a] == found.a))
         yield from _tables(found, blocks, kind, schema(params, job.settings))
     if diagonal:
         _enter_groups(pair, blocks[0], params)
@@ -283,6 +289,7 @@ STAGE = Stage(
     compute=compute,
     reads=reads,
     uses=("thumbnail.size", "thumbnail.channels"),
+    builds_on=("threshold",),
     check=check,
     figures=figures,
 )

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.errors import ArtifactDamaged
 from pipeline.fingerprint import content
-from pipeline.stage import Artifact, Inputs, Result, Stage, Task
+from pipeline.stage import Artifact, Before, Inputs, Result, Stage, Task
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class MemoryJob:
     others: Sequence[Artifact] = ()
     earlier_: Sequence[pa.Table] = ()
     distrust: frozenset[str] = frozenset()
+    before_: Sequence[Before] = ()
+
+    def before(self) -> Iterator[Before]:
+        return iter(self.before_)
 
     def settings(self, key: str) -> Any:
         return self.settings_[key]

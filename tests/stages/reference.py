@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.stage import Task
+from pipeline.stage import Before, Task
 from stages import hash as hash_stage
 from stages import index, pairs
 from stages.kernels.coarse import coarse, length
@@ -148,13 +148,23 @@ def thumbnail_row(picture: Picture) -> dict[str, object]:
     }
 
 
-def computed(blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...]) -> MemoryArtifact:
+def computed(
+    blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], before: Sequence[Before] = ()
+) -> MemoryArtifact:
     """The artifact of one block pair (one block: with itself), by the real pairs stage."""
+    return computed_by_levels(blocks, params, shape, before)[0]
+
+
+def computed_by_levels(
+    blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], before: Sequence[Before] = ()
+) -> tuple[MemoryArtifact, dict[str, int]]:
+    """The same, and how the work fell away."""
     others = [artifact for each in blocks for artifact in each.thumbnails]
-    artifact, _ = compute(
-        pairs.STAGE, [each.index for each in blocks], params, settings(shape), None, Task("pair"), others=others
+    indexes = [each.index for each in blocks]
+    artifact, result = compute(
+        pairs.STAGE, indexes, params, settings(shape), None, Task("pair"), others=others, before_=before
     )
-    return artifact
+    return artifact, result.stats["levels"]
 
 
 def rows_of(table: pa.Table) -> list[Row]:
