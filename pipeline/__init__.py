@@ -7,6 +7,7 @@ fingerprint.py  what determines an artifact         resolve.py    what is curren
 atomic.py       the one way to write a file         store.py      artifacts: publish, read, retire
 runner.py       one loop for every scheduler        scheduler.py  where tasks run
 task.py         what happens where a task runs      lock.py       one run at a time on an output
+progress.py     what a run shows while it works     events.py     what it leaves behind for later readers
 run.py          a run from beginning to end         cli.py        the command line
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import logging
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, FastDiffError
 
@@ -126,8 +127,10 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
     from pipeline.progress import make_reporter
     from pipeline.run import run
     from stages.commands.summary import summary_lines
+    from stages.commands.work import draw_work
 
-    record = run(config, stages, make_reporter(options.quiet, options.log_format))
+    aside = functools.partial(draw_work, config)
+    record = run(config, stages, make_reporter(options.quiet, options.log_format), aside)
     if options.log_format == "json":
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:
@@ -149,21 +152,28 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
 
 def _status(options: argparse.Namespace) -> int:
     from pipeline.run import explain
+    from stages.commands import levels
 
-    found = explain(*_load(options))
+    config, stages = _load(options)
+    found = explain(config, stages)
     current = dict.fromkeys(found.plan.stages(), 0)
     for stage, _ in found.current:
         current[stage] += 1
-    rows = {
+    compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
+    work = levels.summed(config.folder, compared, levels.recorded(config.folder))
+    rows: dict[str, dict[str, Any]] = {
         stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
         for stage, total in found.plan.stages().items()
     }
     if options.json:
+        rows[levels.STAGE]["levels"] = work.as_dict()
         print(json.dumps(rows))
         return 0
     for stage, row in rows.items():
         todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
         print(f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}")
+    for line in levels.lines(work, config.settings("pairs.device")):
+        print(line)
     return 0
 
 

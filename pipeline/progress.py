@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
 
@@ -148,6 +147,7 @@ class Json(Quiet):
         if reason:
             fields["reason"] = reason
         if outcome:
+            fields |= {"artifact": outcome.receipt.name} if outcome.receipt else {}
             fields |= {"seconds": round(outcome.seconds, 4), **outcome.stats}
             fields |= {"detail": outcome.detail} if outcome.detail else {}
         self._say("task", **fields)
@@ -157,32 +157,6 @@ class Json(Quiet):
 
     def end(self) -> None:
         self._say("end")
-
-
-class EventLog(Json):
-    """The same events in the run's folder; what varies from run to run stands here and in no artifact.
-
-    A log that can't be written (a full disk) is given up: it must not end the run."""
-
-    def __init__(self, path: Path) -> None:
-        self._broken = False
-        try:
-            super().__init__(path.open("a", encoding="utf-8"))
-        except OSError:
-            self._broken = True
-
-    def _say(self, event: str, **fields: Any) -> None:
-        if self._broken or fields.get("how") == "skipped":
-            return
-        try:
-            super()._say(event, **fields)
-        except OSError:
-            self._broken = True
-
-    def end(self) -> None:
-        super().end()
-        if not self._broken:
-            self._stream.close()
 
 
 class Bars(_Counting):

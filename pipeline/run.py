@@ -9,17 +9,19 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from pipeline.atomic import sweep
 from pipeline.config import Config
 from pipeline.errors import ArtifactDamaged, ConfigError
+from pipeline.events import LOG, EventLog
 from pipeline.lock import RunLock
 from pipeline.plan import Plan, in_order, make_plan
-from pipeline.progress import EventLog, Reporter, Reporters
+from pipeline.progress import Reporter, Reporters
 from pipeline.resolve import Resolver, doubtful_rows
 from pipeline.runner import Failure, Runner
 from pipeline.scheduler import DISTRIBUTION, open_executor
@@ -28,8 +30,15 @@ from pipeline.store import Store, StoredArtifact
 from pipeline.task import Receipt
 
 DOUBTFUL = ".doubtful.json"
-EVENTS = ".events.jsonl"
 RECORD = "run.json"
+
+
+Aside: TypeAlias = Callable[[Path], Collection[str]]
+
+
+def nothing_aside(folder: Path) -> Collection[str]:
+    """The default of `run`: no files but those of artifacts."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -47,22 +56,24 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a run would do: the reason per task that would run, and the tasks that are current."""
+    """What a run would do: the reason per task that would run, and the names of the artifacts that are current."""
 
     plan: Plan
-    current: Collection[Address]
+    current: Mapping[Address, str]
     reasons: Mapping[Address, str]
 
 
-def run(config: Config, stages: Sequence[Stage], reporter: Reporter) -> RunRecord:
+def run(config: Config, stages: Sequence[Stage], reporter: Reporter, aside: Aside = nothing_aside) -> RunRecord:
     """Run what is missing. Errors of tasks are in the record that is returned.
 
+    `aside` is called in the end, with the run's folder, if all went well: it draws what is no result, such as what the
+    event log tells, and returns the names of its files, relative to that folder; they stay beside the artifacts' own.
     Raises ConfigError, LockedError where nothing could be begun, SchedulerLost after run.json is written."""
     check(config, stages)
     store = Store(config.folder)
-    with RunLock(config.folder), Reporters(reporter, EventLog(config.folder / EVENTS)) as reporters:
+    with RunLock(config.folder), Reporters(reporter, EventLog(config.folder / LOG)) as reporters:
         sweep(config.folder)
-        work = _Work(config, in_order(stages), store)
+        work = _Work(config, in_order(stages), store, aside)
         try:
             with _interrupts() as interrupted, _Warnings(reporters) as work.warnings:
                 return work.run(reporters, interrupted)
@@ -83,6 +94,7 @@ class _Work:
     config: Config
     stages: Sequence[Stage]
     store: Store
+    aside: Aside
     runner: Runner | None = None
     looked: float = 0.0
     warnings: _Warnings | None = None
@@ -142,7 +154,7 @@ class _Work:
                 files.update(StoredArtifact(stage, key, self.store.path(stage, receipt.name)).record.files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
-        self.store.retire_files_but(files)
+        self.store.retire_files_but(files.union(self.aside(self.store.folder)))
 
     def record(self) -> dict[str, Any]:
         """The content of run.json."""
@@ -247,7 +259,7 @@ def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
     resolver = Resolver(plan, store, config.params, config.settings, doubts, read_only=True)
     receipts: dict[Address, Receipt] = {}
     reasons: dict[Address, str] = {}
-    current: list[Address] = []
+    current: dict[Address, str] = {}
     for node in sorted(plan.nodes.values(), key=lambda node: node.rank):
         stale = [needed for needed in node.task.inputs if needed not in receipts]
         if stale:
@@ -257,7 +269,7 @@ def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
         verdict = resolver.judge(node, receipts)
         if verdict.receipt:
             receipts[node.address] = verdict.receipt
-            current.append(node.address)
+            current[node.address] = verdict.receipt.name
         else:
             reasons[node.address] = verdict.reason
             if node.stage.source:

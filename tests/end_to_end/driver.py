@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from pipeline.cli import main
+from stages.commands.work import PAGE, PICTURES
 
 LONG_AGO = 1_600_000_000
 """Modification time of the images that tests make: not so young that the next run would look twice."""
@@ -108,11 +109,12 @@ class Project:
         return {f"{e['stage']}/{e['key']}": e["reason"] for e in self.events() if e.get("how") == "run"}
 
     def artifacts(self) -> dict[str, bytes]:
-        """Everything that a reader of the run's folder can see, but for run.json."""
+        """Everything that a reader of the run's folder can see, but for run.json and the page on how the work went."""
         return {
             str(path.relative_to(self.run_folder)): path.read_bytes()
             for path in sorted(self.run_folder.rglob("*"))
             if path.is_file()
             and path.name != "run.json"
+            and str(path.relative_to(self.run_folder)) not in {PAGE, *PICTURES}
             and not any(part[0] == "." for part in path.relative_to(self.run_folder).parts)
         }

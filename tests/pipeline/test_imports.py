@@ -7,7 +7,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NUMERICAL = {"numpy", "numba", "scipy", "numkong", "cupy", "array_api_compat"}
-STANDARD = {"__future__", "collections", "dataclasses", "functools", "hashlib", "importlib", "itertools", "math", "sys", "typing", "enum"}
+STANDARD = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "functools",
+    "hashlib",
+    "importlib",
+    "itertools",
+    "math",
+    "sys",
+    "typing",
+    "enum",
+}
 
 
 def imported(path: Path) -> set[str]:

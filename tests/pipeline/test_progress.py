@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import progress
-from pipeline.progress import Bars, EventLog, Json, Plain, Quiet, Reporters, make_reporter
+from pipeline.events import EventLog
+from pipeline.progress import Bars, Json, Plain, Quiet, Reporters, make_reporter
 from pipeline.task import Outcome
 
 

@@ -104,7 +104,9 @@ def test_an_input_whose_pages_are_damaged_is_made_again(folder: Path) -> None:
     artifact = sorted((folder / "run" / "letters").iterdir())[1]
     whole = artifact.read_bytes()
     column = pq.read_metadata(artifact).row_group(0).column(1)
-    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1  # the footer stays as it was
+    place = (
+        (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+    )  # the footer stays as it was
     artifact.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
     next((folder / "run" / "pairs").glob("w01.w02-*")).unlink()
     runner, heard = toy_run(folder)

@@ -1,0 +1,117 @@
+"""The report's page on the work: how many pairs each level left, drawn from the event log.
+
+What it shows may differ between two runs with the same results, so it is no artifact: it is drawn after each run that
+succeeded, and only where what it tells has changed. The report links to it by a name that stays the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.events import Event
+from pipeline.store import Store
+from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
+from stages.pictures import DARK, LIGHT
+
+PAGE = "report/work.html"
+PICTURES = {
+    "report/work.svg": {},
+    "report/work-dark.svg": {"dark": True},
+    "report/work-narrow.svg": {"narrow": True},
+    "report/work-narrow-dark.svg": {"narrow": True, "dark": True},
+}
+VERSION = 1
+"""Raise it when the page or the pictures come to look otherwise."""
+
+log = logging.getLogger("fast_diff")
+
+
+def draw_work(config: Config, folder: Path) -> Collection[str]:
+    """Draw the page and its pictures, unless they are there; returns their names, relative to the run's folder."""
+    store = Store(folder)
+    names, events = store.names(STAGE), recorded(folder)
+    wanted = config.settings(f"{STAGE}.device")
+    mark = _mark(names, events, [config.run, wanted])
+    work = None
+    if not _drawn(folder, mark):
+        work = summed(folder, names, events)
+        figures = list(rows(work)) if work.ledger["pairs_total"] else []
+        try:
+            for name, form in PICTURES.items():
+                store.publish_file(name, chart(figures, **form))
+            store.publish_file(PAGE, _page(config.run, work, figures, wanted, mark))
+        except OSError as error:
+            log.warning("%s could not be written: %s", folder / PAGE, error.strerror)
+    return (PAGE, *PICTURES)
+
+
+def _mark(names: Sequence[str], events: Mapping[str, Event], settings: Sequence[str]) -> str:
+    """A digest of all that determines the page; an artifact's name stands for its ledger."""
+    known = [[name, *(events[name][key] for key in ("levels", "seconds") if name in events)] for name in names]
+    text = json.dumps([VERSION, settings, known], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _drawn(folder: Path, mark: str) -> bool:
+    try:
+        return all((folder / name).is_file() for name in PICTURES) and mark in (folder / PAGE).read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) -> bytes:
+    from stages.plot import render
+
+    said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted)}
+    page = {"run": run, "work": work, "rows": figures, "unknown": unknown(work), "caution": caution(work), "mark": mark}
+    return render("work.html", page | said)
+
+
+def chart(figures: Sequence[Row], dark: bool = False, narrow: bool = False) -> bytes:
+    """Pairs that each level left, as bars on a logarithmic scale: SVG, equal for equal rows.
+
+    Grey bars are the ledger's, the same in every run; green ones are levels of the cascade."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.ticker import NullLocator
+
+    ink, faint, paper, bars, _ = DARK if dark else LIGHT
+    left = [row for row in figures if row.left]
+    width, layout = 4.0 if narrow else 9.0, ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
+    figure = Figure(figsize=(width, 0.8 + 0.4 * max(1, len(left))), layout=layout, facecolor=paper)
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot(facecolor=paper)
+    if not left:
+        axes.text(0.5, 0.5, "no pairs", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
+    texts = [f"{row.pairs:,}" + (f"   {row.share}" if row.share and not narrow else "") for row in left]
+    for place, (row, text) in enumerate(zip(left, texts, strict=True)):
+        axes.barh(place, row.pairs, height=0.62, color=bars if row.level else faint)
+        axes.annotate(text, (max(row.pairs, 1), place), (5, 0), textcoords="offset points", va="center", color=ink)
+    most = max([1, *(row.pairs for row in left)])
+    beside = min(0.6, 0.09 * max(map(len, texts), default=0) / (width - 1.7))  # what the text beside a bar takes
+    axes.set_xscale("log")
+    axes.set_xlim(1, max(most, 10) ** (1 / (1 - beside)))
+    axes.set_ylim(max(0, len(left) - 1) + 0.6, -0.6)
+    axes.set_yticks(range(len(left)), [row.name for row in left])
+    decades = int(math.log10(most))
+    axes.set_xticks([10.0**n for n in range(0, decades + 1, decades // (4 if narrow else 8) + 1)])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.spines["bottom"].set_bounds(1, most)
+    axes.set_xlabel("pairs", color=ink)
+    axes.tick_params(which="both", color=faint, labelcolor=ink)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["bottom"].set_color(faint)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "fast-diff"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

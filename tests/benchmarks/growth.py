@@ -1,0 +1,166 @@
+"""From thumbnails to clusters, through the whole pipeline, for growing numbers of images.
+
+    python -m tests.benchmarks.growth [IMAGES ...]
+
+Makes that many thumbnails, 64x64 RGB, with the spectrum and the spread of brightness and contrast of photographs, one
+in a hundred of them a near-duplicate of another (not timed); then runs hash, index, pairs and cluster on two local
+workers, four turns, threshold 200. Prints for each number the time and the peak of memory of all processes together,
+the time of the pairs stage alone, and the exponents of both between neighbours. Takes 15 kB of disk an image, below the
+current folder; 4,000, 16,000, 64,000 and 256,000 images unless told otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from pipeline.cli import discover
+from pipeline.config import from_mapping
+from pipeline.progress import Quiet
+from pipeline.run import run
+from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
+from stages import scan, thumbnail
+from stages.kernels import cut
+from stages.kernels.coarse import coarse
+from stages.listing import Found
+
+SHAPE = (64, 64, 3)
+WAVES = 12
+"""Waves a side, from the mean on; what is finer is noise."""
+
+
+@cache
+def patterns() -> np.ndarray:
+    """Cosine waves, float32 (WAVES², 64·64), longer ones stronger: amplitudes fall with the frequency."""
+    side = np.cos(np.pi * np.arange(WAVES)[:, None] * (np.arange(64) + 0.5) / 64)
+    frequency = np.hypot(*np.indices((WAVES, WAVES)))
+    waves = np.einsum("iy,jx->ijyx", side, side) / np.maximum(frequency, 0.7)[..., None, None] ** 0.9
+    return waves.reshape(WAVES**2, -1).astype(np.float32)
+
+
+@cache
+def grain() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 1, 1 << 22).astype(np.float32)
+
+
+def synthesised(first: int, count: int) -> np.ndarray:
+    """Thumbnails number `first` and on, uint8 (count, 64, 64, 3); every hundredth is like the one before it."""
+    random = np.random.default_rng(first)
+    grey = random.normal(0, 1, (count, WAVES**2)).astype(np.float32)
+    colour = random.normal(0, 0.5, (count, 3, WAVES**2)).astype(np.float32) + grey[:, None]
+    contrast = random.lognormal(4.15, 0.35, (count, 1, 1)).astype(np.float32)
+    mean = random.normal(120, 25, (count, 1, 1)).astype(np.float32) + random.normal(0, 8, (count, 3, 1))
+    waves = (colour.reshape(-1, WAVES**2) @ patterns()).reshape(count, 3, -1)
+    starts = random.integers(0, len(grain()) - waves.shape[1] * waves.shape[2], count)
+    noise = np.stack([grain()[start : start + waves[0].size].reshape(waves[0].shape) for start in starts])
+    images = mean + contrast * (waves / 2 + noise / 3)
+    alike = np.flatnonzero((first + np.arange(count)) % 100 == 99)
+    alike = alike[alike > 0]
+    images[alike] = images[alike - 1] + random.normal(0, 4, images[alike].shape)
+    return np.clip(images, 0, 255).astype(np.uint8).reshape(count, 3, 64, 64).transpose(0, 2, 3, 1)
+
+
+def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
+    """Partitions of files that are not there."""
+    files = [Found(b"/synthesised/%012d.jpg" % n, b"/synthesised", 1, 1, 1) for n in range(images)]
+    mean, block = scan.partition_sizes(settings, images)
+    yield from scan._partitions("a", files, cut.window(mean), cut.window(block), params.trust)
+
+
+def fake_thumbnails(inputs: Inputs, params: Any, job: Job) -> Result:
+    """What the thumbnail stage would have made of them."""
+    files = inputs.table("scan", thumbnail.SCAN)
+    paths = files["path"].to_pylist()
+    pixels = np.ascontiguousarray(synthesised(int(Path(paths[0]).stem), len(paths)))
+    schema = thumbnail.schema(params, job.settings)
+    columns: dict[str, Any] = {name: [None] * len(paths) for name in schema.names}
+    columns |= {name: files[name] for name in ("path", "set", "bytes", "stamp")}
+    columns |= {"width": [640] * len(paths), "height": [480] * len(paths), "digest": paths}
+    columns["thumbnail"] = [image.tobytes() for image in pixels]
+    columns["coarse"] = list(coarse(pixels))
+    summary = {"images": len(paths), "readable": len(paths), "failed": 0}
+    return Result((pa.table(columns, schema=schema),), summary=summary)
+
+
+class Numbered:
+    """A fake scan of so many images; travels to workers."""
+
+    def __init__(self, images: int) -> None:
+        self.images = images
+
+    def __call__(self, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
+        return fake_scan(self.images, params, settings)
+
+
+class Peak(threading.Thread):
+    """The most memory that this process and its children hold at once, in bytes; shared pages counted once."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.bytes = 0
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        me = psutil.Process()
+        while not self.over.wait(0.2):
+            total = 0
+            for process in [me, *me.children(recursive=True)]:
+                try:
+                    total += process.memory_info().rss
+                except psutil.NoSuchProcess:
+                    continue
+            self.bytes = max(self.bytes, total)
+
+
+def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any]]:
+    """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
+    stages = {stage.name: stage for stage in discover()}
+    stages["scan"] = dataclasses.replace(stages["scan"], source=Numbered(images), doubtful=None)
+    stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
+    every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
+    settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}
+    config = from_mapping(settings | {"scheduler": {"kind": "local", "workers": 2}}, list(stages.values()))
+    made = run(config, [stages["scan"], stages["thumbnail"]], Quiet())
+    assert made.exit_code == 0, made.failures
+    peak = Peak()
+    peak.start()
+    started = time.perf_counter()
+    done = run(config, every, Quiet())
+    seconds = time.perf_counter() - started
+    peak.over.set()
+    assert done.exit_code == 0, done.failures
+    return seconds, done.record["stages"]["pairs"]["seconds"], peak.bytes, dict(done.record)
+
+
+def main() -> None:
+    before: tuple[int, float, float] | None = None
+    print("   images       pairs    seconds  pairs stage  exponents      memory    matches")
+    for images in [int(word) for word in sys.argv[1:]] or [4_000, 16_000, 64_000, 256_000]:
+        with tempfile.TemporaryDirectory(dir=".") as name:
+            seconds, alone, memory, record = measure(images, Path(name))
+        exponents = ""
+        if before:
+            ratio = math.log(images / before[0])
+            exponents = f"{math.log(seconds / before[1]) / ratio:.2f} {math.log(alone / before[2]) / ratio:.2f}"
+        ledger = record["ledger"]
+        print(
+            f"{images:>9,} {ledger['pairs_total']:>11.3g} {seconds:>10.1f} {alone:>12.1f}  {exponents:>9}"
+            f"  {memory / 2**20:>6,.0f} MiB {ledger['matches']:>10,}",
+            flush=True,
+        )
+        before = images, seconds, alone
+
+
+if __name__ == "__main__":
+    main()

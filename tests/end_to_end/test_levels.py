@@ -1,0 +1,142 @@
+"""How the work fell away: what `fast-diff status` and the report's page tell after real runs."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.cli import main
+from stages.commands import work
+from tests.end_to_end.driver import Project, make_image, make_images
+
+PAGES = {"work.html", "work.svg", "work-dark.svg", "work-narrow.svg", "work-narrow-dark.svg"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Forty images, compared once."""
+    project = Project(tmp_path)
+    make_images(tmp_path / "images", 40)
+    assert project.run() == 0
+    return project
+
+
+def told(project: Project, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What `fast-diff status --json` says of the levels."""
+    capsys.readouterr()
+    assert main(["status", "--json", str(project.yaml)]) == 0
+    return dict(json.loads(capsys.readouterr().out)["pairs"]["levels"])
+
+
+def page(project: Project) -> Path:
+    return project.run_folder / "report" / "work.html"
+
+
+def test_status_sums_all_block_pairs(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    levels = told(project, capsys)
+    record = project.record()["ledger"]
+    assert (levels["unknown"], levels["unknown_pairs"]) == (0, 0)
+    assert levels["block_pairs"] == len(list((project.run_folder / "pairs").glob("*.parquet")))
+    assert levels["pairs_total"] == 40 * 39 // 2
+    assert {name: levels[name] for name in record} == record
+    assert levels["compared"] >= levels["directions"] >= levels["sums"] >= levels["checked"] > 0
+    assert sum(levels["devices"].values()) == levels["block_pairs"]
+    events = [event for event in project.events() if event.get("stage") == "pairs"]
+    assert levels["seconds"] == pytest.approx(sum(event["seconds"] for event in events), abs=1e-3)
+    assert main(["status", str(project.yaml)]) == 0
+    assert "how the work fell away" in capsys.readouterr().out
+
+
+def test_a_second_run_knows_them_still_and_draws_nothing_anew(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, content = told(project, capsys), page(project).read_bytes()
+
+    def drawn(*_: object, **__: object) -> bytes:
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr(work, "chart", drawn)
+    assert project.run() == 0
+    assert project.ran() == {}
+    assert told(project, capsys) == before
+    assert page(project).read_bytes() == content
+
+
+def test_a_new_image_adds_to_what_was_known(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    before = told(project, capsys)
+    make_image(project.folder / "images" / "new.jpg", 1234)
+    assert project.run() == 0
+    after = told(project, capsys)
+    assert after["unknown"] == 0
+    assert after["pairs_total"] == 41 * 40 // 2
+    assert after["block_pairs"] >= before["block_pairs"]
+    assert f"{41 * 40 // 2:,}" in page(project).read_text()
+    assert {path.name for path in page(project).parent.iterdir()} >= PAGES
+
+
+def test_without_the_log_levels_are_unknown_and_said_to_be(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project.run_folder / ".events.jsonl").unlink()
+    levels = told(project, capsys)
+    assert levels["unknown"] == levels["block_pairs"] > 0
+    assert levels["unknown_pairs"] == 40 * 39 // 2
+    assert project.run() == 0
+    text = page(project).read_text()
+    assert "are unknown" in text
+    assert "There was no pair" not in text
+
+
+def test_before_the_first_run_there_is_nothing_to_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    make_images(tmp_path / "images", 3)
+    assert told(project, capsys)["block_pairs"] == 0
+    assert main(["status", str(project.yaml)]) == 0
+    assert "how the work" not in capsys.readouterr().out
+
+
+def test_the_page_leads_to_the_report_and_back(project: Project) -> None:
+    report = (page(project).parent / "index.html").read_text()
+    assert 'href="work.html"' in report
+    assert 'href="index.html"' in page(project).read_text()
+    assert "DOCTYPE" in report.upper()
+
+
+def test_a_page_that_cannot_be_written_harms_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_image(project.folder / "images" / "new.jpg", 1234)
+    really = os.replace
+
+    def full(source: object, target: object, **more: object) -> None:
+        if Path(str(target)).name in PAGES:
+            raise OSError(28, "No space left on device")
+        really(source, target, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "replace", full)
+    assert project.run() == 0
+    assert "No space left on device" in capsys.readouterr().err + json.dumps(project.record())
+    monkeypatch.undo()
+    assert project.run() == 0
+    assert f"{41 * 40 // 2:,}" in page(project).read_text()
+
+
+def test_a_failed_run_leaves_the_page_of_the_last_good_one(project: Project) -> None:
+    content = page(project).read_bytes()
+    done = subprocess.run(
+        project.command("pairs.metric=tests.end_to_end.test_levels:failing", "pairs.threshold=3"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 1, done.stderr
+    assert page(project).read_bytes() == content
+
+
+def failing(images: object, image: object) -> None:
+    """A metric that is none."""
+    raise ValueError("no distance")

@@ -1,0 +1,76 @@
+"""The event log: what stays of earlier runs, and what a damaged log does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.events import LOG, EventLog, computed
+from pipeline.store import RETIRED
+
+
+def line(artifact: str, how: str = "run", stage: str = "pairs", **more: Any) -> str:
+    return json.dumps({"event": "task", "stage": stage, "how": how, "artifact": artifact, **more})
+
+
+def log(folder: Path, *lines: str) -> Path:
+    path = folder / LOG
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def shortened(path: Path) -> list[dict[str, Any]]:
+    """What stays when the next run begins."""
+    EventLog(path).end()
+    return [json.loads(text) for text in path.read_text().splitlines() if json.loads(text)["event"] == "task"]
+
+
+def test_a_new_run_keeps_the_last_event_of_each_artifact_that_is_there(tmp_path: Path) -> None:
+    for file in ("pairs/kept", "pairs/twice", f"pairs/{RETIRED}/retired", "hash/other"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    path = log(
+        tmp_path,
+        json.dumps({"event": "plan"}),
+        line("kept", n=1),
+        line("twice", n=2),
+        line("pruned", n=3),
+        line("kept", "skipped", n=4),
+        line("retired", n=5),
+        line("other", stage="hash", n=6),
+        line("twice", n=7),
+        json.dumps({"event": "end"}),
+    )
+    assert [event["n"] for event in shortened(path)] == [1, 5, 6, 7]
+    assert [event["n"] for event in shortened(path)] == [1, 5, 6, 7]
+    assert {name: event["n"] for name, event in computed(tmp_path, "pairs").items()} == {
+        "kept": 1,
+        "retired": 5,
+        "twice": 7,
+    }
+
+
+def test_torn_and_strange_lines_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs/kept").touch()
+    path = log(
+        tmp_path, '{"event": "task", "st', "[1]", "null", '"text"', "", line("kept", n=1), line("kept", "failed")
+    )
+    with path.open("ab") as file:
+        file.write(b'\xff\xfe{"event')
+    assert computed(tmp_path, "pairs")["kept"]["n"] == 1
+    assert [event["n"] for event in shortened(path)] == [1]
+
+
+def test_no_log_knows_nothing(tmp_path: Path) -> None:
+    assert computed(tmp_path, "pairs") == {}
+
+
+def test_a_log_that_ends_without_a_line_feed_is_not_run_together_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs/kept").touch()
+    (tmp_path / LOG).write_text(line("kept", n=1))
+    new = EventLog(tmp_path / LOG)
+    new.begin({"pairs": 1})
+    new.end()
+    assert computed(tmp_path, "pairs")["kept"]["n"] == 1
+    assert len((tmp_path / LOG).read_text().splitlines()) == 3

@@ -1,0 +1,114 @@
+"""How the work fell away, in words and pictures."""
+
+import re
+from collections.abc import Mapping
+from xml.etree import ElementTree
+
+import pytest
+
+from stages.commands import levels, work
+from stages.commands.levels import LEDGER, LEVELS, Work
+
+
+def made(
+    ledger: Mapping[str, int], counts: Mapping[str, int], seconds: float = 2.0, devices: Mapping[str, int] | None = None
+) -> Work:
+    whole = dict.fromkeys(LEDGER, 0) | ledger
+    return Work(3, 0, 0, whole, dict.fromkeys(LEVELS, 0) | counts, seconds, {"cpu": 3} if devices is None else devices)
+
+
+PHOTOGRAPHS = made(
+    {"pairs_total": 2000, "decided": 1600, "skipped_by_rule": 300, "identical": 100, "matches": 110},
+    {"order": 1500, "compared": 100, "directions": 40, "sums": 20, "checked": 20},
+)
+FRAMES = made(
+    {"pairs_total": 1600, "decided": 1600, "matches": 900},
+    {"order": 10, "compared": 1590, "directions": 1500, "sums": 1400, "finer": 1300, "products": 1600, "copied": 7},
+)
+EVERY = made({"pairs_total": 10, "decided": 10, "matches": 10}, {"products": 16})
+
+
+def said(of: Work) -> list[str]:
+    return [row.name for row in levels.rows(of)]
+
+
+def test_levels_that_nothing_came_to_are_left_out() -> None:
+    ends = ["after directions", "after coarse sums"]
+    cascade = ["to compare", "skipped by order", "compared", *ends]
+    first = ["pairs of images", "skipped by rule", "known as identical"]
+    assert said(PHOTOGRAPHS) == [*first, *cascade, "checked one by one", "matches"]
+    assert said(FRAMES) == [first[0], *cascade, "after finer sums", "copied", "by whole products", "matches"]
+    assert said(EVERY) == [first[0], "to compare", "by whole products", "matches"]
+
+
+def test_shares_are_of_the_pairs_to_compare() -> None:
+    shares = {row.name: row.share for row in levels.rows(PHOTOGRAPHS) if row.share}
+    assert shares == {
+        "to compare": "100 %",
+        "skipped by order": "94 %",
+        "compared": "6.2 %",
+        "after directions": "2.5 %",
+        "after coarse sums": "1.2 %",
+        "checked one by one": "1.2 %",
+    }
+    assert [levels.share(*of) for of in ((0, 5), (1, 10**9), (3, 0), (995, 1000))] == [
+        "0 %",
+        "0.00000010 %",
+        "",
+        "100 %",
+    ]
+
+
+def test_the_table_says_where_and_how_fast() -> None:
+    lines = list(levels.lines(PHOTOGRAPHS, "auto"))
+    assert re.fullmatch(r"  pairs of images +2,000", lines[1])
+    assert re.fullmatch(r"  time in tasks +2\.0 s +800 pairs a second", lines[-2])
+    assert re.fullmatch(r"  computed on +cpu; no GPU found", lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("devices", "wanted", "words"),
+    [
+        ({"cpu": 3}, "cpu", "cpu"),
+        ({"cpu": 3}, "auto", "cpu; no GPU found"),
+        ({"cpu": 1, "gpu": 2}, "auto", "cpu (1 of 3), gpu (2 of 3)"),
+    ],
+)
+def test_devices(devices: Mapping[str, int], wanted: str, words: str) -> None:
+    assert levels.computed_on(made({}, {}, devices=devices), wanted) == words
+
+
+def test_a_level_with_more_pairs_than_there_are_is_explained() -> None:
+    assert levels.caution(PHOTOGRAPHS) == levels.caution(FRAMES) == ""
+    assert "counts each time" in levels.caution(EVERY)
+    assert any("counts each time" in line for line in levels.lines(EVERY, "cpu"))
+
+
+def test_what_the_log_does_not_tell_is_said_and_left_out() -> None:
+    unknown = Work(4, 4, 12_000, dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0), 0.0, {})
+    assert list(levels.lines(unknown, "auto")) == [
+        "how the work fell away",
+        "  levels of 4 of 4 block pairs (12,000 pairs) are unknown: the event log does not tell how they were computed",
+    ]
+    assert unknown.pairs_per_second is None
+
+
+def test_no_block_pairs_say_nothing() -> None:
+    nothing = Work(0, 0, 0, dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0), 0.0, {})
+    assert list(levels.lines(nothing, "auto")) == []
+
+
+@pytest.mark.parametrize("form", [{}, {"dark": True}, {"narrow": True}, {"narrow": True, "dark": True}])
+@pytest.mark.parametrize("of", [PHOTOGRAPHS, FRAMES, EVERY])
+def test_the_picture_is_the_same_each_time_and_well_formed(of: Work, form: Mapping[str, bool]) -> None:
+    rows = list(levels.rows(of))
+    picture = work.chart(rows, **form)
+    assert work.chart(rows, **form) == picture
+    root = ElementTree.fromstring(picture)
+    assert root.tag.endswith("svg")
+    bars = [part for part in root.iter() if part.get("id", "").startswith("patch_")]
+    assert len(bars) >= sum(row.left for row in rows)
+
+
+def test_no_pairs_draw_no_bars() -> None:
+    assert ElementTree.fromstring(work.chart([])).tag.endswith("svg")
