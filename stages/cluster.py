@@ -1,4 +1,6 @@
-"""Join matches to clusters, choose the keeper of each, and check that every pair was accounted for."""
+"""Join matches to clusters, choose the keeper of each, and check that every pair was accounted for.
+
+A match is what `pairs.metric` says; `mse_to_keeper` is the mean squared error of the thumbnails, whatever that is."""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages.figure import column_of
 from stages.kernels import components, exact
 from stages.thumbnails import pixels, thumbnail_shape
 
@@ -31,7 +34,11 @@ class Params:
     ] = "components"
     threshold: Annotated[
         float | None,
-        Field(ge=0, allow_inf_nan=False, description="only matches up to this MSE join; null: pairs.threshold"),
+        Field(
+            ge=0,
+            allow_inf_nan=False,
+            description="only matches up to this MSE, or distance by another pairs.metric, join; null: pairs.threshold",
+        ),
     ] = None
     keep: Annotated[
         tuple[Rule, ...],
@@ -56,7 +63,8 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
     """The threshold must be one that the recorded pairs can answer."""
     limit = settings("pairs.threshold")
     if limit is None and params.threshold is None:
-        yield "cluster.threshold: expected a number, since pairs.threshold is null and keeps every pair; such as 200"
+        such = "; such as 200" if settings("pairs.metric") == "mse" else ", a distance by pairs.metric"
+        yield f"cluster.threshold: expected a number, since pairs.threshold is null and keeps every pair{such}"
     if limit is not None and params.threshold is not None and params.threshold > limit:
         yield (
             f"cluster.threshold: expected at most pairs.threshold ({limit:g}), got {params.threshold:g}; "
@@ -81,7 +89,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     return {
         "scan": ("path", "mtime_ns"),
         "thumbnail": ("path", "set", "width", "height", "error", "bytes", "thumbnail"),
-        "pairs": ("path_a", "path_b", "mse"),
+        "pairs": ("path_a", "path_b", column_of(settings("pairs.metric"))),
     }
 
 
@@ -89,7 +97,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """Clusters of two images and more. Raises TaskError where the ledger does not account for every pair."""
     check_ledger(inputs.of("thumbnail"), inputs.of("pairs"))
     threshold = params.threshold if params.threshold is not None else job.settings("pairs.threshold")
-    paths, labels = _components(inputs.of("pairs"), threshold)
+    paths, labels = _components(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold)
     members = _members(inputs, paths, labels)
     order = np.lexsort([*reversed(_keys(members, params.keep)), members["cluster"].to_numpy()])
     members = members.take(order)
@@ -139,18 +147,18 @@ def _accounted(ledger: Mapping[str, int]) -> int:
     return total if total == ledger["pairs_total"] else -1
 
 
-def _matches(pairs: Sequence[Artifact], threshold: float) -> Iterator[pa.RecordBatch]:
+def _matches(pairs: Sequence[Artifact], figure: str, threshold: float) -> Iterator[pa.RecordBatch]:
     for artifact in pairs:
-        for batch in artifact.batches(["path_a", "path_b", "mse"]):
-            if matching := batch.filter(pc.less_equal(batch.column("mse"), threshold)):
+        for batch in artifact.batches(["path_a", "path_b", figure]):
+            if matching := batch.filter(pc.less_equal(batch.column(figure), threshold)):
                 yield matching
 
 
-def _components(pairs: Sequence[Artifact], threshold: float) -> tuple[pa.Array, np.ndarray]:
+def _components(pairs: Sequence[Artifact], figure: str, threshold: float) -> tuple[pa.Array, np.ndarray]:
     """Paths of all the images that match another, sorted, and the cluster of each, numbered by first path."""
     numbers: dict[str, int] = {}
     forest = components.Forest()
-    for batch in _matches(pairs, threshold):
+    for batch in _matches(pairs, figure, threshold):
         ends = [_numbered(batch.column(name), numbers) for name in ("path_a", "path_b")]
         forest.join(*ends)
     paths = pa.array(numbers, pa.string())
@@ -205,11 +213,13 @@ def _ints(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _mse_to_keepers(inputs: Inputs, job: Job, paths: pa.ChunkedArray, keeper_row: np.ndarray) -> np.ndarray:
-    """MSE of each member to its keeper: as recorded where that pair is a match, else from the thumbnails."""
+    """MSE of each member to its keeper: as recorded where that pair is a match, else from the thumbnails.
+
+    Where pairs.metric is another one no MSE is recorded, and all come from the thumbnails."""
     mse = np.full(len(paths), np.nan)
     mse[keeper_row == np.arange(len(paths))] = 0.0
     values = paths.combine_chunks()
-    for artifact in inputs.of("pairs"):
+    for artifact in inputs.of("pairs") if job.settings("pairs.metric") == "mse" else ():
         for batch in artifact.batches(["path_a", "path_b", "mse"]):
             a, b = (pc.index_in(batch.column(name), values).fill_null(-1).to_numpy() for name in ("path_a", "path_b"))
             known = (a >= 0) & (b >= 0)
@@ -279,6 +289,7 @@ STAGE = Stage(
     compute=compute,
     reads=reads,
     uses=(
+        "pairs.metric",
         "pairs.threshold",
         "pairs.normalize",
         "pairs.rotations",

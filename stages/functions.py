@@ -1,15 +1,19 @@
-"""Functions that a config names: package.module:function."""
+"""Functions that a config names: package.module:function. Modules are looked for in the current folder, too."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
 def imported(name: str) -> Callable[..., Any]:
     """The function of that name. Raises ValueError that says what was expected."""
     module, _, attribute = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # the command's own folder stands there instead
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
@@ -20,7 +21,11 @@ from stages.functions import imported, said
 from stages.kernels.identity import identities, shift_bits
 from stages.thumbnails import pixels, thumbnail_shape
 
-Function = Callable[[NDArray[np.uint8]], str]
+Function = Callable[[Any], object]
+"""From an array (H, W, C), or from a PIL.Image."""
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
+"""What has a text that tells nothing, or not all, of it."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -28,8 +33,13 @@ class Params:
     """What is hashed, and how."""
 
     function: Annotated[
-        str, Field(description="a name of hashlib, or package.module:function from an array (H, W, C) to text")
+        str,
+        Field(description="a name of hashlib, or package.module:function to text, or to what str() makes text of"),
     ] = "sha256"
+    takes: Annotated[
+        Literal["array", "image"],
+        Field(description="what package.module:function is given: an array of bytes (H, W, C), or a PIL.Image"),
+    ] = "array"
     shift: Annotated[
         int,
         Field(
@@ -64,6 +74,15 @@ def _gives_text(name: str) -> bool:
         return False
 
 
+def check(params: Params, settings: Settings) -> Iterator[str]:
+    """Functions of hashlib take bytes."""
+    if params.takes == "image" and ":" not in params.function:
+        yield (
+            f"hash.takes: {params.function} of hashlib takes no image; name a package.module:function in "
+            "hash.function, such as imagehash:phash, or set hash.takes=array"
+        )
+
+
 SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -91,26 +110,36 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
     shifted = shift_bits(thumbnails, params.shift)
     paths = rows["path"].to_pylist()
     hashes = [
-        [
-            _hash(function, np.rot90(image, turn), path, params.function)
-            for image, path in zip(shifted, paths, strict=True)
-        ]
+        [_hash(function, np.rot90(image, turn), path, params) for image, path in zip(shifted, paths, strict=True)]
         for turn in range(4)
     ]
     return pa.table([rows["path"], rows["set"], *hashes, *identities(thumbnails)], schema=SCHEMA)
 
 
-def _hash(function: Function, image: NDArray[np.uint8], path: str, name: str) -> str:
+def _hash(function: Function, image: NDArray[np.uint8], path: str, params: Params) -> str:
     view = np.ascontiguousarray(image)
     view.flags.writeable = False
     try:
-        text = function(view)
+        given = function(as_image(view) if params.takes == "image" else view)
+        text = None if _says_nothing(given) else str(given)
     except Exception as error:  # the user's function may raise anything
-        raise TaskError(f"hash.function {name} failed on {path}: {said(error)}") from error
-    if not isinstance(text, str) or not _is_unicode(text):
-        came = "text that is no Unicode" if isinstance(text, str) else type(text).__name__
-        raise TaskError(f"hash.function {name}: expected text, got {came} for {path}")
+        raise TaskError(f"hash.function {params.function} failed on {path}: {said(error)}") from error
+    if text is None or not _is_unicode(text):
+        came = type(given).__name__ if text is None else "text that is no Unicode"
+        raise TaskError(f"hash.function {params.function}: expected text, got {came} for {path}")
     return text
+
+
+def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
+    """A thumbnail, uint8 (H, W, C), as Pillow has it: L, RGB or RGBA by its channels."""
+    height, width, channels = pixels.shape
+    return Image.frombytes(MODES[channels], (width, height), pixels.tobytes())
+
+
+def _says_nothing(given: object) -> bool:
+    """Whether str() would leave something out, or tell where in memory an object lies."""
+    kind = type(given)
+    return isinstance(given, NO_TEXT) or (kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__)
 
 
 def _is_unicode(text: str) -> bool:
@@ -129,7 +158,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 STAGE = Stage(
     "hash",
-    version=1,
+    version=2,
     needs=("thumbnail",),
     params=Params,
     schema=SCHEMA,
@@ -137,4 +166,5 @@ STAGE = Stage(
     compute=compute,
     reads=reads,
     uses=("thumbnail.size", "thumbnail.channels"),
+    check=check,
 )

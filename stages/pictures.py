@@ -124,8 +124,10 @@ def jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | None, dark: bool = False) -> bytes:
-    """Counts per bin as a PNG, with the threshold marked; says so where there is nothing to count."""
+def histogram(
+    counts: Sequence[int], edges: Sequence[float], threshold: float | None, about: str, dark: bool = False
+) -> bytes:
+    """Counts per bin of what is `about` as a PNG, the threshold marked; says so where there is nothing to count."""
     ink, faint, paper, bars, mark = DARK if dark else LIGHT
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -144,8 +146,8 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float | 
     if threshold is not None:
         axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
         axes.legend(frameon=False, loc="upper center", labelcolor=ink)
-    axes.set_xlim(0, edges[-1] * 1.01)
-    axes.set_xlabel("mean squared error between thumbnails", color=ink)
+    axes.set_xlim(edges[0], edges[-1] * 1.01)
+    axes.set_xlabel(fitted(about, 800), color=ink)
     axes.set_ylabel("pairs recorded", color=ink)
     axes.tick_params(which="both", color=faint, labelcolor=ink)
     axes.spines[["left", "bottom"]].set_color(faint)

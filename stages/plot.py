@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages.figure import SETTINGS, Figure, column_of, figure_of
 from stages.gallery import FACTS, Gallery
 from stages.pictures import Subject, contact_sheet, histogram, jpeg, shrunk, side_by_side
 from stages.text import human_bytes, human_count, human_mse
@@ -27,7 +28,6 @@ FAILURES = 200
 BINS = 60
 EVERY = 1 << 60
 BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
-MATCH = ("path_a", "path_b", "mse", "rotation", "measured")
 
 Amount = Annotated[int, Field(ge=0)] | Literal["all"]
 
@@ -52,7 +52,12 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Dates and times play no part in what is shown."""
-    return {"scan": ("path", "path_bytes"), "thumbnail": FACTS, "pairs": MATCH}
+    return {"scan": ("path", "path_bytes"), "thumbnail": FACTS, "pairs": _match(column_of(settings("pairs.metric")))}
+
+
+def _match(column: str) -> tuple[str, ...]:
+    """Columns of the matches that are shown."""
+    return ("path_a", "path_b", column, "rotation", "measured")
 
 
 class _Drawn:
@@ -80,21 +85,22 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """The pictures and the page; rows say which file shows what."""
     threshold = job.settings("pairs.threshold")
     limit = threshold if threshold is not None else job.settings("cluster.threshold")
-    found = inputs.of("pairs")
-    closest, farthest = _extremes(found, params.pairs, limit)
+    found, measured = inputs.of("pairs"), figure_of(job.settings)
+    closest, farthest = _extremes(found, measured.column, params.pairs, limit)
     clusters = _clusters(inputs.table("cluster"), params.clusters)
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     paths += [path for cluster in clusters for path in cluster["path"][:ON_SHEET].to_pylist()]
     gallery = Gallery(inputs, job, paths)
     drawn = _Drawn(job)
-    counts, edges = _bins(found, threshold)
+    counts, edges = _bins(found, measured, threshold)
     for name, dark in (("histogram.png", False), ("histogram-dark.png", True)):
-        drawn.add(name, histogram(counts, edges, limit, dark), "histogram", "MSE of the recorded pairs")
+        picture = histogram(counts, edges, limit, measured.about, dark)
+        drawn.add(name, picture, "histogram", f"{measured.name} of the recorded pairs")
     page = {
         "clusters": [_draw_cluster(cluster, gallery, drawn) for cluster in clusters],
         "pair_sections": [
-            ("Closest matches", [_draw_pair(row, gallery, drawn, "closest", n) for n, row in _numbered(closest)]),
-            ("Farthest matches", [_draw_pair(row, gallery, drawn, "farthest", n) for n, row in _numbered(farthest)]),
+            (f"{kind.capitalize()} matches", [_draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
+            for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
         ],
     }
     page |= _figures(inputs) | {
@@ -102,8 +108,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "threshold": limit,
         "every_pair": threshold is None,
         "recorded": sum(counts),
+        "figure": measured,
     }
-    drawn.add("index.html", _render(page), "page", job.settings("run"))
+    drawn.add("index.html", render("report.html", page), "page", job.settings("run"))
     return drawn.result()
 
 
@@ -111,21 +118,21 @@ def _numbered(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
     return enumerate(table.to_pylist(), start=1)
 
 
-def _extremes(artifacts: Sequence[Artifact], amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
+def _extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
     """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
     most = EVERY if amount == "all" else int(amount)
     sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
     kept: dict[str, pa.Table] = {}
     for artifact in artifacts if most else ():
-        for batch in artifact.batches(MATCH):
-            rows = pa.table(batch).filter(pc.less_equal(batch["mse"], limit))
+        for batch in artifact.batches(_match(column)):
+            rows = pa.table(batch).filter(pc.less_equal(batch[column], limit))
             for order, size in sizes.items():
                 before = kept.get(order, rows.slice(0, 0))
-                better = rows if len(before) < size else rows.filter(_no_worse(rows["mse"], before["mse"][-1], order))
-                ranked = pa.concat_tables([before, better]).sort_by([("mse", order), *BY_PATH])
+                better = rows if len(before) < size else rows.filter(_no_worse(rows[column], before[column][-1], order))
+                ranked = pa.concat_tables([before, better]).sort_by([(column, order), *BY_PATH])
                 kept[order] = ranked.slice(0, size)
     if not kept:
-        nothing = pa.table({name: [] for name in MATCH})
+        nothing = pa.table({name: [] for name in _match(column)})
         return nothing, nothing
     closest, farthest = kept.values()
     shown = set(zip(closest["path_a"].to_pylist(), closest["path_b"].to_pylist(), strict=True))
@@ -134,20 +141,23 @@ def _extremes(artifacts: Sequence[Artifact], amount: int | str, limit: float) ->
     return closest, farthest.filter(unshown).slice(0, most)
 
 
-def _no_worse(mse: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:
-    return pc.less_equal(mse, than) if order == "ascending" else pc.greater_equal(mse, than)
+def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:
+    return pc.less_equal(found, than) if order == "ascending" else pc.greater_equal(found, than)
 
 
-def _bins(artifacts: Sequence[Artifact], threshold: float | None) -> tuple[list[int], list[float]]:
-    """Counts of rows by MSE in BINS equal steps from 0 to the threshold, or to the largest MSE where there is none."""
-    top = threshold
+def _bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
+    """Counts of rows in BINS equal steps from 0 to the threshold, or to the largest figure where there is none.
+
+    Each of a few whole numbers has a step of its own, about itself."""
+    top, name = threshold, figure.column
     if top is None:
-        top = max((pc.max(b["mse"]).as_py() or 0.0 for a in artifacts for b in a.batches(["mse"])), default=0.0)
-    edges = np.linspace(0, top or 1.0, BINS + 1)
-    counts = np.zeros(BINS, np.int64)
+        top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)
+    few = figure.whole and top < BINS
+    edges = np.arange(int(top) + 2) - 0.5 if few else np.linspace(0, top or 1.0, BINS + 1)
+    counts = np.zeros(len(edges) - 1, np.int64)
     for artifact in artifacts:
-        for batch in artifact.batches(["mse"]):
-            counts += np.histogram(batch["mse"].to_numpy(), edges)[0]
+        for batch in artifact.batches([name]):
+            counts += np.histogram(batch[name].to_numpy(), edges)[0]
     return counts.tolist(), edges.tolist()
 
 
@@ -178,7 +188,9 @@ def _draw_cluster(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> dict[st
     return {"number": number, "size": len(cluster), "removable": removable, "sheet": sheet, "images": images}
 
 
-def _draw_pair(row: dict[str, Any], gallery: Gallery, drawn: _Drawn, kind: str, number: int) -> dict[str, Any]:
+def _draw_pair(
+    row: dict[str, Any], figure: Figure, gallery: Gallery, drawn: _Drawn, kind: str, number: int
+) -> dict[str, Any]:
     subjects = []
     for path in (row["path_a"], row["path_b"]):
         facts = gallery.facts[path]
@@ -186,11 +198,12 @@ def _draw_pair(row: dict[str, Any], gallery: Gallery, drawn: _Drawn, kind: str, 
         subjects.append(Subject(gallery.image(path), (path, size)))
     turned = f"; the second turned {row['rotation']}° counter-clockwise" if row["rotation"] else ""
     unseen = "" if row["measured"] else " (not measured)"
-    title = f"{kind.capitalize()} match {number}: MSE {human_mse(row['mse'])}{unseen}{turned}"
+    said = f"{figure.name} {figure.said(row[figure.column])}"
+    title = f"{kind.capitalize()} match {number}: {said}{unseen}{turned}"
     subject = f"{row['path_a']} | {row['path_b']}"
     picture = side_by_side(title, subjects)
     file = drawn.add(f"pairs/{kind}-{number:05}.jpg", jpeg(picture), kind, subject)
-    return row | {"file": file, "width": picture.width, "height": picture.height}
+    return row | {"file": file, "width": picture.width, "height": picture.height, "said": said}
 
 
 def _figures(inputs: Inputs) -> dict[str, Any]:
@@ -216,21 +229,21 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _render(page: Mapping[str, Any]) -> bytes:
-    """The page; every text in it is escaped."""
+def render(template: str, page: Mapping[str, Any]) -> bytes:
+    """A page; every text in it is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("stages", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"human": human_bytes, "count": human_count, "figure": human_mse}
-    return environment.get_template("report.html").render(page).encode()
+    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse}
+    return environment.get_template(template).render(page).encode()
 
 
 STAGE = Stage(
     "plot",
-    version=1,
+    version=2,
     needs=("scan", "thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,
@@ -239,6 +252,7 @@ STAGE = Stage(
     reads=reads,
     uses=(
         "run",
+        *SETTINGS,
         "pairs.threshold",
         "cluster.threshold",
         "thumbnail.size",

@@ -27,6 +27,13 @@ def human_seconds(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
+def human_number(number: float) -> str:
+    """Any figure: a whole number as such, others in three digits or up to the unit."""
+    if number == int(number) and abs(number) < 1e15:
+        return f"{number:,.0f}"
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
+
+
 def human_mse(mse: float) -> str:
     """A mean squared error: one digit after the point, more where it is small."""
     return f"{mse:,.1f}" if mse >= 10 or mse == 0 else f"{mse:.2g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,9 @@ from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
 from stages import pairs as pairs_stage
-from stages.blocks import index_columns, read_blocks
+from stages.blocks import Block, index_columns, read_blocks
 from stages.kernels import components, groups, turns
-from stages.metrics import HASHES
+from stages.metrics import HASHES, kind_of
 
 FACTS = ("path", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "error", "error_detail")
 
@@ -58,15 +58,17 @@ class Results:
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def pairs(self, expand: bool = False) -> pd.DataFrame:
-        """The matches, nearest first: path_a, path_b, mse, rotation (degrees that b is turned by, counter-clockwise),
-        turns (bit k set: k quarter turns attain this MSE), measured (false: recorded unseen, `pairs.same_hash: zero`).
+        """The matches, nearest first: path_a, path_b, mse (`distance` where pairs.metric is another one), rotation
+        (degrees that b is turned by, counter-clockwise), turns (bit k set: k quarter turns attain this figure),
+        measured (false: recorded unseen, `pairs.same_hash: zero`).
 
         `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
         return rows.sort_values([self.params.figure, "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
-        """Images in a cluster, keeper first: cluster, path, keeper, mse_to_keeper, width, height, bytes."""
+        """Images in a cluster, keeper first: cluster, path, keeper, mse_to_keeper (of the thumbnails, under every
+        pairs.metric), width, height, bytes."""
         return self._read("cluster", None)
 
     def hash_clusters(self) -> pd.DataFrame:
@@ -144,11 +146,10 @@ class Results:
             return self._read("pairs", self._columns)
         tables = sorted(self._tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
         blocks = read_blocks(tables, params)
-        starts = np.cumsum([0, *(len(table) for table in tables)])
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
         rows = self._read("pairs", self._columns)
-        whole = groups.expand(
+        whole = expanded(
             groups.Rows(
                 known.get_indexer(rows["path_a"]).astype(np.int64),
                 known.get_indexer(rows["path_b"]).astype(np.int64),
@@ -156,9 +157,8 @@ class Results:
                 rows["turns"].to_numpy(),
                 rows["measured"].to_numpy(),
             ),
-            np.concatenate([block.representative + start for block, start in zip(blocks, starts, strict=False)]),
-            np.concatenate([block.turn for block in blocks]),
-            np.concatenate([block.symmetry for block in blocks]),
+            blocks,
+            params,
             swap=not self.summary["config"]["inputs"]["b"],
         )
         return pd.DataFrame(
@@ -171,3 +171,25 @@ class Results:
                 "measured": whole.measured,
             }
         )
+
+
+def expanded(rows: groups.Rows, blocks: Sequence[Block], params: pairs_stage.Params, swap: bool) -> groups.Rows:
+    """Every pair of images that the rows of some blocks stand for; images are numbered in path order.
+
+    `swap` for a single set. Where a metric is not symmetric, rows within a block are about their two images alone."""
+    sizes = [len(block.representative) for block in blocks]
+    starts = np.cumsum([0, *sizes])
+    place = np.repeat(np.arange(len(blocks)), sizes)
+    stands = np.concatenate([block.representative + start for block, start in zip(blocks, starts, strict=False)])
+    turn, symmetry = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("turn", "symmetry"))
+    inside = stands[rows.a] == stands[rows.b]
+    alone = (place[rows.a] == place[rows.b]) & ~inside & (not kind_of(params).symmetric(params))
+    fields = groups.Rows.__dataclass_fields__
+    whole = groups.expand(groups.Rows(*(getattr(rows, name)[~alone] for name in fields)), stands, turn, symmetry, swap)
+    if not kind_of(params).turns_alike:  # copies are as far apart as the first and any other, in the same turns
+        first = np.zeros(len(stands), np.int64)
+        first[rows.a[inside]] = np.flatnonzero(inside)
+        within = np.flatnonzero(stands[whole.a] == stands[whole.b])
+        of = first[stands[whole.a[within]]]
+        whole.mse[within], whole.turns[within] = rows.mse[of], rows.turns[of]
+    return groups.Rows(*(np.concatenate([getattr(whole, name), getattr(rows, name)[alone]]) for name in fields))

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.in_memory import MemoryArtifact, compute
 
 SHAPE = (4, 4, 1)
 SETTINGS = {
+    "pairs.metric": "mse",
     "pairs.threshold": 200.0,
     "pairs.normalize": "pixel",
     "pairs.rotations": True,
@@ -21,6 +22,7 @@ SETTINGS = {
     "thumbnail.channels": "grey",
 }
 NAMES = "abcdefg"
+MSE, HAMMING = pairs.Params(), pairs.Params(metric="hamming", threshold=3.0)
 
 
 def thumbnails(values: Sequence[int], widths: Sequence[int] | None = None) -> MemoryArtifact:
@@ -34,11 +36,18 @@ def thumbnails(values: Sequence[int], widths: Sequence[int] | None = None) -> Me
     return MemoryArtifact("thumbnail", "a-end", pa.Table.from_pylist(rows, kind), summary)
 
 
-def matches(edges: Sequence[tuple[str, str, float]], images: int, **ledger: int) -> MemoryArtifact:
-    rows = [{"path_a": a, "path_b": b, "mse": mse, "rotation": 0, "turns": 1, "measured": True} for a, b, mse in edges]
+def matches(
+    edges: Sequence[tuple[str, str, float]], images: int, metric: pairs.Params = MSE, **ledger: int
+) -> MemoryArtifact:
+    rows = [
+        {"path_a": a, "path_b": b, metric.figure: found, "rotation": 0, "turns": 1, "measured": True}
+        for a, b, found in edges
+    ]
     total = images * (images - 1) // 2
     summary = {"pairs_total": total, "decided": total, "skipped_by_rule": 0, "identical": 0, "matches": len(edges)}
-    return MemoryArtifact("pairs", "a-end.a-end", pa.Table.from_pylist(rows, pairs.schema(pairs.Params(), {}.get)), summary | ledger)
+    return MemoryArtifact(
+        "pairs", "a-end.a-end", pa.Table.from_pylist(rows, pairs.schema(metric, {}.get)), summary | ledger
+    )
 
 
 def dates(times: Sequence[int]) -> MemoryArtifact:
@@ -46,8 +55,13 @@ def dates(times: Sequence[int]) -> MemoryArtifact:
     return MemoryArtifact("scan", "a-end", pa.Table.from_pylist(rows, scan.SCHEMA))
 
 
-def clustered(*inputs: MemoryArtifact, keep: Sequence[str] = ("resolution", "bytes"), **params: Any) -> list[tuple]:
-    artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(keep=tuple(keep), **params), SETTINGS, Path())
+def clustered(
+    *inputs: MemoryArtifact,
+    keep: Sequence[str] = ("resolution", "bytes"),
+    settings: Mapping[str, Any] = SETTINGS,
+    **params: Any,
+) -> list[tuple]:
+    artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(keep=tuple(keep), **params), settings, Path())
     names = ("cluster", "path", "keeper", "mse_to_keeper")
     return list(zip(*(artifact.rows_[name].to_pylist() for name in names), strict=True))
 
@@ -69,6 +83,38 @@ def test_a_lower_threshold_cuts_clusters() -> None:
     edges = [("a", "b", 100.0), ("b", "c", 50.0)]
     assert [row[1] for row in clustered(thumbnails([0, 10, 17]), matches(edges, 3), threshold=50.0)] == ["c", "b"]
     assert clustered(thumbnails([0, 10, 17]), matches(edges, 3), threshold=49.0) == []
+
+
+def test_another_metric_joins_by_its_distance_and_mse_is_that_of_the_thumbnails() -> None:
+    """Distances of 0 to 3; the thumbnails' MSE are measured, none is taken for what was recorded."""
+    edges = [("a", "b", 0.0), ("b", "c", 3.0), ("c", "d", 2.0), ("e", "f", 3.0)]
+    inputs = [thumbnails([0, 10, 17, 90, 50, 51]), matches(edges, 6, HAMMING)]
+    settings = SETTINGS | {"pairs.metric": "hamming", "pairs.threshold": 3.0}
+    rows = clustered(*inputs, settings=settings)
+    assert rows == [
+        (0, "d", True, 0.0),
+        (0, "a", False, 8100.0),
+        (0, "b", False, 6400.0),
+        (0, "c", False, 5329.0),
+        (1, "f", True, 0.0),
+        (1, "e", False, 1.0),
+    ]
+    lower = clustered(*inputs, settings=settings, threshold=2.0)
+    assert [(row[0], row[1], row[3]) for row in lower] == [
+        (0, "b", 0.0),
+        (0, "a", 100.0),
+        (1, "d", 0.0),
+        (1, "c", 5329.0),
+    ]
+    declared = cluster.STAGE.reads(cluster.Params(), settings.__getitem__)["pairs"]
+    assert declared == ("path_a", "path_b", "distance")
+
+
+def test_the_threshold_is_in_units_of_the_metric() -> None:
+    for metric, words in (("mse", "such as 200"), ("hamming", "a distance by pairs.metric")):
+        settings = SETTINGS | {"pairs.metric": metric, "pairs.threshold": None}
+        (complaint,) = cluster.check(cluster.Params(), settings.__getitem__)
+        assert words in complaint
 
 
 @pytest.mark.parametrize(

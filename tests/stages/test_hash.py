@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from pipeline.errors import TaskError
@@ -115,8 +116,35 @@ def shape_and_corner(image: np.ndarray) -> str:
     return f"{image.shape} {image.dtype} {image.flags.writeable} {image.flags.c_contiguous} {image[0, 0, 0]}"
 
 
+class Hash:
+    """What ImageHash's functions give: no text, but an object that has one."""
+
+    def __str__(self) -> str:
+        return "ff00"
+
+
+def hash_object(image: np.ndarray) -> Hash:
+    return Hash()
+
+
 def number(image: np.ndarray) -> int:
     return 7
+
+
+def forgets(image: np.ndarray) -> None:
+    """Without a return."""
+
+
+def digest(image: np.ndarray) -> bytes:
+    return hashlib.md5(image.tobytes()).digest()
+
+
+def bits(image: np.ndarray) -> np.ndarray:
+    return image[:, :, 0] > 9
+
+
+def nameless(image: np.ndarray) -> object:
+    return object()
 
 
 def surrogate(image: np.ndarray) -> str:
@@ -139,10 +167,37 @@ def test_a_function_of_the_users_gets_each_turn_read_only(tmp_path: Path) -> Non
     assert row["hash_90"] == f"(8, 5, 3) uint8 False True {images[0, 0, -1, 0]}"
 
 
+@pytest.mark.parametrize(("function", "text"), [("hash_object", "ff00"), ("number", "7")])
+def test_what_is_no_text_is_taken_by_its_str(function: str, text: str, tmp_path: Path) -> None:
+    assert run(random(1, 5, 5), tmp_path, function=f"{HERE}:{function}")[0]["hash_0"] == text
+
+
+def seen(image: Image.Image) -> str:
+    return f"{image.mode} {image.size} {hashlib.md5(image.tobytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
+def test_takes_image_gives_pillow_images_shifted_and_turned(channels: int, mode: str, tmp_path: Path) -> None:
+    images = random(1, 5, 8, channels)
+    row = run(images, tmp_path, function=f"{HERE}:seen", takes="image", shift=3)[0]
+    for turn, size in enumerate([(8, 5), (5, 8)] * 2):
+        pixels = hashlib.md5(np.rot90(images[0] >> 3, turn).tobytes()).hexdigest()
+        assert row[f"hash_{90 * turn}"] == f"{mode} {size} {pixels}"
+
+
+def test_functions_of_hashlib_take_no_image() -> None:
+    (complaint,) = STAGE.check(Params(takes="image"), lambda key: None)
+    assert complaint.startswith("hash.takes: sha256 of hashlib takes no image")
+    assert list(STAGE.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
+
+
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("number", "expected text, got int for /0.png"),
+        ("forgets", "expected text, got NoneType for /0.png"),
+        ("digest", "expected text, got bytes for /0.png"),
+        ("bits", "expected text, got ndarray for /0.png"),
+        ("nameless", "expected text, got object for /0.png"),
         ("surrogate", "expected text, got text that is no Unicode for /0.png"),
         ("writes", "failed on /0.png: ValueError: assignment destination is read-only"),
         ("fails", "failed on /0.png: RuntimeError: two lines"),

@@ -22,6 +22,9 @@ from tests.in_memory import MemoryArtifact, compute
 SETTINGS: dict[str, Any] = {
     "run": "a <b>run</b> & more",
     "scan.trust": "mtime",
+    "pairs.metric": "mse",
+    "pairs.embedding": None,
+    "pairs.embedding_distance": "squared",
     "pairs.threshold": 200.0,
     "cluster.threshold": None,
     "thumbnail.size": (8, 8),
@@ -36,6 +39,7 @@ HOSTILE = (
     b"no utf-8 \xff.png",
     b"{{ 7 * 7 }}{% for %} " + b"long " * 30 + b".png",
 )
+MSE = pairs.Params()
 COLOURS = np.random.default_rng(1).integers(0, 256, (40, 3)).tolist()
 
 
@@ -59,7 +63,10 @@ def shown(path: Path) -> str:
 
 
 def inputs(
-    paths: Sequence[Path], rows: Sequence[tuple[int, int, float]] = (), groups: Sequence[Sequence[int]] = ()
+    paths: Sequence[Path],
+    rows: Sequence[tuple[int, int, float]] = (),
+    groups: Sequence[Sequence[int]] = (),
+    metric: pairs.Params = MSE,
 ) -> list[MemoryArtifact]:
     """Artifacts about files that are there: thumbnails by the real stage; matches and clusters by image number."""
     names = [shown(path) for path in paths]
@@ -79,8 +86,8 @@ def inputs(
     scanned = MemoryArtifact("scan", "p", pa.Table.from_pylist(files, scan.SCHEMA))
     small, _ = compute(thumbnail.STAGE, [scanned], thumbnail.Params(size=(8, 8)), SETTINGS, Path())
     matches = [
-        {"path_a": names[a], "path_b": names[b], "mse": mse, "rotation": 90, "turns": 2, "measured": mse > 0}
-        for a, b, mse in sorted(rows)
+        {"path_a": names[a], "path_b": names[b], metric.figure: far, "rotation": 90, "turns": 2, "measured": far > 0}
+        for a, b, far in sorted(rows)
     ]
     members = [
         {
@@ -101,7 +108,7 @@ def inputs(
     return [
         scanned,
         small,
-        Streamed("pairs", "p.p", pa.Table.from_pylist(matches, pairs.schema(pairs.Params(), {}.get)), ledger),
+        Streamed("pairs", "p.p", pa.Table.from_pylist(matches, pairs.schema(metric, {}.get)), ledger),
         MemoryArtifact(
             "cluster",
             "clusters",
@@ -261,6 +268,59 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
     text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
     assert "pairs recorded6joined up to MSE 150" in text
     assert "MSE up to 200" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "about", "shown"),
+    [
+        ({"pairs.metric": "hamming", "pairs.threshold": 10.0}, "bits in which hashes differ", ["0", "7"]),
+        (
+            {"pairs.metric": "embedding", "pairs.embedding": "my:net", "pairs.embedding_distance": "cosine"},
+            "cosine distance of vectors by my:net",
+            ["0.0123", "1,235"],
+        ),
+        ({"pairs.metric": "my:own"}, "distance by my:own", ["0", "0.000123", "12.3"]),
+    ],
+)
+def test_another_metric_is_called_distance(
+    tmp_path: Path, settings: dict[str, Any], about: str, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MSE is said of thumbnails in clusters alone; what joins is a distance, in as many digits as it deserves."""
+    told: list[Any] = []
+    monkeypatch.setattr(plot, "histogram", lambda *arguments: told.append(arguments) or b"")
+    values = {"0": 0.0, "7": 7.0, "0.0123": 0.012345, "1,235": 1234.6, "0.000123": 0.00012345, "12.3": 12.345}
+    paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
+    rows = [(0, n, values[text]) for n, text in enumerate(shown, start=1)]
+    limit = {"pairs.threshold": 2000.0} | settings
+    artifacts = inputs(paths, rows, [[0, 1]], pairs.Params(metric="hamming", threshold=1.0))
+    artifact, _ = drawn(artifacts, tmp_path, Params(), **limit)
+    page = Page(tmp_path)
+    assert [text for text in shown if f"distance {text}" not in " ".join(page.text.split())] == []
+    assert f"distance up to {limit['pairs.threshold']:g}" in page.text
+    assert re.findall(r"MSE \S+", page.text.partition("Closest matches")[0]) == ["MSE is", "MSE 1"]
+    assert "MSE" not in page.text.partition("Closest matches")[2]
+    assert "mean squared error" not in page.source
+    assert about in page.source
+    assert {arguments[3] for arguments in told} == {about}
+    assert set(subjects(artifact, "histogram")) == {"distance of the recorded pairs"}
+    assert plot.reads(Params(), (SETTINGS | limit).__getitem__)["pairs"][2] == "distance"
+
+
+@pytest.mark.parametrize(("threshold", "bars"), [(10.0, 11), (2.5, 3), (0.0, 1), (59.0, 60), (120.0, 60), (None, 8)])
+def test_bits_have_a_bar_each(
+    tmp_path: Path, threshold: float | None, bars: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(plot, "histogram", lambda *arguments: told.append(arguments) or b"")
+    paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
+    top = 7.0 if threshold is None else float(int(threshold))
+    rows = [(0, 1, 0.0), (0, 2, top), (0, 3, top)]
+    settings = {"pairs.metric": "hamming", "pairs.threshold": threshold, "cluster.threshold": 3.0}
+    artifacts = inputs(paths, rows, [], pairs.Params(metric="hamming", threshold=1.0))
+    drawn(artifacts, tmp_path, Params(0, 0), **settings)
+    counts, edges = told[0][:2]
+    assert (len(counts), len(edges)) == (bars, bars + 1)
+    assert (counts[0], counts[-1]) == ((1, 2) if bars > 1 else (3, 3))
 
 
 @pytest.mark.parametrize("threshold", [200.0, None, 0.0])

@@ -382,7 +382,11 @@ def test_a_wrong_identity_is_found(folder: Path) -> None:
     table = pq.read_table(path)
     row = next(number for number, value in enumerate(table["thumbnail"].to_pylist()) if value)
     rewrite(path, altered(row, thumbnail=bytes(16 * 16 * 3)))
-    assert wrong(verified(folder)[1]).keys() >= {"matches", "random", "clusters"}  # and the ledger, if a copy lies in its block
+    assert wrong(verified(folder)[1]).keys() >= {
+        "matches",
+        "random",
+        "clusters",
+    }  # and the ledger, if a copy lies in its block
 
 
 def test_without_a_threshold_a_missing_row_is_counted(tmp_path: Path) -> None:

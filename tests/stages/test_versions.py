@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (1, "903a385dcb8c525a"),
-    "thumbnail": (2, "d131955a648c7041"),
-    "hash": (1, "d3d838abcb95e120"),
-    "index": (2, "cd141734bfabb3d0"),
-    "pairs": (2, "97dd156b9680685e"),
-    "cluster": (1, "12233d009d713d1b"),
-    "plot": (1, "04c46fd6979b8272"),
+    "thumbnail": (2, "742115277bf218de"),
+    "hash": (2, "49d61bfb66fc4ba4"),
+    "index": (2, "5c8841c279196419"),
+    "pairs": (2, "f87dbc56633e460f"),
+    "cluster": (1, "6f33c5107cb9a628"),
+    "plot": (2, "6e0709c6dcc18a6b"),
 }
 
 
