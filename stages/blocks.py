@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Job
 from stages.kernels import groups
-from stages.kernels.compare import Side
+from stages.kernels.metric import Side
 from stages.metrics import HASHES, Images, Kind, kind_of
 from stages.thumbnails import BlockThumbnails, thumbnail_shape
 

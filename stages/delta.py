@@ -21,7 +21,8 @@ from pipeline.errors import ArtifactDamaged
 from pipeline.stage import Before, Job
 from stages.blocks import Block, index_columns, read_blocks
 from stages.kernels.arrays import CPU
-from stages.kernels.compare import Earlier, Found
+from stages.kernels.compare import Earlier
+from stages.kernels.metric import Found
 from stages.metrics import Kind, kind_of
 from stages.thumbnails import thumbnail_shape
 

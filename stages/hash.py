@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 from pipeline.errors import TaskError
 from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
 from stages.functions import imported, said
+from stages.kernels.exact import turned
 from stages.kernels.identity import identities, shift_bits
 from stages.thumbnails import pixels, thumbnail_shape
 
@@ -63,7 +64,7 @@ def hash_function(name: str) -> Function:
         near = difflib.get_close_matches(name, fixed, 1)
         hint = f"; did you mean {near[0]}?" if near else f": {', '.join(fixed)}; or package.module:function"
         raise ValueError(f"expected a hash of hashlib, got {name!r}{hint}")
-    return lambda image: hashlib.new(name, image.tobytes(), usedforsecurity=False).hexdigest()
+    return lambda image: hashlib.new(name, image, usedforsecurity=False).hexdigest()
 
 
 def _gives_text(name: str) -> bool:
@@ -110,17 +111,16 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
     shifted = shift_bits(thumbnails, params.shift)
     paths = rows["path"].to_pylist()
     hashes = [
-        [_hash(function, np.rot90(image, turn), path, params) for image, path in zip(shifted, paths, strict=True)]
+        [_hash(function, image, path, params) for image, path in zip(turned(shifted, turn), paths, strict=True)]
         for turn in range(4)
     ]
     return pa.table([rows["path"], rows["set"], *hashes, *identities(thumbnails)], schema=SCHEMA)
 
 
 def _hash(function: Function, image: NDArray[np.uint8], path: str, params: Params) -> str:
-    view = np.ascontiguousarray(image)
-    view.flags.writeable = False
+    image.flags.writeable = False
     try:
-        given = function(as_image(view) if params.takes == "image" else view)
+        given = function(as_image(image) if params.takes == "image" else image)
         text = None if _says_nothing(given) else str(given)
     except Exception as error:  # the user's function may raise anything
         raise TaskError(f"hash.function {params.function} failed on {path}: {said(error)}") from error

@@ -5,7 +5,7 @@
     embedding      vectors of a user's function; cosine is half the squared distance of vectors of length 1
     package.module:function   a user's function of thumbnails, for which there are no bounds: every pair is measured
 
-All four become one `kernels.compare.Metric`, and what compares them knows no other difference.
+All four become one `kernels.metric.Metric`, and what compares them knows no other difference.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import TaskError
 from stages.functions import imported, said
-from stages.kernels import coarse, exact
+from stages.kernels import arrays, coarse, exact
 from stages.kernels.arrays import Device
-from stages.kernels.compare import Finer, Metric
+from stages.kernels.exact import Points
+from stages.kernels.metric import Finer, Metric
 from stages.kernels.space import Space
 from stages.thumbnails import BlockThumbnails
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("mse", "hamming", "embedding")
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
-FINER = (8, 16)
+FINER = (8,)
 """Grids of the sums that thin out crowded tiles."""
 HEX = frozenset("0123456789abcdefABCDEF")
 LONGEST = 2.0**60
@@ -52,7 +53,7 @@ class Images(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Images as a metric sees them: vectors float32 (n, d), and points from positions; see `kernels.compare.Side`."""
+    """Images as a metric sees them: vectors float32 (n, d), and points from positions; see `kernels.metric.Side`."""
 
     vectors: NDArray[np.float32]
     points: Any
@@ -84,7 +85,8 @@ class Mse:
         self.kernel = Metric(
             exact.Squares(device),
             space,
-            lambda points, turn: exact.turned(points, turn) if turn else points,
+            lambda points, turn: exact.turned(points, 4 - turn) if turn else points,  # once, for all of the right side
+            None,
             shape[0] * shape[1] * shape[2],
             [
                 Finer(partial(_finer, grid=grid), coarse.orders(shape[2], turns, grid))
@@ -114,7 +116,17 @@ class Mse:
         return np.rint(figures * self._divisor).astype(np.int64)
 
 
+def _unturned(points: Points, turn: int) -> Points:
+    """Of points that are stored in each turn."""
+    return points[:, 0]
+
+
+def _in_turn(points: Points, turn: int) -> Points:
+    return points[:, turn]
+
+
 def _finer(thumbnails: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
+    arrays.loops(True)  # there are many tiles to come
     return coarse.vectors(coarse.coarse(thumbnails, grid), thumbnails.shape[1:], grid)
 
 
@@ -145,7 +157,7 @@ class Hamming:
         bits = self._bits
         orders = np.arange(self._turns * bits).reshape(self._turns, bits)
         space = None if self.limit is None else Space(min(self.limit, float(bits)), orders)
-        return Metric(exact.Squares(self._device), space, lambda points, turn: points[:, turn], self._turns * bits)
+        return Metric(exact.Squares(self._device), space, _unturned, _in_turn, self._turns * bits)
 
     @staticmethod
     def columns(params: Params) -> Sequence[str]:
@@ -223,7 +235,7 @@ class Embedding:
             # Sums in float64 may be a little less than the true distance; products in float32 of tiny numbers are 0.
             space = Space(min(self.limit / scale, 4 * LONGEST**2) * (1 + 2.0**-30) + TINY, orders)
         measure = exact.Floats(scale)
-        return Metric(measure, space, lambda points, turn: points[:, turn], 4 * self._turns * self._entries)
+        return Metric(measure, space, _unturned, _in_turn, 4 * self._turns * self._entries)
 
     @staticmethod
     def columns(params: Params) -> Sequence[str]:
@@ -283,6 +295,7 @@ class Custom:
         self.limit = params.threshold
         self.kernel = Metric(
             exact.Function(self._distances),
+            None,
             None,
             lambda points, turn: exact.turned(points, turn) if turn else points,
             shape[0] * shape[1] * shape[2],

@@ -28,7 +28,8 @@ from stages.delta import earlier
 from stages.figure import column_of
 from stages.functions import imported
 from stages.kernels import arrays, turns
-from stages.kernels.compare import BlockPair, Found, Rules, joined
+from stages.kernels.compare import BlockPair, Rules
+from stages.kernels.metric import Found, joined
 from stages.metrics import BUILT_IN, Kind, kind_of
 from stages.thumbnails import thumbnail_shape
 

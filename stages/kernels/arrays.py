@@ -1,8 +1,11 @@
-"""Which library computes: NumPy, or CuPy where a GPU was asked for; both behind the array API standard."""
+"""Which library computes: NumPy, or CuPy where a GPU was asked for, both behind the array API standard; and numba for
+loops, where there is enough to do."""
 
 from __future__ import annotations
 
 import functools
+import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +78,21 @@ def refuse_short_floats(device: Device) -> None:
             f"{device.name} computes products of float32 with fewer than 24 bits; unset CUPY_TF32 "
             "and NVIDIA_TF32_OVERRIDE"
         )
+
+
+@functools.cache
+def compiled() -> bool:
+    """Whether there is numba for this Python."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def loops(enough: bool) -> Any:
+    """`kernels.native`, if it is loaded already, or there is numba and enough to do to load it; else None."""
+    if "stages.kernels.native" not in sys.modules and not (enough and compiled()):
+        return None
+    from stages.kernels import native
+
+    return native
 
 
 def choose(wanted: str) -> Device:

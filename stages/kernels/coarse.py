@@ -39,11 +39,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.kernels.arrays import loops
+
 GRID = 4
 """Cells a side of the sums that are stored with each thumbnail."""
 CENTRE = 128
 ROWS = 4_096
 """Images whose vectors are computed at a time."""
+COMPILED = 10_000
+"""Images from which it pays to load the compiled loop, which takes half a second and 4 µs an image against 76."""
 BYTES = 64 << 20
 """Bytes of floats on the way from thumbnails to sums, at a time."""
 
@@ -93,6 +97,11 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
 
     For each cell, row by row: the sum of its values in each channel, then the sum of all their squares."""
     n, height, width, channels = thumbnails.shape
+    native = loops(n >= COMPILED)
+    if native is not None:
+        sides = (np.array(edges(side, grid)) for side in (height, width))
+        found: Ints = native.cells(thumbnails, *sides).reshape(n, grid * grid * (channels + 1))
+        return found
     sums = np.empty((n, grid, grid, channels + 1), np.int64)
     step = max(1, BYTES // (8 * height * width * channels))
     down, across = _inside(height, grid), _inside(width, grid)

@@ -7,6 +7,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.kernels.exact import turned
+
 Bytes = NDArray[np.uint8]
 
 
@@ -20,13 +22,9 @@ def identities(thumbnails: Bytes) -> tuple[list[str], list[str], list[int], list
 
     the SHA-256 of each, in hex; the least of those of its turns; the smallest turn that attains it; and how many turns
     leave the image unchanged. A thumbnail that is not square has two turns that keep its shape, 0 and 180 degrees."""
-    plain, least, turn, symmetry = [], [], [], []
     turns = range(4) if thumbnails.shape[1] == thumbnails.shape[2] else range(0, 4, 2)
-    for image in thumbnails:
-        digests = [hashlib.sha256(np.rot90(image, k).tobytes()).hexdigest() for k in turns]
-        smallest = min(digests)
-        plain.append(digests[0])
-        least.append(smallest)
-        turn.append(turns[digests.index(smallest)])
-        symmetry.append(digests.count(digests[0]))
-    return plain, least, turn, symmetry
+    digests = [[hashlib.sha256(image).hexdigest() for image in turned(thumbnails, k)] for k in turns]
+    least = [min(each) for each in zip(*digests, strict=True)]
+    turn = [turns[each.index(min(each))] for each in zip(*digests, strict=True)]
+    symmetry = [each.count(each[0]) for each in zip(*digests, strict=True)]
+    return digests[0], least, turn, symmetry

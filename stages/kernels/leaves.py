@@ -20,14 +20,13 @@ pairs to compare, boxes round leaves 1.6.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.directions import LEADING
+from stages.kernels.native import Function, native
 from stages.kernels.space import NOTHING, Candidates, Levels, Prepared, merged
 
 LEAF = 32
@@ -36,20 +35,9 @@ LEAF = 32
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Grown = tuple[NDArray[np.int32], Floats, Floats, Floats]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _compiled(function: Function, **more: Any) -> Function:
-    """Compiled when first called, kept on disk where there is a place for it; runs without holding the interpreter."""
-    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, **more}
-    try:
-        compiled: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that can be written
-        compiled = numba.njit(**options)(function)
-    return compiled
-
-
-@_compiled
+@native
 def _split(values: Any, order: Any, start: Any, stop: Any, middle: Any) -> None:
     """Hoare's selection: order[start:stop] so that values up to `middle` are at most those from it on."""
     while stop - start > 1:
@@ -74,7 +62,7 @@ def _split(values: Any, order: Any, start: Any, stop: Any, middle: Any) -> None:
             return
 
 
-@_compiled
+@native
 def _grow(keys: Any) -> Any:
     count = keys.shape[1]
     leaves = (count + LEAF - 1) // LEAF
@@ -117,7 +105,7 @@ def _grow(keys: Any) -> Any:
 
 def _in_any_order(function: Function) -> Function:
     """Compiled so that sums may be added in whatever order is fast, which the slack allows."""
-    return _compiled(function, fastmath={"reassoc", "contract", "nsz"})
+    return native(function, fastmath={"reassoc", "contract", "nsz"})
 
 
 @_in_any_order
@@ -136,7 +124,7 @@ def _apart(u: Any, v: Any, most: Any) -> Any:
     return total
 
 
-@_compiled
+@native
 def _join(
     leaves_a: Any,
     leaves_b: Any,
@@ -312,30 +300,3 @@ class Leaves:
         self.levels.sums += len(whole.a)
         self.levels.order += max(0, pairs_told * len(prepared.passes) - levels.compared)
         return whole
-
-
-@_compiled
-def _sums(a: Any, b: Any, i: Any, j: Any, most: Any, sums: Any) -> None:
-    size = a.shape[1]
-    for pair in range(len(i)):
-        x, y = a[i[pair]], b[j[pair]]
-        total = np.int64(0)
-        start = 0
-        while start < size and total <= most:
-            u, v = x[start : start + 1_024], y[start : start + 1_024]
-            part = np.int32(0)  # at most 1,024 · 255², far below 2³¹
-            for k in range(len(u)):
-                step = np.int32(np.int16(u[k]) - np.int16(v[k]))
-                part = np.int32(part + np.int32(step * step))
-            total += part
-            start += 1_024
-        sums[pair] = total
-
-
-def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: int) -> Ints:
-    """Sums of squared differences of rows a[i] and b[j], uint8 (n, D), in integers, int64 (pairs,).
-
-    A sum that exceeds `most` is left early: what is given then is above `most`, too, but not the whole sum."""
-    found = np.empty(len(i), np.int64)
-    _sums(a, b, i, j, most, found)
-    return found

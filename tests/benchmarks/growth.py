@@ -17,7 +17,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,41 +33,7 @@ from stages import scan, thumbnail
 from stages.kernels import cut
 from stages.kernels.coarse import coarse
 from stages.listing import Found
-
-SHAPE = (64, 64, 3)
-WAVES = 12
-"""Waves a side, from the mean on; what is finer is noise."""
-
-
-@cache
-def patterns() -> np.ndarray:
-    """Cosine waves, float32 (WAVES², 64·64), longer ones stronger: amplitudes fall with the frequency."""
-    side = np.cos(np.pi * np.arange(WAVES)[:, None] * (np.arange(64) + 0.5) / 64)
-    frequency = np.hypot(*np.indices((WAVES, WAVES)))
-    waves = np.einsum("iy,jx->ijyx", side, side) / np.maximum(frequency, 0.7)[..., None, None] ** 0.9
-    return waves.reshape(WAVES**2, -1).astype(np.float32)
-
-
-@cache
-def grain() -> np.ndarray:
-    return np.random.default_rng(0).normal(0, 1, 1 << 22).astype(np.float32)
-
-
-def synthesised(first: int, count: int) -> np.ndarray:
-    """Thumbnails number `first` and on, uint8 (count, 64, 64, 3); every hundredth is like the one before it."""
-    random = np.random.default_rng(first)
-    grey = random.normal(0, 1, (count, WAVES**2)).astype(np.float32)
-    colour = random.normal(0, 0.5, (count, 3, WAVES**2)).astype(np.float32) + grey[:, None]
-    contrast = random.lognormal(4.15, 0.35, (count, 1, 1)).astype(np.float32)
-    mean = random.normal(120, 25, (count, 1, 1)).astype(np.float32) + random.normal(0, 8, (count, 3, 1))
-    waves = (colour.reshape(-1, WAVES**2) @ patterns()).reshape(count, 3, -1)
-    starts = random.integers(0, len(grain()) - waves.shape[1] * waves.shape[2], count)
-    noise = np.stack([grain()[start : start + waves[0].size].reshape(waves[0].shape) for start in starts])
-    images = mean + contrast * (waves / 2 + noise / 3)
-    alike = np.flatnonzero((first + np.arange(count)) % 100 == 99)
-    alike = alike[alike > 0]
-    images[alike] = images[alike - 1] + random.normal(0, 4, images[alike].shape)
-    return np.clip(images, 0, 255).astype(np.uint8).reshape(count, 3, 64, 64).transpose(0, 2, 3, 1)
+from tests.benchmarks.thumbnails import synthesised
 
 
 def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
@@ -104,7 +69,7 @@ class Numbered:
 
 
 class Peak(threading.Thread):
-    """The most memory that this process and its children hold at once, in bytes; shared pages counted once."""
+    """The most memory that this process and its children hold at once, in bytes; shared pages counted in each."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

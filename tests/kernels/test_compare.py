@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.kernels import coarse, compare, exact, slack
+from stages.kernels import check, coarse, compare, exact, slack
 from stages.kernels.arrays import CPU, Device
-from stages.kernels.compare import BlockPair, Earlier, Finer, Found, Ledger, Metric, Rules, Side
-from stages.kernels.exact import Floats, Function, Measure, Squares
+from stages.kernels.compare import BlockPair, Earlier, Ledger, Rules
+from stages.kernels.exact import Costs, Floats, Function, Measure, Points, Squares
 from stages.kernels.leaves import Leaves
+from stages.kernels.metric import Finer, Found, Metric, Side
 from stages.kernels.product import Product
-from stages.kernels.space import Candidates, Space
+from stages.kernels.space import Space
 from tests.kernels import plain
 
 STRICT = Device("strict", array_api_strict, array_api_strict.asarray, np.asarray)
@@ -29,32 +30,52 @@ Row = tuple[int, int, float, int, bool]
 Distances = Callable[[Any, Any, int], list[Any]]
 
 
-class Crowded(Squares):
-    """By whose lights every tile is crowded."""
+COSTS = {
+    "as they are": None,
+    "products": Costs(1, 1e9, 1e9),
+    "one by one": Costs(1e9, 1, 1),
+    "finer sums": Costs(1e9, 1e10, 1e10),
+}
+"""What is done in tiles with many candidates."""
 
-    @property
-    def dense(self) -> float:
-        return 0.0
+
+class Priced(Squares):
+    """At other prices."""
+
+    def __init__(self, prices: str, device: Device = CPU) -> None:
+        super().__init__(device)
+        self._prices = COSTS[prices]
+
+    def costs(self, size: int) -> Costs:
+        return self._prices or super().costs(size)
 
 
-@pytest.fixture(params=DEVICES)
+@pytest.fixture(params=[*DEVICES, "tiles", "strict tiles"])
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
     """How candidates are found; small blocks would never load the compiled filter."""
     monkeypatch.setattr(compare, "COMPILED", 0 if request.param == "leaves" else 2**62)
-    return DEVICES[request.param]
+    monkeypatch.setattr(compare, "CROWDED", -1 if "tiles" in request.param else 2)
+    return STRICT if "strict" in request.param else CPU
 
 
 @pytest.fixture(params=["whole", "tiles", "crumbs"])
 def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """All at once, or by runs of rows and by tiles, with no room to speak of."""
     if request.param != "whole":
-        monkeypatch.setattr(compare, "TILE", 16 if request.param == "tiles" else 5)
-        monkeypatch.setattr(compare, "CANDIDATES", 40 if request.param == "tiles" else 0)
-        monkeypatch.setattr(compare, "NARROW", 8 if request.param == "tiles" else 3)
-        monkeypatch.setattr(compare, "LEAST", 2 if request.param == "tiles" else 1)
-        monkeypatch.setattr(compare, "ROWS", 30 if request.param == "tiles" else 4)
-        monkeypatch.setattr(compare, "GATHERED", 2_000 if request.param == "tiles" else 1)
+        tiles = request.param == "tiles"
+        monkeypatch.setattr(check, "TILE", 16 if tiles else 5)
+        monkeypatch.setattr(check, "GATHERED", 2_000 if tiles else 1)
+        monkeypatch.setattr(check, "MANY", 10 if tiles else 0)
+        monkeypatch.setattr(check, "SAMPLE", 3 if tiles else 1)
+        monkeypatch.setattr(compare, "CANDIDATES", 40 if tiles else 0)
+        monkeypatch.setattr(compare, "PAIRS", 200 if tiles else 4)
+        monkeypatch.setattr(compare, "LEAST", 2 if tiles else 1)
+        monkeypatch.setattr(compare, "ROWS", 30 if tiles else 4)
     return str(request.param)
+
+
+def turned_back(points: Points, turn: int) -> Points:
+    return exact.turned(points, -turn % 4)
 
 
 def finer_vectors(thumbnails: np.ndarray, grid: int) -> np.ndarray:
@@ -69,7 +90,8 @@ def mse(
     return Metric(
         measure or Squares(device),
         None if limit is None else Space(float(limit), coarse.orders(shape[2], turns), invariants),
-        lambda points, turn: exact.turned(points, turn) if turn else points,
+        turned_back,
+        None,
         shape[0] * shape[1] * shape[2],
         [
             Finer(partial(finer_vectors, grid=grid), coarse.orders(shape[2], turns, grid))
@@ -203,20 +225,22 @@ def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, tu
 def test_which_filter_is_taken(monkeypatch: pytest.MonkeyPatch, compiled: int, kind: type) -> None:
     """The other tests would not tell, so this one does."""
     monkeypatch.setattr(compare, "COMPILED", compiled)
+    monkeypatch.setattr(compare, "CROWDED", 2)
     pair = paired(block(1, 5, (8, 8, 1)), None, Rules(9, 1, "compare"), mse((8, 8, 1), 1, 9))
     assert isinstance(pair._filter, kind)
 
 
 @pytest.mark.usefixtures("room")
+@pytest.mark.parametrize("prices", COSTS)
 @pytest.mark.parametrize("turns", [1, 4])
 @pytest.mark.parametrize("shape", [(8, 8, 1), (17, 17, 3)], ids=str)
-def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int) -> None:
+def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: str) -> None:
     """Thinned out by finer sums, and measured as a whole where these do not help."""
     a, b = block(3, 40, shape), block(4, 33, shape)
     for limit in (0, 3 * a.points[0].size, 2_000 * a.points[0].size):
         rules = Rules(limit, turns, "compare")
         for other in (None, b):
-            pair = paired(a, other, rules, mse(shape, turns, limit, device, Crowded(device)), device)
+            pair = paired(a, other, rules, mse(shape, turns, limit, device, Priced(prices, device)), device)
             rows, ledger = expected(a, other or a, other is None, rules, apart)
             assert compared(pair) == rows
             assert pair.ledger == ledger
@@ -313,7 +337,7 @@ def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float |
     def distances(x: np.ndarray, y: np.ndarray, turns: int) -> list[float]:
         return [float(darker(np.rot90(y, turn)[None], x)[0]) for turn in range(turns)]
 
-    metric = Metric(Function(darker), None, mse(shape, 4, None).turned, 36)
+    metric = Metric(Function(darker), None, None, exact.turned, 36)
     rules = Rules(limit, 4, "skip")
     pair = paired(a, None if diagonal else b, rules, metric)
     rows, ledger = expected(a, a if diagonal else b, diagonal, rules, distances)
@@ -324,7 +348,7 @@ def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float |
 def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
     """Points that are stored with all their turns, as hashes and embeddings are."""
     space = Space(limit, np.arange(turns * d).reshape(turns, d))
-    return Metric(measure, space, lambda points, turn: points[:, turn], turns * d)
+    return Metric(measure, space, lambda points, turn: points[:, 0], lambda points, turn: points[:, turn], turns * d)
 
 
 @pytest.mark.usefixtures("room")
@@ -397,23 +421,26 @@ def limits(found: np.ndarray, turns: int) -> list[int]:
     return sorted({max(0, each + by) for each in exactly for by in (-1, 0, 1)})
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("name", [*DEVICES, "tiles"])
 @pytest.mark.parametrize(
     ("shape", "grid"), [((5, 5, 1), 4), ((13, 13, 3), 4), ((16, 16, 1), 8), ((50, 50, 1), 4), ((50, 50, 1), 16)]
 )
 @settings(max_examples=12)
-@given(seed=st.integers(0, 2**32), turns=st.sampled_from([1, 4]), orbits=st.booleans(), crowded=st.booleans())
+@given(
+    seed=st.integers(0, 2**32), turns=st.sampled_from([1, 4]), orbits=st.booleans(), prices=st.sampled_from(list(COSTS))
+)
 def test_no_match_at_the_limit_is_lost(
-    name: str, shape: coarse.Shape, grid: int, seed: int, turns: int, orbits: bool, crowded: bool
+    name: str, shape: coarse.Shape, grid: int, seed: int, turns: int, orbits: bool, prices: str
 ) -> None:
-    device = DEVICES[name]
+    device = DEVICES.get(name, CPU)
     a = Block(crowd(seed, shape, grid, orbits, turns))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "COMPILED", 0 if name == "leaves" else 2**62)
-        patch.setattr(compare, "LEAST", 0)
+        patch.setattr(compare, "CROWDED", -1 if name == "tiles" else 2)
+        patch.setattr(check, "MANY", 0)
         for limit in limits(a.points, turns):
             rules = Rules(limit, turns, "compare")
-            metric = mse(shape, turns, limit, device, Crowded(device) if crowded else None)
+            metric = mse(shape, turns, limit, device, Priced(prices, device))
             rows, ledger = expected(a, a, True, rules, apart)
             pair = paired(a, None, rules, metric, device)
             assert compared(pair) == rows
@@ -422,17 +449,11 @@ def test_no_match_at_the_limit_is_lost(
 
 def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 15) -> list[set[tuple[int, int]]]:
     """What finer sums leave of all pairs in the given turns, turn by turn."""
-    shape = found.shape[1:]
-    a = np.arange(len(found))
-    metric = mse(shape, turns, limit)
-    finer = Finer(partial(finer_vectors, grid=grid), coarse.orders(shape[2], turns, grid))
-    pair = paired(Block(found), None, Rules(limit, turns, "compare"), metric)
-    i, j = np.indices((len(a), len(a))).reshape(2, -1)
-    every = Candidates(i + 3, j + 5, np.full(len(i), given, np.uint8))  # a tile may lie anywhere
-    left = pair._thinned(every, a + 3, a + 5, finer, found, found)
-    assert left.turns.all()
-    pairs = list(zip((left.a - 3).tolist(), (left.b - 5).tolist(), left.turns.tolist(), strict=True))
-    return [{(x, y) for x, y, bits in pairs if bits >> turn & 1} for turn in range(turns)]
+    pair = paired(Block(found), None, Rules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
+    every = np.arange(len(found))
+    parts = [pair._check.part(every, left) for left in (True, False)]
+    bits = pair._check.bounds(*parts, {8: 1, 16: 2}[grid]) & given
+    return [set(zip(*np.nonzero(bits >> turn & 1), strict=True)) for turn in range(turns)]
 
 
 @pytest.mark.parametrize(
@@ -481,6 +502,7 @@ def test_without_slack_finer_sums_lose_matches(monkeypatch: pytest.MonkeyPatch, 
 def test_without_slack_a_block_pair_loses_matches(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     shape = (7, 7, 1)
     monkeypatch.setattr(compare, "COMPILED", 0 if name == "leaves" else 2**62)
+    monkeypatch.setattr(compare, "CROWDED", 2)
     cases = [(found, min(apart(*found[:2], 4))) for found in (crowd(seed, shape, 4, True, 4) for seed in range(30))]
 
     def lost() -> int:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import array_api_strict
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.kernels import exact, leaves
+from stages.kernels import exact, native
 from stages.kernels.arrays import Device
 from stages.kernels.exact import Floats, Function, Squares
 from tests.kernels import plain
@@ -34,8 +33,7 @@ def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     compiled = request.param == "compiled"
     monkeypatch.setattr(exact, "COMPILED", 0 if compiled else 2**62)
     if not compiled:
-        monkeypatch.delitem(sys.modules, leaves.__name__)
-        monkeypatch.setattr(leaves, "sums", None)
+        monkeypatch.setattr(exact, "loops", lambda enough: None)
     return Squares()
 
 
@@ -162,6 +160,7 @@ def test_which_products_are_taken(monkeypatch: pytest.MonkeyPatch, kong: bool, c
 
     class Counted:
         dots_pack = staticmethod(numkong.dots_pack)
+        dot = staticmethod(numkong.dot)
 
         @staticmethod
         def dots_packed(a: Any, b: Any) -> Any:
@@ -180,14 +179,14 @@ def test_which_products_are_taken(monkeypatch: pytest.MonkeyPatch, kong: bool, c
 
 def test_compiled_checks_only_where_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    true = leaves.sums
-    monkeypatch.setattr(leaves, "sums", lambda *given: seen.append(len(given[2])) or true(*given))
+    true = native.sums
+    monkeypatch.setattr(native, "sums", lambda *given: seen.append(len(given[2])) or true(*given))
     rows = extremes(6, 5, 100)
     i, j = every_pair(5, 5)
     expected = [plain.squares(rows[x], rows[y]) for x, y in zip(i, j, strict=True)]
     monkeypatch.setattr(exact, "COMPILED", 26)
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
-    monkeypatch.setattr(exact, "compiled", lambda: False)
+    monkeypatch.setattr(exact, "loops", lambda enough: None)
     assert Squares().pairs(rows, rows, i, j, EVERYTHING).tolist() == expected
     assert seen == [25]  # it was loaded already
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import ArtifactDamaged
 from pipeline.stage import Before, Inputs
 from stages import pairs
-from stages.kernels import arrays, compare
+from stages.kernels import arrays, check, compare, exact
 from tests.in_memory import MemoryArtifact
 from tests.stages.reference import Artifacts, Picture, block, computed, computed_by_levels, gallery, near, rows_of
 
@@ -50,7 +50,8 @@ def changed(pictures: list[Picture], seed: int) -> list[Picture]:
 def sweep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "small tiles":
         monkeypatch.setattr(arrays, "SIDE", 7)
-        for name, value in {"TILE": 9, "NARROW": 4, "LEAST": 2, "ROWS": 10, "CANDIDATES": 30}.items():
+        monkeypatch.setattr(check, "TILE", 9)
+        for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 30}.items():
             monkeypatch.setattr(compare, name, value)
 
 
@@ -84,7 +85,10 @@ def test_a_new_image_costs_as_many_pairs_as_there_are_images(threshold: float | 
     assert levels["order"] + levels["compared"] + levels["products"] <= 3 * len(pictures)
 
 
-def test_a_lower_threshold_measures_nothing_and_a_higher_one_only_what_was_no_match() -> None:
+def test_a_lower_threshold_measures_nothing_and_a_higher_one_only_what_was_no_match(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exact.Squares, "costs", lambda self, size: exact.Costs(1e9, 1, 1))  # one by one
     pictures = [block(gallery(6, SHAPE), "a", SHAPE)]
     low, high = pairs.Params(threshold=100.0), pairs.Params(threshold=3000.0)
     built, levels = computed_by_levels(pictures, low, SHAPE, [before(pictures, high)])

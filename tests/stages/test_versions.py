@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (1, "903a385dcb8c525a"),
-    "thumbnail": (2, "742115277bf218de"),
-    "hash": (2, "49d61bfb66fc4ba4"),
-    "index": (2, "5c8841c279196419"),
-    "pairs": (2, "f87dbc56633e460f"),
-    "cluster": (1, "6f33c5107cb9a628"),
-    "plot": (2, "6e0709c6dcc18a6b"),
+    "thumbnail": (2, "56d47f29ee1f95ad"),
+    "hash": (2, "f320648d827d7ce0"),
+    "index": (2, "2b8f4f0e198df905"),
+    "pairs": (2, "dcb361488a51ff89"),
+    "cluster": (1, "92e1e2a58d77712b"),
+    "plot": (2, "7d88ee8a2bdb5465"),
 }
 
 

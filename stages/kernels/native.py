@@ -1,0 +1,88 @@
+"""Loops over bytes that NumPy has no fast words for, in numba.
+
+Loading this module takes half a second, so it is imported where there is enough to do. What it gives is what the NumPy
+form beside each caller gives, in integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def native(function: Function, **more: Any) -> Function:
+    """Compiled when first called, kept on disk where there is a place for it; runs without holding the interpreter."""
+    options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, **more}
+    try:
+        compiled: Function = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that can be written
+        compiled = numba.njit(**options)(function)
+    return compiled
+
+
+@native
+def _sums(a: Any, b: Any, i: Any, j: Any, most: Any, sums: Any) -> None:
+    size = a.shape[1]
+    for pair in range(len(i)):
+        x, y = a[i[pair]], b[j[pair]]
+        total = np.int64(0)
+        start = 0
+        while start < size and total <= most:
+            u, v = x[start : start + 1_024], y[start : start + 1_024]
+            part = np.int32(0)  # at most 1,024 · 255², far below 2³¹
+            for k in range(len(u)):
+                step = np.int32(np.int16(u[k]) - np.int16(v[k]))
+                part = np.int32(part + np.int32(step * step))
+            total += part
+            start += 1_024
+        sums[pair] = total
+
+
+def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: int) -> Ints:
+    """Sums of squared differences of rows a[i] and b[j], uint8 (n, D), in integers, int64 (pairs,).
+
+    A sum that exceeds `most` is left early: what is given then is above `most`, too, but not the whole sum."""
+    found = np.empty(len(i), np.int64)
+    _sums(a, b, i, j, most, found)
+    return found
+
+
+@native
+def _cells(images: Any, channels: Any, down: Any, across: Any, sums: Any) -> None:
+    width = images.shape[2]
+    total, squares = np.empty(width, np.int32), np.empty(width, np.int32)  # of at most 2¹⁵ lines of bytes
+    for n in range(len(images)):
+        for i in range(len(down)):
+            total[:] = 0
+            squares[:] = 0
+            for y in range(down[i, 0], down[i, 1]):
+                line = images[n, y]
+                for x in range(width):
+                    value = np.int32(line[x])
+                    total[x] += value
+                    squares[x] += value * value
+            for j in range(len(across)):
+                whole = np.int64(0)
+                for c in range(channels):
+                    part = np.int64(0)
+                    for x in range(across[j, 0], across[j, 1]):
+                        part += total[x * channels + c]
+                        whole += squares[x * channels + c]
+                    sums[n, i, j, c] = part
+                sums[n, i, j, channels] = whole
+
+
+def cells(thumbnails: NDArray[np.uint8], down: Ints, across: Ints) -> Ints:
+    """Sums of the cells between the lines down[i, 0] to down[i, 1] and the columns across[j, 0] to across[j, 1] of
+    thumbnails, uint8 (n, H, W, C): of each channel and of all squares, int64 (n, len(down), len(across), C + 1)."""
+    n, height, width, channels = thumbnails.shape
+    sums = np.empty((n, len(down), len(across), channels + 1), np.int64)
+    _cells(np.ascontiguousarray(thumbnails).reshape(n, height, width * channels), channels, down, across, sums)
+    return sums
