@@ -6,6 +6,11 @@ matches, the others will mostly be left early, or be told apart by sums over a f
 most are, nothing beats the exact product of the rows and columns that are left. So the worst that data can do is to
 cost a bound beside brute force. tests/benchmarks/pairs.py holds the whole against brute force on such data.
 
+Measured at 64x64x3, one core: a pair that is left early costs 0.16 µs, a match 0.8, both 10 in NumPy; a pair of the
+exact product 0.025 µs by NumKong, 0.2 by BLAS; 8x8 sums 14 µs an image and 0.005 a pair. Sums of 16x16 cells cost
+110 µs an image, and never won over the product. A fixed share of candidates, in place of costs and a sample, was up to
+twenty times slower than brute force where candidates are many and matches few.
+
 Memory: `GATHERED` bytes of points in all.
 """
 

@@ -29,6 +29,10 @@ owed to subtracting nothing large in floats: with s² = (s² // m)·m + (s² mod
 integers, what is left for floats is the sum of at most four (s² mod m)/m, below 4; and σ² is either 0, exactly, or at
 least 1/2, since m integers that are not all equal have Σ (value - mean)² ≥ 1 - 1/m. So before it is rounded every entry
 is off by less than 2⁻³⁹ of itself. What the rounding costs is counted in `slack.py`.
+
+**Measured** on 30,240 photographs' thumbnails, threshold 200: without turns 12,410 of 457 million pairs pass 4x4 cells,
+3,849 pass 8x8, 1,470 pass 16x16, and 231 are matches. A σ for each cell lets 16 % fewer pass than no σ, one σ for the
+whole image 3 %.
 """
 
 from __future__ import annotations

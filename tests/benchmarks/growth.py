@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,11 @@ def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Ta
     yield from scan._partitions("a", files, cut.window(mean), cut.window(block), params.trust)
 
 
-def fake_thumbnails(inputs: Inputs, params: Any, job: Job) -> Result:
+def fake_thumbnails(inputs: Inputs, params: Any, job: Job, images: Callable[..., Any] = synthesised) -> Result:
     """What the thumbnail stage would have made of them."""
     files = inputs.table("scan", thumbnail.SCAN)
     paths = files["path"].to_pylist()
-    pixels = np.ascontiguousarray(synthesised(int(Path(paths[0]).stem), len(paths)))
+    pixels = np.ascontiguousarray(images(int(Path(paths[0]).stem), len(paths)))
     schema = thumbnail.schema(params, job.settings)
     columns: dict[str, Any] = {name: [None] * len(paths) for name in schema.names}
     columns |= {name: files[name] for name in ("path", "set", "bytes", "stamp")}

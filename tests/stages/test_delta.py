@@ -9,8 +9,9 @@ import pytest
 from pipeline.errors import ArtifactDamaged
 from pipeline.stage import Before, Inputs
 from stages import pairs
-from stages.kernels import arrays, check, compare, exact
+from stages.kernels import exact
 from tests.in_memory import MemoryArtifact
+from tests.stages.conftest import small_tiles
 from tests.stages.reference import Artifacts, Picture, block, computed, computed_by_levels, gallery, near, rows_of
 
 SHAPE = (8, 8, 3)
@@ -49,10 +50,7 @@ def changed(pictures: list[Picture], seed: int) -> list[Picture]:
 @pytest.fixture(params=["one sweep", "small tiles"])
 def sweep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "small tiles":
-        monkeypatch.setattr(arrays, "SIDE", 7)
-        monkeypatch.setattr(check, "TILE", 9)
-        for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 30}.items():
-            monkeypatch.setattr(compare, name, value)
+        small_tiles(monkeypatch)
 
 
 @pytest.mark.usefixtures("sweep")

@@ -1,7 +1,6 @@
 """Every metric against a loop over Python numbers, and what becomes of functions and hashes that are no good."""
 
 import hashlib
-import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from stages import hash as hash_stage
 from stages import index, pairs
 from stages.blocks import read_blocks
 from stages.commands.results import expanded
-from stages.kernels import arrays, check, compare, exact
+from stages.kernels import exact
 from stages.kernels.groups import Rows
 from tests.in_memory import MemoryArtifact, compute
 from tests.stages.reference import Artifacts, Picture, comparable, gallery, hash_agrees, random_picture, settings
@@ -27,12 +26,6 @@ from tests.stages.reference import block as plain_block
 HERE = __name__
 SHAPE = (8, 8, 3)
 Row = tuple[str, str, float, int, int, bool]
-PRICES = {
-    "whole": exact.Costs(1, 1e9, 1e9),
-    "single": exact.Costs(1e9, 1, 1),
-    "finer": exact.Costs(1e9, 1e10, 1e10),
-}
-"""What is done in tiles with many candidates."""
 
 
 def brighter(image: np.ndarray) -> str:
@@ -187,22 +180,6 @@ def pictures(seed: int, prefix: str = "") -> list[Picture]:
             Picture(f"{prefix}{place}00-copy {n}", found[n % 3].pixels, found[n % 3].width, found[n % 3].height)
         )
     return found
-
-
-@pytest.fixture(params=list(itertools.product(PRICES, ("compiled", "products", "tiles"))), ids=str)
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Candidates by whole tiles, or one by one; found in either way; in tiles that are many."""
-    way, engine = request.param
-    for measure in (exact.Squares, exact.Floats):
-        monkeypatch.setattr(measure, "costs", lambda self, size: PRICES[way])
-    monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
-    monkeypatch.setattr(compare, "COMPILED", 0 if engine == "compiled" else 10**18)
-    monkeypatch.setattr(arrays, "SIDE", 7)
-    monkeypatch.setattr(check, "TILE", 9)
-    monkeypatch.setattr(check, "MANY", 5)
-    monkeypatch.setattr(compare, "CROWDED", -1 if engine == "tiles" else 2)
-    for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
-        monkeypatch.setattr(compare, name, value)
 
 
 @pytest.mark.usefixtures("path")

@@ -11,38 +11,16 @@ import pytest
 from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.blocks import read_blocks
-from stages.kernels import arrays, check, compare, exact, groups
+from stages.kernels import groups
 from stages.kernels.groups import Rows
 from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
 
 SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
 THRESHOLDS = [0.0, 50.0, 200.0, 2000.0, None]
-PRICES = {
-    "whole": exact.Costs(1, 1e9, 1e9),
-    "single": exact.Costs(1e9, 1, 1),
-    "finer": exact.Costs(1e9, 1e10, 1e10),
-}
-"""What is done in tiles with many candidates."""
 
 
 def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
     return pairs.Params(**{"rotations": shape[0] == shape[1], "identical": "all"} | changes)
-
-
-@pytest.fixture(params=list(itertools.product(PRICES, ("compiled", "products", "tiles"))), ids=str)
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Candidates by the exact product of the whole tile, or one by one; found in either way; in tiles that are many,
-    and runs of changing height."""
-    way, engine = request.param
-    monkeypatch.setattr(exact.Squares, "costs", lambda self, size: PRICES[way])
-    monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
-    monkeypatch.setattr(compare, "COMPILED", 0 if engine == "compiled" else 10**18)
-    monkeypatch.setattr(arrays, "SIDE", 7)
-    monkeypatch.setattr(check, "TILE", 9)
-    monkeypatch.setattr(check, "MANY", 5)
-    monkeypatch.setattr(compare, "CROWDED", -1 if engine == "tiles" else 2)
-    for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
-        monkeypatch.setattr(compare, name, value)
 
 
 @pytest.mark.usefixtures("path")

@@ -1,0 +1,102 @@
+"""What rows cost: every pair recorded, and copies of one page.
+
+    python -m tests.benchmarks.rows [IMAGES] [COPIES]
+
+Takes thumbnails for granted, as growth.py does. First 8,000 images with `threshold: null`: the rate of the pairs stage,
+bytes and read time a row, beside the exact product of the same pairs alone on one core. Then 100,000 copies of a blank
+page: rows an image, and the time of the pairs stage beside that of hashing them, which is in proportion to the images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import threadpoolctl
+
+from pipeline.cli import discover
+from pipeline.config import from_mapping
+from pipeline.progress import Quiet
+from pipeline.run import run
+from pipeline.stage import Inputs, Job, Result
+from stages.kernels.exact import Squares
+from tests.benchmarks import growth
+from tests.benchmarks.thumbnails import SHAPE, synthesised
+
+
+def blank(first: int, count: int) -> np.ndarray:
+    """White pages."""
+    return np.full((count, *SHAPE), 255, np.uint8)
+
+
+def blank_thumbnails(inputs: Inputs, params: Any, job: Job) -> Result:
+    """What the thumbnail stage makes of white pages; travels to workers."""
+    return growth.fake_thumbnails(inputs, params, job, blank)
+
+
+def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run of hash, index and pairs."""
+    stages = {stage.name: stage for stage in discover()}
+    stages["scan"] = dataclasses.replace(stages["scan"], source=growth.Numbered(images), doubtful=None)
+    stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=thumbnails, recheck=None)
+    settings = {"run": "rows", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}, "pairs": pairs}
+    more = {"cluster": {"threshold": 200.0}, "scheduler": {"kind": "synchronous"}}
+    config = from_mapping(settings | more, list(stages.values()))
+    for names in (("scan", "thumbnail"), ("scan", "thumbnail", "hash", "index", "pairs")):
+        done = run(config, [stages[name] for name in names], Quiet())
+        assert done.exit_code == 0, done.failures
+    return dict(done.record)
+
+
+def every_pair(images: int, folder: Path) -> None:
+    """`threshold: null`, without turns."""
+    made = record(images, folder, growth.fake_thumbnails, {"threshold": None, "rotations": False, "identical": "all"})
+    seconds = made["stages"]["pairs"]["seconds"]
+    files = list((folder / "rows" / "pairs").glob("*.parquet"))
+    rows = sum(pq.read_metadata(file).num_rows for file in files)
+    size = sum(file.stat().st_size for file in files)
+    started = time.perf_counter()
+    for file in files:
+        pq.read_table(file, columns=["mse"])
+    figures = time.perf_counter() - started
+    started = time.perf_counter()
+    for file in files:
+        pq.read_table(file, read_dictionary=["path_a", "path_b"])
+    whole = time.perf_counter() - started
+    some = synthesised(0, 1_024)
+    started = time.perf_counter()
+    Squares().cross(some, some)
+    product = len(some) ** 2 / (time.perf_counter() - started)
+    rate = rows / seconds
+    print(f"{images:,} images, every pair: {rows:,} rows at {rate:,.0f} a second, {size / rows:.1f} bytes each")
+    print(f"  the exact product alone: {product:,.0f} pairs a second, {product / rate:.1f} times as many")
+    print(f"  read at {rows / figures:,.0f} rows a second (mse alone), {rows / whole:,.0f} (all columns)")
+
+
+def copies(images: int, folder: Path) -> None:
+    """One page, many times."""
+    made = record(images, folder, blank_thumbnails, {})
+    rows = sum(pq.read_metadata(file).num_rows for file in (folder / "rows" / "pairs").glob("*.parquet"))
+    ledger, stages = made["ledger"], made["stages"]
+    assert ledger["pairs_total"] == images * (images - 1) // 2 == ledger["matches"]
+    print(f"{images:,} copies of a page: {rows:,} rows for {ledger['matches']:,} matches")
+    print(f"  pairs {stages['pairs']['seconds']:.1f} s, hash {stages['hash']['seconds']:.1f} s")
+
+
+def main() -> None:
+    counts = [int(word) for word in sys.argv[1:]]
+    with threadpoolctl.threadpool_limits(1):
+        for work, images in zip((every_pair, copies), counts or (8_000, 100_000), strict=False):
+            with tempfile.TemporaryDirectory(dir=".") as name:
+                work(images, Path(name))
+
+
+if __name__ == "__main__":
+    main()

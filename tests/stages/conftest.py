@@ -1,0 +1,37 @@
+"""The ways through the pair engine, each of which must come to the same."""
+
+import itertools
+
+import pytest
+
+from stages.kernels import arrays, check, compare, exact
+
+PRICES = {
+    "whole": exact.Costs(1, 1e9, 1e9),
+    "single": exact.Costs(1e9, 1, 1),
+    "finer": exact.Costs(1e9, 1e10, 1e10),
+}
+"""What is done in tiles with many candidates: the exact product, a check of each, finer sums before."""
+ENGINES = ("compiled", "products", "tiles")
+"""How candidates are found: by either filter, or tile by tile."""
+
+
+@pytest.fixture(params=list(itertools.product(PRICES, ENGINES)), ids="-".join)
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way, in tiles that are small and many, and in runs of changing height."""
+    way, engine = request.param
+    for measure in (exact.Squares, exact.Floats):
+        monkeypatch.setattr(measure, "costs", lambda self, size: PRICES[way])
+    monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
+    monkeypatch.setattr(compare, "COMPILED", 0 if engine == "compiled" else 10**18)
+    monkeypatch.setattr(compare, "CROWDED", -1 if engine == "tiles" else 2)
+    monkeypatch.setattr(check, "MANY", 5)
+    small_tiles(monkeypatch)
+
+
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a few images take many tiles and runs."""
+    monkeypatch.setattr(arrays, "SIDE", 7)
+    monkeypatch.setattr(check, "TILE", 9)
+    for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
+        monkeypatch.setattr(compare, name, value)
