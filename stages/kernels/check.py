@@ -114,14 +114,14 @@ class Check:
 
     def tile(self, left: Part, right: Part, bits: Bits) -> Found:
         """Matches among the pairs of a tile that may match in the turns `bits`, uint8 (left, right)."""
-        alike, level, finest = 1.0, 1, len(self._metric.finer)
+        alike, each, level, finest = 1.0, self._costs.alike, 1, len(self._metric.finer)
         if np.count_nonzero(bits) > MANY and self._metric.space is not None:
-            alike = self._alike(left, right, bits)
+            alike, each = self._sampled(left, right, bits)
         while True:
             may = bits > 0
             i, j = np.flatnonzero(may.any(axis=1)), np.flatnonzero(may.any(axis=0))
             turns = sum(int(np.count_nonzero(bits & 1 << turn)) for turn in range(self._turns))
-            one = turns * (alike * self._costs.alike + (1 - alike) * self._costs.apart)
+            one = turns * each
             whole = len(i) * len(j) * self._turns * self._costs.product
             if level > finest:
                 break
@@ -137,12 +137,21 @@ class Check:
         some = Candidates(left.positions[a], right.positions[b], bits[a, b])
         return self._measured(some, left.points, right.points, a, b)
 
-    def _alike(self, left: Part, right: Part, bits: Bits) -> float:
-        """The share of matches among some of a tile's candidates."""
+    def _sampled(self, left: Part, right: Part, bits: Bits) -> tuple[float, float]:
+        """Of some of a tile's candidates: the share of matches, and what it costs to measure one in a turn.
+
+        A pair that is left early is read up to about the part of it that comes to the limit."""
         places = np.flatnonzero(bits > 0)
-        a, b = np.divmod(places[:: max(1, len(places) // SAMPLE)], bits.shape[1])
-        some = Candidates(left.positions[a], right.positions[b], bits[a, b])
-        return len(self._measured(some, left.points, right.points, a, b).a) / len(a)
+        i, j = np.divmod(places[:: max(1, len(places) // SAMPLE)], bits.shape[1])
+        matches, costs = np.zeros(len(i), bool), []
+        for turn in range(self._turns):
+            passing = np.flatnonzero(bits[i, j] >> turn & 1)
+            if len(passing):
+                values = self._in_turn(left.points, right.points, i[passing], j[passing], turn, np.inf)
+                matches[passing] |= values <= self._most
+                costs.append(self._costs.alike * self._most / np.maximum(values, max(self._most, 1)))
+        self._levels.checked += len(i)
+        return float(matches.mean()), float(np.maximum(np.concatenate(costs), self._costs.apart).mean())
 
     def bounds(self, left: Part, right: Part, level: int) -> Bits:
         """The turns in which the pairs of a tile pass a bound: uint8 (left, right), by one product a turn."""
@@ -197,13 +206,18 @@ class Check:
         for turn in range(self._turns):
             passing = np.flatnonzero(candidates.turns >> turn & 1)
             if len(passing):
-                left, at_left = _seen(metric.left, points_a, i[passing], turn)
-                right, at_right = _seen(metric.right, points_b, j[passing], turn)
-                values[turn, passing] = metric.measure.pairs(left, right, at_left, at_right, self._most)
+                values[turn, passing] = self._in_turn(points_a, points_b, i[passing], j[passing], turn, self._most)
         self._levels.checked += len(i)
         smallest, bits = exact.least(values)
         found = Found(candidates.a, candidates.b, smallest, bits, np.ones(len(i), bool))
         return found.where(smallest <= self._most)
+
+    def _in_turn(self, points_a: Points, points_b: Points, i: Ints, j: Ints, turn: int, most: float) -> Values:
+        """Figures of the rows i with the rows j in a turn."""
+        metric = self._metric
+        left, at_left = _seen(metric.left, points_a, i, turn)
+        right, at_right = _seen(metric.right, points_b, j, turn)
+        return metric.measure.pairs(left, right, at_left, at_right, most)
 
 
 def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:

@@ -17,7 +17,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (2, "56d47f29ee1f95ad"),
     "hash": (2, "f320648d827d7ce0"),
     "index": (2, "2b8f4f0e198df905"),
-    "pairs": (2, "dcb361488a51ff89"),
+    "pairs": (2, "dc4dab0d3e86d67a"),
     "cluster": (1, "92e1e2a58d77712b"),
     "plot": (2, "7d88ee8a2bdb5465"),
 }
