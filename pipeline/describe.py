@@ -108,4 +108,4 @@ def _entry(code: str, meaning: str) -> Iterator[str]:
     comments = textwrap.wrap(meaning, WIDTH - COLUMN - 2, break_long_words=False, break_on_hyphens=False)
     beside = len(code) < COLUMN
     for left, right in zip_longest([code], comments if beside or not comments else ["", *comments], fillvalue=""):
-        yield f"{left:<{COLUMN}}# {right}".replace("\xa0", " ") if right else left
+        yield f"{left:<{COLUMN}}# " + right.replace("\xa0", " ") if right else left

@@ -51,7 +51,7 @@ def test_the_examples_load_and_describe_themselves(path: Path, tmp_path: Path) -
 
 
 def test_there_are_examples_and_every_key_has_a_meaning() -> None:
-    assert {path.stem for path in CONFIGS} == {"demo", "local", "two-sets", "all-pairs", "cluster-address"}
+    assert {path.stem for path in CONFIGS} == {"demo", "local", "two-sets", "all-pairs", "perceptual", "cluster-address"}
     stages = discover()
     text = describe(load(CONFIGS[0], stages), stages)
     sections = text.split("\n\n")
@@ -74,7 +74,7 @@ def test_choices_speed_and_what_is_not_the_default_are_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1e3", "1.5E+10", "2024-05-01", "12:30", "null", "yes", "#x", "a: b", "a\nb", "\x85", "é🎉", " "]
+    "value", ["1e3", "1.5E+10", "2024-05-01", "12:30", "null", "yes", "#x", "a: b", "a\nb", "\x85", "é🎉", " ", "\xa0"]
 )
 def test_text_stays_the_text_that_it_is(value: str, tmp_path: Path) -> None:
     round_trip([value, value], tmp_path)
