@@ -51,7 +51,8 @@ def test_the_examples_load_and_describe_themselves(path: Path, tmp_path: Path) -
 
 
 def test_there_are_examples_and_every_key_has_a_meaning() -> None:
-    assert {path.stem for path in CONFIGS} == {"demo", "local", "two-sets", "all-pairs", "perceptual", "cluster-address"}
+    names = {"demo", "local", "two-sets", "all-pairs", "perceptual", "cluster-address"}
+    assert {path.stem for path in CONFIGS} == names
     stages = discover()
     text = describe(load(CONFIGS[0], stages), stages)
     sections = text.split("\n\n")
