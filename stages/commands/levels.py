@@ -116,8 +116,13 @@ def rows(work: Work) -> Iterator[Row]:
         yield Row("skipped by rule", ledger["skipped_by_rule"], "a rule of the config keeps them apart", False)
     if ledger["identical"]:
         yield Row("known as identical", ledger["identical"], "another image with the same thumbnail stands in", False)
-    yield Row("to compare", ledger["decided"], "one image stands for all with its thumbnail", share="100 %")
-    for row in _cascade(work.levels):
+    yield Row(
+        "to compare",
+        ledger["decided"],
+        "one image stands for all with its thumbnail",
+        share=share(ledger["decided"], ledger["decided"]),
+    )
+    for row in _cascade(work.levels) if ledger["decided"] else ():
         yield row._replace(level=True, share=share(row.pairs, ledger["decided"]))
     yield Row("matches", ledger["matches"], "pairs of images within the threshold, identical ones included")
 
@@ -172,7 +177,7 @@ def took(work: Work) -> str:
 def rate(work: Work) -> str:
     """How fast it went, in words."""
     per_second = work.pairs_per_second
-    return "" if per_second is None else f"{per_second:,.0f} pairs a second"
+    return f"{per_second:,.0f} pairs a second" if per_second else ""
 
 
 def caution(work: Work) -> str:

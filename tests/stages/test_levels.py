@@ -41,6 +41,13 @@ def test_levels_that_nothing_came_to_are_left_out() -> None:
     assert said(EVERY) == [first[0], "to compare", "by whole products", "matches"]
 
 
+def test_where_nothing_is_left_to_compare_no_level_is_told() -> None:
+    copies = made({"pairs_total": 10, "identical": 10, "matches": 10}, {})
+    assert said(copies) == ["pairs of images", "known as identical", "to compare", "matches"]
+    assert not any(row.share for row in levels.rows(copies))
+    assert levels.rate(copies) == ""
+
+
 def test_shares_are_of_the_pairs_to_compare() -> None:
     shares = {row.name: row.share for row in levels.rows(PHOTOGRAPHS) if row.share}
     assert shares == {
