@@ -1,7 +1,5 @@
 """The ways through the pair engine, each of which must come to the same."""
 
-import itertools
-
 import pytest
 
 from stages.kernels import arrays, check, compare, exact
@@ -12,11 +10,11 @@ PRICES = {
     "finer": exact.Costs(1e9, 1e10, 1e10),
 }
 """What is done in tiles with many candidates: the exact product, a check of each, finer sums before."""
-ENGINES = ("compiled", "products", "tiles")
-"""How candidates are found: by either filter, or tile by tile."""
+WAYS = [("whole", "compiled"), ("single", "products"), ("whole", "tiles"), ("single", "tiles"), ("finer", "tiles")]
+"""What is done with candidates, and how they are found: by either filter, or tile by tile."""
 
 
-@pytest.fixture(params=list(itertools.product(PRICES, ENGINES)), ids="-".join)
+@pytest.fixture(params=WAYS, ids="-".join)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every way, in tiles that are small and many, and in runs of changing height."""
     way, engine = request.param
