@@ -515,14 +515,14 @@ def cut_short(folder: Path) -> None:
 
 
 def flip(folder: Path) -> None:
-    """A bit in the middle of some thumbnails."""
+    """A bit in the last of some thumbnails; what stands before them, in a page's header, need not be true."""
     path = min((folder / "thumbnail").glob("*.parquet"))
     group = pq.read_metadata(path).row_group(0)
     columns = [group.column(number) for number in range(group.num_columns)]
     (column,) = [column for column in columns if column.path_in_schema == "thumbnail"]
     data = bytearray(path.read_bytes())
     start = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
-    data[start + column.total_compressed_size // 2] ^= 1
+    data[start + column.total_compressed_size - 8] ^= 1
     path.write_bytes(data)
 
 
