@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import ImageColor
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages.decode import DETAILS, PASSING, Expected, Options, Unreadable, decode, read
-from stages.kernels.coarse import coarse
+from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages.decoding import formats
+from stages.decoding.child import Limits, Seen
+from stages.decoding.decode import Options
+from stages.decoding.lanes import Lanes
+from stages.decoding.problems import PASSING, Unreadable
+from stages.decoding.reading import Expected, read
+from stages.kernels.coarse import coarse, contrast
 from stages.thumbnails import CHANNELS, coarse_type
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 Side = Annotated[int, Field(ge=4, le=1024)]
+Count = int | str
+Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -36,12 +47,29 @@ class Params:
     orientation: Annotated[
         Literal["exif", "ignore"], Field(description="turn images as their EXIF orientation says, or not")
     ] = "exif"
-    max_bytes: Annotated[int | str, Field(description="a larger file is not read; a number, or such as 256MiB")] = 2**28
-    max_pixels: Annotated[int | str, Field(description="a larger image is not decoded; a number, or such as 500M")] = (
+    colour: Annotated[
+        Literal["srgb", "raw"],
+        Field(description="srgb: colours converted to sRGB where an image has an ICC profile; raw: as they are stored"),
+    ] = "srgb"
+    truncated: Annotated[
+        Literal["reject", "accept"],
+        Field(description="accept: a JPEG, PNG or BMP that was cut short counts if at least half its picture is there"),
+    ] = "reject"
+    max_bytes: Annotated[Count, Field(description="a larger file is not read; a number, or such as 256MiB")] = 2**28
+    max_pixels: Annotated[Count, Field(description="a larger image is not decoded; a number, or such as 500M")] = (
         500_000_000
     )
+    max_memory: Annotated[
+        Count, Field(description="memory that decoding one image may take; a number, or such as 3GiB"), SPEED
+    ] = 3 * 2**30
+    timeout: Annotated[
+        float, Field(gt=0, le=86_400, description="seconds that reading and decoding one image may take"), SPEED
+    ] = 120.0
+    plugins: Annotated[
+        tuple[str, ...], Field(description="modules to import that teach Pillow further formats; see fast-diff formats")
+    ] = ()
 
-    @field_validator("max_bytes", "max_pixels")
+    @field_validator("max_bytes", "max_pixels", "max_memory")
     @classmethod
     def _count(cls, value: int | str) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
@@ -73,7 +101,14 @@ class Params:
             int(self.max_bytes),
             int(self.max_pixels),
             trust,
+            self.colour == "srgb",
+            self.truncated == "accept",
         )
+
+    @property
+    def limits(self) -> Limits:
+        """What a process that decodes may take."""
+        return Limits(int(self.max_memory), self.timeout, self.plugins)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -82,11 +117,14 @@ class Params:
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """Thumbnails are bytes in C order; width and height are those of the image as it is to be looked at."""
+    """Thumbnails are bytes in C order; width and height are those of the image as it is to be looked at; contrast is
+    the standard deviation of the thumbnail's values; alpha the share of the image that is transparent; scale at which
+    part of its width it was decoded (`decode: fast`); decoder the library that did it, or that is missing."""
     height, width, channels = params.shape
     return pa.schema(
         [
             ("path", pa.string()),
+            ("path_bytes", pa.binary()),
             ("set", pa.string()),
             ("width", pa.int32()),
             ("height", pa.int32()),
@@ -95,7 +133,13 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("digest", pa.string()),
             ("error", pa.string()),
             ("error_detail", pa.string()),
+            ("note", pa.string()),
             ("contrast", pa.float32()),
+            ("alpha", pa.float32()),
+            ("frames", pa.int32()),
+            ("taken", pa.timestamp("ms")),
+            ("scale", pa.int8()),
+            ("decoder", pa.string()),
             ("thumbnail", pa.binary(height * width * channels)),
             ("coarse", coarse_type(params.shape)),
             ("bytes", pa.int64()),
@@ -106,6 +150,8 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 SCAN = ("path", "path_bytes", "set", "bytes", "stamp")
 REUSE = ("path", "bytes", "stamp")
+ROWS = 128
+"""Rows that are written together."""
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
@@ -114,71 +160,121 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Rows in the order of the scan; rows of unchanged files are copied from earlier artifacts."""
-    files = inputs.table("scan", SCAN)
-    options = params.options(job.settings("scan.trust"))
+    """Rows in the order of the scan, each group written while what follows it is decoded; rows of unchanged files are
+    copied from earlier artifacts. Raises TaskError where there is no process to decode in."""
+    scan = inputs.table("scan", SCAN).combine_chunks()
+    files = scan.to_pylist()
     known = _known(files, job)
-    rows, decoded = [], 0
-    for file in files.to_pylist():
-        row = known.get(tuple(file[name] for name in REUSE))
-        if row is None:
-            row, decoded = _row(file, options), decoded + 1
-        rows.append(row | {"set": file["set"]})  # an earlier run may have had it in the other set
-    table = pa.Table.from_pylist(rows, schema(params, job.settings))
-    failed = sum(row["error"] is not None for row in rows)
-    return Result(
-        (table,),
-        summary={"images": len(rows), "readable": len(rows) - failed, "failed": failed},
-        stats={"decoded": decoded, "reused": len(rows) - decoded},
-        retry=sum(row["error"] in PASSING for row in rows),
-    )
+    rows = [known.get(_key(file)) if known else None for file in files]
+    unknown = [number for number, row in enumerate(rows) if row is None]
+    expected = [Expected(_name(files[n]), files[n]["bytes"], files[n]["stamp"]) for n in unknown]
+    options = params.options(job.settings("scan.trust"))
+    errors: Counter[str] = Counter()
+    summary = {"images": len(files), "readable": 0, "failed": 0, "errors": errors}
+    stats = {"decoded": 0, "reused": len(files) - len(unknown)}
+
+    def found() -> Iterator[tuple[int, Row]]:
+        for place, seen, thumbnail in Lanes(expected, options, params.limits, job.spare_core):
+            stats["decoded"] += seen.fresh
+            yield unknown[place], _row(seen, thumbnail)
+
+    def tables() -> Iterator[pa.Table]:
+        form = schema(params, job.settings)
+        ordered = _in_order(rows, found())
+        for start in range(0, len(files), ROWS):
+            group = list(itertools.islice(ordered, ROWS))
+            errors.update(row["error"] for row in group if row.get("error"))
+            yield _table(scan.slice(start, ROWS), group, params.shape, form)
+        summary["failed"] = errors.total()
+        summary["readable"] = len(files) - errors.total()
+        summary["errors"] = dict(sorted(errors.items()))
+
+    return Result(tables(), summary=summary, stats=stats)
 
 
-def _known(files: pa.Table, job: Job) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Rows of earlier artifacts that are still true, by what identifies the state of a file."""
-    wanted = {
-        key for key in zip(*(files[name].to_pylist() for name in REUSE), strict=True) if key[0] not in job.distrust
+def _key(row: Row) -> tuple[Any, ...]:
+    """What identifies the state of a file."""
+    return tuple(row[name] for name in REUSE)
+
+
+def _name(file: Row) -> bytes:
+    """The true name of a file."""
+    path: bytes = file["path_bytes"] if file["path_bytes"] is not None else file["path"].encode()
+    return path
+
+
+def _in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Iterator[Row]:
+    """All the rows, each as soon as it is known and all before it have been given."""
+    for number, row in enumerate(rows):
+        while row is None:
+            place, rows[place] = next(found)
+            row = rows[number]
+        rows[number] = None
+        yield row
+
+
+def _row(seen: Seen, thumbnail: bytes | None) -> Row:
+    """What became of a file, as far as it does not follow from the pixels."""
+    row: Row = seen.facts._asdict() if seen.facts is not None else {}
+    row |= {"digest": seen.digest, "decoder": seen.decoder, "thumbnail": thumbnail, "note": row.get("note") or None}
+    if seen.problem is not None:
+        row |= {"error": seen.problem.code, "error_detail": seen.problem.sentence}
+    return row
+
+
+def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
+    """Some rows: what the scan knows of them, what was found, and what follows from the pixels, computed here for all
+    of them at a time."""
+    nothing = bytes(math.prod(shape))
+    data = b"".join(row["thumbnail"] or nothing for row in rows)
+    pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
+    there = pa.array([row["thumbnail"] is not None for row in rows])
+    missing = pc.invert(there)
+    sums = coarse(pixels)
+    kind = form.field("coarse").type
+    values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()))
+    known = {name: scan.column(name) for name in SCAN} | {
+        "thumbnail": pa.Array.from_buffers(
+            form.field("thumbnail").type, len(rows), [there.buffers()[1], pa.py_buffer(data)]
+        ),
+        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind, mask=missing),
+        "contrast": pa.array(contrast(pixels, sums), mask=missing.to_numpy(zero_copy_only=False)),
     }
-    known = {}
+    columns = [
+        known[field.name] if field.name in known else pa.array([row.get(field.name) for row in rows], field.type)
+        for field in form
+    ]
+    return pa.table(columns, schema=form)
+
+
+def _known(files: Sequence[Row], job: Job) -> dict[tuple[Any, ...], Row]:
+    """Rows of earlier artifacts that are still true, by what identifies the state of a file."""
+    known: dict[tuple[Any, ...], Row] = {}
+    wanted: set[tuple[Any, ...]] = set()
     for earlier in job.earlier():
+        wanted = wanted or {_key(file) for file in files if file["path"] not in job.distrust}
         keys = list(zip(*(earlier[name].to_pylist() for name in REUSE), strict=True))
         here = [key in wanted and key not in known for key in keys]
-        for row in earlier.filter(pa.array(here)).to_pylist():
-            if row["error"] not in PASSING:
-                known[tuple(row[name] for name in REUSE)] = row
+        for row in earlier.filter(pa.array(here, pa.bool_())).to_pylist():
+            if row["error"] not in PASSING and _as_now(row["decoder"]):
+                known[_key(row)] = row
     return known
 
 
-def _row(file: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    """One image, opened once."""
-    row = {name: file[name] for name in ("path", "set", "bytes", "stamp")}
-    row["error"] = None
-    try:
-        path = file["path_bytes"] if file["path_bytes"] is not None else file["path"].encode()
-        data, row["digest"] = read(Expected(path, file["bytes"], file["stamp"]), options)
-        image = decode(data, options)
-    except Unreadable as error:
-        return row | {"error": error.code, "error_detail": DETAILS[error.code]}
-    return row | {
-        "width": image.width,
-        "height": image.height,
-        "format": image.format,
-        "mode": image.mode,
-        "contrast": float(image.pixels.std()),
-        "thumbnail": image.pixels.tobytes(),
-        "coarse": coarse(image.pixels[None])[0],
-    }
+def _as_now(decoder: str | None) -> bool:
+    """Whether this machine's libraries would give the same row."""
+    library, _, version = (decoder or "").partition(" ")
+    return library not in formats.EXTRAS or (formats.installed(library) or "missing") == version
 
 
 def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
     """Those of `paths` whose bytes are no longer the ones that the artifact was made from."""
-    rows = artifact.table(["path", "digest", "error", "bytes", "stamp"])
+    rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
     changed = []
     doubtful = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
     for row in rows.filter(pc.and_(doubtful, pc.is_valid(rows["digest"]))).to_pylist():
         try:
-            anything = Options((4, 4), "L", True, (0, 0, 0), False, row["bytes"], 1, "bytes")
-            _, digest = read(Expected(row["path"].encode(), row["bytes"], row["digest"]), anything)
+            _, digest = read(Expected(_name(row), row["bytes"], row["digest"]), "bytes", row["bytes"])
         except Unreadable:
             digest = None
         if digest != row["digest"]:
@@ -192,18 +288,20 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The `images` section of run.json."""
-    total = {"total": 0, "readable": 0, "failed": 0}
+    """The sections `images` and `errors` (unreadable images by code) of run.json."""
+    total: dict[str, Any] = {"total": 0, "readable": 0, "failed": 0}
+    errors: Counter[str] = Counter()
     for summary in summaries:
         total["total"] += summary["images"]
         total["readable"] += summary["readable"]
         total["failed"] += summary["failed"]
-    return {"images": total}
+        errors.update(summary["errors"])
+    return {"images": total, "errors": dict(sorted(errors.items()))}
 
 
 STAGE = Stage(
     "thumbnail",
-    version=2,
+    version=4,
     needs=("scan",),
     params=Params,
     schema=schema,
@@ -212,8 +310,11 @@ STAGE = Stage(
     reads=reads,
     uses=("scan.trust",),
     libraries=("Pillow",),
-    row_group=64,
+    optional_libraries=formats.EXTRAS,
+    row_group=ROWS,
     reuse=REUSE,
     figures=figures,
     recheck=recheck,
+    work=lambda summary: (summary["images"], "images"),
+    retry=lambda summary: not PASSING.isdisjoint(summary["errors"]),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Job, Settings
+from stages.kept import Kept
 from stages.kernels.coarse import fits_int32, length
 
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
@@ -23,30 +22,8 @@ FEW = 32
 Bytes = NDArray[np.uint8]
 
 
-class _Cache:
-    """Thumbnails of partitions by the digest of their column; tasks of one process share it."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[str, Bytes] = OrderedDict()
-        self._size = 0
-        self._lock = threading.Lock()
-
-    def get(self, digest: str) -> Bytes | None:
-        with self._lock:
-            if digest in self._kept:
-                self._kept.move_to_end(digest)
-            return self._kept.get(digest)
-
-    def put(self, digest: str, thumbnails: Bytes) -> None:
-        with self._lock:
-            if digest not in self._kept:
-                self._kept[digest] = thumbnails
-                self._size += thumbnails.nbytes
-            while self._size > CACHE and len(self._kept) > 1:
-                self._size -= self._kept.popitem(last=False)[1].nbytes
-
-
-_cache = _Cache()
+_kept: Kept[Bytes] = Kept(CACHE, least=1)
+"""Thumbnails of partitions by the digest of their column."""
 
 
 def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
@@ -96,11 +73,11 @@ class BlockThumbnails:
         return out, np.arange(len(out))
 
     def _rows(self, key: str, digest: str, rows: NDArray[np.int32]) -> Bytes:
-        kept = _cache.get(digest)
+        kept = _kept.get(digest)
         if kept is None:
             artifact = self._job.find("thumbnail", key, "thumbnail", digest)
             if len(rows) <= artifact.rows // FEW:
                 return pixels(artifact.take(["thumbnail"], rows.tolist())["thumbnail"], self._shape)
             kept = pixels(artifact.table(["thumbnail"])["thumbnail"], self._shape)
-            _cache.put(digest, kept)
+            _kept.put(digest, kept, kept.nbytes)
         return kept[rows]

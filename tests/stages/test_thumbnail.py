@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 import pyarrow as pa
 import pytest
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.stage import Result, Task, Upstream
-from stages import decode, thumbnail
+from stages.decoding import formats, lanes
 from stages.kernels.coarse import coarse
 from stages.thumbnail import STAGE, Params
 from tests.in_memory import MemoryArtifact, compute
@@ -73,9 +74,11 @@ def test_difficult_names_give_rows_like_any_other(paths: list[bytes], tmp_path: 
     table, result = run(scan, tmp_path, Params(size=(8, 6), decode="exact"))
     assert table.schema == STAGE.schema_for(PARAMS, lambda _: None)
     assert table["error"].null_count == len(paths)
-    assert table.select(["path", "set", "bytes", "stamp"]).equals(scan.rows_.select(["path", "set", "bytes", "stamp"]))
-    assert result.summary == {"images": 6, "readable": 6, "failed": 0}
-    assert (dict(result.stats), result.retry) == ({"decoded": 6, "reused": 0}, 0)
+    columns = ["path", "path_bytes", "set", "bytes", "stamp"]
+    assert table.select(columns).equals(scan.rows_.select(columns))
+    assert result.summary == {"images": 6, "readable": 6, "failed": 0, "errors": {}}
+    assert dict(result.stats) == {"decoded": 6, "reused": 0}
+    assert not STAGE.retry(result.summary)
     for path, row in zip(paths, table.to_pylist(), strict=True):
         with Image.open(path) as image:
             pixels = np.asarray(image.resize((8, 6), Image.Resampling.BICUBIC))
@@ -84,6 +87,8 @@ def test_difficult_names_give_rows_like_any_other(paths: list[bytes], tmp_path: 
         assert row["contrast"] == np.float32(pixels.astype(float).std())
         assert row["digest"] == hashlib.sha256(file(path).read_bytes()).hexdigest()
         assert (row["width"], row["height"], row["format"], row["mode"]) == (30, 20, "PNG", "RGB")
+        assert (row["alpha"], row["frames"], row["taken"], row["scale"], row["note"]) == (0, 1, None, 1, None)
+        assert row["decoder"] == f"Pillow {PIL.__version__}"
 
 
 @pytest.mark.parametrize(("channels", "width"), [("grey", 1), ("rgb", 3), ("rgba", 4)])
@@ -99,13 +104,15 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     os.utime(paths[1], ns=(1, int(scan.rows_["stamp"][1].as_py())))
     file(paths[3]).unlink()
     table, result = run(scan, tmp_path)
-    assert table["error"].to_pylist() == [None, "changed", None, "missing", None, None]
-    assert result.summary == {"images": 6, "readable": 4, "failed": 2}
-    assert result.retry == 2
+    assert table["error"].to_pylist() == [None, "changed", None, "changed", None, None]
+    assert table["error_detail"][3].as_py() == "the file was gone when it was to be read"
+    assert result.summary == {"images": 6, "readable": 4, "failed": 2, "errors": {"changed": 2}}
+    assert STAGE.retry(result.summary)
     again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, earlier_=[table])
     assert again["error"].to_pylist() == [None, "truncated", None, None, None]
     assert again["error_detail"][1].as_py() == "the image's data is cut short or broken"
-    assert (dict(result.stats), result.retry) == ({"decoded": 1, "reused": 4}, 0)
+    assert dict(result.stats) == {"decoded": 1, "reused": 4}
+    assert not STAGE.retry(result.summary)
     for name in ("thumbnail", "coarse", "width", "contrast"):
         assert again[name][1].as_py() is None
 
@@ -113,25 +120,38 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
 def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes], tmp_path: Path) -> None:
     file(paths[0]).write_bytes(b"no image")
     scan = scanned(paths[:2])
-    failing = pytest.MonkeyPatch()
-    with failing.context() as patch:
-        patch.setattr(os, "open", lambda path, flags: (_ for _ in ()).throw(PermissionError(13, "denied")))
-        first, result = run(scan, tmp_path)
-    assert first["error"].to_pylist() == ["permission", "permission"]
-    assert result.retry == 2
+    gone = file(paths[1]).rename(tmp_path / "elsewhere")
+    first, result = run(scan, tmp_path)
+    assert first["error"].to_pylist() == ["not-an-image", "changed"]
+    assert STAGE.retry(result.summary)
+    gone.rename(file(paths[1]))
     second, result = run(scan, tmp_path, earlier_=[first])
     assert second["error"].to_pylist() == ["not-an-image", None]
-    assert result.stats["decoded"] == 2
+    assert dict(result.stats) == {"decoded": 1, "reused": 1}
     third, result = run(scan, tmp_path, earlier_=[first, second])
     assert third.equals(second)
     assert dict(result.stats) == {"decoded": 0, "reused": 2}
 
 
+def test_rows_of_an_extra_are_made_again_when_its_version_has_changed(
+    paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = scanned(paths)
+    table, _ = run(scan, tmp_path)
+    others = ["pillow-heif 1.0", "pillow-heif missing", "rawpy 0.1", "Pillow 1.0", None, "pillow-heif 9.9"]
+    table = table.set_column(table.column_names.index("decoder"), "decoder", pa.array(others))
+    monkeypatch.setattr(formats, "installed", {"pillow-heif": "9.9"}.get)
+    again, result = run(scan, tmp_path, earlier_=[table])
+    assert dict(result.stats) == {"decoded": 3, "reused": 3}
+    assert again["decoder"].to_pylist() == [f"Pillow {PIL.__version__}"] * 3 + others[3:]
+
+
 def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, _ = run(scanned(paths), tmp_path)
     os.utime(paths[2], (2, 2))
-    opened = []
-    monkeypatch.setattr(thumbnail, "read", lambda *given: opened.append(given[0].path) or decode.read(*given))
+    opened: list[bytes] = []
+    handed = lanes.Chunk
+    monkeypatch.setattr(lanes, "Chunk", lambda *given: opened.extend(f.path for f in given[2]) or handed(*given))
     scan = scanned(paths)
     donors = [first.slice(3), first.slice(0, 4)]  # partitions were cut elsewhere
     again, result = run(scan, tmp_path, earlier_=donors, distrust=frozenset([scan.rows_["path"][4].as_py()]))
@@ -149,16 +169,17 @@ def test_a_copied_row_is_in_the_set_of_this_run(paths: list[bytes], tmp_path: Pa
 
 
 def test_recheck_names_the_files_whose_bytes_are_others(paths: list[bytes], tmp_path: Path) -> None:
-    ordinary = [path for path in paths if b"\xff" not in path]
-    table, _ = run(scanned(ordinary), tmp_path)
+    table, _ = run(scanned(paths), tmp_path)
     artifact = MemoryArtifact("thumbnail", "a-end", table)
     shown = table["path"].to_pylist()
     assert STAGE.recheck is not None
     assert list(STAGE.recheck(artifact, shown)) == []
-    data = file(ordinary[1]).read_bytes()
-    file(ordinary[1]).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-    file(ordinary[2]).unlink()
-    assert list(STAGE.recheck(artifact, shown)) == [shown[1], shown[2]]
+    changed = [1, next(number for number, path in enumerate(paths) if b"\xff" in path)]
+    for number in changed:
+        data = file(paths[number]).read_bytes()
+        file(paths[number]).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    file(paths[2]).unlink()
+    assert list(STAGE.recheck(artifact, shown)) == sorted((shown[number] for number in {*changed, 2}), key=shown.index)
     assert list(STAGE.recheck(artifact, shown[:1])) == []
 
 
@@ -171,8 +192,10 @@ def test_one_task_a_partition() -> None:
 
 
 def test_figures_are_sums() -> None:
-    one = {"images": 5, "readable": 3, "failed": 2}
-    assert STAGE.figures([one, one]) == {"images": {"total": 10, "readable": 6, "failed": 4}}
+    one = {"images": 5, "readable": 3, "failed": 2, "errors": {"truncated": 2}}
+    two = {"images": 5, "readable": 4, "failed": 1, "errors": {"changed": 1}}
+    errors = {"changed": 1, "truncated": 2}
+    assert STAGE.figures([one, two]) == {"images": {"total": 10, "readable": 7, "failed": 3}, "errors": errors}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +220,10 @@ def test_sizes_have_units(text: str | int, count: int) -> None:
         ('{"size": [64, true]}', "valid integer"),
         ('{"size": [64, 64, 3]}', "at most 2"),
         ('{"decode": "quick"}', "'fast' or 'exact'"),
-        ('{"colour": 1}', "colour"),
+        ('{"colour": "blue"}', "'srgb' or 'raw'"),
+        ('{"colours": 1}', "colours"),
+        ('{"timeout": 0}', "greater than 0"),
+        ('{"max_memory": "lots"}', "such as 256MiB"),
     ],
 )
 def test_impossible_values_are_refused(values: str, words: str) -> None:

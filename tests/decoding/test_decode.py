@@ -2,53 +2,41 @@
 
 import contextlib
 import io
-import os
 import struct
 import warnings
-import zlib
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
-from stages import decode as module
-from stages.decode import DETAILS, Expected, Options, Unreadable, decode, read
+from stages.decoding import metadata, pixels, problems
+from stages.decoding.decode import Options
+from stages.decoding.decode import decode as decode_
+from stages.decoding.problems import Problem, Unreadable
+from tests.decoding.samples import png, saved, smooth
 
 EXACT = Options((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 FAST = replace(EXACT, fast=True)
 ORIENTATION = 0x0112
 
 
-def smooth(width: int, height: int, seed: int = 0, channels: int = 3) -> np.ndarray:
-    """A smooth random picture, uint8 (height, width, channels)."""
-    grid = np.random.default_rng(seed).integers(0, 256, (5, 6, channels), dtype=np.uint8)
-    layers = [Image.fromarray(grid[:, :, c]).resize((width, height), Image.Resampling.BICUBIC) for c in range(channels)]
-    return np.stack([np.asarray(layer) for layer in layers], axis=2)
+def decode(data: bytes, options: Options, name: bytes = b"") -> SimpleNamespace:
+    """The facts, and pixels (H, W, C)."""
+    thumbnail, facts = decode_(data, options, name)
+    width, height = options.size
+    return SimpleNamespace(pixels=np.frombuffer(thumbnail, np.uint8).reshape(height, width, -1), **facts._asdict())
 
 
-def saved(image: Image.Image, kind: str, **arguments: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **arguments)
-    return buffer.getvalue()
-
-
-def png(width: int, height: int, depth: int, colour: int, rows: list[bytes], *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG written by hand, for what Pillow does not write."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    data = zlib.compress(b"".join(b"\0" + row for row in rows))
-    whole = [(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in whole
-    )
+def problem(data: bytes, options: Options = EXACT) -> Problem:
+    with pytest.raises(Unreadable) as caught:
+        decode(data, options)
+    return caught.value.problem
 
 
 def code(data: bytes, options: Options = EXACT) -> str:
-    with pytest.raises(Unreadable) as caught:
-        decode(data, options)
-    assert caught.value.code in DETAILS
-    return caught.value.code
+    return problem(data, options).code
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +73,7 @@ def test_every_orientation_gives_the_same_upright_picture(kind: str, options: Op
     plain = decode(saved(upright, "PNG"), options).pixels.astype(int)
     undo = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
     for orientation in range(1, 9):
-        method = undo.get(orientation, module.UPRIGHT.get(orientation))
+        method = undo.get(orientation, metadata.UPRIGHT.get(orientation))
         stored = upright.transpose(method) if method is not None else upright
         exif = Image.Exif()
         exif[ORIENTATION] = orientation
@@ -160,9 +148,14 @@ RED, HALF_RED_ON_BLUE = (255, 0, 0), (128, 0, 127)
     ],
 )
 def test_every_mode_becomes_rgb_on_the_background(mode: str, colour: object, expected: tuple[int, ...]) -> None:
-    flat = module.to_mode(Image.new(mode, (3, 2), colour), "RGB", (0, 0, 255))
+    flat = as_rgb(Image.new(mode, (3, 2), colour), (0, 0, 255))
     assert flat.mode == "RGB"
     assert flat.getcolors() == [(6, expected)]
+
+
+def as_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    target = pixels.Target("RGB", background)
+    return pixels.finish(pixels.flatten(image, target).image, target)
 
 
 def test_lab_is_converted_by_its_profile() -> None:
@@ -211,12 +204,12 @@ def test_a_transparent_colour_at_every_depth(
 
 
 def test_alpha_is_composited_before_the_resize_and_kept_for_rgba() -> None:
-    pixels = np.zeros((8, 8, 4), np.uint8)
-    pixels[:, :4] = (255, 0, 0, 255)  # what is transparent is black below, and must not shine through
-    data = saved(Image.fromarray(pixels), "PNG")
+    picture = np.zeros((8, 8, 4), np.uint8)
+    picture[:, :4] = (255, 0, 0, 255)  # what is transparent is black below, and must not shine through
+    data = saved(Image.fromarray(picture), "PNG")
     small = decode(data, replace(EXACT, size=(4, 4))).pixels
     canvas = Image.new("RGBA", (8, 8), "white")
-    canvas.alpha_composite(Image.fromarray(pixels))
+    canvas.alpha_composite(Image.fromarray(picture))
     assert np.array_equal(small, np.asarray(canvas.convert("RGB").resize((4, 4), Image.Resampling.BICUBIC)))
     kept = decode(data, replace(EXACT, size=(4, 4), mode="RGBA")).pixels
     assert kept[0, 0].tolist() == [255, 0, 0, 255]
@@ -254,6 +247,7 @@ def test_only_the_first_frame_counts() -> None:
 
 JPEG = saved(Image.fromarray(smooth(200, 200)), "JPEG")
 PNG = saved(Image.fromarray(smooth(200, 200)), "PNG")
+PALETTE = saved(Image.fromarray(smooth(200, 200)).quantize(16), "PNG")
 
 
 def test_broken_files_have_a_code() -> None:
@@ -316,7 +310,7 @@ def test_whatever_pillow_raises_becomes_a_code(monkeypatch: pytest.MonkeyPatch, 
         raise error
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
-    assert code(PNG) == ("out-of-memory" if isinstance(error, MemoryError) else "truncated")
+    assert problem(PALETTE) == (problems.MEMORY if isinstance(error, MemoryError) else problems.TRUNCATED)
 
 
 def test_warnings_of_pillow_are_no_errors_and_others_are_left_alone() -> None:
@@ -328,68 +322,3 @@ def test_warnings_of_pillow_are_no_errors_and_others_are_left_alone() -> None:
         assert decode(odd, replace(EXACT, size=(2, 1))).pixels[0, :, 0].tolist() == [5, 6]
     with pytest.warns(UserWarning, match="mine"):
         warnings.warn("mine", stacklevel=1)
-
-
-def expected(path: Path, trust: str = "mtime") -> Expected:
-    found = path.stat()
-    return Expected(os.fsencode(path), found.st_size, str(getattr(found, f"st_{trust}_ns")))
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "x.png"
-    path.write_bytes(PNG)
-    os.utime(path, (1_600_000_000, 1_600_000_000))
-    return path
-
-
-def refused(file: Expected, options: Options = EXACT) -> str:
-    with pytest.raises(Unreadable) as caught:
-        read(file, options)
-    return caught.value.code
-
-
-def test_a_file_that_is_not_as_scanned_has_changed(file: Path) -> None:
-    scanned = expected(file)
-    data, digest = read(scanned, EXACT)
-    assert data == PNG
-    assert refused(replace(scanned, stamp="1")) == "changed"
-    assert refused(replace(scanned, size=len(PNG) - 1)) == "changed"
-    assert refused(replace(scanned, size=len(PNG) + 1)) == "changed"
-    assert read(expected(file, "ctime"), replace(EXACT, trust="ctime")) == (PNG, digest)
-    assert refused(scanned, replace(EXACT, trust="ctime")) == "changed"
-    assert read(replace(scanned, stamp=digest), replace(EXACT, trust="bytes")) == (PNG, digest)
-    assert refused(replace(scanned, stamp=""), replace(EXACT, trust="bytes")) == "changed"
-
-
-def test_a_file_that_changes_while_it_is_read_has_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scanned, fstat = expected(file), os.fstat
-
-    def touched(number: int) -> os.stat_result:
-        found = fstat(number)
-        os.utime(file, (1, 1))
-        return found
-
-    monkeypatch.setattr(os, "fstat", touched)
-    assert refused(scanned) == "changed"
-
-
-def test_a_file_that_is_too_large_is_not_read_and_one_that_grew_has_changed(file: Path) -> None:
-    assert read(expected(file), replace(EXACT, max_bytes=len(PNG)))[0] == PNG
-    assert refused(expected(file), replace(EXACT, max_bytes=len(PNG) - 1)) == "too-large"
-    scanned = expected(file)
-    assert refused(replace(scanned, size=len(PNG) + 1), replace(EXACT, max_bytes=len(PNG))) == "changed"
-    file.write_bytes(PNG * 2)
-    assert refused(scanned, replace(EXACT, max_bytes=len(PNG))) == "changed"
-
-
-def test_what_can_not_be_opened(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scanned = expected(file)
-    assert refused(replace(scanned, path=os.fsencode(tmp_path))) == "io"  # a folder
-    assert refused(replace(scanned, path=os.fsencode(tmp_path / "gone.png"))) == "missing"
-    assert refused(replace(scanned, path=os.fsencode(file / "below.png"))) == "missing"
-    os.mkfifo(tmp_path / "pipe")
-    assert refused(replace(scanned, path=os.fsencode(tmp_path / "pipe"), size=0)) == "io"
-    for error, code in ((PermissionError(13, "no"), "permission"), (OSError(5, "disk"), "io"), (MemoryError(), "")):
-        monkeypatch.setattr(os, "open", lambda *_, error=error: (_ for _ in ()).throw(error))
-        assert refused(scanned) == (code or "out-of-memory")

@@ -1,0 +1,19 @@
+"""From a file to a thumbnail, or to the reason why there is none.
+
+    stages/thumbnail.py
+      lanes.py          files in, rows out; what crashes or hangs costs one file
+        child.py        a process of its own
+        tray.py         memory that both see
+          reading.py    bytes and their digest
+          decode.py     from bytes to a thumbnail
+            formats.py  what can be read, and by whom
+            png.py      plain PNGs, the short way
+            jxl.py      the head of a JPEG XL
+            tiff.py     TIFFs that Pillow misreads
+            pixels.py   8 bits a value, transparency
+            colour.py   ICC profiles
+            metadata.py EXIF, frames
+            salvage.py  what is left of a file that was cut short
+
+`problems.py` holds every reason, with its stable code. What the child imports is kept small: it starts with each run.
+"""

@@ -1,0 +1,186 @@
+"""From the bytes of a file to a thumbnail and what is known of the image; whatever the bytes are, an error is one."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from PIL import Image, PngImagePlugin
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+
+from stages.decoding import pixels, problems, salvage
+from stages.decoding.colour import conversion_of
+from stages.decoding.formats import is_unsupported, open_image
+from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, taken
+from stages.decoding.problems import Unreadable
+
+ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+"""The filter that keeps quiet what Pillow finds odd about a file; it decodes it or raises, and that is recorded."""
+DRAFT = 4
+"""`decode: fast` decodes no smaller than so many times the thumbnail; less makes distances of hundreds (README)."""
+HALVED = 16
+"""The same for JPEG 2000: what it halves lies where the first of two pixels lay, off by up to half a pixel."""
+REDUCING_GAP = 4.0
+PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26
+"""Bytes of a comment in a PNG. Pillow refuses whole images for more than a mebibyte; programs that draw write more."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What changes the pixels; see the thumbnail stage's parameters. `size` is (width, height), `background` RGB."""
+
+    size: tuple[int, int]
+    mode: str
+    fast: bool
+    background: tuple[int, int, int]
+    upright: bool
+    max_bytes: int
+    max_pixels: int
+    trust: str
+    srgb: bool = True
+    salvage: bool = False
+
+
+class Facts(NamedTuple):
+    """What is known of an image beside its pixels: dimensions as it is to be looked at, and what the file says of
+    itself. `scale`: it was decoded at one part in so many of its width and height. `note`: what was odd about it."""
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    decoder: str
+    scale: int = 1
+    alpha: float = 0.0
+    frames: int | None = 1
+    taken: datetime | None = None
+    note: str = ""
+
+
+def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Facts]:
+    """The thumbnail of an encoded image, bytes in C order (H, W, C), and its facts. `name` is the file's, of use for
+    camera RAW alone. Raises Unreadable."""
+    keep_quiet()
+    # Pillow raises at twice this for images inside the image (icons); `max_pixels` itself is checked here.
+    Image.MAX_IMAGE_PIXELS = options.max_pixels
+    try:
+        return _decode(data, options, name)
+    except Unreadable:
+        raise
+    except MemoryError as error:
+        raise Unreadable(problems.MEMORY) from error
+    except Image.DecompressionBombError as error:
+        raise Unreadable(problems.MANY_PIXELS) from error
+    except Exception as error:  # decoders meet bytes made to break them; an image's error stays with it
+        raise Unreadable(problems.UNSUPPORTED if is_unsupported(error) else problems.TRUNCATED) from error
+
+
+def keep_quiet() -> None:
+    """Have Pillow not warn of odd files. `warnings.catch_warnings` would swap state that all threads share; a filter
+    that is there already needs no swap."""
+    if ODD_FILE not in warnings.filters:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
+    opened = open_image(data, name, options.max_pixels, options.fast)
+    kind, raw = opened.format, _raw_mode(opened.image)
+    # A TIFF's EXIF is gone once it is decoded. Of a PNG, asking for EXIF decodes the pixels, and an error in them would
+    # pass for one in its EXIF.
+    early = kind in ("JPEG", "MPO", "TIFF")
+    turn = opened.turn or (orientation(opened.image) if early else 1)
+    date = taken(opened.image) if early else None
+    size = options.size[::-1] if options.upright and turn >= 5 else options.size
+
+    halvings = _reduce(opened.image, data, size) if options.fast else 0
+    scale = max(1, round(max(opened.width, opened.height) / max(opened.image.size))) << halvings
+
+    def again() -> Image.Image:
+        fresh = open_image(data, name, options.max_pixels, options.fast).image
+        if options.fast:
+            _reduce(fresh, data, size)
+        return fresh
+
+    image, cut = _loaded(opened.image, options, again)
+    if opened.turn:
+        turn = opened.turn if options.upright else 1
+    elif kind == "TIFF":  # Pillow has set it upright already
+        turn = 1 if options.upright else UNDONE_BY.get(turn, turn)
+    else:
+        turn = orientation(image) if options.upright else 1  # a PNG may say so after its pixels
+    conversion, odd = conversion_of(image) if options.srgb else (None, "")
+    target = pixels.Target(options.mode, options.background, conversion)
+    if options.fast and image.width * image.height >= pixels.LARGE and not pixels.is_plain(image, target):
+        flat = pixels.flatten_large(image, target, raw, size)
+    else:
+        flat = pixels.flatten(image, target, raw)
+    upright = flat.image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else flat.image
+    gap = REDUCING_GAP if options.fast else None
+    if conversion and not flat.converted:
+        enough = (DRAFT * options.size[0], DRAFT * options.size[1])
+        if options.fast and upright.width > enough[0] and upright.height > enough[1]:
+            upright = upright.resize(enough, Image.Resampling.BICUBIC, reducing_gap=gap)
+        upright = conversion(upright)
+    small = upright.resize(options.size, Image.Resampling.BICUBIC, reducing_gap=gap)
+    width, height = (opened.height, opened.width) if turn >= 5 else (opened.width, opened.height)
+    facts = Facts(
+        width,
+        height,
+        kind,
+        opened.mode,
+        opened.decoder,
+        scale,
+        flat.transparent,
+        frames(opened.image),
+        date if early else taken(image),
+        "; ".join(filter(None, (cut, odd))),
+    )
+    return pixels.finish(small, target).tobytes(), facts
+
+
+def _loaded(image: Image.Image, options: Options, again: Callable[[], Image.Image]) -> tuple[Image.Image, str]:
+    """The image with its pixels decoded; where they are cut short, what is left of them, and a note that says so."""
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        if not options.salvage or image.format not in salvage.FORMATS or is_unsupported(error):
+            raise
+    else:
+        return image, ""
+    left, share = salvage.salvage(again, options.background)
+    return left, f"cut short: {int(100 * share)} % of the picture is there"
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """How the samples lie in the file, in Pillow's words; empty where it does not say."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    first = arguments[0] if isinstance(arguments, tuple | list) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:
+    """Have the decoder itself scale down, where it can do so well; returns how often it will halve what its image does
+    not show yet."""
+    if isinstance(image, JpegImageFile):
+        image.draft(None, (DRAFT * size[0], DRAFT * size[1]))
+    elif isinstance(image, Jpeg2KImageFile):
+        factor = min(side // (HALVED * each) for side, each in zip(image.size, size, strict=True))
+        wanted = factor.bit_length() - 1
+        image.reduce = max(0, min(wanted, _resolutions(data)))
+        return image._reduce
+    return 0
+
+
+def _resolutions(data: bytes) -> int:
+    """How often a JPEG 2000 image was halved, by the first COD marker of its codestream."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    place = data.find(b"\xff\x52", start, start + 10_000)
+    return data[place + 9] if 0 <= start < place < len(data) - 9 else 0

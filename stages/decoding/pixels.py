@@ -1,0 +1,213 @@
+"""From whatever mode an image is stored in to 8 bits a value: L, RGB or RGBA, on a background where it has no alpha."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from PIL import Image, ImageCms
+
+from stages.decoding import problems
+from stages.decoding.problems import Unreadable
+
+if TYPE_CHECKING:
+    from stages.decoding.colour import Conversion
+
+LEVELS = {"I;12": 4_095}
+"""Largest value of 16-bit images that are stored with fewer bits, by Pillow's raw mode."""
+KEY_SCALE = {"L;2": (85, 0), "L;4": (17, 0), "RGB;16B": (1, 8)}
+"""How a PNG's transparent colour becomes the 8-bit one that Pillow decodes: times, then shifted right by."""
+LARGE = 1 << 24
+"""Pixels from which an image is converted in bands, each shrunk at once: converted whole, it would stand in memory
+two to four times."""
+BAND = 1 << 20
+"""Pixels of a band."""
+SMALL = 1 << 16
+"""Pixels up to which the ground under transparent images is kept for the next one: icons come in few sizes."""
+KEPT = 32
+"""A large image is not shrunk, in bands, to less than so many times the thumbnail: a cell at its edge that holds fewer
+pixels than the others then moves no edge by more than a thirtieth of a thumbnail's pixel."""
+
+
+class Flat(NamedTuple):
+    """An image of 8 bits a value, and the share of its area that is transparent, from 0 to 1. `converted`: its colours
+    are sRGB already."""
+
+    image: Image.Image
+    transparent: float = 0.0
+    converted: bool = False
+
+
+class Target(NamedTuple):
+    """What to convert to: Pillow's mode, the RGB under transparent pixels, and how colours become sRGB, if they do."""
+
+    mode: str
+    background: tuple[int, int, int]
+    conversion: Conversion | None = None
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Which values of a wide image become 0 and 255; infinite ones become the greatest and the least finite one."""
+
+    start: float
+    end: float
+    low: float
+    high: float
+
+
+def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
+    """A loaded image as L, RGB or RGBA, whichever leads to the target; with a colour conversion also as CMYK.
+
+    More than 8 bits a value are scaled, never clipped, and rounded: 16-bit integers by 65,535; floats of 0 to 1 by 1;
+    other floats and integers, where they go beyond 0 to 255, from their least to their greatest finite value. `raw` is
+    Pillow's raw mode. Raises Unreadable where there is no such conversion."""
+    return _flat(image, target, raw, _range(image, raw))
+
+
+def flatten_large(image: Image.Image, target: Target, raw: str, size: tuple[int, int]) -> Flat:
+    """The same, shrunk on the way to no less than KEPT times `size` by averaging whole squares; for large images."""
+    wide = _range(image, raw)
+    factor = max(1, min(side // (KEPT * least) for side, least in zip(image.size, size, strict=True)))
+    flat: Image.Image | None = None
+    transparent, converted = 0.0, False
+    for top, band in _bands(image, factor):
+        piece = _flat(band, target, raw, wide)
+        small = piece.image.reduce(factor) if factor > 1 else piece.image
+        if flat is None:
+            flat = Image.new(small.mode, (small.width, -(-image.height // factor)))
+        flat.paste(small, (0, top // factor))
+        transparent += piece.transparent * band.height / image.height
+        converted = piece.converted
+    assert flat is not None, "an image has at least one row"
+    return Flat(flat, transparent, converted)
+
+
+def narrowed(image: Image.Image) -> Image.Image:
+    """A loaded image with 8 bits a value; as it is, where it has no more."""
+    wide = _range(image, "")
+    return _from_wide(image, wide) if wide else image
+
+
+def is_plain(image: Image.Image, target: Target) -> bool:
+    """Whether nothing needs to be converted: large images of this kind take no memory but their own."""
+    return not image.has_transparency_data and (image.mode in ("L", target.mode) or image.mode in _kept(target))
+
+
+def finish(small: Image.Image, target: Target) -> Image.Image:
+    """A thumbnail in the target's mode; what gives the same before and after scaling is done here, on fewer pixels."""
+    return small if small.mode == target.mode else small.convert(target.mode)
+
+
+def _bands(image: Image.Image, factor: int) -> Iterator[tuple[int, Image.Image]]:
+    """First row and pixels of bands of about BAND pixels, as high as a multiple of `factor`."""
+    height = max(1, BAND // image.width // factor) * factor
+    for top in range(0, image.height, height):
+        yield top, image.crop((0, top, image.width, min(image.height, top + height)))
+
+
+def _kept(target: Target) -> tuple[str, ...]:
+    """Modes that stay as they are until their colours are converted."""
+    return ("RGB", "CMYK") if target.conversion else ()
+
+
+def _flat(image: Image.Image, target: Target, raw: str, wide: _Range | None) -> Flat:
+    try:
+        if wide:
+            image = _from_wide(image, wide)
+        if image.has_transparency_data:
+            return _composited(image, target, raw)
+        if image.mode in ("1", "L"):
+            return Flat(image.convert("L"))
+        return Flat(image if image.mode in (target.mode, *_kept(target)) else _opaque(image, target))
+    except ValueError as error:
+        raise Unreadable(problems.UNSUPPORTED) from error
+
+
+def _composited(image: Image.Image, target: Target, raw: str) -> Flat:
+    if image.mode in ("L", "RGB") and raw in KEY_SCALE:
+        image.info["transparency"] = _scaled_key(image.info["transparency"], *KEY_SCALE[raw])
+    if image.mode != "RGBA":
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+    transparent = 1 - mean(image.getchannel("A")) / 255
+    if target.conversion:
+        image = target.conversion(image)
+    if target.mode == "RGBA":
+        return Flat(image, transparent, converted=True)
+    ground = _ground if image.width * image.height <= SMALL else _ground.__wrapped__
+    flat = Image.alpha_composite(ground(image.size, target.background), image).convert("RGB")
+    return Flat(flat if target.mode == "RGB" else flat.convert(target.mode), transparent, converted=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _ground(size: tuple[int, int], colour: tuple[int, int, int]) -> Image.Image:
+    """What transparent pixels lie on; nobody writes on it."""
+    return Image.new("RGBA", size, (*colour, 255))
+
+
+def mean(band: Image.Image) -> float:
+    """Mean of the values of an image of mode L."""
+    return sum(map(operator.mul, band.histogram(), range(256))) / (band.width * band.height)
+
+
+def _scaled_key(key: int | tuple[int, ...], times: int, shift: int) -> int | tuple[int, ...]:
+    return tuple(each * times >> shift for each in key) if isinstance(key, tuple) else key * times >> shift
+
+
+def _opaque(image: Image.Image, target: Target) -> Image.Image:
+    """An image without alpha in the target's mode, or as RGB where that is on the way to it."""
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
+    rgb = image.convert("RGB")
+    return rgb if target.conversion else rgb.convert(target.mode)
+
+
+def _range(image: Image.Image, raw: str) -> _Range | None:
+    """How an image of more than 8 bits a value is scaled; None for any other."""
+    if not image.mode.startswith(("I", "F")):
+        return None
+    low, high = _extremes(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        start, end = 0.0, float(LEVELS.get(raw, 65_535))
+    elif image.mode == "F" and low >= 0 and high <= 1:
+        start, end = 0.0, 1.0
+    elif (low < 0 or high > 255) and high > low:
+        start, end = low, high
+    else:
+        start, end = 0.0, 255.0
+    return _Range(start, end, low, high)
+
+
+def _extremes(image: Image.Image) -> tuple[float, float]:
+    """Least and greatest finite value; 0 and 0 where there is none."""
+    import numpy as np
+
+    found = []
+    for _, band in _bands(image, 1):
+        values = np.asarray(band)
+        finite = values[np.isfinite(values)]
+        found += [float(finite.min()), float(finite.max())] if finite.size else []
+    return (min(found), max(found)) if found else (0.0, 0.0)
+
+
+def _from_wide(image: Image.Image, wide: _Range) -> Image.Image:
+    """An image of more than 8 bits a value, as L; as LA where one value stands for transparency."""
+    import numpy as np
+
+    flat = Image.new("L", image.size)
+    key = image.info.get("transparency")
+    opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None
+    for top, band in _bands(image, 1):
+        values = np.asarray(band).astype(np.float64)
+        finite = np.nan_to_num(values, nan=wide.start, posinf=wide.high, neginf=wide.low)
+        scaled = np.clip((finite - wide.start) * (255 / (wide.end - wide.start)), 0, 255)
+        flat.paste(Image.fromarray(np.rint(scaled).astype(np.uint8)), (0, top))
+        if opaque:
+            opaque.paste(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)), (0, top))
+    if opaque:
+        flat.putalpha(opaque)
+    return flat

@@ -1,0 +1,89 @@
+"""Read a file once, whole, and make sure that it is the one that the scan saw."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+
+from stages.decoding import problems
+from stages.decoding.problems import Unreadable
+from stages.listing_urls import read_url
+
+FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""O_NONBLOCK: a pipe that has taken the file's place must not be waited for."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A file as the scan found it: `stamp` is its time in nanoseconds, or its digest, by `scan.trust`; of a URL it is
+    the ETag, where there is one."""
+
+    path: bytes
+    size: int
+    stamp: str
+
+
+def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
+    """The file's bytes and their SHA-256 in hex; opened once, read once. Raises Unreadable."""
+    if not file.path.startswith(b"/"):
+        return _read_url(file, trust, max_bytes)
+    try:
+        number = os.open(file.path, FLAGS)
+        try:
+            found = os.fstat(number)
+            if not stat.S_ISREG(found.st_mode):
+                raise Unreadable(problems.NO_FILE)
+            if found.st_size != file.size:
+                raise Unreadable(problems.CHANGED)
+            if file.size > max_bytes:
+                raise Unreadable(problems.MANY_BYTES)
+            data = _read_all(number, file.size)
+            found = os.fstat(number)
+        finally:
+            os.close(number)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Unreadable(problems.GONE) from error
+    except PermissionError as error:
+        raise Unreadable(problems.FORBIDDEN) from error
+    except MemoryError as error:
+        raise Unreadable(problems.MEMORY) from error
+    except OSError as error:
+        raise Unreadable(problems.BROKEN_DISK) from error
+    digest = hashlib.sha256(data).hexdigest()
+    stamps = {"mtime": str(found.st_mtime_ns), "ctime": str(found.st_ctime_ns), "bytes": digest}
+    if not len(data) == found.st_size == file.size or stamps[trust] != file.stamp:
+        raise Unreadable(problems.CHANGED)
+    return data, digest
+
+
+def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
+    if file.size > max_bytes:
+        raise Unreadable(problems.MANY_BYTES)
+    try:
+        data, stamp = read_url(file.path.decode())
+    except FileNotFoundError as error:
+        raise Unreadable(problems.GONE) from error
+    except PermissionError as error:
+        raise Unreadable(problems.FORBIDDEN) from error
+    except MemoryError as error:
+        raise Unreadable(problems.MEMORY) from error
+    except (OSError, ImportError) as error:
+        raise Unreadable(problems.BROKEN_DISK) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if len(data) != file.size or (digest if trust == "bytes" else stamp) != file.stamp:
+        raise Unreadable(problems.CHANGED)
+    return data, digest
+
+
+def _read_all(number: int, size: int) -> bytes:
+    """So many bytes, or those that there are."""
+    data = os.read(number, size)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    while data and size > sum(map(len, pieces)):
+        data = os.read(number, size - sum(map(len, pieces)))
+        pieces.append(data)
+    return b"".join(pieces)

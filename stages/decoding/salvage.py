@@ -1,0 +1,78 @@
+"""What is left of an image whose file was cut short: which of its pixels were ever written, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PIL import Image, ImageChops, ImageFile
+
+from stages.decoding import problems
+from stages.decoding.pixels import mean, narrowed
+from stages.decoding.problems import Unreadable
+
+FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
+"""Formats that are decoded straight into the picture, row by row."""
+NO_DATA = 128
+LEAST = 0.5
+"""A smaller share of the picture is no picture."""
+
+
+def salvage(reopened: Callable[[], Image.Image], background: tuple[int, int, int]) -> tuple[Image.Image, float]:
+    """The image as far as it goes, the rest in the background's colour, and the share of it that is there.
+
+    It is decoded twice, on black and on white: what differs was not written. A progressive JPEG writes nothing before
+    its end; it is given one, and what no scan has reached is then the grey of no data. Raises Unreadable where most of
+    the picture is not there, and whatever a decoder raises."""
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        on_black, on_white = (_decoded(reopened(), fill) for fill in (0, 255))
+        ended = reopened()
+        if ended.info.get("progressive"):
+            ended.load()
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+    lost = _lost(on_black, on_white)
+    if on_black.info.get("progressive"):
+        on_black, lost = ended, _grey(ended)
+    share = 1 - mean(lost) / 255
+    if share < LEAST:
+        raise Unreadable(problems.TRUNCATED)
+    narrow = narrowed(on_black)
+    left = narrow.convert("RGBA" if narrow.has_transparency_data else "RGB")
+    left.paste((*background, 255)[: len(left.mode)], (0, 0), lost)
+    return left, share
+
+
+def _decoded(image: Image.Image, fill: int) -> Image.Image:
+    image.im = _filled(image, fill).im
+    vars(image)["_ended"] = True  # else Pillow gives a JPEG an end of its own, and its rest would be written in grey
+    image.load()
+    return image
+
+
+def _lost(on_black: Image.Image, on_white: Image.Image) -> Image.Image:
+    """Where two pictures differ: 255 there, else 0."""
+    lost = Image.new("L", on_black.size)
+    differences = ImageChops.difference(_raw(on_black), _raw(on_white))
+    for band in differences.split():
+        lost = ImageChops.lighter(lost, band.point(lambda value: 255 if value else 0))
+    return lost
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Where a JPEG shows the grey of blocks without data: 255 there, else 0."""
+    return ImageChops.invert(_lost(image, _filled(image, NO_DATA)))
+
+
+def _filled(image: Image.Image, value: int) -> Image.Image:
+    """An image of the same size and mode whose stored values are all equal."""
+    bands = len(image.getbands())
+    return Image.new(image.mode, image.size, (value,) * bands if bands > 1 else value)
+
+
+def _raw(image: Image.Image) -> Image.Image:
+    """The stored values, whatever they mean: indices of a palette, halves of 16 bits."""
+    if image.mode == "P":
+        return Image.frombytes("L", image.size, image.tobytes())
+    return image.convert("L") if image.mode.startswith(("1", "I")) else image

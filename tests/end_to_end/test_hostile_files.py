@@ -1,0 +1,270 @@
+"""Nothing that lies in a folder hurts: each file is read, or is a row that says why not, and the run ends well."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipeline.cli import main
+from stages.decoding import problems
+from stages.decoding.problems import Unreadable
+from stages.decoding.reading import Expected, read
+from tests.decoding.samples import png, saved, smooth
+from tests.end_to_end.driver import LONG_AGO, Project, make_image
+
+PICTURE = Image.fromarray(smooth(120, 90, seed=5))
+JPEG = saved(PICTURE, "JPEG", quality=90)
+PNG = saved(PICTURE, "PNG")
+BMP = saved(PICTURE, "BMP")
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def head(width: int, height: int, depth: int, colour: int = 2) -> bytes:
+    return chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+
+
+def flat_png(width: int, height: int) -> bytes:
+    """A PNG of one bit a pixel, all of them black: a few bytes for a thousand rows."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    return PNG[:8] + head(width, height, 1, 0) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def text_bomb() -> bytes:
+    """A PNG with a comment of 200 MB."""
+    bomb = b"Comment\0\0" + zlib.compress(bytes(200_000_000), 9)
+    return PNG[:33] + chunk(b"zTXt", bomb) + PNG[33:]
+
+
+def endless_exif() -> bytes:
+    """A JPEG whose EXIF is a list that leads back to itself, and claims to hold millions of values."""
+    entry = struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<HHII", 0x9003, 2, 0xFFFFFFF, 8)
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entry + struct.pack("<I", 8)
+    return saved(PICTURE, "JPEG", exif=exif)
+
+
+def circular_tiff() -> bytes:
+    """A TIFF whose second page is its first one again."""
+    data = bytearray(saved(PICTURE, "TIFF"))
+    start = struct.unpack("<I", data[4:8])[0]
+    count = struct.unpack("<H", data[start : start + 2])[0]
+    struct.pack_into("<I", data, start + 2 + 12 * count, start)
+    return bytes(data)
+
+
+def many_frames() -> bytes:
+    frames = [Image.new("L", (4, 4), number % 256) for number in range(3_000)]
+    return saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+FILES: dict[str, tuple[bytes, str | None]] = {
+    "truncated.jpg": (JPEG[: len(JPEG) // 2], "truncated"),
+    "truncated.png": (PNG[: len(PNG) // 2], "truncated"),
+    "empty.jpg": (b"", "not-an-image"),
+    "a png.jpg": (PNG, None),
+    "text.jpg": (b"Dear diary,\n" * 50, "not-an-image"),
+    "page.jpg": (b"<!DOCTYPE html><html><body>404</body></html>", "not-an-image"),
+    "zip.png": (b"PK\x03\x04" + bytes(1_000), "not-an-image"),
+    "bomb.png": (flat_png(30_000, 30_000), "too-large"),
+    "absurd.png": (
+        PNG[:8] + head(2**31 - 1, 2**31 - 1, 16) + chunk(b"IDAT", bytes(9)) + PNG[-12:],
+        "too-large",
+    ),
+    "absurd.bmp": (BMP[:18] + struct.pack("<ii", 2**31 - 1, 9) + BMP[26:], "too-large"),
+    "no pixels.png": (PNG[:8] + head(0, 0, 8) + PNG[33:], "any"),
+    "comment.png": (text_bomb(), "truncated"),
+    "dot.png": (saved(Image.new("RGB", (1, 1), "red"), "PNG"), None),
+    "line.png": (saved(Image.new("L", (1, 50_000), 77), "PNG"), None),
+    "endless exif.jpg": (endless_exif(), None),
+    "circle.tif": (circular_tiff(), None),
+    "frames.gif": (many_frames(), None),
+    "twelve bits.jpg": (
+        JPEG[: JPEG.index(b"\xff\xc0") + 4] + b"\x0c" + JPEG[JPEG.index(b"\xff\xc0") + 5 :],
+        "unsupported",
+    ),
+    "drawing.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported"),
+    "deep.png": (png(3, 1, 16, 2, [bytes(18)]), None),
+    "'quote\".png": (PNG, None),
+    "line\nbreak.png": (PNG, None),
+    "🧊 é.png": (PNG, None),
+    "n" * 251 + ".png": (PNG, None),
+    "\udcff\udcfe.png": (PNG, None),  # bytes that are no UTF-8
+}
+
+
+def name_of(path: str | bytes) -> str:
+    return Path(os.fsdecode(path)).name
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Project:
+    """A folder of everything that can lie in one."""
+    project = Project(tmp_path / "project")
+    folder = tmp_path / "project" / "images"
+    for seed in range(3):
+        make_image(folder / f"good-{seed}.jpg", seed)
+    for name, (data, _) in FILES.items():
+        path = folder / name
+        path.write_bytes(data)
+        os.utime(path, (LONG_AGO, LONG_AGO))
+    (folder / "folder.jpg").mkdir()
+    (folder / "nowhere.jpg").symlink_to(folder / "missing")
+    (folder / "myself.jpg").symlink_to(folder / "myself.jpg")
+    (folder / "up").symlink_to(folder)
+    os.mkfifo(folder / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.path.relpath(folder / "socket.jpg"))
+    return project
+
+
+@pytest.mark.parametrize("follow", ["false", "true"])
+def test_every_file_is_accounted_for(hostile: Project, capsys: pytest.CaptureFixture[str], follow: str) -> None:
+    assert hostile.run(f"scan.follow_links={follow}", options=()) == 0
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    rows = pd.read_parquet(hostile.run_folder / "thumbnail")
+    names = [name_of(true or path) for true, path in zip(rows["path_bytes"], rows["path"], strict=True)]
+    codes = dict(zip(names, rows["error"], strict=True))
+    expected = {name: code for name, (_, code) in FILES.items()} | {f"good-{seed}.jpg": None for seed in range(3)}
+    assert codes.keys() == expected.keys()
+    for name, code in expected.items():
+        if code != "any":
+            assert (None if pd.isna(codes[name]) else codes[name]) == code, name
+    failed = int(rows["error"].notna().sum())
+    assert f"{len(rows)}, {failed} of them unreadable" in said.out
+    assert "3 truncated" in said.out
+    record = hostile.record()
+    assert sum(record["errors"].values()) == record["images"]["failed"] == failed
+    assert rows["frames"][names.index("frames.gif")] == 3_000
+    assert hostile.run(f"scan.follow_links={follow}") == 0
+    assert not hostile.ran()
+    copies = {"a png.jpg", "'quote\".png", "line\nbreak.png", "🧊 é.png"}
+    clusters = pd.read_parquet(hostile.run_folder / "cluster")
+    of = dict(zip(clusters["path"].map(name_of), clusters["cluster"], strict=True))
+    assert len({of[name] for name in copies}) == 1
+
+
+def test_failures_are_listed_a_line_each_and_strict_makes_them_count(
+    hostile: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hostile.run(options=("--quiet", "--strict")) == 1
+    capsys.readouterr()
+    assert main(["failures", str(hostile.yaml)]) == 0
+    out = capsys.readouterr().out
+    assert "not-an-image: 5\n" in out
+    assert f"  {hostile.folder / 'images' / 'empty.jpg'}: the file is empty\n" in out
+    assert main(["failures", str(hostile.run_folder), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["error"] for row in rows} == {"truncated", "not-an-image", "too-large", "unsupported"}
+
+
+def test_a_name_with_a_line_break_stays_in_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path / "project")
+    make_image(project.folder / "images" / "good.jpg", 1)
+    (project.folder / "images" / "evil\n\x1b[31mname.jpg").write_bytes(b"nothing")
+    assert project.run() == 0
+    assert main(["failures", str(project.yaml)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [
+        f"  {project.folder}/images/evil\\n\\x1b[31mname.jpg: the bytes are no image of a known format"
+    ]
+
+
+def test_a_path_that_is_too_long_for_the_system_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path / "project")
+    make_image(project.folder / "images" / "good.jpg", 1)
+    opened = os.open(project.folder / "images", os.O_RDONLY)
+    name = "d" * 250
+    for _ in range(20):  # names below are relative, so the system lets them be
+        os.mkdir(name, dir_fd=opened)
+        below = os.open(name, os.O_RDONLY, dir_fd=opened)
+        os.close(opened)
+        opened = below
+        os.close(os.open("x.jpg", os.O_CREAT | os.O_WRONLY, dir_fd=opened))
+    os.close(opened)
+    assert project.run(options=()) == 0
+    said = capsys.readouterr().err
+    assert "File name too long" in said
+    assert "left out" in said
+    assert 10 < project.record()["images"]["total"] < 21
+    assert project.run(options=("--quiet", "--strict")) == 1
+
+
+def test_what_may_not_be_read(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.owner() == Path("~").expanduser().owner() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o755)
+    path = tmp_path / "secret.jpg"
+    path.write_bytes(JPEG)
+    path.chmod(0)
+    found = path.stat()
+    file = Expected(os.fsencode(path), found.st_size, str(found.st_mtime_ns))
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)  # root may read everything
+    try:
+        with pytest.raises(Unreadable) as caught:
+            read(file, "mtime", 1 << 20)
+    finally:
+        os.seteuid(before)
+    assert caught.value.problem == problems.FORBIDDEN
+
+
+MEASURE = """
+import os, resource, sys
+from stages.decoding.child import Limits
+from stages.decoding.decode import Options
+from stages.decoding.lanes import decode_one, _idle
+from stages.decoding.reading import Expected
+found = os.stat(sys.argv[1])
+file = Expected(os.fsencode(sys.argv[1]), found.st_size, str(found.st_mtime_ns))
+seen, _ = decode_one(file, Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 30, 10**9, "mtime"), Limits())
+_idle._close(0)
+print(seen.problem, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "I;16"])
+def test_a_large_image_stands_in_memory_once(tmp_path: Path, mode: str) -> None:
+    side = {"1": 10_000, "P": 10_000, "I;16": 8_000}.get(mode, 5_000)
+    size = {"1": 1, "P": 1, "I;16": 2}.get(mode, 4) * side * side
+    path = tmp_path / "large.png"
+    Image.new(mode, (side, side)).save(path, compress_level=1)
+    done = subprocess.run([sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True)
+    problem, peak = done.stdout.split()
+    assert problem == "None"
+    assert int(peak) << 20 < 1.4 * size + (160 << 20)
+
+
+def test_a_run_leaves_no_process_behind(hostile: Project) -> None:
+    mark = f"FAST_DIFF_TEST={hostile.folder}"
+    environment = {**os.environ, "FAST_DIFF_TEST": str(hostile.folder)}
+    assert hostile.spawn("scheduler.kind=local", "scheduler.workers=2", env=environment).returncode == 0
+    for _ in range(100):
+        left = [path for path in Path("/proc").glob("[0-9]*/environ") if mark.encode() in environ(path)]
+        if not left:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"still running: {[path.with_name('cmdline').read_text() for path in left]}")
+
+
+def environ(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # it is gone, or somebody else's
