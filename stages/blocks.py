@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.stage import Job
+from pipeline.stage import Artifact, Job
+from stages.kept import Kept
 from stages.kernels import groups
 from stages.kernels.metric import Side
 from stages.metrics import HASHES, Images, Kind, kind_of
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from stages.pairs import Params
 
 Ints = NDArray[np.int64]
+
+
+INDEXES = 128 << 20
+"""Bytes of index tables that a process keeps: those of the blocks compared last."""
+
+_kept: Kept[pa.Table] = Kept(INDEXES)
+"""Columns of index tables by what tells them: their names and the digests of their content."""
+
+
+def index_table(artifact: Artifact, params: Params) -> pa.Table:
+    """The columns of a block's index that these parameters need; read anew only if another block came between."""
+    columns, content = index_columns(params), artifact.content
+    told = tuple((name, content[name]) for name in columns)
+    table = _kept.get(told)
+    if table is None:
+        table = artifact.table(columns)
+        _kept.put(told, table, table.nbytes)
+    return table
 
 
 def index_columns(params: Params) -> list[str]:

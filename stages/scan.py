@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import ConfigError
 from pipeline.stage import Settings, Stage, Task
 from stages.kernels import cut
-from stages.listing import EXTENSIONS, Found, Rules, find, show, stamp
+from stages.listing import EXTENSIONS, PIECE, Files, Rules, find, show, stamps, texts
+from stages.listing_urls import exists, is_url
 
 RACY_NS = 2_000_000_000
 """A file as young as this at its scan may change again without a new time stamp; the next run digests it again."""
@@ -53,7 +55,7 @@ class Params:
     @field_validator("extensions")
     @classmethod
     def _dotted(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        return value if isinstance(value, str) else tuple("." + ending.lower().lstrip(".*") for ending in value)
+        return value if isinstance(value, str) else tuple(ending.lower().lstrip(".*") for ending in value)
 
     def rules(self) -> Rules:
         """These parameters for the lister."""
@@ -79,8 +81,13 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
     """Complain of inputs that are not there, before anything is made."""
     for name in ("a", "b"):
         for number, root in enumerate(settings(f"inputs.{name}")):
-            if not Path(root).exists():
-                yield f"inputs.{name}[{number}]: {root} does not exist; expected a folder or an image file"
+            try:
+                there = exists(root) if is_url(root) else Path(root).exists()
+            except OSError as error:
+                yield f"inputs.{name}[{number}]: {root} can't be read ({error.strerror or error})"
+            else:
+                if not there:
+                    yield f"inputs.{name}[{number}]: {root} does not exist; expected a folder or an image file"
 
 
 def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
@@ -88,15 +95,14 @@ def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]
 
     Raises ConfigError where there is no image at all, none in a set that has inputs, or one in both sets."""
     found = {name: _find(name, settings(f"inputs.{name}"), params) for name in ("a", "b")}
-    both = sorted({file.path for file in found["a"]} & {file.path for file in found["b"]})
-    if both:
+    both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
+    if len(both):
         raise ConfigError(
-            f"inputs.b: {show(both[0])}{_and_more(both)} is in inputs.a, too; each file can be in one set only"
+            f"inputs.b: {show(both[0].as_py())}{_and_more(both)} is in inputs.a, too; each file can be in one set only"
         )
-    images = sum(map(len, found.values()))
-    mean, block = partition_sizes(settings, images)
-    for name, files in found.items():
-        yield from _partitions(name, files, cut.window(mean), cut.window(block), params.trust)
+    mean, block = partition_sizes(settings, sum(map(len, found.values())))
+    for name in sorted(found):
+        yield from partitions(name, found.pop(name), cut.window(mean), cut.window(block), params.trust)
 
 
 def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
@@ -110,33 +116,35 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params) -> list[Found]:
+def _find(name: str, roots: Sequence[str], params: Params) -> Files:
     try:
         files = find(roots, params.rules())
     except OSError as error:
-        raise ConfigError(f"inputs.{name}: {error.filename!s} can't be read ({error.strerror})") from error
-    odd = {show(file.path) for file in files if show(file.path).encode() != file.path}
-    alike = [file for file in files if show(file.path).encode() == file.path and show(file.path) in odd] if odd else []
-    if alike:
-        raise ConfigError(
-            f"inputs.{name}: the name {show(alike[0].path)} also stands for another file's name, which is no UTF-8; "
-            "rename one of them, or name it in scan.ignore_paths"
-        )
-    if roots and not files:
+        raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
+    if roots and not len(files):
         raise ConfigError(
             f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"
         )
     return files
 
 
-def _and_more(items: Collection[object]) -> str:
+def _show(name: object) -> str:
+    return show(name) if isinstance(name, bytes) else str(name)
+
+
+def _and_more(items: Sized) -> str:
     return f" (and {len(items) - 1:,} more)" if len(items) > 1 else ""
 
 
-def _partitions(
-    name: str, files: Sequence[Found], narrow: int, wide: int, trust: str
-) -> Iterator[tuple[Task, pa.Table]]:
-    hashes = np.frombuffer(b"".join(hashlib.blake2b(f.path, digest_size=8).digest() for f in files), np.uint64)
+def partitions(name: str, files: Files, narrow: int, wide: int, trust: str) -> Iterator[tuple[Task, pa.Table]]:
+    """The partitions of one set and their rows, for windows of partitions and of blocks. Raises ConfigError where two
+    names would read alike."""
+    paths, true_names = texts(files.paths)
+    if true_names is not None:
+        _refuse_alike(name, paths, true_names)
+    stamped = stamps(files, trust)
+    roots = pa.array([show(root) for root in files.roots], pa.string())
+    hashes = _hashes(files.paths)
     closing_block = set(cut.cuts(hashes, wide).tolist())
     start = 0
     for last in [*cut.cuts(hashes, narrow).tolist(), len(files) - 1]:
@@ -144,38 +152,50 @@ def _partitions(
             continue  # the last cut was at the end already
         ends = last == len(files) - 1
         key = f"{name}-end" if ends else f"{name}-{int(hashes[last]):016x}"
-        notes = {"set": name, "images": last + 1 - start, "closes_block": ends or last in closing_block}
-        yield Task(key, notes=notes), _table(name, files[start : last + 1], key, trust)
+        count, part = last + 1 - start, slice(start, last + 1)
+        notes = {"set": name, "images": count, "closes_block": ends or last in closing_block}
+        columns = [
+            paths[part].cast(pa.string()),
+            pa.nulls(count, pa.binary()) if true_names is None else true_names[part].cast(pa.binary()),
+            pa.repeat(name, count),
+            roots.take(pa.array(files.root[part])),
+            files.sizes[part],
+            files.mtimes[part],
+            stamped[part],
+            pa.repeat(key, count),
+        ]
+        yield Task(key, notes=notes), pa.table(columns, schema=SCHEMA)
         start = last + 1
 
 
-def _table(name: str, files: Sequence[Found], key: str, trust: str) -> pa.Table:
-    paths = [show(file.path) for file in files]
-    return pa.table(
-        [
-            paths,
-            [None if text.encode() == file.path else file.path for text, file in zip(paths, files, strict=True)],
-            [name] * len(files),
-            [show(file.root) for file in files],
-            [file.size for file in files],
-            [file.mtime_ns for file in files],
-            [_stamp(file, trust) for file in files],
-            [key] * len(files),
-        ],
-        schema=SCHEMA,
-    )
+def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBinaryArray) -> None:
+    odd = pc.is_valid(true_names)
+    alike = paths.filter(pc.and_(pc.invert(odd), pc.is_in(paths, paths.filter(odd))))
+    if len(alike):
+        raise ConfigError(
+            f"inputs.{name}: the name {alike[0].as_py()} also stands for another file's name, which is no UTF-8; "
+            "rename one of them, or name it in scan.ignore_paths"
+        )
 
 
-def _stamp(file: Found, trust: str) -> str:
-    try:
-        return stamp(file, trust)
-    except OSError:
-        return ""  # the thumbnail stage will meet the same error, and record it
+def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
+    """What decides where partitions end: 8 bytes of BLAKE2b of each path."""
+    hashes = np.empty(len(paths), np.uint64)
+    for start in range(0, len(paths), PIECE):
+        digests = [hashlib.blake2b(path, digest_size=8).digest() for path in paths[start : start + PIECE].to_pylist()]
+        hashes[start : start + PIECE] = np.frombuffer(b"".join(digests), np.uint64)
+    return hashes
 
 
 def doubtful(table: pa.Table) -> list[str]:
-    """Paths of the files that were written to just now."""
-    return table["path"].filter(pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)).to_pylist()
+    """Paths of the files that were written to just now; a URL's tag tells of its bytes, whenever it was written."""
+    tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
+    young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
+    return table["path"].filter(pc.and_not(young, tagged)).to_pylist()
 
 
-STAGE = Stage("scan", version=1, needs=(), params=Params, schema=SCHEMA, source=source, doubtful=doubtful, check=check)
+def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(numbers, pa.string())
+
+
+STAGE = Stage("scan", version=2, needs=(), params=Params, schema=SCHEMA, source=source, doubtful=doubtful, check=check)

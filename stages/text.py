@@ -13,6 +13,11 @@ def human_bytes(count: int) -> str:
     return f"{size:.1f} {UNITS[unit]}" if unit else f"{count} bytes"
 
 
+def one_line(text: str) -> str:
+    """A name in one line that does nothing to a terminal: control characters and the like are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 def human_count(count: int) -> str:
     """A count with its thousands set apart."""
     return f"{count:,}"

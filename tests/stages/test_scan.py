@@ -28,13 +28,13 @@ def tree(tmp_path: Path) -> Path:
 
 def names(tree: Path, *roots: Path, **rules: Any) -> list[str]:
     found = find([str(root) for root in roots or (tree,)], Rules(**rules))
-    return [os.path.relpath(os.fsdecode(file.path), tree) for file in found]
+    return [os.path.relpath(os.fsdecode(path), tree) for path in found.paths.to_pylist()]
 
 
 def test_images_by_ending_in_the_order_of_their_bytes(tree: Path) -> None:
     assert names(tree) == [".git/e.jpg", "B.PNG", "a.jpg", "sub/c.jpeg", "sub/deep/d.tif", "sub/skip me.jpg"]
     assert names(tree, recursive=False) == ["B.PNG", "a.jpg"]
-    assert names(tree, extensions=frozenset({b".txt"})) == ["notes.txt"]
+    assert names(tree, extensions=frozenset({b"txt"})) == ["notes.txt"]
 
 
 @pytest.mark.parametrize(
