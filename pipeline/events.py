@@ -8,17 +8,27 @@ not with the runs, and who asks how an artifact came about finds the answer howe
 from __future__ import annotations
 
 import contextlib
+import io
 import json
-from collections.abc import Collection, Iterator, Mapping
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from pipeline.atomic import atomic_write
+from pipeline.files import Files
+from pipeline.locations import Place
 from pipeline.progress import Json
-from pipeline.store import RETIRED
+from pipeline.storage import read_bytes, write_bytes
+from pipeline.store import RETIRED, Store
 
 LOG = ".events.jsonl"
 """Its name in the run's folder."""
+EVERY = 30.0
+"""Seconds between two puts of the log to an object store."""
+SHARE = 20.0
+"""So many times as long as it took, at least, a put is followed by none."""
 
 Event: TypeAlias = Mapping[str, Any]
 
@@ -26,52 +36,83 @@ Event: TypeAlias = Mapping[str, Any]
 class EventLog(Json):
     """Writes the log; only for the holder of the run's lock.
 
-    A log that can't be written (a full disk) is given up: it must not end the run."""
+    An object store can't append: there the log is written to a local file, and put as a whole now and then. A log that
+    can't be written (a full disk) is given up: it must not end the run. A put that failed is left to the next one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place, files: Files | None = None) -> None:
+        """`files`: of the run's folder, if they are listed already."""
+        self._path = path
         self._broken = False
+        self._next = time.monotonic() + EVERY
+        files = files or Store(path.parent).files
         try:
-            _shorten(path)
-            super().__init__(path.open("a", encoding="utf-8"))
+            if isinstance(path, Path):
+                _shorten(path, files)
+                super().__init__(path.open("a", encoding="utf-8"))
+            else:
+                super().__init__(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115  # `end` closes it
+                self._stream.writelines(_kept(path, files))
         except OSError:
+            super().__init__(io.StringIO())
             self._broken = True
 
     def _say(self, event: str, **fields: Any) -> None:
-        if self._broken or fields.get("how") == "skipped":
+        if self._broken or event == "cluster" or fields.get("how") == "skipped":
             return
         try:
             super()._say(event, **fields)
         except OSError:
             self._broken = True
+        if time.monotonic() > self._next:
+            self.put()
+
+    def put(self) -> None:
+        """Let readers see what has been written so far."""
+        if self._broken or isinstance(self._path, Path):
+            return
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            self._stream.seek(0)
+            write_bytes(self._path, self._stream.read().encode())
+        self._next = time.monotonic() + max(EVERY, SHARE * (time.monotonic() - started))
 
     def end(self) -> None:
         super().end()
-        if not self._broken:
+        self.put()
+        with contextlib.suppress(OSError):
             self._stream.close()
 
 
-def computed(folder: Path, stage: str) -> dict[str, Event]:
+def computed(folder: Place, stage: str) -> dict[str, Event]:
     """By name, the artifacts of a stage and the events of the tasks that last computed them, as far as a run's log
     knows; artifacts that are no longer there may be among them."""
-    return {name: event for (made_by, name), (event, _) in _computed(folder / LOG).items() if made_by == stage}
-
-
-def _computed(path: Path) -> dict[tuple[str, str], tuple[Event, str]]:
-    """The same of all stages, by stage and name, each with its line."""
-    found: dict[tuple[str, str], tuple[Event, str]] = {}
-    for event, line in _read(path):
-        if event.get("event") == "task" and event.get("how") == "run":
-            address = str(event.get("stage")), str(event.get("artifact"))
-            found.pop(address, None)  # the latest last
-            found[address] = event, line
+    found: dict[str, Event] = {}
+    for (made_by, name), event, _ in _computations(folder / LOG):
+        if made_by == stage:
+            found.pop(name, None)  # the latest last
+            found[name] = event
     return found
 
 
-def _read(path: Path) -> Iterator[tuple[Event, str]]:
+def _computations(path: Place) -> Iterator[tuple[tuple[str, str], Event, str]]:
+    """Stage and name of each artifact that was computed, its event and its line; one may come more than once."""
+    for event, line in _read(path):
+        if event.get("event") == "task" and event.get("how") == "run":
+            yield (str(event.get("stage")), str(event.get("artifact"))), event, line
+
+
+def _read(path: Place) -> Iterator[tuple[Event, str]]:
     """Events and their lines, in order. A line that was torn by a crash is skipped; no log is an empty one."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
+    if isinstance(path, Path):
+        if not path.exists():
+            return
+        opened: IO[str] = path.open(encoding="utf-8", errors="replace")
+    else:
+        try:
+            opened = io.StringIO(read_bytes(path).decode("utf-8", "replace"))
+        except FileNotFoundError:
+            return
+    with opened as file:
         for line in file:
             event = None
             with contextlib.suppress(ValueError):
@@ -80,15 +121,20 @@ def _read(path: Path) -> Iterator[tuple[Event, str]]:
                 yield event, line if line.endswith("\n") else line + "\n"
 
 
-def _shorten(path: Path) -> None:
+def _shorten(path: Path, files: Files) -> None:
     """Keep what later runs may ask for. Raises OSError, and leaves the log as it is then."""
-    found = _computed(path)
-    there = {stage: _names(path.parent / stage) for stage, _ in found}
     if path.exists():
+        kept = _kept(path, files)
         with atomic_write(path) as file:
-            file.writelines(line.encode() for (stage, name), (_, line) in found.items() if name in there[stage])
+            file.writelines(line.encode() for line in kept)
 
 
-def _names(stage: Path) -> Collection[str]:
-    """Artifacts that this run or an earlier one made and that were not pruned."""
-    return {file.name for folder in (stage, stage / RETIRED) if folder.is_dir() for file in folder.iterdir()}
+def _kept(path: Place, files: Files) -> list[str]:
+    """Lines of artifacts that this run or an earlier one made and that were not pruned."""
+    found: dict[tuple[str, str], str] = {}
+    for address, _, line in _computations(path):
+        found.pop(address, None)  # the latest last
+        found[address] = line
+    stages = {stage for stage, _ in found}
+    there = {stage: {*files.names(stage), *files.names(f"{stage}/{RETIRED}")} for stage in stages}
+    return [line for (stage, name), line in found.items() if name in there[stage]]

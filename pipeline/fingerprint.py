@@ -25,12 +25,17 @@ from pipeline.stage import Settings, Speed, Stage
 
 SHORT = 16
 """Hex digits of a digest in a file name."""
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def canonical(value: Any) -> Any:
     """`value` as JSON data in which every scalar is tagged with its type.
 
     Raises TypeError for anything that has no canonical form, ValueError for NaN."""
+    if type(value) is str:  # by far the most frequent
+        return ["str", value]
+    if type(value) is list or type(value) is tuple:
+        return ["list", *map(canonical, value)]
     match value:
         case None:
             return None
@@ -57,10 +62,29 @@ def canonical(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no canonical form in a fingerprint")
 
 
+def encoded(value: Any) -> bytes:
+    """The canonical encoding. Raises as `canonical` does."""
+    return _ENCODER.encode(canonical(value)).encode()
+
+
 def digest(value: Any) -> str:
     """SHA-256, in hex, of the canonical encoding."""
-    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(encoded(value)).hexdigest()
+
+
+def digest_of_list(items: Iterable[bytes]) -> str:
+    """The `digest` of a list, by the encodings of its items, one after the other."""
+    whole = hashlib.sha256(b'["list"')
+    for item in items:
+        whole.update(b"," + item)
+    whole.update(b"]")
+    return whole.hexdigest()
+
+
+def digest_of_mapping(items: Mapping[str, bytes]) -> str:
+    """The `digest` of a mapping, by the encodings of its values."""
+    inside = b",".join(_ENCODER.encode(name).encode() + b":" + items[name] for name in sorted(items))
+    return hashlib.sha256(b'{"map":{' + inside + b"}}").hexdigest()
 
 
 def result_params(params: Any) -> dict[str, Any]:
@@ -80,8 +104,17 @@ def recipe(stage: Stage, params: Any, settings: Settings) -> dict[str, Any]:
         "version": stage.version,
         "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
         "params": result_params(params) | {key: settings(key) for key in stage.used(settings)},
-        "libraries": {name: metadata.version(name) for name in stage.libraries},
+        "libraries": {name: metadata.version(name) for name in stage.libraries}
+        | {name: installed(name) for name in stage.optional_libraries},
     }
+
+
+def installed(name: str) -> str | None:
+    """Version of a distribution, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 class ColumnDigest:
@@ -97,13 +130,16 @@ class ColumnDigest:
         """Take in the next rows."""
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             self.rows += len(chunk)
-            self.valid.update(chunk.is_valid().to_numpy(zero_copy_only=False).tobytes())
+            whole = not chunk.null_count
+            self.valid.update(
+                b"\1" * len(chunk) if whole else chunk.is_valid().to_numpy(zero_copy_only=False).tobytes()
+            )
             self._add(chunk)
 
     def _add(self, array: pa.Array) -> None:
         kind = self.kind
         if pa.types.is_string(kind) or pa.types.is_binary(kind):
-            array = array.fill_null("" if pa.types.is_string(kind) else b"")
+            array = array.fill_null("" if pa.types.is_string(kind) else b"") if array.null_count else array
             offsets = np.frombuffer(array.buffers()[1], np.int32)[array.offset : array.offset + len(array) + 1]
             self.lengths.update(np.diff(offsets).astype("<i8").tobytes())
             if (data := array.buffers()[2]) is not None:

@@ -15,11 +15,14 @@ import os
 import socket
 import threading
 import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pipeline.errors import ConfigError, LockedError
+from pipeline.locations import Place, mask
+from pipeline.object_lock import ObjectLock
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
@@ -28,26 +31,40 @@ DEAD_AFTER = 60.0
 
 
 class RunLock:
-    """Context manager that holds `<folder>/.lock`.
+    """Context manager that holds `<folder>/.lock`; `note` is what the user should know of it.
 
     Raises LockedError if another run holds it, ConfigError if the folder can't be written."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".lock"
+    def __init__(self, folder: Place) -> None:
         self.token = uuid.uuid4().hex
-        self._stop = threading.Event()
+        self._folder = folder
+        self._lock: FileLock | ObjectLock
+        if isinstance(folder, Path):
+            self._lock = FileLock(folder, self.token)
+        else:
+            self._lock = ObjectLock(folder, self.token, identity, is_alive)
+        self._stop, self._lost = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True)
+
+    @property
+    def note(self) -> str:
+        return self._lock.note
 
     def __enter__(self) -> RunLock:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if not self._create():
-                self._take_over()
+            owner = self._lock.take()
         except OSError as error:
             raise ConfigError(
-                f"output: can't write to {self.path.parent} ({error.strerror}); "
+                f"output: can't write to {self._folder} ({mask(str(error.strerror or error))}); "
                 "name another folder with --set output=FOLDER"
             ) from error
+        if owner:
+            raise LockedError(
+                f"{self._folder} is in use by another run (process {owner.get('pid')} on {owner.get('host')}); "
+                "wait for it to end, or choose another name with --set run=NAME"
+            )
+        if owner is not None:
+            raise LockedError(f"{self._folder}: another run has just started there; wait for it to end")
         self._thread.start()
         return self
 
@@ -56,15 +73,53 @@ class RunLock:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self._lock.release()
+
+    def check(self) -> None:
+        """Raises LockedError where another run, on another host, took this one for dead: it stood still for long."""
+        if self._lost.is_set():
+            raise LockedError(
+                f"{self._folder}: this run stood still for so long that another one has taken its place; what was "
+                "computed stands, and the other one goes on from it"
+            )
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._lock.heartbeat) and not self._lost.is_set():
+            with contextlib.suppress(OSError):
+                if not self._lock.beat():
+                    self._lost.set()
+
+
+class FileLock:
+    """The lock as a file."""
+
+    heartbeat = HEARTBEAT
+    note = ""
+
+    def __init__(self, folder: Path, token: str) -> None:
+        self.path, self.token = folder / ".lock", token
+
+    def take(self) -> dict[str, Any] | None:
+        """Take the lock: None. Else who holds it, or nobody where it was taken just now. Raises OSError."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return None if self._create() else self._take_over()
+
+    def release(self) -> None:
         if self._owner().get("token") == self.token:
             self.path.unlink(missing_ok=True)
 
+    def beat(self) -> bool:
+        """Give a sign of life; whether the lock is this run's still. Raises OSError."""
+        if self._owner().get("token") != self.token:
+            return False
+        os.utime(self.path)
+        return True
+
     def _create(self) -> bool:
-        owner = {"token": self.token, "host": socket.gethostname(), "boot": _boot_id(), **_process(os.getpid())}
         # A link appears with its content: no reader ever meets a lock that does not yet name its owner.
         draft = self.path.with_name(f".lock.{self.token}.tmp")
         try:
-            draft.write_text(json.dumps(owner))
+            draft.write_text(json.dumps(identity(self.token)))
             os.link(draft, self.path)
             return True
         except FileExistsError:
@@ -78,38 +133,40 @@ class RunLock:
         except (OSError, ValueError, TypeError):
             return {}
 
-    def _take_over(self) -> None:
+    def _take_over(self) -> dict[str, Any] | None:
         """Replace a dead owner's lock; one taker at a time looks and replaces."""
         with self.path.with_name(".lock.guard").open("w") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             owner = self._owner()
-            if owner and self._alive(owner):
-                raise LockedError(
-                    f"{self.path.parent} is in use by another run (process {owner.get('pid')} on "
-                    f"{owner.get('host')}); wait for it to end, or choose another name with --set run=NAME"
-                )
+            if owner and is_alive(owner, self._since_heartbeat):
+                return owner
             self.path.unlink(missing_ok=True)
-            if not self._create():
-                raise LockedError(f"{self.path.parent}: another run has just started there; wait for it to end")
+            return None if self._create() else {}
 
-    def _alive(self, owner: dict[str, Any]) -> bool:
-        if owner.get("host") == socket.gethostname():
-            if owner.get("boot") != _boot_id():
-                return False
-            return _process(int(owner.get("pid", -1))).get("started", "gone") == owner.get("started")
+    def _since_heartbeat(self) -> float:
         probe = self.path.with_name(f".lock.{self.token}.probe.tmp")
         try:
             probe.touch()
-            return probe.stat().st_mtime - self.path.stat().st_mtime < DEAD_AFTER
-        except FileNotFoundError:
-            return False
+            return probe.stat().st_mtime - self.path.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT):
-            with contextlib.suppress(OSError):
-                os.utime(self.path)
+
+def identity(token: str) -> dict[str, Any]:
+    """What a lock says of this process."""
+    return {"token": token, "host": socket.gethostname(), "boot": _boot_id(), **_process(os.getpid())}
+
+
+def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> bool:
+    """Whether a lock's owner still runs; its heartbeat is asked for only where it is of another host."""
+    if owner.get("host") == socket.gethostname():
+        if owner.get("boot") != _boot_id():
+            return False
+        return _process(int(owner.get("pid", -1))).get("started", "gone") == owner.get("started")
+    try:
+        return since_heartbeat() < DEAD_AFTER
+    except FileNotFoundError:
+        return False
 
 
 def _boot_id() -> str:

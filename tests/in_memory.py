@@ -56,6 +56,9 @@ class MemoryJob:
     def before(self) -> Iterator[Before]:
         return iter(self.before_)
 
+    def spare_core(self) -> None:
+        return None
+
     def settings(self, key: str) -> Any:
         return self.settings_[key]
 

@@ -1,10 +1,19 @@
 """The event log: what stays of earlier runs, and what a damaged log does."""
 
+import errno
+import io
 import json
+import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from pipeline import events
 from pipeline.events import LOG, EventLog, computed
+from pipeline.locations import place
+from pipeline.storage import read_bytes
 from pipeline.store import RETIRED
 
 
@@ -74,3 +83,40 @@ def test_a_log_that_ends_without_a_line_feed_is_not_run_together_with_the_next(t
     new.end()
     assert computed(tmp_path, "pairs")["kept"]["n"] == 1
     assert len((tmp_path / LOG).read_text().splitlines()) == 3
+
+
+def fails(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "no space left")
+
+
+class Full(io.StringIO):
+    """A file on a full disk, which says so when it is written to."""
+
+    write = fails  # type: ignore[assignment]
+
+
+def test_a_put_that_fails_is_left_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place(f"memory://{uuid.uuid4().hex}")
+    new = EventLog(folder / LOG)
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "write_bytes", fails)
+        new.begin({"pairs": 1})
+        new.put()
+    new.message("later")
+    new.end()
+    written = [json.loads(text)["event"] for text in read_bytes(folder / LOG).decode().splitlines()]
+    assert written == ["plan", "message", "end"]
+
+
+@pytest.mark.parametrize("where", ["opened", "written", "put"])
+def test_a_log_that_stays_unwritable_leaves_nothing_open(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place(f"memory://{uuid.uuid4().hex}")
+    opened = Full() if where == "written" else io.StringIO()
+    monkeypatch.setattr(tempfile, "TemporaryFile", fails if where == "opened" else lambda *_, **__: opened)
+    monkeypatch.setattr(events, "write_bytes", fails)
+    new = EventLog(folder / LOG)
+    new.begin({"pairs": 1})
+    new.put()
+    new.end()
+    assert opened.closed or where == "opened"
+    assert computed(folder, "pairs") == {}

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fingerprint import content, content_of, digest, recipe, result_params
+from pipeline.fingerprint import (
+    content,
+    content_of,
+    digest,
+    digest_of_list,
+    digest_of_mapping,
+    encoded,
+    recipe,
+    result_params,
+)
 from pipeline.stage import SPEED, Stage
 
 
@@ -100,3 +109,10 @@ def test_content_changes_with_any_value(rows: list[dict[str, Any]], data: st.Dat
 def test_null_is_not_empty_and_the_order_counts() -> None:
     texts = [[None, ""], ["", None], ["", ""], ["a", "b"], ["ab", ""], ["b", "a"], [None], []]
     assert len({content(pa.table({"t": pa.array(text, pa.string())}))["t"] for text in texts}) == len(texts)
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(), st.text(), st.lists(st.text()))))
+def test_lists_and_mappings_may_be_digested_by_the_encodings_of_what_they_hold(values: list[Any]) -> None:
+    assert digest_of_list(map(encoded, values)) == digest(values)
+    named = {f"ü{number}": value for number, value in enumerate(values)}
+    assert digest_of_mapping({name: encoded(value) for name, value in named.items()}) == digest(named)

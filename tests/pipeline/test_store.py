@@ -5,8 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.artifact import METADATA, Record, StoredArtifact, artifact_name, read_record
 from pipeline.errors import ArtifactDamaged
-from pipeline.store import METADATA, Record, Store, StoredArtifact, artifact_name, read_record
+from pipeline.store import Store
 
 SCHEMA = pa.schema([("path", pa.string()), ("value", pa.float64())])
 TABLE = pa.table({"path": [f"{n:04}" for n in range(500)], "value": [n / 7 for n in range(500)]}, SCHEMA)

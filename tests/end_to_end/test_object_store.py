@@ -1,0 +1,370 @@
+"""Whole runs on object stores: memory:// in this process, and a server that speaks the S3 protocol."""
+
+import json
+import random
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pytest
+
+from pipeline import load_run, storage
+from pipeline.cli import main
+from pipeline.footers import INDEX
+from pipeline.runner import PATIENT_ATTEMPTS
+from tests.end_to_end.driver import Project, make_image, make_images
+from tests.end_to_end.object_store import SECRET, ObjectStore, object_store
+
+OWN = {"run.json", "report/work.html", ".events.jsonl", INDEX}
+"""Files that tell of one run, and differ between two with equal results."""
+OWN_NAMES = ("cluster", "plot")
+"""Stages whose artifacts have a name of their own, which says nothing of what is in them: their footers are read."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    with object_store() as store:
+        yield store
+
+
+@pytest.fixture
+def store(server: ObjectStore) -> ObjectStore:
+    server.fault = lambda method, path: None
+    server.asked.clear()
+    return server
+
+
+@pytest.fixture
+def bucket(store: ObjectStore) -> str:
+    name = f"b{uuid.uuid4().hex}"
+    store.client.create_bucket(Bucket=name)
+    store.asked.clear()
+    return name
+
+
+@pytest.fixture
+def project(tmp_path: Path, store: ObjectStore, bucket: str) -> Project:
+    """A run on the store, on images of this machine."""
+    make_images(tmp_path / "images", 30)
+    return Project(tmp_path, {"output": f"s3://{bucket}/out", "storage": store.options})
+
+
+def locally(project: Project) -> dict[str, bytes]:
+    """Artifacts of the same run in a folder."""
+    local = Project(project.folder / "local", {"inputs": project.config["inputs"]})
+    assert local.run() == 0
+    return local.artifacts()
+
+
+def visible(objects: dict[str, bytes]) -> dict[str, bytes]:
+    """Those that `Project.artifacts` would give."""
+    return {
+        name: data
+        for name, data in objects.items()
+        if name not in OWN and not name.startswith("report/work") and "/." not in f"/{name}"
+    }
+
+
+def record(objects: dict[str, bytes]) -> dict[str, Any]:
+    return dict(json.loads(objects["run.json"]))
+
+
+@pytest.mark.parametrize("kind", ["synchronous", "threads"])
+def test_in_memory_artifacts_are_the_same_as_in_a_folder(kind: str, tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 30)
+    top = f"memory://{uuid.uuid4().hex}"
+    project = Project(tmp_path, {"output": f"{top}/out", "scheduler": {"kind": kind}})
+    assert project.run() == 0
+    system = fsspec.filesystem("memory")
+    inside = f"/{top.removeprefix('memory://')}/out/test/"
+    objects = {name.removeprefix(inside): system.cat_file(name) for name in system.find(inside)}
+    assert visible(objects) == locally(project)
+    assert project.run() == 0
+    again = json.loads(system.cat_file(f"{inside}run.json"))
+    assert not any(stage["tasks_run"] for stage in again["stages"].values())
+    assert main(["verify", f"{top}/out/test", "--quiet"]) == 0
+    assert len(load_run(f"{top}/out/test").images()) == 30
+    system.rm(top, recursive=True)
+
+
+def test_workers_on_s3_give_the_artifacts_of_a_folder(project: Project, store: ObjectStore, bucket: str) -> None:
+    project.config["scheduler"] = {"kind": "local", "workers": 2}
+    done = project.spawn()
+    assert done.returncode == 0, done.stderr
+    puts = [path for method, path, _ in store.asked if method == "PUT" and path.endswith(".parquet")]
+    objects = store.objects(bucket, "out/test/")
+    assert visible(objects) == locally(project)
+    assert sorted(puts) == sorted(f"/{bucket}/out/test/{name}" for name in objects if name.endswith(".parquet"))
+    assert not [name for name in objects if "tmp" in name or "lock" in name or "probe" in name]
+
+
+def test_a_run_with_nothing_to_do_reads_two_footers(project: Project, store: ObjectStore, bucket: str) -> None:
+    assert project.run() == 0
+    store.asked.clear()
+    assert project.run() == 0
+    assert store.counts() == {"LIST": 1, "GET": 6, "PUT": 4, "DELETE": 1, "GET range": len(OWN_NAMES)}
+    assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
+
+
+@pytest.mark.parametrize("lost", ["gone", "cut", "old"])
+def test_an_index_that_is_doubtful_is_made_again(project: Project, store: ObjectStore, bucket: str, lost: str) -> None:
+    assert project.run() == 0
+    objects = store.objects(bucket, "out/test/")
+    artifacts = [name for name in objects if name.endswith(".parquet")]
+    index = objects[INDEX]
+    if lost == "gone":
+        store.client.delete_object(Bucket=bucket, Key=f"out/test/{INDEX}")
+    elif lost == "cut":
+        store.client.put_object(Bucket=bucket, Key=f"out/test/{INDEX}", Body=index[: len(index) // 2])
+    else:
+        some = next(name for name in artifacts if name.startswith("thumbnail/"))
+        store.client.put_object(Bucket=bucket, Key=f"out/test/{some}", Body=b"damaged")
+    store.asked.clear()
+    assert project.run() == 0
+    assert store.counts()["GET range"] > len(OWN_NAMES)
+    assert sorted(store.objects(bucket, "out/test/")[INDEX].splitlines()) == sorted(index.splitlines())
+    store.asked.clear()
+    assert project.run() == 0
+    assert store.counts()["GET range"] == len(OWN_NAMES)
+
+
+def test_the_driver_asks_for_nothing_that_is_absent(project: Project, store: ObjectStore, bucket: str) -> None:
+    assert main(["explain", str(project.yaml)]) == 0
+    assert store.counts().total() <= 3  # a listing, and s3fs asks twice about a folder that is empty
+    assert main(["status", str(project.yaml)]) == 0
+    assert main(["prune", str(project.yaml)]) == 2
+
+
+def test_another_config_retires_and_prune_deletes(project: Project, store: ObjectStore, bucket: str) -> None:
+    assert project.run() == 0
+    first = visible(store.objects(bucket, "out/test/"))
+    assert project.run("pairs.threshold=100") == 0
+    assert any(".retired/" in name for name in store.objects(bucket, "out/test/"))
+    assert project.run() == 0
+    assert visible(store.objects(bucket, "out/test/")) == first
+    assert record(store.objects(bucket, "out/test/"))["stages"]["pairs"]["tasks_run"] == 0  # taken back
+    assert main(["prune", str(project.yaml)]) == 0
+    assert not any(".retired/" in name for name in store.objects(bucket, "out/test/"))
+
+
+def test_results_failures_and_verify_of_a_url(project: Project, store: ObjectStore, bucket: str) -> None:
+    (project.folder / "images" / "broken.jpg").write_bytes(b"no image")
+    assert project.run() == 0
+    results = load_run(project.yaml)
+    assert results.failures()["error"].tolist() == ["not-an-image"]
+    assert len(results.ledger()) == record(store.objects(bucket, "out/test/"))["stages"]["pairs"]["tasks_run"]
+    pd.testing.assert_frame_equal(results.pairs(), load_run(f"s3://{bucket}/out/test").pairs())
+    assert main(["verify", str(project.yaml), "--quiet"]) == 0
+    assert json.loads(store.objects(bucket, "out/test/")["verify.json"])["ok"]
+    assert main(["failures", f"s3://{bucket}/out/test"]) == 0
+
+
+@pytest.mark.parametrize("fault", ["busy", "drop", "deaf"])
+def test_half_of_the_puts_fail_and_all_is_well(
+    fault: str, project: Project, store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    chance = random.Random(1)
+    store.fault = lambda method, path: fault if method == "PUT" and chance.random() < 0.5 else None
+    code = project.run()
+    failed = {path for method, path, said in store.asked if said}
+    assert len(failed) > 10
+    store.fault = lambda method, path: None
+    assert code == 0 or project.run() == 0  # five failures in a row happen, and the second run makes it good
+    assert visible(store.objects(bucket, "out/test/")) == locally(project)
+
+
+def test_a_store_that_stays_busy_fails_the_tasks_it_concerns(
+    project: Project,
+    store: ObjectStore,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    store.fault = lambda method, path: "busy" if method == "PUT" and "/out/test/cluster/" in path else None
+    assert project.run() == 1
+    said = capsys.readouterr().err
+    assert "cluster/clusters failed: Please try again after 5 tries (s3://" in said
+    assert len([path for method, path, told in store.asked if told]) == PATIENT_ATTEMPTS * storage.TRIES
+    objects = store.objects(bucket, "out/test/")
+    counts = record(objects)["stages"]
+    assert counts["cluster"]["tasks_failed"] == 1
+    assert counts["pairs"]["tasks_failed"] == 0
+    assert not any(name.startswith("cluster/") for name in objects)
+    store.fault = lambda method, path: None
+    assert project.run() == 0
+    assert record(store.objects(bucket, "out/test/"))["stages"]["pairs"]["tasks_run"] == 0
+
+
+def test_a_store_that_is_away_is_one_line(
+    project: Project, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    store.fault = lambda method, path: "drop"
+    assert project.run() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fast-diff: output: can't write to s3://")
+    store.fault = lambda method, path: "busy" if method == "GET" else None
+    assert main(["explain", str(project.yaml)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("fast-diff: s3://")
+    assert line.endswith("after 5 tries; mend it and run the same command again")
+
+
+def test_of_two_drivers_the_second_is_refused(project: Project, store: ObjectStore, bucket: str) -> None:
+    second: list[subprocess.CompletedProcess[str]] = []
+
+    def meanwhile(method: str, path: str) -> None:
+        if method == "PUT" and "/out/test/hash/" in path and not second:
+            second.append(subprocess.CompletedProcess([], 0))
+            second[0] = project.spawn()
+
+    store.fault = meanwhile
+    first = project.spawn()
+    assert first.returncode == 0, first.stderr
+    assert second[0].returncode == 1
+    assert "is in use by another run (process " in second[0].stderr
+    assert len(second[0].stderr.splitlines()) == 1
+
+
+def test_a_killed_driver_does_not_lock_the_output(project: Project, store: ObjectStore, bucket: str) -> None:
+    reached = threading.Event()
+
+    def notice(method: str, path: str) -> None:
+        if method == "PUT" and "/out/test/hash/" in path:
+            reached.set()
+
+    store.fault = notice
+    with subprocess.Popen(project.command(), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as driver:
+        assert reached.wait(60)
+        driver.kill()
+    assert "out/test/.lock" in {f"out/test/{name}" for name in store.objects(bucket, "out/test/")}
+    assert project.run() == 0
+    assert visible(store.objects(bucket, "out/test/")) == locally(project)
+
+
+def upload(store: ObjectStore, bucket: str, folder: Path, prefix: str) -> None:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            store.client.put_object(Bucket=bucket, Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes())
+
+
+def test_images_of_urls_and_of_folders_in_one_set(project: Project, store: ObjectStore, bucket: str) -> None:
+    make_images(project.folder / "remote" / "deep", 12, first=100)
+    make_image(project.folder / "remote" / "skipped" / "x.jpg", 3)
+    (project.folder / "remote" / "no-image.txt").write_text("text")
+    upload(store, bucket, project.folder / "remote", "photos")
+    project.config["inputs"]["a"].append(f"s3://{bucket}/photos")
+    project.config["scan"] = {"ignore_names": ["skipped"]}
+    store.asked.clear()
+    assert project.run() == 0
+    read = [path for method, path, _ in store.asked if method == "GET" and path.startswith(f"/{bucket}/photos/deep/")]
+    images = load_run(project.yaml).images()
+    assert len(images) == 42
+    assert images["path"].tolist() == sorted(images["path"], key=str.encode)
+    remote = images[images["path"].str.startswith(f"s3://{bucket}/photos/deep/")]
+    assert len(remote) == 12
+    assert remote["error"].isna().all()
+    assert set(read) == {f"/{bucket}/{path.split('/', 3)[3]}" for path in remote["path"]}
+    store.asked.clear()
+    assert project.run() == 0
+    assert not [path for method, path, _ in store.asked if method == "GET" and "/photos/" in path]
+    changed = remote["path"].iloc[0].split("/", 3)[3]
+    store.client.put_object(Bucket=bucket, Key=changed, Body=make_image(project.folder / "new.jpg", 77).read_bytes())
+    assert project.run() == 0
+    assert record(store.objects(bucket, "out/test/"))["stages"]["thumbnail"]["tasks_run"] == 1
+    assert main(["verify", str(project.yaml), "--quiet"]) == 0
+
+
+def test_a_url_gives_the_thumbnails_of_a_folder(
+    project: Project, store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    upload(store, bucket, tmp_path / "images", "photos")
+    project.config |= {"output": str(tmp_path / "outputs"), "inputs": {"a": [str(tmp_path / "images")]}}
+    assert project.run() == 0
+    by_folder = load_run(project.run_folder).images()
+    project.config |= {"run": "by-url", "inputs": {"a": [f"s3://{bucket}/photos/"]}}
+    assert project.run() == 0
+    by_url = load_run(project.run_folder).images()
+    same = ["width", "height", "digest", "contrast", "bytes"]
+    assert by_url["path"].str.rpartition("/")[2].tolist() == by_folder["path"].str.rpartition("/")[2].tolist()
+    pd.testing.assert_frame_equal(by_url[same], by_folder[same])
+
+
+def test_an_image_that_changed_or_went_after_the_scan_is_a_row(
+    project: Project, store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    upload(store, bucket, tmp_path / "images", "photos")
+    project.config["inputs"]["a"] = [f"s3://{bucket}/photos"]
+    names = sorted(path.name for path in (tmp_path / "images").iterdir())
+    spoiled: set[str] = set()
+
+    def spoil(method: str, path: str) -> None:
+        if method == "GET" and path.endswith((names[0], names[1])) and path not in spoiled:
+            spoiled.add(path)
+            key = path.removeprefix(f"/{bucket}/")
+            if path.endswith(names[0]):
+                store.client.delete_object(Bucket=bucket, Key=key)
+            else:
+                store.client.put_object(Bucket=bucket, Key=key, Body=(tmp_path / "images" / names[2]).read_bytes())
+
+    store.fault = spoil
+    assert project.run() == 0
+    failures = load_run(project.yaml).failures()
+    assert failures["path"].str.rpartition("/")[2].tolist() == names[:2]
+    assert failures["error"].tolist() == ["changed", "changed"]
+    assert project.run() == 0
+    assert load_run(project.yaml).failures().empty
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [("photos/none", "does not exist"), ("empty", "no image found in"), ("none.jpg", "does not exist")],
+)
+def test_inputs_that_are_not_there(
+    inputs: str, message: str, project: Project, store: ObjectStore, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.client.put_object(Bucket=bucket, Key="empty/x.txt", Body=b"text")
+    project.config["inputs"]["a"] = [f"s3://{bucket}/{inputs}"]
+    assert project.run() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_no_secret_is_shown_or_kept(
+    project: Project, store: ObjectStore, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upload(store, bucket, project.folder / "images", "photos")
+    project.config |= {
+        "output": f"s3://tests:{SECRET}@{bucket}/out",
+        "inputs": {"a": [f"s3://tests:{SECRET}@{bucket}/photos"]},
+        "storage": {"s3": {"endpoint_url": store.url}},
+        "scheduler": {"kind": "local", "workers": 1},
+    }
+    done = project.spawn("plot.pairs=1")
+    assert done.returncode == 0, done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    objects = store.objects(bucket, "out/test/")
+    assert len(objects) > 20
+    assert not [name for name, data in objects.items() if SECRET.encode() in data]
+    store.client.put_object(Bucket=bucket, Key="photos/new.jpg", Body=b"no image")
+    capsys.readouterr()
+    for command in (["config"], ["status"], ["explain"], ["graph"]):
+        assert main([*command, str(project.yaml)]) == 0
+    shown = capsys.readouterr()
+    assert "s3://" in shown.out
+    assert SECRET not in shown.out + shown.err
+
+
+def test_options_are_in_no_fingerprint(project: Project, store: ObjectStore, bucket: str) -> None:
+    assert project.run() == 0
+    project.config["storage"]["s3"]["key"] = "another"
+    project.config["storage"]["s3"]["max_concurrency"] = 3
+    assert project.run() == 0
+    assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
