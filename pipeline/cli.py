@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
+import importlib.util
 import json
 import logging
 import pkgutil
@@ -15,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError, FastDiffError
+from pipeline.interrupts import INTERRUPTED, forget
+from pipeline.locations import mask
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.run import RunRecord
     from pipeline.stage import Stage
-
-INTERRUPTED = 130
 
 
 def discover() -> list[Stage]:
@@ -45,12 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"fast-diff: {line}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
         return 0
+    except OSError as error:
+        where = mask(str(error.filename or "storage"))
+        what = mask(" ".join(str(error.strerror or error).split()))
+        print(f"fast-diff: {where}: {what}; mend it and run the same command again", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        forget()
+        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     add_with_config("graph", _graph, "print the plan as a graph in the DOT language")
     demo = add("demo", _demo, "make a small folder of images with known duplicates and find them")
     demo.add_argument("folder", nargs="?", default="outputs/demo-images", metavar="FOLDER", help="where to make it")
+    failures = add("failures", _failures, "list the images that could not be read, and why")
+    failures.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
+    formats = add("formats", _formats, "list the formats of images that this installation reads, and what it lacks")
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
     verify.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
     for name, default, text in (
@@ -96,8 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     for added in (run, demo):
         added.add_argument("--quiet", action="store_true", help="no progress, no summary")
         added.add_argument("--log-format", choices=("text", "json"), default="text", help="json: for machines")
+    run.add_argument("--performance-report", type=Path, metavar="FILE", help="write Dask's own page on the run there")
+    run.add_argument(
+        "--allow-cluster-class",
+        action="store_true",
+        help="let scheduler.kind name a class of your own, package.module:Class, which runs its code",
+    )
     run.add_argument("--strict", action="store_true", help="exit 1 if an image or a folder could not be read")
-    for added in (status, explain):
+    for added in (status, explain, failures, formats):
         added.add_argument("--json", action="store_true", help="for machines")
     return parser
 
@@ -116,10 +132,29 @@ def _load(options: argparse.Namespace) -> tuple[Config, list[Stage]]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from pipeline.deployment import KINDS
+
     config, stages = _load(options)
+    if config.scheduler.kind not in KINDS and not options.allow_cluster_class:
+        raise ConfigError(
+            f"scheduler.kind: {config.scheduler.kind} is a class of your own, whose code would run; "
+            "allow it with --allow-cluster-class"
+        )
+    if options.performance_report:
+        _check_performance_report(config, options.performance_report)
     record = _work(config, stages, options)
     unread = record.record.get("images", {}).get("failed") or record.record.get("warnings")
     return 1 if options.strict and unread and not record.exit_code else record.exit_code
+
+
+def _check_performance_report(config: Config, path: Path) -> None:
+    """Raises ConfigError where it can't be written."""
+    if config.scheduler.kind == "synchronous":
+        raise ConfigError("--performance-report: kind synchronous runs without Dask; choose another scheduler.kind")
+    if not importlib.util.find_spec("bokeh"):
+        raise ConfigError("--performance-report: Dask draws it with a library that is missing: pip install bokeh")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--performance-report: the folder of {path} does not exist")
 
 
 def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) -> RunRecord:
@@ -130,7 +165,8 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
     from stages.commands.work import draw_work
 
     aside = functools.partial(draw_work, config)
-    record = run(config, stages, make_reporter(options.quiet, options.log_format), aside)
+    page = getattr(options, "performance_report", None)  # `demo` has none
+    record = run(config, stages, make_reporter(options.quiet, options.log_format), aside, page)
     if options.log_format == "json":
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:
@@ -146,12 +182,14 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
             file=sys.stderr,
         )
     if record.interrupted:
+        forget()
         print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
     return record
 
 
 def _status(options: argparse.Namespace) -> int:
     from pipeline.run import explain
+    from pipeline.store import Store
     from stages.commands import levels
 
     config, stages = _load(options)
@@ -160,7 +198,8 @@ def _status(options: argparse.Namespace) -> int:
     for stage, _ in found.current:
         current[stage] += 1
     compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
-    work = levels.summed(config.folder, compared, levels.recorded(config.folder))
+    store = Store(config.folder, listed=True)
+    work = levels.summed(store, compared, levels.recorded(config.folder))
     rows: dict[str, dict[str, Any]] = {
         stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
         for stage, total in found.plan.stages().items()
@@ -231,6 +270,26 @@ def _demo(options: argparse.Namespace) -> int:
         show(load_run(config.folder), Console())
         print("now on your folder:  fast-diff run configs/local.yaml --set 'inputs.a=[~/Pictures]'")
     return record.exit_code
+
+
+def _failures(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from stages.commands.failures import lines
+
+    results = load_run(options.run)
+    if options.json:
+        print(results.failures().to_json(orient="records"))
+        return 0
+    for line in lines(results):
+        print(line)
+    return 0
+
+
+def _formats(options: argparse.Namespace) -> int:
+    from stages.commands import formats
+
+    print(json.dumps(formats.rows()) if options.json else "\n".join(formats.lines()))
+    return 0
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -18,8 +18,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from pipeline import locations
+from pipeline.deployment import Scheduler, complaints
 from pipeline.errors import ConfigError
+from pipeline.locations import Options, Place
 from pipeline.stage import Stage
+from pipeline.urls import Urls
 from pipeline.validate import unknown_key, validate
 from pipeline.yaml_source import Source, read_yaml
 
@@ -27,12 +31,17 @@ FORBID = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 
 
+SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
+"""Names of arguments whose values are not for every eye."""
 NAME_BYTES = 200
 """A run's name may be as long as this: file systems allow 255 bytes, and a name may get an ending."""
 
 
 def _absolute(path: str) -> str:
-    """Absolute and normalised, `~` expanded, links unresolved."""
+    """Absolute and normalised, `~` expanded, links unresolved; of a URL its canonical form. Raises ValueError."""
+    path = locations.canonical(path)
+    if locations.protocol_of(path):
+        return path
     home = os.path.expanduser(path)  # noqa: PTH111  # as shells do, it takes ~ for a name where there is no such user
     return re.sub("^//+", "/", os.path.normpath(Path.cwd() / home))
 
@@ -46,15 +55,8 @@ def _root(value: Any) -> Any:
         value = value.get("path")
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected the path of a folder or an image file, got {value!r}")
-    if "://" in value or "\0" in value:
+    if "\0" in value:
         raise ValueError(f"expected a folder or an image file of this machine, got {value!r}")
-    return value
-
-
-def _memory(value: str | int) -> str | int:
-    size = r"(auto|\d+(\.\d+)?\s*([kmgtp]i?)?b?)"
-    if not re.fullmatch(size, str(value), re.IGNORECASE):
-        raise ValueError(f"expected auto or a size such as 4GiB, got {value!r}")
     return value
 
 
@@ -65,7 +67,7 @@ Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(_absolute)],
 class Inputs:
     """Where the images are; nothing is ever written there."""
 
-    a: Annotated[Roots, Field(description="folders or image files; every image is compared with every other")] = ()
+    a: Annotated[Roots, Field(description="folders, images or URLs; every image is compared with every other")] = ()
     b: Annotated[Roots, Field(description="if given: only images of a are compared with images of b")] = ()
 
 
@@ -81,35 +83,11 @@ class Partition:
     ] = "auto"
 
 
-@dataclass(frozen=True, config=FORBID)
-class Scheduler:
-    """Where the tasks run; it never changes a result."""
-
-    kind: Annotated[
-        Literal["synchronous", "threads", "local", "address"],
-        Field(description="one loop here, threads here, processes here, or a Dask scheduler that is running already"),
-    ] = "local"
-    address: Annotated[str | None, Field(description="for kind address: where it is, such as tcp://10.0.0.1:8786")] = (
-        None
-    )
-    scheduler_file: Annotated[str | None, Field(description="for kind address: the file it was started with")] = None
-    workers: Annotated[Positive | None, Field(description="processes or threads; null: one a core")] = None
-    threads: Annotated[Positive, Field(description="for kind local: tasks at a time in one process")] = 1
-    memory_limit: Annotated[
-        str | int,
-        AfterValidator(_memory),
-        Field(description="for kind local: memory of one worker, such as 4GiB; auto: an equal share"),
-    ] = "auto"
-    host: Annotated[str, Field(description="where this run's own scheduler and workers listen")] = "127.0.0.1"
-    cluster: Annotated[
-        Mapping[str, Any], Field(description="further keyword arguments of Dask's cluster class, passed through")
-    ] = dataclasses.field(default_factory=dict)
-
-
 CORE: dict[str, type] = {"inputs": Inputs, "partition": Partition, "scheduler": Scheduler}
 TOP = {
     "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
-    "output": "folder that holds the runs",
+    "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
+    "storage": "for URLs: fsspec's keyword arguments by protocol, such as {s3: {endpoint_url: ...}}; never shown",
 }
 
 
@@ -118,14 +96,15 @@ class Config:
     """A config as resolved: absolute paths, defaults filled in, every value validated."""
 
     run: str
-    output: Path
+    output: Place
     inputs: Inputs
     partition: Partition
     scheduler: Scheduler
     params: Mapping[str, Any]
+    storage: Options = dataclasses.field(default_factory=dict, repr=False)
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """The run's folder."""
         return self.output / self.run
 
@@ -148,9 +127,13 @@ class Config:
         yield "scheduler", self.scheduler
 
     def as_dict(self) -> dict[str, Any]:
-        """The config as plain data that JSON and YAML can hold."""
-        top: dict[str, Any] = {"run": self.run, "output": str(self.output)}
-        return top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
+        """The config as plain data that JSON and YAML can hold; what may be secret is masked: values of `storage`, of
+        Dask's settings, and of arguments of a cluster that are named like secrets."""
+        top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
+        plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
+        for name in ("dask_config", "cluster"):
+            plain["scheduler"][name] = _masked(plain["scheduler"][name], everything=name == "dask_config")
+        return plain
 
 
 def load(path: str | Path, stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
@@ -178,16 +161,21 @@ def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) 
         problems += wrong
     run, output = source.data.get("run"), source.data.get("output", "outputs")
     problems += _check_names(run, output, source)
-    if not problems:
-        problems += _check_together(values["inputs"], values["scheduler"], source)
-    if problems:
-        raise ConfigError("\n".join(problems))
+    _refuse(problems)
+    problems += _check_together(values["inputs"], values["scheduler"], source)
+    urls = Urls(source)
+    values["inputs"] = urls.inputs(values["inputs"])
+    output = urls.output(_absolute(output), values["scheduler"].kind)
+    _refuse(problems + urls.problems)
     core = {name: values.pop(name) for name in CORE}
-    config = Config(str(run), Path(_absolute(str(output))), **core, params=values)
-    problems += _written_into_inputs(config, source)
-    if problems:
-        raise ConfigError("\n".join(problems))
+    config = Config(str(run), locations.place(output), **core, params=values, storage=urls.options)
+    _refuse([*_written_into_inputs(config, source)])
     return config
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        raise ConfigError("\n".join(map(locations.mask, problems)))
 
 
 def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
@@ -198,37 +186,55 @@ def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
         yield f"{place}: run: expected a name that can be a folder's (no slash, no dot in front), got {run!r}"
     elif len(run.encode()) > NAME_BYTES:
         yield f"{place}: run: expected a name of at most {NAME_BYTES} bytes, got {len(run.encode())}"
-    if not isinstance(output, str) or not output or "://" in output or "\0" in output:
-        yield f"{source.place(('output',))}: output: expected a folder of this machine, got {output!r}"
+    place = source.place(("output",))
+    if not isinstance(output, str) or not output or "\0" in output:
+        yield f"{place}: output: expected a folder, or the URL of one, got {output!r}"
+        return
+    try:
+        locations.canonical(output)
+    except ValueError as error:
+        yield f"{place}: output: {error}"
 
 
 def _check_together(inputs: Inputs, scheduler: Scheduler, source: Source) -> Iterator[str]:
     if not inputs.a:
         place = source.place(("inputs", "a"))
         yield f"{place}: inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
-    given = [key for key in ("address", "scheduler_file") if getattr(scheduler, key)]
-    if scheduler.kind == "address" and len(given) != 1:
-        place = source.place(("scheduler", *given[:1]))
-        yield (
-            f"{place}: scheduler.address: kind address expects one of scheduler.address and scheduler.scheduler_file, "
-            f"got {'both' if given else 'neither'}; for example --set scheduler.address=tcp://127.0.0.1:8786"
-        )
+    for key, complaint in complaints(scheduler):
+        yield f"{source.place(('scheduler', *key.split('.')))}: scheduler.{key}: {complaint}"
 
 
 def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
     """Complaints of a run's folder and an input that lie one inside the other, links resolved."""
-    folder = Path(os.path.realpath(config.folder))
+    folder = _real(str(config.folder))
     for name, roots in (("a", config.inputs.a), ("b", config.inputs.b)):
         for root in roots:
-            real = Path(os.path.realpath(root))
-            if folder.is_relative_to(real) or real.is_relative_to(folder):
+            real = _real(root)
+            if locations.inside(folder, real) or locations.inside(real, folder):
                 yield (
                     f"{source.place(('output',))}: output: {config.folder} and inputs.{name} ({root}) lie one inside "
                     "the other, and nothing is ever written into an input; choose another folder: --set output=FOLDER"
                 )
 
 
+def _real(place: str) -> str:
+    """A place as text by which places are told apart: links resolved, one word for all names of a protocol."""
+    protocol = locations.protocol_of(place)
+    if protocol is None:
+        return os.path.realpath(place).rstrip("/")
+    return locations.EXTRAS.get(protocol, protocol) + place[len(protocol) :]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _masked(value: Any, everything: bool) -> Any:
+    """A value without its secrets: those under a name that says so, or every one."""
+    if isinstance(value, Mapping):
+        return {key: _masked(item, everything or bool(SECRET.search(str(key)))) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(item, everything) for item in value]
+    return locations.MASK if everything and value is not None else value

@@ -22,6 +22,13 @@ class LockedError(FastDiffError):
 class SchedulerLost(FastDiffError):
     """The connection to the Dask scheduler broke; what was published stands."""
 
+    def __init__(self) -> None:
+        super().__init__("the Dask scheduler is gone; what was computed stands: run the same command again to go on")
+
+
+class WorkersLost(FastDiffError):
+    """No worker is left, and none has come back; what was published stands."""
+
 
 class TaskError(FastDiffError):
     """One task can't be done, for a reason that is worth a sentence of its own."""

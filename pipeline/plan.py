@@ -11,7 +11,7 @@ from pipeline.errors import ConfigError
 from pipeline.stage import Address, Settings, Stage, Task, Upstream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """One task in the plan. `rank` is its place in line: what is ready and has the least rank runs first."""
 
@@ -94,8 +94,8 @@ def _all_needs(stage: Stage, stages: Sequence[Stage]) -> list[str]:
 def _depth_first(tasks: Mapping[Address, tuple[Stage, Task]]) -> Iterator[Address]:
     """Every task after its inputs, and as soon after them as may be.
 
-    The last stages are walked first, each in its own order; so a pair of blocks comes right after what it still
-    lacked, long before the thumbnails of blocks that only later pairs need."""
+    The last stages are walked first, each in its own order (`Task.order`); so a pair of blocks comes right after what
+    it still lacked, long before the thumbnails of blocks that only later pairs need."""
     seen: set[Address] = set()
     # Inputs of a task that joins many others are walked with the latest stages first: pairs before thumbnails.
     depth = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tasks))}
@@ -108,5 +108,7 @@ def _depth_first(tasks: Mapping[Address, tuple[Stage, Task]]) -> Iterator[Addres
             elif address not in seen:
                 seen.add(address)
                 stack.append((address, True))
-                inputs = sorted(tasks[address][1].inputs, key=lambda needed: -depth[needed[0]])
+                inputs = sorted(
+                    tasks[address][1].inputs, key=lambda needed: (-depth[needed[0]], tasks[needed][1].order)
+                )
                 stack.extend((needed, False) for needed in reversed(inputs) if needed not in seen)

@@ -1,238 +1,332 @@
-"""Where tasks run: a closed table of scheduler kinds, and one executor interface for the runner."""
+"""From the config's section `scheduler` to an executor: start a cluster or find one, wait for workers, look at them."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import logging
 import os
-import platform
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from importlib import metadata
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from pipeline.deployment import KINDS, LOOPBACK, Scheduler, Tls, is_loopback, kind_of
 from pipeline.errors import ConfigError, SchedulerLost
-from pipeline.task import Call, Outcome, run_task
+from pipeline.executor import DaskExecutor, Executor, SynchronousExecutor
+from pipeline.fitness import Needs, checked_workers, dismiss, probed
+from pipeline.interrupts import held
+from pipeline.watch import Cluster, Watch, tell_nobody
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
-
-    from pipeline.config import Scheduler
-
-DISTRIBUTION = "fast-diff-dask"
-WAIT_FOR_WORKERS = 30.0
-LOOPBACK = "127.0.0.1"
-
-
-class Executor(Protocol):
-    """Runs calls somewhere. `window` is how many calls it wants to hold at a time."""
-
-    @property
-    def window(self) -> int: ...
-    def submit(self, calls: Sequence[Call]) -> None: ...
-    def finished(self) -> Iterable[Outcome]:
-        """Outcomes of calls that have ended; waits for at least one. Raises SchedulerLost."""
-        ...
-
-    def close(self) -> None:
-        """Let go of everything, calls that still run included."""
-        ...
-
-
-class SynchronousExecutor:
-    """A plain loop in this process, for debugging: one call at a time, in order."""
-
-    window = 1
-
-    def __init__(self) -> None:
-        self._calls: deque[Call] = deque()
-
-    def submit(self, calls: Sequence[Call]) -> None:
-        self._calls.extend(calls)
-
-    def finished(self) -> Iterable[Outcome]:
-        yield run_task(self._calls.popleft())
-
-    def close(self) -> None:
-        self._calls.clear()
-
-
-class DaskExecutor:
-    """Futures of a Dask client, submitted in batches and released as they finish."""
-
-    def __init__(self, client: Client, close: Callable[[], None]) -> None:
-        from distributed import as_completed
-
-        self._client, self._close = client, close
-        self._slots = sum(client.nthreads().values())
-        self._futures: dict[Future, Call] = {}
-        self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
-        self._submitted = 0
-
-    @property
-    def window(self) -> int:
-        """Enough that no slot waits for the driver; few enough that the scheduler stays small."""
-        return max(64, 4 * self._slots)
-
-    def submit(self, calls: Sequence[Call]) -> None:
-        keys = []
-        for call in calls:
-            self._submitted += 1
-            keys.append((call.context.stage.name, f"{call.task.key}-{self._submitted}"))
-        futures = self._client.map(run_task, calls, key=keys, pure=False, retries=0)
-        self._futures.update(zip(futures, calls, strict=True))
-        self._completed.update(futures)
-
-    def finished(self) -> Iterable[Outcome]:
-        for future, result in self._completed.next_batch():
-            call = self._futures.pop(future)
-            status = future.status
-            future.release()
-            if status == "finished":
-                yield result
-            elif self._client.status != "running" or status in ("cancelled", "lost"):
-                raise SchedulerLost(
-                    "the Dask scheduler is gone; what was computed stands: run the same command again to go on"
-                )
-            else:
-                yield Outcome(call.address, message=_died(result[1]))
-
-    def close(self) -> None:
-        with contextlib.suppress(Exception):  # whatever state the cluster is in, closing goes on
-            self._client.cancel(list(self._futures), force=True)
-        self._futures.clear()
-        self._completed.clear()
-        self._close()
-
-
-def _died(error: BaseException) -> str:
-    if type(error).__name__ == "KilledWorker":
-        return "each worker that ran it died, most likely for lack of memory; raise scheduler.memory_limit"
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def open_executor(scheduler: Scheduler) -> Executor:
-    """An executor of the configured kind. Raises ConfigError where there is nothing to run on."""
-    return KINDS[scheduler.kind](scheduler)
-
-
-def _synchronous(scheduler: Scheduler) -> Executor:
-    return SynchronousExecutor()
-
-
-def _threads(scheduler: Scheduler) -> Executor:
-    return _local_cluster(
-        scheduler,
-        processes=False,
-        n_workers=1,
-        threads_per_worker=scheduler.workers or _cores(),
-        protocol="inproc://",
-        host=None,  # in one process nothing listens
-    )
-
-
-def _local(scheduler: Scheduler) -> Executor:
-    return _local_cluster(
-        scheduler,
-        processes=True,
-        n_workers=scheduler.workers or max(1, _cores() // scheduler.threads),
-        threads_per_worker=scheduler.threads,
-        preload=["pipeline.worker"],
-    )
-
-
-def _local_cluster(scheduler: Scheduler, **arguments: Any) -> Executor:
-    from distributed import Client, LocalCluster
-
-    _keep_quiet()
-    options = {
-        "host": scheduler.host,
-        "dashboard_address": f"{LOOPBACK}:0",
-        "memory_limit": scheduler.memory_limit,
-        "silence_logs": logging.CRITICAL,
-    }
-    try:
-        cluster = LocalCluster(**(options | arguments | dict(scheduler.cluster)))
-        client = Client(cluster, set_as_default=False)
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
-        text = " ".join(str(error.__cause__ or error).split())[:200]
-        raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
-
-    def close() -> None:
-        client.close(timeout=5)
-        cluster.close(timeout=10)
-
-    return DaskExecutor(client, close)
-
-
-def _address(scheduler: Scheduler) -> Executor:
     from distributed import Client
 
-    where = scheduler.address or scheduler.scheduler_file
-    if not where:
-        raise ConfigError("scheduler.address: kind `address` needs scheduler.address or scheduler.scheduler_file")
-    if scheduler.scheduler_file and not Path(scheduler.scheduler_file).is_file():
-        raise ConfigError(f"scheduler.scheduler_file: {scheduler.scheduler_file} does not exist; is the scheduler up?")
-    _keep_quiet()
-    target = {"address": scheduler.address} if scheduler.address else {"scheduler_file": scheduler.scheduler_file}
+HERE = ("threads", "local")
+"""Kinds whose workers are children of this process, with its software and its storage."""
+LOG = logging.getLogger("fast_diff.scheduler")
+OPEN = (
+    "scheduler: ports are open beyond this machine without TLS: whoever reaches one runs code as you and reads what "
+    "your workers read; set scheduler.tls, or keep the network closed"
+)
+TLS = "tls://"
+
+
+def open_executor(
+    scheduler: Scheduler, needs: Needs, tell: Callable[[Cluster], None] = tell_nobody, report: Path | None = None
+) -> Executor:
+    """An executor of the configured kind, whose workers can do what this run needs of them. `tell` hears of the cluster
+    now and then; `report` is where Dask's own performance report is to go.
+
+    Raises ConfigError where there is nothing to run on, SchedulerLost where it goes while it is looked at."""
+    if scheduler.kind == "synchronous":
+        return SynchronousExecutor()
+    keep_quiet()
+    from distributed.comm import CommClosedError
+
+    opened = ExitStack()
     try:
-        client = Client(**target, timeout=10, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise ConfigError(
-            f"scheduler.address: no Dask scheduler answers at {where}; start it, or mend the address"
-        ) from error
-    try:
-        client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
-        _check_workers(client)
-    except TimeoutError as error:
-        client.close()
-        raise ConfigError(f"scheduler.address: no worker joined {where} within {WAIT_FOR_WORKERS:.0f} s") from error
+        client = _open(scheduler, needs, opened)
+        if report:
+            opened.enter_context(_performance_report(client, report))
+        watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience)
+        return DaskExecutor(client, watch, opened.close)
+    except CommClosedError as error:
+        opened.close()
+        raise SchedulerLost from error
     except BaseException:
-        client.close()
+        opened.close()
         raise
-    return DaskExecutor(client, lambda: client.close(timeout=5))
 
 
-def versions() -> dict[str, str]:
-    """What must be the same wherever a task runs, since it changes results."""
-    names = (DISTRIBUTION, "Pillow", "numpy", "pyarrow")
-    return {name: metadata.version(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
+def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:
+    """A client of workers that are there and fit; closing `opened` closes all that this opens."""
+    opened.enter_context(_configured(scheduler))
+    security = _security(scheduler.tls)
+    if scheduler.kind == "address":
+        client = _connect(scheduler, security)
+    else:
+        with held():
+            cluster = _start(scheduler, security)
+            opened.callback(_close, cluster, 10)
+        client = _client(cluster, security)
+    opened.callback(_close, client, 5)
+    where = client.scheduler.address
+    beyond = not is_loopback(where) if scheduler.kind == "address" else scheduler.listens_beyond_loopback
+    if beyond and not where.startswith(TLS):
+        LOG.warning(OPEN)
+    if importlib.util.find_spec("bokeh") and client.dashboard_link.startswith("http"):
+        LOG.info("dashboard  %s", client.dashboard_link)
+    dismiss(client, needs)
+    _wait(client, scheduler)
+    if scheduler.kind not in HERE:
+        opened.enter_context(checked_workers(client, opened.enter_context(probed(needs))))
+    return client
 
 
-def _check_workers(client: Client) -> None:
-    """Raise ConfigError, a line per worker, unless each imports this distribution at this version."""
-    here = versions()
-    complaints = []
-    for worker, there in client.run(versions, on_error="return").items():
-        if isinstance(there, BaseException):
-            complaints.append(
-                f"worker {worker} can't import {DISTRIBUTION}: install version {here[DISTRIBUTION]} there"
-            )
-        else:
-            complaints += [
-                f"worker {worker} has {name} {there.get(name)}, expected {version}: install the same one there"
-                for name, version in here.items()
-                if there.get(name) != version
-            ]
-    if complaints:
-        raise ConfigError("\n".join(complaints))
+@contextlib.contextmanager
+def _performance_report(client: Client, path: Path) -> Iterator[None]:
+    from distributed import performance_report
+
+    report = performance_report(filename=str(path))
+    with client.as_current():
+        report.__enter__()
+        try:
+            yield
+        finally:
+            try:
+                report.__exit__(None, None, None)
+            except Exception as error:  # why the run ended is more than a page on how it went
+                LOG.warning("--performance-report: it could not be written (%s)", " ".join(str(error).split())[:300])
 
 
-def _keep_quiet() -> None:
+def _close(what: Any, timeout: float) -> None:
+    """Close a client or a cluster, whatever state it is in."""
+    with contextlib.suppress(Exception):
+        what.close(timeout=timeout)
+
+
+def keep_quiet() -> None:
     """What Dask says in this process is said by this program, in one line; the workers keep logs of their own."""
+    importlib.import_module("distributed")  # sets its loggers up, and would undo this later
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
     for name in ["distributed", "asyncio", *names]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
+@contextlib.contextmanager
+def _configured(scheduler: Scheduler) -> Iterator[None]:
+    """Dask's settings for this run, put back afterwards; kinds that inherit them pass them on to their workers."""
+    import dask
+
+    settings: dict[str, Any] = dict(scheduler.dask_config)
+    if isinstance(scheduler.tls, Tls):
+        settings |= _tls_settings(scheduler.tls)
+    with dask.config.set(settings):
+        yield
+
+
+def _tls_settings(tls: Tls) -> dict[str, Any]:
+    shown = {"cert": _path(tls.cert), "key": _path(tls.key)}
+    sides = {
+        f"distributed.comm.tls.{side}.{name}": file
+        for side in ("scheduler", "worker", "client")
+        for name, file in shown.items()
+    }
+    trusted = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": _path(tls.ca_file)}
+    return trusted | sides
+
+
+def _path(name: str) -> str:
+    return str(Path(name).expanduser().absolute())
+
+
+def _security(tls: Tls | str | None) -> Any:
+    """Dask's object for it, or None."""
+    from distributed.security import Security
+
+    if tls is None:
+        return None
+    if isinstance(tls, Tls):
+        return Security()  # takes the files from Dask's settings
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise ConfigError("scheduler.tls: temporary certificates need a library: pip install cryptography") from error
+
+
+def _connect(scheduler: Scheduler, security: Any) -> Client:
+    """A client of a scheduler that is up already."""
+    from distributed import Client
+
+    where = scheduler.address or scheduler.scheduler_file
+    if scheduler.scheduler_file and not Path(scheduler.scheduler_file).is_file():
+        raise ConfigError(f"scheduler.scheduler_file: {scheduler.scheduler_file} does not exist; is the scheduler up?")
+    target = {"address": scheduler.address} if scheduler.address else {"scheduler_file": scheduler.scheduler_file}
+    try:
+        return Client(**target, security=security, timeout=10, set_as_default=False)
+    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
+        secured = "; does it speak TLS, with a certificate of the same authority?" if security else ""
+        raise ConfigError(
+            f"scheduler.address: no Dask scheduler answers at {where}; start it, or mend the address{secured}"
+        ) from error
+
+
+def _client(cluster: Any, security: Any) -> Client:
+    from distributed import Client
+
+    return Client(cluster, security=security, set_as_default=False)
+
+
+def _start(scheduler: Scheduler, security: Any) -> Any:
+    """A cluster of the configured kind, told how many workers it is to have."""
+    make, arguments = _class(scheduler), _merged(_arguments(scheduler, security), scheduler.cluster)
+    try:
+        cluster = make(**arguments)
+        if scheduler.adapt:
+            cluster.adapt(minimum=scheduler.adapt.minimum, maximum=scheduler.adapt.maximum)
+        elif scheduler.scale:
+            cluster.scale(scheduler.scale)
+        return cluster
+    except Exception as error:  # clusters fail in whatever way their batch system does
+        text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
+        raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
+
+
+def _class(scheduler: Scheduler) -> Callable[..., Any]:
+    kind = kind_of(scheduler.kind)
+    module, _, name = kind.cluster.partition(":")
+    try:
+        if kind.extra:
+            importlib.import_module(kind.package.replace("-", "_"))  # some classes are there without what they need
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return found
+    except (ImportError, AttributeError) as error:
+        how = f"pip install 'fast-diff-dask[{kind.extra}]'" if kind.extra else "mend scheduler.kind"
+        raise ConfigError(
+            f"scheduler.kind: {scheduler.kind} needs {kind.package or module}, which can't be imported here: {how}"
+        ) from error
+
+
+def _arguments(scheduler: Scheduler, security: Any) -> dict[str, Any]:
+    """Keyword arguments of the cluster's class, before what the config passes through."""
+    make = {"threads": _threads, "local": _local, "cuda": _cuda, "kubernetes": _kubernetes, "ssh": _ssh}
+    found = _merged(kind_of(scheduler.kind).defaults, make.get(scheduler.kind, _batch)(scheduler))
+    return found | ({"security": security} if security is not None else {})
+
+
+def _threads(scheduler: Scheduler) -> dict[str, Any]:
+    return _here(scheduler) | {
+        "processes": False,
+        "n_workers": 1,
+        "threads_per_worker": scheduler.workers or _cores(),
+        "protocol": "inproc://",
+        "host": None,  # in one process nothing listens
+    }
+
+
+def _local(scheduler: Scheduler) -> dict[str, Any]:
+    return {
+        **_here(scheduler),
+        **_encrypted(scheduler),
+        "processes": True,
+        "n_workers": scheduler.workers or max(1, _cores() // scheduler.threads),
+        "threads_per_worker": scheduler.threads,
+        "preload": ["pipeline.worker"],
+    }
+
+
+def _cuda(scheduler: Scheduler) -> dict[str, Any]:
+    return _here(scheduler) | ({"n_workers": scheduler.workers} if scheduler.workers else {})
+
+
+def _here(scheduler: Scheduler) -> dict[str, Any]:
+    return {
+        "host": scheduler.host or LOOPBACK,
+        "dashboard_address": f"{LOOPBACK}:0",
+        "worker_dashboard_address": f"{LOOPBACK}:0",
+        "memory_limit": scheduler.memory_limit,
+        "silence_logs": logging.CRITICAL,
+    }
+
+
+def _batch(scheduler: Scheduler) -> dict[str, Any]:
+    """Settings of Dask travel in the job script, as environment variables. A class of the user's own gets what the
+    config passes through, and no more."""
+    if scheduler.kind not in KINDS:
+        return _encrypted(scheduler)
+    found: dict[str, Any] = {"silence_logs": logging.CRITICAL, **_encrypted(scheduler)}
+    if scheduler.host:
+        found["scheduler_options"] = {"host": scheduler.host}
+    if not scheduler.listens_beyond_loopback:  # then jobs run on this machine, and need not be reached from others
+        found["worker_extra_args"] = ["--host", scheduler.host]
+    if "cores" in scheduler.cluster:
+        found["processes"] = scheduler.cluster["cores"]  # one thread each
+    if scheduler.dask_config:
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in _environment(scheduler.dask_config).items()]
+        found["job_script_prologue"] = lines
+    return found
+
+
+def _kubernetes(scheduler: Scheduler) -> dict[str, Any]:
+    return {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}
+
+
+def _ssh(scheduler: Scheduler) -> dict[str, Any]:
+    """Dask's settings, those of TLS among them, travel by themselves."""
+    place = {"host": scheduler.host} if scheduler.host else {}
+    workers = {} if scheduler.listens_beyond_loopback else place
+    encrypted = _encrypted(scheduler)
+    return {"scheduler_options": encrypted | place, "worker_options": encrypted | workers}
+
+
+def _encrypted(scheduler: Scheduler) -> dict[str, str]:
+    return {"protocol": TLS} if scheduler.tls else {}
+
+
+def _environment(settings: Mapping[str, Any], above: str = "DASK") -> dict[str, str]:
+    """Settings of Dask as the environment variables that it reads."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        name = f"{above}{'_' if above == 'DASK' else '__'}{re.sub('[-.]', _underscored, str(key)).upper()}"
+        found |= _environment(value, name) if isinstance(value, Mapping) else {name: _literal(value)}
+    return found
+
+
+def _underscored(found: re.Match[str]) -> str:
+    return "__" if found[0] == "." else "_"
+
+
+def _literal(value: Any) -> str:
+    """Dask reads values as Python literals, and takes for text what is none."""
+    return value if isinstance(value, str) else repr(value)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of both: mappings are merged, lists joined, and of other values the ones above count."""
+    found = dict(below)
+    for key, value in above.items():
+        under = found.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            found[key] = _merged(under, value)
+        else:
+            found[key] = [*under, *value] if isinstance(value, list) and isinstance(under, list) else value
+    return found
+
+
+def _wait(client: Client, scheduler: Scheduler) -> None:
+    """Until there are enough workers. Raises ConfigError where there are not in time."""
+    try:
+        client.wait_for_workers(scheduler.min_workers, timeout=scheduler.wait_timeout)
+    except TimeoutError as error:
+        there = len(client.scheduler_info(n_workers=-1)["workers"])
+        raise ConfigError(
+            f"scheduler: {there} of {scheduler.min_workers} workers joined within {scheduler.wait_timeout:g} s; look "
+            "at the workers' logs or the queue, or raise scheduler.wait_timeout"
+        ) from error
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-KINDS: dict[str, Callable[[Scheduler], Executor]] = {
-    "synchronous": _synchronous,
-    "threads": _threads,
-    "local": _local,
-    "address": _address,
-}

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import pyarrow as pa
+
+from pipeline.locations import Place
 
 Scalar: TypeAlias = str | int | float | bool | None
 Address: TypeAlias = tuple[str, str]
@@ -30,14 +31,16 @@ class Speed:
 SPEED = Speed()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One piece of a stage's work; it publishes one artifact.
 
     `key` is unique within the stage and safe in a file name. `inputs` are the tasks it reads, in the order in
     which `compute` meets them. `spec` is what `compute` is told beyond its inputs; it determines the content, so
     it is part of the fingerprint. `notes` help other stages to plan and are not. `filename` replaces
-    `<key>-<fingerprint>.parquet` where a stage has a single artifact with a name of its own.
+    `<key>-<fingerprint>.parquet` where a stage has a single artifact with a name of its own. `order` is its place in
+    line among those of its stage, where that is not the one they are given in; tasks of one `group` stand next to each
+    other there and share inputs, so that several may run as one at one place. Neither changes any result.
     """
 
     key: str
@@ -45,6 +48,8 @@ class Task:
     spec: Mapping[str, Scalar] = field(default_factory=dict)
     notes: Mapping[str, Scalar] = field(default_factory=dict)
     filename: str | None = None
+    order: int = 0
+    group: int = 0
 
 
 class Settings(Protocol):
@@ -103,6 +108,12 @@ class Inputs:
         return pa.concat_tables([artifact.table(columns) for artifact in self.of(stage)])
 
 
+class Core(Protocol):
+    """A core that is held until it is closed."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Before:
     """An earlier artifact of a task, whole inputs and all: what it was made from, and with which parameters."""
@@ -125,7 +136,7 @@ class Job(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Place: ...
     @property
     def distrust(self) -> frozenset[str]: ...
 
@@ -137,6 +148,11 @@ class Job(Protocol):
     def before(self) -> Iterator[Before]:
         """Earlier artifacts of this very task that this one may build on: made by the same code, with parameters that
         differ at most in `Stage.builds_on`, from inputs that are all still there; the latest first."""
+        ...
+
+    def spare_core(self) -> Core | None:
+        """A core of this machine that no task uses now, to work with beside the task's own one until it is closed; None
+        where there is none. Ask again after a while, and hold it for no more than a second or so."""
         ...
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
@@ -157,15 +173,13 @@ class Result:
 
     tables   rows in order; an iterator is written as it goes, so that a large result never stands in memory
     summary  small JSON record that is part of the content; may be filled while `tables` is consumed
-    stats    counts for the event log, which may differ from run to run (reused rows, cache hits)
-    retry    number of rows whose error may pass: the task is tried again by the next run
+    stats    counts for the event log, which may differ from run to run (reused rows, cache hits); may be, too
     files    names that `Job.publish` returned: part of the artifact, which is current only while they are there
     """
 
     tables: Iterable[pa.Table]
     summary: dict[str, Any] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
-    retry: int = 0
     files: tuple[str, ...] = ()
 
 
@@ -182,6 +196,16 @@ def whole_inputs(params: Any, settings: Settings) -> Mapping[str, Sequence[str]]
 def no_figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     """The default of `Stage.figures`: nothing to add to run.json."""
     return {}
+
+
+def nothing_to_retry(summary: Mapping[str, Any]) -> bool:
+    """The default of `Stage.retry`: an artifact that is there is final."""
+    return False
+
+
+def next_to_nothing(upstream: Upstream, params: Any) -> int:
+    """The default of `Stage.memory`."""
+    return 0
 
 
 def no_complaints(params: Any, settings: Settings) -> Iterable[str]:
@@ -205,6 +229,8 @@ class Stage:
     uses       dotted config keys outside the own section that determine the result, or a function of the settings that
                gives them
     libraries  distributions whose version changes the result
+    optional_libraries  the same, where they may be missing and change some rows only: `compute` copies those rows of
+               earlier artifacts that its own versions would have made
     row_group  rows that are stored together: the least that `Artifact.take` reads
     reuse      columns that must agree for a row of an earlier artifact to stand for a row of this one
     builds_on  parameters in which an earlier artifact of a task may differ so that a new one can build on it, through
@@ -214,6 +240,10 @@ class Stage:
                has them checked
     figures    summaries of the stage's artifacts -> sections of run.json
     recheck    (artifact, doubtful rows) -> those that the artifact no longer tells truly
+    retry      (summary) -> whether the task is to be tried again by the next run: some rows hold an error that may pass
+    memory     (upstream, params) -> bytes that the largest task takes, its process included, as far as can be told;
+               workers that have less are turned away
+    work       (summary) -> how much a task got through, and of what, to show how fast a run goes: 1000, "images"
     check      (params, settings) -> complaints, a line each, of what the types can't see: settings of other
                sections, or the world; asked before anything runs
     """
@@ -228,6 +258,7 @@ class Stage:
     reads: Callable[[Any, Settings], Mapping[str, Sequence[str]]] = whole_inputs
     uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
     libraries: tuple[str, ...] = ()
+    optional_libraries: tuple[str, ...] = ()
     row_group: int = 1 << 17
     reuse: tuple[str, ...] = ()
     builds_on: tuple[str, ...] | None = None
@@ -235,6 +266,9 @@ class Stage:
     doubtful: Callable[[pa.Table], Sequence[str]] | None = None
     figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
     recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
+    retry: Callable[[Mapping[str, Any]], bool] = nothing_to_retry
+    memory: Callable[[Upstream, Any], int] = next_to_nothing
+    work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
     check: Callable[[Any, Settings], Iterable[str]] = no_complaints
 
     def used(self, settings: Settings) -> Sequence[str]:

@@ -118,7 +118,7 @@ VALUES = [
     ("scheduler: {memory_limit: lots}", "scheduler.memory_limit: expected auto or a size such as 4GiB, got 'lots'"),
     ("run: a/b", "run: expected a name that can be a folder's (no slash, no dot in front), got 'a/b'"),
     ("run: 2024", "run: expected a name, got 2024; put it in quotes"),
-    ("output: 's3://bucket/x'", "output: expected a folder of this machine, got 's3://bucket/x'"),
+    ("output: 's3://'", "output: expected a URL such as s3://bucket/folder, got 's3://'"),
 ]
 
 
@@ -155,7 +155,11 @@ def test_every_mistake_has_its_own_whole_line() -> None:
     [
         ("['']", "inputs.a[0]: expected the path of a folder or an image file, got ''"),
         ("[/x, null]", "inputs.a[1]: expected the path of a folder or an image file, got None"),
-        ("[s3://b]", "inputs.a[0]: expected a folder or an image file of this machine, got 's3://b'"),
+        (
+            "['s3://b?token=abc']",
+            "inputs.a[0]: expected a URL without a query or a fragment, got 's3://b?***'; keys and "
+            "tokens belong into storage.s3, or into the environment",
+        ),
         ("[{pth: /x}]", "inputs.a[0]: expected a path or {path: ...}, got a mapping with the unknown key 'pth'"),
         (r'["a\0b"]', r"inputs.a[0]: expected a folder or an image file of this machine, got 'a\x00b'"),
     ],
@@ -239,7 +243,8 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
         ("inputs: {A: []}", "inputs.A: unknown key; did you mean inputs.a?"),
         (
             "qqq: 1",
-            "qqq: unknown key; valid keys: run, output, inputs, partition, scheduler, thumbnail, pairs, cluster, plot",
+            "qqq: unknown key; valid keys: run, output, storage, inputs, partition, scheduler, thumbnail, pairs, "
+            "cluster, plot",
         ),
         ("thumbnail: {size: [64]}", "thumbnail.size: expected a longer list, got [64]"),
         ("thumbnail: {size: [64.0, 64]}", "thumbnail.size[0]: expected a whole number, got 64.0"),
@@ -273,3 +278,20 @@ def test_an_override_is_never_taken_for_the_files(override: str, message: str) -
 
 def test_a_date_is_a_name() -> None:
     assert settings(A + "run: 2024-05-01\n")("run") == "2024-05-01"
+
+
+def test_what_may_be_secret_is_not_shown() -> None:
+    section = {
+        "kind": "ssh",
+        "dask_config": {"distributed": {"comm": {"tls": {"ciphers": "hush"}}}, "a.b": 7},
+        "cluster": {
+            "hosts": ["node1"],
+            "connect_options": {"username": "me", "password": "hush", "client_keys": ["hush"]},
+        },
+    }
+    config = from_mapping({"run": "x", "inputs": {"a": ["/photos"]}, "scheduler": section}, STAGES)
+    shown = config.as_dict()["scheduler"]
+    assert shown["dask_config"] == {"distributed": {"comm": {"tls": {"ciphers": "***"}}}, "a.b": "***"}
+    options = {"username": "me", "password": "***", "client_keys": ["***"]}
+    assert shown["cluster"] == {"hosts": ["node1"], "connect_options": options}
+    assert config.scheduler.cluster == section["cluster"], "what runs is as it was given"

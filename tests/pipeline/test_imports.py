@@ -49,7 +49,8 @@ def test_kernels_know_arrays_only(path: Path) -> None:
 @pytest.mark.parametrize("path", modules("stages/*.py"), ids=lambda path: path.stem)
 def test_stages_know_the_interface_of_the_pipeline_only(path: Path) -> None:
     own = {name for name in imported(path) if name.startswith("pipeline")}
-    assert all(name.startswith(("pipeline.stage", "pipeline.errors")) for name in own)
+    rooms = ("pipeline.stage", "pipeline.errors", "pipeline.locations", "pipeline.storage")
+    assert all(name.startswith(rooms) for name in own)
     assert not {name for name in imported(path) if name.split(".")[0] in ("dask", "distributed")}
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import TaskError
+from pipeline.executor import Executor, SynchronousExecutor
+from pipeline.footers import Footers
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import Quiet
 from pipeline.resolve import Resolver
 from pipeline.runner import Runner
-from pipeline.scheduler import Executor, SynchronousExecutor
 from pipeline.stage import Address, Inputs, Job, Settings, Stage, Task, Upstream
 from pipeline.store import Store
 from pipeline.task import Outcome
@@ -114,7 +115,7 @@ def toy_plan(folder: Path, **params: Any) -> tuple[Plan, Resolver]:
     by_stage = {"words": Nothing(), "letters": Letters(), "pairs": Pairs(), "total": Nothing()} | params
     settings = {"file": str(folder / "words.txt")}.__getitem__
     plan = make_plan(STAGES, by_stage, settings)
-    return plan, Resolver(plan, Store(folder / "run"), by_stage, settings)
+    return plan, Resolver(plan, Store(folder / "run"), Footers(Store(folder / "run")), by_stage, settings)
 
 
 def toy_run(folder: Path, executor: Executor | None = None, **params: Any) -> tuple[Runner, Heard]:
@@ -122,5 +123,6 @@ def toy_run(folder: Path, executor: Executor | None = None, **params: Any) -> tu
     plan, resolver = toy_plan(folder, **params)
     heard = Heard()
     runner = Runner(plan, resolver, lambda: executor or SynchronousExecutor(), heard)
-    runner.run()
+    with resolver.footers:
+        runner.run()
     return runner, heard

@@ -1,0 +1,96 @@
+"""What a task may ask of the machine room: its settings, earlier artifacts, those of other tasks, files of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline.artifact import StoredArtifact
+from pipeline.cores import Core, take_core
+from pipeline.errors import ArtifactDamaged
+from pipeline.locations import Place
+from pipeline.stage import Artifact, Before, Inputs, Task
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.task import Call
+
+
+@functools.lru_cache(maxsize=4)
+def _listing(store: Store, stage: str) -> dict[str, list[str]]:
+    """Names in a stage's folder by the key of their task, as this process has seen them last."""
+    by_key: dict[str, list[str]] = {}
+    for name in store.names(stage):
+        by_key.setdefault(name.rpartition("-")[0], []).append(name)
+    return by_key
+
+
+def _listed_anew(store: Store, stage: str) -> dict[str, list[str]]:
+    listing = _listing(store, stage)
+    found = _listing.__wrapped__(store, stage)
+    listing.clear()
+    listing.update(found)
+    return listing
+
+
+@dataclass
+class StoredJob:
+    """See `pipeline.stage.Job`."""
+
+    call: Call
+    store: Store
+    published: dict[str, list[Any]] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        return self.call.task
+
+    @property
+    def folder(self) -> Place:
+        return self.store.folder
+
+    @property
+    def distrust(self) -> frozenset[str]:
+        return self.call.distrust
+
+    def settings(self, key: str) -> Any:
+        return self.call.context.config[key]
+
+    def earlier(self) -> Iterator[pa.Table]:
+        for name in self.call.earlier:
+            try:
+                yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
+            except ArtifactDamaged:
+                continue  # a donor that can't be read gives no rows: they are computed
+
+    def before(self) -> Iterator[Before]:
+        for earlier in self.call.before:
+            inputs = zip(self.task.inputs, earlier.inputs, strict=True)
+            yield Before(
+                StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / earlier.path),
+                Inputs(tuple(StoredArtifact(stage, key, self.folder / path) for (stage, key), path in inputs)),
+                earlier.params,
+            )
+
+    def spare_core(self) -> Core | None:
+        return take_core(self.call.cores)
+
+    def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
+        for look in (_listing, _listed_anew):  # one that was published since is in no older listing
+            for name in look(self.store, stage).get(key, ()):
+                artifact = StoredArtifact(stage, key, self.store.path(stage, name))
+                with contextlib.suppress(ArtifactDamaged):  # an older one; the right one is whole
+                    if artifact.content.get(column) == digest:
+                        return artifact
+        raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
+
+    def publish(self, name: str, data: bytes) -> str:
+        self.store.publish_file(name, data)
+        self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]
+        return name
