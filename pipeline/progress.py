@@ -12,9 +12,13 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Protocol
 
+from pipeline.footer_index import UNLISTED
 from pipeline.stage import Address
 from pipeline.task import Outcome
+from pipeline.watch import Cluster
 
+STEADY = 1.0
+"""Seconds after which a pace means something."""
 EVERY = 10.0
 """Seconds between two plain lines of a stage that is still at work."""
 
@@ -32,6 +36,10 @@ class Reporter(Protocol):
 
     def message(self, text: str) -> None:
         """One line that the user should see."""
+        ...
+
+    def cluster(self, cluster: Cluster) -> None:
+        """How the cluster is, now and then."""
         ...
 
     def end(self) -> None:
@@ -65,6 +73,10 @@ class Reporters:
         for reporter in self._reporters:
             reporter.message(text)
 
+    def cluster(self, cluster: Cluster) -> None:
+        for reporter in self._reporters:
+            reporter.cluster(cluster)
+
     def end(self) -> None:
         for reporter in self._reporters:
             reporter.end()
@@ -82,24 +94,73 @@ class Quiet:
     def message(self, text: str) -> None:
         """Nothing to show."""
 
+    def cluster(self, cluster: Cluster) -> None:
+        """Nothing to show."""
+
     def end(self) -> None:
         """Nothing to show."""
 
 
+class _Pace:
+    """How fast the tasks of one stage run, since the first of them began."""
+
+    def __init__(self) -> None:
+        self._tasks = self._work = 0
+        self._unit, self._since = "", 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        self._since = self._since or time.monotonic() - outcome.seconds
+        self._tasks += 1
+        if outcome.work:
+            self._work, self._unit = self._work + outcome.work[0], outcome.work[1]
+
+    def words(self, left: int) -> list[str]:
+        """What it gets through a second, and how long the rest will take at that pace."""
+        seconds = time.monotonic() - self._since
+        if not self._tasks or seconds < STEADY:
+            return []
+        rate = [f"{_short(self._work / seconds)} {self._unit}/s"] if self._unit else []
+        return [*rate, f"{_clock(seconds / self._tasks * left)} left"] if left else rate
+
+
+def _short(number: float) -> str:
+    """Three digits, and a letter for thousands."""
+    letters = ["", "k", "M", "G", "T"]
+    while number >= 1_000 and len(letters) > 1:
+        number, letters = number / 1_000, letters[1:]
+    return f"{number:.3g}{letters[0]}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def describe_cluster(cluster: Cluster) -> str:
+    """A cluster in a few words."""
+    one = cluster.workers == 1
+    return f"{cluster.workers:,} worker{'' if one else 's'}, {cluster.memory / 2**30:.1f} GiB of memory in use"
+
+
 class _Counting(Quiet):
-    """Counts how the tasks of each stage have ended."""
+    """Counts how the tasks of each stage have ended, and how fast that goes."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         self.total = dict(stages)
         self.counts = {stage: Counter[str]() for stage in stages}
+        self._paces = {stage: _Pace() for stage in stages}
 
     def describe(self, stage: str) -> str:
         words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
         counts = self.counts[stage]
-        return ", ".join(f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]) or "waiting"
+        said = [f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]]
+        said += self._paces[stage].words(self.total[stage] - counts.total())
+        return ", ".join(said) or "waiting"
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
         self.counts[address[0]][how] += 1
+        if outcome and how == "run":
+            self._paces[address[0]].add(outcome)
 
     def done(self, stage: str) -> int:
         return min(self.counts[stage].total(), self.total[stage])
@@ -111,6 +172,7 @@ class Plain(_Counting):
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
         self._said: dict[str, float] = {}
+        self._cluster = ""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         super().begin(stages)
@@ -124,7 +186,11 @@ class Plain(_Counting):
             self.message(f"{'/'.join(address)} failed: {reason}")
         if done == total or time.monotonic() - self._said[stage] > EVERY:
             self._said[stage] = time.monotonic()
-            self.message(f"{stage:<10} {done:,} of {total:,} tasks  ({self.describe(stage)})")
+            where = f"; {self._cluster}" if self._cluster and done < total else ""
+            self.message(f"{stage:<10} {done:,} of {total:,} tasks  ({self.describe(stage)}{where})")
+
+    def cluster(self, cluster: Cluster) -> None:
+        self._cluster = describe_cluster(cluster)
 
     def message(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -147,13 +213,20 @@ class Json(Quiet):
         if reason:
             fields["reason"] = reason
         if outcome:
-            fields |= {"artifact": outcome.receipt.name} if outcome.receipt else {}
+            if outcome.receipt:
+                fields |= {"artifact": outcome.receipt.name, "rows": outcome.receipt.rows}
+            if outcome.footer and outcome.footer.state != UNLISTED:
+                fields["bytes"] = outcome.footer.state.size
+            fields |= {"worker": outcome.worker} if outcome.worker else {}
             fields |= {"seconds": round(outcome.seconds, 4), **outcome.stats}
             fields |= {"detail": outcome.detail} if outcome.detail else {}
         self._say("task", **fields)
 
     def message(self, text: str) -> None:
         self._say("message", text=text)
+
+    def cluster(self, cluster: Cluster) -> None:
+        self._say("cluster", **vars(cluster))
 
     def end(self) -> None:
         self._say("end")
@@ -179,6 +252,7 @@ class Bars(_Counting):
         super().begin(stages)
         for stage, total in stages.items():
             self._tasks[stage] = self._progress.add_task(stage, total=total, state="")
+        self._cluster = self._progress.add_task("", total=None, state="", visible=False)
         self._progress.start()
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
@@ -187,6 +261,10 @@ class Bars(_Counting):
         self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
         if how == "failed":
             self.message(f"{'/'.join(address)} failed: {reason}")
+
+    def cluster(self, cluster: Cluster) -> None:
+        state = describe_cluster(cluster)
+        self._progress.update(self._cluster, description="cluster", state=state, visible=True)
 
     def message(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)

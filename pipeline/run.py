@@ -6,7 +6,6 @@ import contextlib
 import functools
 import json
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,26 +16,33 @@ from typing import Any, TypeAlias
 
 from pipeline.atomic import sweep
 from pipeline.config import Config
-from pipeline.errors import ArtifactDamaged, ConfigError
+from pipeline.deployment import kind_of, missing_files
+from pipeline.errors import ConfigError
 from pipeline.events import LOG, EventLog
+from pipeline.fitness import DISTRIBUTION, Needs, needs_of
+from pipeline.footers import Footers
+from pipeline.interrupts import interrupts
+from pipeline.locations import use
 from pipeline.lock import RunLock
+from pipeline.notices import Warnings
 from pipeline.plan import Plan, in_order, make_plan
 from pipeline.progress import Reporter, Reporters
 from pipeline.resolve import Resolver, doubtful_rows
 from pipeline.runner import Failure, Runner
-from pipeline.scheduler import DISTRIBUTION, open_executor
-from pipeline.stage import Address, Stage
-from pipeline.store import Store, StoredArtifact
+from pipeline.scheduler import open_executor
+from pipeline.stage import Address, Stage, Task, Upstream
+from pipeline.store import Store
 from pipeline.task import Receipt
+from pipeline.watch import STALLED
 
 DOUBTFUL = ".doubtful.json"
 RECORD = "run.json"
 
 
-Aside: TypeAlias = Callable[[Path], Collection[str]]
+Aside: TypeAlias = Callable[[Store], Collection[str]]
 
 
-def nothing_aside(folder: Path) -> Collection[str]:
+def nothing_aside(store: Store) -> Collection[str]:
     """The default of `run`: no files but those of artifacts."""
     return ()
 
@@ -63,23 +69,44 @@ class Explanation:
     reasons: Mapping[Address, str]
 
 
-def run(config: Config, stages: Sequence[Stage], reporter: Reporter, aside: Aside = nothing_aside) -> RunRecord:
+def run(
+    config: Config,
+    stages: Sequence[Stage],
+    reporter: Reporter,
+    aside: Aside = nothing_aside,
+    performance_report: Path | None = None,
+) -> RunRecord:
     """Run what is missing. Errors of tasks are in the record that is returned.
 
-    `aside` is called in the end, with the run's folder, if all went well: it draws what is no result, such as what the
+    `aside` is called in the end, with the run's store, if all went well: it draws what is no result, such as what the
     event log tells, and returns the names of its files, relative to that folder; they stay beside the artifacts' own.
+    `performance_report` is where Dask's own page on the run is to go, if Dask has anything to do.
     Raises ConfigError, LockedError where nothing could be begun, SchedulerLost after run.json is written."""
+    use(config.storage)
     check(config, stages)
-    store = Store(config.folder)
-    with RunLock(config.folder), Reporters(reporter, EventLog(config.folder / LOG)) as reporters:
-        sweep(config.folder)
-        work = _Work(config, in_order(stages), store, aside)
-        try:
-            with _interrupts() as interrupted, _Warnings(reporters) as work.warnings:
-                return work.run(reporters, interrupted)
-        finally:
-            if work.begun:
-                work.write_record(reporters)
+    if missing := list(missing_files(config.scheduler)):
+        raise ConfigError("\n".join(missing))
+    with RunLock(config.folder) as lock:
+        store = Store(config.folder, listed=True)
+        log = EventLog(config.folder / LOG, store.files)
+        with Reporters(reporter, log) as reporters:
+            work = _Work(config, in_order(stages), store, aside, log, performance_report)
+            return _locked(work, reporters, lock)
+
+
+def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
+    """What `run` does while it holds the lock."""
+    sweep(work.store.folder)
+    if work.store.files.size(STALLED) is not None:
+        work.store.files.delete([STALLED])  # what it tells is of an earlier run
+    try:
+        with interrupts() as interrupted, Warnings(reporters) as work.warnings:
+            if lock.note:
+                logging.getLogger("fast_diff").warning(lock.note)
+            return work.run(reporters, interrupted, lock.check)
+    finally:
+        if work.begun:
+            work.write_record(reporters)
 
 
 def check(config: Config, stages: Sequence[Stage]) -> None:
@@ -95,12 +122,14 @@ class _Work:
     stages: Sequence[Stage]
     store: Store
     aside: Aside
+    log: EventLog
+    performance_report: Path | None = None
     runner: Runner | None = None
     looked: float = 0.0
-    warnings: _Warnings | None = None
+    warnings: Warnings | None = None
     begun: bool = False
 
-    def run(self, reporter: Reporter, interrupted: threading.Event) -> RunRecord:
+    def run(self, reporter: Reporter, interrupted: threading.Event, check_lock: Callable[[], None]) -> RunRecord:
         try:
             started = time.perf_counter()
             plan = make_plan(self.stages, self.config.params, self.config.settings)
@@ -108,19 +137,33 @@ class _Work:
             self.begun = True
             reporter.begin(plan.stages())
             doubts, later = self._doubts(plan)
-            resolver = Resolver(plan, self.store, self.config.params, self.config.settings, doubts)
-            start = functools.partial(open_executor, self.config.scheduler)
-            self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set)
-            self.runner.run()
+            start = functools.partial(
+                open_executor, self.config.scheduler, self._needs(plan), reporter.cluster, self.performance_report
+            )
+            with Footers(self.store) as footers:
+                resolver = Resolver(plan, self.store, footers, self.config.params, self.config.settings, doubts)
+                self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, check_lock)
+                self.runner.run()
+            check_lock()
             if not self.runner.failures:
                 self._retire(plan)
                 self._write_doubtful(later)
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
-            if self.config.scheduler.kind != "address":  # workers of a cluster may still be writing
+            if not kind_of(self.config.scheduler.kind).beyond:  # workers elsewhere may still be writing
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
+
+    def _needs(self, plan: Plan) -> Needs:
+        """What this run needs of its workers."""
+        libraries = [name for stage in self.stages for name in (*stage.libraries, *stage.optional_libraries)]
+        by_stage: dict[str, list[Task]] = {}
+        for (stage, _), node in plan.nodes.items():
+            by_stage.setdefault(stage, []).append(node.task)
+        upstream = Upstream(by_stage, self.config.settings)
+        memory = max((stage.memory(upstream, self.config.params[stage.name]) for stage in self.stages), default=0)
+        return needs_of(self.store.folder, (*self.config.inputs.a, *self.config.inputs.b), libraries, memory)
 
     def _doubts(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
@@ -137,24 +180,27 @@ class _Work:
         return doubts, later
 
     def _write_doubtful(self, rows: Sequence[str]) -> None:
-        path = self.store.folder / DOUBTFUL
         if rows:
             self.store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode())
-        else:
-            path.unlink(missing_ok=True)
+        elif self.store.files.size(DOUBTFUL) is not None:
+            self.store.files.delete([DOUBTFUL])
 
     def _retire(self, plan: Plan) -> None:
         """After a run that succeeded, a stage's folder holds exactly this run's artifacts."""
         assert self.runner is not None
+        if "run" in self.runner.state.values():
+            self.store.refresh()
+            self.log.put()
         names: dict[str, set[str]] = {stage.name: set() for stage in self.stages}
         files: set[str] = set()
         for (stage, key), receipt in self.runner.receipts.items():
             names[stage].add(receipt.name)
             if plan.nodes[stage, key].task.filename:
-                files.update(StoredArtifact(stage, key, self.store.path(stage, receipt.name)).record.files)
+                for record in self.store.files.records(stage, {receipt.name: receipt.content}):
+                    files.update(record.files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
-        self.store.retire_files_but(files.union(self.aside(self.store.folder)))
+        self.store.retire_files_but(files.union(self.aside(self.store)))
 
     def record(self) -> dict[str, Any]:
         """The content of run.json."""
@@ -186,10 +232,8 @@ class _Work:
         }
 
     def _summaries(self, stage: str) -> Iterator[Mapping[str, Any]]:
-        for (name, key), receipt in (self.runner.receipts if self.runner else {}).items():
-            if name == stage:
-                with contextlib.suppress(ArtifactDamaged):
-                    yield StoredArtifact(name, key, self.store.path(name, receipt.name)).summary
+        receipts = self.runner.receipts if self.runner else {}
+        return (receipt.summary for (name, _), receipt in receipts.items() if name == stage)
 
     def write_record(self, reporter: Reporter) -> None:
         """Write run.json, whatever happened; a disk that is full must not hide why the run ended."""
@@ -202,65 +246,29 @@ class _Work:
 def _doubtful_before(store: Store) -> list[str]:
     """Rows that earlier runs could not be sure of."""
     with contextlib.suppress(OSError, ValueError):
-        return list(json.loads((store.folder / DOUBTFUL).read_text()))
+        if store.files.size(DOUBTFUL) is not None:
+            return list(json.loads(store.files.read(DOUBTFUL)))
     return []
-
-
-class _Warnings(logging.Handler):
-    """While it is open, what the stages log under the name `fast_diff` reaches the user and run.json."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__(logging.WARNING)
-        self.reporter = reporter
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-        self.reporter.message(f"warning: {self.lines[-1]}")
-
-    def __enter__(self) -> _Warnings:
-        logging.getLogger("fast_diff").addHandler(self)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        logging.getLogger("fast_diff").removeHandler(self)
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM, as batch systems send it, end a run alike; the event stays set.
-
-    A KeyboardInterrupt alone can get lost: compiled code that is called at that moment may swallow it."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        if not interrupted.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
     """What `run` would do now, and why; changes nothing. Raises ConfigError."""
+    use(config.storage)
     check(config, stages)
     plan = make_plan(in_order(stages), config.params, config.settings)
-    store = Store(config.folder)
+    store = Store(config.folder, listed=True)
     rows = _doubtful_before(store)
     doubts = {address: doubtful_rows(table, table.column_names[0], rows) for address, table in plan.sources.items()}
-    resolver = Resolver(plan, store, config.params, config.settings, doubts, read_only=True)
+    with Footers(store, read_only=True) as footers:
+        return _foreseen(Resolver(plan, store, footers, config.params, config.settings, doubts, read_only=True))
+
+
+def _foreseen(resolver: Resolver) -> Explanation:
+    """The verdict on every task, as far as the artifacts tell now."""
     receipts: dict[Address, Receipt] = {}
     reasons: dict[Address, str] = {}
     current: dict[Address, str] = {}
-    for node in sorted(plan.nodes.values(), key=lambda node: node.rank):
+    for node in sorted(resolver.plan.nodes.values(), key=lambda node: node.rank):
         stale = [needed for needed in node.task.inputs if needed not in receipts]
         if stale:
             more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
@@ -274,12 +282,13 @@ def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
             reasons[node.address] = verdict.reason
             if node.stage.source:
                 receipts[node.address] = resolver.foreseen(node, verdict)
-    return Explanation(plan, current, reasons)
+    return Explanation(resolver.plan, current, reasons)
 
 
 def prune(config: Config) -> tuple[int, int]:
     """Delete what was retired; returns how many files and bytes. Raises LockedError, ConfigError."""
+    use(config.storage)
     if not config.folder.is_dir():
         raise ConfigError(f"{config.folder} does not exist; nothing to prune")
     with RunLock(config.folder):
-        return Store(config.folder).prune()
+        return Store(config.folder, listed=True).prune()

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
@@ -141,6 +142,59 @@ def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: sig
     assert project.record()["stages"]["hash"]["tasks_skipped"] >= 1
 
 
+@pytest.mark.parametrize("delay", [0.2, 0.6, 1.0, 1.4])
+def test_interrupted_while_workers_start_it_says_so_in_one_line(project: Project, delay: float) -> None:
+    project.config["scheduler"] = {"kind": "local", "workers": 2}
+    with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not list(project.run_folder.glob("scan/*.parquet")):
+            time.sleep(0.01)
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+    assert [line for line in errors.splitlines() if line.startswith("fast-diff:")] == [
+        "fast-diff: interrupted; run the same command again to go on"
+    ]
+
+
+def test_interrupted_twice_it_leaves_at_once(project: Project) -> None:
+    project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": "local", "workers": 2}}
+    make_images(project.folder / "images", 60)
+    with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not list(project.run_folder.glob("thumbnail/*.parquet")):
+            time.sleep(0.01)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGINT)
+        time.sleep(0.01)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive, "workers end with their driver"
+    assert project.run() == 0, "a dead driver's lock is recognised"
+
+
+def test_a_folder_that_may_not_be_entered_is_one_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root may enter every folder: the system's refusal is stood in for."""
+    assert project.run() == 0
+    ask = Path.is_file
+
+    def refuse(path: Path) -> bool:
+        if "pairs" in path.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return ask(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert project.run("pairs.threshold=150") == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fast-diff:")]
+    assert line.endswith("Permission denied; mend it and run the same command again")
+
+
 def test_a_full_disk_fails_tasks_not_results(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,7 +252,7 @@ def test_nothing_is_written_into_the_inputs(project: Project, tmp_path: Path) ->
 def test_a_short_ledger_fails_loudly(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.store import StoredArtifact
+    from pipeline.artifact import StoredArtifact
 
     real = StoredArtifact.summary
 

@@ -75,9 +75,9 @@ def test_nothing_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*arguments: object, **keywords: object) -> None:
         pytest.fail("a second run reads no column of any artifact")
 
-    monkeypatch.setattr("pipeline.store.StoredArtifact.table", refuse)
-    monkeypatch.setattr("pipeline.store.StoredArtifact.batches", refuse)
-    monkeypatch.setattr("pipeline.scheduler.open_executor", refuse)
+    monkeypatch.setattr("pipeline.artifact.StoredArtifact.table", refuse)
+    monkeypatch.setattr("pipeline.artifact.StoredArtifact.batches", refuse)
+    monkeypatch.setattr("pipeline.run.open_executor", refuse)
     assert project.run() == 0
     assert project.ran() == {}
     assert sum(stage["tasks_skipped"] for stage in project.record()["stages"].values()) == len(before)
@@ -210,22 +210,29 @@ def test_growing_a_folder_gives_what_one_run_over_all_of_it_gives(tmp_path: Path
 
 
 def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None:
-    project = Project(tmp_path, {"scheduler": {"kind": "local", "workers": 2}, "partition": {"images": 4, "block": 12}})
-    make_images(tmp_path / "images", 60)
-    began = time.monotonic()
-    whole = subprocess.run(project.command(), capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
-    length = time.monotonic() - began
+    small = {"scheduler": {"workers": 2}, "partition": {"images": 4, "block": 12}, "plot": {"pairs": 0, "clusters": 0}}
+    project = Project(tmp_path, small)
+    make_images(tmp_path / "images", 30)
+    kinds = ("local", "synchronous", "threads", "synchronous", "synchronous")
+    commands = {kind: [*project.command(), "--set", f"scheduler.kind={kind}"] for kind in dict.fromkeys(kinds)}
+    length = {}
+    for kind, command in commands.items():
+        shutil.rmtree(project.run_folder, ignore_errors=True)
+        began = time.monotonic()
+        whole = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert whole.returncode == 0, whole.stderr
+        length[kind] = time.monotonic() - began
     expected = project.artifacts()
     shutil.rmtree(project.run_folder)
     moments = random.Random(20)
     kills = 0
     while kills < 20:
+        kind = kinds[kills % len(kinds)]
         with subprocess.Popen(
-            project.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            commands[kind], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         ) as process:
             try:
-                process.wait(moments.uniform(0.15, 0.9) * length)
+                process.wait(moments.uniform(0.15, 0.9) * length[kind])
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 kills += 1

@@ -1,15 +1,18 @@
+import itertools
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline import runner as runner_module
 from pipeline.errors import ConfigError
+from pipeline.executor import SynchronousExecutor
 from pipeline.plan import in_order
 from pipeline.runner import Runner
-from pipeline.scheduler import SynchronousExecutor
-from pipeline.stage import Stage
-from pipeline.task import Call, Outcome, run_task
+from pipeline.stage import Address, Stage
+from pipeline.task import Call, Outcome, run_bundle
 from tests.pipeline.toy import STAGES, TOTAL, Heard, Letters, Nothing, Pairs, toy_plan, toy_run
 
 WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
@@ -38,7 +41,8 @@ def test_a_run_does_everything_and_the_next_one_nothing(folder: Path) -> None:
 
     plan, resolver = toy_plan(folder)
     heard = Heard()
-    Runner(plan, resolver, Refuses, heard).run()
+    with resolver.footers:
+        Runner(plan, resolver, Refuses, heard).run()
     assert len(heard.did("skipped")) == 19
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")} == before
 
@@ -99,15 +103,35 @@ def test_one_lost_artifact_costs_one_task(folder: Path, stage: str, damage: str)
     assert {path: path.read_bytes() for path in (folder / "run").rglob("*.parquet")} == whole
 
 
+def damage_page(artifact: Path) -> None:
+    """Flip the last bits of a column's page; the footer stays as it was."""
+    whole, column = artifact.read_bytes(), pq.read_metadata(artifact).row_group(0).column(1)
+    start = column.dictionary_page_offset or column.data_page_offset
+    place = start + column.total_compressed_size - 1
+    artifact.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+
+
+@pytest.mark.parametrize("window", [2, 3, 50])
+def test_an_input_that_many_find_damaged_is_made_again_for_all(folder: Path, window: int) -> None:
+    """While it is made again, others that read it are ready, under way, or become ready."""
+    toy_run(folder)
+    expected = result(folder)
+    damage_page(next((folder / "run" / "letters").glob("w00-*")))
+    for path in (*(folder / "run" / "pairs").iterdir(), folder / "run" / "total" / "total.parquet"):
+        path.unlink()
+    executor = Window()
+    executor.window = window
+    runner, heard = toy_run(folder, executor)
+    assert not runner.failures
+    assert result(folder) == expected
+    assert "letters/w00" in heard.did("run")
+
+
 def test_an_input_whose_pages_are_damaged_is_made_again(folder: Path) -> None:
     toy_run(folder)
     artifact = sorted((folder / "run" / "letters").iterdir())[1]
     whole = artifact.read_bytes()
-    column = pq.read_metadata(artifact).row_group(0).column(1)
-    place = (
-        (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
-    )  # the footer stays as it was
-    artifact.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+    damage_page(artifact)
     next((folder / "run" / "pairs").glob("w01.w02-*")).unlink()
     runner, heard = toy_run(folder)
     assert sorted(heard.did("run")) == ["letters/w01", "pairs/w01.w02"]
@@ -131,22 +155,61 @@ def test_a_failure_that_passes_is_tried_again(folder: Path) -> None:
     assert result(folder) > 0
 
 
+class Full(SynchronousExecutor):
+    """A disk without room for so many tries at each task."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__()
+        self.tries = tries
+        self.times: dict[Address, list[float]] = {}
+
+    def finished(self, within: float | None = None) -> Iterable[Outcome]:
+        times = self.times.setdefault(self._calls[0].address, [])
+        times.append(time.monotonic())
+        if len(times) <= self.tries:
+            return [Outcome(self._calls.popleft().address, message="disk full", passing=True)]
+        return super().finished(within)
+
+
+def test_storage_that_recovers_is_waited_for_ever_longer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "PAUSE", 0.1)
+    executor = Full(tries=3)
+    runner, heard = toy_run(folder, executor)
+    assert not runner.failures
+    assert len(heard.did("run")) == 19
+    for times in executor.times.values():
+        pauses = [later - sooner for sooner, later in itertools.pairwise(times)]
+        assert all(pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.4), strict=True))
+
+
+def test_storage_that_stays_full_is_tried_long_for_one_task_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "PAUSE", 0.01)
+    executor = Full(tries=1_000)
+    runner, _ = toy_run(folder, executor)
+    assert [failure.message for failure in runner.failures] == ["disk full"] * 4
+    tries = [len(times) for times in executor.times.values()]
+    assert max(tries) == runner_module.PATIENT_ATTEMPTS
+    assert toy_run(folder)[0].failures == []
+
+
 class Window(SynchronousExecutor):
-    """Holds calls until `window` of them wait, and records how many it was given."""
+    """Holds bundles until `window` of them wait, and records how many it was given."""
 
     window = 3
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[Call] = []
+        self.held: list[Sequence[Call]] = []
         self.most = 0
 
-    def submit(self, calls: Sequence[Call]) -> None:
-        self.held.extend(calls)
+    def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
+        self.held.extend(bundles)
         self.most = max(self.most, len(self.held))
 
-    def finished(self) -> Iterable[Outcome]:
-        return [run_task(self.held.pop())]
+    def finished(self, within: float | None = None) -> Iterable[Outcome]:
+        return run_bundle(self.held.pop(), 5.0)
 
 
 def test_the_window_is_never_exceeded_and_always_used(folder: Path) -> None:
