@@ -22,6 +22,8 @@ from stages.thumbnails import pixels, thumbnail_shape
 KEEPERS_AT_ONCE = 4_096
 """Thumbnails of so many keepers are held while distances to them are measured."""
 
+ENDS = ("path_a", "path_b")
+
 Rule = Literal["resolution", "bytes", "oldest", "newest", "path"]
 
 
@@ -44,6 +46,14 @@ class Params:
         tuple[Rule, ...],
         Field(description="which image of a cluster is its keeper; each rule decides where those before it tie"),
     ] = ("resolution", "bytes", "oldest")
+    min_contrast: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=128,
+            description="images whose thumbnail has a lower standard deviation, blank pages for instance, join nothing",
+        ),
+    ] = 0.0
 
 
 SCHEMA = pa.schema(
@@ -85,10 +95,11 @@ def reads_dates(params: Params) -> bool:
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Dates count only where a rule looks at them."""
+    """Dates count only where a rule looks at them, contrasts where flat images are left out."""
+    contrast = ("contrast",) if params.min_contrast else ()
     return {
         "scan": ("path", "mtime_ns"),
-        "thumbnail": ("path", "set", "width", "height", "error", "bytes", "thumbnail"),
+        "thumbnail": ("path", "set", "width", "height", "error", "bytes", "thumbnail", *contrast),
         "pairs": ("path_a", "path_b", column_of(settings("pairs.metric"))),
     }
 
@@ -97,7 +108,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """Clusters of two images and more. Raises TaskError where the ledger does not account for every pair."""
     check_ledger(inputs.of("thumbnail"), inputs.of("pairs"))
     threshold = params.threshold if params.threshold is not None else job.settings("pairs.threshold")
-    paths, labels = _components(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold)
+    flat = _flat(inputs.of("thumbnail"), params.min_contrast)
+    paths, labels = _components(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
     members = _members(inputs, paths, labels)
     order = np.lexsort([*reversed(_keys(members, params.keep)), members["cluster"].to_numpy()])
     members = members.take(order)
@@ -108,7 +120,12 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     members = members.append_column("keeper", pa.array(keeper)).append_column("mse_to_keeper", pa.array(mse))
     members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
     removable = pc.sum(members.filter(pc.invert(members["keeper"]))["bytes"]).as_py() or 0
-    summary = {"count": int(keeper.sum()), "images": members.num_rows, "removable_bytes": removable}
+    summary = {
+        "count": int(keeper.sum()),
+        "images": members.num_rows,
+        "removable_bytes": removable,
+        "flat": len(flat),
+    }
     return Result((members.select(SCHEMA.names),), summary=summary)
 
 
@@ -154,12 +171,25 @@ def _matches(pairs: Sequence[Artifact], figure: str, threshold: float) -> Iterat
                 yield matching
 
 
-def _components(pairs: Sequence[Artifact], figure: str, threshold: float) -> tuple[pa.Array, np.ndarray]:
+def _flat(thumbnails: Sequence[Artifact], least: float) -> pa.Array:
+    """Paths of the images with less contrast."""
+    found = []
+    for artifact in thumbnails if least else ():
+        rows = artifact.table(["path", "contrast"])
+        found += rows["path"].filter(pc.less(rows["contrast"], least)).chunks
+    return pa.concat_arrays(found) if found else pa.array([], pa.string())
+
+
+def _components(
+    pairs: Sequence[Artifact], figure: str, threshold: float, flat: pa.Array
+) -> tuple[pa.Array, np.ndarray]:
     """Paths of all the images that match another, sorted, and the cluster of each, numbered by first path."""
     numbers: dict[str, int] = {}
     forest = components.Forest()
     for batch in _matches(pairs, figure, threshold):
-        ends = [_numbered(batch.column(name), numbers) for name in ("path_a", "path_b")]
+        if len(flat):
+            batch = batch.filter(pc.invert(pc.or_(*(pc.is_in(batch.column(name), flat) for name in ENDS))))
+        ends = [_numbered(batch.column(name), numbers) for name in ENDS]
         forest.join(*ends)
     paths = pa.array(numbers, pa.string())
     order = pc.array_sort_indices(paths)
@@ -274,14 +304,16 @@ def _thumbnails(
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The `clusters` section of run.json; null where a run did not come that far."""
-    unknown = dict.fromkeys(("count", "images", "removable_bytes"))
-    return {"clusters": dict(next(iter(summaries), unknown))}
+    """The section `clusters` of run.json, and how many images were left out as `flat`; null where a run did not come
+    that far."""
+    unknown = dict.fromkeys(("count", "images", "removable_bytes", "flat"))
+    found = dict(next(iter(summaries), unknown))
+    return {"flat": found.pop("flat"), "clusters": found}
 
 
 STAGE = Stage(
     "cluster",
-    version=1,
+    version=2,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

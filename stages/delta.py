@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ArtifactDamaged
 from pipeline.stage import Before, Job
-from stages.blocks import Block, index_columns, read_blocks
+from stages.blocks import Block, index_table, read_blocks
 from stages.kernels.arrays import CPU
 from stages.kernels.compare import Earlier
 from stages.kernels.metric import Found
@@ -50,7 +50,7 @@ def earlier(job: Job, blocks: Sequence[Block], kind: Kind, params: Params) -> Ea
 
 
 def _told(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, params: Params) -> Earlier:
-    old = read_blocks([index.table(index_columns(params)) for index in before.inputs.of("index")], params)
+    old = read_blocks([index_table(index, params) for index in before.inputs.of("index")], params)
     known = [_known(block, was) for block, was in zip(blocks, old, strict=True)]
     then = replace(params, threshold=before.params["threshold"])
     limit = kind_of(params)(then, thumbnail_shape(job.settings), CPU).limit

@@ -23,21 +23,29 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages.blocks import Block, index_columns, read_blocks
+from stages.blocks import INDEXES, Block, index_columns, index_table, read_blocks
 from stages.delta import earlier
 from stages.figure import column_of
 from stages.functions import imported
-from stages.kernels import arrays, turns
+from stages.kernels import arrays, hilbert, turns
 from stages.kernels.compare import BlockPair, Rules
 from stages.kernels.metric import Found, joined
 from stages.metrics import BUILT_IN, Kind, kind_of
-from stages.thumbnails import thumbnail_shape
+from stages.thumbnails import CHANNELS, thumbnail_shape
 
 DEFAULT_THRESHOLD = 200.0
-SUPER_TILE = 8
-"""Block pairs are taken in squares of so many blocks a side: neighbours in the order share blocks."""
+TILE = 8
+"""Block pairs are given in squares of so many blocks a side."""
+SUPER_TILE = 16
+"""They run along Hilbert's curve, and those of a square of so many blocks a side may run as one, at one place: any run
+of k of them reads some 2 to 3 roots of k blocks."""
+UNSURE = 3.0
+"""`decode: fast` moves the root of an MSE by less than this, for 99 of 100 pairs of near-duplicate photographs;
+see tests/benchmarks/decode.py."""
 ROWS = 1 << 18
 """Rows of a table that is handed on at a time."""
+PROCESS, AN_IMAGE = 400 << 20, 2_500
+"""Bytes of a process that compares, and those that an image of its blocks adds; see tests/benchmarks/memory.py."""
 
 Ints = NDArray[np.int64]
 
@@ -114,9 +122,18 @@ class Params:
         """The column of the distances."""
         return column_of(self.metric)
 
+    def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:
+        """Which matches `thumbnail.decode: exact` might put on the other side of the threshold, by their figures."""
+        if self.threshold is None or self.metric != "mse" or decode == "exact":
+            return np.zeros(len(values), np.bool_)
+        unsure = UNSURE / (CHANNELS[channels] ** 0.5 if self.normalize == "value" else 1)
+        near: NDArray[np.bool_] = np.sqrt(values) > self.threshold**0.5 - unsure
+        return near
+
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """`turns` has bit k set where k quarter turns of b attain the least; `measured` is false for `same_hash: zero`."""
+    """`turns` has bit k set where k quarter turns of b attain the least; `measured` is false for `same_hash: zero`;
+    `borderline`: so near to the threshold that `decode: exact` might decide otherwise."""
     return pa.schema(
         [
             ("path_a", pa.string()),
@@ -125,6 +142,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("rotation", pa.int16()),
             ("turns", pa.uint8()),
             ("measured", pa.bool_()),
+            ("borderline", pa.bool_()),
         ]
     )
 
@@ -154,7 +172,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """All block pairs within set a, or of a with b; in super-tiles, the first of which need the first blocks only."""
+    """All block pairs within set a, or of a with b. Those that run first need the first blocks only."""
     blocks = {name: [t.key for t in upstream.tasks("index") if t.notes["set"] == name] for name in ("a", "b")}
     if blocks["b"]:
         squares = product(enumerate(_tiles(blocks["a"])), enumerate(_tiles(blocks["b"])))
@@ -164,13 +182,27 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
         number = {key: place for place, key in enumerate(blocks["a"])}
         tiles = [(i, j) for j in _tiles(blocks["a"]) for i in _tiles(blocks["a"]) if number[i[0]] <= number[j[0]]]
         pairs = [(a, b) for i, j in tiles for b in j for a in i if number[a] <= number[b]]
-    for a, b in pairs:
+    numbers = {key: place for keys in blocks.values() for place, key in enumerate(keys)}
+    rows, columns = (np.array([numbers[pair[side]] for pair in pairs], np.int64) for side in (0, 1))
+    for (a, b), place in zip(pairs, hilbert.places(rows, columns).tolist(), strict=True):
         inputs = (("index", a),) if a == b else (("index", a), ("index", b))
-        yield Task(f"{a}.{b}", inputs)
+        yield Task(f"{a}.{b}", inputs, order=place, group=place // SUPER_TILE**2)
+
+
+def memory(upstream: Upstream, params: Params) -> int:
+    """Two of the largest blocks, as tests/benchmarks/memory.py measures them."""
+    largest = block = 0
+    for partition in upstream.tasks("scan"):
+        images = partition.notes["images"]
+        assert isinstance(images, int), "the scan counts"
+        block += images
+        largest = max(largest, block)
+        block = 0 if partition.notes["closes_block"] else block
+    return PROCESS + INDEXES + 2 * largest * AN_IMAGE
 
 
 def _tiles(blocks: Sequence[str]) -> list[Sequence[str]]:
-    return [blocks[start : start + SUPER_TILE] for start in range(0, len(blocks), SUPER_TILE)]
+    return [blocks[start : start + TILE] for start in range(0, len(blocks), TILE)]
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -189,7 +221,7 @@ def _matches(
     indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
 ) -> Iterator[pa.Table]:
     device = _device(params)
-    blocks = read_blocks([index.table(index_columns(params)) for index in indexes], params)
+    blocks = read_blocks([index_table(index, params) for index in indexes], params)
     kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
     copies = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
     known = earlier(job, blocks, kind, params)
@@ -204,7 +236,7 @@ def _matches(
             found = _with_groups(found, inside, blocks[0].standing[rows])
         if copies is not None:  # of the pairs of copies only those with the first are recorded, as in groups
             found = found.where((copies[found.a] != copies[found.b]) | (copies[found.a] == found.a))
-        yield from _tables(found, blocks, kind, schema(params, job.settings))
+        yield from _tables(found, blocks, kind, params, job.settings)
     if diagonal:
         _enter_groups(pair, blocks[0], params)
     counts = [len(block.table) for block in blocks]
@@ -253,18 +285,24 @@ def _enter_groups(pair: BlockPair, block: Block, params: Params) -> None:
         pair.ledger.matches += within
 
 
-def _tables(found: Found, blocks: Sequence[Block], kind: Kind, columns: pa.Schema) -> Iterator[pa.Table]:
+def _tables(
+    found: Found, blocks: Sequence[Block], kind: Kind, params: Params, settings: Settings
+) -> Iterator[pa.Table]:
+    columns = schema(params, settings)
+    how = settings("thumbnail.decode"), settings("thumbnail.channels")
     paths = [block.table["path"].combine_chunks() for block in (blocks[0], blocks[-1])]
     for start in range(0, len(found.a), ROWS):
         rows = slice(start, start + ROWS)
+        values = kind.figures(found.values[rows])
         yield pa.table(
             [
                 paths[0].take(pa.array(found.a[rows])),
                 paths[1].take(pa.array(found.b[rows])),
-                kind.figures(found.values[rows]),
+                values,
                 turns.SMALLEST[found.turns[rows]] * np.int16(90),
                 found.turns[rows],
                 found.measured[rows],
+                params.borderline(values, *how),
             ],
             schema=columns,
         )
@@ -282,15 +320,17 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "pairs",
-    version=2,
+    version=3,
     needs=("index",),
     params=Params,
     schema=schema,
     tasks=tasks,
     compute=compute,
     reads=reads,
-    uses=("thumbnail.size", "thumbnail.channels"),
+    uses=("thumbnail.size", "thumbnail.channels", "thumbnail.decode"),
     builds_on=("threshold",),
+    memory=memory,
+    work=lambda summary: (summary["pairs_total"], "pairs"),
     check=check,
     figures=figures,
 )

@@ -32,15 +32,17 @@ from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan, thumbnail
 from stages.kernels import cut
 from stages.kernels.coarse import coarse
-from stages.listing import Found
+from stages.listing import Files
 from tests.benchmarks.thumbnails import synthesised
 
 
 def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
     """Partitions of files that are not there."""
-    files = [Found(b"/synthesised/%012d.jpg" % n, b"/synthesised", 1, 1, 1) for n in range(images)]
+    paths = pa.array([b"/synthesised/%012d.jpg" % n for n in range(images)], pa.large_binary())
+    ones = np.ones(images, np.int64)
+    files = Files(paths, [b"/synthesised"], np.zeros(images, np.int32), ones, ones, ones)
     mean, block = scan.partition_sizes(settings, images)
-    yield from scan._partitions("a", files, cut.window(mean), cut.window(block), params.trust)
+    yield from scan.partitions("a", files, cut.window(mean), cut.window(block), params.trust)
 
 
 def fake_thumbnails(inputs: Inputs, params: Any, job: Job, images: Callable[..., Any] = synthesised) -> Result:
@@ -50,11 +52,11 @@ def fake_thumbnails(inputs: Inputs, params: Any, job: Job, images: Callable[...,
     pixels = np.ascontiguousarray(images(int(Path(paths[0]).stem), len(paths)))
     schema = thumbnail.schema(params, job.settings)
     columns: dict[str, Any] = {name: [None] * len(paths) for name in schema.names}
-    columns |= {name: files[name] for name in ("path", "set", "bytes", "stamp")}
+    columns |= {name: files[name] for name in ("path", "path_bytes", "set", "bytes", "stamp")}
     columns |= {"width": [640] * len(paths), "height": [480] * len(paths), "digest": paths}
     columns["thumbnail"] = [image.tobytes() for image in pixels]
     columns["coarse"] = list(coarse(pixels))
-    summary = {"images": len(paths), "readable": len(paths), "failed": 0}
+    summary = {"images": len(paths), "readable": len(paths), "failed": 0, "errors": {}}
     return Result((pa.table(columns, schema=schema),), summary=summary)
 
 

@@ -140,7 +140,7 @@ def test_the_summary_counts_what_the_others_hold() -> None:
     edges = [("a", "b", 0.0), ("b", "c", 0.0)]
     inputs = [thumbnails([5, 5, 5]), matches(edges, 3)]
     artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(keep=("bytes",)), SETTINGS, Path())
-    assert artifact.summary == {"count": 1, "images": 3, "removable_bytes": 201}
+    assert artifact.summary == {"count": 1, "images": 3, "removable_bytes": 201, "flat": 0}
 
 
 def test_no_matches() -> None:
@@ -166,3 +166,17 @@ def test_keepers_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     edges = [("a", "b", 100.0), ("b", "c", 100.0), ("d", "e", 100.0), ("e", "f", 100.0)]
     rows = clustered(thumbnails([0, 10, 20, 100, 110, 120]), matches(edges, 6))
     assert [row[3] for row in rows if not row[2]] == [400.0, 100.0, 400.0, 100.0]
+
+
+def test_flat_images_join_nothing_and_are_counted() -> None:
+    thumbs = thumbnails([0, 1, 2, 3, 4])
+    contrast = pa.array([30.0, 4.0, 5.0, 30.0, 1.0], pa.float32())
+    rows = thumbs.rows_.set_column(thumbs.rows_.column_names.index("contrast"), "contrast", contrast)
+    flat = MemoryArtifact("thumbnail", "a-end", rows, thumbs.summary)
+    edges = matches([("a", "b", 1), ("b", "c", 1), ("c", "d", 1), ("a", "e", 1)], 5)
+    assert sorted(row[1] for row in clustered(flat, edges)) == list("abcde")
+    assert sorted(row[1] for row in clustered(flat, edges, min_contrast=5.0)) == ["c", "d"]  # 5 is not less than 5
+    artifact, _ = compute(
+        cluster.STAGE, [flat, edges], cluster.Params(min_contrast=5.0, keep=("path",)), SETTINGS, Path()
+    )
+    assert artifact.summary["flat"] == 2

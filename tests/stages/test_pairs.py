@@ -1,7 +1,7 @@
 """The pairs stage against a loop over Python integers."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -11,8 +11,10 @@ import pytest
 from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.blocks import read_blocks
+from stages.kept import Kept
 from stages.kernels import groups
 from stages.kernels.groups import Rows
+from tests.in_memory import MemoryArtifact
 from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
 
 SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
@@ -55,6 +57,25 @@ def test_the_sizes_that_people_use(shape: tuple[int, ...]) -> None:
         params = params_for(shape, threshold=threshold)
         artifact = computed([block(pictures, "a", shape)], params, shape)
         assert rows_of(artifact.rows_) == expected_rows(pictures, None, params)[0]
+
+
+@pytest.mark.parametrize("normalize", ["pixel", "value"])
+def test_matches_near_the_threshold_are_borderline_where_decoding_is_fast(normalize: str) -> None:
+    """The root of an MSE moves by less than 3 a pixel, which is the root of 3 a value."""
+    shape = (8, 8, 3)
+    pictures, params = gallery(1, shape), params_for(shape, threshold=900.0, normalize=normalize)
+    found = computed([block(pictures, "a", shape)], params, shape).rows_["mse"].to_pylist()
+    threshold = sorted(found)[len(found) * 3 // 4]
+    params = params_for(shape, threshold=threshold, normalize=normalize)
+    table = computed([block(pictures, "a", shape)], params, shape).rows_
+    unsure = 3.0 if normalize == "pixel" else 3.0**0.5
+    expected = [mse**0.5 > threshold**0.5 - unsure for mse in table["mse"].to_pylist()]
+    assert table["borderline"].to_pylist() == expected
+    assert True in expected
+    assert False in expected
+    values = table["mse"].to_numpy()
+    assert not params.borderline(values, "exact", "rgb").any()
+    assert not params_for(shape, threshold=None).borderline(values, "fast", "rgb").any()
 
 
 RULES = [
@@ -180,19 +201,55 @@ def test_a_block_without_readable_images() -> None:
         assert artifact.summary == zeros
 
 
-def block_pairs(a: int, b: int = 0) -> list[str]:
+def block_pairs(a: int, b: int = 0) -> list[Task]:
     tasks = [Task(f"{name}-{n:03}", notes={"set": name}) for name, count in (("a", a), ("b", b)) for n in range(count)]
-    return [task.key for task in pairs.tasks(Upstream({"index": tasks}, {}.__getitem__), pairs.Params())]
+    return list(pairs.tasks(Upstream({"index": tasks}, {}.__getitem__), pairs.Params()))
 
 
-def test_every_block_pair_once_and_early_blocks_first() -> None:
-    keys = block_pairs(20)
+def in_line(tasks: list[Task]) -> list[str]:
+    return [task.key for task in sorted(tasks, key=lambda task: task.order)]
+
+
+@pytest.mark.parametrize("arranged", [in_line, lambda tasks: [task.key for task in tasks]])
+def test_every_block_pair_once_and_early_blocks_first(arranged: Callable[[list[Task]], list[str]]) -> None:
+    keys = arranged(block_pairs(20))
     assert len(keys) == len(set(keys)) == 20 * 21 // 2
     assert all(key.split(".")[0] <= key.split(".")[1] for key in keys)
     assert max(key.split(".")[1] for key in keys[:36]) == "a-007"
-    early = [key.split(".") for key in block_pairs(20, 20)[:256]]
+    early = [key.split(".") for key in arranged(block_pairs(20, 20))[:256]]
     assert (max(a for a, _ in early), max(b for _, b in early)) == ("a-015", "b-015")
-    assert sorted(block_pairs(3, 2)) == [f"a-{i:03}.b-{j:03}" for i in range(3) for j in range(2)]
+    assert sorted(arranged(block_pairs(3, 2))) == [f"a-{i:03}.b-{j:03}" for i in range(3) for j in range(2)]
+
+
+def test_pairs_of_one_group_stand_together_and_share_few_blocks() -> None:
+    tasks = sorted(block_pairs(50), key=lambda task: task.order)
+    assert len({task.order for task in tasks}) == len(tasks)
+    for _, group in itertools.groupby(tasks, key=lambda task: task.group):
+        names = [task.key.split(".") for task in group]
+        assert len({a for a, _ in names}) <= pairs.SUPER_TILE
+        assert len({b for _, b in names}) <= pairs.SUPER_TILE
+    assert len(list(itertools.groupby(tasks, key=lambda task: task.group))) == len({task.group for task in tasks})
+
+
+def test_the_index_of_a_block_is_read_once_for_pairs_that_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = (8, 8, 3)
+    blocks = [block(gallery(seed, shape, 3), name, shape) for seed, name in ((1, "a"), (2, "b"))]
+    params = params_for(shape, threshold=123.0)
+    expected = [computed([one, other], params, shape) for one, other in (blocks, blocks[::-1])]
+    kept: Kept[pa.Table] = Kept(1 << 20)
+    monkeypatch.setattr("stages.blocks._kept", kept)
+    reads: list[str] = []
+    table = MemoryArtifact.table
+
+    def watched(self: MemoryArtifact, columns: Sequence[str] | None = None) -> pa.Table:
+        reads.append(self.stage)
+        return table(self, columns)
+
+    monkeypatch.setattr(MemoryArtifact, "table", watched)
+    again = [computed([one, other], params, shape) for one, other in (blocks, blocks[::-1])]
+    assert [artifact.rows_ for artifact in again] == [artifact.rows_ for artifact in expected]
+    assert reads.count("index") == 2
+    assert 0 < kept.size <= kept.most
 
 
 def test_thumbnails_are_read_for_candidates_only() -> None:

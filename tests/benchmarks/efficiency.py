@@ -1,0 +1,149 @@
+"""What a second worker gains, and what a cluster over the network loses.
+
+    python -m tests.benchmarks.efficiency [--images 2000] [--pairs-images 16000] [--rounds 5] [--folder PHOTOGRAPHS]
+
+Times the thumbnail stage over a folder of JPEGs (made, unless one is given) and the pairs stage with its inputs ready,
+each on 1 and on 2 workers in turn; then both on two `dask worker` processes over loopback (`scheduler.kind: address`)
+and on two of a local cluster. Prints medians over the rounds, and the median of the ratios of a round. Each run begins
+without artifacts of the stage that is timed; workers are started, and have imported what they need, before the clock
+is."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.cli import discover
+from pipeline.config import Config, from_mapping
+from pipeline.executor import Executor
+from pipeline.fitness import needs_of
+from pipeline.footers import Footers
+from pipeline.plan import in_order, make_plan
+from pipeline.progress import Quiet
+from pipeline.resolve import Resolver
+from pipeline.runner import Runner
+from pipeline.scheduler import open_executor
+from pipeline.stage import Stage
+from pipeline.store import Store
+from tests.benchmarks.growth import Numbered, fake_thumbnails
+from tests.benchmarks.scale import cluster
+
+
+def make_photographs(folder: Path, count: int) -> None:
+    """JPEGs of 0.8 megapixels with some detail."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(1)
+    for number in range(count):
+        coarse = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((1024, 768), Image.Resampling.BICUBIC)
+        image.save(folder / f"{number:06}.jpg", quality=85)
+
+
+class Warm:
+    """An executor that outlives the runs."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def close(self) -> None:
+        """Stays open for the next run."""
+
+
+def run_stages(config: Config, stages: Sequence[Stage], executor: Executor) -> Runner:
+    """Run some stages, whatever of them is missing."""
+    plan = make_plan(in_order(stages), config.params, config.settings)
+    resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
+    runner = Runner(plan, resolver, lambda: Warm(executor), Quiet())  # type: ignore[arg-type, return-value]
+    with resolver.footers:
+        runner.run()
+    assert not runner.failures, runner.failures[:3]
+    return runner
+
+
+class Job:
+    """A stage to be timed, over inputs that are ready."""
+
+    def __init__(
+        self, name: str, folder: Path, inputs: Path, stages: Sequence[Stage], partition: dict[str, int]
+    ) -> None:
+        self.name, self.stages = name, stages
+        settings = {"run": name, "output": str(folder), "inputs": {"a": [str(inputs)]}, "partition": partition}
+        self.config = from_mapping(settings, discover())
+
+    def seconds(self, executor: Executor) -> float:
+        """Time of the stage, from nothing."""
+        run_stages(self.config, self.stages, executor)  # inputs, imports and compiled code
+        shutil.rmtree(self.config.folder / self.name)
+        started = time.perf_counter()
+        runner = run_stages(self.config, self.stages, executor)
+        ran = [address for address, how in runner.state.items() if how == "run"]
+        assert {stage for stage, _ in ran} == {self.name}
+        return time.perf_counter() - started
+
+
+def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
+    photographs = Path(options.folder or folder / "photographs")
+    if not options.folder:
+        make_photographs(photographs, options.images)
+    stages = {stage.name: stage for stage in discover()}
+    scan = dataclasses.replace(stages["scan"], doubtful=None)
+    yield Job("thumbnail", folder, photographs, [scan, stages["thumbnail"]], {"images": max(8, options.images // 40)})
+    fake = dataclasses.replace(scan, source=Numbered(options.pairs_images))
+    thumbnail = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
+    block = max(100, options.pairs_images // 8)
+    partition = {"images": max(50, block // 4), "block": block}
+    yield Job(
+        "pairs", folder, photographs, [fake, thumbnail, stages["hash"], stages["index"], stages["pairs"]], partition
+    )
+
+
+@contextlib.contextmanager
+def executors(folder: Path) -> Iterator[dict[str, Executor]]:
+    """One and two workers of a local cluster, and two over loopback."""
+    libraries = [name for stage in discover() for name in stage.libraries]
+    with cluster(folder / "cluster", 2) as (section, _), contextlib.ExitStack() as stack:
+        opened: dict[str, Executor] = {}
+        sections = {"1": {"workers": 1}, "2": {"workers": 2}, "address": section}
+        for name, scheduler in sections.items():
+            config = from_mapping({"run": "x", "inputs": {"a": [str(folder)]}, "scheduler": scheduler}, discover())
+            opened[name] = open_executor(config.scheduler, needs_of(folder, (), libraries, 0))
+            stack.callback(opened[name].close)
+        yield opened
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=2_000)
+    parser.add_argument("--pairs-images", type=int, default=16_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", help="photographs to make thumbnails of; made unless given")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as name, executors(Path(name).resolve()) as opened:
+        for job in jobs(options, Path(name).resolve()):
+            rounds = [{kind: job.seconds(executor) for kind, executor in opened.items()} for _ in range(options.rounds)]
+            median = {kind: statistics.median(seconds[kind] for seconds in rounds) for kind in opened}
+            gain = statistics.median(seconds["1"] / seconds["2"] for seconds in rounds)
+            kept = statistics.median(seconds["2"] / seconds["address"] for seconds in rounds)
+            print(
+                f"{job.name}: 1 worker {median['1']:.2f} s, 2 workers {median['2']:.2f} s: {gain:.2f} times as fast; "
+                f"2 over loopback {median['address']:.2f} s: {kept:.2f} of local",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The real stages over data that are not there: their own tasks, schemas and settings, kernels that return at once.
+
+So planner, runner, scheduler and store have what a run over 10^8 images gives them, and nothing else takes time."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.cli import discover
+from pipeline.config import Config, from_mapping
+from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
+from stages import scan
+
+SUMMARIES: Mapping[str, Mapping[str, Any]] = {
+    "thumbnail": {"images": 1, "readable": 1, "failed": 0, "errors": {}},
+    "pairs": {"pairs_total": 1, "decided": 1, "skipped_by_rule": 0, "identical": 0, "matches": 0},
+    "cluster": {"count": 0, "images": 0, "removable_bytes": 0, "flat": 0},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A scan that finds so many partitions of one image each, in so many blocks; travels to workers."""
+
+    partitions: int
+    blocks: int
+
+    def __call__(self, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
+        for number in range(self.partitions):
+            closes = (number + 1) * self.blocks // self.partitions > number * self.blocks // self.partitions
+            key = f"a-{number:016x}"
+            row = [f"/none/{number:09}.jpg", None, "a", "/none", 1, 1, "1", key]
+            table = pa.table([[value] for value in row], schema=scan.SCHEMA)
+            yield Task(key, notes={"set": "a", "images": 1, "closes_block": closes}), table
+
+
+@dataclasses.dataclass(frozen=True)
+class AtOnce:
+    """A kernel that sleeps for so many seconds and finds nothing."""
+
+    stage: str
+    schema: pa.Schema
+    seconds: float = 0.0
+
+    def __call__(self, inputs: Inputs, params: Any, job: Job) -> Result:
+        time.sleep(self.seconds)
+        return Result((self.schema.empty_table(),), summary=dict(SUMMARIES.get(self.stage, {})))
+
+
+def config_of(output: Path, scheduler: Mapping[str, Any]) -> Config:
+    """A config of the real stages, with every key at its default."""
+    settings = {"run": "many", "output": str(output), "inputs": {"a": [str(Path(__file__).parent)]}}
+    return from_mapping(settings | {"scheduler": dict(scheduler)}, discover())
+
+
+def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> list[Stage]:
+    """The stages, with a scan of so many partitions and pairs that take so many seconds each."""
+    stages = []
+    for stage in discover():
+        schema = stage.schema_for(config.params[stage.name], config.settings)
+        kernel = AtOnce(stage.name, schema, seconds if stage.name == "pairs" else 0.0)
+        changed: dict[str, Any] = {"compute": kernel, "recheck": None}
+        if stage.source:
+            changed = {"source": Found(partitions, blocks), "doubtful": None}
+        stages.append(dataclasses.replace(stage, **changed))
+    return stages
+
+
+def blocks_for(pairs: int) -> int:
+    """The least number of blocks that have so many pairs, each with itself counted."""
+    return next(n for n in range(1, pairs + 1) if n * (n + 1) // 2 >= pairs)

@@ -1,0 +1,253 @@
+"""What the driver and the scheduler take for 10,000 partitions and 100,000 block pairs, whose kernels return at once.
+
+    python -m tests.benchmarks.scale [--partitions 10000] [--pairs 100000] [--workers 2] [--seconds 0]
+
+Runs the real planner, runner and stages (`tests/benchmarks/many.py`) on a real Dask scheduler and workers in processes
+of their own, over TCP. Prints the time to plan; of the first run the time to its first task, tasks a second, and the
+peak memory of driver and scheduler; the same for a feed, in which workers answer without publishing anything; and the
+time of a run with all finished. Each beside a floor measured in the same run: `client.map` of as many no-ops, the bare
+publishing of as many of the same artifacts by as many processes, and listing the folders and reading as many footers
+with nothing but pyarrow."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline import executor
+from pipeline.artifact import Record, artifact_name
+from pipeline.plan import in_order, make_plan
+from pipeline.progress import Quiet
+from pipeline.stage import Address
+from pipeline.store import SUMMARY, Store
+from pipeline.task import Call, Outcome, Receipt, run_task
+from tests.benchmarks.many import SUMMARIES, blocks_for, config_of, many
+
+MIB = 1 << 20
+
+
+class First(Quiet):
+    """When tasks ended, in seconds: the first one of a worker, and of each stage the first and the last one."""
+
+    def __init__(self) -> None:
+        self.began = time.perf_counter()
+        self.worked: list[float] = []
+        self.ends: dict[str, list[float]] = {}
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        now = time.perf_counter() - self.began
+        if how == "run" and address[0] != "scan":
+            self.worked.append(now)
+        self.ends.setdefault(address[0], [now, now])[1] = now
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory that a process has held so far, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[tuple[dict[str, Any], int]]:
+    """A scheduler and workers over TCP on loopback; the config section that names them, and the scheduler's process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, host = folder / "scheduler.json", ["--host", "127.0.0.1"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", *words]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    listen = ("--port", "0", "--dashboard-address", "127.0.0.1:0", "--scheduler-file", str(file))
+    with contextlib.ExitStack() as stack:
+        scheduler = stack.enter_context(start("scheduler", *host, *listen))
+        stack.callback(scheduler.kill)
+        while not (file.exists() and file.read_text().endswith("}")):
+            time.sleep(0.05)
+        words = ("--scheduler-file", str(file), "--nworkers", str(workers), "--nthreads", "1", "--no-dashboard")
+        words += ("--death-timeout", "20", "--local-directory", str(folder / "scratch"))
+        worker = stack.enter_context(start("worker", *host, *words))
+        stack.callback(worker.terminate)
+        yield {"kind": "address", "address": json.loads(file.read_text())["address"]}, scheduler.pid
+
+
+def step_plan(options: argparse.Namespace) -> dict[str, Any]:
+    """Make the plan, and nothing else."""
+    config = config_of(Path(options.folder), {})
+    stages = in_order(many(options.partitions, blocks_for(options.pairs), config))
+    before = peak_memory(os.getpid())
+    started = time.perf_counter()
+    plan = make_plan(stages, config.params, config.settings)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "tasks": len(plan.nodes), "memory": peak_memory(os.getpid()) - before}
+
+
+def step_run(options: argparse.Namespace) -> dict[str, Any]:
+    """A whole run, as the command line makes it; a feed has workers that only answer."""
+    from pipeline.run import run
+    from stages.commands.work import draw_work
+
+    config = config_of(Path(options.folder), json.loads(options.scheduler) or {})
+    stages = many(options.partitions, blocks_for(options.pairs), config, options.seconds)
+    feed = options.step == "feed"
+    if feed:
+        executor.run_bundle = answer
+    heard = First()
+    done = run(config, stages, heard, lambda folder: () if feed else draw_work(config, folder))
+    seconds = time.perf_counter() - heard.began
+    assert not done.failures, done.failures[:3]
+    span = heard.worked[-1] - heard.worked[0] if heard.worked else 0.0
+    return {
+        "seconds": seconds,
+        "first": heard.worked[0] if heard.worked else 0.0,
+        "first_pair": heard.ends["pairs"][0],
+        "last_thumbnail": heard.ends["thumbnail"][1],
+        "ran": len(heard.worked),
+        "rate": len(heard.worked) / span if span else 0.0,
+        "memory": peak_memory(os.getpid()),
+        "processor": sum(os.times()[:2]),
+    }
+
+
+def step_noop(options: argparse.Namespace) -> dict[str, Any]:
+    """The floor of Dask: `client.map` of as many no-ops as there are tasks."""
+    from distributed import Client, wait
+
+    count = options.pairs + 3 * options.partitions
+    with Client(json.loads(options.scheduler)["address"]) as client:
+        started = time.perf_counter()
+        wait(client.map(abs, range(count), pure=False))
+        return {"rate": count / (time.perf_counter() - started), "tasks": count}
+
+
+def publish_some(job: tuple[str, int]) -> int:
+    """Publish so many artifacts of the pairs stage, with nothing around it."""
+    folder, count = job
+    config = config_of(Path(folder), {})
+    (stage,) = (stage for stage in many(1, 1, config) if stage.name == "pairs")
+    schema = stage.schema_for(config.params["pairs"], config.settings)
+    for number in range(count):
+        record = Record("pairs", str(number), "f" * 64, {"params": {}}, {}, summary=SUMMARIES["pairs"])
+        Store(Path(folder)).publish(f"{os.getpid()}-{number}.parquet", record, schema, [schema.empty_table()])
+    return count
+
+
+def step_publish(options: argparse.Namespace) -> dict[str, Any]:
+    """The floor of publishing: what as many processes publish in a loop, a second."""
+    count = max(100, min(3_000, options.pairs // 10))
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        pool.map(publish_some, [(options.folder, 10)] * options.workers, 1)  # imports are no part of it
+        started = time.perf_counter()
+        done = sum(pool.map(publish_some, [(options.folder, count)] * options.workers, 1))
+        return {"rate": done / (time.perf_counter() - started)}
+
+
+def step_footers(options: argparse.Namespace) -> dict[str, Any]:
+    """The floor of looking: list every folder, and read each footer with pyarrow."""
+    started = time.perf_counter()
+    folders = [entry.path for entry in os.scandir(f"{options.folder}/many") if entry.is_dir()]
+    paths = [entry.path for folder in folders for entry in os.scandir(folder) if entry.stat().st_size]
+    paths = [path for path in paths if path.endswith(".parquet")]
+    listed = time.perf_counter() - started
+    read = [pq.read_metadata(path).metadata for path in paths]
+    return {"seconds": time.perf_counter() - started, "listing": listed, "footers": len(read)}
+
+
+STEPS = {
+    "plan": step_plan,
+    "noop": step_noop,
+    "publish": step_publish,
+    "feed": step_run,
+    "run": step_run,
+    "again": step_run,
+    "footers": step_footers,
+}
+
+
+def answer(calls: Iterable[Call], seconds: float) -> list[Outcome]:
+    """What a worker does in a feed: it says that all is published, but for the few with names of their own."""
+    outcomes = []
+    for call in calls:
+        if call.task.filename:
+            outcomes.append(run_task(call))
+            continue
+        schema = call.context.stage.schema_for(call.context.params, call.context.config.__getitem__)
+        content = dict.fromkeys([*schema.names, SUMMARY], "0" * 32)
+        name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
+        receipt = Receipt(name, content, 0, SUMMARIES.get(call.context.stage.name, {}))
+        outcomes.append(Outcome(call.address, receipt, seconds=1e-4))
+    return outcomes
+
+
+def do(step: str, options: argparse.Namespace, folder: Path, scheduler: Mapping[str, Any] | None = None) -> Any:
+    """One step in a process of its own, so that each has its own peak of memory and nothing warm."""
+    words = ["--step", step, "--folder", str(folder), "--scheduler", json.dumps(scheduler)]
+    sizes = [f"--{name}={getattr(options, name)}" for name in ("partitions", "pairs", "workers", "seconds")]
+    command = [sys.executable, "-m", "tests.benchmarks.scale", *words, *sizes]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(options: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """The lines to print, each when it is known."""
+    plan = do("plan", options, folder)
+    yield f"plan: {plan['tasks']:,} tasks in {plan['seconds']:.1f} s, {plan['memory'] / MIB:,.0f} MiB"
+    with cluster(folder / "noop", options.workers) as (section, _):
+        noop = do("noop", options, folder, section)
+    yield f"floor of Dask: client.map of {noop['tasks']:,} no-ops, {noop['rate']:,.0f} a second"
+    publish = do("publish", options, folder / "floor")
+    yield f"floor of publishing: {publish['rate']:,.0f} artifacts a second by {options.workers} processes"
+    for step, said, floor in (("feed", "feed, nothing published", noop), ("run", "first run", publish)):
+        with cluster(folder / step, options.workers) as (section, pid):
+            ran = do(step, options, folder / step, section)
+            memory = peak_memory(pid)
+        yield (
+            f"{said}: {ran['ran']:,} tasks in {ran['seconds']:.1f} s, {ran['rate']:,.0f} a second, "
+            f"{ran['rate'] / floor['rate']:.2f} of the floor; the first after {ran['first']:.2f} s, the first pair "
+            f"after {ran['first_pair']:.2f} s, the last thumbnail after {ran['last_thumbnail']:.1f} s; peak of the "
+            f"driver {ran['memory'] / MIB:,.0f} MiB, of the scheduler {memory / MIB:,.0f} MiB; processor time of the "
+            f"driver {ran['processor']:.1f} s"
+        )
+    again, floor = do("again", options, folder / "run"), do("footers", options, folder / "run")
+    yield (
+        f"finished run: {again['seconds']:.1f} s, {again['memory'] / MIB:,.0f} MiB; floor (listing in "
+        f"{floor['listing']:.2f} s, then {floor['footers']:,} footers with pyarrow) {floor['seconds']:.1f} s: "
+        f"ratio {again['seconds'] / floor['seconds']:.2f}"
+    )
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--partitions", type=int, default=10_000)
+    parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=0.0, help="that the kernel of a block pair sleeps")
+    parser.add_argument("--folder", help="where to work; one that is deleted afterwards unless given")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--scheduler", help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    if options.step:
+        print(json.dumps(STEPS[options.step](options)))
+        return
+    with contextlib.ExitStack() as stack:
+        folder = Path(options.folder or stack.enter_context(tempfile.TemporaryDirectory(dir=".")))
+        folder.mkdir(parents=True, exist_ok=True)
+        print(f"{os.cpu_count()} cores, {options.workers} workers, load {os.getloadavg()[0]:.1f}", flush=True)
+        for line in measure(options, folder):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
