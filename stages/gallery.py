@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipeline.stage import Inputs, Job
-from stages.decode import Expected, Options, Unreadable, decode, read
+from stages.decoding.child import Limits
+from stages.decoding.decode import Options
+from stages.decoding.lanes import decode_one
+from stages.decoding.reading import Expected
 from stages.thumbnails import thumbnail_shape
 
 SIDE = 400
@@ -26,7 +30,19 @@ class Gallery:
 
     def __init__(self, inputs: Inputs, job: Job, paths: Collection[str]) -> None:
         self._shape = thumbnail_shape(job.settings)
-        self._upright = job.settings("thumbnail.orientation") == "exif"
+        self._options = Options(
+            (1, 1),
+            "RGB",
+            fast=True,
+            background=(255, 255, 255),
+            upright=job.settings("thumbnail.orientation") == "exif",
+            max_bytes=LIMIT,
+            max_pixels=LIMIT,
+            trust="bytes",
+            srgb=job.settings("thumbnail.colour") == "srgb",
+            salvage=job.settings("thumbnail.truncated") == "accept",
+        )
+        self._limits = Limits(plugins=tuple(job.settings("thumbnail.plugins")))
         wanted = pa.array(sorted(set(paths)), pa.string())
         self.facts: dict[str, dict[str, Any]] = {}
         for artifact in inputs.of("thumbnail"):
@@ -46,13 +62,12 @@ class Gallery:
         width, height = facts["width"], facts["height"]
         scale = min(1.0, SIDE / max(width, height))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        options = Options(size, "RGB", True, (255, 255, 255), self._upright, LIMIT, LIMIT, "bytes")
+        options = replace(self._options, size=size)
         name = self._names.get(path, path.encode())
-        try:
-            data, _ = read(Expected(name, facts["bytes"], facts["digest"]), options)
-            return Image.fromarray(decode(data, options).pixels)
-        except Unreadable:
+        _, pixels = decode_one(Expected(name, facts["bytes"], facts["digest"]), options, self._limits)
+        if pixels is None:
             return self._from_thumbnail(facts["thumbnail"], size)
+        return Image.frombytes("RGB", size, pixels)
 
     def _from_thumbnail(self, data: bytes, size: tuple[int, int]) -> Image.Image:
         pixels = np.frombuffer(data, np.uint8).reshape(self._shape)

@@ -243,7 +243,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
 
 STAGE = Stage(
     "plot",
-    version=2,
+    version=4,
     needs=("scan", "thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,
@@ -258,6 +258,9 @@ STAGE = Stage(
         "thumbnail.size",
         "thumbnail.channels",
         "thumbnail.orientation",
+        "thumbnail.colour",
+        "thumbnail.truncated",
+        "thumbnail.plugins",
     ),
     libraries=("Pillow", "matplotlib"),
 )

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipeline.events import Event, computed
-from pipeline.store import Store, read_record
+from pipeline.footers import Footers
+from pipeline.locations import Place
+from pipeline.store import Store
 from stages.kernels.arrays import CPU
 from stages.kernels.space import Levels
 from stages.text import human_seconds
@@ -63,7 +64,7 @@ class Work:
         }
 
 
-def recorded(folder: Path) -> dict[str, Event]:
+def recorded(folder: Place) -> dict[str, Event]:
     """By name of its artifact, the event in which a block pair was last computed, with its levels."""
     return {name: event for name, event in computed(folder, STAGE).items() if _complete(event)}
 
@@ -75,13 +76,12 @@ def _complete(event: Event) -> bool:
     return all(isinstance(levels.get(name), int) for name in LEVELS) and isinstance(levels.get("device"), str)
 
 
-def summed(folder: Path, names: Collection[str], events: Mapping[str, Event]) -> Work:
+def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) -> Work:
     """The work behind some artifacts of a run. Raises ArtifactDamaged where one can't be read."""
     ledger, levels = dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0)
     devices: Counter[str] = Counter()
     unknown, unknown_pairs, seconds = 0, 0, 0.0
-    for name in names:
-        summary = read_record(Store(folder).path(STAGE, name), STAGE, name).summary
+    for name, summary in _summaries(store, names):
         if name not in events:
             unknown += 1
             unknown_pairs += summary["pairs_total"]
@@ -94,6 +94,11 @@ def summed(folder: Path, names: Collection[str], events: Mapping[str, Event]) ->
         seconds += event["seconds"]
         devices[event["levels"]["device"]] += 1
     return Work(len(names), unknown, unknown_pairs, ledger, levels, seconds, dict(sorted(devices.items())))
+
+
+def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    with Footers(store, read_only=True) as footers:
+        yield from ((name, footers.record(STAGE, name).summary) for name in names)
 
 
 class Row(NamedTuple):

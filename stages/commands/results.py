@@ -6,27 +6,32 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
+from pipeline.locations import Place
+from pipeline.ranges import open_parquet, read_footer
+from pipeline.storage import exists, read_bytes
+from pipeline.store import Store
 from stages import pairs as pairs_stage
 from stages.blocks import Block, index_columns, read_blocks
 from stages.kernels import components, groups, turns
 from stages.metrics import HASHES, kind_of
 
-FACTS = ("path", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "error", "error_detail")
+FACTS = (
+    *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
+    *("frames", "taken", "scale", "decoder", "note", "error", "error_detail"),
+)
 
 
-def load_run(folder: Path) -> Results:
+def load_run(folder: Place) -> Results:
     """The results in a run's folder. Raises ConfigError where that is no run."""
-    if not (folder / "run.json").is_file():
+    if not exists(folder / "run.json"):
         raise ConfigError(f"{folder} holds no run (there is no run.json in it); expected a folder like outputs/demo")
     return Results(folder)
 
@@ -35,24 +40,26 @@ def load_run(folder: Path) -> Results:
 class Results:
     """One run. Each method reads the run's Parquet anew; what has not been run yet raises ConfigError."""
 
-    folder: Path
+    folder: Place
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The content of run.json: counts, times, and the config as resolved."""
-        return dict(json.loads((self.folder / "run.json").read_text()))
+        return dict(json.loads(read_bytes(self.folder / "run.json")))
 
     @property
-    def report(self) -> Path:
+    def report(self) -> Place:
         """The page to look at."""
         return self.folder / "report" / "index.html"
 
     def images(self) -> pd.DataFrame:
         """Every image that was scanned, by path.
 
-        Columns: path, set, width and height (pixels, as it is to be looked at), bytes, format, mode, digest (SHA-256 of
-        the file), contrast (standard deviation of the thumbnail's values), error and error_detail (null where it could
-        be read), root, mtime_ns, partition."""
+        Columns: path, path_bytes (the true name where that is no UTF-8, else null), set, width and height (pixels, as
+        it is to be looked at), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
+        thumbnail's values), alpha (share that is transparent, 0 to 1), frames, taken (by the camera's clock), scale (it
+        was decoded at one part in so many of its width), decoder, note (what was odd about it), error and error_detail
+        (null where it could be read), root, mtime_ns, partition."""
         images = self._read("thumbnail", FACTS)
         scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
@@ -60,7 +67,8 @@ class Results:
     def pairs(self, expand: bool = False) -> pd.DataFrame:
         """The matches, nearest first: path_a, path_b, mse (`distance` where pairs.metric is another one), rotation
         (degrees that b is turned by, counter-clockwise), turns (bit k set: k quarter turns attain this figure),
-        measured (false: recorded unseen, `pairs.same_hash: zero`).
+        measured (false: recorded unseen, `pairs.same_hash: zero`), borderline (so near to the threshold that
+        `thumbnail.decode: exact` might decide otherwise).
 
         `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
@@ -97,15 +105,15 @@ class Results:
         identical, matches."""
         rows = []
         for path in self._files("pairs"):
-            record = json.loads(pq.read_metadata(path).metadata[b"fast-diff"])
+            record = json.loads(read_footer(path).metadata[b"fast-diff"])
             first, _, second = record["key"].partition(".")
             rows.append({"block_a": first, "block_b": second, **record["summary"]})
         columns = ["block_a", "block_b", "pairs_total", "decided", "skipped_by_rule", "identical", "matches"]
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
     def failures(self) -> pd.DataFrame:
-        """Images that could not be read: path, set, error (a code), error_detail."""
-        rows = self._read("thumbnail", ("path", "set", "error", "error_detail"))
+        """Images that could not be read: path, path_bytes, set, error (a code), error_detail."""
+        rows = self._read("thumbnail", ("path", "path_bytes", "set", "error", "error_detail"))
         return rows[rows["error"].notna()].sort_values("path", ignore_index=True)
 
     @property
@@ -116,10 +124,10 @@ class Results:
 
     @property
     def _columns(self) -> list[str]:
-        return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured"]
+        return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured", "borderline"]
 
-    def _files(self, stage: str) -> list[Path]:
-        files = sorted(path for path in (self.folder / stage).glob("*.parquet") if path.name[0] != ".")
+    def _files(self, stage: str) -> list[Place]:
+        files = [self.folder / stage / name for name in Store(self.folder).names(stage)]
         if not files:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
         return files
@@ -127,7 +135,7 @@ class Results:
     def _tables(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> Iterator[pa.Table]:
         for path in self._files(stage):
             try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                with open_parquet(path) as file:
                     table = file.read(list(columns) if columns else None)
                 if columns and table.column_names != list(columns):
                     raise KeyError("columns")
@@ -148,6 +156,7 @@ class Results:
         blocks = read_blocks(tables, params)
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
+        thumbnail = self.summary["config"]["thumbnail"]
         rows = self._read("pairs", self._columns)
         whole = expanded(
             groups.Rows(
@@ -169,6 +178,7 @@ class Results:
                 "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
                 "turns": whole.turns,
                 "measured": whole.measured,
+                "borderline": params.borderline(whole.mse, thumbnail["decode"], thumbnail["channels"]),
             }
         )
 

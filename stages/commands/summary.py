@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from pipeline.locations import Place
+from pipeline.storage import exists
 from stages.text import human_bytes, human_seconds
 
 
-def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:
+def summary_lines(record: Mapping[str, Any], folder: Place) -> Iterator[str]:
     """The summary of a run from its run.json; figures that a failed run did not reach are left out."""
     clusters = record["clusters"] if record["clusters"]["count"] is not None else None
     images = record.get("images")
     if images and images["total"]:
         unreadable = f", {images['failed']:,} of them unreadable" if images["failed"] else ""
         yield f"images      {images['total']:,}{unreadable}"
+        if images["failed"]:
+            kinds = ", ".join(f"{count:,} {code}" for code, count in record["errors"].items())
+            yield f"unreadable  {kinds}  (fast-diff failures {folder})"
     ledger = record.get("ledger")
     if ledger and (ledger["pairs_total"] or clusters):
         parts = [f"{ledger['decided']:,} compared"]
@@ -25,6 +29,8 @@ def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:
         yield f"matches     {ledger['matches']:,}"
     if clusters:
         yield f"clusters    {clusters['count']:,}, of {clusters['images']:,} images"
+        if record["flat"]:
+            yield f"flat        {record['flat']:,} images under cluster.min_contrast, left out of clusters"
         yield f"removable   {human_bytes(clusters['removable_bytes'])} in images that are not their cluster's keeper"
     stages = record["stages"]
     times = [f"{name} {human_seconds(stage['seconds'])}" for name, stage in stages.items() if stage["seconds"] >= 0.05]
@@ -35,5 +41,5 @@ def summary_lines(record: Mapping[str, Any], folder: Path) -> Iterator[str]:
         yield f"time        {', '.join(times)}  (stages overlap)"
     yield f"results     {folder}"
     report = folder / "report" / "index.html"
-    if clusters and report.exists():
+    if clusters and exists(report):
         yield f"report      {report}"

@@ -12,11 +12,11 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.locations import Place
 from stages.commands.verify_data import Ints, Recorded, Rows
 from stages.commands.verify_files import File
 from stages.commands.verify_nearest import check_nearest
@@ -197,7 +197,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name:<10}  {SAID[name]}: {f'none; {skipped}' if skipped else counts}"
 
 
-def complaints(report: Mapping[str, Any], folder: Path) -> Iterator[str]:
+def complaints(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
     """A line for each offender that is named, and what to do."""
     wrong = sum(check["wrong"] for check in report["checks"].values())
     artifacts: dict[str, None] = {}

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
+from pipeline.locations import Place
 from stages.commands.verify_files import STAGES, File, damaged, files_of, read_summary
 
 GATHER = 128 << 20
@@ -94,7 +94,7 @@ class Rows:
 class Recorded:
     """A finished run. Raises ConfigError where its artifacts are damaged or do not belong together."""
 
-    def __init__(self, folder: Path, step: Step) -> None:
+    def __init__(self, folder: Place, step: Step) -> None:
         self.folder, self.step = folder, step
         self.summary = read_summary(folder)
         self.config: dict[str, Any] = self.summary["config"]
@@ -148,6 +148,17 @@ class Recorded:
             pairs["same_hash"],
             pairs["identical"] == "group",
         )
+
+    def flat(self, least: float) -> NDArray[np.bool_]:
+        """Which images have a lower standard deviation of their thumbnails' values, measured anew."""
+        if not least:
+            return np.zeros(len(self.images), np.bool_)
+        found = []
+        for number in range(len(self.parts)):
+            thumbnails = self.thumbnails_of(number)
+            spread = np.array([image.astype(np.float64).std() for image in thumbnails], np.float32)
+            found.append(spread < least)
+        return np.concatenate(found)
 
     @cached_property
     def images(self) -> Images:

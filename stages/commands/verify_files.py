@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import ConfigError
+from pipeline.locations import Place
+from pipeline.ranges import open_parquet, read_footer
+from pipeline.storage import listed, read_bytes
 
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 
@@ -21,7 +22,7 @@ STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 class File:
     """One artifact: where it lies, and what its footer says of it."""
 
-    path: Path
+    path: Place
     key: str
     rows: int
     summary: Mapping[str, Any]
@@ -38,7 +39,7 @@ class File:
     def batches(self, columns: Sequence[str], size: int, whole: bool = False) -> Iterator[pa.RecordBatch]:
         """The same in pieces of at most `size` rows; page checksums are verified. `whole`: there may be no nulls."""
         try:
-            with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
+            with open_parquet(self.path) as file:
                 rows = 0
                 for batch in file.iter_batches(size, columns=list(columns), use_threads=False):
                     rows += batch.num_rows
@@ -52,15 +53,15 @@ class File:
 
     def _schema(self, columns: Sequence[str]) -> pa.Schema:
         try:
-            schema = pq.read_schema(self.path)
+            schema = read_footer(self.path).schema.to_arrow_schema()
             return pa.schema([schema.field(name) for name in columns])
         except (OSError, KeyError, pa.ArrowException) as error:
             raise damaged(self.path) from error
 
 
-def files_of(folder: Path, stage: str) -> dict[str, File]:
+def files_of(folder: Place, stage: str) -> dict[str, File]:
     """A stage's artifacts by their keys. Raises ConfigError where there is none, one is damaged, or two share a key."""
-    paths = sorted(path for path in (folder / stage).glob("*.parquet") if path.name[0] != ".")
+    paths = listed(folder, stage)
     if not paths:
         raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")
     found: dict[str, File] = {}
@@ -72,9 +73,9 @@ def files_of(folder: Path, stage: str) -> dict[str, File]:
     return found
 
 
-def _file(path: Path) -> File:
+def _file(path: Place) -> File:
     try:
-        metadata = pq.read_metadata(path)
+        metadata = read_footer(path)
         text = metadata.metadata[b"fast-diff"]
         if hashlib.sha256(text).hexdigest().encode() != metadata.metadata[b"fast-diff-digest"]:
             raise ValueError("footer")
@@ -86,15 +87,15 @@ def _file(path: Path) -> File:
         raise damaged(path) from error
 
 
-def damaged(path: Path) -> ConfigError:
+def damaged(path: Place) -> ConfigError:
     """What to raise for an artifact that can't be read."""
     return ConfigError(f"{path} is damaged; delete it and run `fast-diff run` again, which makes it anew")
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
+def read_summary(folder: Place) -> dict[str, Any]:
     """run.json of a run that has come to its end. Raises ConfigError for any other, or one that verify can't judge."""
     try:
-        summary = dict(json.loads((folder / "run.json").read_text()))
+        summary = dict(json.loads(read_bytes(folder / "run.json")))
         metric = summary["config"]["pairs"]["metric"]
         unfinished = [stage for stage in STAGES if not _tasks(summary["stages"][stage])]
         failed, counted = summary["failures"], summary["clusters"]["count"] is not None

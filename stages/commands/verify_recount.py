@@ -142,18 +142,19 @@ def check_clusters(run: Recorded) -> Check:
         _check_keepers(run, check, table, image)
     removable = table["bytes"][~table["keeper"].astype(bool)].sum()
     figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
-    for name, true in figures.items():
-        stands = run.summary["clusters"].get(name)
+    said = [(f"clusters.{name}", run.summary["clusters"].get(name), true) for name, true in figures.items()]
+    for name, stands, true in [*said, ("flat", run.summary.get("flat"), run.flat(cluster["min_contrast"]).sum())]:
         if stands != true and not check.wrong:
-            check.add("run.json", stands, int(true), what=f"clusters.{name}")
+            check.add("run.json", stands, int(true), what=name)
     run.step("clusters")
     return check
 
 
 def _edges(run: Recorded, threshold: float) -> Iterable[tuple[Ints, Ints]]:
+    flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)  # for the -1 of a path that is no image's
     for place in run.pairs:
         for rows in run.rows(place):
-            there = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0)
+            there = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0) & ~flat[rows.a] & ~flat[rows.b]
             yield rows.a[there], rows.b[there]
 
 

@@ -11,8 +11,8 @@ import io
 import json
 import logging
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 
 from pipeline.config import Config
 from pipeline.events import Event
@@ -21,34 +21,29 @@ from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate,
 from stages.pictures import DARK, LIGHT
 
 PAGE = "report/work.html"
-PICTURES = {
-    "report/work.svg": {},
-    "report/work-dark.svg": {"dark": True},
-    "report/work-narrow.svg": {"narrow": True},
-    "report/work-narrow-dark.svg": {"narrow": True, "dark": True},
-}
+PICTURES = ("report/work.svg", "report/work-dark.svg", "report/work-narrow.svg", "report/work-narrow-dark.svg")
 VERSION = 1
 """Raise it when the page or the pictures come to look otherwise."""
 
 log = logging.getLogger("fast_diff")
 
 
-def draw_work(config: Config, folder: Path) -> Collection[str]:
+def draw_work(config: Config, store: Store) -> Collection[str]:
     """Draw the page and its pictures, unless they are there; returns their names, relative to the run's folder."""
-    store = Store(folder)
-    names, events = store.names(STAGE), recorded(folder)
+    names, events = store.names(STAGE), recorded(store.folder)
     wanted = config.settings(f"{STAGE}.device")
     mark = _mark(names, events, [config.run, wanted])
     work = None
-    if not _drawn(folder, mark):
-        work = summed(folder, names, events)
+    if not _drawn(store, mark):
+        work = summed(store, names, events)
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:
-            for name, form in PICTURES.items():
-                store.publish_file(name, chart(figures, **form))
+            pictures = (form for narrow in (False, True) for form in _both(chart(figures, narrow)))
+            for name, picture in zip(PICTURES, pictures, strict=True):
+                store.publish_file(name, picture)
             store.publish_file(PAGE, _page(config.run, work, figures, wanted, mark))
         except OSError as error:
-            log.warning("%s could not be written: %s", folder / PAGE, error.strerror)
+            log.warning("%s could not be written: %s", store.folder / PAGE, error.strerror)
     return (PAGE, *PICTURES)
 
 
@@ -59,9 +54,10 @@ def _mark(names: Sequence[str], events: Mapping[str, Event], settings: Sequence[
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _drawn(folder: Path, mark: str) -> bool:
+def _drawn(store: Store, mark: str) -> bool:
     try:
-        return all((folder / name).is_file() for name in PICTURES) and mark in (folder / PAGE).read_text()
+        there = all(store.files.size(name) is not None for name in (PAGE, *PICTURES))
+        return there and mark in store.files.read(PAGE).decode()
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -74,7 +70,13 @@ def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) 
     return render("work.html", page | said)
 
 
-def chart(figures: Sequence[Row], dark: bool = False, narrow: bool = False) -> bytes:
+def _both(picture: bytes) -> tuple[bytes, bytes]:
+    """A picture as it is, and for dark pages."""
+    colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}
+    return picture, re.sub(b"#[0-9a-f]{6}", lambda found: colours.get(found[0], found[0]), picture)
+
+
+def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
     """Pairs that each level left, as bars on a logarithmic scale: SVG, equal for equal rows.
 
     Grey bars are the ledger's, the same in every run; green ones are levels of the cascade."""
@@ -84,7 +86,7 @@ def chart(figures: Sequence[Row], dark: bool = False, narrow: bool = False) -> b
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import NullLocator
 
-    ink, faint, paper, bars, _ = DARK if dark else LIGHT
+    ink, faint, paper, bars, _ = LIGHT
     left = [row for row in figures if row.left]
     width, layout = 4.0 if narrow else 9.0, ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
     figure = Figure(figsize=(width, 0.8 + 0.4 * max(1, len(left))), layout=layout, facecolor=paper)

@@ -30,6 +30,9 @@ SETTINGS: dict[str, Any] = {
     "thumbnail.size": (8, 8),
     "thumbnail.channels": "rgb",
     "thumbnail.orientation": "exif",
+    "thumbnail.colour": "srgb",
+    "thumbnail.truncated": "reject",
+    "thumbnail.plugins": (),
 }
 HOSTILE = (
     b"<script>alert(1)</script>.jpg",

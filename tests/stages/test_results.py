@@ -19,7 +19,7 @@ from pipeline import load_run
 from pipeline.errors import ConfigError
 from stages.commands import demo
 from stages.commands.results import Results
-from stages.decode import Options, decode
+from stages.decoding.decode import Options, decode
 from stages.metrics import HASHES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
@@ -209,7 +209,8 @@ def test_what_is_not_there_is_one_clear_line(tmp_path: Path, project: Project) -
 
 
 def thumbnail(path: Path) -> np.ndarray:
-    return decode(path.read_bytes(), Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 28, 10**8, "mtime")).pixels
+    data, _ = decode(path.read_bytes(), Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 28, 10**8, "mtime"))
+    return np.frombuffer(data, np.uint8).reshape(64, 64, 3)
 
 
 def test_the_demo_knows_its_duplicates(tmp_path: Path) -> None:

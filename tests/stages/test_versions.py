@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (1, "903a385dcb8c525a"),
-    "thumbnail": (2, "56d47f29ee1f95ad"),
-    "hash": (2, "f320648d827d7ce0"),
-    "index": (2, "2b8f4f0e198df905"),
-    "pairs": (2, "dc4dab0d3e86d67a"),
-    "cluster": (1, "92e1e2a58d77712b"),
-    "plot": (2, "7d88ee8a2bdb5465"),
+    "scan": (2, "17cc7317d49b8660"),
+    "thumbnail": (4, "149fe05b1f92f8ae"),
+    "hash": (2, "447ab8801117a7c0"),
+    "index": (2, "e08e1c5db1609603"),
+    "pairs": (3, "d20639ce2120b627"),
+    "cluster": (2, "8c8557c3f3bdc800"),
+    "plot": (4, "0caa947d658ee404"),
 }
 
 
