@@ -51,7 +51,8 @@ def side(images: np.ndarray) -> Side:
     """Images that are all of one kind; the thumbnail stage has made their sums."""
     n = len(images)
     vectors = np.concatenate([coarse.vectors(coarse.coarse(images[s : s + 1000]), SHAPE) for s in range(0, n, 1000)])
-    return Side(vectors, np.ones(n, np.int64), np.zeros(n, np.int64), None, lambda rows: (images, rows))
+    rows = np.ascontiguousarray(images)
+    return Side(vectors, np.ones(n, np.int64), np.zeros(n, np.int64), None, lambda wanted: (rows, wanted))
 
 
 def compared(one: Side, **params: object) -> BlockPair:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from stages.kernels import arrays, coarse, exact
 from stages.kernels.arrays import CPU, Device, NoDevice
+from stages.kernels.compare import BlockPair, Rules
 from stages.kernels.exact import Squares
+from stages.kernels.metric import Found, Side, joined
 from stages.kernels.product import Product
 from stages.kernels.space import Space, prepare
+from stages.metrics import Mse
+from stages.pairs import Params
+from tests.benchmarks import thumbnails
+from tests.end_to_end.driver import Project, make_images
 from tests.kernels import plain
 from tests.kernels.test_filters import SHAPES, attack, checked, clouds, lost_by, told
 
@@ -71,3 +79,37 @@ def test_no_match_at_the_limit_is_lost(gpu: Device, shape: coarse.Shape) -> None
         for turns in (1, 4):
             limit = min(plain.apart(a, b, turns))
             assert not lost_by(partial(Product, device=gpu), a, b, turns, limit)
+
+
+def found_on(device: Device, images: np.ndarray, rotations: bool, threshold: float | None) -> Found:
+    """All rows of a block with itself."""
+    vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
+    one = Side(
+        vectors, np.ones(len(images), np.int64), np.zeros(len(images), np.int64), None, lambda rows: (images, rows)
+    )
+    kind = Mse(Params(rotations=rotations, threshold=threshold), images.shape[1:], device)
+    rules = Rules(kind.limit, 4 if rotations else 1, "compare")
+    return joined([found for _, found in BlockPair(one, one, True, rules, kind.kernel, device).runs()])
+
+
+@pytest.mark.parametrize("threshold", [0.0, 200.0, 2_000.0, None])
+@pytest.mark.parametrize("rotations", [False, True])
+@pytest.mark.parametrize(
+    "make", [thumbnails.synthesised, lambda _, count: thumbnails.flat(count)], ids=["photo", "flat"]
+)
+def test_rows_are_those_of_numpy(gpu: Device, make: Any, rotations: bool, threshold: float | None) -> None:
+    images = make(0, 700)
+    found, expected = (found_on(device, images, rotations, threshold) for device in (gpu, CPU))
+    assert len(expected.a) or threshold == 0
+    for name in ("a", "b", "values", "turns"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name))
+
+
+def test_a_run_on_it_gives_the_artifacts_of_a_run_without(gpu: Device, tmp_path: Path) -> None:
+    make_images(tmp_path / "images", 60)
+    artifacts = []
+    for device in ("gpu", "cpu"):
+        project = Project(tmp_path, {"output": str(tmp_path / device)})
+        assert project.run(f"pairs.device={device}") == 0
+        artifacts.append(project.artifacts())
+    assert artifacts[0] == artifacts[1]

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "17cc7317d49b8660"),
     "thumbnail": (4, "149fe05b1f92f8ae"),
-    "hash": (2, "447ab8801117a7c0"),
-    "index": (2, "e08e1c5db1609603"),
-    "pairs": (3, "d20639ce2120b627"),
-    "cluster": (2, "8c8557c3f3bdc800"),
+    "hash": (2, "079e5cc3e9ddc517"),
+    "index": (2, "3310bcece3a034c0"),
+    "pairs": (3, "a051d42d23cc259f"),
+    "cluster": (2, "473226c3008fbdfe"),
     "plot": (4, "0caa947d658ee404"),
 }
 
