@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.errors import ArtifactDamaged
 from pipeline.fingerprint import SHORT
@@ -123,6 +125,31 @@ class StoredArtifact:
             before = np.cumsum(sizes[used]) - sizes[used]
             place = np.searchsorted(used, group)
             return table.take(pa.array(np.asarray(rows) - (ends - sizes)[group] + before[place]))
+
+    def glance(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
+        """Values of a fixed-size binary column, uint8 (rows, width), unverified, read from where they lie in the file;
+        None where it is packed, has holes, or is no local file.
+
+        A row group is written as one page, so its values are the last bytes of its column."""
+        if not isinstance(self.path, Path):
+            return None
+        with self._open() as file, io.FileIO(self.path) as raw:
+            leaf = [file.schema.column(n).path for n in range(len(file.schema))].index(column)
+            width = file.schema.column(leaf).length
+            found = np.empty((len(rows), width), np.uint8)
+            groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+            ends = np.cumsum([group.num_rows for group in groups])
+            for number, row in enumerate(rows):
+                which = int(np.searchsorted(ends, row, side="right"))
+                chunk = groups[which].column(leaf)
+                packed = chunk.compression != "UNCOMPRESSED" or chunk.has_dictionary_page
+                if packed or chunk.total_compressed_size < chunk.num_values * width:  # some rows have no value
+                    return None
+                end = chunk.data_page_offset + chunk.total_compressed_size
+                raw.seek(end - (int(ends[which]) - row) * width)
+                if raw.readinto(found[number]) != width:
+                    return None
+        return found
 
     def _verify(self, file: pq.ParquetFile, schema: pa.Schema, columns: Sequence[str] | None, rows: int) -> None:
         """Pages carry checksums; names, types and counts stand outside them, so they are held against the record."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -36,6 +37,8 @@ DICTIONARY = 16 << 20
 """Bytes of the names of a column that are written once a row group: those of a whole block, so that a pair of images
 takes a few bytes however long their paths are."""
 SHORT_GROUP = 1 << 10
+SHRINKS = 0.8
+"""Pictures that lz4 makes smaller than that are packed."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,20 @@ class Store:
         path = self.path(record.stage, name)
         digests = {column.name: ColumnDigest(column.type) for column in schema if known is None}
         rows, span = 0, None
+        pieces = _row_groups(tables, schema, row_group)
+        first = next(pieces, schema.empty_table())
         with atomic_write(path) as file:
             with pq.ParquetWriter(
                 file,
                 schema,
-                compression={column.name: _compression(column.type, row_group) for column in schema},
+                compression={name: _compression(first.column(name), row_group) for name in schema.names},
                 use_dictionary=[column.name for column in schema if pa.types.is_string(column.type)],
+                write_statistics=[column.name for column in schema if not pa.types.is_fixed_size_binary(column.type)],
                 dictionary_pagesize_limit=DICTIONARY,
                 write_page_checksum=True,
                 store_schema=True,
             ) as writer:
-                for table in _row_groups(tables, schema, row_group):
+                for table in itertools.chain([first], pieces) if first.num_rows else ():
                     for column, column_digest in digests.items():
                         column_digest.update(table.column(column))
                     if span_column:
@@ -183,10 +189,15 @@ def _parquet_names(names: Iterable[str]) -> list[str]:
     return sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
 
 
-def _compression(kind: pa.DataType, row_group: int) -> str:
-    """Pictures hardly shrink, and are read at random: what unpacks fastest serves them best. In short row groups the
-    start of zstd alone takes longer than all the rest of writing."""
-    return "lz4" if pa.types.is_fixed_size_binary(kind) or row_group < SHORT_GROUP else "zstd"
+def _compression(first: pa.ChunkedArray, row_group: int) -> str:
+    """Of a column, by its first values. Pictures are read at random, and photographs hardly shrink: left as they are,
+    single rows are found without unpacking others. In short row groups the start of zstd alone takes longer than all
+    the rest of writing."""
+    if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
+        chunk, width = first.chunk(0), first.type.byte_width
+        values = chunk.buffers()[1].slice(chunk.offset * width, len(chunk) * width)
+        return "lz4" if pa.compress(values, "lz4").size < SHRINKS * values.size else "none"
+    return "lz4" if row_group < SHORT_GROUP else "zstd"
 
 
 def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:

@@ -25,6 +25,7 @@ from pipeline.errors import ArtifactDamaged, FastDiffError, TaskError
 from pipeline.footer_index import Footer, footer_of
 from pipeline.job import StoredJob
 from pipeline.locations import Options, Place, mask_all, use
+from pipeline.process import prepare
 from pipeline.stage import Address, Inputs, Result, Stage, Task
 from pipeline.storage import FINAL, read_bytes
 from pipeline.store import Store
@@ -163,15 +164,6 @@ def receipt_of(record: Record, name: str) -> Receipt:
     return Receipt(name, record.content, record.rows, record.summary)
 
 
-@functools.cache
-def one_thread_a_task() -> object:
-    """Hold BLAS and OpenMP to one thread in this process, whatever the environment says: tasks are the
-    parallelism. Kept for the life of the process, since limits that end would end under other tasks."""
-    import threadpoolctl
-
-    return threadpoolctl.threadpool_limits(1)
-
-
 def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
     """Run calls one after the other; those that have not begun after so many seconds come back as they are.
 
@@ -186,7 +178,7 @@ def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
 
 def run_task(call: Call) -> Outcome:
     """Compute one task and publish its artifact; every error comes back as an outcome."""
-    one_thread_a_task()
+    prepare()
     use(call.context.storage)
     core = take_core(call.cores)  # with none left the task runs all the same: its scheduler has counted them
     try:

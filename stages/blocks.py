@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Job
 from stages.kept import Kept
-from stages.kernels import groups
+from stages.kernels import coarse, groups
+from stages.kernels.coarse import Shape
 from stages.kernels.metric import Side
 from stages.metrics import HASHES, Images, Kind, kind_of
 from stages.thumbnails import BlockThumbnails, thumbnail_shape
@@ -19,19 +20,21 @@ from stages.thumbnails import BlockThumbnails, thumbnail_shape
 if TYPE_CHECKING:
     from stages.pairs import Params
 
+Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-
 INDEXES = 128 << 20
-"""Bytes of index tables that a process keeps: those of the blocks compared last."""
+"""Bytes that a process keeps of the indexes of the blocks compared last: tables, and vectors made of coarse sums."""
+COARSE = "coarse"
 
-_kept: Kept[pa.Table] = Kept(INDEXES)
-"""Columns of index tables by what tells them: their names and the digests of their content."""
+_kept: Kept[Any] = Kept(INDEXES)
+"""By what tells them: names of columns and the digests of their content."""
 
 
 def index_table(artifact: Artifact, params: Params) -> pa.Table:
-    """The columns of a block's index that these parameters need; read anew only if another block came between."""
-    columns, content = index_columns(params), artifact.content
+    """The columns of a block's index that these parameters need, but for the coarse sums; read anew only if another
+    block came between."""
+    columns, content = [name for name in index_columns(params) if name != COARSE], artifact.content
     told = tuple((name, content[name]) for name in columns)
     table = _kept.get(told)
     if table is None:
@@ -40,12 +43,23 @@ def index_table(artifact: Artifact, params: Params) -> pa.Table:
     return table
 
 
+def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
+    """Vectors of a block's coarse sums, float32 (n, d); made anew only if another block came between."""
+    told = COARSE, artifact.content[COARSE], shape
+    vectors = _kept.get(told)
+    if vectors is None:
+        sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
+        vectors = coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape)
+        _kept.put(told, vectors, vectors.nbytes)
+    return vectors
+
+
 def index_columns(params: Params) -> list[str]:
     """Columns of the index that these parameters need."""
-    wanted = ["path", "partition", "row", *kind_of(params).columns(params)]
+    wanted = ["path", "partition", "row", "identity", *kind_of(params).columns(params)]
     wanted += ["width", "height"] if params.same != "any" else []
     wanted += HASHES if params.same_hash != "compare" else ()
-    wanted += [*_identity(params)] if params.identical == "group" else ["identity"]
+    wanted += [*_identity(params)] if params.identical == "group" else ()
     return list(dict.fromkeys(wanted))
 
 
@@ -91,13 +105,19 @@ class Block:
         """Positions of the representatives."""
         return np.flatnonzero(self.representative == np.arange(len(self.table)))
 
-    def side(self, job: Job, parts: Sequence[Sequence[str]], kind: Kind) -> Side:
+    def side(self, job: Job, index: Artifact, kind: Kind) -> Side:
         """What the kernel compares: the representatives."""
-        standing = self.standing
-        partition, row = (np.asarray(self.table[name].to_numpy(), np.int32)[standing] for name in ("partition", "row"))
-        thumbnails = BlockThumbnails(job, thumbnail_shape(job.settings), parts, partition, row)
+        standing, shape = self.standing, thumbnail_shape(job.settings)
         everyone = len(standing) == len(self.table)
-        compared = kind.compared(Images(self.table if everyone else self.table.take(pa.array(standing)), thumbnails))
+        rows = self.table if everyone else self.table.take(pa.array(standing))
+        partition, row = (np.asarray(rows[name].to_numpy(), np.int32) for name in ("partition", "row"))
+        thumbnails = BlockThumbnails(job, shape, index.summary["parts"], partition, row, rows["identity"])
+
+        def vectors() -> Floats:
+            whole = coarse_vectors(index, shape)
+            return whole if everyone else whole[standing]
+
+        compared = kind.compared(Images(rows, thumbnails, vectors))
         self.table = self.table.select(["path"])  # the rest is large, and not needed again
         return Side(
             compared.vectors,

@@ -11,7 +11,7 @@ All four become one `kernels.metric.Metric`, and what compares them knows no oth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -46,10 +46,12 @@ Shape = tuple[int, int, int]
 
 
 class Images(NamedTuple):
-    """The images of a block that are compared: their rows of the index, and their thumbnails."""
+    """The images of a block that are compared: their rows of the index, their thumbnails, and what gives the vectors of
+    their coarse sums, float32 (n, d)."""
 
     rows: pa.Table
     thumbnails: BlockThumbnails
+    vectors: Callable[[], NDArray[np.float32]]
 
 
 class Compared(NamedTuple):
@@ -74,7 +76,6 @@ class Mse:
         return True
 
     def __init__(self, params: Params, shape: Shape, device: Device) -> None:
-        self._shape = shape
         self._divisor = shape[0] * shape[1] * (shape[2] if params.normalize == "value" else 1)
         self.limit = None if params.threshold is None else coarse.limit(params.threshold, self._divisor)
         turns = 4 if params.rotations else 1
@@ -104,8 +105,7 @@ class Mse:
         """Images by their thumbnails."""
         if self.limit is None:
             return Compared(np.empty((len(images.rows), 0), np.float32), images.thumbnails)
-        sums = images.rows["coarse"].combine_chunks().flatten().to_numpy()
-        return Compared(coarse.vectors(sums.reshape(-1, coarse.length(self._shape)), self._shape), images.thumbnails)
+        return Compared(images.vectors(), images.thumbnails)
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """What is recorded of what was measured."""

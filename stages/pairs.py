@@ -225,7 +225,7 @@ def _matches(
     kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
     copies = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
     known = earlier(job, blocks, kind, params)
-    sides = [block.side(job, index.summary["parts"], kind) for block, index in zip(blocks, indexes, strict=True)]
+    sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
     rules = Rules(kind.limit, 4 if params.rotations else 1, params.same_hash)
     diagonal = len(blocks) == 1
     pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +51,8 @@ class BlockThumbnails:
     """Thumbnails of the images of one block: `(positions)` gives uint8 (n, H, W, C), and which of them are theirs.
 
     `parts` names partitions and the digests of their thumbnail columns; image i is row `row[i]` of part
-    `partition[i]`. Where few images of a partition are asked for, only their row groups are read."""
+    `partition[i]`, and `identity[i]` is the SHA-256 of its thumbnail. Where few images of a partition are asked for,
+    only these are read, or their row groups."""
 
     def __init__(
         self,
@@ -59,25 +61,35 @@ class BlockThumbnails:
         parts: Sequence[Sequence[str]],
         partition: NDArray[np.int32],
         row: NDArray[np.int32],
+        identity: pa.ChunkedArray,
     ) -> None:
         self._job, self._shape, self._parts = job, shape, parts
-        self._partition, self._row = partition, row
+        self._partition, self._row, self._identity = partition, row, identity
 
     def __call__(self, positions: NDArray[np.int64]) -> tuple[Bytes, NDArray[np.int64]]:
         out = np.empty((len(positions), *self._shape), np.uint8)
         partition = self._partition[positions]
         for number in np.unique(partition):
             there = partition == number
-            key, digest = self._parts[number]
-            out[there] = self._rows(key, digest, self._row[positions[there]])
+            out[there] = self._of(int(number), positions[there])
         return out, np.arange(len(out))
 
-    def _rows(self, key: str, digest: str, rows: NDArray[np.int32]) -> Bytes:
+    def _of(self, partition: int, positions: NDArray[np.int64]) -> Bytes:
+        """Those of some images of a partition."""
+        (key, digest), rows = self._parts[partition], self._row[positions]
         kept = _kept.get(digest)
         if kept is None:
             artifact = self._job.find("thumbnail", key, "thumbnail", digest)
             if len(rows) <= artifact.rows // FEW:
+                found = artifact.glance("thumbnail", rows.tolist())
+                if found is not None and self._right(found, positions):
+                    return found.reshape(-1, *self._shape)
                 return pixels(artifact.take(["thumbnail"], rows.tolist())["thumbnail"], self._shape)
             kept = pixels(artifact.table(["thumbnail"])["thumbnail"], self._shape)
             _kept.put(digest, kept, kept.nbytes)
         return kept[rows]
+
+    def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
+        """Whether they are the thumbnails that the hash stage has seen."""
+        expected = self._identity.take(pa.array(positions)).to_pylist()
+        return [hashlib.sha256(row).hexdigest() for row in found] == expected

@@ -37,6 +37,9 @@ class MemoryArtifact:
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
         return self.table(columns).take(pa.array(rows))
 
+    def glance(self, column: str, rows: Sequence[int]) -> None:
+        return None
+
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         yield from self.table(columns).to_batches(max_chunksize=1000)
 

@@ -176,6 +176,10 @@ def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
 
 def invariants(vectors: Floats, channels: int) -> Doubles:
     """What no quarter turn changes, float64 (n, 12·(C + 1)), of vectors on the GRID x GRID cells of a square."""
+    native = loops(False)
+    if native is not None:
+        unturned: Doubles = native.invariants(vectors.reshape(len(vectors), GRID, GRID, channels + 1))
+        return unturned
     cells = vectors.astype(np.float64).reshape(-1, GRID, GRID, channels + 1)
     last, half = GRID - 1, range(GRID // 2)
     found = []

@@ -6,6 +6,7 @@ form beside each caller gives, in integers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -51,6 +52,29 @@ def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: int
     A sum that exceeds `most` is left early: what is given then is above `most`, too, but not the whole sum."""
     found = np.empty(len(i), np.int64)
     _sums(a, b, i, j, most, found)
+    return found
+
+
+@native
+def _invariants(cells: Any, found: Any) -> None:
+    last, half, figures = cells.shape[1] - 1, cells.shape[1] // 2, cells.shape[3]
+    for n in range(len(cells)):
+        at = 0
+        for i in range(half):
+            for j in range(half):
+                for c in range(figures):
+                    x0, x1 = np.float64(cells[n, i, j, c]), np.float64(cells[n, j, last - i, c])
+                    x2, x3 = np.float64(cells[n, last - i, last - j, c]), np.float64(cells[n, last - j, i, c])
+                    found[n, at + c] = (x0 + x1 + x2 + x3) / 2
+                    found[n, at + figures + c] = abs(x0 - x1 + x2 - x3) / 2
+                    found[n, at + 2 * figures + c] = np.sqrt(((x0 - x2) ** 2 + (x1 - x3) ** 2) / 2)
+                at += 3 * figures
+
+
+def invariants(cells: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What no quarter turn changes of vectors, (n, grid, grid, C + 1); see `coarse.invariants`."""
+    found = np.empty((len(cells), 3 * math.prod(cells.shape[1:]) // 4))
+    _invariants(cells, found)
     return found
 
 

@@ -1,18 +1,21 @@
 """What a second worker gains, and what a cluster over the network loses.
 
-    python -m tests.benchmarks.efficiency [--images 2000] [--pairs-images 16000] [--rounds 5] [--folder PHOTOGRAPHS]
+    python -m tests.benchmarks.efficiency [--images 4000] [--pairs-images 200000] [--threshold 2000] [--rounds 5]
+        [--folder PHOTOGRAPHS]
 
 Times the thumbnail stage over a folder of JPEGs (made, unless one is given) and the pairs stage with its inputs ready,
-each on 1 and on 2 workers in turn; then both on two `dask worker` processes over loopback (`scheduler.kind: address`)
-and on two of a local cluster. Prints medians over the rounds, and the median of the ratios of a round. Each run begins
-without artifacts of the stage that is timed; workers are started, and have imported what they need, before the clock
-is."""
+in turn on one worker of a local cluster, on two, and on two `dask worker` processes over loopback (`scheduler.kind:
+address`). One worker, and the processes that decode for it, are held to one core: else reading, decoding and writing
+share two already. Prints medians over the rounds, and the median of the ratios of a round; beside them the part of the
+two cores that driver and scheduler took. Each run begins without artifacts of the stage that is timed; workers are
+started anew for it, and have run the stage once, before the clock starts."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import dataclasses
+import os
 import shutil
 import statistics
 import tempfile
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from pipeline.cli import discover
@@ -78,21 +82,22 @@ class Job:
     """A stage to be timed, over inputs that are ready."""
 
     def __init__(
-        self, name: str, folder: Path, inputs: Path, stages: Sequence[Stage], partition: dict[str, int]
+        self, name: str, folder: Path, inputs: Path, stages: Sequence[Stage], partition: dict[str, int], **more: Any
     ) -> None:
         self.name, self.stages = name, stages
         settings = {"run": name, "output": str(folder), "inputs": {"a": [str(inputs)]}, "partition": partition}
-        self.config = from_mapping(settings, discover())
+        self.config = from_mapping(settings | more, discover())
 
-    def seconds(self, executor: Executor) -> float:
-        """Time of the stage, from nothing."""
-        run_stages(self.config, self.stages, executor)  # inputs, imports and compiled code
+    def measure(self, executor: Executor) -> tuple[float, float]:
+        """Time of the stage, from nothing, and seconds of this process meanwhile, which drives and schedules."""
+        shutil.rmtree(self.config.folder / self.name, ignore_errors=True)
+        run_stages(self.config, self.stages, executor)  # imports and compiled code; and inputs, the first time
         shutil.rmtree(self.config.folder / self.name)
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         runner = run_stages(self.config, self.stages, executor)
         ran = [address for address, how in runner.state.items() if how == "run"]
         assert {stage for stage, _ in ran} == {self.name}
-        return time.perf_counter() - started
+        return time.perf_counter() - started, time.process_time() - busy
 
 
 def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
@@ -104,43 +109,63 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
     yield Job("thumbnail", folder, photographs, [scan, stages["thumbnail"]], {"images": max(8, options.images // 40)})
     fake = dataclasses.replace(scan, source=Numbered(options.pairs_images))
     thumbnail = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
-    block = max(100, options.pairs_images // 8)
+    block = min(32_000, max(100, options.pairs_images // 8))
     partition = {"images": max(50, block // 4), "block": block}
-    yield Job(
-        "pairs", folder, photographs, [fake, thumbnail, stages["hash"], stages["index"], stages["pairs"]], partition
-    )
+    compared = [fake, thumbnail, stages["hash"], stages["index"], stages["pairs"]]
+    yield Job("pairs", folder, photographs, compared, partition, pairs={"threshold": options.threshold})
 
 
 @contextlib.contextmanager
-def executors(folder: Path) -> Iterator[dict[str, Executor]]:
-    """One and two workers of a local cluster, and two over loopback."""
+def executor(kind: str, folder: Path) -> Iterator[Executor]:
+    """One or two workers of a local cluster, or two over loopback."""
     libraries = [name for stage in discover() for name in stage.libraries]
-    with cluster(folder / "cluster", 2) as (section, _), contextlib.ExitStack() as stack:
-        opened: dict[str, Executor] = {}
-        sections = {"1": {"workers": 1}, "2": {"workers": 2}, "address": section}
-        for name, scheduler in sections.items():
-            config = from_mapping({"run": "x", "inputs": {"a": [str(folder)]}, "scheduler": scheduler}, discover())
-            opened[name] = open_executor(config.scheduler, needs_of(folder, (), libraries, 0))
-            stack.callback(opened[name].close)
+    with contextlib.ExitStack() as stack:
+        scheduler: dict[str, Any] = {"workers": int(kind)} if kind.isdigit() else {}
+        if not scheduler:
+            scheduler, _ = stack.enter_context(cluster(folder / "cluster", 2))
+        config = from_mapping({"run": "x", "inputs": {"a": [str(folder)]}, "scheduler": scheduler}, discover())
+        opened = open_executor(config.scheduler, needs_of(folder, (), libraries, 0))
+        stack.callback(opened.close)
+        if kind == "1":
+            hold_to_one_core(psutil.Process().children(recursive=True))
         yield opened
+
+
+def hold_to_one_core(processes: Sequence[psutil.Process]) -> None:
+    """All their threads, and what they start."""
+    for process in processes:
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, {0})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=2_000)
-    parser.add_argument("--pairs-images", type=int, default=16_000)
+    parser.add_argument("--images", type=int, default=4_000)
+    parser.add_argument("--pairs-images", type=int, default=200_000)
+    parser.add_argument("--threshold", type=float, default=2_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="photographs to make thumbnails of; made unless given")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as name, executors(Path(name).resolve()) as opened:
-        for job in jobs(options, Path(name).resolve()):
-            rounds = [{kind: job.seconds(executor) for kind, executor in opened.items()} for _ in range(options.rounds)]
-            median = {kind: statistics.median(seconds[kind] for seconds in rounds) for kind in opened}
+    kinds = ("1", "2", "loopback")
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name).resolve()
+        for job in jobs(options, folder):
+            rounds: list[dict[str, float]] = []
+            shares: list[float] = []
+            for number in range(options.rounds):
+                rounds.append({})
+                for kind in kinds if number % 2 else reversed(kinds):
+                    with executor(kind, folder) as opened:
+                        rounds[-1][kind], busy = job.measure(opened)
+                    if kind == "2":
+                        shares.append(busy / 2 / rounds[-1][kind])
+            median = {kind: statistics.median(seconds[kind] for seconds in rounds) for kind in kinds}
             gain = statistics.median(seconds["1"] / seconds["2"] for seconds in rounds)
-            kept = statistics.median(seconds["2"] / seconds["address"] for seconds in rounds)
+            kept = statistics.median(seconds["2"] / seconds["loopback"] for seconds in rounds)
             print(
                 f"{job.name}: 1 worker {median['1']:.2f} s, 2 workers {median['2']:.2f} s: {gain:.2f} times as fast; "
-                f"2 over loopback {median['address']:.2f} s: {kept:.2f} of local",
+                f"2 over loopback {median['loopback']:.2f} s: {kept:.2f} of local; driver and scheduler took "
+                f"{statistics.median(shares):.0%} of both cores",
                 flush=True,
             )
 

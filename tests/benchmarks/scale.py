@@ -64,6 +64,7 @@ def cluster(folder: Path, workers: int) -> Iterator[tuple[dict[str, Any], int]]:
     """A scheduler and workers over TCP on loopback; the config section that names them, and the scheduler's process."""
     folder.mkdir(parents=True, exist_ok=True)
     file, host = folder / "scheduler.json", ["--host", "127.0.0.1"]
+    file.unlink(missing_ok=True)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
     def start(*words: str) -> subprocess.Popen[bytes]:

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -110,3 +111,49 @@ def test_files_beside_an_artifact_are_part_of_it(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "report").rglob("*")) == [".retired", "old.png", "page.html"]
     (tmp_path / "report" / "page.html").write_bytes(b"page!")
     assert not store.files_there(with_file)
+
+
+PICTURE = pa.binary(64 * 48)
+
+
+def published_pictures(store: Store, values: list[bytes | None], row_group: int = 16) -> StoredArtifact:
+    """Pictures behind a column of lists, whose leaf has a number and a name of its own."""
+    schema = pa.schema([("sums", pa.list_(pa.int32(), 2)), ("picture", PICTURE)])
+    table = pa.table([[[n, n] for n in range(len(values))], values], schema=schema)
+    store.publish("pictures.parquet", record(), schema, [table], None, row_group)
+    return StoredArtifact("stage", "k", store.path("stage", "pictures.parquet"))
+
+
+def noise(count: int) -> list[bytes | None]:
+    data = np.random.default_rng(0).integers(0, 256, (count, PICTURE.byte_width), dtype=np.uint8)
+    return [row.tobytes() for row in data]
+
+
+def test_single_rows_are_read_from_where_they_lie(tmp_path: Path) -> None:
+    values = noise(50)
+    artifact = published_pictures(Store(tmp_path), values)
+    for rows in ([0], [49], [3, 15, 16, 40], list(range(50))):
+        found = artifact.glance("picture", rows)
+        assert found is not None
+        assert [row.tobytes() for row in found] == [values[row] for row in rows]
+    size = artifact.path.stat().st_size
+    assert size < 1.1 * 50 * PICTURE.byte_width
+
+
+def test_rows_that_are_packed_or_have_holes_are_not(tmp_path: Path) -> None:
+    flat: list[bytes | None] = [bytes([n]) * PICTURE.byte_width for n in range(50)]
+    packed = published_pictures(Store(tmp_path / "packed"), flat)
+    assert packed.path.stat().st_size < 50 * PICTURE.byte_width / 5
+    holes = published_pictures(Store(tmp_path / "holes"), [*noise(41)[:20], None, *noise(41)[21:]])
+    for artifact, row in ((packed, 3), (holes, 19)):
+        assert artifact.glance("picture", [row]) is None
+    assert holes.glance("picture", [3, 39]) is not None  # row groups without one
+    assert holes.take(["picture"], [20, 21])["picture"].to_pylist() == [None, noise(22)[21]]
+
+
+def test_a_row_of_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
+    artifact = published_pictures(Store(tmp_path), noise(5))
+    assert isinstance(artifact.path, Path)
+    artifact.path.unlink()
+    with pytest.raises(ArtifactDamaged):
+        artifact.glance("picture", [0])
