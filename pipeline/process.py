@@ -8,7 +8,7 @@ import functools
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """glibc's names for how much may lie idle at the top of a heap, and how large a piece is got from the system alone."""
-IDLE, ALONE = 1 << 28, 1 << 25
+IDLE, ALONE = 1 << 27, 1 << 25
 
 
 @functools.cache

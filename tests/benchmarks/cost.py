@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10**8)
     parser.add_argument("--cores", type=int, default=1000)
     parser.add_argument("--decode", type=float, default=150, help="images a second and core")
-    parser.add_argument("--compare", type=float, default=9e8, help="pairs of images a second and core")
+    parser.add_argument("--compare", type=float, default=1.6e9, help="pairs of images a second and core")
     parser.add_argument("--file-bytes", type=int, default=2_000_000)
     parser.add_argument("--stored", type=int, default=15_000, help="bytes of all artifacts an image")
     parser.add_argument("--indexed", type=int, default=450, help="bytes of the index an image")

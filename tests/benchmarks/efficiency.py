@@ -1,7 +1,7 @@
 """What a second worker gains, and what a cluster over the network loses.
 
-    python -m tests.benchmarks.efficiency [--images 4000] [--pairs-images 200000] [--threshold 2000] [--rounds 5]
-        [--folder PHOTOGRAPHS]
+    python -m tests.benchmarks.efficiency [--images 4000] [--pairs-images 200000] [--threshold 800] [--rounds 5]
+        [--folder PHOTOGRAPHS] [--stage thumbnail|pairs]
 
 Times the thumbnail stage over a folder of JPEGs (made, unless one is given) and the pairs stage with its inputs ready,
 in turn on one worker of a local cluster, on two, and on two `dask worker` processes over loopback (`scheduler.kind:
@@ -142,14 +142,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=4_000)
     parser.add_argument("--pairs-images", type=int, default=200_000)
-    parser.add_argument("--threshold", type=float, default=2_000)
+    parser.add_argument("--threshold", type=float, default=800)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="photographs to make thumbnails of; made unless given")
+    parser.add_argument("--stage", choices=["thumbnail", "pairs"], help="only this one")
     options = parser.parse_args()
     kinds = ("1", "2", "loopback")
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).resolve()
         for job in jobs(options, folder):
+            if options.stage not in (None, job.name):
+                continue
             rounds: list[dict[str, float]] = []
             shares: list[float] = []
             for number in range(options.rounds):
