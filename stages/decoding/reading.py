@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stages.decoding import problems
@@ -29,7 +31,7 @@ def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
     """The file's bytes and their SHA-256 in hex; opened once, read once. Raises Unreadable."""
     if not file.path.startswith(b"/"):
         return _read_url(file, trust, max_bytes)
-    try:
+    with _named():
         number = os.open(file.path, FLAGS)
         try:
             found = os.fstat(number)
@@ -43,14 +45,6 @@ def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
             found = os.fstat(number)
         finally:
             os.close(number)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Unreadable(problems.GONE) from error
-    except PermissionError as error:
-        raise Unreadable(problems.FORBIDDEN) from error
-    except MemoryError as error:
-        raise Unreadable(problems.MEMORY) from error
-    except OSError as error:
-        raise Unreadable(problems.BROKEN_DISK) from error
     digest = hashlib.sha256(data).hexdigest()
     stamps = {"mtime": str(found.st_mtime_ns), "ctime": str(found.st_ctime_ns), "bytes": digest}
     if not len(data) == found.st_size == file.size or stamps[trust] != file.stamp:
@@ -58,12 +52,12 @@ def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
     return data, digest
 
 
-def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
-    if file.size > max_bytes:
-        raise Unreadable(problems.MANY_BYTES)
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Errors of storage, of this machine's and of a URL's, by what they say of the file."""
     try:
-        data, stamp = read_url(file.path.decode())
-    except FileNotFoundError as error:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Unreadable(problems.GONE) from error
     except PermissionError as error:
         raise Unreadable(problems.FORBIDDEN) from error
@@ -71,6 +65,13 @@ def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
         raise Unreadable(problems.MEMORY) from error
     except (OSError, ImportError) as error:
         raise Unreadable(problems.BROKEN_DISK) from error
+
+
+def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
+    if file.size > max_bytes:
+        raise Unreadable(problems.MANY_BYTES)
+    with _named():
+        data, stamp = read_url(file.path.decode())
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != file.size or (digest if trust == "bytes" else stamp) != file.stamp:
         raise Unreadable(problems.CHANGED)

@@ -89,7 +89,7 @@ def staged(config: Config, warm: Warm) -> float:
     plan = make_plan(stages, config.params, config.settings)
     images = sum(table.num_rows for table in plan.sources.values())
     resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
-    runner = Runner(plan, resolver, lambda: warm, Quiet())  # type: ignore[arg-type, return-value]
+    runner = Runner(plan, resolver, lambda: warm, Quiet())  # type: ignore[arg-type, return-value]  # an executor by what it passes on
     with resolver.footers:
         runner.run()
     unread = [record.summary["failed"] for record in _records(config)]

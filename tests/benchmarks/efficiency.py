@@ -40,6 +40,7 @@ from pipeline.runner import Runner
 from pipeline.scheduler import open_executor
 from pipeline.stage import Stage
 from pipeline.store import Store
+from tests.benchmarks.decode import Warm
 from tests.benchmarks.growth import Numbered, fake_thumbnails
 from tests.benchmarks.scale import cluster
 
@@ -54,24 +55,12 @@ def make_photographs(folder: Path, count: int) -> None:
         image.save(folder / f"{number:06}.jpg", quality=85)
 
 
-class Warm:
-    """An executor that outlives the runs."""
-
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._executor, name)
-
-    def close(self) -> None:
-        """Stays open for the next run."""
-
-
 def run_stages(config: Config, stages: Sequence[Stage], executor: Executor) -> Runner:
     """Run some stages, whatever of them is missing."""
     plan = make_plan(in_order(stages), config.params, config.settings)
     resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
-    runner = Runner(plan, resolver, lambda: Warm(executor), Quiet())  # type: ignore[arg-type, return-value]
+    warm: Any = Warm(executor)  # an executor by what it passes on
+    runner = Runner(plan, resolver, lambda: warm, Quiet())
     with resolver.footers:
         runner.run()
     assert not runner.failures, runner.failures[:3]
@@ -148,7 +137,7 @@ def main() -> None:
     parser.add_argument("--stage", choices=["thumbnail", "pairs"], help="only this one")
     options = parser.parse_args()
     kinds = ("1", "2", "loopback")
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    with tempfile.TemporaryDirectory(dir="outputs") as name:
         folder = Path(name).resolve()
         for job in jobs(options, folder):
             if options.stage not in (None, job.name):

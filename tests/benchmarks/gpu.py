@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import threadpoolctl
@@ -86,11 +87,11 @@ def main() -> None:
         check(few, rotations, LIMIT)
         name = "four turns" if rotations else "no rotations"
         with threadpoolctl.threadpool_limits(1):
-            core = line(f"one core, {name}", m, seconds(lambda r=rotations: compared(few, CPU, r, LIMIT), CPU))  # type: ignore[misc]
-        line(f"GPU, {name}, as many images", m, seconds(lambda r=rotations: compared(few, gpu, r, LIMIT), gpu), core)  # type: ignore[misc]
+            core = line(f"one core, {name}", m, seconds(partial(compared, few, CPU, rotations, LIMIT), CPU))
+        line(f"GPU, {name}, as many images", m, seconds(partial(compared, few, gpu, rotations, LIMIT), gpu), core)
         pair, found = compared(many, gpu, rotations, LIMIT)
         note = f"{len(found.a):,} matches of {pair.levels.sums:,} candidates"
-        line(f"GPU, {name}", n, seconds(lambda r=rotations: compared(many, gpu, r, LIMIT), gpu), core, note)  # type: ignore[misc]
+        line(f"GPU, {name}", n, seconds(partial(compared, many, gpu, rotations, LIMIT), gpu), core, note)
     line("floor: bare product, 64 columns, GPU", n, seconds(lambda: floor(many.vectors, gpu), gpu), core)
 
     a, b = np.ascontiguousarray(images[:2_048]), np.ascontiguousarray(images[-2_048:])
@@ -111,8 +112,8 @@ def main() -> None:
         one, pairs = side(hard), len(hard) * (len(hard) - 1) // 2
         check(one, True, LIMIT)
         with threadpoolctl.threadpool_limits(1):
-            core = line(f"{name}, one core", pairs, seconds(lambda o=one: compared(o, CPU, True, LIMIT), CPU))  # type: ignore[misc]
-        line(f"{name}, GPU", pairs, seconds(lambda o=one: compared(o, gpu, True, LIMIT), gpu), core)  # type: ignore[misc]
+            core = line(f"{name}, one core", pairs, seconds(partial(compared, one, CPU, True, LIMIT), CPU))
+        line(f"{name}, GPU", pairs, seconds(partial(compared, one, gpu, True, LIMIT), gpu), core)
 
 
 if __name__ == "__main__":

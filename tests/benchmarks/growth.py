@@ -114,7 +114,7 @@ def main() -> None:
     before: tuple[int, float, float] | None = None
     print("   images       pairs    seconds  pairs stage  exponents      memory    matches")
     for images in [int(word) for word in sys.argv[1:]] or [4_000, 16_000, 64_000, 256_000]:
-        with tempfile.TemporaryDirectory(dir=".") as name:
+        with tempfile.TemporaryDirectory(dir="outputs") as name:
             seconds, alone, memory, record = measure(images, Path(name))
         exponents = ""
         if before:

@@ -94,7 +94,7 @@ def main() -> None:
     counts = [int(word) for word in sys.argv[1:]]
     with threadpoolctl.threadpool_limits(1):
         for work, images in zip((every_pair, copies), counts or (8_000, 100_000), strict=False):
-            with tempfile.TemporaryDirectory(dir=".") as name:
+            with tempfile.TemporaryDirectory(dir="outputs") as name:
                 work(images, Path(name))
 
 

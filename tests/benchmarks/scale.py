@@ -243,7 +243,7 @@ def main(words: Sequence[str] | None = None) -> None:
         print(json.dumps(STEPS[options.step](options)))
         return
     with contextlib.ExitStack() as stack:
-        folder = Path(options.folder or stack.enter_context(tempfile.TemporaryDirectory(dir=".")))
+        folder = Path(options.folder or stack.enter_context(tempfile.TemporaryDirectory(dir="outputs")))
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{os.cpu_count()} cores, {options.workers} workers, load {os.getloadavg()[0]:.1f}", flush=True)
         for line in measure(options, folder):
