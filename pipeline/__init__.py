@@ -19,6 +19,7 @@ locations.py    folders and URLs                    urls.py       the URLs of a 
 storage.py      object stores, with patience        ranges.py     Parquet, a range at a time
 artifact.py     one Parquet file and its record     files.py      what lies in a run's folder
 object_lock.py  the lock on an object store         run.py        a run from beginning to end
+cluster_arguments.py  what a cluster's class is called with
 cores.py        idle cores of this machine          validate.py   what pydantic says, with keys and lines
 yaml_source.py  YAML, and where each key stands     cli.py        the command line
 """

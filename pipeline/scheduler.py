@@ -6,15 +6,13 @@ import contextlib
 import importlib
 import importlib.util
 import logging
-import os
-import re
-import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.deployment import KINDS, LOOPBACK, Scheduler, Tls, is_loopback, kind_of
+from pipeline.cluster_arguments import TLS, arguments
+from pipeline.deployment import Scheduler, Tls, is_loopback, kind_of
 from pipeline.errors import ConfigError, SchedulerLost
 from pipeline.executor import DaskExecutor, Executor, SynchronousExecutor
 from pipeline.fitness import Needs, checked_workers, dismiss, probed
@@ -31,7 +29,6 @@ OPEN = (
     "scheduler: ports are open beyond this machine without TLS: whoever reaches one runs code as you and reads what "
     "your workers read; set scheduler.tls, or keep the network closed"
 )
-TLS = "tls://"
 
 
 def open_executor(
@@ -182,9 +179,9 @@ def _client(cluster: Any, security: Any) -> Client:
 
 def _start(scheduler: Scheduler, security: Any) -> Any:
     """A cluster of the configured kind, told how many workers it is to have."""
-    make, arguments = _class(scheduler), _merged(_arguments(scheduler, security), scheduler.cluster)
+    make = _class(scheduler)
     try:
-        cluster = make(**arguments)
+        cluster = make(**arguments(scheduler, security))
         if scheduler.adapt:
             cluster.adapt(minimum=scheduler.adapt.minimum, maximum=scheduler.adapt.maximum)
         elif scheduler.scale:
@@ -210,112 +207,6 @@ def _class(scheduler: Scheduler) -> Callable[..., Any]:
         ) from error
 
 
-def _arguments(scheduler: Scheduler, security: Any) -> dict[str, Any]:
-    """Keyword arguments of the cluster's class, before what the config passes through."""
-    make = {"threads": _threads, "local": _local, "cuda": _cuda, "kubernetes": _kubernetes, "ssh": _ssh}
-    found = _merged(kind_of(scheduler.kind).defaults, make.get(scheduler.kind, _batch)(scheduler))
-    return found | ({"security": security} if security is not None else {})
-
-
-def _threads(scheduler: Scheduler) -> dict[str, Any]:
-    return _here(scheduler) | {
-        "processes": False,
-        "n_workers": 1,
-        "threads_per_worker": scheduler.workers or _cores(),
-        "protocol": "inproc://",
-        "host": None,  # in one process nothing listens
-    }
-
-
-def _local(scheduler: Scheduler) -> dict[str, Any]:
-    return {
-        **_here(scheduler),
-        **_encrypted(scheduler),
-        "processes": True,
-        "n_workers": scheduler.workers or max(1, _cores() // scheduler.threads),
-        "threads_per_worker": scheduler.threads,
-        "preload": ["pipeline.worker"],
-    }
-
-
-def _cuda(scheduler: Scheduler) -> dict[str, Any]:
-    return _here(scheduler) | ({"n_workers": scheduler.workers} if scheduler.workers else {})
-
-
-def _here(scheduler: Scheduler) -> dict[str, Any]:
-    return {
-        "host": scheduler.host or LOOPBACK,
-        "dashboard_address": f"{LOOPBACK}:0",
-        "worker_dashboard_address": f"{LOOPBACK}:0",
-        "memory_limit": scheduler.memory_limit,
-        "silence_logs": logging.CRITICAL,
-    }
-
-
-def _batch(scheduler: Scheduler) -> dict[str, Any]:
-    """Settings of Dask travel in the job script, as environment variables. A class of the user's own gets what the
-    config passes through, and no more."""
-    if scheduler.kind not in KINDS:
-        return _encrypted(scheduler)
-    found: dict[str, Any] = {"silence_logs": logging.CRITICAL, **_encrypted(scheduler)}
-    if scheduler.host:
-        found["scheduler_options"] = {"host": scheduler.host}
-    if not scheduler.listens_beyond_loopback:  # then jobs run on this machine, and need not be reached from others
-        found["worker_extra_args"] = ["--host", scheduler.host]
-    if "cores" in scheduler.cluster:
-        found["processes"] = scheduler.cluster["cores"]  # one thread each
-    if scheduler.dask_config:
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in _environment(scheduler.dask_config).items()]
-        found["job_script_prologue"] = lines
-    return found
-
-
-def _kubernetes(scheduler: Scheduler) -> dict[str, Any]:
-    return {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}
-
-
-def _ssh(scheduler: Scheduler) -> dict[str, Any]:
-    """Dask's settings, those of TLS among them, travel by themselves."""
-    place = {"host": scheduler.host} if scheduler.host else {}
-    workers = {} if scheduler.listens_beyond_loopback else place
-    encrypted = _encrypted(scheduler)
-    return {"scheduler_options": encrypted | place, "worker_options": encrypted | workers}
-
-
-def _encrypted(scheduler: Scheduler) -> dict[str, str]:
-    return {"protocol": TLS} if scheduler.tls else {}
-
-
-def _environment(settings: Mapping[str, Any], above: str = "DASK") -> dict[str, str]:
-    """Settings of Dask as the environment variables that it reads."""
-    found: dict[str, str] = {}
-    for key, value in settings.items():
-        name = f"{above}{'_' if above == 'DASK' else '__'}{re.sub('[-.]', _underscored, str(key)).upper()}"
-        found |= _environment(value, name) if isinstance(value, Mapping) else {name: _literal(value)}
-    return found
-
-
-def _underscored(found: re.Match[str]) -> str:
-    return "__" if found[0] == "." else "_"
-
-
-def _literal(value: Any) -> str:
-    """Dask reads values as Python literals, and takes for text what is none."""
-    return value if isinstance(value, str) else repr(value)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of both: mappings are merged, lists joined, and of other values the ones above count."""
-    found = dict(below)
-    for key, value in above.items():
-        under = found.get(key)
-        if isinstance(value, Mapping) and isinstance(under, Mapping):
-            found[key] = _merged(under, value)
-        else:
-            found[key] = [*under, *value] if isinstance(value, list) and isinstance(under, list) else value
-    return found
-
-
 def _wait(client: Client, scheduler: Scheduler) -> None:
     """Until there are enough workers. Raises ConfigError where there are not in time."""
     try:
@@ -326,7 +217,3 @@ def _wait(client: Client, scheduler: Scheduler) -> None:
             f"scheduler: {there} of {scheduler.min_workers} workers joined within {scheduler.wait_timeout:g} s; look "
             "at the workers' logs or the queue, or raise scheduler.wait_timeout"
         ) from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -36,6 +36,8 @@ LINES = (
     "scheduler.address: no Dask scheduler answers",
     "each worker that ran it died",
     "disk full while writing",
+    "in use by another run",
+    "another run has just started",
 )
 """What a run may say that did not end well."""
 
@@ -99,7 +101,7 @@ class Soak:
     def interrupt_driver(self) -> None:
         """Ctrl-C: it stops, with a summary, or had just ended."""
         self.driver.send_signal(signal.SIGINT)
-        self.ends(130)
+        self.ends(1, 130)
         self.driver = self.cluster.drive()
 
     def start_second_driver(self) -> None:
@@ -109,9 +111,9 @@ class Soak:
         assert second.returncode == 1 or self.driver.poll() is not None, second.stderr
 
     def kill_scheduler(self) -> None:
-        """And everything with it; a new cluster is there a moment later."""
+        """And everything with it; a new cluster is there a moment later. A run that was still connecting finds none."""
         self.cluster.scheduler().kill()
-        self.ends(1)
+        self.ends(1, 2)
         self.cluster.__exit__()
         self._new_cluster()
         self.driver = self.cluster.drive()
@@ -130,7 +132,7 @@ class Soak:
             assert ledger["pairs_total"] == IMAGES * (IMAGES - 1) // 2
             assert ledger["pairs_total"] == ledger["decided"] + ledger["skipped_by_rule"]
             shutil.rmtree(project.run_folder)
-        elif code == 1:
+        elif code in (1, 2):
             assert any(line in errors for line in LINES), errors
 
     def go_on(self, seconds: float) -> None:

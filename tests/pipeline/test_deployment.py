@@ -9,6 +9,7 @@ from typing import Any
 import dask
 import pytest
 
+from pipeline import cluster_arguments
 from pipeline import scheduler as opening
 from pipeline.cli import main
 from pipeline.config import from_mapping
@@ -63,7 +64,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 def test_the_class_of_each_kind_takes_what_it_is_given(kind: str) -> None:
     scheduler = section(kind=kind, **EXAMPLES[kind])
     module, _, name = kind_of(kind).cluster.partition(":")
-    arguments = opening._merged(opening._arguments(scheduler, None), scheduler.cluster)
+    arguments = cluster_arguments.arguments(scheduler, None)
     made = getattr(importlib.import_module(module), name)
     inspect.signature(made).bind(**arguments)
     if kind_of(kind).extra == "jobqueue":  # whose class takes anything, and hands it to the class of a job
@@ -89,7 +90,7 @@ def test_certificates_that_are_not_there_are_named() -> None:
 
 def test_what_passes_through_is_merged_with_the_defaults() -> None:
     scheduler = section(kind="ssh", cluster={"hosts": ["a"], "worker_options": {"memory_limit": "1GiB"}})
-    arguments = opening._merged(opening._arguments(scheduler, None), scheduler.cluster)
+    arguments = cluster_arguments.arguments(scheduler, None)
     assert arguments["worker_options"] == {
         "nthreads": 1,
         "dashboard_address": "127.0.0.1:0",
@@ -101,7 +102,7 @@ def test_lists_that_pass_through_come_behind_our_own() -> None:
     """A recipe that names a lifetime must not put the workers' pages onto the network."""
     given = {**BATCH, "worker_extra_args": ["--lifetime", "1h"], "job_script_prologue": ["module load python"]}
     scheduler = section(kind="slurm", scale=1, cluster=given, dask_config={"distributed.worker.memory.target": 0.5})
-    arguments = opening._merged(opening._arguments(scheduler, None), scheduler.cluster)
+    arguments = cluster_arguments.arguments(scheduler, None)
     assert arguments["worker_extra_args"][:2] == ["--dashboard-address", "127.0.0.1:0"]
     assert arguments["worker_extra_args"][-2:] == ["--lifetime", "1h"]
     assert arguments["job_script_prologue"][-1] == "module load python"
@@ -111,11 +112,11 @@ def test_lists_that_pass_through_come_behind_our_own() -> None:
 def test_settings_of_dask_travel_in_the_job_script() -> None:
     settings = {"distributed.worker.memory.target": 0.5, "distributed": {"comm": {"timeouts": {"connect": "a 'b'"}}}}
     scheduler = section(kind="slurm", scale=1, cluster=BATCH, dask_config=settings)
-    assert opening._arguments(scheduler, None)["job_script_prologue"] == [
+    assert cluster_arguments.arguments(scheduler, None)["job_script_prologue"] == [
         "export DASK_DISTRIBUTED__WORKER__MEMORY__TARGET=0.5",
         """export DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT='a '"'"'b'"'"''""",
     ]
-    found = dask.config.collect_env(opening._environment(settings))
+    found = dask.config.collect_env(cluster_arguments._environment(settings))
     assert found["distributed"]["worker"]["memory"]["target"] == 0.5
     assert found["distributed"]["comm"]["timeouts"]["connect"] == "a 'b'"
 
