@@ -1,8 +1,9 @@
 """The run's event log: what varies from run to run stands here and in no artifact.
 
-One JSON object a line. A run begins by dropping what nobody will ask for again: of the runs before it there stays, for
-each artifact that is still on disk, the event of the task that last computed it. So the log grows with the artifacts,
-not with the runs, and who asks how an artifact came about finds the answer however long ago that was.
+One JSON object a line. A run that has something to tell first drops what nobody will ask for again: of the runs before
+it there stays, for each artifact that is still on disk, the event of the task that last computed it. So the log grows
+with the artifacts, not with the runs, and who asks how an artifact came about finds the answer however long ago that
+was. A run that finds everything done leaves the log as it is, unread.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ EVERY = 30.0
 """Seconds between two puts of the log to an object store."""
 SHARE = 20.0
 """So many times as long as it took, at least, a put is followed by none."""
+FRAME = ("plan", "end")
+"""Events of every run, whatever happens in it."""
 
 Event: TypeAlias = Mapping[str, Any]
 
@@ -41,34 +44,42 @@ class EventLog(Json):
 
     def __init__(self, path: Place, files: Files | None = None) -> None:
         """`files`: of the run's folder, if they are listed already."""
-        self._path = path
-        self._broken = False
+        super().__init__(io.StringIO())  # what is said before there is anything to tell
+        self._path, self._files = path, files
+        self._opened = self._broken = False
         self._next = time.monotonic() + EVERY
-        files = files or Store(path.parent).files
-        try:
-            if isinstance(path, Path):
-                _shorten(path, files)
-                super().__init__(path.open("a", encoding="utf-8"))
-            else:
-                super().__init__(tempfile.TemporaryFile("w+", encoding="utf-8"))  # noqa: SIM115  # `end` closes it
-                self._stream.writelines(_kept(path, files))
-        except OSError:
-            super().__init__(io.StringIO())
-            self._broken = True
 
     def _say(self, event: str, **fields: Any) -> None:
         if self._broken or event == "cluster" or fields.get("how") == "skipped":
             return
         try:
+            if event not in FRAME:
+                self._open()
             super()._say(event, **fields)
         except OSError:
             self._broken = True
         if time.monotonic() > self._next:
             self.put()
 
+    def _open(self) -> None:
+        """Shorten the log, and go on where it ends. Raises OSError."""
+        if self._opened:
+            return
+        self._opened = True
+        files = self._files or Store(self._path.parent).files
+        said = self._stream
+        assert isinstance(said, io.StringIO)
+        if isinstance(self._path, Path):
+            _shorten(self._path, files)
+            self._stream = self._path.open("a", encoding="utf-8")
+        else:
+            self._stream = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # `end` closes it
+            self._stream.writelines(_kept(self._path, files))
+        self._stream.write(said.getvalue())
+
     def put(self) -> None:
         """Let readers see what has been written so far."""
-        if self._broken or isinstance(self._path, Path):
+        if self._broken or not self._opened or isinstance(self._path, Path):
             return
         started = time.monotonic()
         with contextlib.suppress(OSError):

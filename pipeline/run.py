@@ -39,10 +39,10 @@ DOUBTFUL = ".doubtful.json"
 RECORD = "run.json"
 
 
-Aside: TypeAlias = Callable[[Store], Collection[str]]
+Aside: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 
 
-def nothing_aside(store: Store) -> Collection[str]:
+def nothing_aside(store: Store, ran: Collection[str]) -> Collection[str]:
     """The default of `run`: no files but those of artifacts."""
     return ()
 
@@ -78,8 +78,9 @@ def run(
 ) -> RunRecord:
     """Run what is missing. Errors of tasks are in the record that is returned.
 
-    `aside` is called in the end, with the run's store, if all went well: it draws what is no result, such as what the
-    event log tells, and returns the names of its files, relative to that folder; they stay beside the artifacts' own.
+    `aside` is called in the end, with the run's store and the stages of which anything was computed, if all went well:
+    it draws what is no result, such as what the event log tells, and returns the names of its files, relative to that
+    folder; they stay beside the artifacts' own.
     `performance_report` is where Dask's own page on the run is to go, if Dask has anything to do.
     Raises ConfigError, LockedError where nothing could be begun, SchedulerLost after run.json is written."""
     use(config.storage)
@@ -188,7 +189,8 @@ class _Work:
     def _retire(self, plan: Plan) -> None:
         """After a run that succeeded, a stage's folder holds exactly this run's artifacts."""
         assert self.runner is not None
-        if "run" in self.runner.state.values():
+        ran = {stage for (stage, _), how in self.runner.state.items() if how == "run"}
+        if ran:
             self.store.refresh()
             self.log.put()
         names: dict[str, set[str]] = {stage.name: set() for stage in self.stages}
@@ -200,7 +202,7 @@ class _Work:
                     files.update(record.files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
-        self.store.retire_files_but(files.union(self.aside(self.store)))
+        self.store.retire_files_but(files.union(self.aside(self.store, ran)))
 
     def record(self) -> dict[str, Any]:
         """The content of run.json."""

@@ -1,21 +1,20 @@
 """The report's page on the work: how many pairs each level left, drawn from the event log.
 
 What it shows may differ between two runs with the same results, so it is no artifact: it is drawn after each run that
-succeeded, and only where what it tells has changed. The report links to it by a name that stays the same.
+succeeded, and only where block pairs were compared or others count. The report links to it by a name that stays the
+same.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import logging
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from pipeline.config import Config
-from pipeline.events import Event
+from pipeline.fingerprint import digest
 from pipeline.store import Store
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
 from stages.pictures import DARK, LIGHT
@@ -28,14 +27,14 @@ VERSION = 1
 log = logging.getLogger("fast_diff")
 
 
-def draw_work(config: Config, store: Store) -> Collection[str]:
-    """Draw the page and its pictures, unless they are there; returns their names, relative to the run's folder."""
-    names, events = store.names(STAGE), recorded(store.folder)
-    wanted = config.settings(f"{STAGE}.device")
-    mark = _mark(names, events, [config.run, wanted])
-    work = None
-    if not _drawn(store, mark):
-        work = summed(store, names, events)
+def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[str]:
+    """Draw the page and its pictures, unless they are there; returns their names, relative to the run's folder.
+
+    `ran`: names of the stages of which this run computed something."""
+    names, wanted = store.names(STAGE), config.settings(f"{STAGE}.device")
+    mark = digest([VERSION, config.run, wanted, "\n".join(names)])
+    if STAGE in ran or not _drawn(store, mark):
+        work = summed(store, names, recorded(store.folder))
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:
             pictures = (form for narrow in (False, True) for form in _both(chart(figures, narrow)))
@@ -47,14 +46,8 @@ def draw_work(config: Config, store: Store) -> Collection[str]:
     return (PAGE, *PICTURES)
 
 
-def _mark(names: Sequence[str], events: Mapping[str, Event], settings: Sequence[str]) -> str:
-    """A digest of all that determines the page; an artifact's name stands for its ledger."""
-    known = [[name, *(events[name][key] for key in ("levels", "seconds") if name in events)] for name in names]
-    text = json.dumps([VERSION, settings, known], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _drawn(store: Store, mark: str) -> bool:
+    """Whether the page tells of these artifacts; their names stand for their ledgers."""
     try:
         there = all(store.files.size(name) is not None for name in (PAGE, *PICTURES))
         return there and mark in store.files.read(PAGE).decode()

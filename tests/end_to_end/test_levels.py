@@ -84,6 +84,10 @@ def test_without_the_log_levels_are_unknown_and_said_to_be(
     levels = told(project, capsys)
     assert levels["unknown"] == levels["block_pairs"] > 0
     assert levels["unknown_pairs"] == 40 * 39 // 2
+    known = page(project).read_bytes()
+    assert project.run() == 0
+    assert page(project).read_bytes() == known, "it is still true"
+    page(project).unlink()
     assert project.run() == 0
     text = page(project).read_text()
     assert "are unknown" in text

@@ -27,9 +27,17 @@ def log(folder: Path, *lines: str) -> Path:
     return path
 
 
+def said(path: Path) -> None:
+    """A run that has something to tell, and ends."""
+    new = EventLog(path)
+    new.begin({"pairs": 1})
+    new.message("something")
+    new.end()
+
+
 def shortened(path: Path) -> list[dict[str, Any]]:
-    """What stays when the next run begins."""
-    EventLog(path).end()
+    """What stays when the next run has something to tell."""
+    said(path)
     return [json.loads(text) for text in path.read_text().splitlines() if json.loads(text)["event"] == "task"]
 
 
@@ -78,11 +86,20 @@ def test_a_log_that_ends_without_a_line_feed_is_not_run_together_with_the_next(t
     (tmp_path / "pairs").mkdir()
     (tmp_path / "pairs/kept").touch()
     (tmp_path / LOG).write_text(line("kept", n=1))
-    new = EventLog(tmp_path / LOG)
-    new.begin({"pairs": 1})
-    new.end()
+    said(tmp_path / LOG)
     assert computed(tmp_path, "pairs")["kept"]["n"] == 1
-    assert len((tmp_path / LOG).read_text().splitlines()) == 3
+    assert len((tmp_path / LOG).read_text().splitlines()) == 4
+
+
+def test_a_run_that_finds_all_done_leaves_the_log_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = log(tmp_path, line("pruned", n=1))
+    before = path.read_bytes()
+    monkeypatch.setattr(events, "_kept", fails)
+    new = EventLog(path)
+    new.begin({"pairs": 1})
+    new.task(("pairs", "key"), "skipped", "", None)
+    new.end()
+    assert path.read_bytes() == before
 
 
 def fails(*_: object, **__: object) -> None:
@@ -98,14 +115,15 @@ class Full(io.StringIO):
 def test_a_put_that_fails_is_left_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place(f"memory://{uuid.uuid4().hex}")
     new = EventLog(folder / LOG)
+    new.begin({"pairs": 1})
     with monkeypatch.context() as patch:
         patch.setattr(events, "write_bytes", fails)
-        new.begin({"pairs": 1})
+        new.message("now")
         new.put()
     new.message("later")
     new.end()
     written = [json.loads(text)["event"] for text in read_bytes(folder / LOG).decode().splitlines()]
-    assert written == ["plan", "message", "end"]
+    assert written == ["plan", "message", "message", "end"]
 
 
 @pytest.mark.parametrize("where", ["opened", "written", "put"])
@@ -116,6 +134,7 @@ def test_a_log_that_stays_unwritable_leaves_nothing_open(where: str, monkeypatch
     monkeypatch.setattr(events, "write_bytes", fails)
     new = EventLog(folder / LOG)
     new.begin({"pairs": 1})
+    new.message("something")
     new.put()
     new.end()
     assert opened.closed or where == "opened"
