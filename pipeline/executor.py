@@ -138,7 +138,8 @@ class DaskExecutor:
             elif self._client.status != "running" or status in ("cancelled", "lost"):
                 raise SchedulerLost
             else:
-                yield from (Outcome(call.address, message=_died(result[1])) for call in calls)
+                suspect, message = type(result[1]).__name__ == "KilledWorker", _died(result[1])
+                yield from (Outcome(call.address, message=message, suspect=suspect) for call in calls)
 
     def close(self) -> None:
         with contextlib.suppress(Exception):  # whatever state the cluster is in, closing goes on

@@ -8,6 +8,9 @@ Short tasks go in bundles: neighbours in the queue, of one stage and one group, 
 which reads what they share once. How many the executor says, by how many are left and how long they take. A task whose
 bundle had no time for it is ready again; one that failed, or whose bundle did, goes alone the next time, and after a
 pause if it was for want of space or of an answer.
+
+Dask blames whatever was on the workers that died, what only waited there included. Who it was comes out in the end:
+once nothing else is left, the suspects run one after the other, each with the whole cluster to itself.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import contextlib
 import heapq
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -105,6 +108,7 @@ class Runner:
         self._pace: dict[str, float] = {}
         self._tries: Counter[Address] = Counter()
         self._later: list[tuple[float, Node]] = []
+        self._suspects: deque[Node] = deque()
         self._hopeless = False
         self._waiting: dict[Address, list[Address]] = {}
         self._executor: Executor | None = None
@@ -114,7 +118,7 @@ class Runner:
     def run(self) -> None:
         """Run everything that is missing. Errors of tasks end up in `failures`; raises SchedulerLost."""
         try:
-            while self._ready or self._running or self._later:
+            while self._ready or self._running or self._later or self._suspects:
                 self._fill_window()
                 if self._running and self._executor:
                     for outcome in self._executor.finished(MOMENT if self._later else None):
@@ -141,6 +145,8 @@ class Runner:
         for due in [node for when, node in self._later if when <= now]:
             self._again(due)
         self._later = [(when, node) for when, node in self._later if when > now]
+        if self._suspects and not (self._ready or self._running or self._later):
+            self._again(self._suspects.popleft())
         bundles: list[list[Call]] = []
         began = time.perf_counter()
         while self._ready and self._room(began):
@@ -236,6 +242,8 @@ class Runner:
             self._make_again(outcome.damaged, waiting=node)
         elif outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
             self._later.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
+        elif outcome.suspect and tries < ATTEMPTS:
+            self._suspects.append(node)
         elif outcome.damaged is None and not outcome.passing and tries < ATTEMPTS:
             self._again(node)
         else:

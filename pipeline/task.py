@@ -142,7 +142,7 @@ class Outcome:
     """How a task ended: a receipt, or a message in one line. `damaged` names an input that must be made again; `begun`
     is false for one that its bundle had no time for; `footer` is what the index of footers is to know; `work` is what
     it got through, and of what; `worker` is where it ran; `passing`: what went wrong may right itself, as a full disk
-    does."""
+    does; `suspect`: its workers died, of it or of what ran beside it."""
 
     address: Address
     receipt: Receipt | None = None
@@ -153,6 +153,7 @@ class Outcome:
     detail: str = ""
     damaged: Address | None = None
     passing: bool = False
+    suspect: bool = False
     seconds: float = 0.0
     stats: Mapping[str, Any] = field(default_factory=dict)
     work: tuple[int, str] | None = None

@@ -220,6 +220,26 @@ def test_the_window_is_never_exceeded_and_always_used(folder: Path) -> None:
     assert len(heard.did("run")) == 19
 
 
+class Deadly(Window):
+    """One task kills its worker, and Dask blames all that waited there."""
+
+    culprit = ("letters", "w01")
+
+    def finished(self, within: float | None = None) -> Iterable[Outcome]:
+        held = [call.address for bundle in self.held for call in bundle]
+        if self.culprit not in held:
+            return super().finished(within)
+        self.held.clear()
+        return [Outcome(address, message="each worker that ran it died", suspect=True) for address in held]
+
+
+def test_who_kills_its_worker_every_time_fails_alone(folder: Path) -> None:
+    runner, heard = toy_run(folder, Deadly())
+    assert [failure.address for failure in runner.failures] == [Deadly.culprit]
+    assert heard.did("failed") == ["letters/w01"]
+    assert len(heard.did("run")) == 4 + 3 + 6, "all that does not need it"
+
+
 def test_the_first_pair_comes_long_before_the_last_partition(folder: Path) -> None:
     _, heard = toy_run(folder)
     order = heard.did("run")
