@@ -39,6 +39,8 @@ takes a few bytes however long their paths are."""
 SHORT_GROUP = 1 << 10
 SHRINKS = 0.8
 """Pictures that lz4 makes smaller than that are packed."""
+SAMPLE = 32
+"""Pictures by which that is told."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def _compression(first: pa.ChunkedArray, row_group: int) -> str:
     the rest of writing."""
     if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
         chunk, width = first.chunk(0), first.type.byte_width
-        values = chunk.buffers()[1].slice(chunk.offset * width, len(chunk) * width)
+        values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)
         return "lz4" if pa.compress(values, "lz4").size < SHRINKS * values.size else "none"
     return "lz4" if row_group < SHORT_GROUP else "zstd"
 

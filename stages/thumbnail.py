@@ -7,7 +7,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,28 @@ MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 Side = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
-Row: TypeAlias = dict[str, Any]
+Key: TypeAlias = tuple[str, int, str]
+
+
+class Found(NamedTuple):
+    """What was found out about a file, but its pixels; see `schema`."""
+
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    mode: str | None = None
+    digest: str | None = None
+    error: str | None = None
+    error_detail: str | None = None
+    note: str | None = None
+    alpha: float | None = None
+    frames: int | None = None
+    taken: datetime | None = None
+    scale: int | None = None
+    decoder: str | None = None
+
+
+Row: TypeAlias = tuple[Found, bytes | None]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -163,44 +185,44 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """Rows in the order of the scan, each group written while what follows it is decoded; rows of unchanged files are
     copied from earlier artifacts. Raises TaskError where there is no process to decode in."""
     scan = inputs.table("scan", SCAN).combine_chunks()
-    files = scan.to_pylist()
-    known = _known(files, job)
-    rows = [known.get(_key(file)) if known else None for file in files]
+    keys = _keys(scan)
+    known = _known(keys, job)
+    rows: list[Row | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
-    expected = [Expected(_name(files[n]), files[n]["bytes"], files[n]["stamp"]) for n in unknown]
+    names = _names(scan)
+    expected = [Expected(names[n], *keys[n][1:]) for n in unknown]
     options = params.options(job.settings("scan.trust"))
     errors: Counter[str] = Counter()
-    summary = {"images": len(files), "readable": 0, "failed": 0, "errors": errors}
-    stats = {"decoded": 0, "reused": len(files) - len(unknown)}
+    summary = {"images": len(keys), "readable": 0, "failed": 0, "errors": errors}
+    stats = {"decoded": 0, "reused": len(keys) - len(unknown)}
 
     def found() -> Iterator[tuple[int, Row]]:
         for place, seen, thumbnail in Lanes(expected, options, params.limits, job.spare_core):
             stats["decoded"] += seen.fresh
-            yield unknown[place], _row(seen, thumbnail)
+            yield unknown[place], (_found(seen), thumbnail)
 
     def tables() -> Iterator[pa.Table]:
         form = schema(params, job.settings)
         ordered = _in_order(rows, found())
-        for start in range(0, len(files), ROWS):
+        for start in range(0, len(keys), ROWS):
             group = list(itertools.islice(ordered, ROWS))
-            errors.update(row["error"] for row in group if row.get("error"))
+            errors.update(row.error for row, _ in group if row.error)
             yield _table(scan.slice(start, ROWS), group, params.shape, form)
         summary["failed"] = errors.total()
-        summary["readable"] = len(files) - errors.total()
+        summary["readable"] = len(keys) - errors.total()
         summary["errors"] = dict(sorted(errors.items()))
 
     return Result(tables(), summary=summary, stats=stats)
 
 
-def _key(row: Row) -> tuple[Any, ...]:
-    """What identifies the state of a file."""
-    return tuple(row[name] for name in REUSE)
+def _keys(table: pa.Table) -> list[Key]:
+    """What identifies the state of each file."""
+    return list(zip(*(table[name].to_pylist() for name in REUSE), strict=True))
 
 
-def _name(file: Row) -> bytes:
-    """The true name of a file."""
-    path: bytes = file["path_bytes"] if file["path_bytes"] is not None else file["path"].encode()
-    return path
+def _names(table: pa.Table) -> list[bytes]:
+    """The true name of each file."""
+    return cast("list[bytes]", pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary())).to_pylist())
 
 
 def _in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Iterator[Row]:
@@ -213,51 +235,49 @@ def _in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Itera
         yield row
 
 
-def _row(seen: Seen, thumbnail: bytes | None) -> Row:
+def _found(seen: Seen) -> Found:
     """What became of a file, as far as it does not follow from the pixels."""
-    row: Row = seen.facts._asdict() if seen.facts is not None else {}
-    row |= {"digest": seen.digest, "decoder": seen.decoder, "thumbnail": thumbnail, "note": row.get("note") or None}
-    if seen.problem is not None:
-        row |= {"error": seen.problem.code, "error_detail": seen.problem.sentence}
-    return row
+    if (problem := seen.problem) is not None:
+        return Found(digest=seen.digest, error=problem.code, error_detail=problem.sentence, decoder=seen.decoder)
+    assert seen.facts is not None
+    facts = seen.facts._asdict() | {"note": seen.facts.note or None, "decoder": seen.decoder}
+    return Found(digest=seen.digest, **facts)
 
 
 def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
     """Some rows: what the scan knows of them, what was found, and what follows from the pixels, computed here for all
     of them at a time."""
     nothing = bytes(math.prod(shape))
-    data = b"".join(row["thumbnail"] or nothing for row in rows)
+    data = b"".join(thumbnail or nothing for _, thumbnail in rows)
     pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
-    there = pa.array([row["thumbnail"] is not None for row in rows])
+    there = pa.array([thumbnail is not None for _, thumbnail in rows])
     missing = pc.invert(there)
     sums = coarse(pixels)
     kind = form.field("coarse").type
     values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()))
+    found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in Found._fields]))
     known = {name: scan.column(name) for name in SCAN} | {
         "thumbnail": pa.Array.from_buffers(
             form.field("thumbnail").type, len(rows), [there.buffers()[1], pa.py_buffer(data)]
         ),
         "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind, mask=missing),
         "contrast": pa.array(contrast(pixels, sums), mask=missing.to_numpy(zero_copy_only=False)),
+        **dict(zip(Found._fields, found.flatten(), strict=True)),
     }
-    columns = [
-        known[field.name] if field.name in known else pa.array([row.get(field.name) for row in rows], field.type)
-        for field in form
-    ]
-    return pa.table(columns, schema=form)
+    return pa.table([known[field.name] for field in form], schema=form)
 
 
-def _known(files: Sequence[Row], job: Job) -> dict[tuple[Any, ...], Row]:
+def _known(keys: Sequence[Key], job: Job) -> dict[Key, Row]:
     """Rows of earlier artifacts that are still true, by what identifies the state of a file."""
-    known: dict[tuple[Any, ...], Row] = {}
-    wanted: set[tuple[Any, ...]] = set()
+    known: dict[Key, Row] = {}
+    wanted: set[Key] = set()
     for earlier in job.earlier():
-        wanted = wanted or {_key(file) for file in files if file["path"] not in job.distrust}
-        keys = list(zip(*(earlier[name].to_pylist() for name in REUSE), strict=True))
-        here = [key in wanted and key not in known for key in keys]
-        for row in earlier.filter(pa.array(here, pa.bool_())).to_pylist():
+        wanted = wanted or {key for key in keys if key[0] not in job.distrust}
+        here = [key in wanted and key not in known for key in _keys(earlier)]
+        rows = earlier.filter(pa.array(here, pa.bool_()))
+        for key, row in zip(_keys(rows), rows.to_pylist(), strict=True):
             if row["error"] not in PASSING and _as_now(row["decoder"]):
-                known[_key(row)] = row
+                known[key] = Found(*(row[name] for name in Found._fields)), row["thumbnail"]
     return known
 
 
@@ -272,9 +292,10 @@ def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
     rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
     changed = []
     doubtful = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
-    for row in rows.filter(pc.and_(doubtful, pc.is_valid(rows["digest"]))).to_pylist():
+    rows = rows.filter(pc.and_(doubtful, pc.is_valid(rows["digest"])))
+    for name, row in zip(_names(rows), rows.to_pylist(), strict=True):
         try:
-            _, digest = read(Expected(_name(row), row["bytes"], row["digest"]), "bytes", row["bytes"])
+            _, digest = read(Expected(name, row["bytes"], row["digest"]), "bytes", row["bytes"])
         except Unreadable:
             digest = None
         if digest != row["digest"]:

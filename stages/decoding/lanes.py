@@ -27,7 +27,7 @@ from pipeline.errors import TaskError
 from pipeline.locations import in_use
 from stages.decoding import problems
 from stages.decoding.child import Answer, Chunk, Limits, Seen
-from stages.decoding.decode import Options
+from stages.decoding.decode import Facts, Options
 from stages.decoding.problems import Problem
 from stages.decoding.reading import Expected
 from stages.decoding.tray import Tray
@@ -120,7 +120,13 @@ class Child:
             if self._connection.poll(self.limits.seconds + PATIENCE):
                 answers: Sequence[Answer] = self._connection.recv()
                 self._answered += len(answers)
-                found = [(seen, self._tray.get(at, size) if isinstance(at, int) else at) for seen, at in answers]
+                found = [
+                    (
+                        Seen(Facts._make(facts) if facts else None, *rest),
+                        self._tray.get(at, size) if isinstance(at, int) else at,
+                    )
+                    for facts, rest, at in answers
+                ]
                 self._tray.emptied()
                 return found
             _kill(self._process)  # it did not heed its own alarm
@@ -131,6 +137,11 @@ class Child:
         place = max(0, self._tray.begun - 1 - self._answered)
         self._discard()
         raise Died(problems.TIMEOUT if hung else problems.CRASHED, place)
+
+    def _found(self, answer: Answer, size: int) -> tuple[Seen, bytes | None]:
+        facts, rest, at = answer
+        seen = Seen(Facts._make(facts) if facts else None, *rest)
+        return seen, self._tray.get(at, size) if isinstance(at, int) else at
 
     @property
     def alive(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from PIL import Image, ImageCms
 
 from stages.decoding import problems
@@ -132,7 +133,7 @@ def _composited(image: Image.Image, target: Target, raw: str) -> Flat:
         image.info["transparency"] = _scaled_key(image.info["transparency"], *KEY_SCALE[raw])
     if image.mode != "RGBA":
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-    transparent = 1 - mean(image.getchannel("A")) / 255
+    transparent = 1 - _mean_alpha(image) / 255
     if target.conversion:
         image = target.conversion(image)
     if target.mode == "RGBA":
@@ -146,6 +147,14 @@ def _composited(image: Image.Image, target: Target, raw: str) -> Flat:
 def _ground(size: tuple[int, int], colour: tuple[int, int, int]) -> Image.Image:
     """What transparent pixels lie on; nobody writes on it."""
     return Image.new("RGBA", size, (*colour, 255))
+
+
+def _mean_alpha(image: Image.Image) -> float:
+    """Mean of the last channel of an RGBA image; a histogram costs an icon more than being decoded."""
+    if image.width * image.height > SMALL:
+        return mean(image.getchannel("A"))
+    alpha = np.frombuffer(image.tobytes(), np.uint8)[3::4]
+    return int(alpha.sum(dtype=np.int64)) / alpha.size
 
 
 def mean(band: Image.Image) -> float:
@@ -184,8 +193,6 @@ def _range(image: Image.Image, raw: str) -> _Range | None:
 
 def _extremes(image: Image.Image) -> tuple[float, float]:
     """Least and greatest finite value; 0 and 0 where there is none."""
-    import numpy as np
-
     found = []
     for _, band in _bands(image, 1):
         values = np.asarray(band)
@@ -196,8 +203,6 @@ def _extremes(image: Image.Image) -> tuple[float, float]:
 
 def _from_wide(image: Image.Image, wide: _Range) -> Image.Image:
     """An image of more than 8 bits a value, as L; as LA where one value stands for transparency."""
-    import numpy as np
-
     flat = Image.new("L", image.size)
     key = image.info.get("transparency")
     opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None

@@ -117,13 +117,14 @@ def configured(folder: Path, output: Path, number: int, images: int | str = "aut
 
 
 def measure(folder: Path, pools: dict[str, Pool], warm: Warm, output: Path) -> None:
-    """Print one folder's figures: the median of the rounds."""
+    """Print one folder's figures: the median of the rounds, after one that fills caches and is not counted."""
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
     rates: dict[str, list[float]] = {name: [] for name in [*pools, "stage"]}
-    for number in range(ROUNDS):
+    for number in range(ROUNDS + 1):
         for name, pool in pools.items():
             rates[name].append(pooled(pool, paths))
         rates["stage"].append(staged(configured(folder, output, number), warm))
+    rates = {name: values[1:] for name, values in rates.items()}
     floor = [max(each) for each in zip(*(rates[name] for name in pools), strict=True)]
     shares = [stage / bare for stage, bare in zip(rates["stage"], floor, strict=True)]
     print(f"{folder}: {len(paths):,} files")

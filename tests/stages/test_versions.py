@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "17cc7317d49b8660"),
-    "thumbnail": (4, "98ec13a3cbf0de44"),
+    "thumbnail": (4, "fa99e8ccb3d9062d"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "1a3403e1f63ba995"),
     "cluster": (2, "e2dd73f475be148e"),
-    "plot": (4, "e2ed90e6b0faf793"),
+    "plot": (4, "9421d787eb59fa88"),
 }
 
 
