@@ -47,11 +47,13 @@ def _absolute(path: str) -> str:
 
 
 def _root(value: Any) -> Any:
-    """The path of an input, given as it is or as {path: ...}."""
+    """The path of an input, given as it is or as {path: ..., reference: ...}."""
     if isinstance(value, Mapping):
-        unknown = [str(key) for key in value if key != "path"]
+        unknown = [str(key) for key in value if key not in ("path", "reference")]
         if unknown:
             raise ValueError(f"expected a path or {{path: ...}}, got a mapping with the unknown key {unknown[0]!r}")
+        if not isinstance(value.get("reference", False), bool):
+            raise ValueError(f"expected reference: true or false, got {value['reference']!r}")
         value = value.get("path")
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected the path of a folder or an image file, got {value!r}")
@@ -69,6 +71,13 @@ class Inputs:
 
     a: Annotated[Roots, Field(description="folders, images or URLs; every image is compared with every other")] = ()
     b: Annotated[Roots, Field(description="if given: only images of a are compared with images of b")] = ()
+    reference: Annotated[
+        Roots,
+        Field(
+            description="folders or images, inside a or b, that are never proposed for removal; the same as marking an "
+            "input {path: ..., reference: true}"
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True, config=FORBID)
@@ -153,6 +162,7 @@ def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage], overrides: Se
 def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) -> Config:
     for override in overrides:
         source.override(override)
+    _name_references(source.data.get("inputs"))
     kinds = CORE | {stage.name: stage.params for stage in stages}
     problems = [unknown_key(source, (key,), {**TOP, **kinds}) for key in source.data if key not in {**TOP, **kinds}]
     values = {}
@@ -171,6 +181,16 @@ def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) 
     config = Config(str(run), locations.place(output), **core, params=values, storage=urls.options)
     _refuse([*_written_into_inputs(config, source)])
     return config
+
+
+def _name_references(inputs: Any) -> None:
+    """Inputs that are marked as references are named among them, too. What is no input is complained of elsewhere."""
+    if not isinstance(inputs, dict):
+        return
+    roots = [root for name in ("a", "b") if isinstance(inputs.get(name), list) for root in inputs[name]]
+    marked = [root.get("path") for root in roots if isinstance(root, dict) and root.get("reference") is True]
+    if marked and isinstance(named := inputs.get("reference", []), list):
+        inputs["reference"] = [*named, *marked]
 
 
 def _refuse(problems: Sequence[str]) -> None:
@@ -200,6 +220,10 @@ def _check_together(inputs: Inputs, scheduler: Scheduler, source: Source) -> Ite
     if not inputs.a:
         place = source.place(("inputs", "a"))
         yield f"{place}: inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
+    for number, root in enumerate(inputs.reference):
+        if not any(locations.inside(root, other) for other in (*inputs.a, *inputs.b)):
+            keys = ("inputs", "reference", number)
+            yield f"{source.place(keys)}: inputs.reference[{number}]: {root} is in neither inputs.a nor inputs.b"
     for key, complaint in complaints(scheduler):
         yield f"{source.place(('scheduler', *key.split('.')))}: scheduler.{key}: {complaint}"
 

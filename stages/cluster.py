@@ -1,6 +1,11 @@
 """Join matches to clusters, choose the keeper of each, and check that every pair was accounted for.
 
-A match is what `pairs.metric` says; `mse_to_keeper` is the mean squared error of the thumbnails, whatever that is."""
+cluster.py    what a cluster is         matches.py    the matches as a graph, and how they are joined
+keepers.py    which image of it stays   distances.py  how far its images are apart
+ledger.py     that no pair is missing
+
+A match is what `pairs.metric` says; `mse_to_keeper` and `diameter` are mean squared errors of the thumbnails, whatever
+that is."""
 
 from __future__ import annotations
 
@@ -10,21 +15,20 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict, Field
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import TaskError
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages import keepers
+from stages.distances import inside
 from stages.figure import column_of
-from stages.kernels import components, exact
-from stages.thumbnails import pixels, thumbnail_shape
+from stages.keepers import Rule
+from stages.ledger import check_ledger
+from stages.matches import Matches
+from stages.sharpness import sharpness
 
-KEEPERS_AT_ONCE = 4_096
-"""Thumbnails of so many keepers are held while distances to them are measured."""
-
-ENDS = ("path_a", "path_b")
-
-Rule = Literal["resolution", "bytes", "oldest", "newest", "path"]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -32,7 +36,11 @@ class Params:
     """What is one cluster, and which of its images stays."""
 
     linkage: Annotated[
-        Literal["components"], Field(description="components: images joined by a chain of matches are one cluster")
+        Literal["components", "complete", "star"],
+        Field(
+            description="components: images joined by a chain of matches; complete: images of which every two match; "
+            "star: images that match their keeper"
+        ),
     ] = "components"
     threshold: Annotated[
         float | None,
@@ -43,8 +51,12 @@ class Params:
         ),
     ] = None
     keep: Annotated[
-        tuple[Rule, ...],
-        Field(description="which image of a cluster is its keeper; each rule decides where those before it tie"),
+        tuple[Annotated[Rule, PlainValidator(keepers.checked)], ...],
+        Field(
+            description="which image of a cluster is its keeper; each rule decides where those before it tie: "
+            "resolution, bytes, format, oldest, newest, taken, sharpness, path, {folder: [patterns]}, "
+            "{format: [names]}, {path: shortest} or deepest, package.module:function"
+        ),
     ] = ("resolution", "bytes", "oldest")
     min_contrast: Annotated[
         float,
@@ -61,12 +73,17 @@ SCHEMA = pa.schema(
         ("cluster", pa.int64()),
         ("path", pa.string()),
         ("keeper", pa.bool_()),
+        ("reference", pa.bool_()),
         ("mse_to_keeper", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes", pa.int64()),
+        ("size", pa.int64()),
+        ("diameter", pa.float64()),
     ]
 )
+"""`reference`: below one of `inputs.reference`, so it stays, keeper or not; `size` and `diameter` are the cluster's:
+how many images it has, and the MSE of the two that are farthest apart."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -83,24 +100,30 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """One task that reads everything; matches are streamed."""
-    stages = ("scan", "thumbnail", "pairs") if reads_dates(params) else ("thumbnail", "pairs")
+    """One task that reads everything; matches are streamed, but for linkages that need them all at a time."""
+    stages = ("scan", "thumbnail", "pairs") if _of_scan(params) else ("thumbnail", "pairs")
     inputs = tuple((stage, task.key) for stage in stages for task in upstream.tasks(stage))
     yield Task("clusters", inputs, filename="clusters.parquet")
 
 
-def reads_dates(params: Params) -> bool:
-    """Whether a rule looks at the files' dates; only then does a touched file matter here."""
-    return not {"oldest", "newest"}.isdisjoint(params.keep)
+def _of_scan(params: Params) -> list[str]:
+    """What rules look at of the scan; only where they do, a touched file matters here."""
+    return sorted(keepers.facts(params.keep) & {"mtime_ns"})
+
+
+def _of_thumbnails(params: Params) -> list[str]:
+    """What the table and the rules need to know of images."""
+    return sorted({"width", "height", "bytes"} | keepers.facts(params.keep) - {"mtime_ns"})
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Dates count only where a rule looks at them, contrasts where flat images are left out."""
-    contrast = ("contrast",) if params.min_contrast else ()
+    contrast = {"contrast"} if params.min_contrast else set()
+    measured = () if params.linkage == "components" else ("measured",)
     return {
-        "scan": ("path", "mtime_ns"),
-        "thumbnail": ("path", "set", "width", "height", "error", "bytes", "thumbnail", *contrast),
-        "pairs": ("path_a", "path_b", column_of(settings("pairs.metric"))),
+        "scan": ("path", *_of_scan(params)),
+        "thumbnail": ("path", "set", "error", "thumbnail", *sorted(contrast | {*_of_thumbnails(params)})),
+        "pairs": ("path_a", "path_b", column_of(settings("pairs.metric")), *measured),
     }
 
 
@@ -109,66 +132,36 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     check_ledger(inputs.of("thumbnail"), inputs.of("pairs"))
     threshold = params.threshold if params.threshold is not None else job.settings("pairs.threshold")
     flat = _flat(inputs.of("thumbnail"), params.min_contrast)
-    paths, labels = _components(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
-    members = _members(inputs, paths, labels)
-    order = np.lexsort([*reversed(_keys(members, params.keep)), members["cluster"].to_numpy()])
-    members = members.take(order)
-    clusters = members["cluster"].to_numpy()
-    keeper = np.diff(clusters, prepend=-1) != 0
-    keeper_row = np.flatnonzero(keeper)[clusters]
-    mse = _mse_to_keepers(inputs, job, members["path"], keeper_row)
-    members = members.append_column("keeper", pa.array(keeper)).append_column("mse_to_keeper", pa.array(mse))
+    matches = Matches(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
+    if params.linkage == "components":
+        paths, labels = matches.chained()
+        rank = _ranks(inputs, job, paths, params)
+    else:
+        graph = matches.graph()
+        paths, rank = graph.paths, _ranks(inputs, job, graph.paths, params)
+        labels = graph.complete() if params.linkage == "complete" else graph.star(rank)
+    rows, cluster = _clusters(labels, rank)
+    first = np.diff(cluster, prepend=-1) != 0
+    members = _members(inputs, job, paths.take(pa.array(rows)), _of_thumbnails(params))
+    distances = inside(inputs, job, members["path"].combine_chunks(), np.flatnonzero(first)[cluster], cluster)
+    columns = {
+        "cluster": cluster,
+        "keeper": first,
+        "mse_to_keeper": distances.to_keeper,
+        "size": np.bincount(cluster)[cluster],
+        "diameter": distances.diameter[cluster],
+    }
+    for name, values in columns.items():
+        members = members.append_column(name, pa.array(values))
     members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
-    removable = pc.sum(members.filter(pc.invert(members["keeper"]))["bytes"]).as_py() or 0
+    stays = pc.or_(members["keeper"], members["reference"])
     summary = {
-        "count": int(keeper.sum()),
+        "count": int(first.sum()),
         "images": members.num_rows,
-        "removable_bytes": removable,
+        "removable_bytes": pc.sum(members.filter(pc.invert(stays))["bytes"]).as_py() or 0,
         "flat": len(flat),
     }
     return Result((members.select(SCHEMA.names),), summary=summary)
-
-
-def check_ledger(thumbnails: Sequence[Artifact], pairs: Sequence[Artifact]) -> None:
-    """Raise TaskError unless the block pairs account for each pair of readable images, once.
-
-    The number of images is counted in the thumbnails, independently of what the pairs stage saw."""
-    closing = {key for pair in pairs for key in pair.key.split(".")}
-    blocks: dict[str, int] = {}
-    waiting = 0
-    for partition in thumbnails:
-        waiting += partition.summary["readable"]
-        if partition.key in closing:
-            blocks[partition.key], waiting = waiting, 0
-    sets = {name: [key for key in blocks if key.startswith(f"{name}-")] for name in ("a", "b")}
-    if sets["b"]:
-        expected = {f"{a}.{b}": blocks[a] * blocks[b] for a in sets["a"] for b in sets["b"]}
-    else:
-        expected = {
-            f"{a}.{b}": blocks[a] * (blocks[a] - 1) // 2 if a == b else blocks[a] * blocks[b]
-            for number, a in enumerate(sets["a"])
-            for b in sets["a"][number:]
-        }
-    got = {pair.key: _accounted(pair.summary) for pair in pairs}
-    short = sorted(key for key in expected.keys() | got.keys() if expected.get(key, -1) != got.get(key, -2))
-    if short or waiting:
-        some = ", ".join(f"{key}: {got.get(key, 0):,} of {expected.get(key, 0):,}" for key in short[:5])
-        raise TaskError(
-            f"the ledger is short: {len(short):,} of {len(expected):,} block pairs do not account for their pairs of "
-            f"images ({some}); delete these files from the run's folder pairs/ and run again"
-        )
-
-
-def _accounted(ledger: Mapping[str, int]) -> int:
-    total = ledger["decided"] + ledger["skipped_by_rule"] + ledger["identical"]
-    return total if total == ledger["pairs_total"] else -1
-
-
-def _matches(pairs: Sequence[Artifact], figure: str, threshold: float) -> Iterator[pa.RecordBatch]:
-    for artifact in pairs:
-        for batch in artifact.batches(["path_a", "path_b", figure]):
-            if matching := batch.filter(pc.less_equal(batch.column(figure), threshold)):
-                yield matching
 
 
 def _flat(thumbnails: Sequence[Artifact], least: float) -> pa.Array:
@@ -180,127 +173,42 @@ def _flat(thumbnails: Sequence[Artifact], least: float) -> pa.Array:
     return pa.concat_arrays(found) if found else pa.array([], pa.string())
 
 
-def _components(
-    pairs: Sequence[Artifact], figure: str, threshold: float, flat: pa.Array
-) -> tuple[pa.Array, np.ndarray]:
-    """Paths of all the images that match another, sorted, and the cluster of each, numbered by first path."""
-    numbers: dict[str, int] = {}
-    forest = components.Forest()
-    for batch in _matches(pairs, figure, threshold):
-        if len(flat):
-            batch = batch.filter(pc.invert(pc.or_(*(pc.is_in(batch.column(name), flat) for name in ENDS))))
-        ends = [_numbered(batch.column(name), numbers) for name in ENDS]
-        forest.join(*ends)
-    paths = pa.array(numbers, pa.string())
-    order = pc.array_sort_indices(paths)
-    roots = forest.labels(len(numbers))[order.to_numpy()]
-    _, first, inverse = np.unique(roots, return_index=True, return_inverse=True)
-    return paths.take(order), np.argsort(np.argsort(first))[inverse]
+def _clusters(labels: Ints, rank: Ints) -> tuple[Ints, Ints]:
+    """Of images in path order with labels and ranks: those in a cluster of two and more, cluster by cluster, each by
+    rank; and their clusters, numbered from 0 by the first path in each."""
+    _, first, number, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(sizes > 1)
+    new = np.full(len(sizes), -1)
+    new[several[np.argsort(first[several])]] = np.arange(len(several))
+    cluster = new[number]
+    rows = np.flatnonzero(cluster >= 0)
+    rows = rows[np.lexsort([rank[rows], cluster[rows]])]
+    return rows, cluster[rows]
 
 
-def _numbered(column: pa.Array, numbers: dict[str, int]) -> np.ndarray:
-    """Numbers that stand for the strings of a column; new strings get the next ones."""
-    encoded = column.dictionary_encode()
-    known = [numbers.setdefault(path, len(numbers)) for path in encoded.dictionary.to_pylist()]
-    return np.array(known, np.int64)[encoded.indices.to_numpy()]
+def _ranks(inputs: Inputs, job: Job, paths: pa.Array, params: Params) -> Ints:
+    """Who is to stay, the first one first; see `keepers.ranks`."""
+    members = _members(inputs, job, paths, _of_thumbnails(params), _of_scan(params))
+    return keepers.ranks(members, params.keep, lambda images: sharpness(images, job))
 
 
-def _members(inputs: Inputs, paths: pa.Array, labels: np.ndarray) -> pa.Table:
-    """What the rules and the table need to know of the images that are in a cluster, by path."""
-    members = pa.table({"path": paths, "cluster": pa.array(labels, pa.int64())})
-    facts = _rows_of(inputs.of("thumbnail"), ["path", "width", "height", "bytes"], paths)
-    if dates := inputs.of("scan"):
-        facts = facts.join(_rows_of(dates, ["path", "mtime_ns"], paths), "path")
-    return members.join(facts, "path").sort_by("path").combine_chunks()
+def _members(
+    inputs: Inputs, job: Job, paths: pa.Array, of_thumbnails: Sequence[str], of_scan: Sequence[str] = ()
+) -> pa.Table:
+    """What is known of some images, in the order of `paths`."""
+    members = _rows_of(inputs.of("thumbnail"), ["path", *of_thumbnails], paths)
+    if of_scan:
+        dates = _rows_of(inputs.of("scan"), ["path", *of_scan], paths)
+        for name in of_scan:
+            members = members.append_column(name, dates[name])
+    return members.append_column("reference", keepers.are_references(members["path"], job.settings("inputs.reference")))
 
 
 def _rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> pa.Table:
+    """A row for each path, in their order."""
     tables = (artifact.table(columns) for artifact in artifacts)
-    return pa.concat_tables([table.filter(pc.is_in(table["path"], paths)) for table in tables])
-
-
-def _keys(members: pa.Table, rules: Sequence[Rule]) -> list[np.ndarray]:
-    """Sort keys, the first rule first; `members` are in path order, so their number breaks the last tie."""
-
-    def key(rule: Rule) -> np.ndarray:
-        match rule:
-            case "resolution":
-                return -_ints(members["width"]) * _ints(members["height"])
-            case "bytes":
-                return -_ints(members["bytes"])
-            case "oldest":
-                return _ints(members["mtime_ns"])
-            case "newest":
-                return -_ints(members["mtime_ns"])
-            case "path":
-                return np.arange(members.num_rows)
-
-    return [*map(key, rules), np.arange(members.num_rows)]
-
-
-def _ints(column: pa.ChunkedArray) -> np.ndarray:
-    return np.asarray(column.to_numpy(), np.int64)
-
-
-def _mse_to_keepers(inputs: Inputs, job: Job, paths: pa.ChunkedArray, keeper_row: np.ndarray) -> np.ndarray:
-    """MSE of each member to its keeper: as recorded where that pair is a match, else from the thumbnails.
-
-    Where pairs.metric is another one no MSE is recorded, and all come from the thumbnails."""
-    mse = np.full(len(paths), np.nan)
-    mse[keeper_row == np.arange(len(paths))] = 0.0
-    values = paths.combine_chunks()
-    for artifact in inputs.of("pairs") if job.settings("pairs.metric") == "mse" else ():
-        for batch in artifact.batches(["path_a", "path_b", "mse"]):
-            a, b = (pc.index_in(batch.column(name), values).fill_null(-1).to_numpy() for name in ("path_a", "path_b"))
-            known = (a >= 0) & (b >= 0)
-            a, b, found = a[known], b[known], batch.column("mse").to_numpy()[known]
-            for member, keeper in ((a, b), (b, a)):
-                to_keeper = keeper_row[member] == keeper
-                mse[member[to_keeper]] = found[to_keeper]
-    unknown = np.flatnonzero(np.isnan(mse))
-    keepers = np.unique(keeper_row[unknown])
-    for start in range(0, len(keepers), KEEPERS_AT_ONCE):
-        some = keepers[start : start + KEEPERS_AT_ONCE]
-        rows = unknown[np.isin(keeper_row[unknown], some)]
-        _measure(inputs, job, values, some, rows, keeper_row, mse)
-    return mse
-
-
-def _measure(
-    inputs: Inputs,
-    job: Job,
-    paths: pa.Array,
-    keepers: np.ndarray,
-    rows: np.ndarray,
-    keeper_row: np.ndarray,
-    mse: np.ndarray,
-) -> None:
-    """Fill in `mse` at `rows`, whose keepers are among `keepers`; one partition of thumbnails at a time."""
-    shape = thumbnail_shape(job.settings)
-    divisor = shape[0] * shape[1] * (shape[2] if job.settings("pairs.normalize") == "value" else 1)
-    turns = 4 if job.settings("pairs.rotations") else 1
-    measure = exact.Squares()
-    held = np.empty((len(keepers), *shape), np.uint8)
-    for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(keepers)), shape):
-        held[numbers] = thumbnails
-    for numbers, thumbnails in _thumbnails(inputs, paths.take(pa.array(rows)), shape):
-        members = rows[numbers]
-        of_keeper = np.searchsorted(keepers, keeper_row[members])
-        places = np.arange(len(members))
-        sums = [measure.pairs(held, exact.turned(thumbnails, turn), of_keeper, places, np.inf) for turn in range(turns)]
-        mse[members] = np.min(sums, axis=0) / divisor
-
-
-def _thumbnails(
-    inputs: Inputs, paths: pa.Array, shape: tuple[int, int, int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Places in `paths` and thumbnails (n, H, W, C) of the images found, one partition at a time."""
-    for artifact in inputs.of("thumbnail"):
-        places = pc.index_in(artifact.table(["path"])["path"], value_set=paths).combine_chunks()
-        there = pc.is_valid(places)
-        if pc.any(there).as_py():
-            column = artifact.table(["thumbnail"])["thumbnail"].filter(there)
-            yield places.filter(there).to_numpy(), pixels(column, shape)
+    found = pa.concat_tables([table.filter(pc.is_in(table["path"], paths)) for table in tables]).combine_chunks()
+    return found.take(pc.index_in(paths, found["path"].combine_chunks()))
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -313,7 +221,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "cluster",
-    version=2,
+    version=3,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,
@@ -321,13 +229,17 @@ STAGE = Stage(
     compute=compute,
     reads=reads,
     uses=(
+        "inputs.reference",
         "pairs.metric",
         "pairs.threshold",
         "pairs.normalize",
         "pairs.rotations",
         "thumbnail.size",
         "thumbnail.channels",
+        "thumbnail.orientation",
+        "thumbnail.plugins",
     ),
+    libraries=("Pillow",),
     figures=figures,
     check=check,
 )

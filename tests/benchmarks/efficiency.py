@@ -7,8 +7,9 @@ Times the thumbnail stage over a folder of JPEGs (made, unless one is given) and
 in turn on one worker of a local cluster, on two, and on two `dask worker` processes over loopback (`scheduler.kind:
 address`). One worker, and the processes that decode for it, are held to one core: else reading, decoding and writing
 share two already. Prints medians over the rounds, and the median of the ratios of a round; beside them the part of the
-two cores that driver and scheduler took. Each run begins without artifacts of the stage that is timed; workers are
-started anew for it, and have run the stage once, before the clock starts."""
+two cores that driver and scheduler took, and for the thumbnail stage what a second process gains where processes decode
+with nothing around them: the machine's own limit. Each run begins without artifacts of the stage that is timed; workers
+are started anew for it, and have run the stage once, before the clock starts."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,7 @@ from pipeline.runner import Runner
 from pipeline.scheduler import open_executor
 from pipeline.stage import Stage
 from pipeline.store import Store
-from tests.benchmarks.decode import Warm
+from tests.benchmarks.decode import Warm, bare_chunk
 from tests.benchmarks.growth import Numbered, fake_thumbnails
 from tests.benchmarks.scale import cluster
 
@@ -78,15 +81,16 @@ class Job:
         self.config = from_mapping(settings | more, discover())
 
     def measure(self, executor: Executor) -> tuple[float, float]:
-        """Time of the stage, from nothing, and seconds of this process meanwhile, which drives and schedules."""
+        """Time from the stage's first task to its last artifact; and seconds of this process (driver and scheduler)
+        meanwhile."""
         shutil.rmtree(self.config.folder / self.name, ignore_errors=True)
         run_stages(self.config, self.stages, executor)  # imports and compiled code; and inputs, the first time
         shutil.rmtree(self.config.folder / self.name)
-        started, busy = time.perf_counter(), time.process_time()
+        busy = time.process_time()
         runner = run_stages(self.config, self.stages, executor)
         ran = [address for address, how in runner.state.items() if how == "run"]
         assert {stage for stage, _ in ran} == {self.name}
-        return time.perf_counter() - started, time.process_time() - busy
+        return runner.seconds(self.name), time.process_time() - busy
 
 
 def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
@@ -102,6 +106,21 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
     partition = {"images": max(50, block // 4), "block": block}
     compared = [fake, thumbnail, stages["hash"], stages["index"], stages["pairs"]]
     yield Job("pairs", folder, photographs, compared, partition, pairs={"threshold": options.threshold})
+
+
+def bare_gain(paths: Sequence[str]) -> float:
+    """How many times as fast two processes decode them as one that is held to one core."""
+    seconds = []
+    for workers in (1, 2):
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            list(pool.map(bare_chunk, [paths[:8]] * 4))
+            if workers == 1:
+                hold_to_one_core(psutil.Process().children(recursive=True))
+            chunks = [paths[start : start + 16] for start in range(0, len(paths), 16)]
+            started = time.perf_counter()
+            list(pool.map(bare_chunk, chunks))
+            seconds.append(time.perf_counter() - started)
+    return seconds[0] / seconds[1]
 
 
 @contextlib.contextmanager
@@ -144,8 +163,12 @@ def main() -> None:
                 continue
             rounds: list[dict[str, float]] = []
             shares: list[float] = []
+            bare: list[float] = []
             for number in range(options.rounds):
                 rounds.append({})
+                if job.name == "thumbnail":
+                    (root,) = job.config.inputs.a
+                    bare.append(bare_gain(sorted(str(path) for path in Path(root).rglob("*.jpg"))))
                 for kind in kinds if number % 2 else reversed(kinds):
                     with executor(kind, folder) as opened:
                         rounds[-1][kind], busy = job.measure(opened)
@@ -160,6 +183,8 @@ def main() -> None:
                 f"{statistics.median(shares):.0%} of both cores",
                 flush=True,
             )
+            if bare:
+                print(f"    two processes with nothing around them: {statistics.median(bare):.2f} times as fast as one")
 
 
 if __name__ == "__main__":

@@ -184,6 +184,31 @@ def test_what_is_no_config_is_said_in_one_line(text: str, message: str) -> None:
     assert line.startswith(message)
 
 
+def test_marked_inputs_and_named_ones_are_references(tmp_path: Path) -> None:
+    inputs = {
+        "a": [{"path": "/x", "reference": True}, {"path": "/y", "reference": False}, "/z"],
+        "reference": ["/z/old"],
+    }
+    config = from_mapping({"run": "x", "inputs": inputs}, STAGES)
+    assert config.inputs.a == ("/x", "/y", "/z")
+    assert config.inputs.reference == ("/z/old", "/x")
+    again = from_mapping({"run": "x", "inputs": config.as_dict()["inputs"]}, STAGES)
+    assert again.inputs == config.inputs, "what is shown can be used"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({"a": ["/x"], "reference": ["/y"]}, r"inputs\.reference\[0\]: /y is in neither inputs\.a nor inputs\.b"),
+        ({"a": [{"path": "/x", "reference": "yes"}]}, r"inputs\.a\[0\]: expected reference: true or false, got 'yes'"),
+        ({"a": ["/x"], "reference": "/x"}, r"inputs\.reference: expected a list"),
+    ],
+)
+def test_references_that_are_none_are_told(inputs: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        from_mapping({"run": "x", "inputs": inputs}, STAGES)
+
+
 def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def said(name: str) -> str:
         with pytest.raises(ConfigError) as caught:

@@ -7,28 +7,31 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import TaskError
-from stages import cluster, pairs, scan
+from stages import cluster, distances, pairs, scan
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute
 
 SHAPE = (4, 4, 1)
 SETTINGS = {
+    "inputs.reference": (),
     "pairs.metric": "mse",
     "pairs.threshold": 200.0,
     "pairs.normalize": "pixel",
     "pairs.rotations": True,
     "thumbnail.size": (4, 4),
     "thumbnail.channels": "grey",
+    "thumbnail.orientation": "exif",
+    "thumbnail.plugins": (),
 }
-NAMES = "abcdefg"
+NAMES = "abcdefghijklmnopqrstuvwxyz"
 MSE, HAMMING = pairs.Params(), pairs.Params(metric="hamming", threshold=3.0)
 
 
 def thumbnails(values: Sequence[int], widths: Sequence[int] | None = None) -> MemoryArtifact:
     kind = thumbnail_schema(ThumbnailParams(size=(4, 4), channels="grey"), SETTINGS.__getitem__)
     rows = [
-        {"path": NAMES[n], "set": "a", "width": (widths or [10] * 9)[n], "height": 10, "bytes": 100 + n}
+        {"path": NAMES[n], "set": "a", "width": (widths or [10] * 26)[n], "height": 10, "bytes": 100 + n}
         | {"thumbnail": np.full(SHAPE, value, np.uint8).tobytes()}
         for n, value in enumerate(values)
     ]
@@ -57,7 +60,7 @@ def dates(times: Sequence[int]) -> MemoryArtifact:
 
 def clustered(
     *inputs: MemoryArtifact,
-    keep: Sequence[str] = ("resolution", "bytes"),
+    keep: Sequence[Any] = ("resolution", "bytes"),
     settings: Mapping[str, Any] = SETTINGS,
     **params: Any,
 ) -> list[tuple]:
@@ -162,7 +165,7 @@ def test_a_missing_block_pair_is_named() -> None:
 
 
 def test_keepers_in_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "KEEPERS_AT_ONCE", 1)
+    monkeypatch.setattr(distances, "IMAGES", 1)
     edges = [("a", "b", 100.0), ("b", "c", 100.0), ("d", "e", 100.0), ("e", "f", 100.0)]
     rows = clustered(thumbnails([0, 10, 20, 100, 110, 120]), matches(edges, 6))
     assert [row[3] for row in rows if not row[2]] == [400.0, 100.0, 400.0, 100.0]
@@ -180,3 +183,100 @@ def test_flat_images_join_nothing_and_are_counted() -> None:
         cluster.STAGE, [flat, edges], cluster.Params(min_contrast=5.0, keep=("path",)), SETTINGS, Path()
     )
     assert artifact.summary["flat"] == 2
+
+
+def table(*inputs: MemoryArtifact, settings: Mapping[str, Any] = SETTINGS, **params: Any) -> pa.Table:
+    artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(**{"keep": ("bytes",), **params}), settings, Path())
+    return artifact.rows_
+
+
+def flat_images(count: int, seed: int) -> tuple[list[int], list[tuple[int, int, float]], list[tuple[int, int, float]]]:
+    """Grey values, their matches up to 100, and those that are recorded where the first of identical ones stands for
+    all."""
+    values = np.random.default_rng(seed).integers(0, 60, count).tolist()
+    every = [
+        (a, b, float((values[a] - values[b]) ** 2))
+        for a in range(count)
+        for b in range(a + 1, count)
+        if abs(values[a] - values[b]) <= 10
+    ]
+    first = [values.index(value) for value in values]
+    grouped = [(a, b, far) for a, b, far in every if first[b] == a or (first[a] == a and first[b] == b)]
+    return values, every, grouped
+
+
+def named(edges: Sequence[tuple[int, int, float]]) -> list[tuple[str, str, float]]:
+    return [(NAMES[a], NAMES[b], far) for a, b, far in edges]
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("linkage", ["components", "complete", "star"])
+def test_clusters_are_the_same_whether_copies_have_rows_or_not_and_diameters_are_true(linkage: str, seed: int) -> None:
+    count = 26
+    values, every, grouped = flat_images(count, seed)
+    images = thumbnails(values)
+    settings = SETTINGS | {"pairs.threshold": 100.0}
+    params = {"linkage": linkage, "keep": ({"path": "alphabetical"},)}
+    found = table(images, matches(named(every), count), settings=settings, **params)
+    assert found.equals(table(images, matches(named(grouped), count), settings=settings, **params))
+    value = dict(zip(NAMES, values, strict=False))
+    for number in range(max(found["cluster"].to_pylist(), default=-1) + 1):
+        rows = [row for row in found.to_pylist() if row["cluster"] == number]
+        mine = [value[row["path"]] for row in rows]
+        (keeper,) = (value[row["path"]] for row in rows if row["keeper"])
+        assert {row["size"] for row in rows} == {len(rows)}
+        assert {row["diameter"] for row in rows} == {(max(mine) - min(mine)) ** 2}
+        assert [row["mse_to_keeper"] for row in rows] == [(each - keeper) ** 2 for each in mine]
+        assert linkage != "complete" or max(mine) - min(mine) <= 10
+        assert linkage != "star" or all(abs(each - keeper) <= 10 for each in mine)
+    assert found.num_rows or not every
+
+
+def test_the_order_of_files_and_rows_does_not_matter() -> None:
+    values, every, _ = flat_images(20, 3)
+    first, second = named(every[::2]), named(every[1::2])
+    whole = matches(named(every), 20)
+    halves = [
+        MemoryArtifact("pairs", "a-end.a-end", matches(rows, 20).rows_, whole.summary if number else empty)
+        for number, (rows, empty) in enumerate([(second[::-1], {"pairs_total": 0}), (first[::-1], {})])
+    ]
+    joined = pa.concat_tables([half.rows_ for half in halves])
+    for linkage in ("components", "complete", "star"):
+        mixed = MemoryArtifact("pairs", "a-end.a-end", joined, whole.summary)
+        assert table(thumbnails(values), whole, linkage=linkage).equals(
+            table(thumbnails(values), mixed, linkage=linkage)
+        )
+
+
+def test_unseen_matches_make_no_copies() -> None:
+    """`same_hash: zero` records pairs at 0 that were not looked at: what holds of one need not hold of the other."""
+    edges = matches([("a", "b", 0.0), ("a", "c", 50.0)], 3)
+    unseen = edges.rows_.set_column(edges.rows_.column_names.index("measured"), "measured", pa.array([False, True]))
+    inputs = [thumbnails([10, 200, 17]), MemoryArtifact("pairs", "a-end.a-end", unseen, edges.summary)]
+    rows = table(*inputs, linkage="complete").to_pylist()
+    assert {row["path"] for row in rows} == {"a", "b"}
+
+
+def test_references_stay_whatever_the_rules_say() -> None:
+    edges = matches([("a", "b", 0.0), ("a", "c", 0.0), ("b", "c", 0.0)], 3)
+    settings = SETTINGS | {"inputs.reference": ("b", "c")}
+    inputs = [thumbnails([5, 5, 5], [90, 20, 30]), edges]
+    rows = table(*inputs, settings=settings).to_pylist()
+    assert [(row["path"], row["keeper"], row["reference"]) for row in rows] == [
+        ("c", True, True),
+        ("a", False, False),
+        ("b", False, True),
+    ]
+    artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(keep=("bytes",)), settings, Path())
+    assert artifact.summary["removable_bytes"] == 100, "of a alone"
+
+
+def test_only_what_a_rule_looks_at_is_read() -> None:
+    def columns(stage: str, **params: Any) -> set[str]:
+        return set(cluster.STAGE.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
+
+    assert "taken" not in columns("thumbnail")
+    assert columns("scan", keep=("bytes",)) == {"path"}
+    assert columns("scan", keep=("newest",)) == {"path", "mtime_ns"}
+    assert "taken" in columns("thumbnail", keep=("taken",))
+    assert "measured" in columns("pairs", linkage="star")

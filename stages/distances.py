@@ -1,0 +1,134 @@
+"""Mean squared errors inside clusters: of each member to its keeper, and of the two that are farthest apart.
+
+Recorded matches are taken as they are; a pair that is no match, or whose metric is another one, is measured anew from
+the thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.stage import Inputs, Job
+from stages.kernels import exact, spread
+from stages.thumbnails import pixels, thumbnail_shape
+
+IMAGES = 4_096
+"""Thumbnails that are held at a time, but for those of a single cluster."""
+
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+class Inside(NamedTuple):
+    """`to_keeper`: MSE of each member to its keeper, float64 (n,). `diameter`: of the two of its cluster that are
+    farthest apart, float64 (clusters,)."""
+
+    to_keeper: Doubles
+    diameter: Doubles
+
+
+class _Measure:
+    """Distances of thumbnails as the config has them."""
+
+    def __init__(self, inputs: Inputs, job: Job) -> None:
+        self._inputs = inputs
+        self.shape = thumbnail_shape(job.settings)
+        self.divisor = self.shape[0] * self.shape[1]
+        self.divisor *= self.shape[2] if job.settings("pairs.normalize") == "value" else 1
+        self.turns = 4 if job.settings("pairs.rotations") else 1
+        self._squares = exact.Squares()
+
+    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> Doubles:
+        """MSE of a[i] and b[j]."""
+        sums = [self._squares.pairs(a, exact.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
+        return np.asarray(np.min(sums, axis=0) / self.divisor, np.float64)
+
+    def thumbnails(self, paths: pa.Array) -> Iterator[tuple[Ints, Bytes]]:
+        """Places in `paths` and thumbnails (n, H, W, C) of the images found, one partition at a time."""
+        for artifact in self._inputs.of("thumbnail"):
+            places = pc.index_in(artifact.table(["path"])["path"], value_set=paths).combine_chunks()
+            there = pc.is_valid(places)
+            if pc.any(there).as_py():
+                column = artifact.table(["thumbnail"])["thumbnail"].filter(there)
+                yield places.filter(there).to_numpy(), pixels(column, self.shape)
+
+    def all(self, paths: pa.Array) -> Bytes:
+        """Thumbnails of all of them."""
+        held = np.empty((len(paths), *self.shape), np.uint8)
+        for places, thumbnails in self.thumbnails(paths):
+            held[places] = thumbnails
+        return held
+
+
+def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Ints) -> Inside:
+    """For images `paths`: the row of the keeper of each, and its cluster, int64 (n,), ascending from 0."""
+    sizes = np.bincount(cluster)
+    measure = _Measure(inputs, job)
+    to_keeper = np.full(len(paths), np.nan)
+    to_keeper[keeper == np.arange(len(paths))] = 0.0
+    known, most = np.zeros(len(sizes), np.int64), np.zeros(len(sizes))
+    if job.settings("pairs.metric") == "mse":
+        _recorded(inputs, paths, keeper, cluster, to_keeper, known, most)
+    _to_keepers(measure, paths, keeper, to_keeper)
+    np.maximum.at(most, cluster, to_keeper)
+    open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2)
+    _spreads(measure, paths, cluster, to_keeper, np.flatnonzero(open_), most)
+    return Inside(to_keeper, most)
+
+
+def _recorded(
+    inputs: Inputs, paths: pa.Array, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
+) -> None:
+    """Fill in what matches tell: distances to keepers; and of each cluster how many of its pairs are recorded, and the
+    largest distance among them."""
+    for artifact in inputs.of("pairs"):
+        for batch in artifact.batches(["path_a", "path_b", "mse"]):
+            a, b = (pc.index_in(batch.column(name), paths).fill_null(-1).to_numpy() for name in ("path_a", "path_b"))
+            members = (a >= 0) & (b >= 0)
+            a, b, found = a[members], b[members], batch.column("mse").to_numpy()[members]
+            for member, other in ((a, b), (b, a)):
+                to_it = keeper[member] == other
+                to_keeper[member[to_it]] = found[to_it]
+            together = cluster[a] == cluster[b]
+            np.add.at(known, cluster[a[together]], 1)
+            np.maximum.at(most, cluster[a[together]], found[together])
+
+
+def _to_keepers(measure: _Measure, paths: pa.Array, keeper: Ints, to_keeper: Doubles) -> None:
+    """Fill in what is still unknown; one partition of thumbnails at a time."""
+    unknown = np.flatnonzero(np.isnan(to_keeper))
+    keepers = np.unique(keeper[unknown])
+    for start in range(0, len(keepers), IMAGES):
+        some = keepers[start : start + IMAGES]
+        rows = unknown[np.isin(keeper[unknown], some)]
+        held = measure.all(paths.take(pa.array(some)))
+        for places, thumbnails in measure.thumbnails(paths.take(pa.array(rows))):
+            members = rows[places]
+            of_keeper = np.searchsorted(some, keeper[members])
+            to_keeper[members] = measure.pairs(held, thumbnails, of_keeper, np.arange(len(members)))
+
+
+def _spreads(measure: _Measure, paths: pa.Array, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:
+    """Raise `most` to the diameter of clusters of which not all pairs are recorded. Copies of a keeper are as far from
+    all others as it is."""
+    wanted = np.isin(cluster, open_) & (to_keeper > 0)
+    wanted |= np.isin(cluster, open_) & (np.diff(cluster, prepend=-1) != 0)
+    rows = np.flatnonzero(wanted)
+    ends = np.flatnonzero(np.diff(cluster[rows], append=-1)) + 1
+    start = 0
+    while start < len(rows):
+        within = ends[(ends > start) & (ends <= start + IMAGES)]
+        stop = int(within[-1]) if len(within) else int(ends[ends > start][0])
+        some = rows[start:stop]
+        held = measure.all(paths.take(pa.array(some)))
+        for number in np.unique(cluster[some]):
+            images = np.unique(held[cluster[some] == number].reshape(-1, held[0].size), axis=0)
+            found = spread.farthest(images.reshape(-1, *measure.shape), measure.turns)
+            most[number] = max(most[number], found / measure.divisor)
+        start = stop

@@ -1,0 +1,40 @@
+"""How far apart the members of a cluster are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.kernels import exact
+
+TILE = 256
+"""Images a side of what is compared at a time."""
+
+Bytes = NDArray[np.uint8]
+
+
+def farthest(images: Bytes, turns: int) -> int:
+    """The largest sum of squared differences of two images, uint8 (n, H, W, C), each the least over `turns` quarter
+    turns.
+
+    Turning an image about keeps distances, so the root of that least sum obeys the triangle inequality: by way of the
+    first image no two are further apart than their roots to it together. Pairs that this rules out, once farther ones
+    are known, are not compared."""
+    if len(images) < 2:
+        return 0
+    measure = exact.Squares()
+
+    def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
+        return np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+
+    starts = range(0, len(images), TILE)
+    from_first = np.concatenate([least(images[:1], images[start : start + TILE])[0] for start in starts])
+    order = np.argsort(-from_first, kind="stable")
+    images, roots = images[order], np.sqrt(from_first[order])
+    most = int(from_first.max())
+    for start in starts:
+        for other in range(start, len(images), TILE):
+            if (roots[start] + roots[other]) ** 2 * (1 + 1e-9) < most:
+                break
+            most = max(most, int(least(images[start : start + TILE], images[other : other + TILE]).max()))
+    return most

@@ -1,0 +1,89 @@
+"""Clusters that are more than chains, against SciPy's and against the dullest possible reference."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from stages.kernels.linkage import complete, star
+
+
+def edges(matrix: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Matches in a matrix of distances."""
+    a, b = (side.astype(np.int64) for side in np.triu_indices(len(matrix), 1))
+    near = matrix[a, b] <= threshold
+    return a[near], b[near], matrix[a, b][near]
+
+
+def parts(labels: np.ndarray) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(labels == label).tolist()) for label in np.unique(labels)}
+
+
+def distances(count: int, seed: int) -> np.ndarray:
+    points = np.random.default_rng(seed).normal(size=(count, 2))
+    return np.square(points[:, None] - points[None]).sum(axis=2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("threshold", [0.05, 0.3, 1.0, 4.0])
+def test_complete_is_what_scipy_calls_so(seed: int, threshold: float) -> None:
+    matrix = distances(40, seed)
+    expected = fcluster(linkage(squareform(matrix, checks=False), "complete"), threshold, "distance")
+    assert parts(complete(40, *edges(matrix, threshold))) == parts(expected)
+
+
+tied = st.integers(0, 9).flatmap(
+    lambda count: st.lists(st.integers(0, 3), min_size=count * (count - 1) // 2, max_size=count * (count - 1) // 2)
+)
+"""Distances that are often equal, of all pairs of up to nine images."""
+
+
+def square(values: list[int]) -> np.ndarray:
+    return squareform(np.array(values, float)) if values else np.zeros((1, 1))
+
+
+@given(tied, st.integers(0, 3))
+def test_every_two_of_a_complete_cluster_match_and_no_two_clusters_could_be_one(
+    values: list[int], threshold: int
+) -> None:
+    matrix = square(values)
+    a, b, far = edges(matrix, threshold)
+    mixed = np.random.default_rng(len(values)).permutation(len(a))
+    found = parts(complete(len(matrix), a, b, far))
+    assert found == parts(complete(len(matrix), a[mixed], b[mixed], far[mixed])), "whatever order edges come in"
+    assert all(matrix[x, y] <= threshold for part in found for x, y in itertools.combinations(part, 2))
+    for one, other in itertools.combinations(found, 2):
+        assert any(matrix[x, y] > threshold for x in one for y in other)
+
+
+@given(tied, st.integers(0, 3))
+def test_each_of_a_star_matches_its_keeper_and_no_two_keepers_match(values: list[int], threshold: int) -> None:
+    matrix = square(values)
+    rank = np.random.default_rng(len(values) + threshold).permutation(len(matrix))
+    keepers: list[int] = []
+    expected = {}
+    for node in np.argsort(rank).tolist():
+        near = [keeper for keeper in keepers if matrix[node, keeper] <= threshold]
+        keepers += [] if near else [node]
+        expected[node] = near[0] if near else node
+    a, b, _ = edges(matrix, threshold)
+    assert dict(enumerate(star(rank, a, b).tolist())) == expected
+
+
+def test_a_chain_falls_apart() -> None:
+    line = np.arange(6.0)
+    matrix = np.abs(line[:, None] - line[None])
+    assert parts(complete(6, *edges(matrix, 1.0))) == {frozenset({0, 1}), frozenset({2, 3}), frozenset({4, 5})}
+    assert star(np.arange(6), *edges(matrix, 1.0)[:2]).tolist() == [0, 0, 2, 2, 4, 4]
+    assert star(np.array([5, 0, 4, 3, 1, 2]), *edges(matrix, 1.0)[:2]).tolist() == [1, 1, 1, 4, 4, 4]
+
+
+def test_nothing_to_put_together() -> None:
+    none = np.empty(0, np.int64)
+    assert complete(3, none, none, np.empty(0)).tolist() == [0, 1, 2]
+    assert star(np.arange(3), none, none).tolist() == [0, 1, 2]
+    assert complete(0, none, none, np.empty(0)).tolist() == star(none, none, none).tolist() == []
