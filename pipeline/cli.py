@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli_runs import add_commands
 from pipeline.errors import ConfigError, FastDiffError
 from pipeline.interrupts import INTERRUPTED, forget
 from pipeline.locations import mask
@@ -90,19 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     add_with_config("graph", _graph, "print the plan as a graph in the DOT language")
     demo = add("demo", _demo, "make a small folder of images with known duplicates and find them")
     demo.add_argument("folder", nargs="?", default="outputs/demo-images", metavar="FOLDER", help="where to make it")
-    failures = add("failures", _failures, "list the images that could not be read, and why")
-    failures.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
     formats = add("formats", _formats, "list the formats of images that this installation reads, and what it lacks")
-    verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
-    verify.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
-    for name, default, text in (
-        ("pairs", 100_000, "so many pairs at random, most of them no matches"),
-        ("images", 200, "so many images at random, each against all others"),
-        ("seed", 0, "another number takes other pairs and images"),
-    ):
-        said = f"{text} (default {default:,})"
-        verify.add_argument(f"--{name}", type=_natural, default=default, metavar="N", help=said)
-    verify.add_argument("--quiet", action="store_true", help="no progress, no summary")
+    add_commands(add)
     for added in (run, demo):
         added.add_argument("--quiet", action="store_true", help="no progress, no summary")
         added.add_argument("--log-format", choices=("text", "json"), default="text", help="json: for machines")
@@ -113,15 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         help="let scheduler.kind name a class of your own, package.module:Class, which runs its code",
     )
     run.add_argument("--strict", action="store_true", help="exit 1 if an image or a folder could not be read")
-    for added in (status, explain, failures, formats):
+    for added in (status, explain, formats):
         added.add_argument("--json", action="store_true", help="for machines")
     return parser
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
-    return int(text)
 
 
 def _load(options: argparse.Namespace) -> tuple[Config, list[Stage]]:
@@ -272,54 +256,11 @@ def _demo(options: argparse.Namespace) -> int:
     return record.exit_code
 
 
-def _failures(options: argparse.Namespace) -> int:
-    from pipeline import load_run
-    from stages.commands.failures import lines
-
-    results = load_run(options.run)
-    if options.json:
-        print(results.failures().to_json(orient="records"))
-        return 0
-    for line in lines(results):
-        print(line)
-    return 0
-
-
 def _formats(options: argparse.Namespace) -> int:
     from stages.commands import formats
 
     print(json.dumps(formats.rows()) if options.json else "\n".join(formats.lines()))
     return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from pipeline import load_run
-    from pipeline.lock import RunLock
-    from pipeline.progress import make_reporter
-    from pipeline.store import Store
-    from stages.commands.verify import complaints, lines, steps, verify
-    from stages.commands.verify_data import Recorded
-
-    folder = load_run(options.run).folder
-    reporter = make_reporter(options.quiet, "text")
-    with RunLock(folder):
-        run = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
-        reporter.begin(steps(run))
-        try:
-            report = verify(run, options.pairs, options.images, options.seed)
-        finally:
-            reporter.end()
-        try:
-            Store(folder).publish_file("verify.json", json.dumps(report, indent=2).encode())
-        except OSError as error:
-            raise ConfigError(
-                f"{folder / 'verify.json'} can't be written ({error.strerror}); make room for it"
-            ) from error
-    if not options.quiet:
-        print("\n".join([*lines(report), f"verified    {folder / 'verify.json'}"]))
-    for line in complaints(report, folder):
-        print(f"fast-diff: {line}", file=sys.stderr)
-    return 0 if report["ok"] else 1
 
 
 if __name__ == "__main__":

@@ -95,7 +95,9 @@ class Project:
         return {name: stage["tasks_run"] for name, stage in stages.items() if stage["tasks_run"]}
 
     def events(self) -> list[dict[str, Any]]:
-        """Events of the last run."""
+        """Events of the last run; it leaves none where it found all done."""
+        if not self.ran():
+            return []
         events = [json.loads(line) for line in (self.run_folder / ".events.jsonl").read_text().splitlines()]
         last = max(number for number, event in enumerate(events) if event["event"] == "plan")
         return events[last:]

@@ -1,0 +1,146 @@
+"""Commands about a run that is there: what it found, and what is to be done about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import ConfigError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class Add(Protocol):
+    """Adds a command by its name, what does it, and what it does in words."""
+
+    def __call__(self, name: str, command: Command, text: str) -> argparse.ArgumentParser: ...
+
+
+def add_commands(add: Add) -> None:
+    """The commands of this module."""
+    failures = add("failures", _failures, "list the images that could not be read, and why")
+    failures.add_argument("--json", action="store_true", help="for machines")
+    verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
+    plan = add("plan", _plan, "write down what the run proposes: which images of each cluster stay, and which go")
+    for added in (failures, verify, plan):
+        added.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
+    plan.add_argument("file", metavar="FILE", type=Path, help="where to write the plan, such as plan.json")
+    for name, default, text in (
+        ("pairs", 100_000, "so many pairs at random, most of them no matches"),
+        ("images", 200, "so many images at random, each against all others"),
+        ("seed", 0, "another number takes other pairs and images"),
+    ):
+        said = f"{text} (default {default:,})"
+        verify.add_argument(f"--{name}", type=natural, default=default, metavar="N", help=said)
+    verify.add_argument("--quiet", action="store_true", help="no progress, no summary")
+
+    apply = add("apply", _apply, "follow a plan; says what it would do, and does it with --yes")
+    apply.add_argument("plan", metavar="PLAN", type=Path, help="a file that `plan` or the report's page has written")
+    from stages.commands.apply import CHOICES
+
+    apply.add_argument("--action", choices=CHOICES, required=True, help="what becomes of the files that are to go")
+    apply.add_argument("--to", metavar="FOLDER", type=Path, help="for move: the folder that takes them")
+    apply.add_argument("--yes", action="store_true", help="do it; without this nothing is touched")
+    apply.add_argument("--journal", metavar="FILE", type=Path, help="where to write down what is done (by PLAN)")
+    undo = add("undo", _undo, "take back what a journal of `apply` tells")
+    undo.add_argument("journal", metavar="JOURNAL", type=Path)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0. Raises ArgumentTypeError."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _failures(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from stages.commands.failures import lines
+
+    results = load_run(options.run)
+    if options.json:
+        print(results.failures().to_json(orient="records"))
+        return 0
+    for line in lines(results):
+        print(line)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from pipeline.lock import RunLock
+    from pipeline.progress import make_reporter
+    from pipeline.store import Store
+    from stages.commands.verify import complaints, lines, steps, verify
+    from stages.commands.verify_data import Recorded
+
+    folder = load_run(options.run).folder
+    reporter = make_reporter(options.quiet, "text")
+    with RunLock(folder):
+        run = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
+        reporter.begin(steps(run))
+        try:
+            report = verify(run, options.pairs, options.images, options.seed)
+        finally:
+            reporter.end()
+        try:
+            Store(folder).publish_file("verify.json", json.dumps(report, indent=2).encode())
+        except OSError as error:
+            raise ConfigError(
+                f"{folder / 'verify.json'} can't be written ({error.strerror}); make room for it"
+            ) from error
+    if not options.quiet:
+        print("\n".join([*lines(report), f"verified    {folder / 'verify.json'}"]))
+    for line in complaints(report, folder):
+        print(f"fast-diff: {line}", file=sys.stderr)
+    return 0 if report["ok"] else 1
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from pipeline.atomic import atomic_write
+    from stages.commands.plan import plan_of
+
+    plan = plan_of(load_run(options.run))
+    if options.file.exists():
+        raise ConfigError(f"{options.file} is there already; choose another name, or delete it")
+    with atomic_write(options.file) as file:
+        file.write(json.dumps(plan, indent=1).encode())
+    files = [file for group in plan["clusters"] for file in group["remove"]]
+    print(f"plan        {options.file}: {len(files):,} files of {len(plan['clusters']):,} clusters would go")
+    print(f"next        fast-diff apply {options.file} --action report")
+    return 0
+
+
+def _apply(options: argparse.Namespace) -> int:
+    from stages.commands.apply import REPORT, Tally, apply, check_options, summary
+    from stages.commands.journal import Journal
+    from stages.commands.plan import read_plan
+
+    plan = read_plan(options.plan)
+    to = options.to and options.to.expanduser()
+    check_options(plan, options.action, to)
+    tally, path, journal = Tally(), None, None
+    if options.yes and options.action != REPORT:
+        path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+        journal = Journal(path)
+    for line in apply(plan, options.action, to, journal, tally):
+        print(line)
+    print("\n".join(summary(tally, options.action, path)))
+    return 0 if tally.ok else 1
+
+
+def _undo(options: argparse.Namespace) -> int:
+    from stages.commands.apply import Tally, take_back
+    from stages.text import human_bytes
+
+    tally = Tally()
+    for line in take_back(options.journal, tally):
+        print(line)
+    print(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
+    return 0 if tally.ok else 1

@@ -1,0 +1,262 @@
+"""What can be done to a file that is to go, and how each act is taken back.
+
+Every act is made of steps after each of which the disk still tells how far it came: a file is never gone before what
+takes its place is whole. `undo` looks at the disk, not at how the act ended, so it is right after a crash, too.
+
+    move       to the same path below another folder     trash     to the system's trash
+    hardlink   a second name of its keeper               symlink   a pointer to its keeper
+    reflink    a copy-on-write clone of its keeper       delete    gone for good
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser, Error
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+Act: TypeAlias = Mapping[str, Any]
+"""What a journal says of it: action, path, bytes, mtime_ns, digest, and keeper, to or temporary."""
+
+LINKS = ("hardlink", "symlink", "reflink")
+"""Actions that put a keeper's content in a file's place: only for files that are equal to it, byte for byte."""
+ACTIONS = ("move", "trash", *LINKS, "delete")
+FICLONE = 0x40049409
+"""Linux' request for a clone of a file."""
+PIECE = 1 << 20
+
+
+class Cannot(Exception):
+    """Why an act was not done, or can't be taken back, in one line."""
+
+
+def prepared(action: str, path: Path, keeper: Path, to: Path | None) -> dict[str, Any]:
+    """What the journal is to know before the act, beside the file itself."""
+    stat = path.lstat()
+    act: dict[str, Any] = {"action": action, "mode": stat.st_mode, "keeper": os.fsencode(keeper).hex()}
+    if action == "move":
+        assert to is not None
+        act["to"] = os.fsencode(_free(to / path.relative_to("/"))).hex()
+    if action in LINKS:
+        act["temporary"] = os.fsencode(_temporary(path)).hex()
+    return act
+
+
+def do(act: Act) -> None:
+    """Do what a journal's entry says. Raises Cannot, OSError."""
+    path, keeper = _path(act["path"]), _path(act["keeper"])
+    match act["action"]:
+        case "move":
+            _move(path, _path(act["to"]))
+        case "trash":
+            _trash(path)
+        case "delete":
+            path.unlink()
+        case "hardlink":
+            _replaced(path, act, lambda temporary: os.link(keeper, temporary, follow_symlinks=False))
+        case "symlink":
+            _replaced(path, act, lambda temporary: temporary.symlink_to(keeper))
+        case "reflink":
+            _replaced(path, act, lambda temporary: _clone(keeper, temporary, path))
+    _sync(path.parent)
+
+
+def undo(act: Act) -> None:
+    """Take an act back, however far it came. Raises Cannot, OSError."""
+    path = _path(act["path"])
+    match act["action"]:
+        case "move":
+            _move_back(path, _path(act["to"]), act)
+        case "trash":
+            _from_trash(path, act)
+        case "delete":
+            if not os.path.lexists(path):
+                raise Cannot("it was deleted, which can't be taken back")
+        case _:
+            _unlinked(path, act)
+    _sync(path.parent)
+
+
+def is_whole(path: Path, act: Act) -> bool:
+    """Whether a regular file with the act's content stands there."""
+    with contextlib.suppress(OSError):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size == act["bytes"]:
+            return digest_of(path) == act["digest"]
+    return False
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _path(name: str) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(name)))
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".fast-diff-{uuid.uuid4().hex}")
+
+
+def _free(path: Path) -> Path:
+    """The path, or one like it that nothing has yet."""
+    number, free = 1, path
+    while os.path.lexists(free):
+        number += 1
+        free = path.with_name(f"{path.stem} ({number}){path.suffix}")
+    return free
+
+
+def _move(path: Path, to: Path) -> None:
+    """Never over another file: the new name is taken first, by an empty file."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with to.open("xb"):
+            pass
+    except FileExistsError as error:
+        raise Cannot(f"{to} has come into being meanwhile") from error
+    try:
+        _onto(path, to)
+    except BaseException:
+        if os.path.lexists(path):
+            to.unlink(missing_ok=True)
+        raise
+    _sync(to.parent)
+
+
+def _onto(path: Path, to: Path) -> None:
+    """Move a file onto an empty one of ours."""
+    try:
+        path.replace(to)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copy2(path, to)
+        with to.open("rb") as copy:
+            os.fsync(copy.fileno())
+        if digest_of(to) != digest_of(path):
+            raise Cannot(f"the copy on the other disk ({to}) is not what was written; the file stays") from error
+        _sync(to.parent)
+        path.unlink()
+
+
+def _move_back(path: Path, to: Path, act: Act) -> None:
+    if is_whole(path, act):
+        if os.path.lexists(to) and _begins_like(to, path):  # an interrupted copy, or the empty file before it
+            to.unlink()
+        return
+    if not is_whole(to, act):
+        raise Cannot(f"{to} is not the file that was moved there any more")
+    if os.path.lexists(path):
+        raise Cannot("another file has its name now")
+    _move(to, path)
+
+
+def _begins_like(piece: Path, whole: Path) -> bool:
+    """Whether a file holds the first bytes of another one, and is another one."""
+    if piece.is_symlink() or not piece.is_file() or piece.samefile(whole):
+        return False
+    with piece.open("rb") as some, whole.open("rb") as every:
+        while data := some.read(PIECE):
+            if data != every.read(len(data)):
+                return False
+    return True
+
+
+def _trash(path: Path) -> None:
+    from send2trash import send2trash
+
+    send2trash(os.fsencode(path))
+
+
+def _from_trash(path: Path, act: Act) -> None:
+    if is_whole(path, act):
+        return
+    if os.path.lexists(path):
+        raise Cannot("another file has its name now")
+    for info, trashed in _trashed(path):
+        if is_whole(trashed, act):
+            _move(trashed, path)
+            info.unlink(missing_ok=True)
+            return
+    raise Cannot("it is in no trash that is known here; if the system's trash shows it, take it back from there")
+
+
+def _trashed(path: Path) -> Iterator[tuple[Path, Path]]:
+    """What trashes of the freedesktop kind hold of a file: notes and files."""
+    data = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share"))
+    mount = path.parent
+    while not mount.exists() or not mount.is_mount():
+        mount = mount.parent
+    places = [
+        (data / "Trash", data),
+        (mount / f".Trash/{os.getuid()}", mount),
+        (mount / f".Trash-{os.getuid()}", mount),
+    ]
+    for trash, top in places:
+        for info in sorted((trash / "info").glob("*.trashinfo")):
+            note = ConfigParser(interpolation=None)
+            with contextlib.suppress(OSError, UnicodeDecodeError, Error, KeyError):
+                note.read(info)
+                if top / unquote(note["Trash Info"]["Path"], errors="surrogateescape") == path:
+                    yield info, trash / "files" / info.name.removesuffix(".trashinfo")
+
+
+def _replaced(path: Path, act: Act, make: Any) -> None:
+    """Put what `make` makes in the file's place, in one step."""
+    temporary = _path(act["temporary"])
+    try:
+        make(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _clone(keeper: Path, temporary: Path, path: Path) -> None:
+    try:
+        with keeper.open("rb") as source, temporary.open("xb") as target:
+            fcntl.ioctl(target.fileno(), FICLONE, source.fileno())
+        shutil.copystat(path, temporary)
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV):
+            raise Cannot("its file system has no reflinks, or its keeper lies on another one") from error
+        raise
+
+
+def _unlinked(path: Path, act: Act) -> None:
+    """A file of its own again, with its keeper's bytes, which are its own."""
+    _path(act["temporary"]).unlink(missing_ok=True)
+    keeper = _path(act["keeper"])
+    if is_whole(path, act) and not path.samefile(keeper):
+        return
+    if not is_whole(keeper, act):
+        raise Cannot(f"its keeper {keeper} does not hold its bytes any more")
+    if os.path.lexists(path) and not (path.exists() and path.samefile(keeper)):
+        raise Cannot("another file has its name now")
+    temporary = _temporary(path)
+    try:
+        shutil.copyfile(keeper, temporary)
+        temporary.chmod(act["mode"] & 0o7777)
+        os.utime(temporary, ns=(act["mtime_ns"], act["mtime_ns"]))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Have names in a folder on disk."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

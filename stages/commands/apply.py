@@ -1,0 +1,145 @@
+"""Follow a plan: each file is looked at once more before it is touched, and every act is written down."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ConfigError
+from stages.commands.acts import ACTIONS, LINKS, Cannot, digest_of, do, is_whole, prepared, undo
+from stages.commands.journal import Journal, read_journal
+from stages.commands.plan import File, Group, Plan, name_of
+from stages.text import human_bytes, one_line
+
+REPORT = "report"
+CHOICES = (REPORT, *ACTIONS)
+DONE = {"move": "moved", "trash": "to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(LINKS, "linked")
+
+
+@dataclass
+class Tally:
+    """What came of the files of a plan or a journal."""
+
+    done: int = 0
+    bytes: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was refused."""
+        return not self.refused
+
+
+def check_options(plan: Plan, action: str, to: Path | None) -> None:
+    """Raises ConfigError where the options don't go together."""
+    if (action == "move") != (to is not None):
+        raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
+    for file, group in plan.removed:
+        if to and any(Path(os.fsdecode(name_of(kept))).is_relative_to(to.absolute()) for kept in (file, *group.keep)):
+            raise ConfigError(f"--to: {one_line(file.path)} lies in {to}, or its keeper does; choose another folder")
+
+
+def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
+    """Do it, or with no journal say what would be done; a line per file. Raises OSError where the journal fails."""
+    for group in plan.clusters:
+        keeper, missing = _keeper(group)
+        for file in group.remove:
+            path = Path(os.fsdecode(name_of(file)))
+            try:
+                if keeper is None:
+                    raise Cannot(missing)
+                _look(file, path, keeper, action)
+                if journal and action != REPORT:
+                    _act(journal, action, file, path, keeper, to)
+            except Cannot as error:
+                tally.refused[str(error)] += 1
+                yield f"left alone  {one_line(file.path)}: {one_line(str(error))}"
+                continue
+            tally.done += 1
+            tally.bytes += file.bytes
+            would = "" if journal or action == REPORT else "would be "
+            yield f"{would}{DONE[action]}  {one_line(file.path)}  (stays: {shown(keeper)})"
+
+
+def shown(path: Path) -> str:
+    """A path in one line, whatever bytes it is made of."""
+    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def _keeper(group: Group) -> tuple[Path | None, str]:
+    """The first of those that stay which is there and whole, or why there is none."""
+    for file in group.keep:
+        path = Path(os.fsdecode(name_of(file)))
+        if is_whole(path, {"bytes": file.bytes, "digest": file.digest}):
+            return path, ""
+    return None, "no image that is to stay is there and as it was"
+
+
+def _look(file: File, path: Path, keeper: Path, action: str) -> None:
+    """Raises Cannot unless the file is the one that was compared, and another one than its keeper."""
+    if not name_of(file).startswith(b"/"):
+        raise Cannot("it lies on an object store; plans are followed on this machine's disks alone")
+    try:
+        stat = path.lstat()
+        if path.is_symlink() or not path.is_file():
+            raise Cannot("it is no regular file any more")
+        if (stat.st_size, stat.st_mtime_ns) != (file.bytes, file.mtime_ns) or digest_of(path) != file.digest:
+            raise Cannot("it was changed after the run")
+        if path.resolve() == keeper.resolve():
+            raise Cannot("it is its keeper, by another path")
+        if action in LINKS:
+            if digest_of(keeper) != file.digest:
+                raise Cannot("it is not equal to its keeper, byte for byte, and a link would lose it")
+            if path.samefile(keeper):
+                raise Cannot("it is linked to its keeper already")
+    except FileNotFoundError as error:
+        raise Cannot("it is gone") from error
+    except OSError as error:
+        raise Cannot(f"it can't be read ({error.strerror})") from error
+
+
+def _act(journal: Journal, action: str, file: File, path: Path, keeper: Path, to: Path | None) -> None:
+    what = {"shown": file.path, "path": os.fsencode(path).hex(), "bytes": file.bytes, "mtime_ns": file.mtime_ns}
+    act: dict[str, Any] = what | {"digest": file.digest} | prepared(action, path, keeper, to and to.absolute())
+    number = journal.begin(act)
+    try:
+        do(act)
+    except (Cannot, OSError) as error:
+        why = str(error) if isinstance(error, Cannot) else f"{error.strerror or error}"
+        journal.end(number, "failed", why=why)
+        raise Cannot(why) from error
+    journal.end(number, "done")
+
+
+def take_back(path: Path, tally: Tally, journal: Callable[[Path], Journal] = Journal) -> Iterator[str]:
+    """Undo what a journal tells, the last act first; a line per file. Raises ConfigError where it is none."""
+    acts = read_journal(path)
+    with journal(path) as log:
+        for act in reversed(acts):
+            if act["state"] == "undone":
+                continue
+            try:
+                undo(act)
+            except (Cannot, OSError) as error:
+                why = str(error) if isinstance(error, Cannot) else f"{error.strerror or error}"
+                tally.refused[why] += 1
+                yield f"not taken back  {one_line(act['shown'])}: {one_line(why)}"
+                continue
+            log.end(act["n"], "undone")
+            tally.done += 1
+            tally.bytes += act["bytes"]
+            yield f"taken back  {one_line(act['shown'])}"
+
+
+def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
+    """The lines in the end."""
+    said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
+    yield f"{tally.done:,} files, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
+    if journal:
+        yield f"journal     {journal}  (take it back: fast-diff undo {journal})"
+    elif action != REPORT:
+        yield "nothing was touched; the same command with --yes does it"

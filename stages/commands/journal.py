@@ -1,0 +1,100 @@
+"""What was done to files, written down before and after each act, so that it can be taken back.
+
+A line of JSON an event, on disk before the next step begins: {"n": 1, "state": "begin", ...} says what is going to be
+done to which file, and all that is needed to take it back; {"n": 1, "state": "done"}, "failed" or "undone" what came of
+it. An act that was begun and not ended was interrupted: the disk says how far it came.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pipeline.errors import ConfigError
+
+FORMAT = {"fast-diff-journal": 1}
+
+
+class Journal:
+    """Appends to a journal. Raises OSError where it can't be written: then nothing more may be done."""
+
+    def __init__(self, path: Path) -> None:
+        new = not path.exists() or not path.stat().st_size
+        self._last = 0 if new else max((act["n"] for act in read_journal(path)), default=0)
+        self._file = path.open("a+", encoding="utf-8")
+        self.path = path
+        try:
+            if new:
+                self._write(FORMAT)
+                _sync(path.parent)
+            else:
+                self._drop_torn_line()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _drop_torn_line(self) -> None:
+        """What a crash left of the last line would run together with the next."""
+        self._file.seek(0)
+        text = self._file.read()
+        if not text.endswith("\n"):
+            self._file.truncate(len(text[: text.rfind("\n") + 1].encode()))
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def begin(self, act: Mapping[str, Any]) -> int:
+        """An act is going to be done; returns its number."""
+        self._last += 1
+        self._write({"n": self._last, "state": "begin", **act})
+        return self._last
+
+    def end(self, number: int, state: str, **more: Any) -> None:
+        """What came of it."""
+        self._write({"n": number, "state": state, **more})
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read_journal(path: Path) -> list[dict[str, Any]]:
+    """Its acts in order, each with its last state. Raises ConfigError where the file is no journal.
+
+    A last line that was torn by a crash is of an act that was not begun."""
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} can't be read ({getattr(error, 'strerror', None) or error})") from error
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            event = json.loads(line)
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise ConfigError(f"{path}, line {number}: no JSON; a journal of fast-diff was expected") from error
+        events.append(event if isinstance(event, dict) else {})
+    if not events or events[0] != FORMAT:
+        raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
+    acts: dict[int, dict[str, Any]] = {}
+    for event in events[1:]:
+        acts[event["n"]] = acts.get(event["n"], {}) | event
+    return list(acts.values())
+
+
+def _sync(folder: Path) -> None:
+    """Have a new name in a folder on disk."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

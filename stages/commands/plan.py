@@ -1,0 +1,148 @@
+"""A plan: of each cluster which images stay and which go, in a JSON file that people and the report's page may write.
+
+    {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
+      {"cluster": 0, "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
+
+A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
+whether a file is still the one that was compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from pipeline.errors import ConfigError
+from pipeline.locations import inside
+from stages.commands.results import Results
+from stages.text import one_line
+
+FORMAT = "fast-diff-plan"
+VERSION = 1
+FORBID = ConfigDict(extra="forbid")
+
+
+@validated(frozen=True, config=FORBID)
+class File:
+    """A file as the run saw it. `path` is what is shown; `path_bytes`, in hex, its true name where that is no UTF-8."""
+
+    path: str
+    bytes: int
+    mtime_ns: int
+    digest: str
+    path_bytes: str | None = None
+
+
+def name_of(file: File) -> bytes:
+    """A file's true name."""
+    return bytes.fromhex(file.path_bytes) if file.path_bytes else file.path.encode()
+
+
+@validated(frozen=True, config=FORBID)
+class Group:
+    """One cluster: what stays, and what goes."""
+
+    cluster: int
+    keep: tuple[File, ...]
+    remove: tuple[File, ...] = ()
+
+
+@validated(frozen=True, config=FORBID)
+class Plan:
+    """What is to be done with the clusters of a run. Nothing below `references` is ever removed."""
+
+    clusters: tuple[Group, ...]
+    run: str = ""
+    references: tuple[str, ...] = ()
+    version: int = Field(default=VERSION, alias="fast-diff-plan")
+
+    @property
+    def removed(self) -> Iterator[tuple[File, Group]]:
+        """Every file that is to go."""
+        return ((file, group) for group in self.clusters for file in group.remove)
+
+
+def plan_of(results: Results) -> dict[str, Any]:
+    """The run's own proposal, as JSON data: keepers and references stay, the others go."""
+    images = results.images().set_index("path")
+    config = results.summary["config"]
+    groups = []
+    for cluster, members in results.clusters().groupby("cluster", sort=True):
+        stays = members["keeper"] | members["reference"]
+        parts = {"keep": members[stays], "remove": members[~stays]}
+        files = {part: [_file(path, images.loc[path]) for path in rows["path"]] for part, rows in parts.items()}
+        if files["remove"]:
+            groups.append({"cluster": int(str(cluster)), **files})
+    references = list(config["inputs"].get("reference", []))
+    return {FORMAT: VERSION, "run": str(results.folder), "references": references, "clusters": groups}
+
+
+def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    file = {"path": path, "bytes": int(facts["bytes"]), "mtime_ns": int(facts["mtime_ns"]), "digest": facts["digest"]}
+    odd = facts["path_bytes"]
+    return file | ({"path_bytes": odd.hex()} if isinstance(odd, bytes) else {})
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file. Raises ConfigError, one line, where it is none, or asks for what is never done."""
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read ({error.strerror}); expected a plan") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no plan: it is no JSON ({error})") from error
+    return checked(data, str(path))
+
+
+def checked(data: Any, where: str) -> Plan:
+    """A plan from JSON data. Raises ConfigError."""
+    if not isinstance(data, dict) or data.get(FORMAT) != VERSION:
+        raise ConfigError(f"{where} is no plan: expected {{{FORMAT!r}: {VERSION}, ...}}, as `fast-diff plan` writes it")
+    try:
+        plan = TypeAdapter(Plan).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{where} is no plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
+        ) from error
+    for complaint in _complaints(plan, {*plan.references, *_references_of(plan.run)}):
+        raise ConfigError(f"{where}: {complaint}")
+    return plan
+
+
+def _references_of(run: str) -> list[str]:
+    """Those of the run itself, as far as its folder is there: a plan may have been edited."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return list(json.loads((Path(run) / "run.json").read_bytes())["config"]["inputs"]["reference"])
+    return []
+
+
+def _complaints(plan: Plan, references: Collection[str]) -> Iterator[str]:
+    seen: dict[bytes, int] = {}
+    for group in plan.clusters:
+        if group.remove and not group.keep:
+            yield f"cluster {group.cluster}: every image of it would go; keep one"
+        for file in (*group.keep, *group.remove):
+            name = name_of(file)
+            if name in seen:
+                yield f"cluster {group.cluster}: {one_line(file.path)} comes twice, in cluster {seen[name]}, too"
+            if not name.startswith(b"/") and "://" not in file.path:
+                yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
+            seen[name] = group.cluster
+        for file in group.remove:
+            if root := _reference(file, references):
+                yield (
+                    f"cluster {group.cluster}: {one_line(file.path)} lies in the reference {root}, which is never "
+                    "touched; keep it"
+                )
+
+
+def _reference(file: File, references: Collection[str]) -> str | None:
+    return next((root for root in references if inside(file.path, root.rstrip("/"))), None)

@@ -1,0 +1,57 @@
+"""How long a run stands still when workers are killed: `python -m tests.benchmarks.stall [KILLS]` (default: 10)
+
+Two `dask worker` processes, of which one is killed every three seconds; its nanny starts another. Prints the longest
+time in which no task ended, beside that of the same run when nobody is killed, and how many tasks ran twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from tests.end_to_end.driver import Project, make_images
+from tests.end_to_end.faulty import Cluster
+from tests.end_to_end.meddling import begun
+
+IMAGES = 900
+EVERY = 3.0
+
+
+def measured(project: Project, folder: Path, kills: int) -> str:
+    """Run once, killing so many workers; what came out, in words."""
+    with Cluster((project, {}), folder) as cluster:
+        cluster.start()
+        killed: list[float] = []
+        with cluster.drive() as driver:
+            cluster.wait_for("thumbnail/*.parquet", driver)
+            while driver.poll() is None:
+                time.sleep(EVERY)
+                if len(killed) < kills and (workers := cluster.workers()):
+                    workers[0].send_signal(signal.SIGKILL)
+                    killed.append(time.time())
+            assert driver.returncode == 0, driver.stderr and driver.stderr.read()
+        log = (cluster.project.run_folder / ".events.jsonl").read_text().splitlines()
+        ends = [event["time"] for event in map(json.loads, log) if event["event"] == "task"]
+        gaps = [later - sooner for sooner, later in pairwise(ends)]
+        again = sum(count > 1 for count in begun(cluster.log).values())
+        took = f"{len(ends):,} tasks in {ends[-1] - ends[0]:.1f} s, {len(killed)} workers killed"
+        return f"{took}: the longest time without the end of a task {max(gaps):.2f} s; {again} tasks began twice"
+
+
+def main() -> None:
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    with tempfile.TemporaryDirectory() as name:
+        project = Project(Path(name) / "images", {"partition": {"images": 4, "block": 40}})
+        make_images(project.folder / "images", IMAGES)
+        for number in (0, kills):
+            folder = Path(name) / f"kills-{number}"
+            folder.mkdir()
+            print(measured(project, folder, number), flush=True)
+
+
+if __name__ == "__main__":
+    main()
