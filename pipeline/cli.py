@@ -65,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "fast-diff",
         description="Find duplicate and near-duplicate images by comparing every image with every image, exactly.",
-        epilog="exit codes: 0 done; 1 a task failed; 2 bad usage or config, or no image; 130 interrupted",
+        epilog="exit codes: 0 done; 1 a task failed; 2 bad usage or config, or no image; 3 --fail-on found something; "
+        "130 interrupted",
     )
     parser.add_argument("--version", action="version", version=metadata.version("fast-diff-dask"))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -102,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let scheduler.kind name a class of your own, package.module:Class, which runs its code",
     )
+    from stages.commands.gate import CHOICES
+
+    run.add_argument("--fail-on", choices=CHOICES, help="exit 3 if images match, or identical ones are found")
     run.add_argument("--strict", action="store_true", help="exit 1 if an image or a folder could not be read")
     for added in (status, explain, formats):
         added.add_argument("--json", action="store_true", help="for machines")
@@ -128,7 +132,20 @@ def _run(options: argparse.Namespace) -> int:
         _check_performance_report(config, options.performance_report)
     record = _work(config, stages, options)
     unread = record.record.get("images", {}).get("failed") or record.record.get("warnings")
-    return 1 if options.strict and unread and not record.exit_code else record.exit_code
+    if record.exit_code or not options.fail_on:
+        return 1 if options.strict and unread and not record.exit_code else record.exit_code
+    return _gate(config, options.fail_on) or (1 if options.strict and unread else 0)
+
+
+def _gate(config: Config, on: str) -> int:
+    """The exit code of a run that is to fail on what it found."""
+    from pipeline import load_run
+    from stages.commands.gate import FOUND, fails
+
+    if said := fails(load_run(config.folder), on):
+        print(f"fast-diff: --fail-on {on}: {said}; see fast-diff show {config.folder}", file=sys.stderr)
+        return FOUND
+    return 0
 
 
 def _check_performance_report(config: Config, path: Path) -> None:

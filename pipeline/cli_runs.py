@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -24,11 +25,16 @@ class Add(Protocol):
 def add_commands(add: Add) -> None:
     """The commands of this module."""
     failures = add("failures", _failures, "list the images that could not be read, and why")
-    failures.add_argument("--json", action="store_true", help="for machines")
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
+    show = add("show", _show, "list the clusters of a run, or all matches of one of its images")
+    duplicates = add("duplicates", _duplicates, "list the images that are duplicates, by clusters or by hash alone")
     plan = add("plan", _plan, "write down what the run proposes: which images of each cluster stay, and which go")
-    for added in (failures, verify, plan):
+    for added in (failures, verify, show, duplicates, plan):
         added.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
+    for added in (failures, show, duplicates):
+        added.add_argument("--json", action="store_true", help="for machines")
+    show.add_argument("path", nargs="?", metavar="PATH", help="one image: what matches it")
+    duplicates.add_argument("--by", choices=("match", "hash"), default="match", help="what tells them (default match)")
     plan.add_argument("file", metavar="FILE", type=Path, help="where to write the plan, such as plan.json")
     for name, default, text in (
         ("pairs", 100_000, "so many pairs at random, most of them no matches"),
@@ -101,6 +107,34 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if report["ok"] else 1
 
 
+def _show(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from stages.commands.show import cluster_lines, match_lines, matches_of
+
+    results = load_run(options.run)
+    found = matches_of(results, options.path) if options.path else results.clusters()
+    if options.json:
+        print(found.to_json(orient="records"))
+        return 0
+    for line in match_lines(results, options.path, found) if options.path else cluster_lines(found):
+        print(line)
+    return 0
+
+
+def _duplicates(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from stages.commands.show import cluster_lines, hash_lines
+
+    results = load_run(options.run)
+    found = results.hash_clusters() if options.by == "hash" else results.clusters()
+    if options.json:
+        print(found.to_json(orient="records"))
+        return 0
+    for line in hash_lines(found) if options.by == "hash" else cluster_lines(found):
+        print(line)
+    return 0
+
+
 def _plan(options: argparse.Namespace) -> int:
     from pipeline import load_run
     from pipeline.atomic import atomic_write
@@ -125,12 +159,12 @@ def _apply(options: argparse.Namespace) -> int:
     plan = read_plan(options.plan)
     to = options.to and options.to.expanduser()
     check_options(plan, options.action, to)
-    tally, path, journal = Tally(), None, None
+    tally, path = Tally(), None
     if options.yes and options.action != REPORT:
         path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-        journal = Journal(path)
-    for line in apply(plan, options.action, to, journal, tally):
-        print(line)
+    with Journal(path) if path else contextlib.nullcontext() as journal:
+        for line in apply(plan, options.action, to, journal, tally):
+            print(line)
     print("\n".join(summary(tally, options.action, path)))
     return 0 if tally.ok else 1
 

@@ -50,12 +50,16 @@ def open_executor(
             opened.enter_context(_performance_report(client, report))
         watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience)
         return DaskExecutor(client, watch, opened.close)
-    except CommClosedError as error:
+    except BaseException as error:
         opened.close()
-        raise SchedulerLost from error
-    except BaseException:
-        opened.close()
+        if isinstance(error, CommClosedError) or _found_nobody(error):
+            raise SchedulerLost from error
         raise
+
+
+def _found_nobody(error: BaseException) -> bool:
+    """Whether a call to a scheduler that had answered before was not answered; Dask has no error of its own for it."""
+    return isinstance(error, OSError) and error.errno is None and "trying to connect" in str(error)
 
 
 def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:

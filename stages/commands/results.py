@@ -132,7 +132,8 @@ class Results:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
         return files
 
-    def _tables(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> Iterator[pa.Table]:
+    def tables(self, stage: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Columns of a stage's artifacts (all: None), one after the other. Raises ConfigError."""
         for path in self._files(stage):
             try:
                 with open_parquet(path) as file:
@@ -144,7 +145,7 @@ class Results:
             yield table
 
     def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:
-        frame: pd.DataFrame = pa.concat_tables(self._tables(stage, columns)).to_pandas()
+        frame: pd.DataFrame = pa.concat_tables(self.tables(stage, columns)).to_pandas()
         return frame
 
     def _expanded(self) -> pd.DataFrame:
@@ -152,7 +153,7 @@ class Results:
         params = self.params
         if params.identical == "all":
             return self._read("pairs", self._columns)
-        tables = sorted(self._tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
+        tables = sorted(self.tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
         blocks = read_blocks(tables, params)
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())

@@ -1,5 +1,6 @@
 """The section `scheduler`: what goes together, and what reaches Dask's classes."""
 
+import errno
 import importlib
 import inspect
 import logging
@@ -14,7 +15,7 @@ from pipeline import scheduler as opening
 from pipeline.cli import main
 from pipeline.config import from_mapping
 from pipeline.deployment import KINDS, Scheduler, is_loopback, kind_of, missing_files
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, SchedulerLost
 from pipeline.fitness import needs_of
 from tests.pipeline.toy import STAGES
 
@@ -128,6 +129,24 @@ def test_settings_of_dask_hold_for_the_run_and_no_longer(tmp_path: Path) -> None
     assert dask.config.get("distributed.scheduler.work-stealing") is False
     executor.close()
     assert dask.config.get("distributed.scheduler.work-stealing", True) is before
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError("Timed out trying to connect to tcp://127.0.0.1:1 after 10 s"), SchedulerLost),
+        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+    ],
+)
+def test_a_scheduler_that_goes_while_workers_are_looked_at_is_told_of_as_such(
+    error: OSError, told: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(opening, "dismiss", goes)
+    with pytest.raises(told):
+        opening.open_executor(section(kind="threads", workers=1), needs_of(tmp_path, (), (), 0))
 
 
 @pytest.mark.parametrize(("kind", "extra"), [("cuda", "cuda"), ("slurm", "jobqueue"), ("ssh", "ssh")])

@@ -1,0 +1,22 @@
+"""Whether a run found what it is to fail on, for automation."""
+
+from __future__ import annotations
+
+import pyarrow.compute as pc
+
+from stages.commands.results import Results
+
+CHOICES = ("match", "identical")
+FOUND = 3
+"""The exit code where it did."""
+
+
+def fails(results: Results, on: str) -> str:
+    """What was found, in words; nothing where there is none. `identical`: images at distance 0 that were looked at."""
+    if on == "match":
+        count = results.summary["ledger"]["matches"]
+        return f"{count:,} pairs of images match" if count else ""
+    for table in results.tables("pairs", (results.params.figure, "measured")):
+        if pc.any(pc.and_(pc.equal(table[0], 0), table[1])).as_py():
+            return "some images are identical"
+    return ""

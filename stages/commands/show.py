@@ -1,0 +1,76 @@
+"""What a run found, in the terminal: its clusters, or all that matches one image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import ConfigError
+from pipeline.locations import canonical, protocol_of
+from stages.commands.results import Results
+from stages.text import human_bytes, human_mse, human_number, one_line
+
+
+def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
+    """Each cluster with its images, the keeper first; rows of `Results.clusters`."""
+    if clusters.empty:
+        yield "no two images match"
+    for number, members in clusters.groupby("cluster", sort=True):
+        first = members.iloc[0]
+        yield f"cluster {number}: {len(members):,} images, at most {human_mse(first['diameter'])} apart"
+        for row in members.to_dict("records"):
+            stays = "keeper" if row["keeper"] else "reference" if row["reference"] else ""
+            far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
+            size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
+            yield f"  {stays:<9}  {one_line(row['path'])}  {size}{far}"
+
+
+def matches_of(results: Results, path: str) -> pd.DataFrame:
+    """All matches of one image, nearest first: path, the figure, rotation (degrees that the other one is turned by,
+    counter-clockwise). Raises ConfigError where the run knows no such image."""
+    wanted = path if protocol_of(path) else os.path.normpath(Path.cwd() / os.path.expanduser(path))  # noqa: PTH111
+    known = set(results.images()["path"])
+    name = next((each for each in (wanted, path, canonical(path)) if each in known), None)
+    if name is None:
+        raise ConfigError(
+            f"{one_line(path)} is no image of this run; expected a path as `fast-diff show RUN` prints it"
+        )
+    rows = results.pairs(expand=True)
+    figure = results.params.figure
+    first, second = rows[rows["path_a"] == name], rows[rows["path_b"] == name]
+    turned = (360 - second["rotation"]) % 360
+    parts = [
+        first[["path_b", figure, "rotation"]].rename(columns={"path_b": "path"}),
+        second[["path_a", figure]].rename(columns={"path_a": "path"}).assign(rotation=turned),
+    ]
+    return pd.concat(parts).sort_values([figure, "path"], ignore_index=True)
+
+
+def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[str]:
+    """The same as text."""
+    figure = results.params.figure
+    yield f"{one_line(path)}: {len(matches):,} matches"
+    for row in matches.to_dict("records"):
+        yield f"  {figure} {_said(row[figure]):>7}{_turn(row)}  {one_line(row['path'])}"
+
+
+def _said(value: float) -> str:
+    return human_number(value) if value == int(value) else human_mse(value)
+
+
+def _turn(row: dict[Any, Any]) -> str:
+    return f"  turned {row['rotation']}°" if row["rotation"] else ""
+
+
+def hash_lines(found: pd.DataFrame) -> Iterator[str]:
+    """Images whose hashes agree, cluster by cluster; rows of `Results.hash_clusters`."""
+    if found.empty:
+        yield "no two hashes agree"
+    for number, members in found.groupby("cluster", sort=True):
+        yield f"cluster {number}: {len(members):,} images, hash {members['hash_0'].iloc[0][:16]}"
+        for path in members["path"]:
+            yield f"  {one_line(path)}"

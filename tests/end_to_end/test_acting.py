@@ -1,0 +1,128 @@
+"""From a run to a tidy folder and back, by the command line alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.cli import main
+from tests.end_to_end.driver import Project, make_image
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two pictures and a copy of each, one of them in a reference, under names that ask for trouble."""
+    folder = tmp_path_factory.mktemp("acting")
+    made = Project(folder, {"pairs": {"threshold": 50}})
+    for seed in (1, 2, 3):
+        make_image(folder / "images" / f"{seed}.jpg", seed)
+    for name, seed in (("<img src=x onerror=alert(1)>.jpg", 1), ("--yes.jpg", 2)):
+        (folder / "images" / name).write_bytes((folder / "images" / f"{seed}.jpg").read_bytes())
+    made.config["inputs"] = {
+        "a": [str(folder / "images")],
+        "reference": [str(folder / "images" / "--yes.jpg")],
+    }
+    made.config["cluster"] = {"keep": ["path"]}
+    assert made.run() == 0
+    return made
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    capsys.readouterr()
+    assert main(list(words)) == code, words
+    return capsys.readouterr().out
+
+
+def test_show_lists_clusters_and_what_matches_an_image(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    images = project.folder / "images"
+    text = said(capsys, "show", str(project.run_folder))
+    assert text.count("cluster ") == 2
+    assert f"  keeper     {images}/--yes.jpg  96x72" in text
+    assert f"             {images}/2.jpg" in text
+    one = said(capsys, "show", str(project.yaml), str(images / "1.jpg"))
+    assert f"{images}/1.jpg: 1 matches" in one
+    assert f"{images}/<img src=x onerror=alert(1)>.jpg" in one
+    assert said(capsys, "show", str(project.yaml), str(images / "3.jpg")).strip() == f"{images}/3.jpg: 0 matches"
+    rows = json.loads(said(capsys, "show", str(project.yaml), str(images / "1.jpg"), "--json"))
+    assert [row["mse"] for row in rows] == [0.0]
+    assert main(["show", str(project.yaml), "nothing.jpg"]) == 2
+    assert "nothing.jpg is no image of this run" in capsys.readouterr().err
+
+
+def test_matches_are_found_from_either_side_in_the_right_turn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    project = Project(tmp_path)
+    first = make_image(tmp_path / "images" / "1.png", 5, (64, 64))
+    Image.open(first).rotate(90).save(tmp_path / "images" / "2.png")
+    make_image(tmp_path / "images" / "3.png", 6)
+    assert project.run() == 0
+    turns = [
+        json.loads(said(capsys, "show", str(project.yaml), str(tmp_path / "images" / f"{n}.png"), "--json"))[0][
+            "rotation"
+        ]
+        for n in (1, 2)
+    ]
+    assert sorted(turns) == [90, 270]
+
+
+def test_duplicates_by_hash_and_by_match(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "duplicates", str(project.yaml), "--by", "hash").count("cluster ") == 2
+    assert said(capsys, "duplicates", str(project.yaml)) == said(capsys, "show", str(project.yaml))
+    assert len(json.loads(said(capsys, "duplicates", str(project.yaml), "--by", "hash", "--json"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("on", "threshold", "code"), [("match", 50, 3), ("identical", 50, 3), ("match", 0, 3), ("identical", 0, 3)]
+)
+def test_a_run_that_finds_something_can_fail(
+    on: str, threshold: int, code: int, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.run(f"pairs.threshold={threshold}", options=("--quiet", "--fail-on", on)) == code
+    assert f"--fail-on {on}" in capsys.readouterr().err
+
+
+def test_a_run_that_finds_nothing_does_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    near = make_image(tmp_path / "images" / "1.jpg", 1)
+    assert project.run(options=("--quiet", "--fail-on", "match")) == 0
+    Image.open(near).save(tmp_path / "images" / "2.jpg", quality=40)
+    assert project.run(options=("--quiet", "--fail-on", "identical")) == 0
+    assert project.run(options=("--quiet", "--fail-on", "match")) == 3
+
+
+def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project.run() == 0
+    images, plan, bin_ = project.folder / "images", project.folder / "plan.json", project.folder / "bin"
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
+    assert "2 files of 2 clusters would go" in said(capsys, "plan", str(project.yaml), str(plan))
+    assert json.loads(plan.read_text())["references"] == [str(images / "--yes.jpg")]
+    assert "2 files" in said(capsys, "apply", str(plan), "--action", "report")
+    words = ("apply", str(plan), "--action", "move", "--to", str(bin_))
+    assert "nothing was touched" in said(capsys, *words)
+    assert {path.name for path in images.iterdir()} == before.keys()
+    assert "2 files" in said(capsys, *words, "--yes")
+    assert {path.name for path in images.iterdir()} == {"--yes.jpg", "1.jpg", "3.jpg"} or len(
+        list(images.iterdir())
+    ) == 3
+    (journal,) = project.folder.glob("plan-*.jsonl")
+    assert "2 files" in said(capsys, "undo", str(journal))
+    assert {path.name: path.read_bytes() for path in images.iterdir()} == before
+    assert main(["plan", str(project.yaml), str(plan)]) == 2, "never over a file that is there"
+
+
+def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = project.folder / "old.json"
+    said(capsys, "plan", str(project.yaml), str(plan))
+    data = json.loads(plan.read_text())
+    for group in data["clusters"]:
+        group["remove"][0]["digest"] = "0" * 64
+    plan.write_text(json.dumps(data))
+    text = said(capsys, "apply", str(plan), "--action", "delete", "--yes", code=1)
+    assert text.count("left alone") == 3
+    assert "it was changed after the run" in text
