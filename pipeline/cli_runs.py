@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import sys
 import time
@@ -28,13 +29,24 @@ def add_commands(add: Add) -> None:
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
     show = add("show", _show, "list the clusters of a run, or all matches of one of its images")
     duplicates = add("duplicates", _duplicates, "list the images that are duplicates, by clusters or by hash alone")
+    export = add("export", _export, "write what a run found in a form that other programs read")
     plan = add("plan", _plan, "write down what the run proposes: which images of each cluster stay, and which go")
-    for added in (failures, verify, show, duplicates, plan):
+    for added in (failures, verify, show, duplicates, export, plan):
         added.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
     for added in (failures, show, duplicates):
         added.add_argument("--json", action="store_true", help="for machines")
     show.add_argument("path", nargs="?", metavar="PATH", help="one image: what matches it")
     duplicates.add_argument("--by", choices=("match", "hash"), default="match", help="what tells them (default match)")
+    from stages.commands.export import FORMATS, TABLES
+
+    form = export.add_mutually_exclusive_group(required=True)
+    form.add_argument("--format", choices=FORMATS)
+    form.add_argument("--to", metavar="URL", help="a database, such as sqlite:///FILE: all tables go there")
+    export.add_argument("--replace", action="store_true", help="with --to: in place of tables of the same names")
+    export.add_argument("--table", choices=TABLES, default="pairs", help="for csv, json and jsonl (default pairs)")
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", help="where to write it (default: here); for difpy a folder"
+    )
     plan.add_argument("file", metavar="FILE", type=Path, help="where to write the plan, such as plan.json")
     for name, default, text in (
         ("pairs", 100_000, "so many pairs at random, most of them no matches"),
@@ -132,6 +144,30 @@ def _duplicates(options: argparse.Namespace) -> int:
         return 0
     for line in hash_lines(found) if options.by == "hash" else cluster_lines(found):
         print(line)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from pipeline.atomic import atomic_write
+    from stages.commands.export import difpy, export
+
+    results = load_run(options.run)
+    if options.to:
+        from stages.commands.sql import export as send
+
+        for name, rows in send(results, options.to, options.replace):
+            print(f"{name:<10}  {rows:,} rows")
+    elif options.format == "difpy" and options.out:
+        print("\n".join(map(str, difpy(results, options.out))))
+    elif options.out:
+        with atomic_write(options.out) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            export(results, options.format, options.table, text)
+            text.flush()
+            text.detach()
+    else:
+        export(results, options.format, options.table, sys.stdout)
     return 0
 
 

@@ -79,6 +79,13 @@ class Results:
         pairs.metric), width, height, bytes."""
         return self._read("cluster", None)
 
+    def hashes(self) -> pd.DataFrame:
+        """Hashes of the readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted thumbnail
+        turned likewise), identity (digest of the thumbnail), identity_turned (the least over its turns)."""
+        return self._read("hash", ("path", "set", *HASHES, "identity", "identity_turned")).sort_values(
+            "path", ignore_index=True
+        )
+
     def hash_clusters(self) -> pd.DataFrame:
         """Duplicates by hash alone: cluster, path, hash_0.
 

@@ -1,0 +1,117 @@
+"""What other programs get of a run."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from sqlalchemy import create_engine, text
+
+from pipeline import load_run
+from pipeline.cli import main
+from tests.end_to_end.driver import Project, make_image
+
+HOSTILE = "\"<img src=x onerror=alert(1)>\n',.png"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three pictures, a worse copy of one, two equal ones under a name that asks for trouble, and a broken file."""
+    made = Project(tmp_path_factory.mktemp("export"))
+    images = made.folder / "images"
+    for seed in (1, 2, 3):
+        make_image(images / f"{seed}.png", seed)
+    Image.open(images / "1.png").save(images / "1.jpg", quality=50)
+    (images / HOSTILE).write_bytes((images / "2.png").read_bytes())
+    (images / "4.png").write_bytes((images / "2.png").read_bytes())
+    (images / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert made.run() == 0
+    return made
+
+
+def exported(project: Project, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main(["export", str(project.yaml), *words]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["pairs", "clusters", "images", "hashes"])
+def test_tables_as_text(table: str, project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lines = exported(project, capsys, "--format", "jsonl", "--table", table)
+    rows = [json.loads(line) for line in lines.splitlines()]
+    assert rows == json.loads(exported(project, capsys, "--format", "json", "--table", table))
+    read = list(csv.DictReader(io.StringIO(exported(project, capsys, "--format", "csv", "--table", table))))
+    assert [row.keys() for row in read] == [row.keys() for row in rows]
+    column = "path_a" if table == "pairs" else "path"
+    assert [row[column] for row in read] == [row[column] for row in rows]
+    assert len(rows) == {"pairs": 4, "clusters": 5, "images": 7, "hashes": 6}[table]
+    assert any(row[column].endswith(HOSTILE) for row in rows)
+    assert main(["export", str(project.yaml), "--format", "csv", "--table", table, "--out", str(tmp_path / "t")]) == 0
+    assert list(csv.DictReader((tmp_path / "t").read_text().splitlines(keepends=True))) == read
+
+
+def test_the_map_of_imagededup(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    found = json.loads(exported(project, capsys, "--format", "imagededup"))
+    named = {Path(path).name: [(Path(other).name, far) for other, far in near] for path, near in found.items()}
+    assert named["3.png"] == []
+    assert "broken.png" not in named
+    assert [name for name, _ in named["2.png"]] == sorted(["4.png", HOSTILE])
+    ((copy, far),) = named["1.jpg"]
+    assert copy == "1.png"
+    assert named["1.png"] == [("1.jpg", far)]
+
+
+def test_the_files_of_difpy(project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    paths = exported(project, capsys, "--format", "difpy", "--out", str(tmp_path / "new")).split()
+    results, lower, stats = (json.loads(Path(path).read_text()) for path in paths)
+    clusters = load_run(project.run_folder).clusters()
+    keepers = clusters.loc[clusters["keeper"], "path"].tolist()
+    assert list(results) == keepers
+    assert sorted(lower) == sorted(clusters.loc[~clusters["keeper"], "path"])
+    (copy,) = results[str(project.folder / "images" / "1.png")]
+    mse = clusters.loc[clusters["path"] == copy[0], "mse_to_keeper"].iloc[0]
+    assert copy[1] == pytest.approx(mse / 3), "by values, not by pixels"
+    assert stats["total_files"] == 7
+    assert stats["invalid_files"]["count"] == 1
+    assert main(["export", str(project.yaml), "--format", "difpy"]) == 2
+
+
+def test_the_page_runs_and_loads_nothing(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    page = exported(project, capsys, "--format", "html-table")
+    assert "default-src 'none'" in page
+    assert "<img" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert page.count("<tr>") == 5
+
+
+def test_tables_of_a_database(project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    assert exported(project, capsys, "--to", url).split("\n")[0] == "images      7 rows"
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        names = connection.execute(text("select path from images where error is not null")).scalars().all()
+        assert [Path(name).name for name in names] == ["broken.png"]
+        joined = "select count(*) from pairs join hashes on path_a = hashes.path join images on path_b = images.path"
+        assert connection.execute(text(joined)).scalar() == len(load_run(project.run_folder).pairs())
+        worst = connection.execute(text("select path from clusters where keeper = 0 order by mse_to_keeper")).scalars()
+        assert Path(worst.all()[-1]).name == "1.jpg"
+    engine.dispose()
+    assert main(["export", str(project.yaml), "--to", url]) == 2
+    assert "has tables clusters, hashes, images, pairs already; --replace" in capsys.readouterr().err
+    assert "pairs" in exported(project, capsys, "--to", url, "--replace")
+
+
+def test_a_database_that_is_not_there_is_one_line_without_its_password(
+    project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for url in ("nonsense://me:hush@host/x", f"sqlite:///{tmp_path}/no/folder/x.db", "not a url"):
+        assert main(["export", str(project.yaml), "--to", url]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("fast-diff: --to: ")
+        assert "hush" not in line
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    assert main(["export", str(project.yaml), "--to", "sqlite:///x.db"]) == 2
+    assert "pip install 'fast-diff-dask[sql]'" in capsys.readouterr().err
