@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add_with_config("run", _run, "run what is missing, then say what was found")
     status = add_with_config("status", _status, "say what is done and what would run")
+    add_with_config("estimate", _estimate, "say how long a run would take, and what it would store, before it runs")
     explain = add_with_config("explain", _explain, "say why each task would run")
     add_with_config("prune", _prune, "delete what earlier configurations left behind")
     add_with_config("config", _config, "print the config as resolved, each key with its meaning")
@@ -213,6 +214,17 @@ def _status(options: argparse.Namespace) -> int:
         todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
         print(f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}")
     for line in levels.lines(work, config.settings("pairs.device")):
+        print(line)
+    return 0
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    from pipeline.run import explain
+    from stages.commands.estimate import cores_of, lines
+
+    config, stages = _load(options)
+    found = explain(config, stages)
+    for line in lines(config, found.plan, found.current, cores_of(config)):
         print(line)
     return 0
 

@@ -1,0 +1,61 @@
+"""What a run would take, told before it runs."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli import discover, main
+from pipeline.config import from_mapping
+from stages.commands.estimate import cores_of
+from tests.end_to_end.driver import Project, make_images
+
+
+def estimated(project: Project, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, str]:
+    capsys.readouterr()
+    assert main(["estimate", str(project.yaml), *words]) == 0
+    return {line.split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+
+
+def test_before_a_run_and_after_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    make_images(tmp_path / "images", 20)
+    (tmp_path / "images" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    size = sum(path.stat().st_size for path in (tmp_path / "images").iterdir())
+    before = estimated(project, capsys)
+    assert not project.run_folder.exists(), "nothing is written"
+    assert f"images      21, {size / 1000:.1f} kB; 1 of 21 that were tried can't be read" == before["images"]
+    assert before["pairs"].startswith("pairs       210, in ")
+    assert "by a probe of 21 files; 1 cores)" in before["thumbnails"]
+    assert project.run() == 0
+    assert "100% of them are there already" in estimated(project, capsys)["thumbnails"]
+
+
+def test_two_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_images(tmp_path / "images", 6)
+    make_images(tmp_path / "more", 5, first=50)
+    project = Project(tmp_path)
+    project.config["inputs"] = {"a": [str(tmp_path / "images")], "b": [str(tmp_path / "more")]}
+    found = estimated(project, capsys)
+    assert found["images"].startswith("images      11,")
+    assert found["pairs"].startswith("pairs       30, in ")
+
+
+def test_no_image_is_said_as_by_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "images").mkdir()
+    assert main(["estimate", str(Project(tmp_path).yaml)]) == 2
+    assert "no image found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "cores"),
+    [
+        ({"kind": "synchronous"}, 1),
+        ({"kind": "local", "workers": 1}, 1),
+        ({"kind": "threads", "workers": 1}, 1),
+        ({"kind": "slurm", "scale": 40}, 40),
+        ({"kind": "address", "address": "tcp://127.0.0.1:1", "min_workers": 3}, 3),
+    ],
+)
+def test_cores_are_those_of_the_config(scheduler: dict[str, object], cores: int, tmp_path: Path) -> None:
+    config = from_mapping({"run": "x", "inputs": {"a": [str(tmp_path)]}, "scheduler": scheduler}, discover())
+    assert cores_of(config) == cores
