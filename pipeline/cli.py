@@ -23,6 +23,7 @@ from pipeline.locations import mask
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.run import RunRecord
+    from pipeline.runner import Failure
     from pipeline.stage import Stage
 
 
@@ -157,6 +158,11 @@ def _check_performance_report(config: Config, path: Path) -> None:
         raise ConfigError("--performance-report: Dask draws it with a library that is missing: pip install bokeh")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--performance-report: the folder of {path} does not exist")
+    if path.is_dir():
+        raise ConfigError(f"--performance-report: {path} is a folder; expected the name of a file")
+    for root in (*config.inputs.a, *config.inputs.b):
+        if path.resolve().is_relative_to(Path(root).resolve()):
+            raise ConfigError(f"--performance-report: {path} lies in the input {root}, where nothing is ever written")
 
 
 def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) -> RunRecord:
@@ -175,18 +181,25 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
         print("\n".join(summary_lines(record.record, config.folder)))
     if options.log_format == "json":
         return record
-    for failure in record.failures[:20]:
-        print(f"fast-diff: {'/'.join(failure.address)} failed: {failure.message}", file=sys.stderr)
-    if record.failures:
-        more = f" ({len(record.failures):,} tasks failed)" if len(record.failures) > 20 else ""
-        print(
-            f"fast-diff: what was computed stands; mend the cause and run the same command again{more}",
-            file=sys.stderr,
-        )
+    print_failures(record.failures)
     if record.interrupted:
         forget()
         print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
     return record
+
+
+def print_failures(failures: Sequence[Failure]) -> None:
+    """A line for each cause, with the first task that failed of it; and how to go on."""
+    alike: dict[str, list[str]] = {}
+    for failure in failures:
+        alike.setdefault(failure.message, []).append("/".join(failure.address))
+    for message, tasks in list(alike.items())[:20]:
+        more = f" (and {len(tasks) - 1:,} more tasks)" if len(tasks) > 1 else ""
+        print(f"fast-diff: {tasks[0]} failed: {message}{more}", file=sys.stderr)
+    if failures:
+        more = f" ({len(failures):,} tasks failed)" if len(failures) > 1 else ""
+        said = "what was computed stands; mend the cause and run the same command again"
+        print(f"fast-diff: {said}{more}", file=sys.stderr)
 
 
 def _status(options: argparse.Namespace) -> int:

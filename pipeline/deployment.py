@@ -18,6 +18,11 @@ from pydantic.dataclasses import dataclass
 FORBID = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 LOOPBACK = "127.0.0.1"
+WEEKS = 1e7
+"""Seconds that nobody waits."""
+ADDRESS = re.compile(r"(?:(\w+)://)?(\[[0-9a-fA-F:]+\]|[^\s/:@\[\]]+):(\d{1,5})/?")
+"""Of a scheduler: its protocol, host and port."""
+PROTOCOLS = ("tcp", "tls", "ucx", "ws", "wss")
 OWN_CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """A class by its dotted path, package.module:Class."""
 
@@ -28,7 +33,7 @@ class Kind:
 
     `cluster` is Dask's class, `package` what brings it and `extra` the extra of this distribution that does so.
     `defaults` are keyword arguments of the class that a config may override. `elastic`: it takes `scale` and `adapt`.
-    `beyond`: its workers are on other machines. `tls`: how far it can encrypt."""
+    `beyond`: its workers are on other machines. `command`: what hands in its jobs. `tls`: how far it can encrypt."""
 
     cluster: str = ""
     package: str = ""
@@ -36,18 +41,18 @@ class Kind:
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     elastic: bool = False
     beyond: bool = False
+    command: str = ""
     tls: tuple[str, ...] = ()
 
 
-def _batch(name: str) -> Kind:
+def _batch(name: str, command: str) -> Kind:
     """A batch system by dask-jobqueue; jobs run workers of one thread each, whose own pages stay on their machine."""
     defaults = {
         "worker_extra_args": ["--dashboard-address", f"{LOOPBACK}:0", "--preload", "pipeline.worker"],
         "scheduler_options": {"dashboard_address": f"{LOOPBACK}:0"},
     }
-    return Kind(
-        f"dask_jobqueue:{name}Cluster", "dask-jobqueue", "jobqueue", defaults, True, True, ("files", "temporary")
-    )
+    cluster, tls = f"dask_jobqueue:{name}Cluster", ("files", "temporary")
+    return Kind(cluster, "dask-jobqueue", "jobqueue", defaults, True, True, command, tls)
 
 
 KINDS: dict[str, Kind] = {
@@ -67,10 +72,10 @@ KINDS: dict[str, Kind] = {
         beyond=True,
         tls=("files",),
     ),
-    "slurm": _batch("SLURM"),
-    "pbs": _batch("PBS"),
-    "lsf": _batch("LSF"),
-    "sge": _batch("SGE"),
+    "slurm": _batch("SLURM", "sbatch"),
+    "pbs": _batch("PBS", "qsub"),
+    "lsf": _batch("LSF", "bsub"),
+    "sge": _batch("SGE", "qsub"),
     "kubernetes": Kind(
         "dask_kubernetes.operator:KubeCluster",
         "dask-kubernetes",
@@ -156,11 +161,16 @@ class Scheduler:
     ] = None
     min_workers: Annotated[Positive, Field(description="the run begins once so many workers are there")] = 1
     wait_timeout: Annotated[
-        float, Field(gt=0, description="seconds to wait for them, and for another one when all are gone")
+        float,
+        Field(gt=0, le=WEEKS, description="seconds to wait for them, and for another one when all are gone"),
     ] = 300.0
     patience: Annotated[
         float,
-        Field(gt=0, description="seconds without any task's end after which the state of the cluster is written down"),
+        Field(
+            gt=0,
+            le=WEEKS,
+            description="seconds without any task's end after which the state of the cluster is written down",
+        ),
     ] = 900.0
     tls: Annotated[
         Literal["temporary"] | Tls | None,
@@ -177,6 +187,15 @@ class Scheduler:
     def listens_beyond_loopback(self) -> bool:
         """Whether other machines can reach what this run opens; of kind address, only the scheduler itself knows."""
         return not is_loopback(self.host) if self.host else kind_of(self.kind).beyond
+
+
+def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Settings of Dask by their dotted keys, however they were nested: set otherwise, one of a group drops the rest."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{above}.{key}" if above else str(key)
+        found |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return found
 
 
 def is_loopback(address: str) -> bool:
@@ -198,6 +217,16 @@ def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
             f"kind address expects one of scheduler.address and scheduler.scheduler_file, got "
             f"{'both' if given else 'neither'}; for example --set scheduler.address=tcp://127.0.0.1:8786",
         )
+    if scheduler.address:
+        yield from (("address", said) for said in _odd_address(scheduler.address, bool(scheduler.tls)))
+    for key in ("address", "scheduler_file"):
+        if name != "address" and getattr(scheduler, key):
+            yield key, f"kind {name} starts a scheduler of its own; leave it out, or set scheduler.kind to address"
+    if name == "synchronous" and scheduler.cluster:
+        yield "cluster", "kind synchronous has no cluster; leave it out, or choose another scheduler.kind"
+    hosts = scheduler.cluster.get("hosts")
+    if name == "ssh" and not (isinstance(hosts, list) and hosts and all(isinstance(host, str) for host in hosts)):
+        yield "cluster", "kind ssh expects cluster.hosts, a list: the scheduler's host, then a host a worker"
     for key in ("scale", "adapt"):
         if getattr(scheduler, key) is not None and not kind.elastic:
             yield key, f"kind {name} does not take it; expected one of {', '.join(_elastic())}"
@@ -216,12 +245,27 @@ def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
         yield "tls", "temporary expects scheduler.cluster.shared_temp_directory too, a folder that all machines see"
 
 
+def _odd_address(address: str, encrypted: bool) -> Iterator[str]:
+    """What is wrong with the address of a scheduler, as far as it can be told without asking there."""
+    if "@" in address:
+        yield "expected an address without user and password: Dask knows none; for encryption see scheduler.tls"
+        return
+    found = ADDRESS.fullmatch(address)
+    if not found or not 0 < int(found[3]) < 1 << 16 or (found[1] or "tcp") not in PROTOCOLS:
+        yield f"expected an address such as tcp://10.0.0.1:8786, got {address!r}"
+    elif found[1] in ("tls", "wss") and not encrypted:
+        yield f"{address} is encrypted, and needs scheduler.tls: {{ca_file: …, cert: …, key: …}}"
+    elif found[1] not in ("tls", "wss") and encrypted:
+        yield f"with scheduler.tls expected tls://{found[2]}:{found[3]}, got {address}"
+
+
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
     """Complaints of certificates that are not there; asked when a run begins, since to look at one takes none."""
     if isinstance(scheduler.tls, Tls):
         for key, file in dataclasses.asdict(scheduler.tls).items():
             if not Path(file).expanduser().is_file():
-                yield f"scheduler.tls.{key}: expected a file, got {file!r}, which does not exist"
+                what = "is a folder" if Path(file).expanduser().is_dir() else "does not exist"
+                yield f"scheduler.tls.{key}: expected a file, got {file!r}, which {what}"
 
 
 def _instead(kind: Kind) -> str:

@@ -110,6 +110,18 @@ def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
         )
 
 
+def check_memory(limit: str | int, needs: Needs) -> None:
+    """Look at what this machine's own workers may take. Raises ConfigError where that is too little."""
+    from dask.utils import parse_bytes
+
+    each = 0 if limit == "auto" else int(parse_bytes(limit))
+    if each and each < needs.memory:
+        raise ConfigError(
+            f"scheduler.memory_limit: expected at least {needs.memory // MEBIBYTE:,} MiB for blocks of this size, got "
+            f"{limit}; raise it, or lower partition.block"
+        )
+
+
 def _probe_name() -> str:
     """Of the kind that is swept up if it is left behind."""
     return f".probe.{uuid.uuid4().hex}.tmp"
@@ -137,7 +149,7 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
     lines = []
     answers = client.run(faults, needs, on_error="return")
     for worker, there in answers.items():
-        if isinstance(there, ImportError | AttributeError):
+        if isinstance(there, ImportError | AttributeError) or "No module named 'pipeline'" in str(there):
             version = needs.versions[DISTRIBUTION]
             lines.append(f"worker {worker} can't import {DISTRIBUTION}: install version {version} there")
         elif isinstance(there, OSError) and _has_left(client, worker):

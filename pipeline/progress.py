@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Protocol
 
@@ -21,6 +21,8 @@ STEADY = 1.0
 """Seconds after which a pace means something."""
 EVERY = 10.0
 """Seconds between two plain lines of a stage that is still at work."""
+ALIKE = 3
+"""So many tasks that fail for one reason are named."""
 
 
 class Reporter(Protocol):
@@ -149,6 +151,15 @@ class _Counting(Quiet):
         self.total = dict(stages)
         self.counts = {stage: Counter[str]() for stage in stages}
         self._paces = {stage: _Pace() for stage in stages}
+        self._reasons: Counter[str] = Counter()
+
+    def failure(self, address: Address, reason: str) -> Iterator[str]:
+        """Lines on a task that failed: the first few of one kind, since a full disk fails them all."""
+        self._reasons[reason] += 1
+        if self._reasons[reason] <= ALIKE:
+            yield f"{'/'.join(address)} failed: {reason}"
+        if self._reasons[reason] == ALIKE:
+            yield "more that fail in the same way are counted"
 
     def describe(self, stage: str) -> str:
         words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
@@ -182,8 +193,8 @@ class Plain(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         done, total = self.done(stage), self.total[stage]
-        if how == "failed":
-            self.message(f"{'/'.join(address)} failed: {reason}")
+        for line in self.failure(address, reason) if how == "failed" else ():
+            self.message(line)
         if done == total or time.monotonic() - self._said[stage] > EVERY:
             self._said[stage] = time.monotonic()
             where = f"; {self._cluster}" if self._cluster and done < total else ""
@@ -259,8 +270,8 @@ class Bars(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
-        if how == "failed":
-            self.message(f"{'/'.join(address)} failed: {reason}")
+        for line in self.failure(address, reason) if how == "failed" else ():
+            self.message(line)
 
     def cluster(self, cluster: Cluster) -> None:
         state = describe_cluster(cluster)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import contextlib
 import importlib
 import importlib.util
+import json
 import logging
-from collections.abc import Callable, Iterator
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster_arguments import TLS, arguments
-from pipeline.deployment import Scheduler, Tls, is_loopback, kind_of
+from pipeline.deployment import Scheduler, Tls, flat, is_loopback, kind_of
 from pipeline.errors import ConfigError, SchedulerLost
 from pipeline.executor import DaskExecutor, Executor, SynchronousExecutor
-from pipeline.fitness import Needs, checked_workers, dismiss, probed
+from pipeline.fitness import Needs, check_memory, checked_workers, dismiss, probed
 from pipeline.interrupts import held
 from pipeline.watch import Cluster, Watch, tell_nobody
 
@@ -24,7 +31,11 @@ if TYPE_CHECKING:
 
 HERE = ("threads", "local")
 """Kinds whose workers are children of this process, with its software and its storage."""
+OWN_WORKERS_GONE = "they died, most likely for lack of memory: raise scheduler.memory_limit or lower partition.block,"
+"""What to do where a run's own workers are gone."""
 LOG = logging.getLogger("fast_diff.scheduler")
+WRITTEN = 20
+"""Looks at a scheduler's file, a tenth of a second apart, before it is taken for none."""
 OPEN = (
     "scheduler: ports are open beyond this machine without TLS: whoever reaches one runs code as you and reads what "
     "your workers read; set scheduler.tls, or keep the network closed"
@@ -48,7 +59,8 @@ def open_executor(
         client = _open(scheduler, needs, opened)
         if report:
             opened.enter_context(_performance_report(client, report))
-        watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience)
+        remedy = OWN_WORKERS_GONE if scheduler.kind in HERE else "start workers"
+        watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, remedy)
         return DaskExecutor(client, watch, opened.close)
     except BaseException as error:
         opened.close()
@@ -64,6 +76,8 @@ def _found_nobody(error: BaseException) -> bool:
 
 def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:
     """A client of workers that are there and fit; closing `opened` closes all that this opens."""
+    if scheduler.kind == "local":
+        check_memory(scheduler.memory_limit, needs)
     opened.enter_context(_configured(scheduler))
     security = _security(scheduler.tls)
     if scheduler.kind == "address":
@@ -122,7 +136,10 @@ def _configured(scheduler: Scheduler) -> Iterator[None]:
     """Dask's settings for this run, put back afterwards; kinds that inherit them pass them on to their workers."""
     import dask
 
-    settings: dict[str, Any] = dict(scheduler.dask_config)
+    settings = flat(scheduler.dask_config)
+    for key, value in settings.items():
+        if isinstance(dask.config.get(key, None), Mapping) and not isinstance(value, Mapping):
+            raise ConfigError(f"scheduler.dask_config: {key} has keys of its own; expected keys and values")
     if isinstance(scheduler.tls, Tls):
         settings |= _tls_settings(scheduler.tls)
     with dask.config.set(settings):
@@ -159,31 +176,72 @@ def _security(tls: Tls | str | None) -> Any:
 
 
 def _connect(scheduler: Scheduler, security: Any) -> Client:
-    """A client of a scheduler that is up already."""
+    """A client of a scheduler that is up already. Raises ConfigError, within ten seconds."""
     from distributed import Client
 
-    where = scheduler.address or scheduler.scheduler_file
-    if scheduler.scheduler_file and not Path(scheduler.scheduler_file).is_file():
-        raise ConfigError(f"scheduler.scheduler_file: {scheduler.scheduler_file} does not exist; is the scheduler up?")
-    target = {"address": scheduler.address} if scheduler.address else {"scheduler_file": scheduler.scheduler_file}
+    where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
+    patience = min(10.0, scheduler.wait_timeout)
     try:
-        return Client(**target, security=security, timeout=10, set_as_default=False)
+        asyncio.run(_reached(where, security, patience))
+        with _without_versions():
+            return Client(where, security=security, timeout=10, set_as_default=False)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
-        secured = "; does it speak TLS, with a certificate of the same authority?" if security else ""
+        how = "it may be encrypted: see scheduler.tls"
+        if security:
+            how = "does it speak TLS, with a certificate of the same authority?"
         raise ConfigError(
-            f"scheduler.address: no Dask scheduler answers at {where}; start it, or mend the address{secured}"
+            f"scheduler.address: no Dask scheduler answers at {where}; start it, or mend the address; {how}"
         ) from error
+
+
+async def _reached(address: str, security: Any, patience: float) -> None:
+    """Have a scheduler greet us. A client that finds none takes its time to end, and complains then."""
+    from distributed.comm import connect
+
+    arguments = security.get_connection_args("client") if security else {}
+    comm = await asyncio.wait_for(connect(address, timeout=patience, **arguments), patience)
+    await comm.close()
+
+
+def _address_in(file: Path) -> str:
+    """The address in the file that a scheduler writes of itself. Raises ConfigError."""
+    for _ in range(WRITTEN):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            address = json.loads(file.read_text())["address"]
+            if isinstance(address, str):
+                return address
+        if not file.is_file():
+            break
+        time.sleep(0.1)  # it may be at writing it
+    what = "is no file that a Dask scheduler writes of itself" if file.exists() else "does not exist"
+    raise ConfigError(f"scheduler.scheduler_file: {file} {what}; is the scheduler up?")
 
 
 def _client(cluster: Any, security: Any) -> Client:
     from distributed import Client
 
-    return Client(cluster, security=security, set_as_default=False)
+    with _without_versions():
+        return Client(cluster, security=security, set_as_default=False)
+
+
+@contextlib.contextmanager
+def _without_versions() -> Iterator[None]:
+    """Dask warns of versions that differ, in a table; those that matter are looked at later, and told in a line."""
+    from distributed.versions import VersionMismatchWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)
+        yield
 
 
 def _start(scheduler: Scheduler, security: Any) -> Any:
     """A cluster of the configured kind, told how many workers it is to have."""
     make = _class(scheduler)
+    command = kind_of(scheduler.kind).command
+    if command and not shutil.which(command):
+        raise ConfigError(
+            f"scheduler.kind: {scheduler.kind} hands in its jobs by {command}, which is not there; run this where it is"
+        )
     try:
         cluster = make(**arguments(scheduler, security))
         if scheduler.adapt:
@@ -192,8 +250,16 @@ def _start(scheduler: Scheduler, security: Any) -> Any:
             cluster.scale(scheduler.scale)
         return cluster
     except Exception as error:  # clusters fail in whatever way their batch system does
+        _forget_unborn()
         text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
+
+
+def _forget_unborn() -> None:
+    """A Kubernetes cluster that could not be made must not be taken down in the end, with complaints."""
+    module = sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster")
+    if module is not None:
+        atexit.unregister(module.reap_clusters)
 
 
 def _class(scheduler: Scheduler) -> Callable[..., Any]:

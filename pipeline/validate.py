@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -66,7 +66,17 @@ def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
     for section, kind in kinds.items():
         if isinstance(kind, type):
             yield from (f"{section}.{field.name}" for field in fields(kind))
+            for name, hint in get_type_hints(kind).items():
+                yield from (f"{section}.{name}.{field.name}" for inner in _dataclasses(hint) for field in fields(inner))
         yield section
+
+
+def _dataclasses(hint: Any) -> Iterator[type]:
+    """Those among the types that a value may have."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        yield hint
+    for part in get_args(hint):
+        yield from _dataclasses(part)
 
 
 def _nearest(name: str, valid: list[str]) -> str:
@@ -96,12 +106,22 @@ def _complaints(
         by_key.setdefault(_real_keys(detail["loc"], data), []).append(detail)
     for keys, details in by_key.items():
         whole = (section, *keys)
+        if isinstance(_value(data, keys), dict) and (missing := _missing(details)):
+            if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
+                yield f"{source.place(whole)}: {_dotted(whole)}: {missing} missing; expected a value"
+            continue
         if details[0]["type"] in UNKNOWN:
             yield unknown_key(source, whole, kinds)
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))
         got = _value(data, keys)
         yield f"{source.place(whole)}: {_dotted(whole)}: {_sentence(expected, got)}{_near_value(details, got)}"
+
+
+def _missing(details: list[ErrorDetails]) -> str:
+    """Keys that a mapping lacks, in words."""
+    names = [str(d["loc"][-1]) for d in details if d["type"] == "missing" and isinstance(d["loc"][-1], str)]
+    return f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}" if names else ""
 
 
 def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:

@@ -46,13 +46,14 @@ def tell_nobody(cluster: Cluster) -> None:
 class Watch:
     """Asked again and again by whoever waits for tasks. `tell` hears of the cluster now and then; without a worker for
     `wait_timeout` seconds the run ends; after `patience` seconds without an outcome the cluster's state is written into
-    the run's `folder`, once for each time that this happens."""
+    the run's `folder`, once for each time that this happens. `remedy`: what to do where no worker is left."""
 
     client: Client
     folder: Place
     tell: Callable[[Cluster], None]
     wait_timeout: float
     patience: float
+    remedy: str = "start workers"
 
     def __post_init__(self) -> None:
         self._heard = self._seen = time.monotonic()
@@ -82,7 +83,7 @@ class Watch:
         elif now - self._seen > self.wait_timeout:
             raise WorkersLost(
                 f"all workers are gone, and none has come back within {self.wait_timeout:g} s; what was computed "
-                "stands: start workers and run the same command again"
+                f"stands: {self.remedy} and run the same command again"
             )
         if now - self._heard > self.patience and not self._dumped:
             self._dumped = True
@@ -92,7 +93,8 @@ class Watch:
         """The cluster as its scheduler knows it; None where that does not answer."""
         now = self._looked = time.monotonic()
         try:
-            found = self.client.scheduler_info(n_workers=-1)["workers"]
+            asked = self.client.scheduler.identity
+            found = self.client.sync(asked, n_workers=-1, callback_timeout=ANSWER)["workers"]
         except Exception:  # a scheduler that is gone shows in the futures
             return None
         by_host: Counter[str] = Counter()

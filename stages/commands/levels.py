@@ -27,12 +27,13 @@ LEVELS = tuple(field.name for field in fields(Levels))
 
 @dataclass(frozen=True)
 class Work:
-    """Sums over block pairs. What is not known of all of them, is of those whose levels are known.
+    """Sums over block pairs.
 
     block_pairs  how many there are
     unknown      how many of them have no event in the log, and the pairs of images in these
-    ledger       of those that are known, pairs of images; `decided` counts pairs of representatives
-    levels       of those that are known, pairs of representatives; see `Levels`
+    ledger       of all of them, pairs of images; `decided` counts pairs of representatives
+    known        of those with an event, the pairs of representatives that were decided
+    levels       of those with an event, pairs of representatives; see `Levels`
     seconds      that their tasks took, added up
     devices      how many of them were computed on which device
     """
@@ -41,6 +42,7 @@ class Work:
     unknown: int
     unknown_pairs: int
     ledger: Mapping[str, int]
+    known: int
     levels: Mapping[str, int]
     seconds: float
     devices: Mapping[str, int]
@@ -48,14 +50,14 @@ class Work:
     @property
     def pairs_per_second(self) -> float | None:
         """Pairs of representatives decided per second of a task; None where it took no time that was noticed."""
-        return self.ledger["decided"] / self.seconds if self.seconds else None
+        return self.known / self.seconds if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for machines."""
         rate = self.pairs_per_second
         fallen = asdict(self)
         return {
-            **{name: fallen[name] for name in ("block_pairs", "unknown", "unknown_pairs")},
+            **{name: fallen[name] for name in ("block_pairs", "unknown", "unknown_pairs", "known")},
             **fallen["ledger"],
             **fallen["levels"],
             "seconds": round(self.seconds, 4),
@@ -80,20 +82,21 @@ def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) ->
     """The work behind some artifacts of a run. Raises ArtifactDamaged where one can't be read."""
     ledger, levels = dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0)
     devices: Counter[str] = Counter()
-    unknown, unknown_pairs, seconds = 0, 0, 0.0
+    unknown, unknown_pairs, known, seconds = 0, 0, 0, 0.0
     for name, summary in _summaries(store, names):
+        for column in LEDGER:
+            ledger[column] += summary[column]
         if name not in events:
             unknown += 1
             unknown_pairs += summary["pairs_total"]
             continue
         event = events[name]
-        for column in LEDGER:
-            ledger[column] += summary[column]
+        known += summary["decided"]
         for level in LEVELS:
             levels[level] += event["levels"][level]
         seconds += event["seconds"]
         devices[event["levels"]["device"]] += 1
-    return Work(len(names), unknown, unknown_pairs, ledger, levels, seconds, dict(sorted(devices.items())))
+    return Work(len(names), unknown, unknown_pairs, ledger, known, levels, seconds, dict(sorted(devices.items())))
 
 
 def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -103,7 +106,7 @@ def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapp
 
 class Row(NamedTuple):
     """One number of the table. `left`: so many pairs are still in question here; else they fell away. `level`: of the
-    cascade; else of the ledger. `share` is of the pairs to compare."""
+    cascade; else of the ledger. `share` is of the pairs to compare, as far as levels are known."""
 
     name: str
     pairs: int
@@ -127,8 +130,8 @@ def rows(work: Work) -> Iterator[Row]:
         "one image stands for all with its thumbnail",
         share=share(ledger["decided"], ledger["decided"]),
     )
-    for row in _cascade(work.levels) if ledger["decided"] else ():
-        yield row._replace(level=True, share=share(row.pairs, ledger["decided"]))
+    for row in _cascade(work.levels) if work.known else ():
+        yield row._replace(level=True, share=share(row.pairs, work.known))
     yield Row("matches", ledger["matches"], "pairs of images within the threshold, identical ones included")
 
 
@@ -162,7 +165,7 @@ def unknown(work: Work) -> str:
     if not work.unknown:
         return ""
     of = f"{work.unknown:,} of {work.block_pairs:,} block pairs ({work.unknown_pairs:,} pairs)"
-    return f"levels of {of} are unknown: the event log does not tell how they were computed"
+    return f"levels of {of} are unknown and not counted: the event log does not tell how they were computed"
 
 
 def computed_on(work: Work, wanted: str) -> str:
@@ -187,7 +190,7 @@ def rate(work: Work) -> str:
 
 def caution(work: Work) -> str:
     """How a level can have more pairs than there are; nothing where none has."""
-    if max(work.levels.values()) <= work.ledger["decided"]:
+    if max(work.levels.values()) <= work.known:
         return ""
     return "a pair that is looked at more than once, in another turn or as both halves of a square, counts each time"
 
@@ -197,9 +200,9 @@ def lines(work: Work, wanted: str) -> Iterator[str]:
     if not work.block_pairs:
         return
     yield "how the work fell away"
+    for row in rows(work):
+        yield f"  {row.name:<20}{row.pairs:>20,}  {row.share:>12}".rstrip()
     if work.block_pairs > work.unknown:
-        for row in rows(work):
-            yield f"  {row.name:<20}{row.pairs:>20,}  {row.share:>12}".rstrip()
         yield f"  {'time in tasks':<20}{took(work):>20}  {rate(work):>12}".rstrip()
         yield f"  {'computed on':<20}{computed_on(work, wanted):>20}"
     for note in filter(None, (caution(work), unknown(work))):

@@ -209,6 +209,21 @@ def test_references_that_are_none_are_told(inputs: dict[str, Any], said: str) ->
         from_mapping({"run": "x", "inputs": inputs}, STAGES)
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ({"kind": "slurm", "adapt": {"minimum": 1}}, r"scheduler\.adapt: maximum is missing; expected a value"),
+        ({"tls": {"ca_file": "x"}}, r"scheduler\.tls: cert, key are missing; expected a value"),
+        ({"adapt": {"min": 5}}, r"scheduler\.adapt\.min: unknown key; did you mean scheduler\.adapt\.minimum\?"),
+        ({"adapt": 5}, r"scheduler\.adapt: expected"),
+    ],
+)
+def test_keys_inside_a_key_are_named_too(scheduler: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as told:
+        from_mapping({"run": "x", "inputs": {"a": ["/x"]}, "scheduler": scheduler}, STAGES)
+    assert len(str(told.value).splitlines()) == 1
+
+
 def test_a_file_that_cannot_be_read_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def said(name: str) -> str:
         with pytest.raises(ConfigError) as caught:

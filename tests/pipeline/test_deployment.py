@@ -4,6 +4,7 @@ import errno
 import importlib
 import inspect
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline import cluster_arguments
 from pipeline import scheduler as opening
 from pipeline.cli import main
 from pipeline.config import from_mapping
-from pipeline.deployment import KINDS, Scheduler, is_loopback, kind_of, missing_files
+from pipeline.deployment import KINDS, Scheduler, flat, is_loopback, kind_of, missing_files
 from pipeline.errors import ConfigError, SchedulerLost
 from pipeline.fitness import needs_of
 from tests.pipeline.toy import STAGES
@@ -132,6 +133,90 @@ def test_settings_of_dask_hold_for_the_run_and_no_longer(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("address", "tls", "said"),
+    [
+        *((odd, False, "expected an address such as") for odd in ("nonsense", "http://h:1", "tcp://h:abc", "tcp://")),
+        *((odd, False, "expected an address such as") for odd in ("tcp://h:0", "tcp://h:70000", "tcp://h", "a b:1")),
+        ("tcp://user:hush@h:1", False, "without user and password"),
+        ("tls://h:1", False, "needs scheduler.tls"),
+        ("tcp://h:1", True, "expected tls://h:1"),
+        ("h:1", True, "expected tls://h:1"),
+        *((right, False, "") for right in ("tcp://h:1", "h.example.org:8786", "tcp://[::1]:8786", "127.0.0.1:8786/")),
+        ("tls://h:1", True, ""),
+    ],
+)
+def test_addresses_are_looked_at_before_anyone_is_asked(address: str, tls: bool, said: str) -> None:
+    files = {"ca_file": "a", "cert": "b", "key": "c"} if tls else None
+    if not said:
+        assert section(kind="address", address=address, tls=files).address == address
+        return
+    with pytest.raises(ConfigError, match=rf"scheduler\.address: .*{said}") as told:
+        section(kind="address", address=address, tls=files)
+    assert "hush" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"kind": "local", "address": "tcp://h:1"}, "address"),
+        ({"kind": "synchronous", "cluster": {"nonsense": 1}}, "cluster"),
+        ({"kind": "ssh"}, "cluster"),
+        ({"kind": "ssh", "cluster": {"hosts": 3}}, "cluster"),
+    ],
+)
+def test_what_a_kind_has_no_use_for_or_lacks_is_told(values: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"scheduler\.{key}: kind {values['kind']}"):
+        section(**values)
+
+
+def test_nested_settings_of_dask_leave_the_others_as_they_are(tmp_path: Path) -> None:
+    settings = {"distributed": {"comm": {"timeouts": {"connect": "31s"}}}}
+    encrypted = dask.config.get("distributed.comm.require-encryption", None)
+    scheduler = section(kind="threads", workers=1, dask_config=settings)
+    opened = opening.open_executor(scheduler, needs_of(tmp_path, (), (), 0))
+    assert dask.config.get("distributed.comm.timeouts.connect") == "31s"
+    assert dask.config.get("distributed.comm.require-encryption", None) is encrypted
+    opened.close()
+    assert flat({"a": {"b.c": {"d": 1}, "e": {}}}) == {"a.b.c.d": 1, "a.e": {}}
+    with pytest.raises(ConfigError, match=r"distributed\.comm has keys of its own"):
+        opening.open_executor(
+            section(kind="threads", workers=1, dask_config={"distributed": {"comm": 3}}), needs_of(tmp_path, (), (), 0)
+        )
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", '{"address": 3}', "{}"])
+def test_a_file_that_no_scheduler_has_written_is_told(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "WRITTEN", 2)
+    file = tmp_path / "scheduler.json"
+    scheduler = section(kind="address", scheduler_file=str(file))
+    with pytest.raises(ConfigError, match=r"scheduler\.json does not exist; is the scheduler up\?"):
+        opening.open_executor(scheduler, needs_of(tmp_path, (), (), 0))
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="is no file that a Dask scheduler writes of itself"):
+        opening.open_executor(scheduler, needs_of(tmp_path, (), (), 0))
+
+
+def test_a_port_on_which_nobody_of_dask_answers_is_told_in_time(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        scheduler = section(kind="address", address=address, wait_timeout=0.5)
+        with pytest.raises(ConfigError, match=f"no Dask scheduler answers at {address}"):
+            opening.open_executor(scheduler, needs_of(tmp_path, (), (), 0))
+
+
+def test_jobs_that_cannot_be_handed_in_and_too_little_memory_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="slurm hands in its jobs by sbatch, which is not there"):
+        opening.open_executor(section(kind="slurm", scale=1, cluster=BATCH), needs_of(tmp_path, (), (), 0))
+    with pytest.raises(ConfigError, match=r"scheduler\.memory_limit: expected at least 100 MiB .* got 50MiB"):
+        opening.open_executor(section(kind="local", memory_limit="50MiB"), needs_of(tmp_path, (), (), 100 << 20))
+
+
+@pytest.mark.parametrize(
     ("error", "told"),
     [
         (OSError("Timed out trying to connect to tcp://127.0.0.1:1 after 10 s"), SchedulerLost),
@@ -155,7 +240,8 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 ) -> None:
     package = {"cuda": "dask_cuda", "slurm": "dask_jobqueue", "ssh": "asyncssh"}[kind]
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    scheduler = section(kind=kind, **({"scale": 1} if kind == "slurm" else {}))
+    more = {"slurm": {"scale": 1}, "ssh": {"cluster": {"hosts": ["h", "h"]}}}
+    scheduler = section(kind=kind, **more.get(kind, {}))
     with pytest.raises(
         ConfigError, match=rf"^scheduler.kind: {kind} needs .* pip install 'fast-diff-dask\[{extra}\]'$"
     ):
@@ -178,7 +264,7 @@ def test_a_class_of_ones_own_needs_a_flag(tmp_path: Path, capsys: pytest.Capture
         ({"kind": "local"}, False),
         ({"kind": "local", "host": "0.0.0.0"}, True),
         ({"kind": "local", "host": "localhost"}, False),
-        ({"kind": "ssh", "host": "127.0.0.1"}, False),
+        ({"kind": "ssh", "host": "127.0.0.1", "cluster": {"hosts": ["h", "h"]}}, False),
         ({"kind": "slurm", "scale": 1}, True),
     ],
 )

@@ -29,6 +29,18 @@ def test_plain_lines_say_what_became_of_each_stage() -> None:
     ]
 
 
+def test_tasks_that_fail_alike_are_named_a_few_times_only() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream)
+    plain.begin({"one": 30})
+    for number in range(30):
+        plain.task(("one", str(number)), "failed", "disk full" if number % 2 else "other", None)
+    said = stream.getvalue().splitlines()
+    assert len([line for line in said if "disk full" in line]) == 3
+    assert len([line for line in said if "more that fail in the same way are counted" in line]) == 2
+    assert said[-1] == "one        30 of 30 tasks  (30 failed)"
+
+
 def test_a_stage_that_takes_long_is_heard_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(progress, "EVERY", -1.0)

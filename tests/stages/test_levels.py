@@ -15,7 +15,8 @@ def made(
     ledger: Mapping[str, int], counts: Mapping[str, int], seconds: float = 2.0, devices: Mapping[str, int] | None = None
 ) -> Work:
     whole = dict.fromkeys(LEDGER, 0) | ledger
-    return Work(3, 0, 0, whole, dict.fromkeys(LEVELS, 0) | counts, seconds, {"cpu": 3} if devices is None else devices)
+    found = dict.fromkeys(LEVELS, 0) | counts
+    return Work(3, 0, 0, whole, whole["decided"], found, seconds, {"cpu": 3} if devices is None else devices)
 
 
 PHOTOGRAPHS = made(
@@ -93,16 +94,30 @@ def test_a_level_with_more_pairs_than_there_are_is_explained() -> None:
 
 
 def test_what_the_log_does_not_tell_is_said_and_left_out() -> None:
-    unknown = Work(4, 4, 12_000, dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0), 0.0, {})
-    assert list(levels.lines(unknown, "auto")) == [
-        "how the work fell away",
-        "  levels of 4 of 4 block pairs (12,000 pairs) are unknown: the event log does not tell how they were computed",
+    ledger = dict.fromkeys(LEDGER, 0) | {"pairs_total": 12_000, "decided": 12_000, "matches": 7}
+    unknown = Work(4, 4, 12_000, ledger, 0, dict.fromkeys(LEVELS, 0), 0.0, {})
+    head, *lines = levels.lines(unknown, "auto")
+    assert head == "how the work fell away"
+    assert [line.split("  ")[1] for line in lines] == [
+        *("pairs of images", "to compare", "matches"),
+        "levels of 4 of 4 block pairs (12,000 pairs) are unknown and not counted: the event log does not tell how they "
+        "were computed",
     ]
     assert unknown.pairs_per_second is None
 
 
+def test_totals_are_of_all_block_pairs_and_shares_of_those_whose_levels_are_known() -> None:
+    ledger = dict.fromkeys(LEDGER, 0) | {"pairs_total": 2_000, "decided": 2_000, "matches": 7}
+    found = dict.fromkeys(LEVELS, 0) | {"compared": 500, "checked": 10}
+    part = Work(4, 2, 1_000, ledger, 1_000, found, 2.0, {"cpu": 2})
+    rows = {row.name: row for row in levels.rows(part)}
+    assert rows["pairs of images"].pairs == 2_000
+    assert rows["compared"].share == "50 %"
+    assert part.pairs_per_second == 500
+
+
 def test_no_block_pairs_say_nothing() -> None:
-    nothing = Work(0, 0, 0, dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0), 0.0, {})
+    nothing = Work(0, 0, 0, dict.fromkeys(LEDGER, 0), 0, dict.fromkeys(LEVELS, 0), 0.0, {})
     assert list(levels.lines(nothing, "auto")) == []
 
 
