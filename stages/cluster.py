@@ -23,10 +23,10 @@ from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task,
 from stages import keepers
 from stages.distances import inside
 from stages.figure import column_of
+from stages.focus import sharpness
 from stages.keepers import Rule
 from stages.ledger import check_ledger
 from stages.matches import Matches
-from stages.sharpness import sharpness
 
 Ints = NDArray[np.int64]
 

@@ -107,7 +107,7 @@ def test_a_run_with_nothing_to_do_reads_two_footers(project: Project, store: Obj
     assert project.run() == 0
     store.asked.clear()
     assert project.run() == 0
-    assert store.counts() == {"LIST": 1, "GET": 6, "PUT": 4, "DELETE": 1, "GET range": len(OWN_NAMES)}
+    assert store.counts() == {"LIST": 1, "GET": 4, "PUT": 3, "DELETE": 1, "GET range": len(OWN_NAMES)}
     assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
 
 

@@ -16,7 +16,8 @@ from tests.end_to_end.meddling import begun
 from tests.end_to_end.test_clusters import elsewhere
 from tests.end_to_end.test_schedulers import dask_cluster
 
-SLOW = {"MEDDLE_SLOW": "0.3"}
+SLOW = {"MEDDLE_SLOW": "0.5"}
+"""Some 50 tasks take longer than it is quiet between two lines on a stage."""
 PRELOAD = ("--preload", "tests.end_to_end.meddling")
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from pipeline.errors import TaskError
+from stages.focus import SIDE, laplacian_variance, sharpness
 from stages.keepers import Rule, are_references, checked, facts, ranks
-from stages.sharpness import SIDE, laplacian_variance, sharpness
 from tests.in_memory import MemoryJob
 
 

@@ -18,7 +18,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "1a3403e1f63ba995"),
-    "cluster": (3, "62967586031fae06"),
+    "cluster": (3, "804722a0c200fc83"),
     "plot": (4, "9421d787eb59fa88"),
 }
 
