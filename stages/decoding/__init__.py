@@ -2,7 +2,8 @@
 
     stages/thumbnail.py
       lanes.py          files in, rows out; what crashes or hangs costs one file
-        child.py        a process of its own
+        children.py     processes that decode, seen from here
+        child.py        what such a process does
         tray.py         memory that both see
           reading.py    bytes and their digest
           decode.py     from bytes to a thumbnail

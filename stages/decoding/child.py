@@ -1,4 +1,4 @@
-"""What a process that decodes does; `lanes.py` starts it and talks to it.
+"""What a process that decodes does; `children.py` starts it and talks to it.
 
 It answers what is done so far every FLUSH seconds. Before each file it counts, where both sides see it, so that
 whoever finds it dead knows which file it died of. An alarm that nobody catches ends it where a file takes too long:

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import TaskError
+from stages.decoding import children, problems
 from stages.decoding import lanes as module
-from stages.decoding import problems
 from stages.decoding.child import Limits, Seen
 from stages.decoding.decode import Options
 from stages.decoding.lanes import Lanes, decode_one
@@ -83,13 +83,13 @@ def test_a_decoder_that_goes_wild_costs_one_file(tmp_path: Path, deed: bytes, pr
 
 
 def test_a_child_that_does_not_heed_its_alarm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    monkeypatch.setattr(children, "PATIENCE", 0.5)
     results = decoded(made(tmp_path, b"fine", b"deaf", b"fine"), replace(LIMITS, seconds=1.0))
     assert [seen.problem for seen, _ in results] == [None, problems.TIMEOUT, None]
 
 
 def test_a_child_that_hangs_up_and_stays_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINGER", 0.2)
+    monkeypatch.setattr(children, "LINGER", 0.2)
     results = decoded(made(tmp_path, b"fine", b"leave", b"fine"))
     assert [seen.problem for seen, _ in results] == [None, problems.CRASHED, None]
 
@@ -97,16 +97,16 @@ def test_a_child_that_hangs_up_and_stays_is_killed(tmp_path: Path, monkeypatch: 
 def test_one_crash_alone_is_tried_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (file,) = made(tmp_path, b"fine")
     killed = []
-    receive = module.Child.receive
+    receive = children.Child.receive
 
-    def die_first(child: module.Child, size: int) -> list[tuple[Seen, bytes | None]]:
+    def die_first(child: children.Child, size: int) -> list[tuple[Seen, bytes | None]]:
         if not killed:
             killed.append(child)
             child.end()
             child._process.wait()
         return receive(child, size)
 
-    monkeypatch.setattr(module.Child, "receive", die_first)
+    monkeypatch.setattr(children.Child, "receive", die_first)
     ((seen, _),) = decoded([file])
     assert seen.problem is None
     assert killed

@@ -229,12 +229,13 @@ MEASURE = """
 import os, resource, sys
 from stages.decoding.child import Limits
 from stages.decoding.decode import Options
-from stages.decoding.lanes import decode_one, _idle
+from stages.decoding.children import idle
+from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected
 found = os.stat(sys.argv[1])
 file = Expected(os.fsencode(sys.argv[1]), found.st_size, str(found.st_mtime_ns))
 seen, _ = decode_one(file, Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 30, 10**9, "mtime"), Limits())
-_idle._close(0)
+idle._close(0)
 print(seen.problem, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """
 

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "17cc7317d49b8660"),
-    "thumbnail": (4, "fa99e8ccb3d9062d"),
+    "thumbnail": (4, "621ce64e09a1025c"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "1a3403e1f63ba995"),
-    "cluster": (3, "804722a0c200fc83"),
-    "plot": (4, "9421d787eb59fa88"),
+    "cluster": (3, "47b8390fbbdac18c"),
+    "plot": (4, "86ede138c6f7a0b9"),
 }
 
 
