@@ -29,9 +29,10 @@ def add_commands(add: Add) -> None:
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
     show = add("show", _show, "list the clusters of a run, or all matches of one of its images")
     duplicates = add("duplicates", _duplicates, "list the images that are duplicates, by clusters or by hash alone")
+    dismiss = add("dismiss", _dismiss, "say of images that they are no duplicates, for cluster.dismissed")
     export = add("export", _export, "write what a run found in a form that other programs read")
     plan = add("plan", _plan, "write down what the run proposes: which images of each cluster stay, and which go")
-    for added in (failures, verify, show, duplicates, export, plan):
+    for added in (failures, verify, show, duplicates, dismiss, export, plan):
         added.add_argument("run", metavar="RUN", help="a run's folder, or its CONFIG")
     for added in (failures, show, duplicates):
         added.add_argument("--json", action="store_true", help="for machines")
@@ -39,6 +40,9 @@ def add_commands(add: Add) -> None:
     duplicates.add_argument("--by", choices=("match", "hash"), default="match", help="what tells them (default match)")
     from stages.commands.export import FORMATS, TABLES
 
+    dismiss.add_argument("paths", nargs="*", metavar="PATH", help="images, of which no two are duplicates")
+    dismiss.add_argument("--cluster", type=natural, metavar="N", help="in their place: those of a cluster")
+    dismiss.add_argument("--file", type=Path, required=True, metavar="FILE", help="the CSV file to add them to")
     form = export.add_mutually_exclusive_group(required=True)
     form.add_argument("--format", choices=FORMATS)
     form.add_argument("--to", metavar="URL", help="a database, such as sqlite:///FILE: all tables go there")
@@ -144,6 +148,16 @@ def _duplicates(options: argparse.Namespace) -> int:
         return 0
     for line in hash_lines(found) if options.by == "hash" else cluster_lines(found):
         print(line)
+    return 0
+
+
+def _dismiss(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from stages.commands.dismiss import dismiss
+
+    pairs, new = dismiss(load_run(options.run), options.file, options.paths, options.cluster)
+    print(f"dismissed   {pairs:,} pairs, {new:,} of them new, in {options.file}")
+    print(f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{options.file}]'")
     return 0
 
 

@@ -10,17 +10,20 @@ that is."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
+from pipeline.errors import TaskError
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages import keepers
+from stages import dismissed, keepers
 from stages.distances import inside
 from stages.figure import column_of
 from stages.focus import sharpness
@@ -29,6 +32,10 @@ from stages.ledger import check_ledger
 from stages.matches import Matches
 
 Ints = NDArray[np.int64]
+
+
+def _absolute(path: str) -> str:
+    return str(Path.cwd() / Path(path).expanduser())
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -58,6 +65,10 @@ class Params:
             "{format: [names]}, {path: shortest} or deepest, package.module:function"
         ),
     ] = ("resolution", "bytes", "oldest")
+    dismissed: Annotated[
+        tuple[Annotated[str, AfterValidator(_absolute)], ...],
+        Field(description="CSV or Parquet files of pairs that are no duplicates; see fast-diff dismiss"),
+    ] = ()
     min_contrast: Annotated[
         float,
         Field(
@@ -97,13 +108,19 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
             f"cluster.threshold: expected at most pairs.threshold ({limit:g}), got {params.threshold:g}; "
             "raise pairs.threshold, too"
         )
+    try:
+        dismissed.read(params.dismissed)
+    except (OSError, ValueError) as error:
+        said = f"{error.filename} can't be read ({error.strerror})" if isinstance(error, OSError) else error
+        yield f"cluster.dismissed: {said}"
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """One task that reads everything; matches are streamed, but for linkages that need them all at a time."""
     stages = ("scan", "thumbnail", "pairs") if _of_scan(params) else ("thumbnail", "pairs")
     inputs = tuple((stage, task.key) for stage in stages for task in upstream.tasks(stage))
-    yield Task("clusters", inputs, filename="clusters.parquet")
+    spec = {"dismissed": dismissed.mark(dismissed.read(params.dismissed))} if params.dismissed else {}
+    yield Task("clusters", inputs, spec, filename="clusters.parquet")
 
 
 def _of_scan(params: Params) -> list[str]:
@@ -118,13 +135,18 @@ def _of_thumbnails(params: Params) -> list[str]:
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Dates count only where a rule looks at them, contrasts where flat images are left out."""
-    contrast = {"contrast"} if params.min_contrast else set()
-    measured = () if params.linkage == "components" else ("measured",)
+    more = ({"contrast"} if params.min_contrast else set()) | ({"digest"} if params.dismissed else set())
+    measured = ("measured",) if _whole(params) else ()
     return {
         "scan": ("path", *_of_scan(params)),
-        "thumbnail": ("path", "set", "error", "thumbnail", *sorted(contrast | {*_of_thumbnails(params)})),
+        "thumbnail": ("path", "set", "error", "thumbnail", *sorted(more | {*_of_thumbnails(params)})),
         "pairs": ("path_a", "path_b", column_of(settings("pairs.metric")), *measured),
     }
+
+
+def _whole(params: Params) -> bool:
+    """Whether clusters are made from all matches at a time."""
+    return params.linkage != "components" or bool(params.dismissed)
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
@@ -133,13 +155,13 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     threshold = params.threshold if params.threshold is not None else job.settings("pairs.threshold")
     flat = _flat(inputs.of("thumbnail"), params.min_contrast)
     matches = Matches(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
-    if params.linkage == "components":
-        paths, labels = matches.chained()
-        rank = _ranks(inputs, job, paths, params)
-    else:
+    if _whole(params):
         graph = matches.graph()
         paths, rank = graph.paths, _ranks(inputs, job, graph.paths, params)
-        labels = graph.complete() if params.linkage == "complete" else graph.star(rank)
+        labels = graph.clusters(params.linkage, rank, _apart(inputs, job, paths, params))
+    else:
+        paths, labels = matches.chained()
+        rank = _ranks(inputs, job, paths, params)
     rows, cluster = _clusters(labels, rank)
     first = np.diff(cluster, prepend=-1) != 0
     members = _members(inputs, job, paths.take(pa.array(rows)), _of_thumbnails(params))
@@ -162,6 +184,24 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "flat": len(flat),
     }
     return Result((members.select(SCHEMA.names),), summary=summary)
+
+
+def _apart(inputs: Inputs, job: Job, paths: pa.Array, params: Params) -> dict[int, set[int]]:
+    """For images that were dismissed, by their place in `paths`: those that each of them is to match no more."""
+    if not params.dismissed:
+        return {}
+    pairs = dismissed.read(params.dismissed)
+    if dismissed.mark(pairs) != job.task.spec["dismissed"]:
+        raise TaskError("cluster.dismissed: a file was changed while the run was under way; run the same command again")
+    places: dict[str, list[int]] = {}
+    for place, digest in enumerate(_rows_of(inputs.of("thumbnail"), ["path", "digest"], paths)["digest"].to_pylist()):
+        places.setdefault(digest, []).append(place)
+    found: dict[int, set[int]] = {}
+    for a, b in pairs:
+        for x, y in product(places.get(a, ()), places.get(b, ())):
+            found.setdefault(x, set()).add(y)
+            found.setdefault(y, set()).add(x)
+    return found
 
 
 def _flat(thumbnails: Sequence[Artifact], least: float) -> pa.Array:

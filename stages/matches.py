@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from stages.kernels import components, linkage
 
 ENDS = ("path_a", "path_b")
 Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,35 +74,88 @@ class Graph:
     distance: NDArray[np.float64]
     measured: NDArray[np.bool_]
 
-    def complete(self) -> Ints:
-        """A number per image: in a cluster every two match."""
-        stands, a, b, distance = self._of_distinct()
-        return linkage.complete(len(self.paths), a, b, distance)[stands]
+    def clusters(self, how: str, rank: Ints, apart: Mapping[int, Collection[int]]) -> Ints:
+        """A number per image by `cluster.linkage`; see `groups` for `apart`, and `linkage.star` for `rank`."""
+        groups, count = self.groups(apart), len(self.paths)
+        if how == "complete":
+            return linkage.complete(count, groups.a, groups.b, groups.distance)[groups.stands]
+        if how == "star":
+            best = rank.copy()
+            np.minimum.at(best, groups.stands, rank)
+            return linkage.star(best, groups.a, groups.b)[groups.stands]
+        forest = components.Forest()
+        forest.join(groups.a, groups.b)
+        return forest.labels(count)[groups.stands]
 
-    def star(self, rank: Ints) -> Ints:
-        """A number per image: in a cluster all match the first by rank."""
-        stands, a, b, _ = self._of_distinct()
-        best = rank.copy()
-        np.minimum.at(best, stands, rank)
-        return linkage.star(best, a, b)[stands]
+    def groups(self, apart: Mapping[int, Collection[int]]) -> Groups:
+        """Images at distance 0 as one, since of identical images often one alone was compared with others
+        (`pairs.identical: group`): what holds of it holds of all of them.
 
-    def _of_distinct(self) -> tuple[Ints, Ints, Ints, NDArray[np.float64]]:
-        """For each image the first that is at distance 0, which stands for it; and the matches of those that stand.
-
-        Of identical images often one alone was compared with others (`pairs.identical: group`); what holds of it holds
-        of all of them."""
+        `apart`: for images that were dismissed, those that each of them is to match no more, both ways. They stand for
+        themselves."""
         same = components.Forest()
         zero = self.measured & (self.distance == 0)
         same.join(self.a[zero], self.b[zero])
-        _, first, number = np.unique(same.labels(len(self.paths)), return_index=True, return_inverse=True)
+        _, kind = np.unique(same.labels(len(self.paths)), return_inverse=True)
+        alone = np.isin(np.arange(len(kind)), list(apart))
+        keys = np.where(alone, kind.max(initial=0) + 1 + np.arange(len(kind)), kind)
+        _, first, number = np.unique(keys, return_index=True, return_inverse=True)
         stands = first[number].astype(np.int64)
-        a, b = stands[self.a], stands[self.b]
-        a, b = np.minimum(a, b), np.maximum(a, b)
-        order = np.lexsort([-self.distance, b, a])
-        order = order[a[order] != b[order]]
-        a, b = a[order], b[order]
-        new = np.diff(a, prepend=-1).astype(bool) | np.diff(b, prepend=-1).astype(bool)
-        return stands, a[new], b[new], self.distance[order][new]
+        a, b, distance = _edges(kind[self.a], kind[self.b], self.distance)
+        if apart:
+            a, b, distance = _apart(a, b, distance, kind, np.unique(stands), apart)
+        else:
+            first_of = np.unique(kind, return_index=True)[1]
+            a, b = first_of[a], first_of[b]
+        return Groups(stands, *_edges(a, b, distance))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """`stands`: for each image the one that stands for it, itself for most, int64 (n,). The others are the matches of
+    images that stand for themselves, as in `Graph`."""
+
+    stands: Ints
+    a: Ints
+    b: Ints
+    distance: Doubles
+
+
+def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
+    """Each pair of two different numbers once, the lesser one first, with its largest distance."""
+    a, b = np.minimum(a, b), np.maximum(a, b)
+    order = np.lexsort([-distance, b, a])
+    order = order[a[order] != b[order]]
+    a, b = a[order], b[order]
+    new = np.diff(a, prepend=-1).astype(bool) | np.diff(b, prepend=-1).astype(bool)
+    return a[new], b[new], distance[order][new]
+
+
+def _apart(
+    a: Ints, b: Ints, distance: Doubles, kind: Ints, images: Ints, apart: Mapping[int, Collection[int]]
+) -> tuple[Ints, Ints, Doubles]:
+    """Edges between kinds of identical images as edges between the `images` that stand for themselves, but for the ones
+    that were dismissed; and those at distance 0 between such images of one kind."""
+    order = np.argsort(kind[images], kind="stable")
+    images = images[order]
+    starts = np.searchsorted(kind[images], np.arange(int(kind.max(initial=-1)) + 2))
+    sizes = np.diff(starts)
+    alone = (sizes[a] == 1) & (sizes[b] == 1)
+    found: list[tuple[int, int, float]] = []
+
+    def of(number: int) -> list[int]:
+        return list(images[starts[number] : starts[number + 1]].tolist())
+
+    for one, other, far in zip(a[~alone].tolist(), b[~alone].tolist(), distance[~alone].tolist(), strict=True):
+        found += [(x, y, far) for x in of(one) for y in of(other)]
+    for number in np.flatnonzero(sizes > 1).tolist():
+        found += [(x, y, 0.0) for place, x in enumerate(of(number)) for y in of(number)[:place]]
+    found += zip(
+        images[starts[a[alone]]].tolist(), images[starts[b[alone]]].tolist(), distance[alone].tolist(), strict=True
+    )
+    kept = [edge for edge in found if edge[1] not in apart.get(edge[0], ())]
+    columns = list(zip(*kept, strict=True)) or [(), (), ()]
+    return np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)
 
 
 def _numbered(column: pa.Array, numbers: dict[str, int]) -> Ints:

@@ -10,10 +10,8 @@ from pipeline.cli import main
 from tests.end_to_end.driver import Project, make_image
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(folder: Path) -> Project:
     """Two pictures and a copy of each, one of them in a reference, under names that ask for trouble."""
-    folder = tmp_path_factory.mktemp("acting")
     made = Project(folder, {"pairs": {"threshold": 50}})
     for seed in (1, 2, 3):
         make_image(folder / "images" / f"{seed}.jpg", seed)
@@ -26,6 +24,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made.config["cluster"] = {"keep": ["path"]}
     assert made.run() == 0
     return made
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return finished(tmp_path_factory.mktemp("acting"))
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
@@ -126,3 +129,30 @@ def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
     text = said(capsys, "apply", str(plan), "--action", "delete", "--yes", code=1)
     assert text.count("left alone") == 3
     assert "it was changed after the run" in text
+
+
+def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = finished(tmp_path)
+    images, file = project.folder / "images", project.folder / "no duplicates.csv"
+    words = ("dismiss", str(project.yaml), str(images / "1.jpg"), str(images / "<img src=x onerror=alert(1)>.jpg"))
+    assert project.run() == 0
+    assert "1 pairs, 1 of them new" in said(capsys, *words, "--file", str(file))
+    assert "1 pairs, 0 of them new" in said(capsys, *words, "--file", str(file))
+    project.config["cluster"] |= {"dismissed": [str(file)]}
+    assert project.run() == 0
+    assert project.ran() == {"cluster": 1, "plot": 1}
+    assert said(capsys, "show", str(project.yaml)).count("cluster ") == 1
+    (images / "1.jpg").rename(images / "renamed.jpg")
+    assert project.run("run=other") == 0
+    other = str(project.run_folder.with_name("other"))
+    assert "renamed.jpg" not in said(capsys, "show", other)
+    assert "1 pairs, 1 of them new" in said(capsys, "dismiss", other, "--cluster", "0", "--file", str(file))
+    assert project.run("run=other") == 0
+    assert "no two images match" in said(capsys, "show", other)
+    assert project.run("run=other") == 0
+    for bad in (("--cluster", "7"), ("nothing.jpg", "1.jpg"), (str(images / "3.jpg"),)):
+        assert main(["dismiss", other, *bad, "--file", str(file)]) == 2
+    assert main(["dismiss", other, "--cluster", "0", "--file", str(project.folder / "no" / "x.csv")]) == 2
+    assert "Traceback" not in capsys.readouterr().err

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import TaskError
+from pipeline.stage import Upstream
 from stages import cluster, distances, pairs, scan
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
@@ -186,7 +187,10 @@ def test_flat_images_join_nothing_and_are_counted() -> None:
 
 
 def table(*inputs: MemoryArtifact, settings: Mapping[str, Any] = SETTINGS, **params: Any) -> pa.Table:
-    artifact, _ = compute(cluster.STAGE, inputs, cluster.Params(**{"keep": ("bytes",), **params}), settings, Path())
+    given = cluster.Params(**{"keep": ("bytes",), **params})
+    tasks = Upstream({stage: [] for stage in ("scan", "thumbnail", "pairs")}, settings.__getitem__)
+    (task,) = cluster.STAGE.tasks(tasks, given)
+    artifact, _ = compute(cluster.STAGE, inputs, given, settings, Path(), task)
     return artifact.rows_
 
 
@@ -246,6 +250,61 @@ def test_the_order_of_files_and_rows_does_not_matter() -> None:
         assert table(thumbnails(values), whole, linkage=linkage).equals(
             table(thumbnails(values), mixed, linkage=linkage)
         )
+
+
+def dull_components(values: Sequence[int], apart: set[tuple[int, int]]) -> set[frozenset[str]]:
+    """Chains of matches up to 100, but for pairs that were dismissed, by the dullest path."""
+    left, found = set(range(len(values))), set()
+    while left:
+        cluster, behind = set(), [left.pop()]
+        while behind:
+            one = behind.pop()
+            cluster.add(one)
+            near = [n for n in left if abs(values[n] - values[one]) <= 10 and (min(n, one), max(n, one)) not in apart]
+            left.difference_update(near)
+            behind += near
+        found |= {frozenset(NAMES[n] for n in cluster)} if len(cluster) > 1 else set()
+    return found
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("linkage", ["components", "complete", "star"])
+def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, seed: int, tmp_path: Path) -> None:
+    count = 20
+    values, every, grouped = flat_images(count, seed)
+    random = np.random.default_rng(seed)
+    wanted = {every[n][:2] for n in random.choice(len(every), min(8, len(every)), replace=False)}
+    file = tmp_path / "dismissed.csv"
+    file.write_text("digest_a,digest_b\n" + "".join(f"{NAMES[b] * 3},{NAMES[a] * 3}\n" for a, b in wanted))
+    images = thumbnails(values)
+    digests = pa.array([NAMES[n] * 3 for n in range(count)])
+    rows = images.rows_.set_column(images.rows_.column_names.index("digest"), "digest", digests)
+    images = MemoryArtifact("thumbnail", "a-end", rows, images.summary)
+    settings = SETTINGS | {"pairs.threshold": 100.0}
+    params = {"linkage": linkage, "keep": ("path",), "dismissed": (str(file),)}
+    found = table(images, matches(named(every), count), settings=settings, **params)
+    clusters = {
+        frozenset(row["path"] for row in found.to_pylist() if row["cluster"] == n) for n in found["cluster"].to_pylist()
+    }
+    if linkage == "components":
+        assert clusters == dull_components(values, wanted)
+    for part in clusters:
+        members = sorted(NAMES.index(name) for name in part)
+        pairs = [(a, b) for a in members for b in members if a < b]
+        if linkage == "complete":
+            assert not wanted & set(pairs)
+            assert all(abs(values[a] - values[b]) <= 10 for a, b in pairs)
+        if linkage == "star":
+            keeper = members[0]
+            assert not wanted & {(keeper, other) for other in members[1:]}
+    assert found.equals(table(images, matches(named(grouped), count), settings=settings, **params))
+
+
+def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
+    for name, said in (("none.csv", "can't be read"), ("odd.csv", "expected CSV or Parquet with the columns digest_a")):
+        complaints = list(cluster.check(cluster.Params(dismissed=(str(tmp_path / name),)), SETTINGS.__getitem__))
+        assert said in "".join(complaints)
 
 
 def test_unseen_matches_make_no_copies() -> None:

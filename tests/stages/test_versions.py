@@ -18,7 +18,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "1a3403e1f63ba995"),
-    "cluster": (3, "47b8390fbbdac18c"),
+    "cluster": (3, "68418c06013a48d3"),
     "plot": (4, "86ede138c6f7a0b9"),
 }
 

@@ -1,0 +1,70 @@
+"""Pairs of files that somebody has looked at and called no duplicates.
+
+They are known by the digests of their bytes, so that they stay known under other names and in other runs, in plain
+files that people share: CSV or Parquet with the columns digest_a and digest_b; others are for people.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+COLUMNS = ("digest_a", "digest_b")
+MORE = ("path_a", "path_b")
+"""What the files were called when they were dismissed."""
+
+Pair = tuple[str, str]
+
+
+def read(files: Sequence[str]) -> frozenset[Pair]:
+    """The pairs in some files, the lesser digest first. Raises ValueError, OSError."""
+    found: set[Pair] = set()
+    for name in files:
+        path = Path(name)
+        try:
+            table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+        except (KeyError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+            raise ValueError(f"{path}: expected CSV or Parquet with the columns {', '.join(COLUMNS)}") from error
+        found.update((min(a, b), max(a, b)) for a, b in table if a and b)
+    return frozenset(found)
+
+
+def _csv(path: Path) -> list[Pair]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in csv.DictReader(file, strict=True)]
+
+
+def _parquet(path: Path) -> list[Pair]:
+    columns = pq.read_table(path, columns=list(COLUMNS))
+    return list(zip(*(columns[name].to_pylist() for name in COLUMNS), strict=True))
+
+
+def mark(pairs: Iterable[Pair]) -> str:
+    """A digest of them, which their order does not change."""
+    return hashlib.sha256("\n".join(f"{a} {b}" for a, b in sorted(pairs)).encode()).hexdigest()
+
+
+def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
+    """Add rows - two digests, two paths - to a CSV file that may be there, but for those that it has; how many were
+    new. Raises ValueError where it is another kind of file, OSError."""
+    known = set(read([str(path)])) if path.exists() else set()
+    if path.suffix == ".parquet":
+        raise ValueError(f"{path}: expected a CSV file to add to")
+    new = []
+    for row in rows:
+        pair = min(row[:2]), max(row[:2])
+        if pair not in known:
+            known.add(pair)
+            new.append(row)
+    begun = path.exists() and path.stat().st_size > 0
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        if not begun:
+            writer.writerow([*COLUMNS, *MORE])
+        writer.writerows(new)
+    return len(new)
