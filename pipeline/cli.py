@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli_runs import add_commands
-from pipeline.errors import ConfigError, FastDiffError
+from pipeline.errors import ConfigError, FastDiffError, one_line
 from pipeline.interrupts import INTERRUPTED, forget
 from pipeline.locations import mask
 
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command(options)
     except FastDiffError as error:
         for line in str(error).splitlines():
-            print(f"fast-diff: {line}", file=sys.stderr)
+            print(f"fast-diff: {one_line(line)}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         sys.stderr.close()
@@ -160,6 +160,8 @@ def _check_performance_report(config: Config, path: Path) -> None:
         raise ConfigError(f"--performance-report: the folder of {path} does not exist")
     if path.is_dir():
         raise ConfigError(f"--performance-report: {path} is a folder; expected the name of a file")
+    if path.exists() and path.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--performance-report: {path} is there, and is no page; expected a name such as report.html")
     for root in (*config.inputs.a, *config.inputs.b):
         if path.resolve().is_relative_to(Path(root).resolve()):
             raise ConfigError(f"--performance-report: {path} lies in the input {root}, where nothing is ever written")
@@ -195,7 +197,7 @@ def print_failures(failures: Sequence[Failure]) -> None:
         alike.setdefault(failure.message, []).append("/".join(failure.address))
     for message, tasks in list(alike.items())[:20]:
         more = f" (and {len(tasks) - 1:,} more tasks)" if len(tasks) > 1 else ""
-        print(f"fast-diff: {tasks[0]} failed: {message}{more}", file=sys.stderr)
+        print(f"fast-diff: {tasks[0]} failed: {one_line(message)}{more}", file=sys.stderr)
     if failures:
         more = f" ({len(failures):,} tasks failed)" if len(failures) > 1 else ""
         said = "what was computed stands; mend the cause and run the same command again"

@@ -10,9 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import ConfigError
+from pipeline.interrupts import INTERRUPTED
+
+if TYPE_CHECKING:
+    from stages.commands.journal import Journal
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -175,6 +179,8 @@ def _export(options: argparse.Namespace) -> int:
     elif options.format == "difpy" and options.out:
         print("\n".join(map(str, difpy(results, options.out))))
     elif options.out:
+        if options.out.exists():
+            raise ConfigError(f"{options.out} is there already; choose another name, or delete it")
         with atomic_write(options.out) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="")
             export(results, options.format, options.table, text)
@@ -203,7 +209,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _apply(options: argparse.Namespace) -> int:
     from stages.commands.apply import REPORT, Tally, apply, check_options, summary
-    from stages.commands.journal import Journal
+    from stages.commands.journal import alone
     from stages.commands.plan import read_plan
 
     plan = read_plan(options.plan)
@@ -212,19 +218,36 @@ def _apply(options: argparse.Namespace) -> int:
     tally, path = Tally(), None
     if options.yes and options.action != REPORT:
         path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-    with Journal(path) if path else contextlib.nullcontext() as journal:
-        for line in apply(plan, options.action, to, journal, tally):
-            print(line)
+    try:
+        with alone(), _opened(path) if path else contextlib.nullcontext() as journal:
+            for line in apply(plan, options.action, to, journal, tally):
+                print(line)
+    except KeyboardInterrupt:
+        where = f"; what was done stands in {path}: take it back by fast-diff undo" if path else ""
+        print(f"fast-diff: interrupted{where}, or run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
     print("\n".join(summary(tally, options.action, path)))
     return 0 if tally.ok else 1
 
 
+def _opened(path: Path) -> Journal:
+    """A journal to write to. Raises ConfigError."""
+    from stages.commands.journal import Journal
+
+    try:
+        return Journal(path)
+    except OSError as error:
+        raise ConfigError(f"--journal: {path} can't be written ({error.strerror}); choose another place") from error
+
+
 def _undo(options: argparse.Namespace) -> int:
     from stages.commands.apply import Tally, take_back
+    from stages.commands.journal import alone
     from stages.text import human_bytes
 
     tally = Tally()
-    for line in take_back(options.journal, tally):
-        print(line)
+    with alone():
+        for line in take_back(options.journal, tally):
+            print(line)
     print(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
     return 0 if tally.ok else 1

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """A name in one line that does nothing to a terminal: control characters and the like are escaped."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
 class FastDiffError(Exception):
     """Anything that the user is told about in one line; `exit_code` is the command's."""
 

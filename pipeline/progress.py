@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Protocol
 
+from pipeline.errors import one_line
 from pipeline.footer_index import UNLISTED
 from pipeline.stage import Address
 from pipeline.task import Outcome
@@ -157,7 +158,7 @@ class _Counting(Quiet):
         """Lines on a task that failed: the first few of one kind, since a full disk fails them all."""
         self._reasons[reason] += 1
         if self._reasons[reason] <= ALIKE:
-            yield f"{'/'.join(address)} failed: {reason}"
+            yield f"{'/'.join(address)} failed: {one_line(reason)}"
         if self._reasons[reason] == ALIKE:
             yield "more that fail in the same way are counted"
 

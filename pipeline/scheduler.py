@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import re
 import shutil
 import sys
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster_arguments import TLS, arguments
-from pipeline.deployment import Scheduler, Tls, flat, is_loopback, kind_of
+from pipeline.deployment import LOOPBACK, Scheduler, Tls, flat, is_loopback, kind_of
 from pipeline.errors import ConfigError, SchedulerLost
 from pipeline.executor import DaskExecutor, Executor, SynchronousExecutor
 from pipeline.fitness import Needs, check_memory, checked_workers, dismiss, probed
@@ -93,7 +94,10 @@ def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:
     if beyond and not where.startswith(TLS):
         LOG.warning(OPEN)
     if importlib.util.find_spec("bokeh") and client.dashboard_link.startswith("http"):
-        LOG.info("dashboard  %s", client.dashboard_link)
+        link = client.dashboard_link
+        if scheduler.kind == "threads":  # in one process Dask takes another name of this machine for its address
+            link = re.sub(r"//[^/]+:", f"//{LOOPBACK}:", link)
+        LOG.info("dashboard  %s", link)
     dismiss(client, needs)
     _wait(client, scheduler)
     if scheduler.kind not in HERE:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import TaskError
+from stages.decoding import formats
 from stages.functions import imported, said
 
 Ints = NDArray[np.int64]
@@ -25,6 +26,8 @@ Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
 FORMATS = ("raw", "tiff", "png", "jpeg")
 """The rule `format` prefers them in this order."""
 PATHS = ("alphabetical", "shortest", "deepest")
+NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in format.pillow)} - {"mpo"}
+"""Formats that the rule `format` may name."""
 FAMILIES = {"MPO": "jpeg"}
 """Formats by another name, in the spelling of the thumbnail stage."""
 LAST = np.iinfo(np.int64).max
@@ -53,6 +56,8 @@ def checked(value: Any) -> Rule:
             return {name: argument}
         if name in ("folder", "format") and isinstance(argument, list | tuple) and argument:
             if all(isinstance(each, str) and each for each in argument):
+                if name == "format" and (odd := [each for each in argument if each.lower() not in NAMES]):
+                    raise ValueError(f"expected format: names of {', '.join(sorted(NAMES))}, got {odd[0]!r}")
                 return {name: tuple(argument)}
             raise ValueError(f"expected {name}: [names in order of preference], got {argument!r}")
         raise ValueError(
@@ -67,7 +72,8 @@ def checked(value: Any) -> Rule:
         return str(value)
     near = difflib.get_close_matches(str(value), plain, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"expected {', '.join(plain)}, folder: [patterns] or package.module:function, got {value!r}{hint}")
+    more = "folder: [patterns], format: [names], path: shortest or deepest, or package.module:function"
+    raise ValueError(f"expected {', '.join(plain)}, {more}, got {value!r}{hint}")
 
 
 def named(rule: Rule) -> str:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pipeline.errors import one_line
+
+__all__ = ["human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line"]
+
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -11,11 +15,6 @@ def human_bytes(count: int) -> str:
     while size >= 999.95 and unit < len(UNITS) - 1:
         size, unit = size / 1000, unit + 1
     return f"{size:.1f} {UNITS[unit]}" if unit else f"{count} bytes"
-
-
-def one_line(text: str) -> str:
-    """A name in one line that does nothing to a terminal: control characters and the like are escaped."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def human_count(count: int) -> str:

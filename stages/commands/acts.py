@@ -69,20 +69,22 @@ def do(act: Act) -> None:
     _sync(path.parent)
 
 
-def undo(act: Act) -> None:
-    """Take an act back, however far it came. Raises Cannot, OSError."""
+def undo(act: Act) -> bool:
+    """Take an act back, however far it came; whether there was anything to take back. Raises Cannot, OSError."""
     path = _path(act["path"])
     match act["action"]:
         case "move":
-            _move_back(path, _path(act["to"]), act)
+            changed = _move_back(path, _path(act["to"]), act)
         case "trash":
-            _from_trash(path, act)
+            changed = _from_trash(path, act)
         case "delete":
+            changed = False
             if not os.path.lexists(path):
                 raise Cannot("it was deleted, which can't be taken back")
         case _:
-            _unlinked(path, act)
+            changed = _unlinked(path, act)
     _sync(path.parent)
+    return changed
 
 
 def is_whole(path: Path, act: Act) -> bool:
@@ -149,16 +151,17 @@ def _onto(path: Path, to: Path) -> None:
         path.unlink()
 
 
-def _move_back(path: Path, to: Path, act: Act) -> None:
+def _move_back(path: Path, to: Path, act: Act) -> bool:
     if is_whole(path, act):
         if os.path.lexists(to) and _begins_like(to, path):  # an interrupted copy, or the empty file before it
             to.unlink()
-        return
+        return False
     if not is_whole(to, act):
         raise Cannot(f"{to} is not the file that was moved there any more")
     if os.path.lexists(path):
         raise Cannot("another file has its name now")
     _move(to, path)
+    return True
 
 
 def _begins_like(piece: Path, whole: Path) -> bool:
@@ -178,16 +181,16 @@ def _trash(path: Path) -> None:
     send2trash(os.fsencode(path))
 
 
-def _from_trash(path: Path, act: Act) -> None:
+def _from_trash(path: Path, act: Act) -> bool:
     if is_whole(path, act):
-        return
+        return False
     if os.path.lexists(path):
         raise Cannot("another file has its name now")
     for info, trashed in _trashed(path):
         if is_whole(trashed, act):
             _move(trashed, path)
             info.unlink(missing_ok=True)
-            return
+            return True
     raise Cannot("it is in no trash that is known here; if the system's trash shows it, take it back from there")
 
 
@@ -232,12 +235,12 @@ def _clone(keeper: Path, temporary: Path, path: Path) -> None:
         raise
 
 
-def _unlinked(path: Path, act: Act) -> None:
+def _unlinked(path: Path, act: Act) -> bool:
     """A file of its own again, with its keeper's bytes, which are its own."""
     _path(act["temporary"]).unlink(missing_ok=True)
     keeper = _path(act["keeper"])
-    if is_whole(path, act) and not path.samefile(keeper):
-        return
+    if is_whole(path, act) and not (keeper.exists() and path.samefile(keeper)):
+        return False
     if not is_whole(keeper, act):
         raise Cannot(f"its keeper {keeper} does not hold its bytes any more")
     if os.path.lexists(path) and not (path.exists() and path.samefile(keeper)):
@@ -250,6 +253,7 @@ def _unlinked(path: Path, act: Act) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    return True
 
 
 def _sync(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import ConfigError
 from stages.commands.acts import ACTIONS, LINKS, Cannot, digest_of, do, is_whole, prepared, undo
 from stages.commands.journal import Journal, read_journal
-from stages.commands.plan import File, Group, Plan, name_of
+from stages.commands.plan import File, Group, Plan, name_of, reference_of
 from stages.text import human_bytes, one_line
 
 REPORT = "report"
@@ -38,6 +38,11 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
     """Raises ConfigError where the options don't go together."""
     if (action == "move") != (to is not None):
         raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
+    for root in plan.references if to else ():
+        if to and Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
+            raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
+    if to and os.path.lexists(to) and not to.is_dir():
+        raise ConfigError(f"--to: {to} is no folder; choose another name")
     for file, group in plan.removed:
         if to and any(Path(os.fsdecode(name_of(kept))).is_relative_to(to.absolute()) for kept in (file, *group.keep)):
             raise ConfigError(f"--to: {one_line(file.path)} lies in {to}, or its keeper does; choose another folder")
@@ -53,6 +58,8 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
                 if keeper is None:
                     raise Cannot(missing)
                 _look(file, path, keeper, action)
+                if root := reference_of(file, plan.references):
+                    raise Cannot(f"it lies in the reference {root}, which is never touched")
                 if journal and action != REPORT:
                     _act(journal, action, file, path, keeper, to)
             except Cannot as error:
@@ -104,15 +111,26 @@ def _look(file: File, path: Path, keeper: Path, action: str) -> None:
 
 def _act(journal: Journal, action: str, file: File, path: Path, keeper: Path, to: Path | None) -> None:
     what = {"shown": file.path, "path": os.fsencode(path).hex(), "bytes": file.bytes, "mtime_ns": file.mtime_ns}
-    act: dict[str, Any] = what | {"digest": file.digest} | prepared(action, path, keeper, to and to.absolute())
+    try:
+        act: dict[str, Any] = what | {"digest": file.digest} | prepared(action, path, keeper, to and to.absolute())
+    except OSError as error:
+        raise Cannot(_why(error)) from error
     number = journal.begin(act)
     try:
         do(act)
     except (Cannot, OSError) as error:
-        why = str(error) if isinstance(error, Cannot) else f"{error.strerror or error}"
-        journal.end(number, "failed", why=why)
-        raise Cannot(why) from error
+        journal.end(number, "failed", why=_why(error))
+        raise Cannot(_why(error)) from error
     journal.end(number, "done")
+
+
+def _why(error: Cannot | OSError) -> str:
+    """What went wrong, and with which file, where that is another one."""
+    if isinstance(error, Cannot):
+        return str(error)
+    where = error.filename2 or error.filename
+    name = os.fsencode(where).decode("utf-8", "backslashreplace") if isinstance(where, str | bytes) else ""
+    return f"{error.strerror or error}{f' ({one_line(name)})' if name else ''}"
 
 
 def take_back(path: Path, tally: Tally, journal: Callable[[Path], Journal] = Journal) -> Iterator[str]:
@@ -123,23 +141,26 @@ def take_back(path: Path, tally: Tally, journal: Callable[[Path], Journal] = Jou
             if act["state"] == "undone":
                 continue
             try:
-                undo(act)
+                changed = undo(act)
             except (Cannot, OSError) as error:
-                why = str(error) if isinstance(error, Cannot) else f"{error.strerror or error}"
+                why = _why(error)
                 tally.refused[why] += 1
                 yield f"not taken back  {one_line(act['shown'])}: {one_line(why)}"
                 continue
             log.end(act["n"], "undone")
-            tally.done += 1
-            tally.bytes += act["bytes"]
-            yield f"taken back  {one_line(act['shown'])}"
+            if changed:
+                tally.done += 1
+                tally.bytes += act["bytes"]
+                yield f"taken back  {one_line(act['shown'])}"
 
 
 def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
     """The lines in the end."""
     said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
     yield f"{tally.done:,} files, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
-    if journal:
+    if journal and action == "delete":
+        yield f"journal     {journal}  (what was deleted can't be taken back)"
+    elif journal:
         yield f"journal     {journal}  (take it back: fast-diff undo {journal})"
     elif action != REPORT:
         yield "nothing was touched; the same command with --yes does it"

@@ -7,9 +7,12 @@ it. An act that was begun and not ended was interrupted: the disk says how far i
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +20,9 @@ from typing import Any
 from pipeline.errors import ConfigError
 
 FORMAT = {"fast-diff-journal": 1}
+ENDED = ("done", "failed", "undone")
+TOLD = {"action", "path", "shown", "bytes", "mtime_ns", "digest", "mode", "keeper"}
+"""What is known of every act that was begun."""
 
 
 class Journal:
@@ -66,6 +72,26 @@ class Journal:
         os.fsync(self._file.fileno())
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """While files are acted on: one command of a user at a time on a machine, since one might take away what another
+    keeps. The system lets go of the lock of a process that dies. Raises ConfigError where another one is at work."""
+    folder = Path(tempfile.gettempdir()) / f"fast-diff-acts-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        number = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be written ({error.strerror}); it holds a lock: make room for it") from error
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError("another `apply` or `undo` of yours is at work; wait for it to end") from error
+        yield
+    finally:
+        os.close(number)
+
+
 def read_journal(path: Path) -> list[dict[str, Any]]:
     """Its acts in order, each with its last state. Raises ConfigError where the file is no journal.
 
@@ -78,17 +104,26 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             event = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
             raise ConfigError(f"{path}, line {number}: no JSON; a journal of fast-diff was expected") from error
-        events.append(event if isinstance(event, dict) else {})
+        if number > 1 and not _is_event(event):
+            raise ConfigError(f"{path}, line {number}: not of a journal; expected one that fast-diff alone has written")
+        events.append(event)
     if not events or events[0] != FORMAT:
         raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
     acts: dict[int, dict[str, Any]] = {}
     for event in events[1:]:
         acts[event["n"]] = acts.get(event["n"], {}) | event
     return list(acts.values())
+
+
+def _is_event(event: Any) -> bool:
+    """Whether a line tells of an act."""
+    if not isinstance(event, dict) or not isinstance(event.get("n"), int):
+        return False
+    return event.get("state") in ENDED or (event.get("state") == "begin" and event.keys() >= TOLD)
 
 
 def _sync(folder: Path) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from stages.text import one_line
 
 FORMAT = "fast-diff-plan"
 VERSION = 1
-FORBID = ConfigDict(extra="forbid")
+FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 @validated(frozen=True, config=FORBID)
@@ -69,7 +71,9 @@ class Plan:
 
 
 def plan_of(results: Results) -> dict[str, Any]:
-    """The run's own proposal, as JSON data: keepers and references stay, the others go."""
+    """The run's own proposal, as JSON data: keepers and references stay, the others go. Raises ConfigError."""
+    if results.summary["failures"] or results.summary["clusters"]["count"] is None:
+        raise ConfigError(f"{results.folder}: its last run did not end well; run the same command again first")
     images = results.images().set_index("path")
     config = results.summary["config"]
     groups = []
@@ -80,7 +84,8 @@ def plan_of(results: Results) -> dict[str, Any]:
         if files["remove"]:
             groups.append({"cluster": int(str(cluster)), **files})
     references = list(config["inputs"].get("reference", []))
-    return {FORMAT: VERSION, "run": str(results.folder), "references": references, "clusters": groups}
+    folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
+    return {FORMAT: VERSION, "run": str(folder), "references": references, "clusters": groups}
 
 
 def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def read_plan(path: Path) -> Plan:
         data = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror}); expected a plan") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no plan: it is no JSON ({error})") from error
     return checked(data, str(path))
 
@@ -112,7 +117,8 @@ def checked(data: Any, where: str) -> Plan:
         raise ConfigError(
             f"{where} is no plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
         ) from error
-    for complaint in _complaints(plan, {*plan.references, *_references_of(plan.run)}):
+    plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *_references_of(plan.run)])))
+    for complaint in _complaints(plan):
         raise ConfigError(f"{where}: {complaint}")
     return plan
 
@@ -124,7 +130,7 @@ def _references_of(run: str) -> list[str]:
     return []
 
 
-def _complaints(plan: Plan, references: Collection[str]) -> Iterator[str]:
+def _complaints(plan: Plan) -> Iterator[str]:
     seen: dict[bytes, int] = {}
     for group in plan.clusters:
         if group.remove and not group.keep:
@@ -133,16 +139,19 @@ def _complaints(plan: Plan, references: Collection[str]) -> Iterator[str]:
             name = name_of(file)
             if name in seen:
                 yield f"cluster {group.cluster}: {one_line(file.path)} comes twice, in cluster {seen[name]}, too"
-            if not name.startswith(b"/") and "://" not in file.path:
+            if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
                 yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
             seen[name] = group.cluster
         for file in group.remove:
-            if root := _reference(file, references):
+            if root := reference_of(file, plan.references):
                 yield (
                     f"cluster {group.cluster}: {one_line(file.path)} lies in the reference {root}, which is never "
                     "touched; keep it"
                 )
 
 
-def _reference(file: File, references: Collection[str]) -> str | None:
-    return next((root for root in references if inside(file.path, root.rstrip("/"))), None)
+def reference_of(file: File, references: Collection[str]) -> str | None:
+    """The reference in which a file lies, by its name or by where that leads."""
+    names = {file.path, os.path.realpath(file.path)}
+    roots = ((root, place) for root in references for place in (root.rstrip("/"), os.path.realpath(root)))
+    return next((root for root, place in roots if any(inside(name, place) for name in names)), None)

@@ -32,9 +32,11 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
 def matches_of(results: Results, path: str) -> pd.DataFrame:
     """All matches of one image, nearest first: path, the figure, rotation (degrees that the other one is turned by,
     counter-clockwise). Raises ConfigError where the run knows no such image."""
-    wanted = path if protocol_of(path) else os.path.normpath(Path.cwd() / os.path.expanduser(path))  # noqa: PTH111
+    typed = os.fsencode(path).decode("utf-8", "backslashreplace")
+    wanted = typed if protocol_of(typed) else os.path.normpath(Path.cwd() / os.path.expanduser(typed))  # noqa: PTH111
     known = set(results.images()["path"])
-    name = next((each for each in (wanted, path, canonical(path)) if each in known), None)
+    name = next((each for each in (wanted, typed, canonical(typed)) if each in known), None)
+    name = name or next((each for each in known if one_line(each) == typed), None)  # as `show` prints it
     if name is None:
         raise ConfigError(
             f"{one_line(path)} is no image of this run; expected a path as `fast-diff show RUN` prints it"

@@ -1,6 +1,7 @@
 """From a run to a tidy folder and back, by the command line alone."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,33 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert "2 files" in said(capsys, "undo", str(journal))
     assert {path.name: path.read_bytes() for path in images.iterdir()} == before
     assert main(["plan", str(project.yaml), str(plan)]) == 2, "never over a file that is there"
+
+
+def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path)
+    make_image(tmp_path / "images" / "a.jpg", 1)
+    (tmp_path / "images" / "\x1b[31mred\n.jpg").write_bytes((tmp_path / "images" / "a.jpg").read_bytes())
+    (Path(os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.jpg"))).write_bytes(b"\xff\xd8\xff")
+    assert project.run() == 0
+    text = said(capsys, "show", str(project.yaml))
+    assert "\x1b" not in text
+    shown = text.split("images/")[1].split("  ")[0]
+    assert "1 matches" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
+    odd = os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.jpg")
+    assert "0 matches" in said(capsys, "show", str(project.yaml), odd)
+
+
+def test_a_run_that_did_not_end_well_proposes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    make_image(tmp_path / "images" / "a.jpg", 1)
+    assert project.run() == 0
+    assert project.run("cluster.keep=[tests.stages.test_keepers:fails, path]") == 0, "there is no cluster to choose in"
+    make_image(tmp_path / "images" / "b.jpg", 1)
+    assert project.run("cluster.keep=[tests.stages.test_keepers:says_nothing]") == 1
+    assert main(["plan", str(project.yaml), str(tmp_path / "plan.json")]) == 2
+    assert "did not end well" in capsys.readouterr().err
 
 
 def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(

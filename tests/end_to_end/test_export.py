@@ -51,6 +51,8 @@ def test_tables_as_text(table: str, project: Project, capsys: pytest.CaptureFixt
     assert any(row[column].endswith(HOSTILE) for row in rows)
     assert main(["export", str(project.yaml), "--format", "csv", "--table", table, "--out", str(tmp_path / "t")]) == 0
     assert list(csv.DictReader((tmp_path / "t").read_text().splitlines(keepends=True))) == read
+    assert main(["export", str(project.yaml), "--format", "csv", "--out", str(tmp_path / "t")]) == 2
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_the_map_of_imagededup(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

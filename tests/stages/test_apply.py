@@ -18,8 +18,8 @@ from send2trash import plat_other
 from pipeline.errors import ConfigError
 from stages.commands import acts
 from stages.commands.acts import ACTIONS, LINKS
-from stages.commands.apply import Tally, apply, check_options, take_back
-from stages.commands.journal import Journal, read_journal
+from stages.commands.apply import Tally, apply, check_options, summary, take_back
+from stages.commands.journal import Journal, alone, read_journal
 from stages.commands.plan import FORMAT, VERSION, Plan, checked, read_plan
 
 ODD = os.fsencode("b\udce9 \"'<img src=x onerror=alert(1)>\n😀--yes.jpg")
@@ -317,7 +317,21 @@ def test_a_journal_whose_last_line_is_torn_goes_on(photos: Path, tmp_path: Path)
     assert {act["state"] for act in read_journal(journal)} == {"undone"}
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"n": 1}\n', "no json\nat all\n", "[1]\n", "\xff"])
+HEAD = '{"fast-diff-journal": 1}\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", '{"n": 1}\n', "no json\nat all\n", "[1]\n", "\xff", HEAD + "{}\n", HEAD + "null\n", HEAD + HEAD),
+        *(
+            HEAD + "[" * 100_000 + "\nx\n",
+            HEAD + '{"n": 1, "state": "begin"}\n',
+            HEAD + '{"n": "1", "state": "done"}\n',
+        ),
+    ],
+    ids=range(12),
+)
 def test_what_is_no_journal_is_said_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text(text, encoding="latin-1")
@@ -337,6 +351,7 @@ def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
     yield lambda plan: plan["clusters"][0]["keep"][0].update(path="x.jpg"), "expected an absolute path"
     yield lambda plan: plan.update(references=[plan["clusters"][1]["remove"][0]["path"]]), "which is never touched"
     yield lambda plan: plan.update(colour="red"), "colour"
+    yield lambda plan: plan["clusters"][0]["keep"][0].update(path="/tmp/a\0b"), "expected an absolute path"
 
 
 @pytest.mark.parametrize(("change", "said"), list(changes()))
@@ -358,9 +373,48 @@ def test_references_of_the_run_count_even_if_the_plan_lost_them(photos: Path, tm
         checked(plan_for(photos, run=str(run)), "plan.json")
 
 
+def test_a_reference_is_known_by_where_its_name_leads(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(photos / "c")
+    plan = plan_for(photos, references=[str(photos / "c")])
+    plan["clusters"] = [
+        {"cluster": 1, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(tmp_path / "alias/y.jpg")]}
+    ]
+    with pytest.raises(ConfigError, match="lies in the reference"):
+        checked(plan, "plan.json")
+    plan["clusters"] = []
+    with pytest.raises(ConfigError, match="lies in the reference"):
+        check_options(checked(plan, "plan.json"), "move", tmp_path / "alias" / "new")
+
+
+def test_one_command_acts_at_a_time() -> None:
+    with alone(), pytest.raises(ConfigError, match="another `apply` or `undo` of yours is at work"), alone():
+        pytest.fail("two at a time")
+    with alone():
+        pass
+
+
+def test_what_goes_wrong_is_told_of_the_file_that_it_is_about(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").write_bytes(b"a file in the way")
+    plan = checked(plan_for(photos), "plan")
+    with pytest.raises(ConfigError, match="is no folder"):
+        check_options(plan, "move", tmp_path / "moved")
+    _, tally, journal = followed(plan, "move", tmp_path)
+    assert all(str(tmp_path / "moved") in why for why in tally.refused)
+    back = undone(journal)
+    assert (back.ok, back.done) == (True, 0), "nothing had been done"
+
+
+def test_deletion_is_not_said_to_come_back(tmp_path: Path) -> None:
+    assert "can't be taken back" in list(summary(Tally(1), "delete", tmp_path / "j"))[1]
+    assert "fast-diff undo" in list(summary(Tally(1), "move", tmp_path / "j"))[1]
+
+
 def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         read_plan(tmp_path / "none.json")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(ConfigError, match="it is no JSON"):
+        read_plan(tmp_path / "deep.json")
     (tmp_path / "text.json").write_text("text")
     with pytest.raises(ConfigError, match="it is no JSON"):
         read_plan(tmp_path / "text.json")

@@ -108,6 +108,7 @@ def test_a_function_of_ones_own_keeps_what_it_gives_the_most() -> None:
         ("folder", "expected bytes, format"),
         ({"path": "longest"}, "alphabetical, shortest or deepest"),
         ({"folder": []}, r"expected folder: \[patterns\]"),
+        ({"format": ["nope"]}, r"expected format: names of .*jpeg.* got 'nope'"),
         ({"format": [3]}, r"expected format: \[names in order"),
         ({"bytes": [1]}, r"expected folder: \[patterns\]"),
         ({"path": "shortest", "folder": ["a"]}, r"expected folder"),

@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (4, "621ce64e09a1025c"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
-    "pairs": (3, "1a3403e1f63ba995"),
-    "cluster": (3, "68418c06013a48d3"),
-    "plot": (4, "86ede138c6f7a0b9"),
+    "pairs": (3, "082842dec780c508"),
+    "cluster": (3, "5844906bd102a858"),
+    "plot": (4, "06db8de2feced9d9"),
 }
 
 
