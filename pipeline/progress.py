@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 
 from pipeline.errors import one_line
-from pipeline.footer_index import UNLISTED
 from pipeline.stage import Address
 from pipeline.task import Outcome
 from pipeline.watch import Cluster
@@ -227,8 +226,8 @@ class Json(Quiet):
         if outcome:
             if outcome.receipt:
                 fields |= {"artifact": outcome.receipt.name, "rows": outcome.receipt.rows}
-            if outcome.footer and outcome.footer.state != UNLISTED:
-                fields["bytes"] = outcome.footer.state.size
+            if outcome.size is not None:
+                fields["bytes"] = outcome.size
             fields |= {"worker": outcome.worker} if outcome.worker else {}
             fields |= {"seconds": round(outcome.seconds, 4), **outcome.stats}
             fields |= {"detail": outcome.detail} if outcome.detail else {}

@@ -56,6 +56,11 @@ class Store:
         """What lies in the folder."""
         return LocalFiles(self.folder) if isinstance(self.folder, Path) else ObjectFiles(self.folder, self.listed)
 
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the artifacts that were published through this object, by name."""
+        return {}
+
     def path(self, stage: str, name: str) -> Place:
         """Where an artifact of this run lies."""
         return self.folder / stage / name
@@ -132,6 +137,7 @@ class Store:
                 writer.add_key_value_metadata(
                     {METADATA: text, METADATA_DIGEST: hashlib.sha256(text).hexdigest().encode()}
                 )
+            self.sizes[name] = file.tell()
             if name != artifact_name(record.key, record.fingerprint):
                 self._retire_other(name, record)
         return Record(**fields)

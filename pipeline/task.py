@@ -142,7 +142,7 @@ class Outcome:
     """How a task ended: a receipt, or a message in one line. `damaged` names an input that must be made again; `begun`
     is false for one that its bundle had no time for; `footer` is what the index of footers is to know; `work` is what
     it got through, and of what; `worker` is where it ran; `passing`: what went wrong may right itself, as a full disk
-    does; `suspect`: its workers died, of it or of what ran beside it."""
+    does; `size`: bytes of its artifact, if it was made; `suspect`: its workers died, of it or of what ran beside it."""
 
     address: Address
     receipt: Receipt | None = None
@@ -154,6 +154,7 @@ class Outcome:
     damaged: Address | None = None
     passing: bool = False
     suspect: bool = False
+    size: int | None = None
     seconds: float = 0.0
     stats: Mapping[str, Any] = field(default_factory=dict)
     work: tuple[int, str] | None = None
@@ -197,14 +198,22 @@ def run_source(call: Call, found: pa.Table) -> Outcome:
 def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
     started = time.perf_counter()
     try:
-        record, name, ran, stats = _publish(call, compute)
+        record, name, ran, stats, size = _publish(call, compute)
         path = call.context.folder / record.stage / name
         footer = None if call.task.filename else footer_of(record, path)
         seconds = time.perf_counter() - started
         work = call.context.stage.work(record.summary) if ran and call.context.stage.work else None
         receipt = receipt_of(record, name)
         return Outcome(
-            call.address, receipt, ran, footer=footer, seconds=seconds, stats=stats, work=work, worker=_worker()
+            call.address,
+            receipt,
+            ran,
+            footer=footer,
+            seconds=seconds,
+            stats=stats,
+            work=work,
+            worker=_worker(),
+            size=size,
         )
     except ArtifactDamaged as error:
         outcome = Outcome(call.address, message=str(error), damaged=(error.stage, error.key))
@@ -239,16 +248,19 @@ def _compute(job: StoredJob) -> Result:
     return Result((returned,)) if isinstance(returned, pa.Table) else returned
 
 
-def _publish(call: Call, compute: Callable[[StoredJob], Result]) -> tuple[Record, str, bool, Mapping[str, Any]]:
+def _publish(
+    call: Call, compute: Callable[[StoredJob], Result]
+) -> tuple[Record, str, bool, Mapping[str, Any], int | None]:
+    """Record and name of the artifact, whether it was made now, what is to be told of that, and its bytes then."""
     call = with_inputs(call)
     stage, job = call.context.stage, StoredJob(call, Store(call.context.folder))
     name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
     if not call.forced and (record := current(job.store, stage.name, call.task.key, name, call.fingerprint)):
-        return record, name, False, {}
+        return record, name, False, {}, None
     result = compute(job)
     with contextlib.closing(result.tables) if isinstance(result.tables, Generator) else contextlib.nullcontext():
         record = _written(call, name, result, job)
-    return record, name, True, result.stats
+    return record, name, True, result.stats, job.store.sizes.get(name)
 
 
 def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:

@@ -105,6 +105,10 @@ def test_workers_on_s3_give_the_artifacts_of_a_folder(project: Project, store: O
 
 def test_a_run_with_nothing_to_do_reads_two_footers(project: Project, store: ObjectStore, bucket: str) -> None:
     assert project.run() == 0
+    objects = store.objects(bucket, "out/test/")
+    events = [json.loads(line) for line in objects[".events.jsonl"].splitlines()]
+    sizes = {f"{event['stage']}/{event['artifact']}": event["bytes"] for event in events if event["event"] == "task"}
+    assert sizes == {name: len(data) for name, data in objects.items() if name.endswith(".parquet")}
     store.asked.clear()
     assert project.run() == 0
     assert store.counts() == {"LIST": 1, "GET": 4, "PUT": 3, "DELETE": 1, "GET range": len(OWN_NAMES)}
