@@ -105,9 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let scheduler.kind name a class of your own, package.module:Class, which runs its code",
     )
-    from stages.commands.gate import CHOICES
+    from stages.commands.choices import FAIL_ON
 
-    run.add_argument("--fail-on", choices=CHOICES, help="exit 3 if images match, or identical ones are found")
+    run.add_argument("--fail-on", choices=FAIL_ON, help="exit 3 if images match, or identical ones are found")
     run.add_argument("--strict", action="store_true", help="exit 1 if an image or a folder could not be read")
     for added in (status, explain, formats):
         added.add_argument("--json", action="store_true", help="for machines")

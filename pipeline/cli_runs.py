@@ -29,6 +29,8 @@ class Add(Protocol):
 
 def add_commands(add: Add) -> None:
     """The commands of this module."""
+    from stages.commands.choices import ACTIONS, FORMATS, REPORT, TABLES
+
     failures = add("failures", _failures, "list the images that could not be read, and why")
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
     show = add("show", _show, "list the clusters of a run, or all matches of one of its images")
@@ -42,8 +44,6 @@ def add_commands(add: Add) -> None:
         added.add_argument("--json", action="store_true", help="for machines")
     show.add_argument("path", nargs="?", metavar="PATH", help="one image: what matches it")
     duplicates.add_argument("--by", choices=("match", "hash"), default="match", help="what tells them (default match)")
-    from stages.commands.export import FORMATS, TABLES
-
     dismiss.add_argument("paths", nargs="*", metavar="PATH", help="images, of which no two are duplicates")
     dismiss.add_argument("--cluster", type=natural, metavar="N", help="in their place: those of a cluster")
     dismiss.add_argument("--file", type=Path, required=True, metavar="FILE", help="the CSV file to add them to")
@@ -67,9 +67,9 @@ def add_commands(add: Add) -> None:
 
     apply = add("apply", _apply, "follow a plan; says what it would do, and does it with --yes")
     apply.add_argument("plan", metavar="PLAN", type=Path, help="a file that `plan` or the report's page has written")
-    from stages.commands.apply import CHOICES
-
-    apply.add_argument("--action", choices=CHOICES, required=True, help="what becomes of the files that are to go")
+    apply.add_argument(
+        "--action", choices=(REPORT, *ACTIONS), required=True, help="what becomes of the files that are to go"
+    )
     apply.add_argument("--to", metavar="FOLDER", type=Path, help="for move: the folder that takes them")
     apply.add_argument("--yes", action="store_true", help="do it; without this nothing is touched")
     apply.add_argument("--journal", metavar="FILE", type=Path, help="where to write down what is done (by PLAN)")
@@ -208,7 +208,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from stages.commands.apply import REPORT, Tally, apply, check_options, summary
+    from stages.commands.apply import Tally, apply, check_options, summary
+    from stages.commands.choices import REPORT
     from stages.commands.journal import alone
     from stages.commands.plan import read_plan
 

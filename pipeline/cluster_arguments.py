@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.cores import usable
 from pipeline.deployment import KINDS, LOOPBACK, Scheduler, kind_of
 
 TLS = "tls://"
@@ -27,7 +27,7 @@ def _threads(scheduler: Scheduler) -> dict[str, Any]:
     return _here(scheduler) | {
         "processes": False,
         "n_workers": 1,
-        "threads_per_worker": scheduler.workers or _cores(),
+        "threads_per_worker": scheduler.workers or usable(),
         "protocol": "inproc://",
         "host": None,  # in one process nothing listens
     }
@@ -38,7 +38,7 @@ def _local(scheduler: Scheduler) -> dict[str, Any]:
         **_here(scheduler),
         **_encrypted(scheduler),
         "processes": True,
-        "n_workers": scheduler.workers or max(1, _cores() // scheduler.threads),
+        "n_workers": scheduler.workers or max(1, usable() // scheduler.threads),
         "threads_per_worker": scheduler.threads,
         "preload": ["pipeline.worker"],
     }
@@ -120,7 +120,3 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
         else:
             found[key] = [*under, *value] if isinstance(value, list) and isinstance(under, list) else value
     return found
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -28,6 +28,11 @@ class Core:
         os.close(self._number)
 
 
+def usable() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def take_core(count: int) -> Core | None:
     """An idle one of the first `count` cores, or None at once."""
     if fcntl is None or count < 2:

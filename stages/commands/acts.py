@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+from stages.commands.choices import LINKS
+from stages.commands.journal import sync
+
 Act: TypeAlias = Mapping[str, Any]
 """What a journal says of it: action, path, bytes, mtime_ns, digest, and keeper, to or temporary."""
 
-LINKS = ("hardlink", "symlink", "reflink")
-"""Actions that put a keeper's content in a file's place: only for files that are equal to it, byte for byte."""
-ACTIONS = ("move", "trash", *LINKS, "delete")
 FICLONE = 0x40049409
 """Linux' request for a clone of a file."""
 PIECE = 1 << 20
@@ -66,7 +66,7 @@ def do(act: Act) -> None:
             _replaced(path, act, lambda temporary: temporary.symlink_to(keeper))
         case "reflink":
             _replaced(path, act, lambda temporary: _clone(keeper, temporary, path))
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def undo(act: Act) -> bool:
@@ -83,7 +83,7 @@ def undo(act: Act) -> bool:
                 raise Cannot("it was deleted, which can't be taken back")
         case _:
             changed = _unlinked(path, act)
-    _sync(path.parent)
+    sync(path.parent)
     return changed
 
 
@@ -122,8 +122,7 @@ def _move(path: Path, to: Path) -> None:
     """Never over another file: the new name is taken first, by an empty file."""
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with to.open("xb"):
-            pass
+        to.open("xb").close()
     except FileExistsError as error:
         raise Cannot(f"{to} has come into being meanwhile") from error
     try:
@@ -132,7 +131,7 @@ def _move(path: Path, to: Path) -> None:
         if os.path.lexists(path):
             to.unlink(missing_ok=True)
         raise
-    _sync(to.parent)
+    sync(to.parent)
 
 
 def _onto(path: Path, to: Path) -> None:
@@ -147,7 +146,7 @@ def _onto(path: Path, to: Path) -> None:
             os.fsync(copy.fileno())
         if digest_of(to) != digest_of(path):
             raise Cannot(f"the copy on the other disk ({to}) is not what was written; the file stays") from error
-        _sync(to.parent)
+        sync(to.parent)
         path.unlink()
 
 
@@ -254,13 +253,3 @@ def _unlinked(path: Path, act: Act) -> bool:
     finally:
         temporary.unlink(missing_ok=True)
     return True
-
-
-def _sync(folder: Path) -> None:
-    """Have names in a folder on disk."""
-    with contextlib.suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from stages.commands.acts import ACTIONS, LINKS, Cannot, digest_of, do, is_whole, prepared, undo
+from stages.commands.acts import Cannot, digest_of, do, is_whole, prepared, undo
+from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal, read_journal
-from stages.commands.plan import File, Group, Plan, name_of, reference_of
+from stages.commands.plan import File, Group, Plan, name_of, path_of, reference_of
+from stages.listing import show
 from stages.text import human_bytes, one_line
 
-REPORT = "report"
-CHOICES = (REPORT, *ACTIONS)
 DONE = {"move": "moved", "trash": "to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(LINKS, "linked")
 
 
@@ -38,13 +38,15 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
     """Raises ConfigError where the options don't go together."""
     if (action == "move") != (to is not None):
         raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
-    for root in plan.references if to else ():
-        if to and Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
+    if to is None:
+        return
+    for root in plan.references:
+        if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
             raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
-    if to and os.path.lexists(to) and not to.is_dir():
+    if os.path.lexists(to) and not to.is_dir():
         raise ConfigError(f"--to: {to} is no folder; choose another name")
     for file, group in plan.removed:
-        if to and any(Path(os.fsdecode(name_of(kept))).is_relative_to(to.absolute()) for kept in (file, *group.keep)):
+        if any(path_of(each).is_relative_to(to.absolute()) for each in (file, *group.keep)):
             raise ConfigError(f"--to: {one_line(file.path)} lies in {to}, or its keeper does; choose another folder")
 
 
@@ -53,7 +55,7 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
     for group in plan.clusters:
         keeper, missing = _keeper(group)
         for file in group.remove:
-            path = Path(os.fsdecode(name_of(file)))
+            path = path_of(file)
             try:
                 if keeper is None:
                     raise Cannot(missing)
@@ -69,18 +71,13 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
             tally.done += 1
             tally.bytes += file.bytes
             would = "" if journal or action == REPORT else "would be "
-            yield f"{would}{DONE[action]}  {one_line(file.path)}  (stays: {shown(keeper)})"
-
-
-def shown(path: Path) -> str:
-    """A path in one line, whatever bytes it is made of."""
-    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))
+            yield f"{would}{DONE[action]}  {one_line(file.path)}  (stays: {one_line(show(os.fsencode(keeper)))})"
 
 
 def _keeper(group: Group) -> tuple[Path | None, str]:
     """The first of those that stay which is there and whole, or why there is none."""
     for file in group.keep:
-        path = Path(os.fsdecode(name_of(file)))
+        path = path_of(file)
         if is_whole(path, {"bytes": file.bytes, "digest": file.digest}):
             return path, ""
     return None, "no image that is to stay is there and as it was"
@@ -129,14 +126,14 @@ def _why(error: Cannot | OSError) -> str:
     if isinstance(error, Cannot):
         return str(error)
     where = error.filename2 or error.filename
-    name = os.fsencode(where).decode("utf-8", "backslashreplace") if isinstance(where, str | bytes) else ""
+    name = show(os.fsencode(where)) if isinstance(where, str | bytes) else ""
     return f"{error.strerror or error}{f' ({one_line(name)})' if name else ''}"
 
 
-def take_back(path: Path, tally: Tally, journal: Callable[[Path], Journal] = Journal) -> Iterator[str]:
+def take_back(path: Path, tally: Tally) -> Iterator[str]:
     """Undo what a journal tells, the last act first; a line per file. Raises ConfigError where it is none."""
     acts = read_journal(path)
-    with journal(path) as log:
+    with Journal(path) as log:
         for act in reversed(acts):
             if act["state"] == "undone":
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import Config
+from pipeline.cores import usable
 from pipeline.plan import Plan
 from pipeline.stage import Address
 from stages.decoding.lanes import Lanes
@@ -94,7 +94,7 @@ def _done(rest: float) -> str:
 def cores_of(config: Config) -> int:
     """How many cores compute, as far as the config tells."""
     scheduler = config.scheduler
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    here = usable()
     if scheduler.kind == "synchronous":
         return 1
     if scheduler.kind in ("threads", "local"):

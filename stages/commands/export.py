@@ -21,26 +21,24 @@ from pipeline.atomic import atomic_write
 from pipeline.errors import ConfigError
 from stages.commands.results import Results
 
-TABLES: Mapping[str, Callable[[Results], pd.DataFrame]] = {
+MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
     "pairs": lambda results: results.pairs(expand=True),
     "clusters": Results.clusters,
     "images": lambda results: results.images().drop(columns="path_bytes"),
     "hashes": Results.hashes,
 }
-PLAIN = ("csv", "json", "jsonl")
-FORMATS = (*PLAIN, "difpy", "imagededup", "html-table")
 
 
 def export(results: Results, form: str, table: str, out: TextIO) -> None:
     """Write one table, or what another program would have written, as text. Raises ConfigError."""
     match form:
         case "csv":
-            TABLES[table](results).to_csv(out, index=False)
+            MADE[table](results).to_csv(out, index=False)
         case "json":
-            TABLES[table](results).to_json(out, orient="records", date_format="iso")
+            MADE[table](results).to_json(out, orient="records", date_format="iso")
             out.write("\n")
         case "jsonl":
-            TABLES[table](results).to_json(out, orient="records", lines=True, date_format="iso")
+            MADE[table](results).to_json(out, orient="records", lines=True, date_format="iso")
         case "imagededup":
             json.dump(imagededup(results), out, indent=1)
             out.write("\n")

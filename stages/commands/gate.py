@@ -6,7 +6,6 @@ import pyarrow.compute as pc
 
 from stages.commands.results import Results
 
-CHOICES = ("match", "identical")
 FOUND = 3
 """The exit code where it did."""
 

@@ -36,7 +36,7 @@ class Journal:
         try:
             if new:
                 self._write(FORMAT)
-                _sync(path.parent)
+                sync(path.parent)
             else:
                 self._drop_torn_line()
         except BaseException:
@@ -126,10 +126,11 @@ def _is_event(event: Any) -> bool:
     return event.get("state") in ENDED or (event.get("state") == "begin" and event.keys() >= TOLD)
 
 
-def _sync(folder: Path) -> None:
-    """Have a new name in a folder on disk."""
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+def sync(folder: Path) -> None:
+    """Have names in a folder on disk, as far as its file system lets one."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)

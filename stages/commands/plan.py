@@ -46,6 +46,11 @@ def name_of(file: File) -> bytes:
     return bytes.fromhex(file.path_bytes) if file.path_bytes else file.path.encode()
 
 
+def path_of(file: File) -> Path:
+    """The file on this machine."""
+    return Path(os.fsdecode(name_of(file)))
+
+
 @validated(frozen=True, config=FORBID)
 class Group:
     """One cluster: what stays, and what goes."""

@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.errors import ConfigError
 from pipeline.locations import canonical, protocol_of
 from stages.commands.results import Results
+from stages.listing import show
 from stages.text import human_bytes, human_mse, human_number, one_line
 
 
@@ -32,8 +33,9 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
 def matches_of(results: Results, path: str) -> pd.DataFrame:
     """All matches of one image, nearest first: path, the figure, rotation (degrees that the other one is turned by,
     counter-clockwise). Raises ConfigError where the run knows no such image."""
-    typed = os.fsencode(path).decode("utf-8", "backslashreplace")
-    wanted = typed if protocol_of(typed) else os.path.normpath(Path.cwd() / os.path.expanduser(typed))  # noqa: PTH111
+    typed = show(os.fsencode(path))
+    home = os.path.expanduser(typed)  # noqa: PTH111  # as shells do, it takes ~ for a name where there is no such user
+    wanted = typed if protocol_of(typed) else os.path.normpath(Path.cwd() / home)
     known = set(results.images()["path"])
     name = next((each for each in (wanted, typed, canonical(typed)) if each in known), None)
     name = name or next((each for each in known if one_line(each) == typed), None)  # as `show` prints it

@@ -57,7 +57,7 @@ def side(images: np.ndarray) -> Side:
 
 def compared(one: Side, **params: object) -> BlockPair:
     """All pairs among the images, compared."""
-    kind = Mse(Params(**params), SHAPE, CPU)  # type: ignore[arg-type]
+    kind = Mse(Params(**params), SHAPE, CPU)  # type: ignore[arg-type]  # values of many kinds, by name
     pair = BlockPair(
         one, one, True, Rules(kind.limit, 4 if params.get("rotations", True) else 1, "compare"), kind.kernel
     )

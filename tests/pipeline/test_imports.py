@@ -1,6 +1,8 @@
 """Imports point one way."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,10 @@ def test_stages_know_the_interface_of_the_pipeline_only(path: Path) -> None:
 def test_the_pipeline_knows_no_stages(path: Path) -> None:
     own = {name for name in imported(path) if name.split(".")[0] == "stages"}
     assert not own or path.stem in ("cli", "cli_runs")
+
+
+def test_reading_a_command_line_loads_nothing_heavy() -> None:
+    heavy = "sorted({'pandas', 'pyarrow', 'PIL'} & set(sys.modules))"
+    code = f"import sys; from pipeline.cli import _parser; _parser(); print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -17,8 +17,8 @@ from send2trash import plat_other
 
 from pipeline.errors import ConfigError
 from stages.commands import acts
-from stages.commands.acts import ACTIONS, LINKS
 from stages.commands.apply import Tally, apply, check_options, summary, take_back
+from stages.commands.choices import ACTIONS, LINKS
 from stages.commands.journal import Journal, alone, read_journal
 from stages.commands.plan import FORMAT, VERSION, Plan, checked, read_plan
 

@@ -1,0 +1,14 @@
+"""What options of commands may be: here, so that a command line is read without loading what its commands need."""
+
+from __future__ import annotations
+
+FAIL_ON = ("match", "identical")
+"""Of `run --fail-on`."""
+LINKS = ("hardlink", "symlink", "reflink")
+"""Actions that put a keeper's content in a file's place: only for files that are equal to it, byte for byte."""
+REPORT = "report"
+ACTIONS = ("move", "trash", *LINKS, "delete")
+"""Of `apply --action`, beside REPORT."""
+TABLES = ("pairs", "clusters", "images", "hashes")
+FORMATS = ("csv", "json", "jsonl", "difpy", "imagededup", "html-table")
+"""Of `export`."""
