@@ -92,5 +92,14 @@ class StoredJob:
 
     def publish(self, name: str, data: bytes) -> str:
         self.store.publish_file(name, data)
-        self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]
+        self._published(name, data)
         return name
+
+    def adopt(self, name: str) -> bool:
+        if self.store.files.size(name) is None:
+            return False
+        self._published(name, self.store.files.read(name))
+        return True
+
+    def _published(self, name: str, data: bytes) -> None:
+        self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]

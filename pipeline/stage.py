@@ -171,6 +171,11 @@ class Job(Protocol):
         """Write one file beside the artifact, atomically; `name` is relative to `folder`. Returns `name`."""
         ...
 
+    def adopt(self, name: str) -> bool:
+        """Take a file for published that an earlier run has left there, under a name that tells all it depends on;
+        False where there is none."""
+        ...
+
 
 @dataclass(frozen=True)
 class Result:

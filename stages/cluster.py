@@ -10,7 +10,6 @@ that is."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,10 +20,10 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import TaskError
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages import dismissed, keepers
 from stages.distances import inside
+from stages.facts import rows_of
 from stages.figure import column_of
 from stages.focus import sharpness
 from stages.keepers import Rule
@@ -84,6 +83,7 @@ SCHEMA = pa.schema(
         ("cluster", pa.int64()),
         ("path", pa.string()),
         ("keeper", pa.bool_()),
+        ("rank", pa.int64()),
         ("reference", pa.bool_()),
         ("mse_to_keeper", pa.float64()),
         ("width", pa.int32()),
@@ -93,8 +93,9 @@ SCHEMA = pa.schema(
         ("diameter", pa.float64()),
     ]
 )
-"""`reference`: below one of `inputs.reference`, so it stays, keeper or not; `size` and `diameter` are the cluster's:
-how many images it has, and the MSE of the two that are farthest apart."""
+"""`rank`: its place by the rules of `keep`, the keeper's is 0; `reference`: below one of `inputs.reference`, so it
+stays, keeper or not; `size` and `diameter` are the cluster's: how many images it has, and the MSE of the two that are
+farthest apart."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -119,8 +120,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """One task that reads everything; matches are streamed, but for linkages that need them all at a time."""
     stages = ("scan", "thumbnail", "pairs") if _of_scan(params) else ("thumbnail", "pairs")
     inputs = tuple((stage, task.key) for stage in stages for task in upstream.tasks(stage))
-    spec = {"dismissed": dismissed.mark(dismissed.read(params.dismissed))} if params.dismissed else {}
-    yield Task("clusters", inputs, spec, filename="clusters.parquet")
+    yield Task("clusters", inputs, dismissed.spec(params.dismissed), filename="clusters.parquet")
 
 
 def _of_scan(params: Params) -> list[str]:
@@ -169,6 +169,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     columns = {
         "cluster": cluster,
         "keeper": first,
+        "rank": np.arange(len(rows)) - np.flatnonzero(first)[cluster],
         "mse_to_keeper": distances.to_keeper,
         "size": np.bincount(cluster)[cluster],
         "diameter": distances.diameter[cluster],
@@ -190,18 +191,9 @@ def _apart(inputs: Inputs, job: Job, paths: pa.Array, params: Params) -> dict[in
     """For images that were dismissed, by their place in `paths`: those that each of them is to match no more."""
     if not params.dismissed:
         return {}
-    pairs = dismissed.read(params.dismissed)
-    if dismissed.mark(pairs) != job.task.spec["dismissed"]:
-        raise TaskError("cluster.dismissed: a file was changed while the run was under way; run the same command again")
-    places: dict[str, list[int]] = {}
-    for place, digest in enumerate(_rows_of(inputs.of("thumbnail"), ["path", "digest"], paths)["digest"].to_pylist()):
-        places.setdefault(digest, []).append(place)
-    found: dict[int, set[int]] = {}
-    for a, b in pairs:
-        for x, y in product(places.get(a, ()), places.get(b, ())):
-            found.setdefault(x, set()).add(y)
-            found.setdefault(y, set()).add(x)
-    return found
+    pairs = dismissed.unchanged(params.dismissed, job.task.spec["dismissed"])
+    digests = rows_of(inputs.of("thumbnail"), ["path", "digest"], paths)["digest"]
+    return dismissed.apart(pairs, digests.to_pylist())
 
 
 def _flat(thumbnails: Sequence[Artifact], least: float) -> pa.Array:
@@ -236,19 +228,12 @@ def _members(
     inputs: Inputs, job: Job, paths: pa.Array, of_thumbnails: Sequence[str], of_scan: Sequence[str] = ()
 ) -> pa.Table:
     """What is known of some images, in the order of `paths`."""
-    members = _rows_of(inputs.of("thumbnail"), ["path", *of_thumbnails], paths)
+    members = rows_of(inputs.of("thumbnail"), ["path", *of_thumbnails], paths)
     if of_scan:
-        dates = _rows_of(inputs.of("scan"), ["path", *of_scan], paths)
+        dates = rows_of(inputs.of("scan"), ["path", *of_scan], paths)
         for name in of_scan:
             members = members.append_column(name, dates[name])
     return members.append_column("reference", keepers.are_references(members["path"], job.settings("inputs.reference")))
-
-
-def _rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> pa.Table:
-    """A row for each path, in their order."""
-    tables = (artifact.table(columns) for artifact in artifacts)
-    found = pa.concat_tables([table.filter(pc.is_in(table["path"], paths)) for table in tables]).combine_chunks()
-    return found.take(pc.index_in(paths, found["path"].combine_chunks()))
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -261,7 +246,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "cluster",
-    version=3,
+    version=4,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

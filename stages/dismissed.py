@@ -9,10 +9,13 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pipeline.errors import TaskError
 
 COLUMNS = ("digest_a", "digest_b")
 MORE = ("path_a", "path_b")
@@ -47,6 +50,35 @@ def _parquet(path: Path) -> list[Pair]:
 def mark(pairs: Iterable[Pair]) -> str:
     """A digest of them, which their order does not change."""
     return hashlib.sha256("\n".join(f"{a} {b}" for a, b in sorted(pairs)).encode()).hexdigest()
+
+
+def spec(files: Sequence[str]) -> dict[str, str]:
+    """What a task is told of them, so that a changed file counts as a change. Raises ValueError, OSError."""
+    return {"dismissed": mark(read(files))} if files else {}
+
+
+def unchanged(files: Sequence[str], told: object) -> frozenset[Pair]:
+    """The pairs in some files, which are those that a task was told of. Raises TaskError where they are not."""
+    try:
+        pairs = read(files)
+    except (ValueError, OSError) as error:
+        raise TaskError(f"cluster.dismissed: {error}") from error
+    if mark(pairs) != told:
+        raise TaskError("cluster.dismissed: a file was changed while the run was under way; run the same command again")
+    return pairs
+
+
+def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
+    """For images that were dismissed, by their place among `digests`: those that each of them is to match no more."""
+    places: dict[str, list[int]] = {}
+    for place, digest in enumerate(digests):
+        places.setdefault(digest, []).append(place)
+    found: dict[int, set[int]] = {}
+    for a, b in pairs:
+        for x, y in product(places.get(a, ()), places.get(b, ())):
+            found.setdefault(x, set()).add(y)
+            found.setdefault(y, set()).add(x)
+    return found
 
 
 def append(path: Path, rows: Iterable[Sequence[str]]) -> int:

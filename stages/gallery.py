@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from pipeline.stage import Inputs, Job
+from pipeline.stage import Artifact, Inputs, Job
 from stages.decoding.child import Limits
 from stages.decoding.decode import Options
 from stages.decoding.lanes import decode_one
@@ -21,7 +21,7 @@ from stages.thumbnails import thumbnail_shape
 
 SIDE = 400
 """Longest side of an image that is handed out."""
-FACTS = ("path", "set", "width", "height", "bytes", "digest", "error", "error_detail", "thumbnail")
+FACTS = ("path", "path_bytes", "width", "height", "bytes", "format", "taken", "digest")
 LIMIT = 1 << 40
 
 
@@ -43,18 +43,22 @@ class Gallery:
             salvage=job.settings("thumbnail.truncated") == "accept",
         )
         self._limits = Limits(plugins=tuple(job.settings("thumbnail.plugins")))
-        wanted = pa.array(sorted(set(paths)), pa.string())
         self.facts: dict[str, dict[str, Any]] = {}
+        self._thumbnails: dict[str, tuple[Artifact, int]] = {}
+        wanted = pa.array(sorted(set(paths)), pa.string())
         for artifact in inputs.of("thumbnail"):
             here = pc.is_in(artifact.table(["path"])["path"], wanted)
             if pc.any(here).as_py():
-                self.facts |= {row["path"]: row for row in artifact.table(FACTS).filter(here).to_pylist()}
-        self._names: dict[str, bytes] = {}
-        for artifact in inputs.of("scan"):
-            names = artifact.table(["path", "path_bytes"])
-            odd = names.filter(pc.and_(pc.is_valid(names["path_bytes"]), pc.is_in(names["path"], wanted)))
-            self._names |= {row["path"]: row["path_bytes"] for row in odd.to_pylist()}
+                rows = artifact.table(FACTS).filter(here).to_pylist()
+                self.facts |= {row["path"]: row for row in rows}
+                places = np.flatnonzero(here.to_numpy()).tolist()
+                self._thumbnails |= {row["path"]: (artifact, n) for row, n in zip(rows, places, strict=True)}
         self.image = functools.lru_cache(maxsize=64)(self._image)
+
+    @property
+    def how(self) -> str:
+        """What images look like depends on, beside their bytes."""
+        return repr((SIDE, self._options, self._limits.plugins))
 
     def _image(self, path: str) -> Image.Image:
         """The image upright, as RGB, at most SIDE pixels wide and high."""
@@ -63,13 +67,15 @@ class Gallery:
         scale = min(1.0, SIDE / max(width, height))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         options = replace(self._options, size=size)
-        name = self._names.get(path, path.encode())
+        name = facts["path_bytes"] or path.encode()
         _, pixels = decode_one(Expected(name, facts["bytes"], facts["digest"]), options, self._limits)
         if pixels is None:
-            return self._from_thumbnail(facts["thumbnail"], size)
+            return self._from_thumbnail(path, size)
         return Image.frombytes("RGB", size, pixels)
 
-    def _from_thumbnail(self, data: bytes, size: tuple[int, int]) -> Image.Image:
+    def _from_thumbnail(self, path: str, size: tuple[int, int]) -> Image.Image:
+        artifact, row = self._thumbnails[path]
+        data = artifact.take(["thumbnail"], [row])["thumbnail"][0].as_py()
         pixels = np.frombuffer(data, np.uint8).reshape(self._shape)
         mode = {1: "L", 3: "RGB", 4: "RGBA"}[self._shape[2]]
         return Image.frombytes(mode, self._shape[1::-1], pixels.tobytes()).convert("RGB").resize(size)

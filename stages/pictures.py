@@ -1,4 +1,4 @@
-"""Draw pictures for people: pairs side by side, contact sheets, a histogram. Equal input gives equal bytes."""
+"""Draw pictures for people: pairs side by side, contact sheets. Equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 PREVIEW = 320
 """Longest side of a preview, in pixels."""
 PAPER, INK, FAINT, ACCENT, FRAME = "#ffffff", "#1c2024", "#667078", "#0b6e4f", "#d5dade"
-LIGHT = (INK, FAINT, PAPER, "#308468", "#b3261e")
-DARK = ("#e8eaec", "#98a2ab", "#1c2024", "#5fd3ab", "#ff8a80")
-"""Colours of the histogram: text, lines, ground, bars, threshold."""
 MARGIN, LINE = 16, 20
 
 
@@ -117,41 +114,8 @@ def _place(
         draw.text((x, y + height + 4 + number * LINE), fitted(line, side), colour, font())
 
 
-def jpeg(image: Image.Image) -> bytes:
+def jpeg(image: Image.Image, quality: int = 85) -> bytes:
     """Encoded as JPEG, without metadata; colours at full resolution, so that small letters stay sharp."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85, subsampling=0)
-    return buffer.getvalue()
-
-
-def histogram(
-    counts: Sequence[int], edges: Sequence[float], threshold: float | None, about: str, dark: bool = False
-) -> bytes:
-    """Counts per bin of what is `about` as a PNG, the threshold marked; says so where there is nothing to count."""
-    ink, faint, paper, bars, mark = DARK if dark else LIGHT
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 2.8), dpi=110, layout="constrained", facecolor=paper)
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(facecolor=paper)
-    if sum(counts):
-        axes.stairs(counts, edges, fill=True, color=bars)
-        if max(counts) > 50 * max(1, min(count for count in counts if count)):
-            axes.set_yscale("log")
-            axes.set_ylim(bottom=0.7)
-    else:
-        axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
-        axes.set_yticks([])
-    if threshold is not None:
-        axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
-        axes.legend(frameon=False, loc="upper center", labelcolor=ink)
-    axes.set_xlim(edges[0], edges[-1] * 1.01)
-    axes.set_xlabel(fitted(about, 800), color=ink)
-    axes.set_ylabel("pairs recorded", color=ink)
-    axes.tick_params(which="both", color=faint, labelcolor=ink)
-    axes.spines[["left", "bottom"]].set_color(faint)
-    axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    image.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

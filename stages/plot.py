@@ -1,35 +1,47 @@
-"""Draw what was found: pairs side by side, a sheet per cluster, a histogram, and a page that shows them.
+"""Draw what was found: pairs side by side, a sheet per cluster, charts, and a page to look at, choose and decide on.
 
-plot.py      what is shown        gallery.py   images by path, as they look now or as their thumbnails
-pictures.py  how it is drawn      templates/report.html   the page
+plot.py       what is drawn                          extremes.py    which matches are shown, and how many there are
+page.py       the page, and what is on it            dendrogram.py  how its clusters come apart at lower thresholds
+gallery.py    images by path, as they look now       previews.py    files of them for the page
+pictures.py   pairs and sheets, by Pillow            charts.py      charts, by Matplotlib
+folders.py    which folder duplicates which          labels.py      recall, where labels are given
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.errors import TaskError
+from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages import charts, dismissed, folders, labels, page
+from stages.dendrogram import dendrogram
+from stages.extremes import EVERY, bins, columns, extremes
 from stages.figure import SETTINGS, Figure, column_of, figure_of
 from stages.gallery import FACTS, Gallery
-from stages.pictures import Subject, contact_sheet, histogram, jpeg, shrunk, side_by_side
-from stages.text import human_bytes, human_count, human_mse
+from stages.matches import Matches
+from stages.pictures import Subject, contact_sheet, jpeg, side_by_side
+from stages.previews import Previews
+from stages.text import human_bytes, human_mse
 
 ON_SHEET = 24
-"""Images of a cluster on its contact sheet and on the page."""
+"""Images of a cluster on its contact sheet."""
 FAILURES = 200
 """Unreadable images listed on the page."""
-BINS = 60
-EVERY = 1 << 60
-BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 
 Amount = Annotated[int, Field(ge=0)] | Literal["all"]
+
+
+def _absolute(path: str) -> str:
+    return str(Path.cwd() / Path(path).expanduser())
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -37,27 +49,48 @@ class Params:
     """How much is drawn."""
 
     pairs: Annotated[Amount, Field(description="pictures of so many of the closest and of the farthest matches")] = 50
-    clusters: Annotated[Amount, Field(description="so many clusters on the page, those that hold the most bytes")] = 50
+    clusters: Annotated[
+        Amount, Field(description="contact sheets of so many clusters, those that hold the most bytes")
+    ] = 50
+    page: Annotated[
+        Amount, Field(description="so many images in clusters are on the page, those clusters first that hold the most")
+    ] = 200_000
+    previews: Annotated[
+        Amount, Field(description="so many of these get a preview; for others the page shows the files themselves")
+    ] = 20_000
+    labels: Annotated[
+        Annotated[str, AfterValidator(_absolute)] | None,
+        Field(description="CSV or Parquet of path and label; images of one label are duplicates: draws the recall"),
+    ] = None
 
 
 SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
 
 
+def check(params: Params, settings: Settings) -> Iterator[str]:
+    """Labels must be there."""
+    try:
+        labels.read(params.labels) if params.labels else None
+    except (OSError, ValueError) as error:
+        said = f"{error.filename} can't be read ({error.strerror})" if isinstance(error, OSError) else error
+        yield f"plot.labels: {said}"
+
+
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """One task that reads everything; matches are streamed."""
-    stages = ("scan", "thumbnail", "pairs", "cluster")
-    inputs = tuple((stage, task.key) for stage in stages for task in upstream.tasks(stage))
-    yield Task("pictures", inputs, filename="pictures.parquet")
+    inputs = tuple((stage, task.key) for stage in ("thumbnail", "pairs", "cluster") for task in upstream.tasks(stage))
+    spec = dismissed.spec(upstream.settings("cluster.dismissed"))
+    if params.labels:
+        spec["labels"] = labels.mark(labels.read(params.labels))
+    yield Task("pictures", inputs, spec, filename="pictures.parquet")
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Dates and times play no part in what is shown."""
-    return {"scan": ("path", "path_bytes"), "thumbnail": FACTS, "pairs": _match(column_of(settings("pairs.metric")))}
-
-
-def _match(column: str) -> tuple[str, ...]:
-    """Columns of the matches that are shown."""
-    return ("path_a", "path_b", column, "rotation", "measured")
+    """Dates of files play no part in what is shown."""
+    return {
+        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail"),
+        "pairs": columns(column_of(settings("pairs.metric"))),
+    }
 
 
 class _Drawn:
@@ -69,7 +102,12 @@ class _Drawn:
 
     def add(self, name: str, data: bytes, kind: str, subject: str) -> str:
         """Publish one file of the report; returns its name as the page refers to it."""
-        self.rows[self._job.publish(f"report/{name}", data)] = (kind, subject)
+        self._job.publish(f"report/{name}", data)
+        return self.note(name, kind, subject)
+
+    def note(self, name: str, kind: str, subject: str) -> str:
+        """The same of a file that is published already."""
+        self.rows[f"report/{name}"] = (kind, subject)
         return name
 
     def result(self) -> Result:
@@ -84,108 +122,130 @@ class _Drawn:
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """The pictures and the page; rows say which file shows what."""
     threshold = job.settings("pairs.threshold")
-    limit = threshold if threshold is not None else job.settings("cluster.threshold")
+    joined = job.settings("cluster.threshold")
+    limit = joined if joined is not None else threshold
     found, measured = inputs.of("pairs"), figure_of(job.settings)
-    closest, farthest = _extremes(found, measured.column, params.pairs, limit)
-    clusters = _clusters(inputs.table("cluster"), params.clusters)
+    shown_up_to = threshold if threshold is not None else limit
+    closest, farthest = extremes(found, measured.column, params.pairs, shown_up_to)
+    members = inputs.table("cluster")
+    ranked = page.by_worth(members)
+    listed = page.in_order(members, ranked, _number(params.page))
+    sheets = page.in_order(members, ranked[: _number(params.clusters)], EVERY)
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
-    paths += [path for cluster in clusters for path in cluster["path"][:ON_SHEET].to_pylist()]
-    gallery = Gallery(inputs, job, paths)
-    drawn = _Drawn(job)
-    counts, edges = _bins(found, measured, threshold)
+    gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
+    drawn, previews = _Drawn(job), Previews(gallery, job)
+    counts, edges = bins(found, measured, threshold)
     for name, dark in (("histogram.png", False), ("histogram-dark.png", True)):
-        picture = histogram(counts, edges, limit, measured.about, dark)
+        picture = charts.histogram(counts, edges, shown_up_to, measured.about, dark)
         drawn.add(name, picture, "histogram", f"{measured.name} of the recorded pairs")
-    page = {
-        "clusters": [_draw_cluster(cluster, gallery, drawn) for cluster in clusters],
-        "pair_sections": [
-            (f"{kind.capitalize()} matches", [_draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
-            for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
-        ],
-    }
-    page |= _figures(inputs) | {
+    matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
+    shown = _figures(inputs) | _charts(inputs, params, job, members, matches, drawn)
+    for start in _starts(sheets):
+        _draw_sheet(sheets.slice(start, ON_SHEET), gallery, drawn)
+    seen = listed["path"].to_pylist()[: _number(params.previews)]
+    for name, path in previews.make(seen):
+        drawn.note(name, "preview", path)
+    shown |= {
         "run": job.settings("run"),
         "threshold": limit,
         "every_pair": threshold is None,
         "recorded": sum(counts),
         "figure": measured,
+        "linkage": job.settings("cluster.linkage"),
+        "clusters_shown": len(_starts(listed)),
+        "data": _data(listed, gallery, previews.mark, set(seen), matches, measured, job),
+        "pair_sections": [
+            (f"{kind.capitalize()} matches", [_draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
+            for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
+        ],
     }
-    drawn.add("index.html", render("report.html", page), "page", job.settings("run"))
+    drawn.add("index.html", page.render("report.html", shown), "page", job.settings("run"))
     return drawn.result()
+
+
+def _number(amount: int | str) -> int:
+    return EVERY if amount == "all" else int(amount)
 
 
 def _numbered(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
     return enumerate(table.to_pylist(), start=1)
 
 
-def _extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
-    """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
-    most = EVERY if amount == "all" else int(amount)
-    sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
-    kept: dict[str, pa.Table] = {}
-    for artifact in artifacts if most else ():
-        for batch in artifact.batches(_match(column)):
-            rows = pa.table(batch).filter(pc.less_equal(batch[column], limit))
-            for order, size in sizes.items():
-                before = kept.get(order, rows.slice(0, 0))
-                better = rows if len(before) < size else rows.filter(_no_worse(rows[column], before[column][-1], order))
-                ranked = pa.concat_tables([before, better]).sort_by([(column, order), *BY_PATH])
-                kept[order] = ranked.slice(0, size)
-    if not kept:
-        nothing = pa.table({name: [] for name in _match(column)})
-        return nothing, nothing
-    closest, farthest = kept.values()
-    shown = set(zip(closest["path_a"].to_pylist(), closest["path_b"].to_pylist(), strict=True))
-    pairs = zip(farthest["path_a"].to_pylist(), farthest["path_b"].to_pylist(), strict=True)
-    unshown = pa.array([pair not in shown for pair in pairs], pa.bool_())
-    return closest, farthest.filter(unshown).slice(0, most)
+def _starts(members: pa.Table) -> list[int]:
+    """The first row of each cluster."""
+    starts: list[int] = np.flatnonzero(np.diff(members["shown"].to_numpy(), prepend=-1)).tolist()
+    return starts
 
 
-def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:
-    return pc.less_equal(found, than) if order == "ascending" else pc.greater_equal(found, than)
+def _data(
+    listed: pa.Table, gallery: Gallery, mark: str, seen: set[str], matches: Matches, measured: Figure, job: Job
+) -> dict[str, Any]:
+    """What the page's script is given."""
+    paths = listed["path"].combine_chunks().cast(pa.string())
+    apart = {}
+    if files := job.settings("cluster.dismissed"):
+        digests = [gallery.facts[path]["digest"] for path in paths.to_pylist()]
+        apart = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
+    cluster = listed["shown"].to_numpy().astype(np.int64)
+    tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), apart)
+    return page.data(listed, gallery.facts, seen, tree) | {
+        "limit": matches.threshold,
+        "figure": measured.name,
+        "column": measured.column,
+        "previews": mark,
+        "references": list(job.settings("inputs.reference")),
+    }
 
 
-def _bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
-    """Counts of rows in BINS equal steps from 0 to the threshold, or to the largest figure where there is none.
-
-    Each of a few whole numbers has a step of its own, about itself."""
-    top, name = threshold, figure.column
-    if top is None:
-        top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)
-    few = figure.whole and top < BINS
-    edges = np.arange(int(top) + 2) - 0.5 if few else np.linspace(0, top or 1.0, BINS + 1)
-    counts = np.zeros(len(edges) - 1, np.int64)
-    for artifact in artifacts:
-        for batch in artifact.batches([name]):
-            counts += np.histogram(batch[name].to_numpy(), edges)[0]
-    return counts.tolist(), edges.tolist()
-
-
-def _clusters(members: pa.Table, amount: int | str) -> list[pa.Table]:
-    """The clusters to show, those first whose images other than the keeper hold the most bytes."""
-    spare = pc.if_else(members["keeper"], 0, members["bytes"])
-    sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
-    ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])["cluster"].to_pylist()
-    chosen = ranked if amount == "all" else ranked[: int(amount)]
-    numbers = members["cluster"].to_numpy()
-    starts, ends = (np.searchsorted(numbers, chosen, side=side) for side in ("left", "right"))
-    return [members.slice(start, end - start) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+def _charts(
+    inputs: Inputs, params: Params, job: Job, members: pa.Table, matches: Matches, drawn: _Drawn
+) -> dict[str, Any]:
+    """Draw the charts; what the page says of them."""
+    there: dict[str, bytes] = {}
+    recall, which = None, folders.shared(members)
+    if len(members):
+        there["sizes"] = charts.sizes(Counter(Counter(members["cluster"].to_pylist()).values()))
+    if which:
+        there["folders"] = charts.heat(which.names, which.images)
+    if params.labels:
+        known = _labels(params.labels, job.task.spec["labels"])
+        found = labels.recall(matches.graph(), known, _sets(inputs))
+        there["recall"] = charts.recall(found.distances, found.share, matches.threshold, figure_of(job.settings).name)
+        recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
+    for name, picture in there.items():
+        for suffix, form in zip(("", "-dark"), charts.both(picture), strict=True):
+            drawn.add(f"{name}{suffix}.svg", form, "chart", name)
+    return {"charts": there, "recall": recall, "folders": which}
 
 
-def _draw_cluster(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> dict[str, Any]:
-    number, removable = cluster["cluster"][0].as_py(), sum(cluster["bytes"].to_pylist()[1:])
-    images, subjects = [], []
-    for row in cluster.slice(0, ON_SHEET).to_pylist():
-        image, facts = gallery.image(row["path"]), gallery.facts[row["path"]]
-        preview = drawn.add(f"images/{facts['digest'][:20]}.jpg", jpeg(shrunk(image)), "preview", row["path"])
-        images.append(row | {"preview": preview, "mse": row["mse_to_keeper"]})
+def _labels(file: str, told: object) -> dict[str, str]:
+    found = labels.read(file)
+    if labels.mark(found) != told:
+        raise TaskError("plot.labels: the file was changed while the run was under way; run the same command again")
+    return found
+
+
+def _sets(inputs: Inputs) -> dict[str, str]:
+    """The set of every readable image."""
+    found: dict[str, str] = {}
+    for artifact in inputs.of("thumbnail"):
+        rows = artifact.table(["path", "set", "error"])
+        rows = rows.filter(pc.is_null(rows["error"]))
+        found |= zip(rows["path"].to_pylist(), rows["set"].to_pylist(), strict=True)
+    return found
+
+
+def _draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> None:
+    """The contact sheet of a cluster, of its first images."""
+    number, size = cluster["cluster"][0].as_py(), cluster["size"][0].as_py()
+    subjects = []
+    for row in cluster.filter(pc.equal(cluster["cluster"], number)).to_pylist():
         about = "keeper" if row["keeper"] else f"MSE {human_mse(row['mse_to_keeper'])}"
-        size = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
-        subjects.append(Subject(image, (about, size, row["path"]), marked=row["keeper"]))
-    more = f", {len(cluster) - ON_SHEET:,} more are not shown" if len(cluster) > ON_SHEET else ""
-    title = f"Cluster {number}: {len(cluster):,} images, {human_bytes(removable)} beside the keeper{more}"
-    sheet = drawn.add(f"clusters/{number:05}.jpg", jpeg(contact_sheet(title, subjects)), "cluster", f"cluster {number}")
-    return {"number": number, "size": len(cluster), "removable": removable, "sheet": sheet, "images": images}
+        said = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
+        subjects.append(Subject(gallery.image(row["path"]), (about, said, row["path"]), marked=row["keeper"]))
+    more = f", {size - ON_SHEET:,} more are not shown" if size > ON_SHEET else ""
+    title = f"Cluster {number}: {size:,} images{more}"
+    drawn.add(f"clusters/{number:05}.jpg", jpeg(contact_sheet(title, subjects)), "cluster", f"cluster {number}")
 
 
 def _draw_pair(
@@ -229,32 +289,24 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def render(template: str, page: Mapping[str, Any]) -> bytes:
-    """A page; every text in it is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("stages", "templates")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse}
-    return environment.get_template(template).render(page).encode()
-
-
 STAGE = Stage(
     "plot",
-    version=4,
-    needs=("scan", "thumbnail", "pairs", "cluster"),
+    version=5,
+    needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
     reads=reads,
+    check=check,
     uses=(
         "run",
         *SETTINGS,
+        "inputs.reference",
         "pairs.threshold",
         "cluster.threshold",
+        "cluster.linkage",
+        "cluster.dismissed",
         "thumbnail.size",
         "thumbnail.channels",
         "thumbnail.orientation",

@@ -80,6 +80,9 @@ class MemoryJob:
         path.write_bytes(data)
         return name
 
+    def adopt(self, name: str) -> bool:
+        return (self.folder / name).is_file()
+
 
 def compute(
     stage: Stage,

@@ -91,7 +91,8 @@ def _look(file: File, path: Path, keeper: Path, action: str) -> None:
         stat = path.lstat()
         if path.is_symlink() or not path.is_file():
             raise Cannot("it is no regular file any more")
-        if (stat.st_size, stat.st_mtime_ns) != (file.bytes, file.mtime_ns) or digest_of(path) != file.digest:
+        touched = file.mtime_ns not in (None, stat.st_mtime_ns)
+        if stat.st_size != file.bytes or touched or digest_of(path) != file.digest:
             raise Cannot("it was changed after the run")
         if path.resolve() == keeper.resolve():
             raise Cannot("it is its keeper, by another path")
@@ -107,9 +108,15 @@ def _look(file: File, path: Path, keeper: Path, action: str) -> None:
 
 
 def _act(journal: Journal, action: str, file: File, path: Path, keeper: Path, to: Path | None) -> None:
-    what = {"shown": file.path, "path": os.fsencode(path).hex(), "bytes": file.bytes, "mtime_ns": file.mtime_ns}
+    what: dict[str, Any] = {
+        "shown": file.path,
+        "path": os.fsencode(path).hex(),
+        "bytes": file.bytes,
+        "digest": file.digest,
+    }
     try:
-        act: dict[str, Any] = what | {"digest": file.digest} | prepared(action, path, keeper, to and to.absolute())
+        what["mtime_ns"] = path.lstat().st_mtime_ns
+        act: dict[str, Any] = what | prepared(action, path, keeper, to and to.absolute())
     except OSError as error:
         raise Cannot(_why(error)) from error
     number = journal.begin(act)

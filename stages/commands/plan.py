@@ -4,7 +4,8 @@
       {"cluster": 0, "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
-whether a file is still the one that was compared.
+whether a file is still the one that was compared. The report's page leaves "mtime_ns" to the run, from which it is
+filled in.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from pipeline.errors import ConfigError
 from pipeline.locations import inside
-from stages.commands.results import Results
+from stages.commands.results import Results, load_run
 from stages.text import one_line
 
 FORMAT = "fast-diff-plan"
@@ -36,8 +37,8 @@ class File:
 
     path: str
     bytes: int
-    mtime_ns: int
     digest: str
+    mtime_ns: int | None = None
     path_bytes: str | None = None
 
 
@@ -123,6 +124,8 @@ def checked(data: Any, where: str) -> Plan:
             f"{where} is no plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
         ) from error
     plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *_references_of(plan.run)])))
+    if plan.run and any(file.mtime_ns is None for file, _ in plan.removed):
+        plan = _dated(plan)
     for complaint in _complaints(plan):
         raise ConfigError(f"{where}: {complaint}")
     return plan
@@ -133,6 +136,20 @@ def _references_of(run: str) -> list[str]:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return list(json.loads((Path(run) / "run.json").read_bytes())["config"]["inputs"]["reference"])
     return []
+
+
+def _dated(plan: Plan) -> Plan:
+    """The plan with the times of files as its run has them; without that run, bytes and digests have to do."""
+    known: dict[str, int] = {}
+    with contextlib.suppress(ConfigError):
+        for table in load_run(Path(plan.run)).tables("scan", ("path", "mtime_ns")):
+            known |= zip(table["path"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
+
+    def dated(files: tuple[File, ...]) -> tuple[File, ...]:
+        return tuple(replace(file, mtime_ns=file.mtime_ns or known.get(file.path)) for file in files)
+
+    groups = (replace(group, keep=dated(group.keep), remove=dated(group.remove)) for group in plan.clusters)
+    return replace(plan, clusters=tuple(groups))
 
 
 def _complaints(plan: Plan) -> Iterator[str]:

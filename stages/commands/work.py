@@ -16,8 +16,8 @@ from collections.abc import Collection, Sequence
 from pipeline.config import Config
 from pipeline.fingerprint import digest
 from pipeline.store import Store
+from stages.charts import DARK, LIGHT
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
-from stages.pictures import DARK, LIGHT
 
 PAGE = "report/work.html"
 PICTURES = ("report/work.svg", "report/work-dark.svg", "report/work-narrow.svg", "report/work-narrow-dark.svg")
@@ -56,7 +56,7 @@ def _drawn(store: Store, mark: str) -> bool:
 
 
 def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) -> bytes:
-    from stages.plot import render
+    from stages.page import render
 
     said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted)}
     page = {"run": run, "work": work, "rows": figures, "unknown": unknown(work), "caution": caution(work), "mark": mark}

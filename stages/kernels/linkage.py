@@ -18,6 +18,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.kernels.components import Forest
+
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
@@ -27,16 +29,28 @@ def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
     Edges join a[i] with b[i], a[i] < b[i], each pair at most once; all (m,). Of equal distances the edge with the
     lesser nodes comes first, so the numbering of the nodes decides ties."""
+    forest = Forest()
+    joining = merges(nodes, a, b, distance)
+    forest.join(a[joining], b[joining])
+    return forest.labels(nodes)
+
+
+def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
+    """The edges, by number and from short to long, by which two clusters of complete linkage become one, int64 (k,).
+
+    Those up to a lesser threshold are the ones that it would have by itself."""
     owner = list(range(nodes))
     members: list[list[int]] = [[node] for node in range(nodes)]
     seen: list[dict[int, int]] = [{} for _ in range(nodes)]
     order = np.lexsort([b, a, distance])
-    for one, other in zip(a[order].tolist(), b[order].tolist(), strict=True):
+    joining = []
+    for edge, one, other in zip(order.tolist(), a[order].tolist(), b[order].tolist(), strict=True):
         left, right = owner[one], owner[other]
         count = seen[left].get(right, 0) + 1
         if count < len(members[left]) * len(members[right]):
             seen[left][right] = seen[right][left] = count
             continue
+        joining.append(edge)
         if len(seen[left]) < len(seen[right]):
             left, right = right, left
         for node in members[right]:
@@ -49,7 +63,25 @@ def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
             del seen[neighbour][right]
             seen[left][neighbour] = seen[neighbour][left] = total
         members[right], seen[right] = [], {}
-    return np.array(owner, np.int64)
+    return np.array(joining, np.int64)
+
+
+def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
+    """The edges, by number, of a minimum spanning forest, int64 (k,): those of them up to a threshold join the same
+    nodes as all edges up to it. Edges join a[i] with b[i], (m,); a pair may come more than once."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    order = np.lexsort([high, low, distance])
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(1, len(order) + 1)  # no two alike, and none that SciPy would take for no edge
+    by_pair = np.lexsort([rank, high, low])
+    new = np.diff(low[by_pair], prepend=-1).astype(bool) | np.diff(high[by_pair], prepend=-1).astype(bool)
+    first = by_pair[new & (low[by_pair] != high[by_pair])]
+    graph = coo_array((rank[first].astype(np.float64), (low[first], high[first])), shape=(nodes, nodes))
+    kept = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) if len(first) else np.empty(0, np.int64)
+    return np.sort(order[kept - 1])
 
 
 def star(rank: Ints, a: Ints, b: Ints) -> Ints:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from stages.kernels.linkage import complete, star
+from stages.kernels.components import Forest
+from stages.kernels.linkage import complete, merges, spanning, star
 
 
 def edges(matrix: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,3 +88,33 @@ def test_nothing_to_put_together() -> None:
     assert complete(3, none, none, np.empty(0)).tolist() == [0, 1, 2]
     assert star(np.arange(3), none, none).tolist() == [0, 1, 2]
     assert complete(0, none, none, np.empty(0)).tolist() == star(none, none, none).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_merges_cut_at_a_lesser_threshold_are_its_own(seed: int) -> None:
+    matrix = distances(30, seed)
+    a, b, far = edges(matrix, 4.0)
+    joining = merges(len(matrix), a, b, far)
+    for threshold in (0.05, 0.3, 1.0, 4.0):
+        forest = Forest()
+        near = joining[far[joining] <= threshold]
+        forest.join(a[near], b[near])
+        assert parts(forest.labels(len(matrix))) == parts(complete(len(matrix), *edges(matrix, threshold)))
+
+
+@given(tied, st.integers(0, 3), st.integers(1, 3))
+def test_a_spanning_forest_joins_what_all_edges_join_at_every_threshold(
+    values: list[int], threshold: int, times: int
+) -> None:
+    matrix = square(values)
+    a, b, far = (np.tile(column, times) for column in edges(matrix, 3.0))
+    swapped = np.random.default_rng(len(values)).random(len(a)) < 0.5
+    a, b = np.where(swapped, b, a), np.where(swapped, a, b)
+    kept = spanning(len(matrix), a, b, far)
+    assert len(kept) <= max(0, len(matrix) - 1)
+    labels = []
+    for some in (np.flatnonzero(far <= threshold), kept[far[kept] <= threshold]):
+        forest = Forest()
+        forest.join(a[some], b[some])
+        labels.append(parts(forest.labels(len(matrix))))
+    assert labels[0] == labels[1]

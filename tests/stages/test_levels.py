@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from stages.charts import DARK, LIGHT
 from stages.commands import levels, work
 from stages.commands.levels import LEDGER, LEVELS, Work
-from stages.pictures import DARK, LIGHT
 
 
 def made(

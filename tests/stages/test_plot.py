@@ -1,5 +1,6 @@
 """The report: what is shown, in which order, and that a name is never more than text."""
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.stage import Result
-from stages import cluster, pairs, plot, scan, thumbnail
+from stages import charts, cluster, pairs, plot, scan, thumbnail
 from stages.plot import Params
 from tests.in_memory import MemoryArtifact, compute
 
@@ -27,6 +28,9 @@ SETTINGS: dict[str, Any] = {
     "pairs.embedding_distance": "squared",
     "pairs.threshold": 200.0,
     "cluster.threshold": None,
+    "cluster.linkage": "components",
+    "cluster.dismissed": (),
+    "inputs.reference": (),
     "thumbnail.size": (8, 8),
     "thumbnail.channels": "rgb",
     "thumbnail.orientation": "exif",
@@ -97,13 +101,17 @@ def inputs(
             "cluster": number,
             "path": names[image],
             "keeper": image == group[0],
+            "rank": rank,
+            "reference": False,
+            "size": len(group),
+            "diameter": 9.0,
             "mse_to_keeper": float(image),
             "width": 60 + image,
             "height": 40,
             "bytes": files[image]["bytes"],
         }
         for number, group in enumerate(groups)
-        for image in [group[0], *sorted(group[1:])]
+        for rank, image in enumerate([group[0], *sorted(group[1:])])
     ]
     spare = sum(row["bytes"] for row in members if not row["keeper"])
     total = len(paths) * (len(paths) - 1) // 2
@@ -147,6 +155,16 @@ class Page(HTMLParser):
         self.source = (folder / "report" / "index.html").read_text()
         self.feed(self.source)
 
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the page's script reads."""
+        return json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', self.source)[0])
+
+    @property
+    def said(self) -> str:
+        """Its text but for data, script and style."""
+        return " ".join(re.sub(r"<[^>]+>", "", re.sub(r"(?s)<(script|style).*?</\1>", "", self.source)).split())
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
 
@@ -178,9 +196,14 @@ def page_about(folder: Path, names: Sequence[bytes], unreadable: str) -> tuple[P
 
 def test_names_are_shown_and_never_executed(tmp_path: Path) -> None:
     page, paths = page_about(tmp_path / "hostile", HOSTILE, "<img src=x onerror=alert(3)>.png")
-    dull, _ = page_about(tmp_path / "dull", [b"%d.png" % number for number in range(len(HOSTILE))], "x.png")
+    dull, _ = page_about(tmp_path / "dull", [b"sub/0.png", *(b"%d.png" % n for n in range(1, len(HOSTILE)))], "x.png")
     assert page.outline() == dull.outline()
-    assert [shown(path) for path in paths if shown(path) not in page.text] == []
+    listed = [
+        f"{page.data['folders'][n]}/{name}" for n, name in zip(page.data["folder"], page.data["name"], strict=True)
+    ]
+    assert [
+        shown(path) for path in paths if shown(path) not in (page.text, *listed) and shown(path) not in page.text
+    ] == []
     assert SETTINGS["run"] in page.text
 
 
@@ -194,7 +217,8 @@ def test_the_page_needs_nothing_but_its_folder(tmp_path: Path) -> None:
     assert set(result.files) == published == set(artifact.rows_["file"].to_pylist())
     assert not re.search(r"https?:|//", "".join(page.every("src") + page.every("srcset")))
     assert not re.search(r"https?:", page.source)
-    assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
+    assert not {"link", "iframe", "object", "base"} & {tag for tag, _ in page.elements}
+    assert not any("src" in attributes for tag, attributes in page.elements if tag == "script")
     (policy,) = [a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
     assert policy is not None
     assert policy.startswith("default-src 'none'")
@@ -236,7 +260,7 @@ def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far:
 def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pair is recorded and counted; only those that clusters are made of are shown."""
     told: list[Any] = []
-    monkeypatch.setattr(plot, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, 1, 0.0), (0, 2, 50.0), (0, 3, 50.5), (1, 2, 9000.0)]
     artifacts = inputs(paths, rows, [[0, 1, 2]])
@@ -290,7 +314,7 @@ def test_another_metric_is_called_distance(
 ) -> None:
     """MSE is said of thumbnails in clusters alone; what joins is a distance, in as many digits as it deserves."""
     told: list[Any] = []
-    monkeypatch.setattr(plot, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
     values = {"0": 0.0, "7": 7.0, "0.0123": 0.012345, "1,235": 1234.6, "0.000123": 0.00012345, "12.3": 12.345}
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, n, values[text]) for n, text in enumerate(shown, start=1)]
@@ -300,8 +324,8 @@ def test_another_metric_is_called_distance(
     page = Page(tmp_path)
     assert [text for text in shown if f"distance {text}" not in " ".join(page.text.split())] == []
     assert f"distance up to {limit['pairs.threshold']:g}" in page.text
-    assert re.findall(r"MSE \S+", page.text.partition("Closest matches")[0]) == ["MSE is", "MSE 1"]
-    assert "MSE" not in page.text.partition("Closest matches")[2]
+    assert page.data["figure"] == "distance"
+    assert "MSE" not in page.said
     assert "mean squared error" not in page.source
     assert about in page.source
     assert {arguments[3] for arguments in told} == {about}
@@ -314,7 +338,7 @@ def test_bits_have_a_bar_each(
     tmp_path: Path, threshold: float | None, bars: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(plot, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     top = 7.0 if threshold is None else float(int(threshold))
     rows = [(0, 1, 0.0), (0, 2, top), (0, 3, top)]
@@ -342,20 +366,23 @@ def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:
     artifacts = inputs(paths, (), [[0, 1], [4, 2, 6], [7, 3, 5]])
     artifact, _ = drawn(artifacts, tmp_path, Params(0, 2))
     page = Page(tmp_path)
-    names = re.findall(r"images/(\d\d\.png)", page.text)
-    assert names == [paths[n].name for n in (4, 2, 6, 7, 3, 5)]
+    assert page.data["name"] == [paths[n].name for n in (4, 2, 6, 7, 3, 5, 0, 1)]
+    assert page.data["clusters"] == [3, 3, 2]
     assert sorted(subjects(artifact, "cluster")) == ["cluster 1", "cluster 2"]
     (tmp_path / "none").mkdir()
-    artifact, _ = drawn(artifacts, tmp_path / "none", Params(0, 0))
-    assert subjects(artifact, "cluster") == subjects(artifact, "preview") == []
+    artifact, _ = drawn(artifacts, tmp_path / "none", Params(0, 0, 6, 4))
+    assert (subjects(artifact, "cluster"), len(subjects(artifact, "preview"))) == ([], 4)
+    assert Page(tmp_path / "none").data["clusters"] == [3, 3], "whole clusters"
+    drawn(artifacts, tmp_path / "none", Params(0, 0, 2))
+    assert Page(tmp_path / "none").data["clusters"] == [2], "but for the first one"
 
 
 def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
     count = plot.ON_SHEET + 5
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(count)])
     artifact, _ = drawn(inputs(paths, (), [range(count)]), tmp_path, Params())
-    assert len(subjects(artifact, "preview")) == plot.ON_SHEET
-    assert "5 more" in " ".join(Page(tmp_path).text.split())
+    assert len(subjects(artifact, "preview")) == count
+    assert artifact.rows_["kind"].to_pylist().count("cluster") == 1
 
 
 @pytest.mark.parametrize("how", ["gone", "changed", "broken"])
@@ -389,6 +416,7 @@ def test_files_whose_names_are_no_utf8_are_opened(tmp_path: Path) -> None:
     save(image, path)
     artifact, _ = drawn(inputs([path], (), [[0]]), tmp_path, Params())
     (row,) = [row for row in artifact.rows_.to_pylist() if row["kind"] == "preview"]
+    assert Page(tmp_path).data["odd"] == {"0": os.fsencode(path).hex()}
     with Image.open(tmp_path / row["file"]) as preview:
         line = np.asarray(preview.convert("L"), np.int64)[160]
     assert line[:146].max() < 40

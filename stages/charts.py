@@ -1,0 +1,193 @@
+"""Charts of what was found, by Matplotlib, fit for a paper: equal input gives equal bytes.
+
+Charts are SVG whose letters are outlines, so they look alike everywhere; `both` gives their twins for dark pages. The
+histogram, whose bars may be many, is a PNG."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.pictures import FAINT, INK, PAPER, fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LIGHT = (INK, FAINT, PAPER, "#308468", "#b3261e")
+DARK = ("#e8eaec", "#98a2ab", "#1c2024", "#5fd3ab", "#ff8a80")
+"""Colours of charts: text, lines, ground, bars, marks."""
+LETTERS = 34
+"""Of a folder's name beside the heat map."""
+TINTS = "YlGn"
+
+
+def both(picture: bytes) -> tuple[bytes, bytes]:
+    """An SVG as it is, and for dark pages."""
+    colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}
+    return picture, re.sub(b"#[0-9a-f]{6}", lambda found: colours.get(found[0], found[0]), picture)
+
+
+def svg(figure: Figure) -> bytes:
+    """A figure as SVG."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    FigureCanvasSVG(figure)
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": "fast-diff"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def sizes(counts: Mapping[int, int]) -> bytes:
+    """How many clusters have how many images: SVG."""
+    figure, axes = _plain(4.4, 2.8)
+    edges = _size_edges(max(counts))
+    bars, _ = np.histogram(list(counts), edges, weights=list(counts.values()))
+    axes.bar(range(len(bars)), bars, color=LIGHT[3])
+    names = [str(low) if high == low + 1 else f"{low:,}–{high - 1:,}" for low, high in itertools.pairwise(edges)]
+    axes.set_xticks(range(len(bars)), names, rotation=0 if len(names) < 7 else 35)
+    _counting(axes, bars)
+    axes.set_xlabel("images in a cluster", color=INK)
+    axes.set_ylabel("clusters", color=INK)
+    return svg(figure)
+
+
+def _size_edges(largest: int) -> list[int]:
+    """2, 3, 4, 5-9, 10-19, 20-49, 50-99, ..."""
+    edges = [2, 3, 4, 5]
+    step = 10
+    while edges[-1] <= largest:
+        edges += [step, 2 * step, 5 * step]
+        step *= 10
+    while len(edges) > 2 and edges[-2] > largest:
+        edges.pop()
+    return edges
+
+
+def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
+    """How many images of one folder (row) share a cluster with an image of another (column), int64 (n, n): SVG."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm
+
+    count = len(names)
+    side = 1.2 + 0.42 * count
+    figure, axes = _plain(side + 2.4, side + 1.1)
+    tints = colormaps[TINTS]
+    norm = LogNorm(1, max(2, int(counts.max())))
+    for row, column in np.argwhere(counts > 0).tolist():
+        tint = tints(0.15 + 0.75 * float(norm(counts[row, column])))
+        axes.fill(
+            [column - 0.5, column + 0.5, column + 0.5, column - 0.5],
+            [row - 0.5, row - 0.5, row + 0.5, row + 0.5],
+            color=tint,
+        )
+        dark = sum(tint[:3]) < 1.4
+        text = f"{counts[row, column]:,}"
+        axes.text(column, row, text, ha="center", va="center", color="#fefefe" if dark else "#101010", size=8)
+    shown = [_folder(name) for name in names]
+    axes.set_xticks(range(count), shown, rotation=60, ha="right", size=8)
+    axes.set_yticks(range(count), shown, size=8)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_aspect("equal")
+    axes.tick_params(length=0)
+    axes.set_ylabel("images here …", color=INK)
+    axes.set_xlabel("… have a duplicate there", color=INK)
+    return svg(figure)
+
+
+def _folder(name: str) -> str:
+    from stages.pictures import printable
+
+    text = printable(name)
+    return text if len(text) <= LETTERS else f"…{text[1 - LETTERS :]}"
+
+
+def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> bytes:
+    """The share of labelled pairs, 0 to 1, that are matches at each threshold, as steps: SVG."""
+    figure, axes = _plain(4.4, 2.8)
+    axes.step(
+        np.concatenate([[0.0], distances, [limit]]),
+        np.concatenate([[0.0], share, share[-1:]]),
+        where="post",
+        color=LIGHT[3],
+    )
+    axes.set_ylim(0, 1.03)
+    axes.set_xlim(0, limit or 1.0)
+    axes.set_xlabel(f"threshold ({name})", color=INK)
+    axes.set_ylabel("recall", color=INK)
+    return svg(figure)
+
+
+def times(seconds: Mapping[str, float]) -> bytes:
+    """What the tasks of each stage took, in the order of stages: SVG."""
+    figure, axes = _plain(6.0, 0.9 + 0.32 * len(seconds))
+    axes.barh(range(len(seconds)), list(seconds.values()), height=0.62, color=LIGHT[3])
+    for place, value in enumerate(seconds.values()):
+        axes.annotate(f"{value:,.1f} s", (value, place), (5, 0), textcoords="offset points", va="center", color=INK)
+    axes.set_yticks(range(len(seconds)), list(seconds))
+    axes.set_ylim(len(seconds) - 0.4, -0.6)
+    axes.set_xlim(0, 1.18 * max(seconds.values()) or 1.0)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("seconds in tasks, added up over workers", color=INK)
+    return svg(figure)
+
+
+def histogram(
+    counts: Sequence[int], edges: Sequence[float], threshold: float | None, about: str, dark: bool = False
+) -> bytes:
+    """Counts per bin of what is `about` as a PNG, the threshold marked; says so where there is nothing to count."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    colours = DARK if dark else LIGHT
+    ink, faint, _, bars, mark = colours
+    figure, axes = _plain(8, 2.8, colours)
+    FigureCanvasAgg(figure)
+    figure.set_dpi(110)
+    if sum(counts):
+        axes.stairs(counts, edges, fill=True, color=bars)
+        _counting(axes, np.array(counts))
+    else:
+        axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
+        axes.set_yticks([])
+    if threshold is not None:
+        axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
+        axes.legend(frameon=False, loc="upper center", labelcolor=ink)
+    axes.set_xlim(edges[0], edges[-1] * 1.01)
+    axes.set_xlabel(fitted(about, 800), color=ink)
+    axes.set_ylabel("pairs recorded", color=ink)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _plain(width: float, height: float, colours: tuple[str, ...] = LIGHT) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one set of axes, in the colours of the report."""
+    from matplotlib.figure import Figure
+
+    ink, faint, paper, _, _ = colours
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=paper)
+    axes = figure.add_subplot(facecolor=paper)
+    axes.tick_params(which="both", color=faint, labelcolor=ink)
+    axes.spines[["left", "bottom"]].set_color(faint)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
+    """A logarithmic axis for counts that are far apart; whole numbers on any."""
+    from matplotlib.ticker import MaxNLocator
+
+    if counts.any() and counts.max() > 50 * counts[counts > 0].min():
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=0.7)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))

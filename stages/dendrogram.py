@@ -1,0 +1,145 @@
+"""How the clusters of a run would come apart at lower thresholds, and how their images are turned.
+
+Both follow from the matches inside clusters. A cluster's dendrogram is given by links, fewer than it has images: those
+up to a threshold join what is together at it, so whoever draws a page needs no other match to cut anew. With
+`components` they are a minimum spanning tree, with `complete` the pairs whose distance is that of two clusters as they
+became one. With `star` they go from the keeper to each other image: what they cut off stays alone, though a run with
+the lower threshold might put it round a keeper of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.kernels import linkage
+from stages.matches import ENDS, Graph, Matches
+
+HELD = 4_000_000
+"""Matches in memory beyond which those that a spanning tree does without are let go."""
+
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+
+class Dendrogram(NamedTuple):
+    """Links between images a[i] and b[i], int64 (m,), up to the distances `at`, float64 (m,); and for each image the
+    counter-clockwise quarter turns that bring it to its keeper's orientation, int64 (n,), 0 to 3."""
+
+    a: Ints
+    b: Ints
+    at: Doubles
+    turn: Ints
+
+
+class _Rows(NamedTuple):
+    """Matches between images of one cluster; see `Graph`. `turn`: quarter turns of b."""
+
+    a: Ints
+    b: Ints
+    distance: Doubles
+    measured: NDArray[np.bool_]
+    turn: Ints
+
+    def take(self, rows: Ints) -> _Rows:
+        columns: Iterator[Any] = (column[rows] for column in self)
+        return _Rows(*columns)
+
+
+def dendrogram(
+    matches: Matches, paths: pa.Array, cluster: Ints, how: str, apart: Mapping[int, Collection[int]]
+) -> Dendrogram:
+    """Of images `paths` in clusters `cluster`, int64 (n,), ascending, the keeper first; `how` is `cluster.linkage`;
+    `apart`: see `Graph.groups`, by the places of images in `paths`."""
+    count = len(paths)
+    order = pc.array_sort_indices(paths).to_numpy().astype(np.int64)  # ties are decided in path order, as in the run
+    place = np.empty(count, np.int64)
+    place[order] = np.arange(count)
+    first = np.flatnonzero(np.diff(cluster, prepend=-1))
+    keeper = place[np.repeat(first, np.diff(first, append=count))[order]]
+    far = {int(place[image]): [int(place[other]) for other in others] for image, others in apart.items()}
+    rows = _inside(matches, paths.take(pa.array(order)), cluster[order], everything=how != "components" or bool(far))
+    turn = _turns(count, _spanning(count, rows), place[first])
+    graph = Graph(paths, np.minimum(rows.a, rows.b), np.maximum(rows.a, rows.b), rows.distance, rows.measured)
+    groups = graph.groups(far)
+    if how == "star":
+        of_a, of_b = (groups.stands[keeper[side]] for side in (groups.a, groups.b))
+        joining = np.flatnonzero((groups.a == of_b) | (groups.b == of_a))
+    else:
+        chosen = linkage.merges if how == "complete" else linkage.spanning
+        joining = chosen(count, groups.a, groups.b, groups.distance)
+    copies = np.flatnonzero(groups.stands != np.arange(count))
+    a = np.concatenate([groups.stands[copies], groups.a[joining]])
+    b = np.concatenate([copies, groups.b[joining]])
+    loose = _loose(count, a, b, keeper)
+    at = [np.zeros(len(copies)), groups.distance[joining], np.full(len(loose), matches.threshold)]
+    ends = (np.concatenate([a, keeper[loose]]), np.concatenate([b, loose]))
+    return Dendrogram(order[ends[0]], order[ends[1]], np.concatenate(at), turn[place])
+
+
+def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
+    """An image of each part of a cluster that no link joins to its keeper: what `pairs.same_hash: zero` or a dismissal
+    leaves to copies is not in the rows."""
+    from stages.kernels.components import Forest
+
+    forest = Forest()
+    forest.join(a, b)
+    labels = forest.labels(count)
+    _, first = np.unique(labels, return_index=True)
+    return np.sort(first[labels[first] != labels[keeper[first]]])
+
+
+def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) -> _Rows:
+    """Matches inside clusters; unless `everything` is asked for, at least those of a minimum spanning forest."""
+    none = np.empty(0, np.int64)
+    held = [_Rows(none, none, np.empty(0), np.empty(0, np.bool_), none)]
+    for rows in _batches(matches, paths, cluster):
+        held.append(rows)
+        if not everything and sum(len(each.a) for each in held) > HELD:
+            held = [_spanning(len(paths), _joined(held))]
+    return _joined(held)
+
+
+def _batches(matches: Matches, paths: pa.Array, cluster: Ints) -> Iterator[_Rows]:
+    for batch in matches.rows("measured", "rotation"):
+        a, b = (pc.index_in(batch.column(name), paths).fill_null(-1).to_numpy().astype(np.int64) for name in ENDS)
+        distance = batch.column(matches.column).to_numpy().astype(np.float64)
+        measured = batch.column("measured").to_numpy(False).astype(np.bool_)
+        rows = _Rows(a, b, distance, measured, batch.column("rotation").to_numpy().astype(np.int64) // 90)
+        known = np.flatnonzero((a >= 0) & (b >= 0))
+        yield rows.take(known[cluster[a[known]] == cluster[b[known]]])
+
+
+def _joined(held: list[_Rows]) -> _Rows:
+    columns: Iterator[Any] = (np.concatenate(column) for column in zip(*held, strict=True))
+    return _Rows(*columns)
+
+
+def _spanning(count: int, rows: _Rows) -> _Rows:
+    return rows.take(linkage.spanning(count, rows.a, rows.b, rows.distance))
+
+
+def _turns(count: int, tree: _Rows, roots: Ints) -> Ints:
+    """Turns to the orientation of the roots, along the edges of trees."""
+    ends = np.concatenate([tree.a, tree.b])
+    others = np.concatenate([tree.b, tree.a])
+    steps = np.concatenate([tree.turn, -tree.turn])  # b turned so is like a; a turned back is like b
+    order = np.argsort(ends, kind="stable")
+    starts = np.searchsorted(ends[order], np.arange(count + 1)).tolist()
+    neighbours, steps_ = others[order].tolist(), steps[order].tolist()
+    turn = [-1] * count
+    for root in roots.tolist():
+        turn[root] = 0
+        waiting = [root]
+        while waiting:
+            node = waiting.pop()
+            for place in range(starts[node], starts[node + 1]):
+                other = neighbours[place]
+                if turn[other] < 0:
+                    turn[other] = (turn[node] + steps_[place]) % 4
+                    waiting.append(other)
+    return np.maximum(np.array(turn, np.int64), 0)

@@ -1,0 +1,64 @@
+"""What a report shows of the matches: the closest and the farthest ones, and how many are how far apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.stage import Artifact
+from stages.figure import Figure
+
+BINS = 60
+EVERY = 1 << 60
+BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
+
+
+def columns(figure: str) -> tuple[str, ...]:
+    """Columns of the matches that are looked at; `figure` is that of their distance."""
+    return ("path_a", "path_b", figure, "rotation", "measured")
+
+
+def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
+    """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
+    most = EVERY if amount == "all" else int(amount)
+    sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
+    kept: dict[str, pa.Table] = {}
+    for artifact in artifacts if most else ():
+        for batch in artifact.batches(columns(column)):
+            rows = pa.table(batch).filter(pc.less_equal(batch[column], limit))
+            for order, size in sizes.items():
+                before = kept.get(order, rows.slice(0, 0))
+                better = rows if len(before) < size else rows.filter(_no_worse(rows[column], before[column][-1], order))
+                ranked = pa.concat_tables([before, better]).sort_by([(column, order), *BY_PATH])
+                kept[order] = ranked.slice(0, size)
+    if not kept:
+        nothing = pa.table({name: [] for name in columns(column)})
+        return nothing, nothing
+    closest, farthest = kept.values()
+    shown = set(zip(closest["path_a"].to_pylist(), closest["path_b"].to_pylist(), strict=True))
+    pairs = zip(farthest["path_a"].to_pylist(), farthest["path_b"].to_pylist(), strict=True)
+    unshown = pa.array([pair not in shown for pair in pairs], pa.bool_())
+    return closest, farthest.filter(unshown).slice(0, most)
+
+
+def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:
+    return pc.less_equal(found, than) if order == "ascending" else pc.greater_equal(found, than)
+
+
+def bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
+    """Counts of rows in BINS equal steps from 0 to the threshold, or to the largest figure where there is none.
+
+    Each of a few whole numbers has a step of its own, about itself."""
+    top, name = threshold, figure.column
+    if top is None:
+        top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)
+    few = figure.whole and top < BINS
+    edges = np.arange(int(top) + 2) - 0.5 if few else np.linspace(0, top or 1.0, BINS + 1)
+    counts = np.zeros(len(edges) - 1, np.int64)
+    for artifact in artifacts:
+        for batch in artifact.batches([name]):
+            counts += np.histogram(batch[name].to_numpy(), edges)[0]
+    return counts.tolist(), edges.tolist()

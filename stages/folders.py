@@ -1,0 +1,50 @@
+"""Which folder duplicates which."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+MOST = 16
+"""Folders that a heat map has room for."""
+
+
+class Shared(NamedTuple):
+    """`images[i, j]`, int64 (n, n): images of folder i that share a cluster with one of folder j, another one if i = j.
+    `names`: of folders, from where they part; `left`: how many folders had too few of them."""
+
+    names: list[str]
+    images: NDArray[np.int64]
+    left: int
+
+
+def shared(members: pa.Table) -> Shared | None:
+    """Of the rows of the cluster stage; None where all are in one folder. Those of the most images."""
+    from scipy.sparse import coo_array
+
+    names, folder = np.unique([path.rpartition("/")[0] for path in members["path"].to_pylist()], return_inverse=True)
+    if len(names) < 2:
+        return None
+    clusters, cluster = np.unique(members["cluster"].to_numpy(), return_inverse=True)
+    ones = np.ones(len(folder), np.int64)
+    counts = coo_array((ones, (cluster, folder)), shape=(len(clusters), len(names))).tocsr()
+    counts.sum_duplicates()
+    most = np.sort(np.argsort(-np.asarray(counts.sum(axis=0)).ravel(), kind="stable")[:MOST])
+    counts = counts[:, most]
+    images = np.asarray((counts.T @ (counts > 0)).todense()).astype(np.int64)
+    several = counts.multiply(counts > 1)
+    np.fill_diagonal(images, np.asarray(several.sum(axis=0)).ravel())
+    chosen = [str(names[n]) for n in most.tolist()]
+    return Shared(_parting(chosen), images, len(names) - len(chosen))
+
+
+def _parting(names: list[str]) -> list[str]:
+    """The names without the folders that all of them begin with."""
+    parts = [name.split("/") for name in names]
+    alike = 0
+    while all(len(each) > alike and each[alike] == parts[0][alike] for each in parts):
+        alike += 1
+    return ["/".join(each[alike:]) or "." for each in parts]

@@ -1,0 +1,119 @@
+"""The report's page: what is on it as plain data, and the page itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.dendrogram import Dendrogram
+from stages.text import human_bytes, human_count, human_mse
+
+SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
+"""Parts of the page's script, in their order."""
+
+Ints = NDArray[np.int64]
+
+
+def by_worth(members: pa.Table) -> Ints:
+    """Clusters, those first whose images other than the keeper hold the most bytes."""
+    spare = pc.if_else(members["keeper"], 0, members["bytes"])
+    sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
+    ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])
+    return ranked["cluster"].to_numpy().astype(np.int64)
+
+
+def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
+    """Rows of the cluster stage in the order of `clusters`, the keeper first: whole clusters of `most` images together,
+    and of the first one no more than that. A column `shown` numbers the clusters from 0."""
+    numbers = members["cluster"].to_numpy()
+    place = np.full(int(numbers.max(initial=-1)) + 1, -1)
+    place[clusters] = np.arange(len(clusters))
+    shown = place[numbers]
+    order = np.lexsort([members["rank"].to_numpy(), shown])
+    order = order[np.count_nonzero(shown < 0) :]
+    ends = np.cumsum(np.bincount(shown[order], minlength=len(clusters)))
+    fitting = int(np.searchsorted(ends, most, side="right"))
+    rows = order[: ends[fitting - 1] if fitting else most]
+    return members.take(pa.array(rows)).append_column("shown", pa.array(shown[rows]))
+
+
+def data(
+    members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Collection[str], tree: Dendrogram
+) -> dict[str, Any]:
+    """Images and clusters as the page's script reads them: columns of images, cluster by cluster.
+
+    `facts`: what is known of each image, by path; `previews`: paths of those that have one."""
+    paths = members["path"].to_pylist()
+    known = [facts[path] for path in paths]
+    folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
+    formats, form = _numbered([fact["format"] or "" for fact in known])
+    return {
+        "folders": folders,
+        "formats": formats,
+        "mark": hashlib.sha256("".join(fact["digest"] for fact in known).encode()).hexdigest()[:16],
+        "clusters": np.bincount(members["shown"].to_numpy()).tolist() if paths else [],
+        "numbers": members["cluster"].filter(_firsts(members["shown"])).to_pylist(),
+        "folder": folder,
+        "format": form,
+        "name": [path.rpartition("/")[2] for path in paths],
+        "odd": {n: fact["path_bytes"].hex() for n, fact in enumerate(known) if fact["path_bytes"]},
+        "width": members["width"].to_pylist(),
+        "height": members["height"].to_pylist(),
+        "bytes": members["bytes"].to_pylist(),
+        "taken": [fact["taken"].isoformat(" ", "seconds") if fact["taken"] else "" for fact in known],
+        "digest": [fact["digest"] for fact in known],
+        "reference": pc.cast(members["reference"], pa.int8()).to_pylist(),
+        "preview": [int(path in previews) for path in paths],
+        "mse": [round(value, 4) for value in members["mse_to_keeper"].to_pylist()],
+        "turn": tree.turn.tolist(),
+        "links": {"a": tree.a.tolist(), "b": tree.b.tolist(), "at": tree.at.tolist()},
+    }
+
+
+def _numbered(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    numbers: dict[str, int] = {}
+    places = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return list(numbers), places
+
+
+def _firsts(column: pa.ChunkedArray) -> pa.Array:
+    return pa.array(np.diff(column.to_numpy(), prepend=-1) != 0)
+
+
+def render(template: str, page: Mapping[str, Any]) -> bytes:
+    """A page; every text in it is escaped, and its policy lets run and style what is written here alone."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    style = _part("style.css")
+    script = "".join(_part(name) for name in SCRIPTS)
+    fixed: dict[str, Any] = {
+        "style": Markup(style),  # ours
+        "script": Markup(script),  # ours
+        "style_hash": _hash(style),
+        "script_hash": _hash(script),
+    }
+    loader = PackageLoader("stages", "templates")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse}
+    return environment.get_template(template).render({**fixed, **page}).encode()
+
+
+def _part(name: str) -> str:
+    return resources.files("stages.templates").joinpath(name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    """As a content security policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

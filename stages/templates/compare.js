@@ -1,0 +1,50 @@
+// One image against its keeper: beside it, in turn with it, or as their difference.
+
+const dialog = document.getElementById("compare");
+const compare = {mode: "side", timer: 0};
+const slow = matchMedia("(prefers-reduced-motion: reduce)");
+
+function openCompare() {
+  const cluster = view.found[view.at];
+  if (!cluster) return;
+  if (!dialog.open) dialog.showModal();
+  const keeper = keeperOf(cluster);
+  let image = cluster.images[view.image];
+  if (image === keeper) {
+    view.image = cluster.images.findIndex(each => each !== keeper);
+    image = cluster.images[view.image];
+  }
+  show(document.getElementById("left"), keeper, 0, "keeper");
+  show(document.getElementById("right"), image, turnBetween(keeper, image), distanceTo(keeper, image));
+  document.getElementById("who").textContent =
+    `Cluster ${cluster.number}: image ${view.image + 1} of ${cluster.images.length}`;
+  document.getElementById("keep-this").disabled = data.reference[keeper] === 1;
+  setMode(compare.mode);
+}
+
+function show(figure, image, turn, said) {
+  const shown = figure.querySelector("img"), original = originalOf(image);
+  shown.onerror = () => { shown.onerror = null; shown.src = data.preview[image] ? previewOf(image) : ""; };
+  shown.src = original || previewOf(image);
+  shown.alt = plain(data.name[image]);
+  shown.style.transform = turn ? `rotate(${-turn}deg)` : "";
+  figure.querySelector(".path").textContent = plain(pathOf(image));
+  figure.querySelector(".facts").textContent = [said, factsOf(image)].filter(Boolean).join(" · ");
+}
+
+function setMode(mode) {
+  compare.mode = mode;
+  clearInterval(compare.timer);
+  const stage = document.getElementById("stage");
+  stage.className = mode;
+  if (mode === "blink" && !slow.matches) compare.timer = setInterval(() => stage.classList.toggle("second"), 600);
+  for (const each of dialog.querySelectorAll("[data-mode]")) each.setAttribute("aria-pressed", String(each.dataset.mode === mode));
+}
+
+function step(by) {
+  const cluster = view.found[view.at], keeper = keeperOf(cluster), count = cluster.images.length;
+  let image = view.image;
+  do image = (image + by + count) % count; while (cluster.images[image] === keeper);
+  go(view.at, image);
+  openCompare();
+}

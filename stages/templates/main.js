@@ -1,0 +1,66 @@
+// Wires the page: what the reader moves, types and presses.
+
+const byId = id => document.getElementById(id);
+const shortcuts = {
+  j: () => go(view.at + 1), ArrowDown: () => go(view.at + 1),
+  ArrowUp: () => go(view.at - 1), i: () => go(view.at - 1),
+  ArrowLeft: () => go(view.at, view.image - 1), ArrowRight: () => go(view.at, view.image + 1),
+  Enter: openCompare, x: () => toggleStays(view.at, view.image), k: () => keepAlone(view.at, view.image),
+  u: () => forget(view.at), s: () => toggleSkip(view.at), d: () => toggleDismissed(view.at),
+  "?": () => byId("help").showModal(), "/": () => byId("text").focus(),
+};
+const comparing = {
+  ArrowLeft: () => step(-1), ArrowRight: () => step(1), 1: () => setMode("side"), 2: () => setMode("blink"),
+  3: () => setMode("difference"), " ": () => byId("stage").classList.toggle("second"),
+  x: () => { toggleStays(view.at, view.image); openCompare(); },
+  k: () => { keepAlone(view.at, view.image); openCompare(); },
+};
+
+document.addEventListener("keydown", event => {
+  const typing = event.target.matches("input:not([type=range]), select, textarea");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  if (event.key === "Enter" && event.target.matches("button, a, summary")) return;
+  const action = (dialog.open ? comparing : shortcuts)[event.key];
+  if (!action || (!dialog.open && !view.found.length && event.key !== "?" && event.key !== "/")) return;
+  event.preventDefault();
+  action();
+});
+
+let waiting = 0;
+function soon(action) {
+  cancelAnimationFrame(waiting);
+  waiting = requestAnimationFrame(action);
+}
+addEventListener("scroll", () => soon(draw), {passive: true});
+addEventListener("resize", () => soon(() => refresh(true)));
+
+function listen(id, change) {
+  byId(id).addEventListener("input", event => soon(() => { change(event.target.value); refresh(); }));
+}
+listen("text", value => { filter.text = value; });
+listen("kind", value => { filter.kind = value; });
+listen("state", value => { filter.state = value; });
+listen("order", value => { filter.order = value; });
+listen("size", value => { filter.size = Math.max(2, Number(value) || 2); });
+listen("least", value => { filter.least = Number(value) || 0; });
+listen("most", value => { filter.most = value === "" ? Infinity : Number(value); });
+listen("threshold", value => {
+  const threshold = Number(value) >= Number(byId("threshold").max) ? data.limit : Number(value);
+  byId("threshold-said").textContent = humanFigure(threshold);
+  recut(threshold);
+});
+byId("export-plan").addEventListener("click", exportPlan);
+byId("export-dismissed").addEventListener("click", exportDismissed);
+byId("ask").addEventListener("click", () => byId("help").showModal());
+byId("keep-this").addEventListener("click", () => comparing.k());
+byId("goes-this").addEventListener("click", () => comparing.x());
+for (const each of dialog.querySelectorAll("[data-mode]")) each.addEventListener("click", () => setMode(each.dataset.mode));
+for (const each of dialog.querySelectorAll("[data-step]")) each.addEventListener("click", () => step(Number(each.dataset.step)));
+for (const each of document.querySelectorAll("[data-close]")) each.addEventListener("click", () => each.closest("dialog").close());
+byId("stage").addEventListener("click", () => byId("stage").classList.toggle("second"));
+dialog.addEventListener("close", () => clearInterval(compare.timer));
+
+if (matchMedia("(max-width: 640px)").matches) byId("filters").open = false;
+recall();
+recut(data.limit);
+refresh();

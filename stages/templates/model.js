@@ -1,0 +1,146 @@
+"use strict";
+// What the page knows: images and links as the run left them, choices as the reader makes them, clusters as they are cut.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const COUNT = data.name.length;
+const cut = {threshold: data.limit, clusters: []};  // clusters: {number, images, joined}
+const choice = new Map();                           // image -> stays (true) or goes (false), where the reader chose
+const skipped = new Set();                          // images whose cluster is left alone
+const dismissed = new Set();                        // "i j", i < j: no duplicates, says the reader
+
+// Names that would turn the text round them, or show as nothing, become their code points.
+const hidden = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+const plain = text => text.replace(hidden, c => `<U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
+const pathOf = image => `${data.folders[data.folder[image]]}/${data.name[image]}`;
+const ranks = Array.from({length: COUNT}, (_, image) => image);  // images of a cluster stand in the order of their rank
+
+function recut(threshold) {
+  const root = Int32Array.from(ranks), joined = new Float64Array(COUNT);
+  const find = image => {
+    while (root[image] !== image) image = root[image] = root[root[image]];
+    return image;
+  };
+  const {a, b, at} = data.links;
+  for (let n = 0; n < a.length; n++) {
+    if (at[n] > threshold) continue;
+    const x = find(a[n]), y = find(b[n]), low = Math.min(x, y), high = Math.max(x, y);
+    const far = Math.max(joined[x], joined[y], at[n]);
+    root[high] = low;
+    joined[low] = far;
+  }
+  const members = new Map();
+  for (const image of ranks) {
+    const first = find(image);
+    if (members.has(first)) members.get(first).push(image);
+    else members.set(first, [image]);
+  }
+  const whole = wholes();
+  cut.threshold = threshold;
+  cut.clusters = [];
+  for (const [first, images] of members) {
+    if (images.length > 1) cut.clusters.push({number: data.numbers[whole[first]], images, joined: joined[first]});
+  }
+}
+
+let wholes = () => {  // of each image, the place of its cluster in the run
+  const of = new Int32Array(COUNT);
+  let image = 0;
+  data.clusters.forEach((size, place) => { for (let n = 0; n < size; n++) of[image++] = place; });
+  wholes = () => of;
+  return of;
+};
+
+// The keeper is the first that the reader chose, or that was not sent away; with it stay the chosen ones and references.
+const keeperOf = ({images}) => images.find(image => choice.get(image) === true)
+  ?? images.find(image => choice.get(image) !== false) ?? images[0];
+const stays = (image, keeper) => image === keeper || data.reference[image] === 1 || choice.get(image) === true;
+function leaving(cluster) {
+  const keeper = keeperOf(cluster);
+  return cluster.images.filter(image => !stays(image, keeper));
+}
+const bytesOf = images => images.reduce((sum, image) => sum + data.bytes[image], 0);
+
+const isSkipped = cluster => cluster.images.every(image => skipped.has(image));
+const pairOf = (a, b) => `${Math.min(a, b)} ${Math.max(a, b)}`;
+const isDismissed = cluster => cluster.images.every(
+  (image, n) => n === 0 || dismissed.has(pairOf(cluster.images[0], image)));
+const going = cluster => isSkipped(cluster) || isDismissed(cluster) ? [] : leaving(cluster);
+
+function kinds({images, joined}) {
+  const [first, ...others] = images, found = new Set();
+  const alike = data.column === "mse" ? joined === 0 : images.every(image => data.mse[image] === 0);
+  if (others.every(image => data.digest[image] === data.digest[first])) found.add("file");
+  else found.add(alike ? "pixels" : "near");
+  if (others.some(image => data.turn[image] !== data.turn[first])) found.add("turned");
+  return found;
+}
+
+// ---- what is listed, and in which order
+
+const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: ""};
+const orders = {
+  worth: (a, b) => b.worth - a.worth,
+  size: (a, b) => b.images.length - a.images.length,
+  near: (a, b) => a.joined - b.joined,
+  far: (a, b) => b.joined - a.joined,
+  path: (a, b) => comparePaths(pathOf(a.images[0]), pathOf(b.images[0])),
+  newest: (a, b) => comparePaths(newest(b), newest(a)),
+};
+const comparePaths = (a, b) => a < b ? -1 : a > b ? 1 : 0;
+const newest = cluster => cluster.images.reduce((last, image) => data.taken[image] > last ? data.taken[image] : last, "");
+
+let lowered = () => {
+  const names = data.name.map(name => name.toLowerCase()), folders = data.folders.map(name => name.toLowerCase());
+  lowered = () => ({names, folders});
+  return lowered();
+};
+
+function listed() {
+  const {names, folders} = lowered(), text = filter.text.toLowerCase();
+  const inFolder = folders.map(folder => folder.includes(text));
+  const says = image => inFolder[data.folder[image]] || names[image].includes(text)
+    || (text.includes("/") && `${folders[data.folder[image]]}/${names[image]}`.includes(text));
+  const found = cut.clusters.filter(cluster =>
+    cluster.images.length >= filter.size && cluster.joined >= filter.least && cluster.joined <= filter.most
+    && (!filter.kind || kinds(cluster).has(filter.kind))
+    && (!text || cluster.images.some(says))
+    && (!filter.state || filter.state === stateOf(cluster)));
+  for (const cluster of found) cluster.worth = bytesOf(leaving(cluster));
+  return found.sort((a, b) => orders[filter.order](a, b) || a.images[0] - b.images[0]);
+}
+
+function stateOf(cluster) {
+  if (isDismissed(cluster)) return "dismissed";
+  if (isSkipped(cluster)) return "skipped";
+  return cluster.images.some(image => choice.has(image)) ? "chosen" : "open";
+}
+
+// ---- numbers as people read them
+
+const grouped = number => number.toLocaleString("en-US");
+function humanBytes(count) {
+  const units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
+  let size = count, unit = 0;
+  while (size >= 999.95 && unit < units.length - 1) { size /= 1000; unit++; }
+  return unit ? `${size.toFixed(1)} ${units[unit]}` : `${count} bytes`;
+}
+const humanFigure = value => value === Math.round(value) ? grouped(value)
+  : value >= 10 ? value.toLocaleString("en-US", {maximumFractionDigits: 1}) : String(Number(value.toPrecision(2)));
+
+// ---- choices are kept in this browser, for this very page
+
+const place = `fast-diff:${data.mark}`;
+function remember() {
+  try {
+    const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed]};
+    localStorage.setItem(place, JSON.stringify(kept));
+  } catch { /* no storage here: choices last as long as the page */ }
+}
+function recall() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(place) ?? "{}");
+    for (const [image, how] of kept.choice ?? []) choice.set(image, how);
+    for (const image of kept.skipped ?? []) skipped.add(image);
+    for (const pair of kept.dismissed ?? []) dismissed.add(pair);
+  } catch { /* as above */ }
+}

@@ -1,0 +1,160 @@
+// The list: as many rows as fit on the screen stand in the document, whatever there is to show.
+
+const list = document.getElementById("list"), rows = document.getElementById("rows");
+const MOST_PIXELS = 15e6, MANY = 60;
+const view = {found: [], at: 0, image: 0, drawn: new Map(), more: new Map()};
+const rowHeight = () => parseFloat(getComputedStyle(list).getPropertyValue("--row"));
+
+function make(tag, options = {}, ...children) {
+  const {on = {}, dataset = {}, ...rest} = options;
+  const element = Object.assign(document.createElement(tag), rest);
+  Object.assign(element.dataset, dataset);
+  for (const [name, listener] of Object.entries(on)) element.addEventListener(name, listener);
+  element.append(...children);
+  return element;
+}
+
+const previewOf = image => data.preview[image]
+  ? `images/${data.digest[image].slice(0, 20)}-${data.previews}.jpg` : originalOf(image);
+
+// The file itself, where this page is read from a disk; names that are no UTF-8 are known in hex.
+const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
+function originalOf(image) {
+  if (location.protocol !== "file:" || !pathOf(image).startsWith("/") || !SHOWN.has(data.formats[data.format[image]])) return "";
+  const odd = data.odd[image];
+  return "file://" + (odd ? odd.replace(/../g, "%$&") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
+}
+
+function refresh(keep = false) {
+  const before = view.found[view.at]?.images[0];
+  view.found = listed();
+  const least = Math.max(0, view.found.findIndex(cluster => cluster.images[0] === before));
+  view.at = keep ? least : 0;
+  view.image = 0;
+  const height = Math.min(view.found.length * rowHeight(), MOST_PIXELS);
+  rows.style.height = `${height}px`;
+  for (const row of view.drawn.values()) row.remove();
+  view.drawn.clear();
+  const shownMost = Math.floor(MOST_PIXELS / rowHeight());
+  document.getElementById("count").textContent = told(shownMost);
+  document.getElementById("going").textContent = toldGoing();
+  document.getElementById("empty").hidden = view.found.length > 0;
+  draw();
+}
+
+function told(shownMost) {
+  const count = view.found.length, images = view.found.reduce((sum, cluster) => sum + cluster.images.length, 0);
+  const more = count > shownMost ? `; the first ${grouped(shownMost)} are listed, filter for the others` : "";
+  return `${grouped(count)} of ${grouped(cut.clusters.length)} clusters, ${grouped(images)} images${more}`;
+}
+
+function draw() {
+  const height = rowHeight(), top = rows.getBoundingClientRect().top;
+  const first = Math.max(0, Math.floor(-top / height) - 2);
+  const last = Math.min(view.found.length, Math.ceil((innerHeight - top) / height) + 2, Math.floor(MOST_PIXELS / height));
+  for (const [place, row] of view.drawn) {
+    if (place < first || place >= last) { row.remove(); view.drawn.delete(place); }
+  }
+  for (let place = first; place < last; place++) {
+    if (view.drawn.has(place)) continue;
+    const row = drawCluster(view.found[place], place);
+    row.style.transform = `translateY(${place * height}px)`;
+    view.drawn.set(place, row);
+    rows.append(row);
+  }
+}
+
+function redraw(place) {
+  const old = view.drawn.get(place);
+  if (!old) return;
+  const row = drawCluster(view.found[place], place), scrolled = old.querySelector(".images").scrollLeft;
+  row.style.transform = old.style.transform;
+  old.replaceWith(row);
+  row.querySelector(".images").scrollLeft = scrolled;
+  view.drawn.set(place, row);
+}
+
+const STATES = {open: "", chosen: "chosen by you", skipped: "left alone", dismissed: "no duplicates"};
+function drawCluster(cluster, place) {
+  const images = cluster.images.slice(0, view.more.get(cluster.images[0]) ?? MANY), state = stateOf(cluster);
+  const rest = cluster.images.length - images.length;
+  const head = make("h3", {},
+    `Cluster ${cluster.number} `,
+    make("small", {}, `${grouped(cluster.images.length)} images · joined at ${data.figure} ${humanFigure(cluster.joined)} · `
+      + `${humanBytes(bytesOf(going(cluster)))} would go`),
+    make("small", {className: "state"}, STATES[state]),
+    make("span", {className: "acts"},
+      button("leave alone", "s", () => toggleSkip(place), state === "skipped"),
+      button("no duplicates", "d", () => toggleDismissed(place), state === "dismissed")));
+  const keeper = keeperOf(cluster), items = images.map((image, n) => drawImage(keeper, place, image, n));
+  if (rest) {
+    items.push(make("li", {className: "more"}, make("button", {type: "button", on: {click: () => {
+      view.more.set(cluster.images[0], images.length + 10 * MANY);
+      redraw(place);
+    }}}, `… ${grouped(rest)} more`)));
+  }
+  return make("section", {className: `card ${state}${place === view.at ? " at" : ""}`, dataset: {place}},
+    head, make("ul", {className: "images"}, ...items));
+}
+
+const button = (text, key, click, pressed) => {
+  const made = make("button", {type: "button", title: `${text} (${key})`, on: {click}}, text);
+  made.setAttribute("aria-pressed", String(pressed));
+  return made;
+};
+
+function drawImage(keeper, place, image, n) {
+  const kept = stays(image, keeper), name = plain(data.name[image]);
+  const folder = plain(data.folders[data.folder[image]]);
+  const shown = make("img", {alt: "", loading: "lazy", decoding: "async", src: previewOf(image)});
+  shown.addEventListener("error", () => shown.classList.add("gone"), {once: true});
+  const look = make("button", {type: "button", className: "look", title: "look closely (Enter)",
+    on: {click: () => { go(place, n); openCompare(); }}}, shown);
+  look.setAttribute("aria-label", `look closely at ${name}`);
+  const choose = make("button", {type: "button", className: "choose", on: {click: () => toggleStays(place, n)}},
+    image === keeper ? "★ keeper" : kept ? "stays" : "goes");
+  choose.title = data.reference[image] ? "in a reference folder: it stays" : "stays or goes (x); k: keep this one alone";
+  choose.disabled = data.reference[image] === 1;
+  choose.setAttribute("aria-pressed", String(kept));
+  return make("li", {className: `${kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
+    + `${place === view.at && n === view.image ? " at" : ""}`},
+  look, choose, make("span", {className: "mse"}, distanceTo(keeper, image)),
+  make("span", {className: "path", title: plain(pathOf(image))},
+    make("bdi", {className: "folder"}, `${folder}/`), make("bdi", {}, name)),
+  make("span", {className: "facts"}, factsOf(image)));
+}
+
+// The distance to the run's own keeper is known; to another one, whether the files are the same.
+function distanceTo(keeper, image) {
+  if (image === keeper) return "";
+  const turn = turnBetween(keeper, image), proposed = firstOf(image);
+  const same = data.digest[image] === data.digest[keeper];
+  const text = same ? "same file" : keeper === proposed ? `MSE ${humanFigure(data.mse[image])}`
+    : image === proposed ? `MSE ${humanFigure(data.mse[keeper])}` : "";
+  return text + (turn ? ` ↺${turn}°` : "");
+}
+const firstOf = image => starts()[wholes()[image]];
+let starts = () => {
+  let sum = 0;
+  const found = data.clusters.map(size => (sum += size) - size);
+  starts = () => found;
+  return found;
+};
+const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
+const factsOf = image => [`${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]),
+  data.formats[data.format[image]], data.taken[image]].filter(Boolean).join(" · ");
+
+// Move to a cluster, and to an image in it.
+function go(place, image = 0) {
+  if (!view.found.length) return;
+  const before = view.at;
+  view.at = Math.max(0, Math.min(view.found.length - 1, place));
+  view.image = Math.max(0, Math.min(view.found[view.at].images.length - 1, image));
+  const top = rows.getBoundingClientRect().top + view.at * rowHeight(), bar = document.getElementById("bar").offsetHeight;
+  if (top < bar) scrollBy(0, top - bar - 8);
+  else if (top + rowHeight() > innerHeight) scrollBy(0, top + rowHeight() - innerHeight + 8);
+  draw();
+  redraw(before);
+  redraw(view.at);
+  view.drawn.get(view.at)?.querySelector("li.at")?.scrollIntoView({block: "nearest", inline: "nearest"});
+}

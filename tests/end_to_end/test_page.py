@@ -1,0 +1,365 @@
+"""The report's page in a real browser: what it shows, that it loads nothing, and that choices make plans that hold."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from pipeline import load_run
+from pipeline.cli import main
+from stages import page as pages
+from stages.commands.plan import read_plan
+from stages.dendrogram import Dendrogram
+from tests.end_to_end.driver import Project, make_image
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>.png",
+    "--yes.jpg",
+    "two\nlines '\"&.png",
+    "\U0001f9ca \u202egnp.png",
+    "{{ 7*7 }}.png",
+)
+CLUSTERS = "cut.clusters.map(cluster => cluster.images.map(pathOf))"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Copies, a turned one, a chain of ever paler pictures, near ones, and names that try to be more than names."""
+    project = Project(tmp_path_factory.mktemp("page"))
+    folder = project.folder / "images"
+    for seed, name in enumerate(HOSTILE):
+        path = make_image(folder / f"{seed}.jpg", seed).rename(folder / name)
+        shutil.copy2(path, folder / f"copy of {seed}.jpg")
+    turned = make_image(folder / "upright.png", 50, (96, 96))
+    (folder / "sub").mkdir()
+    Image.open(turned).rotate(90).save(folder / "sub" / "turned.png")
+    make_image(folder / "chain-0.png", 60)
+    pixels = np.asarray(Image.open(folder / "chain-0.png"), np.float64)
+    for step in range(1, 5):
+        Image.fromarray((pixels * (1 - 0.04 * step)).astype(np.uint8)).save(folder / f"chain-{step}.png")
+    (folder / os_name(b"no utf-8 \xff.png")).write_bytes((folder / "chain-0.png").read_bytes())
+    (folder / "broken.png").write_bytes(b"no image")
+    assert project.run() == 0
+    return project
+
+
+def os_name(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+class Opened:
+    """A page, and all that went wrong on it."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(accept_downloads=True, **options)
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(path.as_uri())
+
+    def __enter__(self) -> "Opened":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.context.close()
+        assert self.complaints == []
+
+    def run(self, script: str) -> Any:
+        return self.page.evaluate(script)
+
+    def settle(self) -> None:
+        """Let what was asked for on the next frame happen."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def saved(self, button: str, to: Path) -> Path:
+        with self.page.expect_download() as download:
+            self.page.click(button)
+        download.value.save_as(to)
+        return to
+
+
+@pytest.fixture
+def opened(browser: Any, project: Project) -> Iterator[Opened]:
+    size = {"width": 1280, "height": 3000}
+    with Opened(browser, project.run_folder / "report" / "index.html", viewport=size) as opened:
+        yield opened
+
+
+def clusters_of(project: Project, *overrides: str) -> set[frozenset[str]]:
+    assert project.run(*overrides) == 0
+    members = load_run(project.run_folder).clusters()
+    return {frozenset(paths) for _, paths in members.groupby("cluster")["path"]}
+
+
+def test_it_loads_without_a_word_and_from_its_folder_alone(opened: Opened, project: Project) -> None:
+    opened.page.wait_for_load_state("load")
+    folder = (project.run_folder / "report").as_uri()
+    assert {url for url in opened.requests if not url.startswith(folder)} == set()
+    assert any("/images/" in url for url in opened.requests)
+    assert opened.page.locator("#rows .card").count() >= 3
+    assert opened.page.locator("#rows .look img").evaluate_all(
+        "all => all.every(img => img.complete && img.naturalWidth)"
+    )
+    assert opened.run("document.images.length") == opened.run("document.querySelectorAll('img[alt]').length")
+
+
+def test_names_are_text(opened: Opened) -> None:
+    text = opened.run("[...document.querySelectorAll('#rows .path')].map(each => each.title).join('|')")
+    for name in HOSTILE:
+        assert name.replace("\n", "<U+000A>").replace("\u202e", "<U+202E>") in text
+    assert opened.page.locator("#rows script, #rows iframe").count() == 0
+
+
+def test_it_shows_the_clusters_of_the_run_the_keeper_first(opened: Opened, project: Project) -> None:
+    members = load_run(project.run_folder).clusters()
+    shown = opened.run(CLUSTERS)
+    assert {frozenset(paths) for paths in shown} == clusters_of(project)
+    assert {paths[0] for paths in shown} == set(members.loc[members["keeper"], "path"])
+    assert "1 unreadable" in opened.page.inner_text("header")
+
+
+@pytest.mark.parametrize("linkage", ["components", "complete"])
+def test_the_slider_cuts_as_a_run_would(browser: Any, project: Project, linkage: str) -> None:
+    other = Project(project.folder / linkage, {**project.config, "output": str(project.folder / linkage)})
+    how = f"cluster.linkage={linkage}"
+    assert other.run(how) == 0
+    distances = sorted({0.0, *load_run(other.run_folder).pairs()["mse"]})
+    with Opened(browser, other.run_folder / "report" / "index.html") as opened:
+        for threshold in (distances[0], distances[len(distances) // 2], distances[-2]):
+            opened.run(f"recut({threshold!r})")
+            found = {frozenset(paths) for paths in opened.run(CLUSTERS)}
+            assert found == clusters_of(
+                other, how, f"cluster.threshold={threshold!r}", "plot.pairs=0", "plot.clusters=0"
+            )
+        opened.run("document.getElementById('threshold').value = 0")
+        opened.page.dispatch_event("#threshold", "input")
+        opened.settle()
+        assert opened.page.inner_text("#threshold-said") == "0"
+        assert opened.run("view.found.length") == opened.run("cut.clusters.length") > 0
+
+
+def test_filters_and_orders(opened: Opened) -> None:
+    def listed() -> list[list[str]]:
+        opened.settle()
+        return opened.run("view.found.map(cluster => cluster.images.map(image => data.name[image]))")
+
+    opened.page.select_option("#kind", "turned")
+    assert [sorted(names) for names in listed()] == [["turned.png", "upright.png"]]
+    opened.page.select_option("#kind", "file")
+    assert len(listed()) == len(HOSTILE)
+    opened.page.select_option("#kind", "near")
+    near = listed()
+    assert len(near) == 2
+    assert sum(name.startswith("chain") for names in near for name in names) == 5
+    opened.page.select_option("#kind", "")
+    opened.page.fill("#text", "SUB/turn")
+    assert len(listed()) == 1
+    opened.page.fill("#text", "no such")
+    assert listed() == []
+    assert opened.page.is_visible("#empty")
+    opened.page.fill("#text", "")
+    opened.page.fill("#size", "3")
+    assert all(len(names) >= 3 for names in listed())
+    opened.page.fill("#size", "2")
+    opened.page.fill("#most", "0")
+    assert len(listed()) >= len(HOSTILE)
+    opened.page.fill("#most", "")
+    opened.page.select_option("#order", "far")
+    listed()
+    joined = opened.run("view.found.map(cluster => cluster.joined)")
+    assert joined == sorted(joined, reverse=True)
+
+
+def test_choices_become_a_plan_that_apply_follows(
+    browser: Any, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    shutil.copytree(project.folder / "images", images)
+    own = Project(tmp_path / "own", {"inputs": {"a": [str(images)]}})
+    assert own.run() == 0
+    with Opened(browser, own.run_folder / "report" / "index.html") as opened:
+        opened.page.fill("#text", "upright")
+        opened.settle()
+        opened.page.click("#rows li.goes .choose")
+        opened.page.click("#rows li.keeper .choose")
+        chosen = opened.page.inner_text("#rows li.keeper .path")
+        opened.page.click("#rows li.keeper .choose")
+        assert "has to stay" in opened.page.inner_text("#said")
+        opened.page.fill("#text", "")
+        opened.settle()
+        opened.page.reload()
+        path = opened.saved("#export-plan", tmp_path / "plan.json")
+        assert "fast-diff apply plan.json" in opened.page.inner_text("#said")
+        would = opened.page.inner_text("#going")
+    plan = read_plan(path)
+    assert plan.run == str(own.run_folder)
+    assert any(chosen == group.keep[0].path for group in plan.clusters), "choices outlive a reload"
+    assert all(file.mtime_ns is not None for file, _ in plan.removed), "the run knows the dates"
+    before = {each: each.read_bytes() for each in images.rglob("*") if each.is_file()}
+    assert main(["apply", str(path), "--action", "report"]) == 0
+    assert f"{len(list(plan.removed)):,} files" in capsys.readouterr().out
+    assert would.startswith(f"{len(list(plan.removed))} images")
+    journal = tmp_path / "journal.jsonl"
+    assert (
+        main(
+            ["apply", str(path), "--action", "move", "--to", str(tmp_path / "away"), "--yes", "--journal", str(journal)]
+        )
+        == 0
+    )
+    assert len([each for each in images.rglob("*") if each.is_file()]) == len(before) - len(list(plan.removed))
+    assert main(["undo", str(journal)]) == 0
+    assert {each: each.read_bytes() for each in images.rglob("*") if each.is_file()} == before
+
+
+def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_path: Path) -> None:
+    opened.page.select_option("#kind", "file")
+    opened.settle()
+    opened.page.locator("#rows .card").first.get_by_text("leave alone").click()
+    plan = json.loads(opened.saved("#export-plan", tmp_path / "plan.json").read_text())
+    assert len(plan["clusters"]) == len(HOSTILE) - 1
+
+
+def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project, tmp_path: Path) -> None:
+    own = Project(project.folder / "dismissing", {**project.config, "output": str(tmp_path)})
+    before = clusters_of(own)
+    with Opened(browser, own.run_folder / "report" / "index.html") as opened:
+        opened.page.locator("#rows .card").first.get_by_text("no duplicates").click()
+        first = frozenset(opened.run("view.found[0].images.map(pathOf)"))
+        file = opened.saved("#export-dismissed", tmp_path / "dismissed.csv")
+    assert clusters_of(own, f"cluster.dismissed=[{file}]") == before - {first}
+
+
+def test_two_images_are_compared_closely(opened: Opened) -> None:
+    opened.page.fill("#text", "upright")
+    opened.settle()
+    opened.run("document.activeElement.blur()")
+    opened.page.keyboard.press("Enter")
+    assert opened.page.is_visible("#compare")
+    assert "rotate" in (opened.page.get_attribute("#right img", "style") or "")
+    for key, mode in (("2", "blink"), ("3", "difference"), ("1", "side")):
+        opened.page.keyboard.press(key)
+        assert mode in (opened.page.get_attribute("#stage", "class") or "")
+    loaded = "[...document.querySelectorAll('#stage img')].every(img => img.complete && img.naturalWidth)"
+    opened.page.wait_for_function(loaded)
+    opened.page.keyboard.press("k")
+    assert opened.run("keeperOf(view.found[0])") == opened.run("view.found[0].images[1]")
+    opened.page.keyboard.press("Escape")
+    assert not opened.page.is_visible("#compare")
+
+
+def test_the_keyboard_walks(opened: Opened) -> None:
+    opened.page.keyboard.press("ArrowDown")
+    opened.page.keyboard.press("j")
+    opened.page.keyboard.press("ArrowRight")
+    assert opened.run("[view.at, view.image]") == [2, 1]
+    assert opened.page.locator("#rows .card.at li.at").count() == 1
+    opened.page.keyboard.press("x")
+    opened.page.keyboard.press("s")
+    assert "left alone" in opened.page.inner_text("#rows .card.at .state")
+    opened.page.keyboard.press("u")
+    assert opened.page.inner_text("#rows .card.at .state") == ""
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_it_fits_a_phone(browser: Any, project: Project, colours: str) -> None:
+    size = {"width": 360, "height": 740}
+    with Opened(browser, project.run_folder / "report" / "index.html", viewport=size, color_scheme=colours) as opened:
+        assert opened.run("document.documentElement.scrollWidth") <= 360
+        assert not opened.page.is_visible("#kind")
+        opened.page.click("#filters summary")
+        assert opened.page.is_visible("#kind")
+        assert opened.page.locator("#rows .card").first.bounding_box()["width"] <= 360
+
+
+def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
+    """Few of them stand in the document at a time, wherever one looks, and each can be reached."""
+    clusters, per = 50_000, 3
+    count = clusters * per
+    paths = [f"/photos/{n // 500}/image {n:06}.jpg" for n in range(count)]
+    number = np.repeat(np.arange(clusters), per)
+    members = pa.table(
+        {
+            "cluster": number,
+            "shown": number,
+            "path": paths,
+            "width": np.full(count, 4000),
+            "height": np.full(count, 3000),
+            "bytes": 1_000_000 + np.arange(count)[::-1],
+            "reference": np.zeros(count, bool),
+            "mse_to_keeper": np.arange(count) % per * 20.0,
+        }
+    )
+    facts = {
+        path: {"format": "JPEG", "path_bytes": None, "taken": None, "digest": f"{n:064x}"}
+        for n, path in enumerate(paths)
+    }
+    others = np.flatnonzero(np.arange(count) % per)
+    tree = Dendrogram(others - others % per, others, others % per * 20.0, np.zeros(count, np.int64))
+    data = pages.data(members, facts, (), tree) | {
+        "limit": 200.0,
+        "figure": "MSE",
+        "column": "mse",
+        "previews": "x",
+        "references": [],
+    }
+    shown: dict[str, Any] = dict.fromkeys(
+        ("failures_total", "pairs_skipped", "removable", "recorded", "matches", "images", "pairs_compared"), 0
+    )
+    shown |= {"clusters_total": clusters, "clusters_shown": clusters, "clustered": count, "threshold": 200.0}
+    shown |= {
+        "run": "many",
+        "every_pair": False,
+        "linkage": "components",
+        "charts": {},
+        "recall": None,
+        "folders": None,
+    }
+    shown |= {
+        "failures": [],
+        "pair_sections": [],
+        "data": data,
+        "figure": {"name": "MSE", "about": "error", "column": "mse"},
+    }
+    path = tmp_path / "index.html"
+    path.write_bytes(pages.render("report.html", shown))
+    with Opened(browser, path) as opened:
+        opened.complaints.clear()  # the histogram is not there
+        assert opened.run("view.found.length") == clusters
+        assert opened.run("document.querySelectorAll('*').length") < 2_500
+        opened.page.keyboard.press("End")
+        opened.run("scrollTo(0, document.getElementById('rows').offsetTop + 1e9)")
+        opened.run("document.getElementById('rows').lastElementChild.scrollIntoView()")
+        opened.run(f"go({clusters - 1})")
+        opened.settle()
+        assert f"image {count - 1:06}.jpg" in opened.page.inner_text("#rows")
+        assert opened.run("document.querySelectorAll('*').length") < 2_500
+        opened.page.fill("#text", "image 075000")
+        opened.settle()
+        assert opened.page.locator("#rows .card").count() == 1
+        opened.page.fill("#text", "")
+        opened.run("recut(20); refresh()")
+        assert opened.run("view.found.every(cluster => cluster.images.length === 2)")
+        opened.complaints[:] = [text for text in opened.complaints if "/photos/" not in text and "ERR_FILE" not in text]
