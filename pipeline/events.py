@@ -13,7 +13,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -102,6 +102,16 @@ def computed(folder: Place, stage: str) -> dict[str, Event]:
         if made_by == stage:
             found.pop(name, None)  # the latest last
             found[name] = event
+    return found
+
+
+def seconds(folder: Place, names: Mapping[str, Collection[str]]) -> dict[str, float]:
+    """What the tasks took, added up, that made the artifacts `names` of each stage, as far as a run's log knows."""
+    wanted = {(stage, name) for stage, of_stage in names.items() for name in of_stage}
+    last = {address: event for address, event, _ in _computations(folder / LOG) if address in wanted}
+    found = dict.fromkeys(names, 0.0)
+    for (stage, _), event in last.items():
+        found[stage] += float(event.get("seconds") or 0.0)
     return found
 
 

@@ -114,12 +114,9 @@ def _folder(name: str) -> str:
 def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> bytes:
     """The share of labelled pairs, 0 to 1, that are matches at each threshold, as steps: SVG."""
     figure, axes = _plain(4.4, 2.8)
-    axes.step(
-        np.concatenate([[0.0], distances, [limit]]),
-        np.concatenate([[0.0], share, share[-1:]]),
-        where="post",
-        color=LIGHT[3],
-    )
+    reached = np.concatenate([[0.0], share])
+    steps = np.concatenate([[0.0], distances, [limit]])
+    axes.step(steps, np.append(reached, reached[-1]), where="post", color=LIGHT[3])
     axes.set_ylim(0, 1.03)
     axes.set_xlim(0, limit or 1.0)
     axes.set_xlabel(f"threshold ({name})", color=INK)

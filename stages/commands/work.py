@@ -7,21 +7,21 @@ same.
 
 from __future__ import annotations
 
-import io
 import logging
 import math
-import re
 from collections.abc import Collection, Sequence
 
 from pipeline.config import Config
+from pipeline.events import seconds
 from pipeline.fingerprint import digest
 from pipeline.store import Store
-from stages.charts import DARK, LIGHT
+from stages.charts import LIGHT, both, svg, times
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
 
 PAGE = "report/work.html"
-PICTURES = ("report/work.svg", "report/work-dark.svg", "report/work-narrow.svg", "report/work-narrow-dark.svg")
-VERSION = 1
+CHARTS = ("work", "work-narrow", "times")
+PICTURES = tuple(f"report/{name}{suffix}.svg" for name in CHARTS for suffix in ("", "-dark"))
+VERSION = 2
 """Raise it when the page or the pictures come to look otherwise."""
 
 log = logging.getLogger("fast_diff")
@@ -37,8 +37,9 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
         work = summed(store, names, recorded(store.folder))
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:
-            pictures = (form for narrow in (False, True) for form in _both(chart(figures, narrow)))
-            for name, picture in zip(PICTURES, pictures, strict=True):
+            spent = seconds(store.folder, {stage: store.names(stage) for stage in config.params})
+            drawn = (chart(figures), chart(figures, narrow=True), times(spent))
+            for name, picture in zip(PICTURES, (form for each in drawn for form in both(each)), strict=True):
                 store.publish_file(name, picture)
             store.publish_file(PAGE, _page(config.run, work, figures, wanted, mark))
         except OSError as error:
@@ -63,18 +64,10 @@ def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) 
     return render("work.html", page | said)
 
 
-def _both(picture: bytes) -> tuple[bytes, bytes]:
-    """A picture as it is, and for dark pages."""
-    colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}
-    return picture, re.sub(b"#[0-9a-f]{6}", lambda found: colours.get(found[0], found[0]), picture)
-
-
 def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
     """Pairs that each level left, as bars on a logarithmic scale: SVG, equal for equal rows.
 
     Grey bars are the ledger's, the same in every run; green ones are levels of the cascade."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import NullLocator
@@ -83,7 +76,6 @@ def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
     left = [row for row in figures if row.left]
     width, layout = 4.0 if narrow else 9.0, ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
     figure = Figure(figsize=(width, 0.8 + 0.4 * max(1, len(left))), layout=layout, facecolor=paper)
-    FigureCanvasSVG(figure)
     axes = figure.add_subplot(facecolor=paper)
     if not left:
         axes.text(0.5, 0.5, "no pairs", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
@@ -106,7 +98,4 @@ def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
     axes.tick_params(axis="y", length=0)
     axes.spines["bottom"].set_color(faint)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "fast-diff"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
+    return svg(figure)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stages.charts import DARK, LIGHT
+from stages.charts import DARK, LIGHT, both
 from stages.commands import levels, work
 from stages.commands.levels import LEDGER, LEVELS, Work
 
@@ -127,7 +127,7 @@ def test_the_picture_is_the_same_each_time_and_well_formed(of: Work, narrow: boo
     rows = list(levels.rows(of))
     picture = work.chart(rows, narrow)
     assert work.chart(rows, narrow) == picture
-    light, dark = work._both(picture)
+    light, dark = both(picture)
     assert light == picture
     assert len(dark) == len(light)
     assert not any(colour.encode() in dark for colour in LIGHT if colour not in DARK)

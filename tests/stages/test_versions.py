@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "082842dec780c508"),
     "cluster": (4, "bdabb7de9c67b2dc"),
-    "plot": (5, "688bb99c8462ce65"),
+    "plot": (5, "b4725d76a9a6e818"),
 }
 
 
