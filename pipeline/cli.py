@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli_end import print_end
 from pipeline.cli_runs import add_commands
 from pipeline.errors import ConfigError, FastDiffError, one_line
 from pipeline.interrupts import INTERRUPTED, forget
@@ -23,7 +24,6 @@ from pipeline.locations import mask
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.run import RunRecord
-    from pipeline.runner import Failure
     from pipeline.stage import Stage
 
 
@@ -181,27 +181,9 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:
         print("\n".join(summary_lines(record.record, config.folder)))
-    if options.log_format == "json":
-        return record
-    print_failures(record.failures)
-    if record.interrupted:
-        forget()
-        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
+    if options.log_format != "json":
+        print_end(record)
     return record
-
-
-def print_failures(failures: Sequence[Failure]) -> None:
-    """A line for each cause, with the first task that failed of it; and how to go on."""
-    alike: dict[str, list[str]] = {}
-    for failure in failures:
-        alike.setdefault(failure.message, []).append("/".join(failure.address))
-    for message, tasks in list(alike.items())[:20]:
-        more = f" (and {len(tasks) - 1:,} more tasks)" if len(tasks) > 1 else ""
-        print(f"fast-diff: {tasks[0]} failed: {one_line(message)}{more}", file=sys.stderr)
-    if failures:
-        more = f" ({len(failures):,} tasks failed)" if len(failures) > 1 else ""
-        said = "what was computed stands; mend the cause and run the same command again"
-        print(f"fast-diff: {said}{more}", file=sys.stderr)
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ class Add(Protocol):
 
 def add_commands(add: Add) -> None:
     """The commands of this module."""
-    from stages.commands.choices import ACTIONS, FORMATS, REPORT, TABLES
+    from stages.commands.choices import ACTIONS, FORMATS, GATE, REPORT, TABLES
 
     failures = add("failures", _failures, "list the images that could not be read, and why")
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
@@ -64,6 +64,13 @@ def add_commands(add: Add) -> None:
         said = f"{text} (default {default:,})"
         verify.add_argument(f"--{name}", type=natural, default=default, metavar="N", help=said)
     verify.add_argument("--quiet", action="store_true", help="no progress, no summary")
+
+    check = add("check", _check, "compare new files with a finished run; exit 3 if one matches")
+    check.add_argument("new", nargs="+", metavar="NEW", help="a folder, or an image file")
+    check.add_argument("--against", required=True, metavar="RUN", help="a run's folder, or its CONFIG")
+    check.add_argument("--fail-on", choices=GATE, default="match", help="what it exits 3 for (default match)")
+    check.add_argument("--json", action="store_true", help="for machines")
+    check.add_argument("--quiet", action="store_true", help="no progress, no summary")
 
     apply = add("apply", _apply, "follow a plan; says what it would do, and does it with --yes")
     apply.add_argument("plan", metavar="PLAN", type=Path, help="a file that `plan` or the report's page has written")
@@ -125,6 +132,31 @@ def _verify(options: argparse.Namespace) -> int:
     for line in complaints(report, folder):
         print(f"fast-diff: {line}", file=sys.stderr)
     return 0 if report["ok"] else 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from pipeline import load_run
+    from pipeline.cli_end import print_end
+    from pipeline.progress import make_reporter
+    from stages.commands.check import check
+    from stages.commands.checked import as_dict, fails, match_lines, summary_lines
+    from stages.commands.gate import FOUND
+
+    checked = check(load_run(options.against), options.new, make_reporter(options.quiet, "text"))
+    if checked.record and checked.record.exit_code:
+        print_end(checked.record)
+        return checked.record.exit_code
+    if options.json:
+        print(json.dumps(as_dict(checked)))
+    else:
+        for line in match_lines(checked):
+            print(line)
+        if not options.quiet:
+            print("\n".join(summary_lines(checked)))
+    if said := fails(checked, options.fail_on):
+        print(f"fast-diff: --fail-on {options.fail_on}: {said}", file=sys.stderr)
+        return FOUND
+    return 0
 
 
 def _show(options: argparse.Namespace) -> int:

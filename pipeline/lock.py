@@ -14,6 +14,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -105,12 +106,12 @@ class FileLock:
         return None if self._create() else self._take_over()
 
     def release(self) -> None:
-        if self._owner().get("token") == self.token:
+        if self.owner().get("token") == self.token:
             self.path.unlink(missing_ok=True)
 
     def beat(self) -> bool:
         """Give a sign of life; whether the lock is this run's still. Raises OSError."""
-        if self._owner().get("token") != self.token:
+        if self.owner().get("token") != self.token:
             return False
         os.utime(self.path)
         return True
@@ -127,7 +128,8 @@ class FileLock:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _owner(self) -> dict[str, Any]:
+    def owner(self) -> dict[str, Any]:
+        """What the lock says of whoever made it; empty where there is none."""
         try:
             return dict(json.loads(self.path.read_text()))
         except (OSError, ValueError, TypeError):
@@ -137,7 +139,7 @@ class FileLock:
         """Replace a dead owner's lock; one taker at a time looks and replaces."""
         with self.path.with_name(".lock.guard").open("w") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
-            owner = self._owner()
+            owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
                 return owner
             self.path.unlink(missing_ok=True)
@@ -150,6 +152,14 @@ class FileLock:
             return probe.stat().st_mtime - self.path.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
+
+
+def holder(folder: Path) -> Mapping[str, Any] | None:
+    """Who works in a run's folder now, by the lock that lies there: for whoever only reads, and leaves nothing behind.
+    So of an owner on another host this machine's clock has to tell whether it lives."""
+    lock = FileLock(folder, "")
+    owner = lock.owner()
+    return owner if owner and is_alive(owner, lambda: time.time() - lock.path.stat().st_mtime) else None
 
 
 def identity(token: str) -> dict[str, Any]:

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 def difference(record: Record, call: Call) -> str:
     """Why an earlier artifact of the same task does not do any more, in words."""
-    old, new = record.recipe, as_json(call.context.recipe)
+    if said := other_recipe(record.recipe, call.context.recipe):
+        return said
+    changed = [name for name, value in call.input_digests.items() if record.inputs.get(name) != value]
+    return f"input changed: {', '.join(changed)}" if changed else "missing"
+
+
+def other_recipe(old: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """In what an earlier artifact's recipe differs from today's, in words; empty where it is the same."""
+    new = as_json(recipe)
     if old["version"] != new["version"]:
         return f"version {old['version']} → {new['version']}"
     if old["schema"] != new["schema"] and old["params"] == new["params"]:
         return "version: other columns"
-    reasons = _changes("params", old["params"], new["params"]) or _changes(
-        "library", old["libraries"], new["libraries"]
-    )
-    if reasons:
-        return reasons
-    changed = [name for name, value in call.input_digests.items() if record.inputs.get(name) != value]
-    return f"input changed: {', '.join(changed)}" if changed else "missing"
+    return _changes("params", old["params"], new["params"]) or _changes("library", old["libraries"], new["libraries"])
 
 
 def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -28,9 +28,15 @@ def check_ledger(thumbnails: Sequence[Artifact], pairs: Sequence[Artifact]) -> N
             for number, a in enumerate(sets["a"])
             for b in sets["a"][number:]
         }
+    account(expected, pairs, waiting)
+
+
+def account(expected: Mapping[str, int], pairs: Sequence[Artifact], left_over: int = 0) -> None:
+    """Raise TaskError unless there are exactly these block pairs, by their keys, and each accounts for so many pairs of
+    images; or where images are left over, which belong to no block."""
     got = {pair.key: _accounted(pair.summary) for pair in pairs}
     short = sorted(key for key in expected.keys() | got.keys() if expected.get(key, -1) != got.get(key, -2))
-    if short or waiting:
+    if short or left_over:
         some = ", ".join(f"{key}: {got.get(key, 0):,} of {expected.get(key, 0):,}" for key in short[:5])
         raise TaskError(
             f"the ledger is short: {len(short):,} of {len(expected):,} block pairs do not account for their pairs of "

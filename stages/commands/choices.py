@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FAIL_ON = ("match", "identical")
 """Of `run --fail-on`."""
+GATE = (*FAIL_ON, "nothing")
+"""Of `check --fail-on`."""
 LINKS = ("hardlink", "symlink", "reflink")
 """Actions that put a keeper's content in a file's place: only for files that are equal to it, byte for byte."""
 REPORT = "report"

@@ -78,7 +78,7 @@ class Plan:
 
 def plan_of(results: Results) -> dict[str, Any]:
     """The run's own proposal, as JSON data: keepers and references stay, the others go. Raises ConfigError."""
-    if results.summary["failures"] or results.summary["clusters"]["count"] is None:
+    if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
         raise ConfigError(f"{results.folder}: its last run did not end well; run the same command again first")
     images = results.images().set_index("path")
     config = results.summary["config"]

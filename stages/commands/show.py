@@ -59,14 +59,16 @@ def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[
     figure = results.params.figure
     yield f"{one_line(path)}: {len(matches):,} matches"
     for row in matches.to_dict("records"):
-        yield f"  {figure} {_said(row[figure]):>7}{_turn(row)}  {one_line(row['path'])}"
+        yield f"  {figure} {said(row[figure]):>7}{turn(row)}  {one_line(row['path'])}"
 
 
-def _said(value: float) -> str:
+def said(value: float) -> str:
+    """A distance as people read it."""
     return human_number(value) if value == int(value) else human_mse(value)
 
 
-def _turn(row: dict[Any, Any]) -> str:
+def turn(row: dict[Any, Any]) -> str:
+    """By how much the other image is turned, if it is."""
     return f"  turned {row['rotation']}°" if row["rotation"] else ""
 
 
