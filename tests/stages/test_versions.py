@@ -18,7 +18,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "082842dec780c508"),
-    "cluster": (4, "bdabb7de9c67b2dc"),
+    "cluster": (4, "31a7f8d6cdd60538"),
     "plot": (5, "b4725d76a9a6e818"),
 }
 
