@@ -15,6 +15,7 @@ from stages.kernels import coarse, groups
 from stages.kernels.coarse import Shape
 from stages.kernels.metric import Side
 from stages.metrics import HASHES, Images, Kind, kind_of
+from stages.references import are_references
 from stages.thumbnails import BlockThumbnails, thumbnail_shape
 
 if TYPE_CHECKING:
@@ -75,8 +76,11 @@ def _identity(params: Params) -> tuple[str, ...]:
 class Block:
     """One block: its table, the numbers of its hashes, its rules' classes and its groups."""
 
-    def __init__(self, table: pa.Table, params: Params, numbers: Mapping[str, Ints]) -> None:
+    def __init__(self, table: pa.Table, params: Params, numbers: Mapping[str, Ints], references: Sequence[str]) -> None:
         self.table, self.params = table, params
+        self.settled = None
+        if params.references == "skip" and references:
+            self.settled = np.asarray(are_references(table["path"], references).to_numpy(), bool)
         zeros = np.zeros(len(table), np.int64)
         self.kind = zeros
         if params.same != "any":
@@ -85,6 +89,7 @@ class Block:
         self.representative = np.arange(len(table))
         if params.identical == "group":
             keys = [numbers["identity"], self.kind, *(self.hashes.T if self.hashes is not None else ())]
+            keys += [] if self.settled is None else [self.settled.astype(np.int64)]
             self.representative = groups.representatives(np.stack(keys, axis=1))
         turned = _turned_alike(params) and params.identical == "group"
         self.turn = self.ints("turn") if turned else zeros
@@ -125,11 +130,12 @@ class Block:
             self.kind[standing],
             None if self.hashes is None else self.hashes[standing],
             compared.points,
+            None if self.settled is None else self.settled[standing],
         )
 
 
-def read_blocks(tables: Sequence[pa.Table], params: Params) -> list[Block]:
-    """Blocks of index tables, with strings numbered alike in all of them."""
+def read_blocks(tables: Sequence[pa.Table], params: Params, references: Sequence[str] = ()) -> list[Block]:
+    """Blocks of index tables, with strings numbered alike in all of them; `references`: `inputs.reference`."""
     numbered: list[dict[str, Ints]] = [{} for _ in tables]
     if params.identical == "group":
         for numbers, codes in zip(numbered, _codes(tables, [_identity(params)[0]]), strict=True):
@@ -137,7 +143,7 @@ def read_blocks(tables: Sequence[pa.Table], params: Params) -> list[Block]:
     if params.same_hash != "compare":
         for numbers, codes in zip(numbered, _codes(tables, HASHES), strict=True):
             numbers["hashes"] = codes
-    return [Block(table, params, numbers) for table, numbers in zip(tables, numbered, strict=True)]
+    return [Block(table, params, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:

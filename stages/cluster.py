@@ -29,6 +29,7 @@ from stages.focus import sharpness
 from stages.keepers import Rule
 from stages.ledger import check_ledger
 from stages.matches import Matches
+from stages.references import are_references
 
 Ints = NDArray[np.int64]
 
@@ -233,7 +234,7 @@ def _members(
         dates = rows_of(inputs.of("scan"), ["path", *of_scan], paths)
         for name in of_scan:
             members = members.append_column(name, dates[name])
-    return members.append_column("reference", keepers.are_references(members["path"], job.settings("inputs.reference")))
+    return members.append_column("reference", are_references(members["path"], job.settings("inputs.reference")))
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -50,7 +50,8 @@ def earlier(job: Job, blocks: Sequence[Block], kind: Kind, params: Params) -> Ea
 
 
 def _told(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, params: Params) -> Earlier:
-    old = read_blocks([index_table(index, params) for index in before.inputs.of("index")], params)
+    references = job.settings("inputs.reference") if params.references == "skip" else ()
+    old = read_blocks([index_table(index, params) for index in before.inputs.of("index")], params, references)
     known = [_known(block, was) for block, was in zip(blocks, old, strict=True)]
     then = replace(params, threshold=before.params["threshold"])
     limit = kind_of(params)(then, thumbnail_shape(job.settings), CPU).limit

@@ -86,14 +86,6 @@ def facts(rules: Sequence[Rule]) -> set[str]:
     return {column for rule in rules for column in FACTS.get(named(rule), TOLD)}
 
 
-def are_references(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.ChunkedArray:
-    """Which images are, or lie below, one of these roots."""
-    found = pa.chunked_array([np.zeros(len(paths), bool)])
-    for root in roots:
-        found = pc.or_(found, pc.or_(pc.equal(paths, root), pc.starts_with(paths, f"{root.rstrip('/')}/")))
-    return found
-
-
 def ranks(images: pa.Table, rules: Sequence[Rule], sharpness: Callable[[pa.Table], NDArray[np.float64]]) -> Ints:
     """A place of its own for each image, int64 (n,): of any cluster, the one with the least is to stay.
 

@@ -89,6 +89,10 @@ class Params:
             description="pairs whose shifted hashes agree: compared as any other, recorded as MSE 0 unseen, or skipped"
         ),
     ] = "compare"
+    references: Annotated[
+        Literal["compare", "skip"],
+        Field(description="two images of folders that are marked as reference under inputs: compared, or skipped"),
+    ] = "compare"
     identical: Annotated[
         Literal["group", "all"],
         Field(description="identical thumbnails: one stands for all of a block, or every pair has its own row"),
@@ -221,7 +225,8 @@ def _matches(
     indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
 ) -> Iterator[pa.Table]:
     device = _device(params)
-    blocks = read_blocks([index_table(index, params) for index in indexes], params)
+    references = job.settings("inputs.reference") if params.references == "skip" else ()
+    blocks = read_blocks([index_table(index, params) for index in indexes], params, references)
     kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
     copies = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
     known = earlier(job, blocks, kind, params)
@@ -254,7 +259,7 @@ def _device(params: Params) -> arrays.Device:
 
 def _inside_groups(block: Block, params: Params) -> Found | None:
     """A row of MSE 0 for each image that another one stands for; by position in the block."""
-    b = np.flatnonzero(block.representative != np.arange(len(block.table)))
+    b = np.flatnonzero(_stood_for(block))
     if params.same_hash == "skip" or not len(b):
         return None  # their hashes agree, and the rule comes first
     a = block.representative[b]
@@ -268,6 +273,12 @@ def _inside_groups(block: Block, params: Params) -> Found | None:
     return Found(a, b, np.zeros(len(b), np.int64), bits, measured)
 
 
+def _stood_for(block: Block) -> NDArray[np.bool_]:
+    """Images that another one stands for, and that a rule does not part from it."""
+    others = block.representative != np.arange(len(block.table))
+    return others if block.settled is None else others & ~block.settled
+
+
 def _with_groups(found: Found, inside: Found, standing: Ints) -> Found:
     """The matches of some representatives and the rows within their groups, in order."""
     here = (inside.a >= standing[0]) & (inside.a <= standing[-1])
@@ -276,11 +287,14 @@ def _with_groups(found: Found, inside: Found, standing: Ints) -> Found:
 
 def _enter_groups(pair: BlockPair, block: Block, params: Params) -> None:
     """Pairs within groups: not compared, for their hashes agree (`skip`) or since they are known to be identical."""
-    sizes = np.bincount(block.representative, minlength=1)
-    within = int((sizes * (sizes - 1) // 2).sum())
-    if params.same_hash == "skip":
-        pair.ledger.skipped_by_rule += within
-    else:
+    sizes = np.bincount(block.representative, minlength=len(block.table))
+    pairs = sizes * (sizes - 1) // 2
+    apart = int(
+        pairs.sum() if params.same_hash == "skip" else 0 if block.settled is None else pairs[block.settled].sum()
+    )
+    within = int(pairs.sum()) - apart
+    pair.ledger.skipped_by_rule += apart
+    if within:
         pair.ledger.identical += within
         pair.ledger.matches += within
 
@@ -318,6 +332,12 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     return {"ledger": total}
 
 
+def uses(settings: Settings) -> Sequence[str]:
+    """Settings of other sections that determine the matches."""
+    references = ("inputs.reference",) if settings("pairs.references") == "skip" else ()
+    return ("thumbnail.size", "thumbnail.channels", "thumbnail.decode", *references)
+
+
 STAGE = Stage(
     "pairs",
     version=3,
@@ -327,7 +347,7 @@ STAGE = Stage(
     tasks=tasks,
     compute=compute,
     reads=reads,
-    uses=("thumbnail.size", "thumbnail.channels", "thumbnail.decode"),
+    uses=uses,
     builds_on=("threshold",),
     memory=memory,
     work=lambda summary: (summary["pairs_total"], "pairs"),

@@ -161,7 +161,7 @@ class Results:
         if params.identical == "all":
             return self._read("pairs", self._columns)
         tables = sorted(self.tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
-        blocks = read_blocks(tables, params)
+        blocks = read_blocks(tables, params, self.summary["config"]["inputs"].get("reference", ()))
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
         thumbnail = self.summary["config"]["thumbnail"]

@@ -50,7 +50,7 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
         "nearest": check_nearest(run, images, seed),
         "clusters": check_clusters(run),
     }
-    keys = ("metric", "normalize", "threshold", "rotations", "same", "same_hash", "identical")
+    keys = ("metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical")
     return {
         "version": metadata.version("fast-diff-dask"),
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -58,7 +58,7 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
         "config": {
             "inputs": run.config["inputs"],
             "thumbnail": {name: run.config["thumbnail"][name] for name in ("size", "channels")},
-            "pairs": {name: run.config["pairs"][name] for name in keys},
+            "pairs": {name: run.config["pairs"].get(name) for name in keys},
             "cluster": {name: run.config["cluster"][name] for name in ("linkage", "threshold")},
         },
         "asked": {"pairs": pairs, "images": images, "seed": seed},

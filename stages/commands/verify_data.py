@@ -35,7 +35,7 @@ Step = Callable[[str], None]
 @dataclass(frozen=True)
 class Rules:
     """What of the config decides which rows there must be. `turns` is 4, or 1 without rotations; a sum of squares
-    divided by `divisor` is an MSE."""
+    divided by `divisor` is an MSE; no two images below `settled` are compared."""
 
     threshold: float | None
     turns: int
@@ -43,6 +43,7 @@ class Rules:
     same: str
     same_hash: str
     grouped: bool
+    settled: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Images:
     block      number of the block, ascending            stands  which image stands for this one: itself, or an earlier
     in_b       whether it is of set b                    place   how many of its group come before it
     kind       only images of equal kind are compared    size    images in its group
+    settled    no two of these are compared
     """
 
     paths: pa.Array
@@ -63,6 +65,7 @@ class Images:
     partition: Ints
     block: Ints
     kind: Ints
+    settled: NDArray[np.bool_]
     hashes: NDArray[np.uint64]
     stands: Ints
     place: Ints
@@ -147,6 +150,7 @@ class Recorded:
             pairs["same"],
             pairs["same_hash"],
             pairs["identical"] == "group",
+            tuple(self.config["inputs"]["reference"]) if pairs.get("references") == "skip" else (),
         )
 
     def flat(self, least: float) -> NDArray[np.bool_]:
@@ -197,12 +201,14 @@ class Recorded:
         hashes = np.stack([table[name].to_numpy() for name in HASHES], axis=1)
         kind = _kinds(width, height, self.rules)
         number = np.arange(len(table))
+        settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
         group = pd.DataFrame({"block": block, "identity": identity if self.rules.grouped else number, "kind": kind})
+        group = group.assign(settled=settled)
         group = pd.concat([group, pd.DataFrame(hashes)], axis=1).assign(number=number)
         groups = group.groupby([name for name in group.columns if name != "number"], sort=False)["number"]
         stands, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
         weight = np.bincount(stands, minlength=len(table))[stands]
-        return Images(paths, width, height, size, in_b, partition, block, kind, hashes, stands, place, weight)
+        return Images(paths, width, height, size, in_b, partition, block, kind, settled, hashes, stands, place, weight)
 
     @cached_property
     def _starts(self) -> Ints:
@@ -323,6 +329,11 @@ def _kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
     sides = np.stack([width // common, height // common], axis=1)
     sides = np.sort(sides, axis=1) if rules.turns == 4 else sides
     return np.unique(sides, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def below(path: str, roots: Collection[str]) -> bool:
+    """Whether an image is one of some roots, or lies in one."""
+    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def _digests(texts: pa.ChunkedArray) -> NDArray[np.uint64]:

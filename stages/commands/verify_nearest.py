@@ -63,6 +63,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
             sums, least_bound = _against(run, check, ours, sample, others)
             images_a, images_b = (x.ravel() for x in np.broadcast_arrays(sample[:, None], others))
             wanted = (images_a != images_b) & (run.images.kind[images_a] == run.images.kind[images_b])
+            wanted &= ~(run.images.settled[images_a] & run.images.settled[images_b])
             if run.two_sets:
                 wanted &= run.images.in_b[images_a] != run.images.in_b[images_b]
             a, b = np.minimum(images_a, images_b)[wanted], np.maximum(images_a, images_b)[wanted]

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.commands.verify_data import Ints, Recorded
+from stages.commands.verify_data import Ints, Recorded, below
 from stages.commands.verify_truth import Check
 
 LEDGER = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
@@ -39,6 +39,12 @@ def _pairs(a: int, b: int, diagonal: bool) -> int:
 
 def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     """Pairs of images of a with those of b that no rule takes out (`diagonal`: a is b, and each pair counts once)."""
+    settled = [numbers[run.images.settled[numbers]] for numbers in (a, b)]
+    return _alike(run, a, b, diagonal) - _alike(run, settled[0], settled[1], diagonal)
+
+
+def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
+    """The same but for the rule of references."""
     kinds = [pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)]
     count = equal_pairs(kinds[0], kinds[1])
     if diagonal:
@@ -117,7 +123,7 @@ def check_clusters(run: Recorded) -> Check:
         return check
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
     labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
-    columns = ["cluster", "path", "keeper", "mse_to_keeper", "width", "height", "bytes"]
+    columns = ["cluster", "path", "keeper", "reference", "mse_to_keeper", "width", "height", "bytes"]
     table = run.clusters.table(columns, whole=True).to_pandas()
     # Paths of a are sorted, and those of b; together they need not be, so they are looked up as a whole.
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
@@ -140,7 +146,8 @@ def check_clusters(run: Recorded) -> Check:
     if not check.wrong:
         _check_members(run, check, table, image)
         _check_keepers(run, check, table, image)
-    removable = table["bytes"][~table["keeper"].astype(bool)].sum()
+    stays = table["keeper"].astype(bool) | table["reference"].astype(bool)
+    removable = table["bytes"][~stays].sum()
     figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
     said = [(f"clusters.{name}", run.summary["clusters"].get(name), true) for name, true in figures.items()]
     for name, stands, true in [*said, ("flat", run.summary.get("flat"), run.flat(cluster["min_contrast"]).sum())]:
@@ -178,7 +185,9 @@ def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     mse = run.measure(a, b)[0] / run.rules.divisor
     stands, measured = run.find(a, b)
     mse[~np.isnan(stands) & ~measured] = 0.0  # recorded unseen, since hashes agree
-    expected = {"mse_to_keeper": mse} | {
+    roots = run.config["inputs"]["reference"]
+    reference = np.array([below(path, roots) for path in table["path"]], bool)
+    expected = {"mse_to_keeper": mse, "reference": reference} | {
         name: getattr(run.images, name)[image] for name in ("width", "height", "bytes")
     }
     for name, true in expected.items():
@@ -200,7 +209,8 @@ def _check_keepers(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     if unknown:
         check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"
         return
-    order = np.lexsort([rank, *(facts[rule] for rule in reversed(rules)), table["cluster"].to_numpy()])
+    others = ~table["reference"].to_numpy(bool)  # references come first
+    order = np.lexsort([rank, *(facts[rule] for rule in reversed(rules)), others, table["cluster"].to_numpy()])
     first = np.diff(table["cluster"].to_numpy()[order], prepend=-1) != 0
     right = order[first]
     for i in np.flatnonzero(table["keeper"]):

@@ -69,7 +69,7 @@ def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
     mse = least / rules.divisor
     unseen = (agree > 0) & (rules.same_hash == "zero")
     recorded = np.ones(len(a), bool) if rules.threshold is None else mse <= rules.threshold
-    recorded = (recorded | unseen) & (images.kind[a] == images.kind[b])
+    recorded = (recorded | unseen) & (images.kind[a] == images.kind[b]) & ~(images.settled[a] & images.settled[b])
     recorded &= (agree == 0) | (rules.same_hash != "skip")
     return Truth(recorded, np.where(unseen, 0.0, mse), np.where(unseen, agree, bits), ~unseen)
 

@@ -89,11 +89,13 @@ class BlockPair:
     def __post_init__(self) -> None:
         self._most = np.inf if self.rules.limit is None else self.rules.limit
         self._empty = nothing(self.metric)
+        self._settled_a, self._settled_b = _settled(self.a), _settled(self.b)
+        self._idle = bool(self._settled_a.all() and self._settled_b.all())
         self._filter: Filter | None = None
         self._check = Check(self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels)
         self._count()
         self._bounded = self.metric.space is not None and self.rules.limit is not None
-        if self._bounded and len(self.a) and len(self.b) and self._share() <= CROWDED:
+        if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= CROWDED:
             assert self.metric.space is not None
             right = self.a.vectors if self.diagonal else self.b.vectors
             prepared = prepare(self.a.vectors, right, self.metric.space)
@@ -116,7 +118,7 @@ class BlockPair:
 
     def runs(self) -> Iterator[tuple[slice, Found]]:
         """For one run of a's images after the other: all their matches, sorted by position in a, then in b."""
-        start, count, side = 0, len(self.a) if len(self.b) else 0, self._check.side
+        start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._check.side
         low = min(side, max(LEAST, PAIRS // max(1, len(self.b))))
         height = count if self._filter is not None else low
         while start < count:
@@ -169,6 +171,7 @@ class BlockPair:
     def _wanted(self, a: Ints, b: Ints, agree: Candidates) -> Bits:
         """Pairs of a tile that the rules let through and that are not known already: all turns, or none."""
         mask = self.a.kind[a][:, None] == self.b.kind[b]
+        mask &= ~(self._settled_a[a][:, None] & self._settled_b[b])
         if self.diagonal:
             mask &= a[:, None] < b
         for known in (agree, self.earlier.found if self.earlier else self._empty):
@@ -179,14 +182,13 @@ class BlockPair:
         return mask * np.uint8((1 << self.rules.turns) - 1)
 
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Positions that are to be compared; with an earlier artifact, only of pairs that it does not tell."""
-        if self.earlier is None or not self.earlier.covers(self.rules.limit):
-            yield a, b
-            return
-        known = self.earlier.known_a[a]
-        for some, others in ((a[~known], b), (a[known], b[~self.earlier.known_b[b]])):
-            if len(some) and len(others):
+        """Positions that are to be compared: not two settled ones, nor two that an earlier artifact tells of."""
+        told = self.earlier if self.earlier is not None and self.earlier.covers(self.rules.limit) else None
+        for some, others in _unless_both(a, b, self._settled_a, self._settled_b):
+            if told is None:
                 yield some, others
+            else:
+                yield from _unless_both(some, others, told.known_a, told.known_b)
 
     def _candidates(self, a: Ints, room: int) -> Candidates | None:
         """Pairs that may match; with an earlier artifact, only those that it does not tell."""
@@ -220,18 +222,24 @@ class BlockPair:
     def _count(self) -> None:
         """Enter all pairs in the ledger, as if no hashes agreed: per kind, for only images of one kind are compared."""
         kinds = np.unique(np.concatenate([self.a.kind, self.b.kind]))
-        (images_a, stand_a), (images_b, stand_b) = (_by_kind(side, kinds) for side in (self.a, self.b))
-        if self.diagonal:
-            squares = np.zeros(len(kinds), np.int64)
-            np.add.at(squares, np.searchsorted(kinds, self.a.kind), self.a.weight**2)
-            pairs, covered = stand_a * (stand_a - 1) // 2, (images_a**2 - squares) // 2
-            images = (int(images_a.sum()) ** 2 - int(squares.sum())) // 2
-        else:
-            pairs, covered = stand_a * stand_b, images_a * images_b
-            images = int(images_a.sum()) * int(images_b.sum())
-        self.ledger.decided += int(pairs.sum())
-        self.ledger.identical += int(covered.sum()) - int(pairs.sum())
-        self.ledger.skipped_by_rule += images - int(covered.sum())
+        everyone = np.ones(len(self.a), bool), np.ones(len(self.b), bool)
+        pairs, covered, images = self._counted(kinds, *everyone)
+        settled, within, _ = self._counted(kinds, self._settled_a, self._settled_b)
+        pairs, covered = pairs - settled, covered - within
+        self.ledger.decided += pairs
+        self.ledger.identical += covered - pairs
+        self.ledger.skipped_by_rule += images - covered
+
+    def _counted(self, kinds: Ints, in_a: Mask, in_b: Mask) -> tuple[int, int, int]:
+        """Of some images of either side: pairs of one kind, of those that stand for others and of all; all pairs."""
+        images_a, stand_a = _by_kind(self.a, in_a, kinds)
+        images_b, stand_b = _by_kind(self.b, in_b, kinds)
+        if not self.diagonal:
+            covered = int((images_a * images_b).sum())
+            return int((stand_a * stand_b).sum()), covered, int(images_a.sum()) * int(images_b.sum())
+        squares = int((self.a.weight[in_a] ** 2).sum())
+        covered = (int((images_a**2).sum()) - squares) // 2
+        return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
 
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
         """Pairs of one kind whose hashes agree, with the turns k in which hash_0 of one is hash_k of the other.
@@ -248,7 +256,7 @@ class BlockPair:
                 if pairs is None:
                     return None
                 i, j = a[pairs[0]], b[pairs[1]]
-                keep = self.a.kind[i] == self.b.kind[j]
+                keep = (self.a.kind[i] == self.b.kind[j]) & ~(self._settled_a[i] & self._settled_b[j])
                 if self.diagonal:
                     keep &= i < j
                 parts.append(Candidates(i[keep], j[keep], np.full(np.count_nonzero(keep), 1 << turn, np.uint8)))
@@ -257,6 +265,7 @@ class BlockPair:
     def _allowed(self, candidates: Candidates, agree: Candidates) -> Candidates:
         """Candidates that the rules let through and that are not known already."""
         keep, columns = self.a.kind[candidates.a] == self.b.kind[candidates.b], len(self.b)
+        keep &= ~(self._settled_a[candidates.a] & self._settled_b[candidates.b])
         code = candidates.a * columns + candidates.b
         if len(agree.a):
             keep &= ~np.isin(code, agree.a * columns + agree.b)
@@ -265,11 +274,23 @@ class BlockPair:
         return candidates if keep.all() else candidates.where(keep)
 
 
-def _by_kind(side: Side, kinds: Ints) -> tuple[Ints, Ints]:
+def _unless_both(a: Ints, b: Ints, in_a: Mask, in_b: Mask) -> Iterator[tuple[Ints, Ints]]:
+    """All pairs of positions a and b but for those of which both are masked, as up to two products."""
+    masked = in_a[a]
+    for some, others in ((a[~masked], b), (a[masked], b[~in_b[b]])):
+        if len(some) and len(others):
+            yield some, others
+
+
+def _settled(side: Side) -> Mask:
+    return np.zeros(len(side), bool) if side.settled is None else side.settled
+
+
+def _by_kind(side: Side, some: Mask, kinds: Ints) -> tuple[Ints, Ints]:
     """For each kind, how many images there are, and how many stand for them: int64 (kinds,), exactly."""
-    place = np.searchsorted(kinds, side.kind)
+    place = np.searchsorted(kinds, side.kind[some])
     images = np.zeros(len(kinds), np.int64)
-    np.add.at(images, place, side.weight)
+    np.add.at(images, place, side.weight[some])
     return images, np.bincount(place, minlength=len(kinds))
 
 

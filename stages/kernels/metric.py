@@ -54,6 +54,7 @@ class Side:
     weight   how many images each one stands for, int64 (n,)
     kind     only images of equal kind are compared, int64 (n,)
     hashes   numbers of the hashes at the four turns, equal where the hashes are, int64 (n, 4); or None
+    settled  images of which no two are compared, bool (n,); None where there are none
     points   from positions, int64 (m,), ascending, to points (k, ...) and which of these are theirs, int64 (m,)
     """
 
@@ -62,6 +63,7 @@ class Side:
     kind: Ints
     hashes: Ints | None
     points: Callable[[Ints], tuple[Points, Ints]]
+    settled: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.weight)

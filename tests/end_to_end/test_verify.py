@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.end_to_end.driver import Project, make_images
+from pipeline import load_run
+from pipeline.cli import main
+from tests.end_to_end.driver import Project, make_image, make_images
 from tests.stages.test_verify import altered, rewrite
 
 
@@ -42,3 +44,22 @@ def rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path).num_rows
+
+
+def test_references_are_left_uncompared_where_the_config_says_so(tmp_path: Path) -> None:
+    """An archive with copies of its own, and new images, some of which it has."""
+    for seed in (*range(8), *range(4)):
+        make_image(tmp_path / "archive" / f"{seed}-{len(list((tmp_path / 'archive').glob('*')))}.jpg", seed)
+    for seed in (2, 3, 20, 21, 21):
+        make_image(tmp_path / "new" / f"{seed}-{len(list((tmp_path / 'new').glob('*')))}.jpg", seed)
+    inputs = [{"path": str(tmp_path / "archive"), "reference": True}, str(tmp_path / "new")]
+    project = Project(tmp_path / "project", {"inputs": {"a": inputs}})
+    assert project.run() == 0
+    assert project.record()["ledger"]["skipped_by_rule"] == 0
+    assert project.run("pairs.references=skip") == 0
+    ledger = project.record()["ledger"]
+    assert ledger["skipped_by_rule"] == 12 * 11 // 2
+    pairs = load_run(project.run_folder).pairs(expand=True)
+    assert not (pairs["path_a"].str.contains("archive") & pairs["path_b"].str.contains("archive")).any()
+    assert len(pairs) == ledger["matches"] == 2 * 2 + 1
+    assert main(["verify", str(project.run_folder), "--quiet"]) == 0

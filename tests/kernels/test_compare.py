@@ -110,6 +110,7 @@ class Block:
     weight: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     kind: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     hashes: np.ndarray | None = None
+    settled: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.points)
@@ -125,7 +126,7 @@ class Block:
             return self.points[given], np.arange(len(positions))[::-1]
 
         none = np.empty((len(self.points), 0), np.float32)
-        return Side(none if vectors is None else vectors, self.weight, self.kind, self.hashes, points)
+        return Side(none if vectors is None else vectors, self.weight, self.kind, self.hashes, points, self.settled)
 
 
 def agreeing(a: Block, b: Block, i: int, j: int, turns: int) -> int:
@@ -155,7 +156,8 @@ def expected(a: Block, b: Block, diagonal: bool, rules: Rules, distances: Distan
         for j in range(i + 1 if diagonal else 0, len(b.points)):
             images = int(a.weight[i] * b.weight[j])
             agree = agreeing(a, b, i, j, rules.turns) if rules.same_hash != "compare" else 0
-            if a.kind[i] != b.kind[j] or (agree and rules.same_hash == "skip"):
+            settled = a.settled is not None and b.settled is not None and a.settled[i] and b.settled[j]
+            if settled or a.kind[i] != b.kind[j] or (agree and rules.same_hash == "skip"):
                 ledger.skipped_by_rule += images
                 continue
             ledger.decided += 1
@@ -203,7 +205,8 @@ def block(seed: int, n: int, shape: coarse.Shape, kinds: int = 1) -> Block:
     """Images with weights, kinds, and hashes that agree as they like: in one turn, or several, or in none."""
     random = np.random.default_rng(seed)
     points = images(seed, n, shape)
-    return Block(points, random.integers(1, 4, n), random.integers(0, kinds, n), random.integers(0, 40, (n, 4)))
+    weights, classes, hashes = random.integers(1, 4, n), random.integers(0, kinds, n), random.integers(0, 40, (n, 4))
+    return Block(points, weights, classes, hashes, random.random(n) < 0.4)
 
 
 def paired(
@@ -227,6 +230,21 @@ def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, tu
         assert compared(pair) == rows
         assert pair.ledger == ledger
         assert len(rows) > 5 or per_value == 0
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_settled_blocks_are_not_looked_at(diagonal: bool) -> None:
+    a, b = (block(seed, 20, (8, 8, 1)) for seed in (1, 2))
+    a.settled, b.settled = np.ones(20, bool), np.ones(20, bool)
+
+    def unread(positions: np.ndarray) -> Any:
+        raise AssertionError("a point was read")
+
+    left, right = (replace(each.side(plain.vectors(each.points)), points=unread) for each in (a, b))
+    rules = Rules(500, 4, "compare")
+    pair = BlockPair(left, left if diagonal else right, diagonal, rules, mse((8, 8, 1), 4, 500))
+    assert list(pair.runs()) == []
+    assert pair.ledger == expected(a, a if diagonal else b, diagonal, rules, apart)[1]
 
 
 @pytest.mark.parametrize(("compiled", "kind"), [(0, Leaves), (2**62, Product)])

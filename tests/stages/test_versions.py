@@ -17,8 +17,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (4, "621ce64e09a1025c"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
-    "pairs": (3, "082842dec780c508"),
-    "cluster": (4, "31a7f8d6cdd60538"),
+    "pairs": (3, "704fa71c9399addb"),
+    "cluster": (4, "01fe9e07c99bd632"),
     "plot": (5, "b4725d76a9a6e818"),
 }
 

@@ -1,0 +1,17 @@
+"""Which images lie in folders that the config calls references: they stay, and may be left uncompared among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def are_references(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.ChunkedArray:
+    """Which images are, or lie below, one of these roots."""
+    found = pa.chunked_array([np.zeros(len(paths), bool)])
+    for root in roots:
+        found = pc.or_(found, pc.or_(pc.equal(paths, root), pc.starts_with(paths, f"{root.rstrip('/')}/")))
+    return found
