@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -96,10 +96,25 @@ class StoredJob:
         return name
 
     def adopt(self, name: str) -> bool:
-        if self.store.files.size(name) is None:
+        known = self._before.get(name)
+        if known is None or self.store.files.size(name) != known[0]:
             return False
-        self._published(name, self.store.files.read(name))
+        data = self.store.files.read(name)
+        if hashlib.sha256(data).hexdigest() != known[1]:
+            return False
+        self._published(name, data)
         return True
+
+    @functools.cached_property
+    def _before(self) -> Mapping[str, Any]:
+        """Size and SHA-256 of the files that the task's artifact published when it was made last."""
+        if self.task.filename is None:
+            return {}
+        stage = self.call.context.stage.name
+        try:
+            return self.store.files.record(f"{stage}/{self.task.filename}", stage, self.task.key).files
+        except (ArtifactDamaged, OSError):
+            return {}
 
     def _published(self, name: str, data: bytes) -> None:
         self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]

@@ -172,8 +172,8 @@ class Job(Protocol):
         ...
 
     def adopt(self, name: str) -> bool:
-        """Take a file for published that an earlier run has left there, under a name that tells all it depends on;
-        False where there is none."""
+        """Take a file for published that this task's artifact has published before, under a name that tells all it
+        depends on; False where there is none, or it is not as it was."""
         ...
 
 

@@ -43,7 +43,8 @@ def _csv(path: Path) -> list[Pair]:
 
 
 def _parquet(path: Path) -> list[Pair]:
-    columns = pq.read_table(path, columns=list(COLUMNS))
+    with path.open("rb") as file:
+        columns = pq.read_table(file, columns=list(COLUMNS))
     return list(zip(*(columns[name].to_pylist() for name in COLUMNS), strict=True))
 
 

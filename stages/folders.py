@@ -25,19 +25,22 @@ def shared(members: pa.Table) -> Shared | None:
     """Of the rows of the cluster stage; None where all are in one folder. Those of the most images."""
     from scipy.sparse import coo_array
 
-    names, folder = np.unique([path.rpartition("/")[0] for path in members["path"].to_pylist()], return_inverse=True)
+    every = pa.array((path.rpartition("/")[0] for path in members["path"].to_pylist()), pa.string())
+    encoded = every.dictionary_encode()
+    names, folder = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
     if len(names) < 2:
         return None
     clusters, cluster = np.unique(members["cluster"].to_numpy(), return_inverse=True)
     ones = np.ones(len(folder), np.int64)
     counts = coo_array((ones, (cluster, folder)), shape=(len(clusters), len(names))).tocsr()
     counts.sum_duplicates()
-    most = np.sort(np.argsort(-np.asarray(counts.sum(axis=0)).ravel(), kind="stable")[:MOST])
+    most = np.argsort(-np.asarray(counts.sum(axis=0)).ravel(), kind="stable")[:MOST]
+    most = np.array(sorted(most.tolist(), key=names.__getitem__))
     counts = counts[:, most]
     images = np.asarray((counts.T @ (counts > 0)).todense()).astype(np.int64)
     several = counts.multiply(counts > 1)
     np.fill_diagonal(images, np.asarray(several.sum(axis=0)).ravel())
-    chosen = [str(names[n]) for n in most.tolist()]
+    chosen = [names[n] for n in most.tolist()]
     return Shared(_parting(chosen), images, len(names) - len(chosen))
 
 

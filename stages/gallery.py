@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import PIL
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
@@ -53,15 +54,19 @@ class Gallery:
                 self.facts |= {row["path"]: row for row in rows}
                 places = np.flatnonzero(here.to_numpy()).tolist()
                 self._thumbnails |= {row["path"]: (artifact, n) for row, n in zip(rows, places, strict=True)}
-        self.image = functools.lru_cache(maxsize=64)(self._image)
+        self.seen = functools.lru_cache(maxsize=64)(self._seen)
+
+    def image(self, path: str) -> Image.Image:
+        """The image upright, as RGB, at most SIDE pixels wide and high."""
+        return self.seen(path)[0]
 
     @property
     def how(self) -> str:
         """What images look like depends on, beside their bytes."""
-        return repr((SIDE, self._options, self._limits.plugins))
+        return repr((PIL.__version__, SIDE, self._options, self._limits.plugins))
 
-    def _image(self, path: str) -> Image.Image:
-        """The image upright, as RGB, at most SIDE pixels wide and high."""
+    def _seen(self, path: str) -> tuple[Image.Image, bool]:
+        """The image, and whether it is from the file; else it is from the thumbnail."""
         facts = self.facts[path]
         width, height = facts["width"], facts["height"]
         scale = min(1.0, SIDE / max(width, height))
@@ -70,8 +75,8 @@ class Gallery:
         name = facts["path_bytes"] or path.encode()
         _, pixels = decode_one(Expected(name, facts["bytes"], facts["digest"]), options, self._limits)
         if pixels is None:
-            return self._from_thumbnail(path, size)
-        return Image.frombytes("RGB", size, pixels)
+            return self._from_thumbnail(path, size), False
+        return Image.frombytes("RGB", size, pixels), True
 
     def _from_thumbnail(self, path: str, size: tuple[int, int]) -> Image.Image:
         artifact, row = self._thumbnails[path]

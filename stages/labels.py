@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from stages.listing_urls import is_url
 from stages.matches import Graph
 
 COLUMNS = ("path", "label")
@@ -39,14 +40,22 @@ def read(file: str) -> dict[str, str]:
     path = Path(file)
     try:
         if path.suffix == ".parquet":
-            table = pq.read_table(path, columns=list(COLUMNS))
+            with path.open("rb") as opened:
+                table = pq.read_table(opened, columns=list(COLUMNS))
             rows = list(zip(*(table[name].cast(pa.string()).to_pylist() for name in COLUMNS), strict=True))
         else:
-            with path.open(encoding="utf-8-sig", newline="") as opened:
-                rows = [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in csv.DictReader(opened, strict=True)]
+            with path.open(encoding="utf-8-sig", newline="") as text:
+                reader = csv.DictReader(text, strict=True)
+                if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                    raise KeyError("columns")
+                rows = [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in reader]
     except (KeyError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise ValueError(f"{path}: expected CSV or Parquet with the columns {', '.join(COLUMNS)}") from error
-    return {os.path.normpath(path.parent / name): label for name, label in rows if name and label}
+    return {_absolute(path.parent, name): label for name, label in rows if name and label}
+
+
+def _absolute(folder: Path, name: str) -> str:
+    return name if is_url(name) else os.path.normpath(folder / name)
 
 
 def mark(labels: Mapping[str, str]) -> str:
@@ -60,7 +69,8 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str]) -> 
     from scipy.sparse import csr_array
 
     known = [path for path in labels if path in sets]
-    kinds, kind = np.unique(np.array([labels[path] for path in known], str), return_inverse=True)
+    encoded = pa.array([labels[path] for path in known], pa.string()).dictionary_encode()
+    kinds, kind = encoded.dictionary, encoded.indices.to_numpy()
     groups = graph.groups({})
     node = {path: number for number, path in enumerate(graph.paths.to_pylist())}
     alone = len(node)  # images without a match are nodes of their own

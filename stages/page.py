@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -46,11 +46,11 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
 
 
 def data(
-    members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Collection[str], tree: Dendrogram
+    members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Mapping[str, int], tree: Dendrogram
 ) -> dict[str, Any]:
     """Images and clusters as the page's script reads them: columns of images, cluster by cluster.
 
-    `facts`: what is known of each image, by path; `previews`: paths of those that have one."""
+    `facts`: what is known of each image, by path; `previews`: 1 for those that have one, 2 if it is the thumbnail."""
     paths = members["path"].to_pylist()
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
@@ -58,7 +58,7 @@ def data(
     return {
         "folders": folders,
         "formats": formats,
-        "mark": hashlib.sha256("".join(fact["digest"] for fact in known).encode()).hexdigest()[:16],
+        "mark": _digest(f"{fact['path']}\n{fact['digest']}" for fact in known),
         "clusters": np.bincount(members["shown"].to_numpy()).tolist() if paths else [],
         "numbers": members["cluster"].filter(_firsts(members["shown"])).to_pylist(),
         "folder": folder,
@@ -71,11 +71,15 @@ def data(
         "taken": [fact["taken"].isoformat(" ", "seconds") if fact["taken"] else "" for fact in known],
         "digest": [fact["digest"] for fact in known],
         "reference": pc.cast(members["reference"], pa.int8()).to_pylist(),
-        "preview": [int(path in previews) for path in paths],
-        "mse": [round(value, 4) for value in members["mse_to_keeper"].to_pylist()],
+        "preview": [previews.get(path, 0) for path in paths],
+        "mse": members["mse_to_keeper"].to_pylist(),
         "turn": tree.turn.tolist(),
         "links": {"a": tree.a.tolist(), "b": tree.b.tolist(), "at": tree.at.tolist()},
     }
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _numbered(texts: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -71,9 +71,10 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
     """Labels must be there."""
     try:
         labels.read(params.labels) if params.labels else None
-    except (OSError, ValueError) as error:
-        said = f"{error.filename} can't be read ({error.strerror})" if isinstance(error, OSError) else error
-        yield f"plot.labels: {said}"
+    except OSError as error:
+        yield f"plot.labels: {params.labels} can't be read ({error.strerror})"
+    except ValueError as error:
+        yield f"plot.labels: {error}"
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
@@ -145,6 +146,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     seen = listed["path"].to_pylist()[: _number(params.previews)]
     for name, path in previews.make(seen):
         drawn.note(name, "preview", path)
+    starts = _starts(listed)
     shown |= {
         "run": job.settings("run"),
         "threshold": limit,
@@ -152,8 +154,10 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "recorded": sum(counts),
         "figure": measured,
         "linkage": job.settings("cluster.linkage"),
-        "clusters_shown": len(_starts(listed)),
-        "data": _data(listed, gallery, previews.mark, set(seen), matches, measured, job),
+        "same_hash": job.settings("pairs.same_hash"),
+        "clusters_shown": len(starts),
+        "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
+        "data": _data(listed, gallery, previews, matches, measured, job),
         "pair_sections": [
             (f"{kind.capitalize()} matches", [_draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
             for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
@@ -178,7 +182,7 @@ def _starts(members: pa.Table) -> list[int]:
 
 
 def _data(
-    listed: pa.Table, gallery: Gallery, mark: str, seen: set[str], matches: Matches, measured: Figure, job: Job
+    listed: pa.Table, gallery: Gallery, previews: Previews, matches: Matches, measured: Figure, job: Job
 ) -> dict[str, Any]:
     """What the page's script is given."""
     paths = listed["path"].combine_chunks().cast(pa.string())
@@ -188,11 +192,13 @@ def _data(
         apart = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
     cluster = listed["shown"].to_numpy().astype(np.int64)
     tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), apart)
-    return page.data(listed, gallery.facts, seen, tree) | {
+    made = {path: kind for path in paths.to_pylist() if (kind := previews.kind(path))}
+    return page.data(listed, gallery.facts, made, tree) | {
         "limit": matches.threshold,
         "figure": measured.name,
         "column": measured.column,
-        "previews": mark,
+        "previews": previews.mark,
+        "upright": job.settings("thumbnail.orientation") == "exif",
         "references": list(job.settings("inputs.reference")),
     }
 
@@ -304,6 +310,7 @@ STAGE = Stage(
         *SETTINGS,
         "inputs.reference",
         "pairs.threshold",
+        "pairs.same_hash",
         "cluster.threshold",
         "cluster.linkage",
         "cluster.dismissed",

@@ -9,36 +9,41 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.stage import Job
 from stages.gallery import Gallery
-from stages.pictures import jpeg, shrunk
+from stages.pictures import PREVIEW, jpeg, shrunk
 
-VERSION = "1"
-"""Raise it when previews come to look otherwise."""
+QUALITY = 80
+TOGETHER = 256
+"""Previews that may wait in memory to be written."""
 
 
 class Previews:
     """Files `report/images/<digest>-<mark>.jpg`, once for each content of a file.
 
-    Their names tell all that they depend on, so one that is there from an earlier run is taken over."""
+    Their names tell all that they depend on, so one that an earlier run has made is taken over. One that had to be made
+    from a thumbnail, since no file with this content is there, has another name, and is made again."""
 
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job
-        self.mark = hashlib.sha256(f"{VERSION} {gallery.how}".encode()).hexdigest()[:8]
+        self.mark = hashlib.sha256(f"{PREVIEW} {QUALITY} {gallery.how}".encode()).hexdigest()[:8]
+        self._kinds: dict[str, int] = {}
 
-    def name(self, path: str) -> str:
-        """The file of an image, relative to the page."""
-        return f"images/{self._gallery.facts[path]['digest'][:20]}-{self.mark}.jpg"
+    def kind(self, path: str) -> int:
+        """1 if there is a preview of an image, 2 if it is from its thumbnail; else 0."""
+        return self._kinds.get(self._gallery.facts[path]["digest"], 0)
 
     def make(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Publish those of some images; gives name, relative to the page, and the first image that it shows."""
-        first: dict[str, str] = {}
+        alike: dict[str, list[str]] = {}
         for path in paths:
-            first.setdefault(self.name(path), path)
-        missing = {}
-        for name, path in first.items():
+            alike.setdefault(self._gallery.facts[path]["digest"], []).append(path)
+        missing = []
+        for digest, of_it in alike.items():
+            name = f"images/{digest[:20]}-{self.mark}.jpg"
             if self._job.adopt(f"report/{name}"):
-                yield name, path
+                self._kinds[digest] = 1
+                yield name, of_it[0]
             else:
-                missing[name] = path
+                missing.append(digest)
         with contextlib.ExitStack() as held:
             cores = 1
             while cores < len(missing) and (core := self._job.spare_core()):
@@ -46,9 +51,19 @@ class Previews:
                 cores += 1
             pool = ThreadPoolExecutor(cores)
             held.callback(pool.shutdown, cancel_futures=True)
-            for (name, path), data in zip(missing.items(), pool.map(self._draw, missing.values()), strict=True):
-                self._job.publish(f"report/{name}", data)
-                yield name, path
+            for start in range(0, len(missing), TOGETHER):
+                some = missing[start : start + TOGETHER]
+                drawn = pool.map(self._draw, (alike[digest] for digest in some))
+                for digest, (data, original) in zip(some, drawn, strict=True):
+                    self._kinds[digest] = 1 if original else 2
+                    name = f"images/{digest[:20]}-{self.mark}{'' if original else '-small'}.jpg"
+                    self._job.publish(f"report/{name}", data)
+                    yield name, alike[digest][0]
 
-    def _draw(self, path: str) -> bytes:
-        return jpeg(shrunk(self._gallery.image(path)), quality=80)
+    def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
+        """A preview from the first of these files that is as it was, and whether there was one."""
+        for path in alike:
+            image, original = self._gallery.seen(path)
+            if original:
+                break
+        return jpeg(shrunk(image), QUALITY), original

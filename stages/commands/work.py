@@ -30,10 +30,10 @@ log = logging.getLogger("fast_diff")
 def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[str]:
     """Draw the page and its pictures, unless they are there; returns their names, relative to the run's folder.
 
-    `ran`: names of the stages of which this run computed something."""
+    `ran`: names of the stages of which this run computed something: then times have changed, at least."""
     names, wanted = store.names(STAGE), config.settings(f"{STAGE}.device")
     mark = digest([VERSION, config.run, wanted, "\n".join(names)])
-    if STAGE in ran or not _drawn(store, mark):
+    if ran or not _drawn(store, mark):
         work = summed(store, names, recorded(store.folder))
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:

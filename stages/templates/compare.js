@@ -18,7 +18,10 @@ function openCompare() {
   show(document.getElementById("right"), image, turnBetween(keeper, image), distanceTo(keeper, image));
   document.getElementById("who").textContent =
     `Cluster ${cluster.number}: image ${view.image + 1} of ${cluster.images.length}`;
-  document.getElementById("keep-this").disabled = data.reference[keeper] === 1;
+  const goes = document.getElementById("goes-this"), kept = stays(image, keeper);
+  goes.textContent = kept ? "stays (x)" : "goes (x)";
+  goes.setAttribute("aria-pressed", String(kept));
+  goes.disabled = data.reference[image] === 1;
   setMode(compare.mode);
 }
 

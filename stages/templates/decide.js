@@ -1,6 +1,6 @@
 // Choices, and the files that carry them away: a plan for `fast-diff apply`, dismissals for `cluster.dismissed`.
 
-const MOST_DISMISSED = 500;
+const MOST_DISMISSED = 100;
 
 function changed(place) {
   remember();
@@ -29,7 +29,9 @@ function keepAlone(place, n) {
 }
 
 function forget(place) {
-  for (const image of view.found[place].images) { choice.delete(image); skipped.delete(image); }
+  const {images} = view.found[place];
+  for (const image of images) { choice.delete(image); skipped.delete(image); }
+  if (images.length <= MOST_DISMISSED) images.forEach((a, n) => images.slice(0, n).forEach(b => dismissed.delete(pairOf(a, b))));
   changed(place);
 }
 
@@ -59,8 +61,17 @@ function fileOf(image) {
   return data.odd[image] ? {...file, path_bytes: data.odd[image]} : file;
 }
 
+// Where the run lies: two folders up from here, on a disk.
+function runFolder() {
+  try {
+    return location.protocol === "file:" ? decodeURIComponent(location.pathname).split("/").slice(0, -2).join("/") : "";
+  } catch {
+    return "";  // a name that is no UTF-8: the plan does without
+  }
+}
+
 function planOf(clusters) {
-  const run = location.protocol === "file:" ? decodeURIComponent(location.pathname).split("/").slice(0, -2).join("/") : "";
+  const run = runFolder();
   const groups = [];
   for (const cluster of clusters) {
     const remove = going(cluster);

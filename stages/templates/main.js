@@ -17,25 +17,40 @@ const comparing = {
 };
 
 document.addEventListener("keydown", event => {
-  const typing = event.target.matches("input:not([type=range]), select, textarea");
+  const typing = event.target.matches("input:not([type=range]), select, textarea")
+    || (event.target.matches("input") && event.key.startsWith("Arrow"));
   if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
-  if (event.key === "Enter" && event.target.matches("button, a, summary")) return;
+  if (["Enter", " "].includes(event.key) && event.target.matches("button, a, summary")) return;
   const action = (dialog.open ? comparing : shortcuts)[event.key];
-  if (!action || (!dialog.open && !view.found.length && event.key !== "?" && event.key !== "/")) return;
+  if (!action || (!dialog.open && !["?", "/"].includes(event.key) && !inSight())) return;
   event.preventDefault();
   action();
 });
 
-let waiting = 0;
-function soon(action) {
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(action);
+// Keys are about the list where some of it is to be seen, and else the browser's.
+function inSight() {
+  const {top, bottom} = rows.getBoundingClientRect();
+  return view.found.length > 0 && top < innerHeight && bottom > 0;
 }
-addEventListener("scroll", () => soon(draw), {passive: true});
-addEventListener("resize", () => soon(() => refresh(true)));
+
+// At most once a frame.
+function soon(action) {
+  let waiting = 0;
+  return () => {
+    cancelAnimationFrame(waiting);
+    waiting = requestAnimationFrame(() => action());
+  };
+}
+const drawSoon = soon(draw), refreshSoon = soon(refresh);
+addEventListener("scroll", drawSoon, {passive: true});
+let height = rowHeight();
+addEventListener("resize", () => {
+  drawSoon();
+  if (rowHeight() !== height) { height = rowHeight(); refresh(true); }
+});
 
 function listen(id, change) {
-  byId(id).addEventListener("input", event => soon(() => { change(event.target.value); refresh(); }));
+  byId(id).addEventListener("input", event => { change(event.target.value); refreshSoon(); });
 }
 listen("text", value => { filter.text = value; });
 listen("kind", value => { filter.kind = value; });
@@ -45,7 +60,7 @@ listen("size", value => { filter.size = Math.max(2, Number(value) || 2); });
 listen("least", value => { filter.least = Number(value) || 0; });
 listen("most", value => { filter.most = value === "" ? Infinity : Number(value); });
 listen("threshold", value => {
-  const threshold = Number(value) >= Number(byId("threshold").max) ? data.limit : Number(value);
+  const {max} = byId("threshold"), threshold = value === max ? data.limit : data.limit * Number(value) / Number(max);
   byId("threshold-said").textContent = humanFigure(threshold);
   recut(threshold);
 });

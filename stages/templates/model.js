@@ -14,6 +14,14 @@ const plain = text => text.replace(hidden, c => `<U+${c.codePointAt(0).toString(
 const pathOf = image => `${data.folders[data.folder[image]]}/${data.name[image]}`;
 const ranks = Array.from({length: COUNT}, (_, image) => image);  // images of a cluster stand in the order of their rank
 
+const starts = [];  // the first image, the run's own keeper, of each cluster of the run
+const whole = new Int32Array(COUNT);  // of each image, the place of its cluster in the run
+data.clusters.forEach((size, place) => {
+  const first = place ? starts[place - 1] + data.clusters[place - 1] : 0;
+  starts.push(first);
+  whole.fill(place, first, first + size);
+});
+
 function recut(threshold) {
   const root = Int32Array.from(ranks), joined = new Float64Array(COUNT);
   const find = image => {
@@ -34,7 +42,6 @@ function recut(threshold) {
     if (members.has(first)) members.get(first).push(image);
     else members.set(first, [image]);
   }
-  const whole = wholes();
   cut.threshold = threshold;
   cut.clusters = [];
   for (const [first, images] of members) {
@@ -42,18 +49,14 @@ function recut(threshold) {
   }
 }
 
-let wholes = () => {  // of each image, the place of its cluster in the run
-  const of = new Int32Array(COUNT);
-  let image = 0;
-  data.clusters.forEach((size, place) => { for (let n = 0; n < size; n++) of[image++] = place; });
-  wholes = () => of;
-  return of;
-};
-
-// The keeper is the first that the reader chose, or that was not sent away; with it stay the chosen ones and references.
-const keeperOf = ({images}) => images.find(image => choice.get(image) === true)
-  ?? images.find(image => choice.get(image) !== false) ?? images[0];
-const stays = (image, keeper) => image === keeper || data.reference[image] === 1 || choice.get(image) === true;
+// The keeper is the first image that stays: a choice replaces the proposed one only where it was made on this very
+// cluster, that is on all its images. What was left alone or dismissed in another cut stays, too.
+function keeperOf({images}) {
+  const chosen = images.every(image => choice.has(image)) ? images.find(image => choice.get(image)) : undefined;
+  return chosen ?? images.find(image => choice.get(image) !== false) ?? images[0];
+}
+const stays = (image, keeper) => image === keeper || data.reference[image] === 1 || choice.get(image) === true
+  || skipped.has(image) || dismissed.has(pairOf(image, keeper));
 function leaving(cluster) {
   const keeper = keeperOf(cluster);
   return cluster.images.filter(image => !stays(image, keeper));
@@ -89,14 +92,10 @@ const orders = {
 const comparePaths = (a, b) => a < b ? -1 : a > b ? 1 : 0;
 const newest = cluster => cluster.images.reduce((last, image) => data.taken[image] > last ? data.taken[image] : last, "");
 
-let lowered = () => {
-  const names = data.name.map(name => name.toLowerCase()), folders = data.folders.map(name => name.toLowerCase());
-  lowered = () => ({names, folders});
-  return lowered();
-};
+const names = data.name.map(name => name.toLowerCase()), folders = data.folders.map(name => name.toLowerCase());
 
 function listed() {
-  const {names, folders} = lowered(), text = filter.text.toLowerCase();
+  const text = filter.text.toLowerCase();
   const inFolder = folders.map(folder => folder.includes(text));
   const says = image => inFolder[data.folder[image]] || names[image].includes(text)
     || (text.includes("/") && `${folders[data.folder[image]]}/${names[image]}`.includes(text));
@@ -124,23 +123,26 @@ function humanBytes(count) {
   while (size >= 999.95 && unit < units.length - 1) { size /= 1000; unit++; }
   return unit ? `${size.toFixed(1)} ${units[unit]}` : `${count} bytes`;
 }
-const humanFigure = value => value === Math.round(value) ? grouped(value)
-  : value >= 10 ? value.toLocaleString("en-US", {maximumFractionDigits: 1}) : String(Number(value.toPrecision(2)));
+const round = (value, digits) => value === Math.round(value) ? grouped(value) : String(Number(value.toPrecision(digits)));
+const humanMse = value => value >= 10 ? value.toLocaleString("en-US", {maximumFractionDigits: 1}) : round(value, 2);
+const humanFigure = value => data.column === "mse" ? humanMse(value) : value >= 1000 ? grouped(Math.round(value)) : round(value, 3);
 
-// ---- choices are kept in this browser, for this very page
+// ---- choices are kept in this browser, for these very images
 
-const place = `fast-diff:${data.mark}`;
+const storageKey = `fast-diff:${data.mark}`;
 function remember() {
   try {
     const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed]};
-    localStorage.setItem(place, JSON.stringify(kept));
-  } catch { /* no storage here: choices last as long as the page */ }
+    localStorage.setItem(storageKey, JSON.stringify(kept));
+  } catch {
+    say("this browser has no room to keep your choices: export them before you leave the page");
+  }
 }
 function recall() {
   try {
-    const kept = JSON.parse(localStorage.getItem(place) ?? "{}");
+    const kept = JSON.parse(localStorage.getItem(storageKey) ?? "{}");
     for (const [image, how] of kept.choice ?? []) choice.set(image, how);
     for (const image of kept.skipped ?? []) skipped.add(image);
     for (const pair of kept.dismissed ?? []) dismissed.add(pair);
-  } catch { /* as above */ }
+  } catch { /* nothing is kept here */ }
 }

@@ -15,12 +15,15 @@ function make(tag, options = {}, ...children) {
 }
 
 const previewOf = image => data.preview[image]
-  ? `images/${data.digest[image].slice(0, 20)}-${data.previews}.jpg` : originalOf(image);
+  ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small"][data.preview[image]]}.jpg`
+  : originalOf(image);
 
-// The file itself, where this page is read from a disk; names that are no UTF-8 are known in hex.
+// The file itself, where this page is read from a disk and browsers turn it as the run did; names that are no UTF-8 are
+// known in hex.
 const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
 function originalOf(image) {
-  if (location.protocol !== "file:" || !pathOf(image).startsWith("/") || !SHOWN.has(data.formats[data.format[image]])) return "";
+  const known = data.upright && SHOWN.has(data.formats[data.format[image]]);
+  if (!known || location.protocol !== "file:" || !pathOf(image).startsWith("/")) return "";
   const odd = data.odd[image];
   return "file://" + (odd ? odd.replace(/../g, "%$&") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
 }
@@ -60,7 +63,8 @@ function draw() {
     const row = drawCluster(view.found[place], place);
     row.style.transform = `translateY(${place * height}px)`;
     view.drawn.set(place, row);
-    rows.append(row);
+    const next = [...view.drawn.keys()].filter(each => each > place).sort((x, y) => x - y)[0];
+    rows.insertBefore(row, view.drawn.get(next) ?? null);  // so that Tab goes on in the order that is seen
   }
 }
 
@@ -68,8 +72,10 @@ function redraw(place) {
   const old = view.drawn.get(place);
   if (!old) return;
   const row = drawCluster(view.found[place], place), scrolled = old.querySelector(".images").scrollLeft;
+  const focused = [...old.querySelectorAll("button")].indexOf(document.activeElement);
   row.style.transform = old.style.transform;
   old.replaceWith(row);
+  row.querySelectorAll("button")[focused]?.focus({preventScroll: true});
   row.querySelector(".images").scrollLeft = scrolled;
   view.drawn.set(place, row);
 }
@@ -93,8 +99,12 @@ function drawCluster(cluster, place) {
       redraw(place);
     }}}, `… ${grouped(rest)} more`)));
   }
-  return make("section", {className: `card ${state}${place === view.at ? " at" : ""}`, dataset: {place}},
+  const row = make("article", {className: `card ${state}${place === view.at ? " at" : ""}`, dataset: {place}},
     head, make("ul", {className: "images"}, ...items));
+  row.setAttribute("aria-posinset", String(place + 1));
+  row.setAttribute("aria-setsize", String(view.found.length));
+  if (place === view.at) row.setAttribute("aria-current", "true");
+  return row;
 }
 
 const button = (text, key, click, pressed) => {
@@ -127,19 +137,12 @@ function drawImage(keeper, place, image, n) {
 // The distance to the run's own keeper is known; to another one, whether the files are the same.
 function distanceTo(keeper, image) {
   if (image === keeper) return "";
-  const turn = turnBetween(keeper, image), proposed = firstOf(image);
+  const turn = turnBetween(keeper, image), proposed = starts[whole[image]];
   const same = data.digest[image] === data.digest[keeper];
-  const text = same ? "same file" : keeper === proposed ? `MSE ${humanFigure(data.mse[image])}`
-    : image === proposed ? `MSE ${humanFigure(data.mse[keeper])}` : "";
+  const text = same ? "same file" : keeper === proposed ? `MSE ${humanMse(data.mse[image])}`
+    : image === proposed ? `MSE ${humanMse(data.mse[keeper])}` : "";
   return text + (turn ? ` ↺${turn}°` : "");
 }
-const firstOf = image => starts()[wholes()[image]];
-let starts = () => {
-  let sum = 0;
-  const found = data.clusters.map(size => (sum += size) - size);
-  starts = () => found;
-  return found;
-};
 const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
 const factsOf = image => [`${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]),
   data.formats[data.format[image]], data.taken[image]].filter(Boolean).join(" · ");

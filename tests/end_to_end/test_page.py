@@ -154,8 +154,8 @@ def test_the_slider_cuts_as_a_run_would(browser: Any, project: Project, linkage:
             assert found == clusters_of(
                 other, how, f"cluster.threshold={threshold!r}", "plot.pairs=0", "plot.clusters=0"
             )
-        opened.run("document.getElementById('threshold').value = 0")
-        opened.page.dispatch_event("#threshold", "input")
+        opened.page.focus("#threshold")
+        opened.page.keyboard.press("Home")
         opened.settle()
         assert opened.page.inner_text("#threshold-said") == "0"
         assert opened.run("view.found.length") == opened.run("cut.clusters.length") > 0
@@ -242,6 +242,34 @@ def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_
     assert len(plan["clusters"]) == len(HOSTILE) - 1
 
 
+def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
+    """In the chain of ever paler pictures: two of them are left alone, two are no duplicates, one of two is chosen."""
+    chain = "cut.clusters.find(cluster => cluster.images.length > 4)"
+    steps = opened.run(
+        f"const all = {chain}.images, {{a, b, at}} = data.links; "
+        "at.filter((far, n) => all.includes(a[n]) && far > 0).sort((x, y) => x - y)"
+    )
+    everyone = opened.run(f"{chain}.images")
+    assert [opened.run(f"going({chain})"), opened.run(f"keeperOf({chain})")] == [everyone[1:], everyone[0]]
+    opened.run(f"recut({steps[0]}); refresh()")
+    pair = "view.found.findIndex(cluster => data.name[cluster.images.at(-1)].startsWith('chain') && cluster.joined > 0)"
+    assert opened.run(f"view.found[{pair}].images.length") >= 2
+    kept = opened.run(f"view.found[{pair}].images.at(-1)")
+    opened.run(f"keepAlone({pair}, view.found[{pair}].images.length - 1)")
+    opened.run("recut(data.limit); refresh()")
+    assert opened.run(f"keeperOf({chain})") == everyone[0], "who was not looked at keeps its keeper"
+    assert kept not in opened.run(f"going({chain})")
+    for act in ("toggleSkip", "toggleDismissed"):
+        opened.run("choice.clear(), skipped.clear(), dismissed.clear()")
+        opened.run(f"recut({steps[0]}); refresh()")
+        alone = opened.run(f"view.found[{pair}].images")
+        opened.run(f"{act}({pair})")
+        opened.run("recut(data.limit); refresh()")
+        stay = set(alone) if act == "toggleSkip" or everyone[0] in alone else set()
+        assert not stay & set(opened.run(f"going({chain})"))
+    opened.run("choice.clear(), skipped.clear(), dismissed.clear(), remember()")
+
+
 def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project, tmp_path: Path) -> None:
     own = Project(project.folder / "dismissing", {**project.config, "output": str(tmp_path)})
     before = clusters_of(own)
@@ -250,6 +278,16 @@ def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project
         first = frozenset(opened.run("view.found[0].images.map(pathOf)"))
         file = opened.saved("#export-dismissed", tmp_path / "dismissed.csv")
     assert clusters_of(own, f"cluster.dismissed=[{file}]") == before - {first}
+
+
+def test_a_scroll_does_not_swallow_what_was_typed(opened: Opened) -> None:
+    opened.run("""() => {
+        document.getElementById("text").value = "upright";
+        document.getElementById("text").dispatchEvent(new Event("input", {bubbles: true}));
+        dispatchEvent(new Event("scroll"));
+    }""")
+    opened.settle()
+    assert opened.run("view.found.length") == 1
 
 
 def test_two_images_are_compared_closely(opened: Opened) -> None:
@@ -281,6 +319,15 @@ def test_the_keyboard_walks(opened: Opened) -> None:
     assert "left alone" in opened.page.inner_text("#rows .card.at .state")
     opened.page.keyboard.press("u")
     assert opened.page.inner_text("#rows .card.at .state") == ""
+    opened.page.keyboard.press("d")
+    opened.page.keyboard.press("u")
+    assert opened.page.inner_text("#rows .card.at .state") == ""
+    button = opened.page.locator("#rows .card.at").get_by_text("leave alone")
+    button.focus()
+    opened.page.keyboard.press("Enter")
+    assert opened.run("document.activeElement.textContent") == "leave alone"
+    places = opened.run("[...document.querySelectorAll('#rows .card')].map(row => Number(row.dataset.place))")
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])
@@ -313,16 +360,17 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
         }
     )
     facts = {
-        path: {"format": "JPEG", "path_bytes": None, "taken": None, "digest": f"{n:064x}"}
+        path: {"format": "JPEG", "path_bytes": None, "taken": None, "digest": f"{n:064x}", "path": path}
         for n, path in enumerate(paths)
     }
     others = np.flatnonzero(np.arange(count) % per)
     tree = Dendrogram(others - others % per, others, others % per * 20.0, np.zeros(count, np.int64))
-    data = pages.data(members, facts, (), tree) | {
+    data = pages.data(members, facts, {}, tree) | {
         "limit": 200.0,
         "figure": "MSE",
         "column": "mse",
         "previews": "x",
+        "upright": True,
         "references": [],
     }
     shown: dict[str, Any] = dict.fromkeys(
@@ -335,6 +383,8 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
         "linkage": "components",
         "charts": {},
         "recall": None,
+        "same_hash": "compare",
+        "images_left": 0,
         "folders": None,
     }
     shown |= {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.commands.acts import digest_of
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
 
 IMAGES = 60
@@ -243,3 +244,34 @@ def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None
     assert last.returncode == 0, last.stderr
     assert project.artifacts() == expected
     assert not list(project.run_folder.rglob("*.tmp"))
+
+
+def test_previews_are_taken_over_unless_they_are_damaged(project: Project) -> None:
+    """One that was made from a thumbnail, since the file was gone, is made again once that is back."""
+    before = {path: path.read_bytes() for path in (project.run_folder / "report" / "images").iterdir()}
+    assert len(before) == 2 * (IMAGES // 10)
+    os.utime(project.run_folder / "report" / "images", (LONG_AGO, LONG_AGO))
+    first, *others = sorted(before)
+    first.write_bytes(before[first][:100])
+    times = {path: path.stat().st_mtime_ns for path in others}
+    assert project.run("cluster.threshold=150") == 0
+    assert project.ran() == {"cluster": 1, "plot": 1} or project.ran() == {"plot": 1}
+    assert {path: path.read_bytes() for path in before} == before
+    assert {path: path.stat().st_mtime_ns for path in others} == times
+    shutil.move(project.folder / "images", project.folder / "away")
+    (project.folder / "images").mkdir()
+    for path in (project.folder / "away").iterdir():
+        shutil.copy2(path, project.folder / "images")
+    first.unlink()
+    moved = next(path for path in (project.folder / "images").iterdir() if digest_of(path).startswith(first.name[:20]))
+    whole = moved.read_bytes()
+    stat = moved.stat()
+    moved.write_bytes(bytes(len(whole)))
+    os.utime(moved, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert project.run("cluster.threshold=140") == 0
+    assert not first.exists()
+    assert first.with_name(f"{first.stem}-small.jpg").exists()
+    moved.write_bytes(whole)
+    os.utime(moved, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert project.run("cluster.threshold=130") == 0
+    assert first.read_bytes() == before[first]

@@ -11,7 +11,7 @@ from stages import dendrogram as module
 from stages import pairs
 from stages.dendrogram import Dendrogram, dendrogram
 from stages.kernels.components import Forest
-from stages.matches import Graph, Matches
+from stages.matches import Matches
 from tests.in_memory import MemoryArtifact
 
 Row = tuple[int, int, float, int, bool]
@@ -112,7 +112,10 @@ def test_what_no_row_joins_is_linked_at_the_threshold() -> None:
 
 
 def test_unmeasured_rows_are_no_copies() -> None:
-    graph = matches([(0, 1, 0.0, 0, False)]).graph()
-    assert isinstance(graph, Graph)
-    links = dendrogram(matches([(0, 1, 0.0, 0, False)]), graph.paths, np.zeros(2, np.int64), "complete", {})
-    assert parts(2, links, 0.0) == {frozenset({0, 1})}
+    """Two images whose hashes agree need not be as far as each other from a third."""
+    rows = [(0, 1, 0.0, 0, False), (0, 2, 10.0, 0, True), (1, 2, 40.0, 0, True)]
+    links = dendrogram(matches(rows), pa.array(["p00", "p01", "p02"]), np.zeros(3, np.int64), "complete", {})
+    assert sorted(links.at.tolist()) == [0.0, 40.0]
+    rows[0] = (0, 1, 0.0, 0, True)
+    links = dendrogram(matches(rows[:2]), pa.array(["p00", "p01", "p02"]), np.zeros(3, np.int64), "complete", {})
+    assert sorted(links.at.tolist()) == [0.0, 10.0]

@@ -27,6 +27,7 @@ SETTINGS: dict[str, Any] = {
     "pairs.embedding": None,
     "pairs.embedding_distance": "squared",
     "pairs.threshold": 200.0,
+    "pairs.same_hash": "compare",
     "cluster.threshold": None,
     "cluster.linkage": "components",
     "cluster.dismissed": (),
