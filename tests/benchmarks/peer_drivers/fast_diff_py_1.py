@@ -1,0 +1,24 @@
+"""fast-diff-py 1.0.4, as its command line calls it; all that it writes goes to a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+
+from fast_diff_py.fast_dif import FastDifPy
+
+if __name__ == "__main__":
+    folder, work, threshold, processes, out = sys.argv[1:]
+    limit = math.nextafter(float(threshold), math.inf)  # it lists what is below the limit, and we what is at it, too
+    peer = FastDifPy(part_a=folder, workdir=work, purge=True)
+    peer.config.first_loop.cpu_proc = peer.config.second_loop.cpu_proc = int(processes)
+    peer.config.second_loop.diff_threshold = limit
+    peer.full_index()
+    peer.first_loop()
+    peer.second_loop()
+    peer.commit()
+    pairs = [(a, b) for a, b, _ in peer.get_diff_pairs()]
+    peer.cleanup()
+    Path(out).write_text(json.dumps({"pairs": pairs}))

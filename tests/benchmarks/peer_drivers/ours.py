@@ -1,0 +1,34 @@
+"""This program: the command with a config of its own, and then its results, read as the README does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pipeline import load_run
+from pipeline.cli import main
+
+
+def matches(folder: str, work: Path, threshold: float, processes: int) -> list[tuple[str, str]]:
+    """Pairs of paths."""
+    config = work / "config.yaml"
+    given = {
+        "run": "peers",
+        "output": str(work),
+        "inputs": {"a": [folder]},
+        "pairs": {"threshold": threshold},
+        "plot": {"pairs": 0, "clusters": 0, "page": 0, "previews": 0},  # the peers draw nothing
+        "scheduler": {"kind": "local", "workers": processes},
+    }
+    config.write_text(json.dumps(given))  # JSON is YAML
+    if main(["run", str(config), "--quiet"]):
+        sys.exit("the run failed")
+    rows = load_run(work / "peers").pairs(expand=True)
+    return list(zip(rows["path_a"], rows["path_b"], strict=True))
+
+
+if __name__ == "__main__":
+    folder, work, threshold, processes, out = sys.argv[1:]
+    found = matches(folder, Path(work), float(threshold), int(processes))
+    Path(out).write_text(json.dumps({"pairs": found}))
