@@ -9,6 +9,8 @@ from stages.commands.check import Checked
 from stages.commands.show import said, turn
 from stages.text import one_line
 
+SHOWN = 20
+"""Unreadable images that are named."""
 COLUMNS = ("rotation", "measured", "borderline")
 
 
@@ -24,8 +26,11 @@ def summary_lines(checked: Checked) -> Iterator[str]:
     found, failed = checked.found, checked.unreadable
     if found.known:
         yield f"known       {found.known:,} images that the run has, unchanged since: left out"
-    unreadable = f", {len(failed):,} of them unreadable  (fast-diff failures {checked.config.folder})" if failed else ""
-    yield f"new         {len(found.files):,} images{unreadable}"
+    yield f"new         {len(found.files):,} images{f', {len(failed):,} of them unreadable' if failed else ''}"
+    for row in failed[:SHOWN]:
+        yield f"unreadable  {one_line(row['path'])}: {row['error_detail'] or row['error']}"
+    if len(failed) > SHOWN:
+        yield f"unreadable  and {len(failed) - SHOWN:,} more; --json has them all"
     if len(found.changed):
         yield f"changed     {len(found.changed):,} of them since the run, whose old state does not count"
     ledger = checked.ledger
@@ -62,5 +67,6 @@ def fails(checked: Checked, on: str) -> str:
     rows = checked.matches
     if on == "identical":
         rows = rows[(rows[checked.figure] == 0) & rows["measured"]]
-    what = {"match": "match", "identical": "are identical"}.get(on)
-    return f"{len(rows):,} pairs of a new and an old image {what}" if what and len(rows) else ""
+    what = {"match": "that match", "identical": "that are identical"}.get(on)
+    pairs = "1 pair" if len(rows) == 1 else f"{len(rows):,} pairs"
+    return f"{pairs} of a new and an old image {what}" if what and len(rows) else ""
