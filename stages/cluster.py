@@ -23,13 +23,13 @@ from pydantic.dataclasses import dataclass
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages import dismissed, keepers
 from stages.distances import inside
-from stages.facts import rows_of
 from stages.figure import column_of
 from stages.focus import sharpness
 from stages.keepers import Rule
 from stages.ledger import check_ledger
 from stages.matches import Matches
 from stages.references import are_references
+from stages.rows import rows_of
 
 Ints = NDArray[np.int64]
 
