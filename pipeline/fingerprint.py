@@ -27,6 +27,8 @@ from pipeline.stage import Settings, Speed, Stage
 
 SHORT = 16
 """Hex digits of a digest in a file name."""
+TOGETHER, WIDE = 4_096, 256
+"""Rows of a column that are digested together, but for those of more bytes than that each."""
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
@@ -127,16 +129,27 @@ class ColumnDigest:
         self.valid, self.lengths, self.values = blake3(), blake3(), blake3()
         nested = pa.types.is_fixed_size_list(kind)
         self.items = ColumnDigest(kind.value_type) if nested else None
+        self._wide = nested or (pa.types.is_fixed_size_binary(kind) and kind.byte_width > WIDE)
+        self._waiting: list[pa.Array] = []
+        self._rows_waiting = 0
 
     def update(self, column: pa.ChunkedArray | pa.Array) -> None:
-        """Take in the next rows."""
+        """Take in the next rows. Short pieces wait to be taken in together: each costs as much as many rows."""
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             self.rows += len(chunk)
-            whole = not chunk.null_count
-            self.valid.update(
-                b"\1" * len(chunk) if whole else chunk.is_valid().to_numpy(zero_copy_only=False).tobytes()
-            )
-            self._add(chunk)
+            self._waiting.append(chunk)
+            self._rows_waiting += len(chunk)
+            if self._wide or self._rows_waiting >= TOGETHER:
+                self._take_in()
+
+    def _take_in(self) -> None:
+        if not self._waiting:
+            return
+        rows = pa.concat_arrays(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
+        self._waiting, self._rows_waiting = [], 0
+        whole = not rows.null_count
+        self.valid.update(b"\1" * len(rows) if whole else rows.is_valid().to_numpy(zero_copy_only=False).tobytes())
+        self._add(rows)
 
     def _add(self, array: pa.Array) -> None:
         kind = self.kind
@@ -166,6 +179,7 @@ class ColumnDigest:
 
     def hexdigest(self) -> str:
         """The digest so far, 32 hex digits."""
+        self._take_in()
         whole = blake3(f"{self.kind} {self.rows}".encode())
         whole.update(self.valid.digest() + self.lengths.digest() + self.values.digest())
         if self.items is not None:
