@@ -109,10 +109,20 @@ def test_tables_of_a_database(project: Project, capsys: pytest.CaptureFixture[st
 def test_a_database_that_is_not_there_is_one_line_without_its_password(
     project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for url in ("nonsense://me:hush@host/x", f"sqlite:///{tmp_path}/no/folder/x.db", "not a url"):
+    for module in ("psycopg", "psycopg2", "pymysql"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for url, said in (
+        ("nonsense://me:hush@host/x", "see SQLAlchemy's URLs"),
+        (f"sqlite:///{tmp_path}/no/folder/x.db", "unable to open database file"),
+        ("not a url", "see SQLAlchemy's URLs"),
+        ("postgresql://me:hush@host/x", "needs a driver that is missing here: pip install"),
+        ("postgresql+psycopg2://me:hush@host/x", "needs a driver that is missing here: pip install psycopg2-binary"),
+        ("mariadb+pymysql://me:hush@host/x", "needs a driver that is missing here: pip install PyMySQL"),
+    ):
         assert main(["export", str(project.yaml), "--to", url]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("fast-diff: --to: ")
+        assert said in line
         assert "hush" not in line
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     assert main(["export", str(project.yaml), "--to", "sqlite:///x.db"]) == 2
