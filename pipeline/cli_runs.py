@@ -29,7 +29,7 @@ class Add(Protocol):
 
 def add_commands(add: Add) -> None:
     """The commands of this module."""
-    from stages.commands.choices import ACTIONS, FORMATS, GATE, REPORT, TABLES
+    from stages.commands.choices import ACTIONS, FORMATS, GATE, REPORT, SEVERAL_FILES, TABLES
 
     failures = add("failures", _failures, "list the images that could not be read, and why")
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
@@ -52,9 +52,8 @@ def add_commands(add: Add) -> None:
     form.add_argument("--to", metavar="URL", help="a database, such as sqlite:///FILE: all tables go there")
     export.add_argument("--replace", action="store_true", help="with --to: in place of tables of the same names")
     export.add_argument("--table", choices=TABLES, default="pairs", help="for csv, json and jsonl (default pairs)")
-    export.add_argument(
-        "--out", type=Path, metavar="FILE", help="where to write it (default: here); for difpy a folder"
-    )
+    folder = f"where to write it (default: here); for {' and '.join(SEVERAL_FILES)} a folder"
+    export.add_argument("--out", type=Path, metavar="FILE", help=folder)
     plan.add_argument("file", metavar="FILE", type=Path, help="where to write the plan, such as plan.json")
     for name, default, text in (
         ("pairs", 100_000, "so many pairs at random, most of them no matches"),
@@ -200,7 +199,8 @@ def _dismiss(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from pipeline import load_run
     from pipeline.atomic import atomic_write
-    from stages.commands.export import difpy, export
+    from stages.commands.choices import SEVERAL_FILES
+    from stages.commands.export import export, export_files
 
     results = load_run(options.run)
     if options.to:
@@ -208,8 +208,8 @@ def _export(options: argparse.Namespace) -> int:
 
         for name, rows in send(results, options.to, options.replace):
             print(f"{name:<10}  {rows:,} rows")
-    elif options.format == "difpy" and options.out:
-        print("\n".join(map(str, difpy(results, options.out))))
+    elif options.format in SEVERAL_FILES:
+        print("\n".join(export_files(results, options.format, options.out)))
     elif options.out:
         if options.out.exists():
             raise ConfigError(f"{options.out} is there already; choose another name, or delete it")

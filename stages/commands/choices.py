@@ -12,5 +12,7 @@ REPORT = "report"
 ACTIONS = ("move", "trash", *LINKS, "delete")
 """Of `apply --action`, beside REPORT."""
 TABLES = ("pairs", "clusters", "images", "hashes")
-FORMATS = ("csv", "json", "jsonl", "difpy", "imagededup", "html-table")
+SEVERAL_FILES = ("difpy", "fiftyone")
+"""Formats of `export` that go into a folder."""
+FORMATS = ("csv", "json", "jsonl", "imagededup", "html-table", *SEVERAL_FILES)
 """Of `export`."""

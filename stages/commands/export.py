@@ -2,6 +2,7 @@
 
 csv, json, jsonl   one table: matches, or --table images, hashes, clusters
 difpy              the three files that difPy writes, with true errors
+fiftyone           a dataset of FiftyOne's: see `fiftyone.py`
 imagededup         the map that its find_duplicates gives
 html-table         matches as a page without scripts
 """
@@ -19,6 +20,7 @@ import pandas as pd
 
 from pipeline.atomic import atomic_write
 from pipeline.errors import ConfigError
+from stages.commands.fiftyone import fiftyone
 from stages.commands.results import Results
 
 MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
@@ -44,8 +46,17 @@ def export(results: Results, form: str, table: str, out: TextIO) -> None:
             out.write("\n")
         case "html-table":
             out.writelines(html_table(results))
-        case _:
-            raise ConfigError("--format difpy writes three files: name their folder with --out FOLDER")
+
+
+def export_files(results: Results, form: str, folder: Path | None) -> list[str]:
+    """Write the files that another program would have written into a folder; returns lines that say where they are.
+    Raises ConfigError."""
+    if folder is None:
+        raise ConfigError(f"--format {form} writes several files: name their folder with --out FOLDER")
+    try:
+        return FILES[form](results, folder)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder} can't be written to ({error.strerror}); choose another folder") from error
 
 
 def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
@@ -60,7 +71,7 @@ def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
     return found
 
 
-def difpy(results: Results, folder: Path) -> list[Path]:
+def difpy(results: Results, folder: Path) -> list[str]:
     """The files of difPy's command line: results, lower_quality, stats; returns where they are. Raises OSError.
 
     Each image comes once, under its cluster's keeper. The errors are divided by the number of values, as difPy's are
@@ -96,8 +107,8 @@ def difpy(results: Results, folder: Path) -> list[Path]:
     stamp = time.strftime("%Y%m%d%H%M%S")
     written = []
     for name, data in (("results.json", result), ("lower_quality.txt", lower), ("stats.json", stats)):
-        written.append(folder / f"difPy_{stamp}_{name}")
-        with atomic_write(written[-1]) as file:
+        written.append(str(folder / f"difPy_{stamp}_{name}"))
+        with atomic_write(Path(written[-1])) as file:
             file.write(json.dumps(data, indent=1).encode())
     return written
 
@@ -113,3 +124,7 @@ def html_table(results: Results) -> Iterator[str]:
     for row in rows.itertuples(index=False):
         yield "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>\n"
     yield "</table>\n</html>\n"
+
+
+FILES: Mapping[str, Callable[[Results, Path], list[str]]] = {"difpy": difpy, "fiftyone": fiftyone}
+"""Formats that are several files; the same as `choices.SEVERAL_FILES`."""

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -79,6 +81,70 @@ def test_the_files_of_difpy(project: Project, capsys: pytest.CaptureFixture[str]
     assert stats["total_files"] == 7
     assert stats["invalid_files"]["count"] == 1
     assert main(["export", str(project.yaml), "--format", "difpy"]) == 2
+
+
+def test_a_dataset_of_fiftyone(project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "dataset"
+    paths = exported(project, capsys, "--format", "fiftyone", "--out", str(folder)).split()
+    assert paths == [str(folder / "metadata.json"), str(folder / "samples.json")]
+    metadata, samples = (json.loads(Path(path).read_text()) for path in paths)
+    assert "version" not in metadata, "with one, FiftyOne's importer expects ids and a schema of that version"
+    assert metadata["media_type"] == "image"
+    results = load_run(project.run_folder)
+    by_path = {sample["filepath"]: sample for sample in samples["samples"]}
+    assert list(by_path) == results.images()["path"].tolist()
+    assert all(Path(path).is_file() for path in by_path)
+    clusters = results.clusters().set_index("path")
+    for path, sample in by_path.items():
+        row = clusters.loc[path] if path in clusters.index else {}
+        assert [sample.get(name) for name in ("cluster", "keeper", "mse_to_keeper")] == [
+            row.get(name) for name in ("cluster", "keeper", "mse_to_keeper")
+        ]
+        assert ("duplicate" in sample["tags"]) == (sample.get("keeper") is False)
+    labels = {
+        (path, label["label"], label["mse"])
+        for path, sample in by_path.items()
+        for label in sample.get("matches", {"classifications": []})["classifications"]
+    }
+    pairs = results.pairs(expand=True)[["path_a", "path_b", "mse"]].itertuples(index=False, name=None)
+    assert labels == {row for a, b, far in pairs for row in ((a, b, far), (b, a, far))}
+    broken = by_path[str(project.folder / "images" / "broken.png")]
+    assert (broken["tags"], broken["error"]) == (["unreadable"], "not-an-image")
+    assert by_path[str(project.folder / "images" / "3.png")]["metadata"]["width"] == 96
+    assert main(["export", str(project.yaml), "--format", "fiftyone", "--out", str(folder)]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert main(["export", str(project.yaml), "--format", "fiftyone"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("name their folder with --out FOLDER")
+
+
+def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    project = Project(
+        tmp_path, {"inputs": {"a": [str(tmp_path / "images"), {"path": str(tmp_path / "old"), "reference": True}]}}
+    )
+    first = make_image(tmp_path / "images" / "1.png", 1)
+    with Image.open(first) as picture:
+        picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "images" / "turned.png")
+        (tmp_path / "old").mkdir()
+        picture.resize((48, 36)).save(tmp_path / "old" / "small.png")
+        picture.save(tmp_path / "old" / "whole.png")
+    shutil.copy(first, os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.png"))
+    assert project.run() == 0
+    said = exported(project, capsys, "--format", "fiftyone", "--out", str(tmp_path / "out"))
+    assert said.splitlines()[2:] == ["left out: 1 images at URLs, or with names that are no UTF-8"]
+    samples = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
+    by_name = {Path(sample["filepath"]).name: sample for sample in samples}
+    assert {name: sample["tags"] for name, sample in by_name.items()} == {
+        "1.png": ["duplicate"],
+        "turned.png": ["duplicate"],
+        "small.png": [],
+        "whole.png": [],
+    }
+    for name, other, turn in (("1.png", "turned.png", 270), ("turned.png", "1.png", 90)):
+        (label,) = [each for each in by_name[name]["matches"]["classifications"] if Path(each["label"]).name == other]
+        assert label["rotation"] == turn, "what the other is to be turned by, counter-clockwise"
 
 
 def test_the_page_runs_and_loads_nothing(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
