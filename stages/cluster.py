@@ -86,6 +86,7 @@ SCHEMA = pa.schema(
         ("keeper", pa.bool_()),
         ("rank", pa.int64()),
         ("reference", pa.bool_()),
+        ("dismissed", pa.bool_()),
         ("mse_to_keeper", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
@@ -95,8 +96,8 @@ SCHEMA = pa.schema(
     ]
 )
 """`rank`: its place by the rules of `keep`, the keeper's is 0; `reference`: below one of `inputs.reference`, so it
-stays, keeper or not; `size` and `diameter` are the cluster's: how many images it has, and the MSE of the two that are
-farthest apart."""
+stays, keeper or not; `dismissed`: called no duplicate of its keeper, so it stays, though others join the two; `size`
+and `diameter` are the cluster's: how many images it has, and the MSE of the two that are farthest apart."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -156,21 +157,26 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     threshold = params.threshold if params.threshold is not None else job.settings("pairs.threshold")
     flat = _flat(inputs.of("thumbnail"), params.min_contrast)
     matches = Matches(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
+    apart: dict[int, set[int]] = {}
     if _whole(params):
         graph = matches.graph()
         paths, rank = graph.paths, _ranks(inputs, job, graph.paths, params)
-        labels = graph.clusters(params.linkage, rank, _apart(inputs, job, paths, params))
+        apart = _apart(inputs, job, paths, params)
+        labels = graph.clusters(params.linkage, rank, apart)
     else:
         paths, labels = matches.chained()
         rank = _ranks(inputs, job, paths, params)
     rows, cluster = _clusters(labels, rank)
     first = np.diff(cluster, prepend=-1) != 0
+    keeper = np.flatnonzero(first)[cluster]
+    pairs = zip(rows.tolist(), rows[keeper].tolist(), strict=True)
     members = _members(inputs, job, paths.take(pa.array(rows)), _of_thumbnails(params))
-    distances = inside(inputs, job, members["path"].combine_chunks(), np.flatnonzero(first)[cluster], cluster)
+    distances = inside(inputs, job, members["path"].combine_chunks(), keeper, cluster)
     columns = {
         "cluster": cluster,
         "keeper": first,
-        "rank": np.arange(len(rows)) - np.flatnonzero(first)[cluster],
+        "rank": np.arange(len(rows)) - keeper,
+        "dismissed": np.array([other in apart.get(image, ()) for image, other in pairs], bool),
         "mse_to_keeper": distances.to_keeper,
         "size": np.bincount(cluster)[cluster],
         "diameter": distances.diameter[cluster],
@@ -178,7 +184,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     for name, values in columns.items():
         members = members.append_column(name, pa.array(values))
     members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
-    stays = pc.or_(members["keeper"], members["reference"])
+    stays = pc.or_(members["keeper"], pc.or_(members["reference"], members["dismissed"]))
     summary = {
         "count": int(first.sum()),
         "images": members.num_rows,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from pathlib import Path
@@ -21,6 +22,8 @@ COLUMNS = ("digest_a", "digest_b")
 MORE = ("path_a", "path_b")
 """What the files were called when they were dismissed."""
 
+DIGEST = re.compile("[0-9a-f]{64}")
+
 Pair = tuple[str, str]
 
 
@@ -31,15 +34,20 @@ def read(files: Sequence[str]) -> frozenset[Pair]:
         path = Path(name)
         try:
             table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
+            if any(not DIGEST.fullmatch(digest or "") for pair in table for digest in pair):
+                raise KeyError("digests")
         except (KeyError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-            raise ValueError(f"{path}: expected CSV or Parquet with the columns {', '.join(COLUMNS)}") from error
-        found.update((min(a, b), max(a, b)) for a, b in table if a and b)
+            raise ValueError(f"{path}: expected CSV or Parquet of SHA-256 digests, {', '.join(COLUMNS)}") from error
+        found.update((min(a, b), max(a, b)) for a, b in table)
     return frozenset(found)
 
 
 def _csv(path: Path) -> list[Pair]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in csv.DictReader(file, strict=True)]
+        reader = csv.DictReader(file, strict=True)
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise KeyError("columns")
+        return [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in reader]
 
 
 def _parquet(path: Path) -> list[Pair]:
@@ -85,7 +93,8 @@ def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
 def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
     """Add rows - two digests, two paths - to a CSV file that may be there, but for those that it has; how many were
     new. Raises ValueError where it is another kind of file, OSError."""
-    known = set(read([str(path)])) if path.exists() else set()
+    begun = path.exists() and path.stat().st_size > 0
+    known = set(read([str(path)])) if begun else set()
     if path.suffix == ".parquet":
         raise ValueError(f"{path}: expected a CSV file to add to")
     new = []
@@ -94,7 +103,6 @@ def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
         if pair not in known:
             known.add(pair)
             new.append(row)
-    begun = path.exists() and path.stat().st_size > 0
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if not begun:

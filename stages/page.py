@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.dendrogram import Dendrogram
-from stages.text import human_bytes, human_count, human_mse
+from stages.text import human_bytes, human_count, human_mse, one_line
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
 """Parts of the page's script, in their order."""
@@ -38,6 +38,7 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
     place[clusters] = np.arange(len(clusters))
     shown = place[numbers]
     order = np.lexsort([members["rank"].to_numpy(), shown])
+    most = max(most, 2) if most else 0  # a cluster of one is none
     order = order[np.count_nonzero(shown < 0) :]
     ends = np.cumsum(np.bincount(shown[order], minlength=len(clusters)))
     fitting = int(np.searchsorted(ends, most, side="right"))
@@ -110,7 +111,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse}
+    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse, "line": one_line}
     return environment.get_template(template).render({**fixed, **page}).encode()
 
 

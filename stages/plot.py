@@ -191,12 +191,14 @@ def _data(
         digests = [gallery.facts[path]["digest"] for path in paths.to_pylist()]
         apart = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
     cluster = listed["shown"].to_numpy().astype(np.int64)
+    close = [[a, b] for a, others in apart.items() for b in others if a < b]
     tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), apart)
     made = {path: kind for path in paths.to_pylist() if (kind := previews.kind(path))}
     return page.data(listed, gallery.facts, made, tree) | {
         "limit": matches.threshold,
         "figure": measured.name,
         "column": measured.column,
+        "dismissed": close,
         "previews": previews.mark,
         "upright": job.settings("thumbnail.orientation") == "exif",
         "references": list(job.settings("inputs.reference")),

@@ -140,6 +140,8 @@ def _why(error: Cannot | OSError) -> str:
 def take_back(path: Path, tally: Tally) -> Iterator[str]:
     """Undo what a journal tells, the last act first; a line per file. Raises ConfigError where it is none."""
     acts = read_journal(path)
+    for act in acts:  # what is told is what is touched, whatever a line says for people
+        act["shown"] = show(bytes.fromhex(act["path"]))
     with Journal(path) as log:
         for act in reversed(acts):
             if act["state"] == "undone":

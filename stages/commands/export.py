@@ -9,6 +9,7 @@ html-table         matches as a page without scripts
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import time
@@ -35,7 +36,7 @@ def export(results: Results, form: str, table: str, out: TextIO) -> None:
     """Write one table, or what another program would have written, as text. Raises ConfigError."""
     match form:
         case "csv":
-            MADE[table](results).to_csv(out, index=False)
+            MADE[table](results).to_csv(out, index=False, quoting=csv.QUOTE_NONNUMERIC)
         case "json":
             MADE[table](results).to_json(out, orient="records", date_format="iso")
             out.write("\n")

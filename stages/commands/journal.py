@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from pipeline.errors import ConfigError
+from stages.commands.choices import ACTIONS, LINKS
 
 FORMAT = {"fast-diff-journal": 1}
 ENDED = ("done", "failed", "undone")
@@ -115,6 +117,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
     acts: dict[int, dict[str, Any]] = {}
     for event in events[1:]:
+        if event["state"] != "begin" and event["n"] not in acts:
+            raise ConfigError(f"{path}: act {event['n']} ended and was never begun; expected an unchanged journal")
         acts[event["n"]] = acts.get(event["n"], {}) | event
     return list(acts.values())
 
@@ -123,7 +127,14 @@ def _is_event(event: Any) -> bool:
     """Whether a line tells of an act."""
     if not isinstance(event, dict) or not isinstance(event.get("n"), int):
         return False
-    return event.get("state") in ENDED or (event.get("state") == "begin" and event.keys() >= TOLD)
+    return event.get("state") in ENDED or (event.get("state") == "begin" and event.keys() >= TOLD and _is_act(event))
+
+
+def _is_act(event: dict[str, Any]) -> bool:
+    """Whether all that an action needs is told, names in hex."""
+    names = ["path", "keeper", *(["to"] if event["action"] == "move" else [])]
+    names += ["temporary"] if event["action"] in LINKS else []
+    return event["action"] in ACTIONS and all(re.fullmatch("(?:[0-9a-f]{2})+", str(event.get(name))) for name in names)
 
 
 def sync(folder: Path) -> None:

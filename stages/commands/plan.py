@@ -16,7 +16,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
@@ -24,6 +24,7 @@ from pydantic.dataclasses import dataclass as validated
 from pipeline.errors import ConfigError
 from pipeline.locations import inside
 from stages.commands.results import Results, load_run
+from stages.listing import show
 from stages.text import one_line
 
 FORMAT = "fast-diff-plan"
@@ -39,7 +40,7 @@ class File:
     bytes: int
     digest: str
     mtime_ns: int | None = None
-    path_bytes: str | None = None
+    path_bytes: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+$")] | None = None
 
 
 def name_of(file: File) -> bytes:
@@ -84,7 +85,7 @@ def plan_of(results: Results) -> dict[str, Any]:
     config = results.summary["config"]
     groups = []
     for cluster, members in results.clusters().groupby("cluster", sort=True):
-        stays = members["keeper"] | members["reference"]
+        stays = members["keeper"] | members["reference"] | members["dismissed"]
         parts = {"keep": members[stays], "remove": members[~stays]}
         files = {part: [_file(path, images.loc[path]) for path in rows["path"]] for part, rows in parts.items()}
         if files["remove"]:
@@ -161,6 +162,9 @@ def _complaints(plan: Plan) -> Iterator[str]:
             name = name_of(file)
             if name in seen:
                 yield f"cluster {group.cluster}: {one_line(file.path)} comes twice, in cluster {seen[name]}, too"
+            if file.path_bytes and show(name) != file.path:
+                true = one_line(show(name))
+                yield f"cluster {group.cluster}: {one_line(file.path)} is not how path_bytes reads, {true}"
             if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
                 yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
             seen[name] = group.cluster

@@ -24,7 +24,7 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
         first = members.iloc[0]
         yield f"cluster {number}: {len(members):,} images, at most {human_mse(first['diameter'])} apart"
         for row in members.to_dict("records"):
-            stays = "keeper" if row["keeper"] else "reference" if row["reference"] else ""
+            stays = next((name for name in ("keeper", "reference", "dismissed") if row[name]), "")
             far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
             yield f"  {stays:<9}  {one_line(row['path'])}  {size}{far}"

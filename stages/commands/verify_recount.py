@@ -121,6 +121,9 @@ def check_clusters(run: Recorded) -> Check:
     if cluster["linkage"] != "components":
         check.facts["note"] = f"verify knows cluster.linkage components only, not {cluster['linkage']}"
         return check
+    if cluster["dismissed"]:
+        check.facts["note"] = "verify does not know cluster.dismissed"
+        return check
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
     labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
     columns = ["cluster", "path", "keeper", "reference", "mse_to_keeper", "width", "height", "bytes"]

@@ -16,8 +16,8 @@ function openCompare() {
   }
   show(document.getElementById("left"), keeper, 0, "keeper");
   show(document.getElementById("right"), image, turnBetween(keeper, image), distanceTo(keeper, image));
-  document.getElementById("who").textContent =
-    `Cluster ${cluster.number}: image ${view.image + 1} of ${cluster.images.length}`;
+  document.getElementById("who").textContent = [`Cluster ${cluster.number}: image ${view.image + 1} of `
+    + cluster.images.length, plain(data.name[image]), distanceTo(keeper, image)].filter(Boolean).join(" · ");
   const goes = document.getElementById("goes-this"), kept = stays(image, keeper);
   goes.textContent = kept ? "stays (x)" : "goes (x)";
   goes.setAttribute("aria-pressed", String(kept));
@@ -27,7 +27,12 @@ function openCompare() {
 
 function show(figure, image, turn, said) {
   const shown = figure.querySelector("img"), original = originalOf(image);
-  shown.onerror = () => { shown.onerror = null; shown.src = data.preview[image] ? previewOf(image) : ""; };
+  const preview = data.preview[image] ? previewOf(image) : "";
+  shown.parentElement.classList.remove("gone");
+  shown.onerror = () => {
+    if (preview && !shown.src.endsWith(preview)) shown.src = preview;
+    else shown.parentElement.classList.add("gone");
+  };
   shown.src = original || previewOf(image);
   shown.alt = plain(data.name[image]);
   shown.style.transform = turn ? `rotate(${-turn}deg)` : "";

@@ -64,6 +64,12 @@ listen("threshold", value => {
   byId("threshold-said").textContent = humanFigure(threshold);
   recut(threshold);
 });
+addEventListener("storage", event => {  // another tab has this very page, and its reader chose something
+  if (event.key !== storageKey) return;
+  for (const each of [choice, skipped, dismissed]) each.clear();
+  recall();
+  refresh(true);
+});
 byId("export-plan").addEventListener("click", exportPlan);
 byId("export-dismissed").addEventListener("click", exportDismissed);
 byId("ask").addEventListener("click", () => byId("help").showModal());
@@ -76,6 +82,7 @@ byId("stage").addEventListener("click", () => byId("stage").classList.toggle("se
 dialog.addEventListener("close", () => clearInterval(compare.timer));
 
 if (matchMedia("(max-width: 640px)").matches) byId("filters").open = false;
+for (const [a, b] of data.dismissed) dismissed.add(pairOf(a, b));
 recall();
 recut(data.limit);
 refresh();

@@ -25,7 +25,7 @@ function originalOf(image) {
   const known = data.upright && SHOWN.has(data.formats[data.format[image]]);
   if (!known || location.protocol !== "file:" || !pathOf(image).startsWith("/")) return "";
   const odd = data.odd[image];
-  return "file://" + (odd ? odd.replace(/../g, "%$&") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
+  return "file://" + (odd ? odd.replace(/../g, "%$&").replaceAll("%2f", "/") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
 }
 
 function refresh(keep = false) {
@@ -42,6 +42,8 @@ function refresh(keep = false) {
   document.getElementById("count").textContent = told(shownMost);
   document.getElementById("going").textContent = toldGoing();
   document.getElementById("empty").hidden = view.found.length > 0;
+  const top = list.getBoundingClientRect().top, bar = document.getElementById("bar").offsetHeight;
+  if (!keep && top < 0) scrollBy(0, top - bar - 8);  // what is listed now begins further up
   draw();
 }
 
@@ -117,7 +119,7 @@ function drawImage(keeper, place, image, n) {
   const kept = stays(image, keeper), name = plain(data.name[image]);
   const folder = plain(data.folders[data.folder[image]]);
   const shown = make("img", {alt: "", loading: "lazy", decoding: "async", src: previewOf(image)});
-  shown.addEventListener("error", () => shown.classList.add("gone"), {once: true});
+  shown.addEventListener("error", () => shown.parentElement?.classList.add("gone"), {once: true});
   const look = make("button", {type: "button", className: "look", title: "look closely (Enter)",
     on: {click: () => { go(place, n); openCompare(); }}}, shown);
   look.setAttribute("aria-label", `look closely at ${name}`);
@@ -131,7 +133,7 @@ function drawImage(keeper, place, image, n) {
   look, choose, make("span", {className: "mse"}, distanceTo(keeper, image)),
   make("span", {className: "path", title: plain(pathOf(image))},
     make("bdi", {className: "folder"}, `${folder}/`), make("bdi", {}, name)),
-  make("span", {className: "facts"}, factsOf(image)));
+  make("span", {className: "facts", title: factsOf(image)}, factsOf(image)));
 }
 
 // The distance to the run's own keeper is known; to another one, whether the files are the same.
@@ -145,7 +147,7 @@ function distanceTo(keeper, image) {
 }
 const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
 const factsOf = image => [`${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]),
-  data.formats[data.format[image]], data.taken[image]].filter(Boolean).join(" · ");
+  data.taken[image].slice(0, 10), data.formats[data.format[image]]].filter(Boolean).join(" · ");
 
 // Move to a cluster, and to an image in it.
 function go(place, image = 0) {

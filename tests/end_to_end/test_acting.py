@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
+from stages.commands.plan import read_plan
 from tests.end_to_end.driver import Project, make_image
 
 
@@ -184,3 +185,47 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
         assert main(["dismiss", other, *bad, "--file", str(file)]) == 2
     assert main(["dismiss", other, "--cluster", "0", "--file", str(project.folder / "no" / "x.csv")]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What would be touched is what is shown, and what lacks something is not followed."""
+    file = {"path": "/x/innocent.jpg", "bytes": 1, "mtime_ns": 1, "digest": "d"}
+    plan = {"fast-diff-plan": 1, "clusters": [{"cluster": 0, "keep": [{**file, "path": "/x/k.jpg"}], "remove": [file]}]}
+    begun = {"n": 1, "state": "begin", "action": "move", "path": "2f78", "shown": "harmless", "bytes": 1, "mtime_ns": 1}
+    begun |= {"digest": "d", "mode": 1, "keeper": "2f79", "to": "2f7a"}
+    for name in ("zz", "abc", b"/x/guilty.jpg".hex()):
+        plan["clusters"][0]["remove"] = [file | {"path_bytes": name}]
+        (tmp_path / "plan.json").write_text(json.dumps(plan))
+        assert main(["apply", str(tmp_path / "plan.json"), "--action", "report"]) == 2
+    assert "is not how path_bytes reads, /x/guilty.jpg" in capsys.readouterr().err
+    for broken in (
+        {"n": 1, "state": "done"},
+        begun | {"path": "zz"},
+        {key: value for key, value in begun.items() if key != "to"},
+        begun | {"action": "frobnicate"},
+        begun | {"action": "hardlink"},
+    ):
+        (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 1})}\n{json.dumps(broken)}\n")
+        assert main(["undo", str(tmp_path / "journal.jsonl")]) == 2
+        assert "journal" in capsys.readouterr().err
+    (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 1})}\n{json.dumps(begun)}\n")
+    main(["undo", str(tmp_path / "journal.jsonl")])
+    assert "harmless" not in capsys.readouterr().out
+
+
+def test_a_dismissed_image_does_not_go_on_account_of_its_keeper(tmp_path: Path) -> None:
+    """Though a third one, like both, joins them."""
+    project = Project(tmp_path)
+    first = make_image(tmp_path / "images" / "a.jpg", 1)
+    for name, quality in (("b.jpg", 80), ("c.jpg", 60)):
+        Image.open(first).save(tmp_path / "images" / name, quality=quality)
+    assert project.run("cluster.keep=[path]") == 0
+    names = [str(tmp_path / "images" / name) for name in ("a.jpg", "b.jpg")]
+    file = tmp_path / "dismissed.csv"
+    assert main(["dismiss", str(project.run_folder), *names, "--file", str(file)]) == 0
+    assert project.run("cluster.keep=[path]", f"cluster.dismissed=[{file}]") == 0
+    assert main(["plan", str(project.run_folder), str(tmp_path / "plan.json")]) == 0
+    (group,) = read_plan(tmp_path / "plan.json").clusters
+    assert [Path(each.path).name for each in group.keep] == ["a.jpg", "b.jpg"]
+    assert [Path(each.path).name for each in group.remove] == ["c.jpg"]
+    assert project.record()["clusters"]["removable_bytes"] == (tmp_path / "images" / "c.jpg").stat().st_size

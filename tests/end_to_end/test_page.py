@@ -383,6 +383,7 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
         "previews": "x",
         "upright": True,
         "references": [],
+        "dismissed": [],
     }
     shown: dict[str, Any] = dict.fromkeys(
         ("failures_total", "pairs_skipped", "removable", "recorded", "matches", "images", "pairs_compared"), 0

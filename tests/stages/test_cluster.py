@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,10 @@ def dull_components(values: Sequence[int], apart: set[tuple[int, int]]) -> set[f
     return found
 
 
+def digest_of(image: int) -> str:
+    return hashlib.sha256(NAMES[image].encode()).hexdigest()
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("linkage", ["components", "complete", "star"])
 def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, seed: int, tmp_path: Path) -> None:
@@ -275,9 +280,9 @@ def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, see
     random = np.random.default_rng(seed)
     wanted = {every[n][:2] for n in random.choice(len(every), min(8, len(every)), replace=False)}
     file = tmp_path / "dismissed.csv"
-    file.write_text("digest_a,digest_b\n" + "".join(f"{NAMES[b] * 3},{NAMES[a] * 3}\n" for a, b in wanted))
+    file.write_text("digest_a,digest_b\n" + "".join(f"{digest_of(b)},{digest_of(a)}\n" for a, b in wanted))
     images = thumbnails(values)
-    digests = pa.array([NAMES[n] * 3 for n in range(count)])
+    digests = pa.array([digest_of(n) for n in range(count)])
     rows = images.rows_.set_column(images.rows_.column_names.index("digest"), "digest", digests)
     images = MemoryArtifact("thumbnail", "a-end", rows, images.summary)
     settings = SETTINGS | {"pairs.threshold": 100.0}
@@ -288,6 +293,10 @@ def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, see
     }
     if linkage == "components":
         assert clusters == dull_components(values, wanted)
+    keepers = {row["cluster"]: NAMES.index(row["path"]) for row in found.to_pylist() if row["keeper"]}
+    for row in found.to_pylist():
+        of_keeper = tuple(sorted((keepers[row["cluster"]], NAMES.index(row["path"]))))
+        assert row["dismissed"] is (of_keeper in wanted), "joined by others, and yet no duplicate of the keeper"
     for part in clusters:
         members = sorted(NAMES.index(name) for name in part)
         pairs = [(a, b) for a in members for b in members if a < b]
@@ -302,7 +311,11 @@ def test_dismissed_pairs_match_no_more_whoever_stands_for_them(linkage: str, see
 
 def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
-    for name, said in (("none.csv", "can't be read"), ("odd.csv", "expected CSV or Parquet with the columns digest_a")):
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "names.csv").write_text("digest_a,digest_b\nx.png,y.png\n")
+    expected = "expected CSV or Parquet of SHA-256 digests, digest_a, digest_b"
+    odd = [(name, expected) for name in ("odd.csv", "empty.csv", "names.csv")]
+    for name, said in (("none.csv", "can't be read"), ("none.parquet", "none.parquet can't be read"), *odd):
         complaints = list(cluster.check(cluster.Params(dismissed=(str(tmp_path / name),)), SETTINGS.__getitem__))
         assert said in "".join(complaints)
 

@@ -13,7 +13,8 @@ from PIL import Image, ImageFilter
 
 from pipeline.errors import TaskError
 from stages.focus import SIDE, laplacian_variance, sharpness
-from stages.keepers import Rule, are_references, checked, facts, ranks
+from stages.keepers import Rule, checked, facts, ranks
+from stages.references import are_references
 from tests.in_memory import MemoryJob
 
 

@@ -104,6 +104,7 @@ def inputs(
             "keeper": image == group[0],
             "rank": rank,
             "reference": False,
+            "dismissed": False,
             "size": len(group),
             "diameter": 9.0,
             "mse_to_keeper": float(image),

@@ -18,8 +18,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "704fa71c9399addb"),
-    "cluster": (4, "df1a7fb9bb577d94"),
-    "plot": (5, "380f479c079af927"),
+    "cluster": (4, "66e0f297d329ef07"),
+    "plot": (5, "b12a9aa988d41b36"),
 }
 
 
