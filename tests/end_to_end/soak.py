@@ -30,6 +30,8 @@ PATIENCE = 60
 """Seconds that a run waits for workers."""
 LAST = 300
 """Seconds that a run may take once nothing is done to it any more."""
+KINDS = 7
+"""Of faults."""
 LINES = (
     "fast-diff: the Dask scheduler is gone",
     "fast-diff: all workers are gone",
@@ -49,6 +51,7 @@ class Soak:
     expected: tuple[Project, dict[str, bytes]]
     folder: Path
     chance: random.Random
+    images: int
     did: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     clusters: int = 0
@@ -129,7 +132,7 @@ class Soak:
             project, (_, artifacts) = self.cluster.project, self.expected
             assert project.artifacts() == artifacts
             ledger = project.record()["ledger"]
-            assert ledger["pairs_total"] == IMAGES * (IMAGES - 1) // 2
+            assert ledger["pairs_total"] == self.images * (self.images - 1) // 2
             assert ledger["pairs_total"] == ledger["decided"] + ledger["skipped_by_rule"]
             shutil.rmtree(project.run_folder)
         elif code in (1, 2):
@@ -158,22 +161,23 @@ def faults(soak: Soak) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def prepared(folder: Path, seed: int) -> Iterator[Soak]:
+def prepared(folder: Path, seed: int, images: int) -> Iterator[Soak]:
     """A soak on images made for it."""
     project = Project(folder / "undisturbed", CONFIG)
-    make_images(project.folder / "images", IMAGES)
+    make_images(project.folder / "images", images)
     assert project.run() == 0
-    with Soak((project, project.artifacts()), folder, random.Random(seed)) as soak:
+    with Soak((project, project.artifacts()), folder, random.Random(seed), images) as soak:
         yield soak
 
 
-def soaked(minutes: float, seed: int, folder: Path) -> Soak:
-    """Do things for so long, then let the last run end. Raises AssertionError where anything is lost."""
-    with prepared(folder, seed) as soak:
+def soaked(minutes: float, seed: int, folder: Path, images: int = IMAGES) -> Soak:
+    """Do things for so long, each of them at least once, then let the last run end. Raises AssertionError where
+    anything is lost."""
+    with prepared(folder, seed, images) as soak:
         end = time.monotonic() + 60 * minutes
         for fault in faults(soak):
             soak.go_on(soak.chance.uniform(*CALM))
-            if time.monotonic() > end:
+            if time.monotonic() > end and len(soak.did) == KINDS:
                 break
             fault()
             soak.did[fault.__name__] += 1

@@ -51,27 +51,24 @@ def test_only_unreadable_images(project: Project, tmp_path: Path) -> None:
     assert project.run(f"inputs.a=[{tmp_path / 'bad'}]", options=["--quiet", "--strict"]) == 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "it's.jpg",
-        'a "quoted" name.jpg',
-        "two\nlines.jpg",
-        " spaces .jpg",
-        "日本語 🎉.jpg",
-        "<b>&amp;.jpg",
-        "%s{}[x]*.jpg",
-        "-rf.jpg",
-    ],
+STRANGE = (
+    *("it's.jpg", 'a "quoted" name.jpg', "two\nlines.jpg", " spaces .jpg"),
+    *("日本語 🎉.jpg", "<b>&amp;.jpg", "%s{}[x]*.jpg", "-rf.jpg"),
 )
-def test_strange_names_are_names(project: Project, tmp_path: Path, name: str) -> None:
-    make_image(tmp_path / "images" / name, 77)
-    make_image(tmp_path / "images" / f"copy of {name}", 77)
+
+
+def test_strange_names_are_names(project: Project, tmp_path: Path) -> None:
+    for seed, name in enumerate(STRANGE, 77):
+        make_image(tmp_path / "images" / name, seed)
+        make_image(tmp_path / "images" / f"copy of {name}", seed)
     assert project.run() == 0
     from pipeline import load_run
 
-    clusters = load_run(project.run_folder).clusters()
-    assert str(tmp_path / "images" / name) in set(clusters["path"])
+    clusters = load_run(project.run_folder).clusters().set_index("path")["cluster"]
+    for name in STRANGE:
+        found = [clusters.get(str(tmp_path / "images" / each)) for each in (name, f"copy of {name}")]
+        assert found[0] is not None, name
+        assert found[0] == found[1], name
 
 
 def test_a_name_that_is_no_utf8(project: Project, tmp_path: Path) -> None:
@@ -127,7 +124,7 @@ def test_two_runs_at_once(project: Project) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: signal.Signals) -> None:
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": kind}}
-    make_images(project.folder / "images", 60)
+    make_images(project.folder / "images", 40)
     with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not list(project.run_folder.glob("hash/*.parquet")):
             time.sleep(0.01)
@@ -138,11 +135,11 @@ def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: sig
     assert "Traceback" not in errors
     assert project.record()["stages"]["cluster"]["tasks_run"] == 0
     assert not list(project.run_folder.rglob("*.tmp"))
-    assert project.run() == 0
+    assert project.run("scheduler.kind=synchronous") == 0
     assert project.record()["stages"]["hash"]["tasks_skipped"] >= 1
 
 
-@pytest.mark.parametrize("delay", [0.2, 0.6, 1.0, 1.4])
+@pytest.mark.parametrize("delay", [0.3, 1.0])
 def test_interrupted_while_workers_start_it_says_so_in_one_line(project: Project, delay: float) -> None:
     project.config["scheduler"] = {"kind": "local", "workers": 2}
     with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -174,7 +171,7 @@ def test_interrupted_twice_it_leaves_at_once(project: Project) -> None:
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "workers end with their driver"
-    assert project.run() == 0, "a dead driver's lock is recognised"
+    assert project.run("scheduler.kind=synchronous") == 0, "a dead driver's lock is recognised"
 
 
 def test_a_folder_that_may_not_be_entered_is_one_line(

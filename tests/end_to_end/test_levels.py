@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,23 @@ from tests.end_to_end.driver import Project, make_image, make_images
 PAGES = {"work.html", "work.svg", "work-dark.svg", "work-narrow.svg", "work-narrow-dark.svg"}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """Forty images, compared once."""
-    project = Project(tmp_path)
-    make_images(tmp_path / "images", 40)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
+    """Forty images, compared once, and a copy of all its files."""
+    folder = tmp_path_factory.mktemp("levels")
+    project = Project(folder / "project")
+    make_images(project.folder / "images", 40)
     assert project.run() == 0
+    shutil.copytree(project.folder, folder / "copy")
+    return project, folder / "copy"
+
+
+@pytest.fixture
+def project(finished: tuple[Project, Path]) -> Project:
+    """That run as it was when it ended; at the same place, since paths are part of every artifact."""
+    project, copy = finished
+    shutil.rmtree(project.folder)
+    shutil.copytree(copy, project.folder)
     return project
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pandas as pd
 import pytest
 import yaml
@@ -28,18 +29,19 @@ def test_there_is_something_to_run() -> None:
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_the_commands_work_as_they_stand(tmp_path: Path, words: str) -> None:
-    make_images(tmp_path / "Pictures", 40)
+    make_images(tmp_path / "Pictures", 20)
     (tmp_path / "mine.py").write_text(CODE[0])
     config, *options = shlex.split(words)
     given = yaml.safe_load((ROOT / config).read_text()) | {"inputs": {"a": ["Pictures"]}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(given))
     command = [sys.executable, "-m", "pipeline.cli", "run", "config.yaml", *options, "--set", "run=mine"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    environment["MPLCONFIGDIR"] = matplotlib.get_configdir()  # else each process lists the system's fonts anew
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     column = "distance" if "pairs.metric" in words or "perceptual" in config else "mse"
     found = pd.read_parquet(tmp_path / "outputs/mine/pairs")
-    assert len(found) >= 4  # the copies at a lower quality
+    assert len(found) >= 2  # the copies at a lower quality
     assert found[column].max() > 0 or "same_hash" in words
 
 

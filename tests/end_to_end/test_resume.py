@@ -203,13 +203,14 @@ def test_a_file_written_in_the_same_instant_is_seen(project: Project) -> None:
 
 def test_growing_a_folder_gives_what_one_run_over_all_of_it_gives(tmp_path: Path) -> None:
     project = Project(tmp_path)
-    for step in range(5):
+    for step in range(3):
         make_images(tmp_path / "images", 12, first=12 * step)
         assert project.run() == 0
         assert project.decoded() == 12
     assert_equal_to_a_fresh_run(project)
 
 
+@pytest.mark.timeout(900)
 def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None:
     small = {"scheduler": {"workers": 2}, "partition": {"images": 4, "block": 12}, "plot": {"pairs": 0, "clusters": 0}}
     project = Project(tmp_path, small)

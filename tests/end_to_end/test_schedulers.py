@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -118,21 +117,6 @@ def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
         assert project.ran() == {"pairs": 1}
 
 
-def test_a_killed_worker_costs_only_what_it_was_doing(tmp_path: Path) -> None:
-    make_images(tmp_path / "images", 60)
-    project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})
-    with dask_cluster(tmp_path) as section:
-        project.config["scheduler"] = section
-        with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True) as process:
-            while not list(project.run_folder.glob("pairs/*.parquet")):
-                time.sleep(0.02)
-            workers = [p for p in psutil.process_iter() if is_worker(p, tmp_path)]
-            workers[0].send_signal(signal.SIGKILL)
-            _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    assert all(not stage["tasks_failed"] for stage in project.record()["stages"].values())
-
-
 def is_worker(process: psutil.Process, folder: Path) -> bool:
     """Whether this is a worker (a nanny's child) of the cluster in `folder`."""
     try:
@@ -142,27 +126,6 @@ def is_worker(process: psutil.Process, folder: Path) -> bool:
         )
     except psutil.Error:
         return False
-
-
-def test_a_lost_scheduler_ends_the_run_with_one_line(tmp_path: Path) -> None:
-    make_images(tmp_path / "images", 60)
-    project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})
-    with dask_cluster(tmp_path) as section:
-        project.config["scheduler"] = section
-        with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True) as process:
-            while not list(project.run_folder.glob("hash/*.parquet")):
-                time.sleep(0.02)
-            for each in psutil.process_iter(["cmdline"]):
-                words = each.info["cmdline"] or []
-                if "scheduler" in words and str(tmp_path / "scheduler.json") in words:
-                    each.kill()
-            _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert errors.splitlines()[-1].startswith("fast-diff: the Dask scheduler is gone")
-    assert "Traceback" not in errors
-    assert project.record()["stages"]["cluster"]["tasks_run"] == 0
-    project.config["scheduler"] = {"kind": "synchronous"}
-    assert project.run() == 0
 
 
 def test_no_scheduler_at_the_address_is_one_line(tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def paired(
 @pytest.mark.parametrize(("shape", "turns"), [((8, 8, 3), 4), ((5, 7, 1), 1), ((16, 16, 1), 4)], ids=str)
 @pytest.mark.parametrize("diagonal", [True, False])
 def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, turns: int, diagonal: bool) -> None:
-    a, b = block(1, 32, shape, kinds=2), block(2, 26, shape, kinds=3)
+    a, b = block(1, 25, shape, kinds=2), block(2, 20, shape, kinds=3)
     for per_value in (0, 0.7, 60, None):
         limit = None if per_value is None else int(per_value * a.points[0].size)
         rules = Rules(limit, turns, same_hash)
@@ -383,7 +383,7 @@ def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
 def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> None:
     """`alike`: the share of points that have one hash, in every turn: a pair passes four times, and counts once."""
     random = np.random.default_rng(12)
-    a, b = (Block(random.integers(0, 2, (n, 4, 16), dtype=np.uint8), random.integers(1, 3, n)) for n in (50, 41))
+    a, b = (Block(random.integers(0, 2, (n, 4, 16), dtype=np.uint8), random.integers(1, 3, n)) for n in (33, 25))
     for each in (a, b):
         each.points[random.random(len(each.points)) < alike] = 1
 

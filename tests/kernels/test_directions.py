@@ -84,7 +84,7 @@ def test_keys_are_made_in_parts_and_padded(monkeypatch: pytest.MonkeyPatch) -> N
     assert found.keys(vectors[:0], as_they_are).rows.shape == (0, LEADING)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32),
     n=st.integers(2, 9),

@@ -92,7 +92,7 @@ def test_pairs_of_the_widest_thumbnails(checking: Squares) -> None:
     assert checking.pairs(white, black, one, one, 10**9)[0] > 10**9
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32),
     width=st.integers(1, 3_000),
@@ -202,7 +202,7 @@ def looped(u: np.ndarray, v: np.ndarray, scale: float) -> float:
     return total * scale
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32),
     d=st.integers(1, 200),
@@ -305,7 +305,7 @@ def test_images_are_turned_counter_clockwise(turn: int) -> None:
         assert each.tolist() == np.rot90(image, turn).tolist()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=4), st.booleans())
 def test_the_least_of_the_turns_and_all_that_attain_it(values: list[list[int]], floats: bool) -> None:
     smallest, bits = exact.least(np.array(values, np.float64 if floats else np.int64))

@@ -25,7 +25,7 @@ FILTERS: dict[str, Callable[[Prepared], Filter]] = {
     "numpy": partial(Product, device=CPU),
     "strict": partial(Product, device=STRICT),
 }
-SIZES = [(1, 1), (31, 1), (32, 32), (33, 64), (64, 100), (100, 31), (1, 33), (260, 97)]
+SIZES = [(1, 1), (31, 1), (32, 32), (33, 64), (64, 100), (100, 31), (1, 33), (161, 97)]
 SHAPES = [(4, 4, 1), (5, 5, 3), (7, 7, 1), (13, 13, 4), (16, 16, 3), (50, 50, 1)]
 
 Told = dict[tuple[int, int], int]
@@ -243,7 +243,7 @@ def attack(seed: int, shape: coarse.Shape) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), nudge=st.integers(-1, 1))
 def test_no_match_at_the_limit_is_lost(name: str, shape: coarse.Shape, seed: int, nudge: int) -> None:
     a, b = attack(seed, shape)
@@ -255,7 +255,7 @@ def test_no_match_at_the_limit_is_lost(name: str, shape: coarse.Shape, seed: int
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize(("shape", "most"), [((64, 48, 3), 2), ((50, 20, 3), 200), ((9, 31, 4), 1)], ids=str)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
 def test_nor_of_images_that_are_not_square(name: str, shape: coarse.Shape, most: int, seed: int) -> None:
     a, b = plain.stepped(np.random.default_rng(seed), shape, 4, orbits=False, most=most)

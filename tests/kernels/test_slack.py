@@ -56,7 +56,7 @@ def totals(terms: np.ndarray, random: np.random.Generator) -> list[np.float32]:
     return [in_a_row(x) for x in (terms, terms[::-1], ordered, ordered[::-1], mixed, np.array(lanes))] + [terms.sum()]
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=400)
 @cases
 def test_no_sum_of_squared_differences_exceeds_the_cut(
     seed: int, n: int, scale: int, offset: float, nearness: int
@@ -71,7 +71,7 @@ def test_no_sum_of_squared_differences_exceeds_the_cut(
     assert all(total <= most for total in [*totals(terms, random), *totals(fused, random)])
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=400)
 @cases
 def test_no_product_is_below_the_bound(seed: int, n: int, scale: int, offset: float, nearness: int) -> None:
     u, v = pair(seed, n, scale, offset, nearness)
@@ -94,7 +94,7 @@ def test_where_every_addition_rounds_up(n: int) -> None:
     assert -found / 2 >= slack.bound(above(squared(x, y)), norm(x), norm(y), n)
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=400)
 @cases
 def test_vectors_may_be_off_by_four_units(seed: int, n: int, scale: int, offset: float, nearness: int) -> None:
     """Vectors that were moved apart by all that is allowed, along the line between them: 4ηR on either side."""
