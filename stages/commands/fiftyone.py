@@ -8,7 +8,7 @@ samples.json    one sample an image, with the absolute path of the file: nothing
 
 A sample has the fields cluster, keeper, mse_to_keeper (where the image is in a cluster), matches (labels of the other
 image's path, with mse, or distance, and rotation, nearest first), error (where it could not be read), and the tags
-`duplicate` (it is neither a keeper nor a reference) and `unreadable`. What does not hold for an image is left out.
+`duplicate` (it is no keeper, in no reference, and not dismissed) and `unreadable`. What does not hold for an image is left out.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def _samples(results: Results, images: pd.DataFrame) -> Iterator[dict[str, Any]]
         facts = {"size_bytes": int(size), "width": int(width), "height": int(height)}
         sample["metadata"] = {"_cls": "ImageMetadata", **facts}
         if row := clusters.get(path):
-            sample["tags"] = [] if row["keeper"] or row["reference"] else [DUPLICATE]
+            stays = row["keeper"] or row["reference"] or row["dismissed"]
+            sample["tags"] = [] if stays else [DUPLICATE]
             sample |= {"cluster": row["cluster"], "keeper": row["keeper"], "mse_to_keeper": row["mse_to_keeper"]}
         if path in matches:
             sample["matches"] = {"_cls": "Classifications", "classifications": matches[path]}
