@@ -8,7 +8,8 @@ samples.json    one sample an image, with the absolute path of the file: nothing
 
 A sample has the fields cluster, keeper, mse_to_keeper (where the image is in a cluster), matches (labels of the other
 image's path, with mse, or distance, and rotation, nearest first), error (where it could not be read), and the tags
-`duplicate` (it is no keeper, in no reference, and not dismissed) and `unreadable`. What does not hold for an image is left out.
+`duplicate` (it is no keeper, in no reference, and not dismissed) and `unreadable`. What does not hold for an image is
+left out.
 """
 
 from __future__ import annotations
