@@ -1,7 +1,6 @@
 """Charts of what was found, by Matplotlib, fit for a paper: equal input gives equal bytes.
 
-Charts are SVG whose letters are outlines, so they look alike everywhere; `both` gives their twins for dark pages. The
-histogram, whose bars may be many, is a PNG."""
+Charts are SVG whose letters are outlines, so they look alike everywhere; `both` gives their twins for dark pages."""
 
 from __future__ import annotations
 
@@ -138,39 +137,29 @@ def times(seconds: Mapping[str, float]) -> bytes:
     return svg(figure)
 
 
-def histogram(
-    counts: Sequence[int], edges: Sequence[float], threshold: float | None, about: str, dark: bool = False
-) -> bytes:
-    """Counts per bin of what is `about` as a PNG, the threshold marked; says so where there is nothing to count."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    colours = DARK if dark else LIGHT
-    ink, faint, _, bars, mark = colours
-    figure, axes = _plain(8, 2.8, colours)
-    FigureCanvasAgg(figure)
-    figure.set_dpi(110)
+def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
+    """Counts per bin of what is `about`, the threshold marked: SVG; says so where there is nothing to count."""
+    ink, faint, _, bars, mark = LIGHT
+    figure, axes = _plain(8, 2.8)
     if sum(counts):
         axes.stairs(counts, edges, fill=True, color=bars)
         _counting(axes, np.array(counts))
     else:
         axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
         axes.set_yticks([])
-    if threshold is not None:
-        axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
-        axes.legend(frameon=False, loc="upper center", labelcolor=ink)
+    axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
+    axes.legend(frameon=False, loc="upper center", labelcolor=ink)
     axes.set_xlim(edges[0], edges[-1] * 1.01)
     axes.set_xlabel(fitted(about, 800), color=ink)
     axes.set_ylabel("pairs recorded", color=ink)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    return svg(figure)
 
 
-def _plain(width: float, height: float, colours: tuple[str, ...] = LIGHT) -> tuple[Figure, Axes]:
+def _plain(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches with one set of axes, in the colours of the report."""
     from matplotlib.figure import Figure
 
-    ink, faint, paper, _, _ = colours
+    ink, faint, paper, _, _ = LIGHT
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=paper)
     axes = figure.add_subplot(facecolor=paper)
     axes.tick_params(which="both", color=faint, labelcolor=ink)

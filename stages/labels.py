@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.errors import TaskError
 from stages.listing_urls import is_url
 from stages.matches import Graph
 
@@ -61,6 +62,17 @@ def _absolute(folder: Path, name: str) -> str:
 def mark(labels: Mapping[str, str]) -> str:
     """A digest of them, which their order does not change."""
     return hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()
+
+
+def unchanged(file: str, told: object) -> dict[str, str]:
+    """The labels in a file, which are those that a task was told of. Raises TaskError where they are not."""
+    try:
+        found = read(file)
+    except (ValueError, OSError) as error:
+        raise TaskError(f"plot.labels: {error}") from error
+    if mark(found) != told:
+        raise TaskError("plot.labels: the file was changed while the run was under way; run the same command again")
+    return found
 
 
 def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str]) -> Recall:

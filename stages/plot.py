@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import TaskError
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages import charts, dismissed, folders, labels, page
 from stages.dendrogram import dendrogram
@@ -34,6 +33,8 @@ from stages.text import human_bytes, human_mse
 
 ON_SHEET = 24
 """Images of a cluster on its contact sheet."""
+SUFFIXES = ("", "-dark")
+"""Of the names of charts, for light pages and for dark ones."""
 FAILURES = 200
 """Unreadable images listed on the page."""
 
@@ -136,9 +137,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
     drawn, previews = _Drawn(job), Previews(gallery, job)
     counts, edges = bins(found, measured, threshold)
-    for name, dark in (("histogram.png", False), ("histogram-dark.png", True)):
-        picture = charts.histogram(counts, edges, shown_up_to, measured.about, dark)
-        drawn.add(name, picture, "histogram", f"{measured.name} of the recorded pairs")
+    histogram = charts.histogram(counts, edges, shown_up_to, measured.about)
+    for suffix, form in zip(SUFFIXES, charts.both(histogram), strict=True):
+        drawn.add(f"histogram{suffix}.svg", form, "histogram", f"{measured.name} of the recorded pairs")
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | _charts(inputs, params, job, members, matches, drawn)
     for start in _starts(sheets):
@@ -150,6 +151,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     shown |= {
         "run": job.settings("run"),
         "threshold": limit,
+        "recorded_up_to": shown_up_to,
         "every_pair": threshold is None,
         "recorded": sum(counts),
         "figure": measured,
@@ -216,21 +218,14 @@ def _charts(
     if which:
         there["folders"] = charts.heat(which.names, which.images)
     if params.labels:
-        known = _labels(params.labels, job.task.spec["labels"])
+        known = labels.unchanged(params.labels, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, _sets(inputs))
         there["recall"] = charts.recall(found.distances, found.share, matches.threshold, figure_of(job.settings).name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
     for name, picture in there.items():
-        for suffix, form in zip(("", "-dark"), charts.both(picture), strict=True):
+        for suffix, form in zip(SUFFIXES, charts.both(picture), strict=True):
             drawn.add(f"{name}{suffix}.svg", form, "chart", name)
     return {"charts": there, "recall": recall, "folders": which}
-
-
-def _labels(file: str, told: object) -> dict[str, str]:
-    found = labels.read(file)
-    if labels.mark(found) != told:
-        raise TaskError("plot.labels: the file was changed while the run was under way; run the same command again")
-    return found
 
 
 def _sets(inputs: Inputs) -> dict[str, str]:

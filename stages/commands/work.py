@@ -19,7 +19,7 @@ from stages.charts import LIGHT, both, svg, times
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
 
 PAGE = "report/work.html"
-CHARTS = ("work", "work-narrow", "times")
+CHARTS = ("work", "work-narrow", "work-times")
 PICTURES = tuple(f"report/{name}{suffix}.svg" for name in CHARTS for suffix in ("", "-dark"))
 VERSION = 2
 """Raise it when the page or the pictures come to look otherwise."""

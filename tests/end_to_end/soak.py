@@ -51,7 +51,6 @@ class Soak:
     expected: tuple[Project, dict[str, bytes]]
     folder: Path
     chance: random.Random
-    images: int
     did: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     clusters: int = 0
@@ -132,7 +131,7 @@ class Soak:
             project, (_, artifacts) = self.cluster.project, self.expected
             assert project.artifacts() == artifacts
             ledger = project.record()["ledger"]
-            assert ledger["pairs_total"] == self.images * (self.images - 1) // 2
+            assert ledger["pairs_total"] == IMAGES * (IMAGES - 1) // 2
             assert ledger["pairs_total"] == ledger["decided"] + ledger["skipped_by_rule"]
             shutil.rmtree(project.run_folder)
         elif code in (1, 2):
@@ -161,19 +160,19 @@ def faults(soak: Soak) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def prepared(folder: Path, seed: int, images: int) -> Iterator[Soak]:
+def prepared(folder: Path, seed: int) -> Iterator[Soak]:
     """A soak on images made for it."""
     project = Project(folder / "undisturbed", CONFIG)
-    make_images(project.folder / "images", images)
+    make_images(project.folder / "images", IMAGES)
     assert project.run() == 0
-    with Soak((project, project.artifacts()), folder, random.Random(seed), images) as soak:
+    with Soak((project, project.artifacts()), folder, random.Random(seed)) as soak:
         yield soak
 
 
-def soaked(minutes: float, seed: int, folder: Path, images: int = IMAGES) -> Soak:
+def soaked(minutes: float, seed: int, folder: Path) -> Soak:
     """Do things for so long, each of them at least once, then let the last run end. Raises AssertionError where
     anything is lost."""
-    with prepared(folder, seed, images) as soak:
+    with prepared(folder, seed) as soak:
         end = time.monotonic() + 60 * minutes
         for fault in faults(soak):
             soak.go_on(soak.chance.uniform(*CALM))

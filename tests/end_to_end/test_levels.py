@@ -13,7 +13,7 @@ from pipeline.cli import main
 from stages.commands import work
 from tests.end_to_end.driver import Project, make_image, make_images
 
-PAGES = {"work.html", "work.svg", "work-dark.svg", "work-narrow.svg", "work-narrow-dark.svg"}
+PAGES = {"work.html", *(path.removeprefix("report/") for path in work.PICTURES)}
 
 
 @pytest.fixture(scope="module")

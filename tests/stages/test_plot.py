@@ -296,6 +296,10 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
     assert "2 rows of the pairs table stand for 3 pairs" in text
     text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
     assert "pairs recorded6joined up to MSE 150" in text
+    assert "up to 200" not in text
+    text = head(plain, **{"cluster.threshold": 150.0})
+    assert "matches2MSE up to 200" in text
+    assert "of 3 images, up to 150" in text
     assert "MSE up to 200" not in text
 
 
