@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,7 +187,8 @@ def _connect(scheduler: Scheduler, security: Any) -> Client:
     where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
     patience = min(10.0, scheduler.wait_timeout)
     try:
-        asyncio.run(_reached(where, security, patience))
+        with ThreadPoolExecutor(1) as aside:  # in this thread, a notebook for instance, a loop may be running
+            aside.submit(lambda: asyncio.run(_reached(where, security, patience))).result()
         with _without_versions():
             return Client(where, security=security, timeout=10, set_as_default=False)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:

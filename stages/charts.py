@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 LIGHT = (INK, FAINT, PAPER, "#308468", "#b3261e")
 DARK = ("#e8eaec", "#98a2ab", "#1c2024", "#5fd3ab", "#ff8a80")
 """Colours of charts: text, lines, ground, bars, marks."""
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LETTERS = 34
 """Of a folder's name beside the heat map."""
 TINTS = "YlGn"
@@ -47,7 +49,7 @@ def svg(figure: Figure) -> bytes:
 
 def sizes(counts: Mapping[int, int]) -> bytes:
     """How many clusters have how many images: SVG."""
-    figure, axes = _plain(4.4, 2.8)
+    figure, axes = plain(4.4, 2.8, left=0.85, bottom=0.55 if max(counts) < 50 else 0.95)
     edges = _size_edges(max(counts))
     bars, _ = np.histogram(list(counts), edges, weights=list(counts.values()))
     axes.bar(range(len(bars)), bars, color=LIGHT[3])
@@ -78,7 +80,7 @@ def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
 
     count = len(names)
     side = 1.2 + 0.42 * count
-    figure, axes = _plain(side + 2.4, side + 1.1)
+    figure, axes = plain(side + 2.4, side + 1.1)
     tints = colormaps[TINTS]
     norm = LogNorm(1, max(2, int(counts.max())))
     for row, column in np.argwhere(counts > 0).tolist():
@@ -112,7 +114,7 @@ def _folder(name: str) -> str:
 
 def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> bytes:
     """The share of labelled pairs, 0 to 1, that are matches at each threshold, as steps: SVG."""
-    figure, axes = _plain(4.4, 2.8)
+    figure, axes = plain(4.4, 2.8, left=0.7)
     reached = np.concatenate([[0.0], share])
     steps = np.concatenate([[0.0], distances, [limit]])
     axes.step(steps, np.append(reached, reached[-1]), where="post", color=LIGHT[3])
@@ -125,7 +127,7 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
 
 def times(seconds: Mapping[str, float]) -> bytes:
     """What the tasks of each stage took, in the order of stages: SVG."""
-    figure, axes = _plain(6.0, 0.9 + 0.32 * len(seconds))
+    figure, axes = plain(6.0, 0.9 + 0.32 * len(seconds), left=1.0)
     axes.barh(range(len(seconds)), list(seconds.values()), height=0.62, color=LIGHT[3])
     for place, value in enumerate(seconds.values()):
         axes.annotate(f"{value:,.1f} s", (value, place), (5, 0), textcoords="offset points", va="center", color=INK)
@@ -140,7 +142,7 @@ def times(seconds: Mapping[str, float]) -> bytes:
 def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
     """Counts per bin of what is `about`, the threshold marked: SVG; says so where there is nothing to count."""
     ink, faint, _, bars, mark = LIGHT
-    figure, axes = _plain(8, 2.8)
+    figure, axes = plain(8, 2.8, left=0.95)
     if sum(counts):
         axes.stairs(counts, edges, fill=True, color=bars)
         _counting(axes, np.array(counts))
@@ -155,17 +157,28 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
     return svg(figure)
 
 
-def _plain(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of so many inches with one set of axes, in the colours of the report."""
+def plain(width: float, height: float, left: float | None = None, bottom: float = 0.55) -> tuple[Figure, Axes]:
+    """A figure of so many inches with one set of axes, in the colours of the report.
+
+    `left` and `bottom` of the axes, in inches, where they are known: to find them takes as long as to draw twice."""
     from matplotlib.figure import Figure
 
     ink, faint, paper, _, _ = LIGHT
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=paper)
+    figure = Figure(figsize=(width, height), layout="constrained" if left is None else None, facecolor=paper)
+    if left is not None:
+        figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.1 / height)
     axes = figure.add_subplot(facecolor=paper)
     axes.tick_params(which="both", color=faint, labelcolor=ink)
     axes.spines[["left", "bottom"]].set_color(faint)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
+    """Ticks of a logarithmic axis from 1 to `most`, about `room` of them, and what they are called. Matplotlib sets its
+    own like formulas, which takes longer than all the rest."""
+    powers = range(0, int(math.log10(max(1, most))) + 1, int(math.log10(max(1, most))) // room + 1)
+    return [10.0**n for n in powers], [f"{10**n:,}" if n < 4 else f"10{str(n).translate(RAISED)}" for n in powers]
 
 
 def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
@@ -175,5 +188,7 @@ def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
     if counts.any() and counts.max() > 50 * counts[counts > 0].min():
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
+        axes.set_yticks(*decades(int(counts.max())))
+        axes.minorticks_off()
     else:
         axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))

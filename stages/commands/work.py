@@ -8,14 +8,13 @@ same.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Collection, Sequence
 
 from pipeline.config import Config
 from pipeline.events import seconds
 from pipeline.fingerprint import digest
 from pipeline.store import Store
-from stages.charts import LIGHT, both, svg, times
+from stages.charts import LIGHT, both, decades, plain, svg, times
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
 
 PAGE = "report/work.html"
@@ -68,15 +67,12 @@ def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
     """Pairs that each level left, as bars on a logarithmic scale: SVG, equal for equal rows.
 
     Grey bars are the ledger's, the same in every run; green ones are levels of the cascade."""
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import NullLocator
 
-    ink, faint, paper, bars, _ = LIGHT
+    ink, faint, _, bars, _ = LIGHT
     left = [row for row in figures if row.left]
-    width, layout = 4.0 if narrow else 9.0, ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1)
-    figure = Figure(figsize=(width, 0.8 + 0.4 * max(1, len(left))), layout=layout, facecolor=paper)
-    axes = figure.add_subplot(facecolor=paper)
+    width = 4.0 if narrow else 9.0
+    figure, axes = plain(width, 0.8 + 0.4 * max(1, len(left)), left=1.55)
     if not left:
         axes.text(0.5, 0.5, "no pairs", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
     texts = [f"{row.pairs:,}" + (f"   {row.share}" if row.share and not narrow else "") for row in left]
@@ -89,13 +85,10 @@ def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
     axes.set_xlim(1, max(most, 10) ** (1 / (1 - beside)))
     axes.set_ylim(max(0, len(left) - 1) + 0.6, -0.6)
     axes.set_yticks(range(len(left)), [row.name for row in left])
-    decades = int(math.log10(most))
-    axes.set_xticks([10.0**n for n in range(0, decades + 1, decades // (4 if narrow else 8) + 1)])
+    axes.set_xticks(*decades(most, 4 if narrow else 8))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.spines["bottom"].set_bounds(1, most)
     axes.set_xlabel("pairs", color=ink)
-    axes.tick_params(which="both", color=faint, labelcolor=ink)
     axes.tick_params(axis="y", length=0)
-    axes.spines["bottom"].set_color(faint)
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["left"].set_visible(False)
     return svg(figure)

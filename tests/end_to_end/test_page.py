@@ -32,8 +32,9 @@ HOSTILE = (
 CLUSTERS = "cut.clusters.map(cluster => cluster.images.map(pathOf))"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Not for longer: it runs an event loop in this thread."""
     with playwright.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
