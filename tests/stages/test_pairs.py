@@ -112,9 +112,7 @@ def test_every_rule(rules: dict[str, object]) -> None:
 @pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("rotations", [True, False])
 @pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
-@pytest.mark.parametrize(
-    ("hashed", "references"), [(np.ndarray.tobytes, "compare"), (np.ndarray.tobytes, "skip"), (corner, "skip")]
-)
+@pytest.mark.parametrize(("hashed", "references"), [(np.ndarray.tobytes, "skip"), (corner, "compare")])
 def test_groups_of_turned_copies(
     hashed: Callable[[np.ndarray], object], references: str, same_hash: str, rotations: bool
 ) -> None:
@@ -123,7 +121,7 @@ def test_groups_of_turned_copies(
     rules = {"same_hash": same_hash, "rotations": rotations, "threshold": 500.0, "references": references}
     params, grouped = params_for(shape, **rules), params_for(shape, **rules, identical="group")
     function = "sha256" if hashed is np.ndarray.tobytes else "tests.stages.reference:corner"
-    for seed in range(3):
+    for seed in range(2):
         first, second, other = (copies(seed, shape, name) for name in ("f", "s", "e"))
         blocks = [block(pictures, "a", shape, function=function) for pictures in (first, second, other)]
         for which, b, swap in (([0], None, True), ([0, 1], second, True), ([0, 2], other, False)):
