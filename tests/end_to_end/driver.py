@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -120,3 +121,26 @@ class Project:
             and str(path.relative_to(self.run_folder)) not in {PAGE, *PICTURES}
             and not any(part[0] == "." for part in path.relative_to(self.run_folder).parts)
         }
+
+
+@dataclass
+class Kept:
+    """A run over some images that is done once, and given back as it was when it ended: at the same place, since paths
+    are part of every artifact."""
+
+    project: Project
+    copy: Path
+
+    @classmethod
+    def of(cls, folder: Path, images: int, config: dict[str, Any] | None = None) -> Kept:
+        project = Project(folder / "project", config or {})
+        make_images(project.folder / "images", images)
+        assert project.run() == 0
+        shutil.copytree(project.folder, folder / "copy")
+        return cls(project, folder / "copy")
+
+    def again(self) -> Project:
+        """The run as it was."""
+        shutil.rmtree(self.project.folder)
+        shutil.copytree(self.copy, self.project.folder)
+        return self.project

@@ -8,29 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.end_to_end.driver import Project, make_image, make_images
+from tests.end_to_end.driver import Kept, Project, make_image, make_images
 
 IMAGES = 60
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
-    """One block of sixty images, compared once, and a copy of all its files."""
-    folder = tmp_path_factory.mktemp("delta")
-    project = Project(folder / "project", {"partition": {"images": 64, "block": 64}})
-    make_images(project.folder / "images", IMAGES)
-    assert project.run() == 0
-    shutil.copytree(project.folder, folder / "copy")
-    return project, folder / "copy"
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """One block of sixty images, compared once."""
+    return Kept.of(tmp_path_factory.mktemp("delta"), IMAGES, {"partition": {"images": 64, "block": 64}})
 
 
 @pytest.fixture
-def project(finished: tuple[Project, Path]) -> Project:
-    """That run as it was when it ended; at the same place, since paths are part of every artifact."""
-    project, copy = finished
-    shutil.rmtree(project.folder)
-    shutil.copytree(copy, project.folder)
-    return project
+def project(finished: Kept) -> Project:
+    return finished.again()
 
 
 def levels(project: Project) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,20 @@ import pytest
 
 from pipeline.cli import main
 from stages.commands import work
-from tests.end_to_end.driver import Project, make_image, make_images
+from tests.end_to_end.driver import Kept, Project, make_image, make_images
 
 PAGES = {"work.html", *(path.removeprefix("report/") for path in work.PICTURES)}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
-    """Forty images, compared once, and a copy of all its files."""
-    folder = tmp_path_factory.mktemp("levels")
-    project = Project(folder / "project")
-    make_images(project.folder / "images", 40)
-    assert project.run() == 0
-    shutil.copytree(project.folder, folder / "copy")
-    return project, folder / "copy"
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """Forty images, compared once."""
+    return Kept.of(tmp_path_factory.mktemp("levels"), 40)
 
 
 @pytest.fixture
-def project(finished: tuple[Project, Path]) -> Project:
-    """That run as it was when it ended; at the same place, since paths are part of every artifact."""
-    project, copy = finished
-    shutil.rmtree(project.folder)
-    shutil.copytree(copy, project.folder)
-    return project
+def project(finished: Kept) -> Project:
+    return finished.again()
 
 
 def told(project: Project, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -11,29 +11,20 @@ from pathlib import Path
 import pytest
 
 from stages.commands.acts import digest_of
-from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
+from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image, make_images
 
 IMAGES = 60
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Path]:
-    """A run over 60 images, done once, and a copy of all its files."""
-    folder = tmp_path_factory.mktemp("resume")
-    project = Project(folder / "project")
-    make_images(project.folder / "images", IMAGES)
-    assert project.run() == 0
-    shutil.copytree(project.folder, folder / "copy")
-    return project, folder / "copy"
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """A run over 60 images, done once."""
+    return Kept.of(tmp_path_factory.mktemp("resume"), IMAGES)
 
 
 @pytest.fixture
-def project(finished: tuple[Project, Path]) -> Project:
-    """That run as it was when it ended; at the same place, since paths are part of every artifact."""
-    project, copy = finished
-    shutil.rmtree(project.folder)
-    shutil.copytree(copy, project.folder)
-    return project
+def project(finished: Kept) -> Project:
+    return finished.again()
 
 
 def images(project: Project) -> list[Path]:
