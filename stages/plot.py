@@ -133,6 +133,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     ranked = page.by_worth(members)
     listed = page.in_order(members, ranked, _number(params.page))
     sheets = page.in_order(members, ranked[: _number(params.clusters)], EVERY)
+    sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
     drawn, previews = _Drawn(job), Previews(gallery, job)
