@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib
 import importlib.util
 import json
 import logging
 import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.run import RunRecord
     from pipeline.stage import Stage
+    from pipeline.store import Store
 
 
 def discover() -> list[Stage]:
@@ -171,10 +171,13 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
     """Run, and print the summary in the form asked for."""
     from pipeline.progress import make_reporter
     from pipeline.run import run
+    from stages.commands.dates import draw_dates
     from stages.commands.summary import summary_lines
     from stages.commands.work import draw_work
 
-    aside = functools.partial(draw_work, config)
+    def aside(store: Store, ran: Collection[str]) -> Collection[str]:
+        return (*draw_work(config, store, ran), *draw_dates(config, store))
+
     page = getattr(options, "performance_report", None)  # `demo` has none
     record = run(config, stages, make_reporter(options.quiet, options.log_format), aside, page)
     if options.log_format == "json":

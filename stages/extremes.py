@@ -16,6 +16,11 @@ EVERY = 1 << 60
 BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 
 
+def number(amount: int | str) -> int:
+    """So many, or all."""
+    return EVERY if amount == "all" else int(amount)
+
+
 def columns(figure: str) -> tuple[str, ...]:
     """Columns of the matches that are looked at; `figure` is that of their distance."""
     return ("path_a", "path_b", figure, "rotation", "measured")
@@ -23,7 +28,7 @@ def columns(figure: str) -> tuple[str, ...]:
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
     """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
-    most = EVERY if amount == "all" else int(amount)
+    most = number(amount)
     sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
     kept: dict[str, pa.Table] = {}
     for artifact in artifacts if most else ():

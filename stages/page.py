@@ -14,10 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.dendrogram import Dendrogram
+from stages.extremes import number
 from stages.text import human_bytes, human_count, human_mse, one_line
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
 """Parts of the page's script, in their order."""
+DATES = "dates.js"
+"""A script beside the page: when each file on it was last written to. See `stages/commands/dates.py`."""
 
 Ints = NDArray[np.int64]
 
@@ -46,6 +49,11 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
     return members.take(pa.array(rows)).append_column("shown", pa.array(shown[rows]))
 
 
+def listed(members: pa.Table, amount: int | str) -> pa.Table:
+    """Rows of the cluster stage that are on the page, in its order; `amount`: as in `plot.page`."""
+    return in_order(members, by_worth(members), number(amount))
+
+
 def data(
     members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Mapping[str, int], tree: Dendrogram
 ) -> dict[str, Any]:
@@ -59,7 +67,8 @@ def data(
     return {
         "folders": folders,
         "formats": formats,
-        "mark": _digest(f"{fact['path']}\n{fact['digest']}" for fact in known),
+        "mark": mark_of(f"{fact['path']}\n{fact['digest']}" for fact in known),
+        "images": mark_of(paths),
         "clusters": np.bincount(members["shown"].to_numpy()).tolist() if paths else [],
         "numbers": members["cluster"].filter(_firsts(members["shown"])).to_pylist(),
         "folder": folder,
@@ -79,7 +88,8 @@ def data(
     }
 
 
-def _digest(texts: Iterable[str]) -> str:
+def mark_of(texts: Iterable[str]) -> str:
+    """Tells other texts, or another order of them."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
@@ -103,6 +113,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
     fixed: dict[str, Any] = {
         "style": Markup(style),  # ours
         "script": Markup(script),  # ours
+        "dates": DATES,
         "style_hash": _hash(style),
         "script_hash": _hash(script),
     }

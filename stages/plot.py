@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages import charts, dismissed, folders, labels, page
 from stages.dendrogram import dendrogram
-from stages.extremes import EVERY, bins, columns, extremes
+from stages.extremes import EVERY, bins, columns, extremes, number
 from stages.figure import SETTINGS, Figure, column_of, figure_of
 from stages.gallery import FACTS, Gallery
 from stages.matches import Matches
@@ -130,9 +130,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     shown_up_to = threshold if threshold is not None else limit
     closest, farthest = extremes(found, measured.column, params.pairs, shown_up_to)
     members = inputs.table("cluster")
-    ranked = page.by_worth(members)
-    listed = page.in_order(members, ranked, _number(params.page))
-    sheets = page.in_order(members, ranked[: _number(params.clusters)], EVERY)
+    listed = page.listed(members, params.page)
+    sheets = page.in_order(members, page.by_worth(members)[: number(params.clusters)], EVERY)
     sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
@@ -145,7 +144,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     shown = _figures(inputs) | _charts(inputs, params, job, members, matches, drawn)
     for start in _starts(sheets):
         _draw_sheet(sheets.slice(start, ON_SHEET), gallery, drawn)
-    seen = listed["path"].to_pylist()[: _number(params.previews)]
+    seen = listed["path"].to_pylist()[: number(params.previews)]
     for name, path in previews.make(seen):
         drawn.note(name, "preview", path)
     starts = _starts(listed)
@@ -168,10 +167,6 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     }
     drawn.add("index.html", page.render("report.html", shown), "page", job.settings("run"))
     return drawn.result()
-
-
-def _number(amount: int | str) -> int:
-    return EVERY if amount == "all" else int(amount)
 
 
 def _numbered(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -37,7 +37,7 @@ function show(figure, image, turn, said) {
   shown.alt = plain(data.name[image]);
   shown.style.transform = turn ? `rotate(${-turn}deg)` : "";
   figure.querySelector(".path").textContent = plain(pathOf(image));
-  figure.querySelector(".facts").textContent = [said, factsOf(image)].filter(Boolean).join(" · ");
+  figure.querySelector(".facts").textContent = [said, allFactsOf(image)].filter(Boolean).join(" · ");
 }
 
 function setMode(mode) {

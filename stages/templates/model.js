@@ -8,6 +8,11 @@ const choice = new Map();                           // image -> stays (true) or 
 const skipped = new Set();                          // images whose cluster is left alone
 const dismissed = new Set();                        // "i j", i < j: no duplicates, says the reader
 
+// When files were last written to lies beside the page, which a file that is touched does not make anew.
+const written = typeof dates === "object" && dates.images === data.images ? dates.written : [];
+const writtenOn = image => written[image] ? new Date(1000 * written[image]).toLocaleString("sv") : "";
+const timeOf = image => data.taken[image] ? Date.parse(data.taken[image].replace(" ", "T")) / 1000 : written[image] ?? 0;
+
 // Names that would turn the text round them, or show as nothing, become their code points.
 const hidden = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
 const plain = text => text.replace(hidden, c => `<U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
@@ -87,10 +92,10 @@ const orders = {
   near: (a, b) => a.joined - b.joined,
   far: (a, b) => b.joined - a.joined,
   path: (a, b) => comparePaths(pathOf(a.images[0]), pathOf(b.images[0])),
-  newest: (a, b) => comparePaths(newest(b), newest(a)),
+  newest: (a, b) => b.newest - a.newest,
 };
 const comparePaths = (a, b) => a < b ? -1 : a > b ? 1 : 0;
-const newest = cluster => cluster.images.reduce((last, image) => data.taken[image] > last ? data.taken[image] : last, "");
+const newest = cluster => cluster.images.reduce((last, image) => Math.max(last, timeOf(image)), 0);
 
 const names = data.name.map(name => name.toLowerCase()), folders = data.folders.map(name => name.toLowerCase());
 
@@ -104,7 +109,10 @@ function listed() {
     && (!filter.kind || kinds(cluster).has(filter.kind))
     && (!text || cluster.images.some(says))
     && (!filter.state || filter.state === stateOf(cluster)));
-  for (const cluster of found) cluster.worth = bytesOf(leaving(cluster));
+  for (const cluster of found) {
+    cluster.worth = bytesOf(leaving(cluster));
+    if (filter.order === "newest") cluster.newest = newest(cluster);
+  }
   return found.sort((a, b) => orders[filter.order](a, b) || a.images[0] - b.images[0]);
 }
 

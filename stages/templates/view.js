@@ -133,7 +133,7 @@ function drawImage(keeper, place, image, n) {
   look, choose, make("span", {className: "mse"}, distanceTo(keeper, image)),
   make("span", {className: "path", title: plain(pathOf(image))},
     make("bdi", {className: "folder"}, `${folder}/`), make("bdi", {}, name)),
-  make("span", {className: "facts", title: factsOf(image)}, factsOf(image)));
+  make("span", {className: "facts", title: allFactsOf(image)}, factsOf(image)));
 }
 
 // The distance to the run's own keeper is known; to another one, whether the files are the same.
@@ -146,8 +146,11 @@ function distanceTo(keeper, image) {
   return text + (turn ? ` ↺${turn}°` : "");
 }
 const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
-const factsOf = image => [`${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]),
-  data.taken[image].slice(0, 10), data.formats[data.format[image]]].filter(Boolean).join(" · ");
+const factsOf = (image, date = (data.taken[image] || writtenOn(image)).slice(0, 10)) => [
+  `${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]), date, data.formats[data.format[image]],
+].filter(Boolean).join(" · ");
+const allFactsOf = image => factsOf(image, [data.taken[image] && `taken ${data.taken[image]}`,
+  written[image] && `written ${writtenOn(image)}`].filter(Boolean).join(" · "));
 
 // Move to a cluster, and to an image in it.
 function go(place, image = 0) {

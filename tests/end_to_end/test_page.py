@@ -1,6 +1,7 @@
 """The report's page in a real browser: what it shows, that it loads nothing, and that choices make plans that hold."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from pipeline.cli import main
 from stages import page as pages
 from stages.commands.plan import read_plan
 from stages.dendrogram import Dendrogram
-from tests.end_to_end.driver import Project, make_image
+from stages.page import DATES
+from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -300,6 +302,50 @@ def test_a_scroll_does_not_swallow_what_was_typed(opened: Opened) -> None:
     }""")
     opened.settle()
     assert opened.run("view.found.length") == 1
+
+
+def test_dates_of_files_are_shown_and_a_touched_file_draws_no_page_anew(browser: Any, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    folder, exif = tmp_path / "images", Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2019:05:04 12:00:01"  # DateTimeOriginal
+    Image.open(make_image(folder / "camera.jpg", 1, (192, 144))).save(folder / "camera.jpg", quality=95, exif=exif)
+    os.utime(folder / "camera.jpg", (LONG_AGO, LONG_AGO))
+    make_image(folder / "camera small.jpg", 1)
+    make_image(folder / "later.jpg", 2, (192, 144))
+    make_image(folder / "later small.jpg", 2)
+    page = project.run_folder / "report" / "index.html"
+
+    def facts() -> tuple[list[str], list[str]]:
+        with Opened(browser, page, timezone_id="Asia/Tokyo") as opened:
+            opened.page.select_option("#order", "newest")
+            opened.settle()
+            said = opened.page.locator("#rows .facts")
+            titles = opened.run("[...document.querySelectorAll('#rows .facts')].map(each => each.title)")
+            short = [text.split(" · ")[2] for text in said.all_inner_texts()]
+            return short, [",".join(title.split(" · ")[2:-1]) for title in titles]
+
+    assert project.run() == 0
+    assert facts() == (
+        ["2020-09-13", "2020-09-13", "2019-05-04", "2020-09-13"],
+        [
+            "written 2020-09-13 21:26:42",
+            "written 2020-09-13 21:26:42",
+            "taken 2019-05-04 12:00:01,written 2020-09-13 21:26:40",
+            "written 2020-09-13 21:26:41",
+        ],
+    )
+    os.utime(folder / "camera small.jpg", (LONG_AGO + 86400, LONG_AGO + 86400))
+    assert project.run() == 0
+    assert "plot" not in project.ran()
+    short, long = facts()
+    assert short == ["2019-05-04", "2020-09-14", "2020-09-13", "2020-09-13"]
+    assert long[1] == "written 2020-09-14 21:26:40"
+    dates = project.run_folder / "report" / DATES
+    dates.write_text(dates.read_text().replace('"images":"', '"images":"of another page'))
+    assert facts()[0] == ["2019-05-04", "JPEG", "JPEG", "JPEG"]
+    dates.unlink()
+    assert project.run() == 0
+    assert facts() == (short, long)
 
 
 def test_two_images_are_compared_closely(opened: Opened) -> None:
