@@ -1,7 +1,7 @@
 // The list: as many rows as fit on the screen stand in the document, whatever there is to show.
 
 const list = document.getElementById("list"), rows = document.getElementById("rows");
-const MOST_PIXELS = 15e6, MANY = 60;
+const MOST_PIXELS = 17.5e6, MANY = 60;
 const view = {found: [], at: 0, image: 0, drawn: new Map(), more: new Map()};
 const rowHeight = () => parseFloat(getComputedStyle(list).getPropertyValue("--row"));
 

@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "704fa71c9399addb"),
     "cluster": (4, "66e0f297d329ef07"),
-    "plot": (5, "2c19b2a6e82e0bbd"),
+    "plot": (5, "d93643d6e2c76219"),
 }
 
 
