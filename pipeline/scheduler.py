@@ -36,6 +36,8 @@ HERE = ("threads", "local")
 OWN_WORKERS_GONE = "they died, most likely for lack of memory: raise scheduler.memory_limit or lower partition.block,"
 """What to do where a run's own workers are gone."""
 LOG = logging.getLogger("fast_diff.scheduler")
+NO_PROFILE = {"distributed.worker.profile.enabled": False}
+"""Dask's profiler looks at every thread a hundred times a second: a fortieth of the time of small files."""
 WRITTEN = 20
 """Looks at a scheduler's file, a tenth of a second apart, before it is taken for none."""
 OPEN = (
@@ -141,7 +143,8 @@ def _configured(scheduler: Scheduler) -> Iterator[None]:
     """Dask's settings for this run, put back afterwards; kinds that inherit them pass them on to their workers."""
     import dask
 
-    settings = flat(scheduler.dask_config)
+    seen = importlib.util.find_spec("bokeh")  # draws the dashboard and the performance report, where profiles are shown
+    settings = ({} if seen else NO_PROFILE) | flat(scheduler.dask_config)
     for key, value in settings.items():
         if isinstance(dask.config.get(key, None), Mapping) and not isinstance(value, Mapping):
             raise ConfigError(f"scheduler.dask_config: {key} has keys of its own; expected keys and values")

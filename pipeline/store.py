@@ -37,8 +37,12 @@ DICTIONARY = 16 << 20
 """Bytes of the names of a column that are written once a row group: those of a whole block, so that a pair of images
 takes a few bytes however long their paths are."""
 SHORT_GROUP = 1 << 10
+IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
+"""For packed pictures: what is packed and unpacked at a time stays in a core's cache. Others lie in one page a row
+group, where single ones are found (`Artifact.glance`)."""
 SHRINKS = 0.8
 """Pictures that lz4 makes smaller than that are packed."""
+PACKED = "lz4"
 SAMPLE = 32
 """Pictures by which that is told."""
 
@@ -106,16 +110,21 @@ class Store:
         rows, span = 0, None
         pieces = _row_groups(tables, schema, row_group)
         first = next(pieces, schema.empty_table())
+        compression = {name: _compression(first.column(name), row_group) for name in schema.names}
+        packed = any(
+            pa.types.is_fixed_size_binary(column.type) and compression[column.name] == PACKED for column in schema
+        )
         with atomic_write(path) as file:
             with pq.ParquetWriter(
                 file,
                 schema,
-                compression={name: _compression(first.column(name), row_group) for name in schema.names},
+                compression=compression,
                 use_dictionary=[column.name for column in schema if pa.types.is_string(column.type)],
                 write_statistics=[column.name for column in schema if not pa.types.is_fixed_size_binary(column.type)],
                 dictionary_pagesize_limit=DICTIONARY,
                 write_page_checksum=True,
                 store_schema=True,
+                **(IN_CACHE if packed else {}),
             ) as writer:
                 for table in itertools.chain([first], pieces) if first.num_rows else ():
                     for column, column_digest in digests.items():
@@ -204,8 +213,8 @@ def _compression(first: pa.ChunkedArray, row_group: int) -> str:
     if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
         chunk, width = first.chunk(0), first.type.byte_width
         values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)
-        return "lz4" if pa.compress(values, "lz4").size < SHRINKS * values.size else "none"
-    return "lz4" if row_group < SHORT_GROUP else "zstd"
+        return PACKED if pa.compress(values, PACKED).size < SHRINKS * values.size else "none"
+    return PACKED if row_group < SHORT_GROUP else "zstd"
 
 
 def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:

@@ -240,8 +240,10 @@ def _found(seen: Seen) -> Found:
     if (problem := seen.problem) is not None:
         return Found(digest=seen.digest, error=problem.code, error_detail=problem.sentence, decoder=seen.decoder)
     assert seen.facts is not None
-    facts = seen.facts._asdict() | {"note": seen.facts.note or None, "decoder": seen.decoder}
-    return Found(digest=seen.digest, **facts)
+    width, height, kind, mode, _, scale, alpha, frames, taken, note = seen.facts
+    return Found(
+        width, height, kind, mode, seen.digest, None, None, note or None, alpha, frames, taken, scale, seen.decoder
+    )
 
 
 def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:

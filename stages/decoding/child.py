@@ -49,12 +49,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Files to decode. Files that `repeat` marks may have twins among those of the same `batch`. `storage` says how
-    URLs are opened; None: there are none."""
+    """Files to decode, each as the fields of `Expected`: tuples with names take seven times as long to send. Files that
+    `repeat` marks may have twins among those of the same `batch`. `storage` says how URLs are opened; None: there are
+    none."""
 
     batch: int
     options: Options
-    files: Sequence[Expected]
+    files: Sequence[tuple[bytes, int, str]]
     repeat: Sequence[bool]
     storage: locations.Options | None = field(default=None, repr=False)
 
@@ -71,8 +72,7 @@ class Seen(NamedTuple):
 
 
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
-"""What became of a file: facts, the rest, and its thumbnail: where it lies in the tray, or itself. Tuples with names
-take four times as long to send."""
+"""What became of a file: facts, the rest, and its thumbnail: where it lies in the tray, or itself."""
 
 
 def main(connection_number: int, tray_number: int, limits: Limits) -> None:
@@ -101,7 +101,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) 
             begun += 1
             tray.begin_file(begun)
             signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-            seen, thumbnail = _seen(file, chunk, twins if repeat else None, said)
+            seen, thumbnail = _seen(Expected(*file), chunk, twins if repeat else None, said)
             signal.setitimer(signal.ITIMER_REAL, 0)
             place = tray.put(thumbnail) if thumbnail is not None else None
             answers.append((seen.facts and tuple(seen.facts), seen[1:], thumbnail if place is None else place))

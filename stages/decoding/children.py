@@ -109,11 +109,6 @@ class Child:
         self._discard()
         raise Died(problems.TIMEOUT if hung else problems.CRASHED, place)
 
-    def _found(self, answer: Answer, size: int) -> tuple[Seen, bytes | None]:
-        facts, rest, at = answer
-        seen = Seen(Facts._make(facts) if facts else None, *rest)
-        return seen, self._tray.get(at, size) if isinstance(at, int) else at
-
     @property
     def alive(self) -> bool:
         """Whether it has not ended by itself; when memory runs out, children go first, idle ones, too."""

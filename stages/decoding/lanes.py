@@ -162,8 +162,8 @@ class Lanes:
         return child
 
     def _send(self, child: Child, numbers: Sequence[int]) -> None:
-        files, repeat = [self._files[n] for n in numbers], [self._repeat[n] for n in numbers]
-        storage = in_use() if any(not file.path.startswith(b"/") for file in files) else None
+        files, repeat = [self._files[n][:] for n in numbers], [self._repeat[n] for n in numbers]
+        storage = in_use() if any(not path.startswith(b"/") for path, _, _ in files) else None
         child.send(Chunk(self._batch, self._options, files, repeat, storage))
 
     def _next(self) -> list[int] | None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
@@ -17,8 +17,7 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 """O_NONBLOCK: a pipe that has taken the file's place must not be waited for."""
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """A file as the scan found it: `stamp` is its time in nanoseconds, or its digest, by `scan.trust`; of a URL it is
     the ETag, where there is one."""
 

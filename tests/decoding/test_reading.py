@@ -1,7 +1,6 @@
 """A file is read once, and only if it is the one that was scanned."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,13 +36,13 @@ def test_a_file_that_is_not_as_scanned_has_changed(file: Path) -> None:
     scanned = expected(file)
     data, digest = read(scanned, "mtime", LIMIT)
     assert data == DATA
-    assert refused(replace(scanned, stamp="1")) == problems.CHANGED
-    assert refused(replace(scanned, size=len(DATA) - 1)) == problems.CHANGED
-    assert refused(replace(scanned, size=len(DATA) + 1)) == problems.CHANGED
+    assert refused(scanned._replace(stamp="1")) == problems.CHANGED
+    assert refused(scanned._replace(size=len(DATA) - 1)) == problems.CHANGED
+    assert refused(scanned._replace(size=len(DATA) + 1)) == problems.CHANGED
     assert read(expected(file, "ctime"), "ctime", LIMIT) == (DATA, digest)
     assert refused(scanned, "ctime") == problems.CHANGED
-    assert read(replace(scanned, stamp=digest), "bytes", LIMIT) == (DATA, digest)
-    assert refused(replace(scanned, stamp=""), "bytes") == problems.CHANGED
+    assert read(scanned._replace(stamp=digest), "bytes", LIMIT) == (DATA, digest)
+    assert refused(scanned._replace(stamp=""), "bytes") == problems.CHANGED
 
 
 def test_a_file_that_changes_while_it_is_read_has_changed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +72,7 @@ def test_a_file_that_is_too_large_is_not_read_and_one_that_grew_has_changed(
 ) -> None:
     assert read(expected(file), "mtime", len(DATA))[0] == DATA
     scanned = expected(file)
-    assert refused(replace(scanned, size=len(DATA) + 1), max_bytes=len(DATA)) == problems.CHANGED
+    assert refused(scanned._replace(size=len(DATA) + 1), max_bytes=len(DATA)) == problems.CHANGED
     with monkeypatch.context() as patch:
         patch.setattr(os, "read", lambda *_: pytest.fail("read"))
         assert refused(scanned, max_bytes=len(DATA) - 1) == problems.MANY_BYTES
@@ -83,11 +82,11 @@ def test_a_file_that_is_too_large_is_not_read_and_one_that_grew_has_changed(
 
 def test_what_can_not_be_opened(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scanned = expected(file)
-    assert refused(replace(scanned, path=os.fsencode(tmp_path))) == problems.NO_FILE
-    assert refused(replace(scanned, path=os.fsencode(tmp_path / "gone.png"))) == problems.GONE
-    assert refused(replace(scanned, path=os.fsencode(file / "below.png"))) == problems.GONE
+    assert refused(scanned._replace(path=os.fsencode(tmp_path))) == problems.NO_FILE
+    assert refused(scanned._replace(path=os.fsencode(tmp_path / "gone.png"))) == problems.GONE
+    assert refused(scanned._replace(path=os.fsencode(file / "below.png"))) == problems.GONE
     os.mkfifo(tmp_path / "pipe")
-    assert refused(replace(scanned, path=os.fsencode(tmp_path / "pipe"), size=0)) == problems.NO_FILE
+    assert refused(scanned._replace(path=os.fsencode(tmp_path / "pipe"), size=0)) == problems.NO_FILE
     errors = {
         PermissionError(13, "no"): problems.FORBIDDEN,
         OSError(5, "disk"): problems.BROKEN_DISK,
@@ -101,5 +100,5 @@ def test_what_can_not_be_opened(file: Path, tmp_path: Path, monkeypatch: pytest.
 def test_no_descriptor_is_left_open(file: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     read(expected(file), "mtime", LIMIT)
-    refused(replace(expected(file), size=1))
+    refused(expected(file)._replace(size=1))
     assert len(list(Path("/proc/self/fd").iterdir())) == before

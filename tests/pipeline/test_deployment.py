@@ -133,6 +133,18 @@ def test_settings_of_dask_hold_for_the_run_and_no_longer(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("bokeh", "asked", "profiled"),
+    [(False, {}, False), (True, {}, True), (False, {"distributed": {"worker": {"profile": {"enabled": True}}}}, True)],
+)
+def test_workers_are_profiled_where_somebody_may_look_or_asks(
+    monkeypatch: pytest.MonkeyPatch, bokeh: bool, asked: dict[str, Any], profiled: bool
+) -> None:
+    monkeypatch.setattr(opening.importlib.util, "find_spec", lambda name: bokeh or None)
+    with opening._configured(section(kind="threads", workers=1, dask_config=asked)):
+        assert dask.config.get("distributed.worker.profile.enabled") is profiled
+
+
+@pytest.mark.parametrize(
     ("address", "tls", "said"),
     [
         *((odd, False, "expected an address such as") for odd in ("nonsense", "http://h:1", "tcp://h:abc", "tcp://")),

@@ -151,7 +151,7 @@ def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, mon
     os.utime(paths[2], (2, 2))
     opened: list[bytes] = []
     handed = lanes.Chunk
-    monkeypatch.setattr(lanes, "Chunk", lambda *given: opened.extend(f.path for f in given[2]) or handed(*given))
+    monkeypatch.setattr(lanes, "Chunk", lambda *given: opened.extend(path for path, *_ in given[2]) or handed(*given))
     scan = scanned(paths)
     donors = [first.slice(3), first.slice(0, 4)]  # partitions were cut elsewhere
     again, result = run(scan, tmp_path, earlier_=donors, distrust=frozenset([scan.rows_["path"][4].as_py()]))

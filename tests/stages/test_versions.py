@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "17cc7317d49b8660"),
-    "thumbnail": (4, "621ce64e09a1025c"),
+    "thumbnail": (4, "161fb34a6c603b44"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "704fa71c9399addb"),
-    "cluster": (4, "66e0f297d329ef07"),
-    "plot": (5, "d93643d6e2c76219"),
+    "cluster": (4, "a4619ebc10aba13f"),
+    "plot": (5, "be1ad6c1ce8c3152"),
 }
 
 
