@@ -222,7 +222,7 @@ def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Ite
     waiting: list[pa.Table] = []
     rows = 0
     for table in tables:
-        waiting.append(table.cast(schema))
+        waiting.append(table if table.schema.equals(schema) else table.cast(schema))
         rows += table.num_rows
         if rows >= size:
             whole = pa.concat_tables(waiting)

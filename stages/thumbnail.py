@@ -252,18 +252,17 @@ def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], for
     nothing = bytes(math.prod(shape))
     data = b"".join(thumbnail or nothing for _, thumbnail in rows)
     pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
-    there = pa.array([thumbnail is not None for _, thumbnail in rows])
-    missing = pc.invert(there)
+    missing = np.array([thumbnail is None for _, thumbnail in rows])
     sums = coarse(pixels)
     kind = form.field("coarse").type
     values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()))
     found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in Found._fields]))
     known = {name: scan.column(name) for name in SCAN} | {
         "thumbnail": pa.Array.from_buffers(
-            form.field("thumbnail").type, len(rows), [there.buffers()[1], pa.py_buffer(data)]
+            form.field("thumbnail").type, len(rows), [pa.array(~missing).buffers()[1], pa.py_buffer(data)]
         ),
-        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind, mask=missing),
-        "contrast": pa.array(contrast(pixels, sums), mask=missing.to_numpy(zero_copy_only=False)),
+        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(missing)),
+        "contrast": pa.array(contrast(pixels, sums), mask=missing),
         **dict(zip(Found._fields, found.flatten(), strict=True)),
     }
     return pa.table([known[field.name] for field in form], schema=form)

@@ -14,7 +14,7 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "17cc7317d49b8660"),
-    "thumbnail": (4, "161fb34a6c603b44"),
+    "thumbnail": (4, "dd6194585d6ca622"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "704fa71c9399addb"),
