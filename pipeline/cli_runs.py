@@ -240,7 +240,7 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from stages.commands.apply import Tally, apply, check_options, summary
+    from stages.commands.apply import Tally, apply, check_options, summary, warning
     from stages.commands.choices import REPORT
     from stages.commands.journal import alone
     from stages.commands.plan import read_plan
@@ -248,6 +248,8 @@ def _apply(options: argparse.Namespace) -> int:
     plan = read_plan(options.plan)
     to = options.to and options.to.expanduser()
     check_options(plan, options.action, to)
+    if to and (said := warning(plan, to)):
+        print(f"fast-diff: {said}", file=sys.stderr)
     tally, path = Tally(), None
     if options.yes and options.action != REPORT:
         path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")

@@ -9,6 +9,7 @@ that is."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -98,6 +99,8 @@ SCHEMA = pa.schema(
 """`rank`: its place by the rules of `keep`, the keeper's is 0; `reference`: below one of `inputs.reference`, so it
 stays, keeper or not; `dismissed`: called no duplicate of its keeper, so it stays, though others join the two; `size`
 and `diameter` are the cluster's: how many images it has, and the MSE of the two that are farthest apart."""
+STAYS = ("keeper", "reference", "dismissed")
+"""Columns of which each is a reason for an image to stay; one without any of them could go."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -184,7 +187,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     for name, values in columns.items():
         members = members.append_column(name, pa.array(values))
     members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
-    stays = pc.or_(members["keeper"], pc.or_(members["reference"], members["dismissed"]))
+    stays = functools.reduce(pc.or_, (members[reason] for reason in STAYS))
     summary = {
         "count": int(first.sum()),
         "images": members.num_rows,

@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 from stages.commands.acts import Cannot, digest_of, do, is_whole, prepared, undo
 from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal, read_journal
-from stages.commands.plan import File, Group, Plan, name_of, path_of, reference_of
+from stages.commands.plan import File, Group, Plan, inputs_of, name_of, path_of, reference_of
 from stages.listing import show
 from stages.text import human_bytes, one_line
 
@@ -48,6 +48,15 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
     for file, group in plan.removed:
         if any(path_of(each).is_relative_to(to.absolute()) for each in (file, *group.keep)):
             raise ConfigError(f"--to: {one_line(file.path)} lies in {to}, or its keeper does; choose another folder")
+
+
+def warning(plan: Plan, to: Path) -> str:
+    """What to think of before files are moved there; empty if nothing."""
+    inputs = inputs_of(plan.run)
+    for root in (*inputs.get("a", []), *inputs.get("b", [])):
+        if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
+            return f"--to: {to} lies in the input {root}: the next run will find there what was moved"
+    return ""
 
 
 def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:

@@ -25,6 +25,7 @@ import pandas as pd
 from pipeline.atomic import atomic_write
 from pipeline.errors import ConfigError
 from pipeline.locations import protocol_of
+from stages.cluster import STAYS
 from stages.commands.results import Results
 
 DUPLICATE, UNREADABLE = "duplicate", "unreadable"
@@ -69,8 +70,7 @@ def _samples(results: Results, images: pd.DataFrame) -> Iterator[dict[str, Any]]
         facts = {"size_bytes": int(size), "width": int(width), "height": int(height)}
         sample["metadata"] = {"_cls": "ImageMetadata", **facts}
         if row := clusters.get(path):
-            stays = row["keeper"] or row["reference"] or row["dismissed"]
-            sample["tags"] = [] if stays else [DUPLICATE]
+            sample["tags"] = [] if any(row[reason] for reason in STAYS) else [DUPLICATE]
             sample |= {"cluster": row["cluster"], "keeper": row["keeper"], "mse_to_keeper": row["mse_to_keeper"]}
         if path in matches:
             sample["matches"] = {"_cls": "Classifications", "classifications": matches[path]}

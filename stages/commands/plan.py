@@ -23,6 +23,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from pipeline.errors import ConfigError
 from pipeline.locations import inside
+from stages.cluster import STAYS
 from stages.commands.results import Results, load_run
 from stages.listing import show
 from stages.text import one_line
@@ -85,7 +86,7 @@ def plan_of(results: Results) -> dict[str, Any]:
     config = results.summary["config"]
     groups = []
     for cluster, members in results.clusters().groupby("cluster", sort=True):
-        stays = members["keeper"] | members["reference"] | members["dismissed"]
+        stays = members[list(STAYS)].any(axis=1)
         parts = {"keep": members[stays], "remove": members[~stays]}
         files = {part: [_file(path, images.loc[path]) for path in rows["path"]] for part, rows in parts.items()}
         if files["remove"]:
@@ -124,7 +125,8 @@ def checked(data: Any, where: str) -> Plan:
         raise ConfigError(
             f"{where} is no plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
         ) from error
-    plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *_references_of(plan.run)])))
+    references = inputs_of(plan.run).get("reference", [])
+    plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *references])))
     if plan.run and any(file.mtime_ns is None for file, _ in plan.removed):
         plan = _dated(plan)
     for complaint in _complaints(plan):
@@ -132,11 +134,11 @@ def checked(data: Any, where: str) -> Plan:
     return plan
 
 
-def _references_of(run: str) -> list[str]:
-    """Those of the run itself, as far as its folder is there: a plan may have been edited."""
+def inputs_of(run: str) -> dict[str, list[str]]:
+    """Folders by set, and references, of the run itself, as far as it is there: a plan may have been edited."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return list(json.loads((Path(run) / "run.json").read_bytes())["config"]["inputs"]["reference"])
-    return []
+        return dict(json.loads((Path(run) / "run.json").read_bytes())["config"]["inputs"])
+    return {}
 
 
 def _dated(plan: Plan) -> Plan:

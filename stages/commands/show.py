@@ -11,6 +11,7 @@ import pandas as pd
 
 from pipeline.errors import ConfigError
 from pipeline.locations import canonical, protocol_of
+from stages.cluster import STAYS
 from stages.commands.results import Results
 from stages.listing import show
 from stages.text import human_bytes, human_mse, human_number, one_line
@@ -24,7 +25,7 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
         first = members.iloc[0]
         yield f"cluster {number}: {len(members):,} images, at most {human_mse(first['diameter'])} apart"
         for row in members.to_dict("records"):
-            stays = next((name for name in ("keeper", "reference", "dismissed") if row[name]), "")
+            stays = next((reason for reason in STAYS if row[reason]), "")
             far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
             yield f"  {stays:<9}  {one_line(row['path'])}  {size}{far}"
