@@ -76,19 +76,30 @@ class RunLock:
         self._thread.join()
         self._lock.release()
 
-    def check(self) -> None:
-        """Raises LockedError where another run, on another host, took this one for dead: it stood still for long."""
-        if self._lost.is_set():
+    @property
+    def held(self) -> bool:
+        """Whether it was this run's still at the last sign of life."""
+        return not self._lost.is_set()
+
+    def check(self, now: bool = False) -> None:
+        """Raises LockedError where another run, on another host, took this one for dead: it stood still for long.
+        `now`: it is looked up, not told by the last sign of life."""
+        if now:
+            self._sign()
+        if not self.held:
             raise LockedError(
                 f"{self._folder}: this run stood still for so long that another one has taken its place; what was "
                 "computed stands, and the other one goes on from it"
             )
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._lock.heartbeat) and not self._lost.is_set():
-            with contextlib.suppress(OSError):
-                if not self._lock.beat():
-                    self._lost.set()
+        while not self._stop.wait(self._lock.heartbeat) and self.held:
+            self._sign()
+
+    def _sign(self) -> None:
+        with contextlib.suppress(OSError):
+            if not self._lock.beat():
+                self._lost.set()
 
 
 class FileLock:

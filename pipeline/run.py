@@ -104,9 +104,9 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
         with interrupts() as interrupted, Warnings(reporters) as work.warnings:
             if lock.note:
                 logging.getLogger("fast_diff").warning(lock.note)
-            return work.run(reporters, interrupted, lock.check)
+            return work.run(reporters, interrupted, lock)
     finally:
-        if work.begun:
+        if work.begun and lock.held:
             work.write_record(reporters)
 
 
@@ -130,7 +130,7 @@ class _Work:
     warnings: Warnings | None = None
     begun: bool = False
 
-    def run(self, reporter: Reporter, interrupted: threading.Event, check_lock: Callable[[], None]) -> RunRecord:
+    def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
         try:
             started = time.perf_counter()
             plan = make_plan(self.stages, self.config.params, self.config.settings)
@@ -143,9 +143,9 @@ class _Work:
             )
             with Footers(self.store) as footers:
                 resolver = Resolver(plan, self.store, footers, self.config.params, self.config.settings, doubts)
-                self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, check_lock)
+                self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, lock.check)
                 self.runner.run()
-            check_lock()
+            lock.check(now=True)
             if not self.runner.failures:
                 self._retire(plan)
                 self._write_doubtful(later)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline.runner import Runner
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
 
 
@@ -105,6 +106,25 @@ def test_a_file_in_both_sets_is_refused(project: Project, tmp_path: Path, capsys
     one = sorted((tmp_path / "images").iterdir())[0]
     assert project.run(f"inputs.b=[{one}]") == 2
     assert f"{one} is in inputs.a, too" in capsys.readouterr().err
+
+
+def test_a_run_whose_place_was_taken_leaves_what_it_computed_and_nothing_else(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert project.run() == 0
+    before, record = project.artifacts(), project.record()
+    work = Runner.run
+
+    def taken(runner: Runner) -> None:
+        work(runner)
+        (project.run_folder / ".lock").write_text('{"token": "of another run"}')
+
+    monkeypatch.setattr(Runner, "run", taken)
+    assert project.run("pairs.threshold=10") == 1
+    assert "another one has taken its place" in capsys.readouterr().err
+    assert project.record() == record, "run.json is the other run's"
+    assert before.keys() <= project.artifacts().keys(), "nothing was retired under the other run"
+    assert (project.run_folder / ".lock").exists()
 
 
 def test_two_runs_at_once(project: Project) -> None:

@@ -113,7 +113,7 @@ def test_a_run_with_nothing_to_do_reads_few_footers(project: Project, store: Obj
     assert sizes == {name: len(data) for name, data in objects.items() if name.endswith(".parquet")}
     store.asked.clear()
     assert project.run() == 0
-    assert store.counts() == {"LIST": 1, "GET": 5, "PUT": 3, "DELETE": 1, "GET range": FOOTERS}
+    assert store.counts() == {"LIST": 1, "GET": 6, "PUT": 4, "DELETE": 1, "GET range": FOOTERS}
     assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
 
 
