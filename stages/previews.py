@@ -14,6 +14,8 @@ from stages.pictures import PREVIEW, jpeg, shrunk
 QUALITY = 80
 TOGETHER = 256
 """Previews that may wait in memory to be written."""
+WRITERS = 16
+"""Previews that are written at a time: a disk, and an object store above all, lets each of them wait."""
 
 
 class Previews:
@@ -49,15 +51,13 @@ class Previews:
             while cores < len(missing) and (core := self._job.spare_core()):
                 held.enter_context(contextlib.closing(core))
                 cores += 1
-            pool = ThreadPoolExecutor(cores)
-            held.callback(pool.shutdown, cancel_futures=True)
+            artists, writers = ThreadPoolExecutor(cores), ThreadPoolExecutor(WRITERS)
+            for pool in (artists, writers):
+                held.callback(pool.shutdown, cancel_futures=True)
             for start in range(0, len(missing), TOGETHER):
                 some = missing[start : start + TOGETHER]
-                drawn = pool.map(self._draw, (alike[digest] for digest in some))
-                for digest, (data, original) in zip(some, drawn, strict=True):
-                    self._kinds[digest] = 1 if original else 2
-                    name = f"images/{digest[:20]}-{self.mark}{'' if original else '-small'}.jpg"
-                    self._job.publish(f"report/{name}", data)
+                drawn = artists.map(self._draw, (alike[digest] for digest in some))
+                for digest, name in zip(some, writers.map(self._write, some, drawn), strict=True):
                     yield name, alike[digest][0]
 
     def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
@@ -67,3 +67,11 @@ class Previews:
             if original:
                 break
         return jpeg(shrunk(image), QUALITY), original
+
+    def _write(self, digest: str, drawn: tuple[bytes, bool]) -> str:
+        """Publish a preview; returns its name, relative to the page."""
+        data, original = drawn
+        self._kinds[digest] = 1 if original else 2
+        name = f"images/{digest[:20]}-{self.mark}{'' if original else '-small'}.jpg"
+        self._job.publish(f"report/{name}", data)
+        return name

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from io import BytesIO
@@ -19,7 +20,7 @@ from pipeline.stage import Result
 from stages import charts, cluster, pairs, plot, scan, thumbnail
 from stages.page import DATES
 from stages.plot import Params
-from tests.in_memory import MemoryArtifact, compute
+from tests.in_memory import MemoryArtifact, MemoryJob, compute
 
 SETTINGS: dict[str, Any] = {
     "run": "a <b>run</b> & more",
@@ -391,6 +392,24 @@ def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
     artifact, _ = drawn(inputs(paths, (), [range(count)]), tmp_path, Params())
     assert len(subjects(artifact, "preview")) == count
     assert artifact.rows_["kind"].to_pylist().count("cluster") == 1
+
+
+def test_several_previews_are_written_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object store takes its time for each of them."""
+    paths, publish, together = (
+        made(tmp_path / "images", HOSTILE[:4]),
+        MemoryJob.publish,
+        threading.Barrier(4, timeout=20),
+    )
+
+    def slow(job: MemoryJob, name: str, data: bytes) -> str:
+        if "/images/" in name:
+            together.wait()
+        return publish(job, name, data)
+
+    monkeypatch.setattr(MemoryJob, "publish", slow)
+    artifact, _ = drawn(inputs(paths, [(0, 1, 1.0), (2, 3, 2.0)], [[0, 1], [3, 2]]), tmp_path, Params(0, 0))
+    assert len(subjects(artifact, "preview")) == 4
 
 
 @pytest.mark.parametrize("how", ["gone", "changed", "broken"])
