@@ -2,11 +2,11 @@
 
 A stage cuts its work into tasks (`tasks`) and computes one of them (`compute`). Everything else - which
 task is current, where artifacts lie, who runs what and when - is the pipeline's business, and the same for
-every stage. A source stage has `scan` instead: it looks at the world anew at each run.
+every stage. A source stage has `source` instead: it looks at the world anew at each run.
 
     tasks(upstream, params)          -> the tasks, from the tasks of the stages it needs
     compute(inputs, params, job)     -> a table, or a Result where there is more to say
-    scan(settings)                   -> (task, table) pairs; source stages only
+    source(params, settings)         -> (task, table) pairs; source stages only
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Result:
 
 
 def no_tasks(upstream: Upstream, params: Any) -> Iterator[Task]:
-    """The `tasks` of a source stage: `scan` gives them."""
+    """The `tasks` of a source stage: `source` gives them."""
     return iter(())
 
 

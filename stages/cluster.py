@@ -103,6 +103,11 @@ STAYS = ("keeper", "reference", "dismissed")
 """Columns of which each is a reason for an image to stay; one without any of them could go."""
 
 
+def stay(members: pa.Table) -> pa.ChunkedArray:
+    """Which of some rows have a reason to stay."""
+    return functools.reduce(pc.or_, (members[reason] for reason in STAYS))
+
+
 def check(params: Params, settings: Settings) -> Iterator[str]:
     """The threshold must be one that the recorded pairs can answer."""
     limit = settings("pairs.threshold")
@@ -187,11 +192,10 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     for name, values in columns.items():
         members = members.append_column(name, pa.array(values))
     members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
-    stays = functools.reduce(pc.or_, (members[reason] for reason in STAYS))
     summary = {
         "count": int(first.sum()),
         "images": members.num_rows,
-        "removable_bytes": pc.sum(members.filter(pc.invert(stays))["bytes"]).as_py() or 0,
+        "removable_bytes": pc.sum(members.filter(pc.invert(stay(members)))["bytes"]).as_py() or 0,
         "flat": len(flat),
     }
     return Result((members.select(SCHEMA.names),), summary=summary)
@@ -256,7 +260,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "cluster",
-    version=4,
+    version=5,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

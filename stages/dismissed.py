@@ -85,8 +85,9 @@ def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {}
     for a, b in pairs:
         for x, y in product(places.get(a, ()), places.get(b, ())):
-            found.setdefault(x, set()).add(y)
-            found.setdefault(y, set()).add(x)
+            if x != y:  # copies of one file may be called no duplicates, too
+                found.setdefault(x, set()).add(y)
+                found.setdefault(y, set()).add(x)
     return found
 
 

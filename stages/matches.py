@@ -50,7 +50,7 @@ class Matches:
         return paths, forest.labels(len(numbers))[np.argsort(place)]
 
     def graph(self) -> Graph:
-        """All of it in memory: 17 bytes a match, and what the paths take."""
+        """All of it in memory: 25 bytes a match, twice that while it is put together, and what the paths take."""
         numbers: dict[str, int] = {}
         parts = []
         for batch in self.rows("measured"):

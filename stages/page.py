@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.cluster import stay
 from stages.dendrogram import Dendrogram
 from stages.extremes import number
 from stages.text import human_bytes, human_count, human_mse, one_line
@@ -26,8 +27,8 @@ Ints = NDArray[np.int64]
 
 
 def by_worth(members: pa.Table) -> Ints:
-    """Clusters, those first whose images other than the keeper hold the most bytes."""
-    spare = pc.if_else(members["keeper"], 0, members["bytes"])
+    """Clusters, those first whose images that could go hold the most bytes."""
+    spare = pc.if_else(stay(members), 0, members["bytes"])
     sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
     ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])
     return ranked["cluster"].to_numpy().astype(np.int64)

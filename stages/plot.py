@@ -290,7 +290,7 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
 
 STAGE = Stage(
     "plot",
-    version=5,
+    version=6,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,

@@ -45,9 +45,11 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
             raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
     if os.path.lexists(to) and not to.is_dir():
         raise ConfigError(f"--to: {to} is no folder; choose another name")
-    for file, group in plan.removed:
-        if any(path_of(each).is_relative_to(to.absolute()) for each in (file, *group.keep)):
-            raise ConfigError(f"--to: {one_line(file.path)} lies in {to}, or its keeper does; choose another folder")
+    for group in plan.clusters:
+        for file in (*group.remove, *group.keep) if group.remove else ():
+            if path_of(file).is_relative_to(to.absolute()):
+                what = "is to go" if file in group.remove else "is to stay"
+                raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
 
 
 def warning(plan: Plan, to: Path) -> str:
@@ -62,12 +64,11 @@ def warning(plan: Plan, to: Path) -> str:
 def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
     """Do it, or with no journal say what would be done; a line per file. Raises OSError where the journal fails."""
     for group in plan.clusters:
-        keeper, missing = _keeper(group)
+        stays = _Stays(group)
         for file in group.remove:
             path = path_of(file)
             try:
-                if keeper is None:
-                    raise Cannot(missing)
+                keeper = stays.path()
                 _look(file, path, keeper, action)
                 if root := reference_of(file, plan.references):
                     raise Cannot(f"it lies in the reference {root}, which is never touched")
@@ -83,13 +84,35 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
             yield f"{would}{DONE[action]}  {one_line(file.path)}  (stays: {one_line(show(os.fsencode(keeper)))})"
 
 
-def _keeper(group: Group) -> tuple[Path | None, str]:
-    """The first of those that stay which is there and whole, or why there is none."""
-    for file in group.keep:
-        path = path_of(file)
-        if is_whole(path, {"bytes": file.bytes, "digest": file.digest}):
-            return path, ""
-    return None, "no image that is to stay is there and as it was"
+class _Stays:
+    """The image of a cluster for whose sake others may go: looked at before each of them."""
+
+    def __init__(self, group: Group) -> None:
+        self._left = iter(group.keep)
+        self._path: Path | None = None
+        self._state: tuple[int, ...] = ()
+
+    def path(self) -> Path:
+        """The first of those that stay which is there and whole. Raises Cannot where none is left."""
+        while self._path is None or _state(self._path) != self._state:
+            file = next(self._left, None)
+            if file is None:
+                self._path = None
+                raise Cannot("no image that is to stay is there and as it was")
+            path = path_of(file)
+            state = _state(path)
+            if is_whole(path, {"bytes": file.bytes, "digest": file.digest}):
+                self._path, self._state = path, state
+        return self._path
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes where a file is replaced or written to; its bytes are read where this is another one."""
+    try:
+        stat = path.lstat()
+    except OSError:
+        return ()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _look(file: File, path: Path, keeper: Path, action: str) -> None:

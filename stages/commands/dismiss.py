@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import combinations
+from math import comb
 from pathlib import Path
 
 from pipeline.errors import ConfigError
@@ -23,21 +23,19 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
         if not members:
             raise ConfigError(f"--cluster: the run has no cluster {cluster}; see fast-diff show {results.folder}")
     else:
-        members = [_known(path, set(images.index)) for path in paths]
+        members = list(dict.fromkeys(results.name_of(path) for path in paths))
         if len(members) < 2:
             raise ConfigError("expected two images or more, or --cluster N")
-    rows = [(images[a], images[b], a, b) for a, b in combinations(members, 2)]
-    if any(digest is None for row in rows for digest in row[:2]):
-        raise ConfigError("one of these images could not be read; its bytes are not known")
+    first: dict[str, str] = {}  # of each content, the first image: pairs are known by their bytes
+    rows = []
+    for path, digest in zip(members, images[members], strict=True):
+        if digest is None:
+            raise ConfigError(f"{one_line(path)} could not be read; its bytes are not known")
+        if first.setdefault(digest, path) != path:
+            rows.append((digest, digest, first[digest], path))
+    rows += [(a, b, first[a], first[b]) for a, b in combinations(first, 2)]
     try:
-        return len(rows), append(file, rows)
+        return comb(len(members), 2), append(file, rows)
     except (ValueError, OSError) as error:
         said = f"{file} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
         raise ConfigError(said) from error
-
-
-def _known(path: str, known: set[str]) -> str:
-    name = next((each for each in (path, os.path.normpath(Path.cwd() / path)) if each in known), None)
-    if name is None:
-        raise ConfigError(f"{one_line(path)} is no image of this run; expected a path as `fast-diff show RUN` has it")
-    return name

@@ -21,6 +21,7 @@ import pandas as pd
 
 from pipeline.atomic import atomic_write
 from pipeline.errors import ConfigError
+from stages.cluster import STAYS
 from stages.commands.fiftyone import fiftyone
 from stages.commands.results import Results
 
@@ -75,10 +76,10 @@ def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
 def difpy(results: Results, folder: Path) -> list[str]:
     """The files of difPy's command line: results, lower_quality, stats; returns where they are. Raises OSError.
 
-    Each image comes once, under its cluster's keeper. The errors are divided by the number of values, as difPy's are
-    meant to be; it computes them in wrapped bytes."""
+    Each image comes once, under its cluster's keeper; of lower quality are those that could go. The errors are divided
+    by the number of values, as difPy's are meant to be; it computes them in wrapped bytes."""
     config, clusters, images = results.summary["config"], results.clusters(), results.images()
-    by_value = config["pairs"]["normalize"] == "value"
+    by_value, threshold = config["pairs"]["normalize"] == "value", config["pairs"]["threshold"]
     values = 1 if by_value else {"grey": 1, "rgb": 3, "rgba": 4}[config["thumbnail"]["channels"]]
     result: dict[str, list[list[Any]]] = {}
     lower: list[str] = []
@@ -88,7 +89,7 @@ def difpy(results: Results, folder: Path) -> list[str]:
         result[keeper] = [
             [path, mse / values] for path, mse in zip(others["path"], others["mse_to_keeper"], strict=True)
         ]
-        lower += others["path"].tolist()
+        lower += members.loc[~members[list(STAYS)].any(axis=1), "path"].tolist()
     failed = images[images["error"].notna()]
     stats = {
         "directory": [*config["inputs"]["a"], *config["inputs"]["b"]],
@@ -98,7 +99,9 @@ def difpy(results: Results, folder: Path) -> list[str]:
             "logs": dict(zip(failed["path"], failed["error_detail"], strict=True)),
         },
         "process": {
-            "similarity_mse": None if config["pairs"]["threshold"] is None else config["pairs"]["threshold"] / values,
+            "similarity_mse": threshold / values
+            if threshold is not None and config["pairs"]["metric"] == "mse"
+            else None,
             "rotate": config["pairs"]["rotations"],
             "px_size": config["thumbnail"]["size"],
             "duplicates_found": len(lower),

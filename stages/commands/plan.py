@@ -136,6 +136,8 @@ def checked(data: Any, where: str) -> Plan:
 
 def inputs_of(run: str) -> dict[str, list[str]]:
     """Folders by set, and references, of the run itself, as far as it is there: a plan may have been edited."""
+    if not run:
+        return {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return dict(json.loads((Path(run) / "run.json").read_bytes())["config"]["inputs"])
     return {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,16 @@ import pyarrow as pa
 from pydantic import TypeAdapter
 
 from pipeline.errors import ConfigError
-from pipeline.locations import Place
+from pipeline.locations import Place, canonical, protocol_of
 from pipeline.ranges import open_parquet, read_footer
 from pipeline.storage import exists, read_bytes
 from pipeline.store import Store
 from stages import pairs as pairs_stage
 from stages.blocks import Block, index_columns, read_blocks
 from stages.kernels import components, groups, turns
+from stages.listing import show
 from stages.metrics import HASHES, kind_of
+from stages.text import one_line
 
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
@@ -64,6 +68,22 @@ class Results:
         scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
+    def name_of(self, typed: str) -> str:
+        """The path of an image by what a person types for it: a path from here or from ~, a URL, or what `fast-diff
+        show` prints, where names that would turn the text about are written otherwise. Raises ConfigError."""
+        text = show(os.fsencode(typed))
+        home = os.path.expanduser(text)  # noqa: PTH111  # as shells do: ~ is a name where there is no such user
+        wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
+        names = (wanted, text, canonical(text))
+        known = [path for table in self.tables("thumbnail", ("path",)) for path in table["path"].to_pylist()]
+        found = set(known).intersection(names)
+        name = next((name for name in names if name in found), None)
+        name = name or next((path for path in known if one_line(path) == text), None)  # as `show` prints it
+        if name is None:
+            said = "is no image of this run; expected a path as `fast-diff show RUN` prints it"
+            raise ConfigError(f"{one_line(typed)} {said}")
+        return name
+
     def pairs(self, expand: bool = False) -> pd.DataFrame:
         """The matches, nearest first: path_a, path_b, mse (`distance` where pairs.metric is another one), rotation
         (degrees that b is turned by, counter-clockwise), turns (bit k set: k quarter turns attain this figure),
@@ -75,8 +95,9 @@ class Results:
         return rows.sort_values([self.params.figure, "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
-        """Images in a cluster, keeper first: cluster, path, keeper, mse_to_keeper (of the thumbnails, under every
-        pairs.metric), width, height, bytes."""
+        """Images in a cluster, keeper first: cluster, path, keeper, rank (by the keeper rules, from 0), reference and
+        dismissed (two more reasons to stay), mse_to_keeper (of the thumbnails, under every pairs.metric), width,
+        height, bytes; size (images) and diameter (largest MSE of two images) are the cluster's."""
         return self._read("cluster", None)
 
     def hashes(self) -> pd.DataFrame:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import ConfigError
-from pipeline.locations import canonical, protocol_of
 from stages.cluster import STAYS
 from stages.commands.results import Results
-from stages.listing import show
 from stages.text import human_bytes, human_mse, human_number, one_line
 
 
@@ -34,16 +29,7 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
 def matches_of(results: Results, path: str) -> pd.DataFrame:
     """All matches of one image, nearest first: path, the figure, rotation (degrees that the other one is turned by,
     counter-clockwise). Raises ConfigError where the run knows no such image."""
-    typed = show(os.fsencode(path))
-    home = os.path.expanduser(typed)  # noqa: PTH111  # as shells do, it takes ~ for a name where there is no such user
-    wanted = typed if protocol_of(typed) else os.path.normpath(Path.cwd() / home)
-    known = set(results.images()["path"])
-    name = next((each for each in (wanted, typed, canonical(typed)) if each in known), None)
-    name = name or next((each for each in known if one_line(each) == typed), None)  # as `show` prints it
-    if name is None:
-        raise ConfigError(
-            f"{one_line(path)} is no image of this run; expected a path as `fast-diff show RUN` prints it"
-        )
+    name = results.name_of(path)
     rows = results.pairs(expand=True)
     figure = results.params.figure
     first, second = rows[rows["path_a"] == name], rows[rows["path_b"] == name]

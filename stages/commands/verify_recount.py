@@ -204,10 +204,10 @@ def _check_keepers(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     rank = np.argsort(pc.array_sort_indices(paths).to_numpy())
     facts = {"resolution": -run.images.width[image] * run.images.height[image], "bytes": -run.images.bytes[image]}
     facts["path"] = rank
-    if {"oldest", "newest"} & set(run.config["cluster"]["keep"]):
+    rules = [str(rule) for rule in run.config["cluster"]["keep"]]  # some are mappings
+    if {"oldest", "newest"} & set(rules):
         times = _times(run, paths)
         facts |= {"oldest": times, "newest": -times}
-    rules = run.config["cluster"]["keep"]
     unknown = sorted(set(rules) - set(facts))
     if unknown:
         check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"

@@ -8,9 +8,16 @@ function changed(place) {
   document.getElementById("going").textContent = toldGoing();
 }
 
+// Where a whole cluster is left alone, what stays of it is no question.
+function settled(cluster) {
+  const is = isSkipped(cluster) ? "left alone" : isDismissed(cluster) ? "called no duplicates" : "";
+  if (is) say(`this cluster is ${is}; take that back first (u)`);
+  return is !== "";
+}
+
 function toggleStays(place, n) {
   const cluster = view.found[place], image = cluster.images[n];
-  if (data.reference[image]) return;
+  if (data.reference[image] || settled(cluster)) return;
   const keeper = keeperOf(cluster), now = stays(image, keeper);
   if (now && leaving(cluster).length === cluster.images.length - 1) {
     return say("one image of a cluster has to stay; choose another one first");
@@ -24,6 +31,7 @@ function toggleStays(place, n) {
 
 function keepAlone(place, n) {
   const cluster = view.found[place];
+  if (settled(cluster)) return;
   for (const image of cluster.images) choice.set(image, data.reference[image] === 1 || image === cluster.images[n]);
   changed(place);
 }

@@ -82,7 +82,6 @@ byId("stage").addEventListener("click", () => byId("stage").classList.toggle("se
 dialog.addEventListener("close", () => clearInterval(compare.timer));
 
 if (matchMedia("(max-width: 640px)").matches) byId("filters").open = false;
-for (const [a, b] of data.dismissed) dismissed.add(pairOf(a, b));
 recall();
 recut(data.limit);
 refresh();

@@ -151,6 +151,6 @@ function recall() {
     const kept = JSON.parse(localStorage.getItem(storageKey) ?? "{}");
     for (const [image, how] of kept.choice ?? []) choice.set(image, how);
     for (const image of kept.skipped ?? []) skipped.add(image);
-    for (const pair of kept.dismissed ?? []) dismissed.add(pair);
+    for (const pair of kept.dismissed ?? data.dismissed.map(([a, b]) => pairOf(a, b))) dismissed.add(pair);
   } catch { /* nothing is kept here */ }
 }

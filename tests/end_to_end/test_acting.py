@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pipeline import load_run
 from pipeline.cli import main
 from stages.commands.plan import read_plan
 from tests.end_to_end.driver import Project, make_image
@@ -131,10 +132,13 @@ def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown
     assert project.run() == 0
     text = said(capsys, "show", str(project.yaml))
     assert "\x1b" not in text
-    shown = text.split("images/")[1].split("  ")[0]
+    (shown,) = (part.split("  ")[0] for part in text.split("images/") if "red" in part)
     assert "1 matches" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
     odd = os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.jpg")
     assert "0 matches" in said(capsys, "show", str(project.yaml), odd)
+    names = (str(tmp_path / "images" / "a.jpg"), str(tmp_path / "images" / shown))
+    assert "1 of them new" in said(capsys, "dismiss", str(project.yaml), *names, "--file", str(tmp_path / "apart.csv"))
+    assert main(["dismiss", str(project.yaml), names[0], names[0], "--file", str(tmp_path / "apart.csv")]) == 2
 
 
 def test_a_run_that_did_not_end_well_proposes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +179,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     assert project.run() == 0
     assert project.ran() == {"cluster": 1, "plot": 1}
     assert said(capsys, "show", str(project.yaml)).count("cluster ") == 1
+    assert not load_run(project.run_folder).clusters()["dismissed"].any(), "no image is apart from itself"
     (images / "1.jpg").rename(images / "renamed.jpg")
     assert project.run("run=other") == 0
     other = str(project.run_folder.with_name("other"))
@@ -213,6 +218,22 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
     (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 1})}\n{json.dumps(begun)}\n")
     main(["undo", str(tmp_path / "journal.jsonl")])
     assert "harmless" not in capsys.readouterr().out
+
+
+def test_what_is_to_stay_is_of_no_lower_quality_and_no_bytes_to_win(
+    project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Of the keeper and of references; the plan's and the page's figures are those of run.json."""
+    made = finished(tmp_path)
+    made.config["inputs"]["reference"].append(str(tmp_path / "images" / "2.jpg"))
+    assert made.run() == 0
+    lower = Path(said(capsys, "export", str(made.yaml), "--format", "difpy", "--out", str(tmp_path)).split()[1])
+    (gone,) = json.loads(lower.read_text())
+    assert Path(gone).name == "<img src=x onerror=alert(1)>.jpg"
+    assert made.record()["clusters"]["removable_bytes"] == Path(gone).stat().st_size
+    assert made.run("plot.page=2") == 0
+    page = (made.run_folder / "report" / "index.html").read_text()
+    assert '"name":["1.jpg",' in page, "the cluster from which nothing can go comes last"
 
 
 def test_a_dismissed_image_does_not_go_on_account_of_its_keeper(tmp_path: Path) -> None:

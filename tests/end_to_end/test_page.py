@@ -284,6 +284,19 @@ def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
     opened.run("choice.clear(), skipped.clear(), dismissed.clear(), remember()")
 
 
+def test_what_is_left_alone_is_no_question_and_what_was_taken_back_stays_so(opened: Opened) -> None:
+    for act, said in (("toggleSkip(0)", "left alone"), ("toggleDismissed(0)", "no duplicates")):
+        opened.run(f"choice.clear(), {act}, toggleStays(0, 1), keepAlone(0, 1)")
+        assert f"this cluster is {'called ' if 'no' in said else ''}{said}" in opened.page.inner_text("#said")
+        assert opened.run("choice.size") == 0
+        opened.run(act)
+    opened.run("localStorage.clear(), data.dismissed.push([0, 1]), recall()")
+    assert opened.run("dismissed.has('0 1')"), "by the run"
+    opened.run("dismissed.clear(), remember(), recall()")
+    assert not opened.run("dismissed.has('0 1')"), "taken back by the reader"
+    opened.run("localStorage.clear()")
+
+
 def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project, tmp_path: Path) -> None:
     own = Project(project.folder / "dismissing", {**project.config, "output": str(tmp_path)})
     before = clusters_of(own)

@@ -420,6 +420,37 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
         read_plan(tmp_path / "text.json")
 
 
+@pytest.mark.parametrize("what", ["gone", "written to"])
+def test_a_keeper_is_looked_at_before_each_act(photos: Path, tmp_path: Path, what: str) -> None:
+    plan, tally = checked(plan_for(photos), "plan"), Tally()
+    with Journal(tmp_path / "delete.jsonl") as journal:
+        lines = apply(plan, "delete", None, journal, tally)
+        assert next(lines).startswith("deleted")
+        keeper = photos / "a/1.jpg"
+        keeper.unlink() if what == "gone" else keeper.write_bytes(b"else")
+        assert "no image that is to stay is there" in next(lines)
+        assert next(lines).startswith("deleted"), "another cluster has a keeper of its own"
+    assert odd(photos).exists()
+    assert (tally.done, tally.refused.total()) == (2, 1)
+
+
+def test_another_keeper_does_where_the_first_is_gone(photos: Path, tmp_path: Path) -> None:
+    data = plan_for(photos)
+    group = data["clusters"][0]
+    group["keep"].append(group["remove"].pop(0))
+    (photos / "a/1.jpg").unlink()
+    lines, _, _ = followed(checked(data, "plan"), "delete", tmp_path)
+    assert lines[0].endswith(f"(stays: {photos / 'b/1.jpg'})")
+
+
+def test_a_plan_of_no_run_asks_none_that_happens_to_be_here(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"config": {"inputs": {"reference": [str(photos)]}}}))
+    monkeypatch.chdir(tmp_path)
+    assert checked(plan_for(photos), "plan").references == ()
+
+
 def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
     plan = checked(plan_for(photos), "plan")
     for action, to in (("move", None), ("delete", tmp_path), ("move", photos), ("move", photos / "b")):

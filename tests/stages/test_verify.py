@@ -375,6 +375,13 @@ def test_a_keeper_that_the_rules_do_not_choose_is_found(folder: Path) -> None:
     assert report["checks"]["clusters"]["offenders"][0]["what"] == "keeper"
 
 
+def test_rules_that_verify_does_not_know_are_named(tmp_path: Path) -> None:
+    project = finished(tmp_path, "a", {"cluster": {"keep": [{"folder": ["Originals"]}, "bytes"]}})
+    code, report = verified(project.run_folder)
+    assert code == 0
+    assert report["checks"]["clusters"]["note"].endswith("does not know cluster.keep {'folder': ['Originals']}")
+
+
 def test_many_that_are_wrong_are_counted_and_some_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     false = 0
     for path in (folder / "pairs").glob("*.parquet"):
