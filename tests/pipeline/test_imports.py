@@ -56,6 +56,18 @@ def test_stages_know_the_interface_of_the_pipeline_only(path: Path) -> None:
     assert not {name for name in imported(path) if name.split(".")[0] in ("dask", "distributed")}
 
 
+@pytest.mark.parametrize("path", modules("stages/decoding/*.py"), ids=lambda path: path.stem)
+def test_decoding_knows_files_only(path: Path) -> None:
+    own = {name for name in imported(path) if name.split(".")[0] in ("pipeline", "stages")} - {"pipeline"}
+    rooms = ("stages.decoding", "stages.listing_urls", "pipeline.errors", "pipeline.locations")
+    assert all(name.startswith(rooms) for name in own)
+
+
+@pytest.mark.parametrize("path", modules("stages/commands/*.py"), ids=lambda path: path.stem)
+def test_commands_know_no_command_line(path: Path) -> None:
+    assert not {name for name in imported(path) if name.startswith("pipeline.cli")}
+
+
 @pytest.mark.parametrize("path", modules("pipeline/*.py"), ids=lambda path: path.stem)
 def test_the_pipeline_knows_no_stages(path: Path) -> None:
     own = {name for name in imported(path) if name.split(".")[0] == "stages"}
