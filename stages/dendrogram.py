@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from stages.kernels import linkage
 from stages.matches import ENDS, Graph, Matches
+from stages.rows import Places
 
 HELD = 4_000_000
 """Matches in memory beyond which those that a spanning tree does without are let go."""
@@ -105,8 +106,9 @@ def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) 
 
 
 def _batches(matches: Matches, paths: pa.Array, cluster: Ints) -> Iterator[_Rows]:
+    places = Places(paths)
     for batch in matches.rows("measured", "rotation"):
-        a, b = (pc.index_in(batch.column(name), paths).fill_null(-1).to_numpy().astype(np.int64) for name in ENDS)
+        a, b = (places.of(batch.column(name)) for name in ENDS)
         distance = batch.column(matches.column).to_numpy().astype(np.float64)
         measured = batch.column("measured").to_numpy(False).astype(np.bool_)
         rows = _Rows(a, b, distance, measured, batch.column("rotation").to_numpy().astype(np.int64) // 90)

@@ -6,15 +6,16 @@ the thumbnails."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.stage import Inputs, Job
 from stages.kernels import exact, spread
+from stages.rows import Places
 from stages.thumbnails import pixels, thumbnail_shape
 
 IMAGES = 4_096
@@ -34,10 +35,10 @@ class Inside(NamedTuple):
 
 
 class _Measure:
-    """Distances of thumbnails as the config has them."""
+    """Distances of the thumbnails of some images, by their rows, as the config has them."""
 
-    def __init__(self, inputs: Inputs, job: Job) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: Inputs, job: Job, places: Places) -> None:
+        self._artifacts, self._places = inputs.of("thumbnail"), places
         self.shape = thumbnail_shape(job.settings)
         self.divisor = self.shape[0] * self.shape[1]
         self.divisor *= self.shape[2] if job.settings("pairs.normalize") == "value" else 1
@@ -49,47 +50,56 @@ class _Measure:
         sums = [self._squares.pairs(a, exact.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
         return np.asarray(np.min(sums, axis=0) / self.divisor, np.float64)
 
-    def thumbnails(self, paths: pa.Array) -> Iterator[tuple[Ints, Bytes]]:
-        """Places in `paths` and thumbnails (n, H, W, C) of the images found, one partition at a time."""
-        for artifact in self._inputs.of("thumbnail"):
-            places = pc.index_in(artifact.table(["path"])["path"], value_set=paths).combine_chunks()
-            there = pc.is_valid(places)
-            if pc.any(there).as_py():
-                column = artifact.table(["thumbnail"])["thumbnail"].filter(there)
-                yield places.filter(there).to_numpy(), pixels(column, self.shape)
+    @cached_property
+    def _where(self) -> tuple[Ints, Ints]:
+        """Which artifact each image's thumbnail is in, and in which row."""
+        artifact, row = np.full((2, len(self._places)), -1)
+        for number, each in enumerate(self._artifacts):
+            places = self._places.of(each.table(["path"])["path"])
+            here = np.flatnonzero(places >= 0)
+            artifact[places[here]], row[places[here]] = number, here
+        return artifact, row
 
-    def all(self, paths: pa.Array) -> Bytes:
+    def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
+        """Places in `images`, and thumbnails (n, H, W, C) there, one partition at a time."""
+        artifact, row = (column[images] for column in self._where)
+        order = np.lexsort([row, artifact])
+        for places in np.split(order, np.flatnonzero(np.diff(artifact[order])) + 1) if len(images) else ():
+            column = self._artifacts[artifact[places[0]]].take(["thumbnail"], row[places].tolist())["thumbnail"]
+            yield places, pixels(column, self.shape)
+
+    def all(self, images: Ints) -> Bytes:
         """Thumbnails of all of them."""
-        held = np.empty((len(paths), *self.shape), np.uint8)
-        for places, thumbnails in self.thumbnails(paths):
+        held = np.empty((len(images), *self.shape), np.uint8)
+        for places, thumbnails in self.thumbnails(images):
             held[places] = thumbnails
         return held
 
 
 def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Ints) -> Inside:
     """For images `paths`: the row of the keeper of each, and its cluster, int64 (n,), ascending from 0."""
-    sizes = np.bincount(cluster)
-    measure = _Measure(inputs, job)
+    sizes, places = np.bincount(cluster), Places(paths)
+    measure = _Measure(inputs, job, places)
     to_keeper = np.full(len(paths), np.nan)
     to_keeper[keeper == np.arange(len(paths))] = 0.0
     known, most = np.zeros(len(sizes), np.int64), np.zeros(len(sizes))
     if job.settings("pairs.metric") == "mse":
-        _recorded(inputs, paths, keeper, cluster, to_keeper, known, most)
-    _to_keepers(measure, paths, keeper, to_keeper)
+        _recorded(inputs, places, keeper, cluster, to_keeper, known, most)
+    _to_keepers(measure, keeper, to_keeper)
     np.maximum.at(most, cluster, to_keeper)
     open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2)
-    _spreads(measure, paths, cluster, to_keeper, np.flatnonzero(open_), most)
+    _spreads(measure, cluster, to_keeper, np.flatnonzero(open_), most)
     return Inside(to_keeper, most)
 
 
 def _recorded(
-    inputs: Inputs, paths: pa.Array, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
+    inputs: Inputs, places: Places, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
 ) -> None:
     """Fill in what matches tell: distances to keepers; and of each cluster how many of its pairs are recorded, and the
     largest distance among them."""
     for artifact in inputs.of("pairs"):
         for batch in artifact.batches(["path_a", "path_b", "mse"]):
-            a, b = (pc.index_in(batch.column(name), paths).fill_null(-1).to_numpy() for name in ("path_a", "path_b"))
+            a, b = (places.of(batch.column(name)) for name in ("path_a", "path_b"))
             members = (a >= 0) & (b >= 0)
             a, b, found = a[members], b[members], batch.column("mse").to_numpy()[members]
             for member, other in ((a, b), (b, a)):
@@ -100,21 +110,21 @@ def _recorded(
             np.maximum.at(most, cluster[a[together]], found[together])
 
 
-def _to_keepers(measure: _Measure, paths: pa.Array, keeper: Ints, to_keeper: Doubles) -> None:
+def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
     """Fill in what is still unknown; one partition of thumbnails at a time."""
     unknown = np.flatnonzero(np.isnan(to_keeper))
     keepers = np.unique(keeper[unknown])
     for start in range(0, len(keepers), IMAGES):
         some = keepers[start : start + IMAGES]
         rows = unknown[np.isin(keeper[unknown], some)]
-        held = measure.all(paths.take(pa.array(some)))
-        for places, thumbnails in measure.thumbnails(paths.take(pa.array(rows))):
+        held = measure.all(some)
+        for places, thumbnails in measure.thumbnails(rows):
             members = rows[places]
             of_keeper = np.searchsorted(some, keeper[members])
             to_keeper[members] = measure.pairs(held, thumbnails, of_keeper, np.arange(len(members)))
 
 
-def _spreads(measure: _Measure, paths: pa.Array, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:
+def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:
     """Raise `most` to the diameter of clusters of which not all pairs are recorded. Copies of a keeper are as far from
     all others as it is."""
     wanted = np.isin(cluster, open_) & (to_keeper > 0)
@@ -126,7 +136,7 @@ def _spreads(measure: _Measure, paths: pa.Array, cluster: Ints, to_keeper: Doubl
         within = ends[(ends > start) & (ends <= start + IMAGES)]
         stop = int(within[-1]) if len(within) else int(ends[ends > start][0])
         some = rows[start:stop]
-        held = measure.all(paths.take(pa.array(some)))
+        held = measure.all(some)
         for number in np.unique(cluster[some]):
             images = np.unique(held[cluster[some] == number].reshape(-1, held[0].size), axis=0)
             found = spread.farthest(images.reshape(-1, *measure.shape), measure.turns)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import PIL
 import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import Image
 
 from pipeline.stage import Artifact, Inputs, Job
@@ -46,14 +45,13 @@ class Gallery:
         self._limits = Limits(plugins=tuple(job.settings("thumbnail.plugins")))
         self.facts: dict[str, dict[str, Any]] = {}
         self._thumbnails: dict[str, tuple[Artifact, int]] = {}
-        wanted = pa.array(sorted(set(paths)), pa.string())
+        wanted = frozenset(paths)
         for artifact in inputs.of("thumbnail"):
-            here = pc.is_in(artifact.table(["path"])["path"], wanted)
-            if pc.any(here).as_py():
-                rows = artifact.table(FACTS).filter(here).to_pylist()
+            here = [n for n, path in enumerate(artifact.table(["path"])["path"].to_pylist()) if path in wanted]
+            if here:
+                rows = artifact.table(FACTS).take(pa.array(here)).to_pylist()
                 self.facts |= {row["path"]: row for row in rows}
-                places = np.flatnonzero(here.to_numpy()).tolist()
-                self._thumbnails |= {row["path"]: (artifact, n) for row, n in zip(rows, places, strict=True)}
+                self._thumbnails |= {row["path"]: (artifact, n) for row, n in zip(rows, here, strict=True)}
         self.seen = functools.lru_cache(maxsize=64)(self._seen)
 
     def image(self, path: str) -> Image.Image:

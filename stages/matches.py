@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Artifact
 from stages.kernels import components, linkage
+from stages.rows import Places
 
 ENDS = ("path_a", "path_b")
 Ints = NDArray[np.int64]
@@ -29,14 +31,20 @@ class Matches:
     threshold: float
     flat: pa.Array
 
+    @cached_property
+    def _flat(self) -> Places:
+        return Places(self.flat)
+
     def rows(self, *more: str) -> Iterator[pa.RecordBatch]:
         """Them, with the two paths, their distance and more columns."""
         for artifact in self.pairs:
             for batch in artifact.batches([*ENDS, self.column, *more]):
                 near = pc.less_equal(batch.column(self.column), self.threshold)
-                if len(self.flat):
-                    near = pc.and_not(near, pc.or_(*(pc.is_in(batch.column(name), self.flat) for name in ENDS)))
-                if matching := batch.filter(near):
+                matching = batch.filter(near)
+                if len(self._flat):
+                    a, b = (self._flat.of(matching.column(name)) for name in ENDS)
+                    matching = matching.filter(pa.array((a < 0) & (b < 0)))
+                if matching:
                     yield matching
 
     def chained(self) -> tuple[pa.Array, Ints]:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Collection
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from pipeline.config import Config
@@ -19,6 +18,7 @@ from pipeline.fingerprint import digest
 from pipeline.store import Store
 from stages.commands.results import Results
 from stages.page import DATES, listed, mark_of
+from stages.rows import Places
 
 FILE = f"report/{DATES}"
 VERSION = 1
@@ -42,10 +42,10 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
 def _script(results: Results, amount: int | str, mark: str) -> bytes:
     """`dates`: of which images, and when each was last written to, in seconds since 1970."""
-    paths = listed(pa.concat_tables(results.tables("cluster")), amount)["path"].to_pylist()
-    known, seconds = pd.Index(paths), np.zeros(len(paths), np.int64)
-    for table in results.tables("scan", ("path", "mtime_ns")) if paths else ():
-        places = known.get_indexer(table["path"].to_pandas())
+    shown = listed(pa.concat_tables(results.tables("cluster")), amount)["path"]
+    known, seconds = Places(shown), np.zeros(len(shown), np.int64)
+    for table in results.tables("scan", ("path", "mtime_ns")) if len(shown) else ():
+        places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
-    dates = {"images": mark_of(paths), "written": seconds.tolist()}
+    dates = {"images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
     return f"// {mark}\nconst dates = {json.dumps(dates, separators=(',', ':'))};\n".encode()
