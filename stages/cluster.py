@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
+from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
@@ -29,14 +28,11 @@ from stages.focus import sharpness
 from stages.keepers import Rule
 from stages.ledger import check_ledger
 from stages.matches import Matches
+from stages.paths import FileName
 from stages.references import are_references
 from stages.rows import rows_of
 
 Ints = NDArray[np.int64]
-
-
-def _absolute(path: str) -> str:
-    return str(Path.cwd() / Path(path).expanduser())
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -67,7 +63,7 @@ class Params:
         ),
     ] = ("resolution", "bytes", "oldest")
     dismissed: Annotated[
-        tuple[Annotated[str, AfterValidator(_absolute)], ...],
+        tuple[FileName, ...],
         Field(description="CSV or Parquet files of pairs that are no duplicates; see fast-diff dismiss"),
     ] = ()
     min_contrast: Annotated[

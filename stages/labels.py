@@ -75,9 +75,9 @@ def unchanged(file: str, told: object) -> dict[str, str]:
     return found
 
 
-def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str]) -> Recall:
-    """Of the matches in `graph`. `sets`: the set of every readable image, by path; of two sets, only pairs of one image
-    each are compared."""
+def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two: bool) -> Recall:
+    """Of the matches in `graph`. `sets`: the set of each labelled image that could be read, by path; of `two` sets only
+    pairs of one image each are compared."""
     from scipy.sparse import csr_array
 
     known = [path for path in labels if path in sets]
@@ -95,7 +95,6 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str]) -> 
         places = (np.array(stands, np.int64)[rows], kind[rows])
         return csr_array((np.ones(int(rows.sum())), places), shape=shape)
 
-    two = set(sets.values()) == {"a", "b"}
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
 
     def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Doubles, Doubles]:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
@@ -27,6 +26,7 @@ from stages.extremes import EVERY, bins, columns, extremes, number
 from stages.figure import SETTINGS, Figure, column_of, figure_of
 from stages.gallery import FACTS, Gallery
 from stages.matches import Matches
+from stages.paths import FileName
 from stages.pictures import Subject, contact_sheet, jpeg, side_by_side
 from stages.previews import Previews
 from stages.text import human_bytes, human_mse
@@ -39,10 +39,6 @@ FAILURES = 200
 """Unreadable images listed on the page."""
 
 Amount = Annotated[int, Field(ge=0)] | Literal["all"]
-
-
-def _absolute(path: str) -> str:
-    return str(Path.cwd() / Path(path).expanduser())
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -60,7 +56,7 @@ class Params:
         Amount, Field(description="so many of these get a preview; for others the page shows the files themselves")
     ] = 20_000
     labels: Annotated[
-        Annotated[str, AfterValidator(_absolute)] | None,
+        FileName | None,
         Field(description="CSV or Parquet of path and label; images of one label are duplicates: draws the recall"),
     ] = None
 
@@ -215,7 +211,7 @@ def _charts(
         there["folders"] = charts.heat(which.names, which.images)
     if params.labels:
         known = labels.unchanged(params.labels, job.task.spec["labels"])
-        found = labels.recall(matches.graph(), known, _sets(inputs))
+        found = labels.recall(matches.graph(), known, *_sets(inputs, known))
         there["recall"] = charts.recall(found.distances, found.share, matches.threshold, figure_of(job.settings).name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
     for name, picture in there.items():
@@ -224,14 +220,17 @@ def _charts(
     return {"charts": there, "recall": recall, "folders": which}
 
 
-def _sets(inputs: Inputs) -> dict[str, str]:
-    """The set of every readable image."""
+def _sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """The set of each readable image of `known` paths, and whether the run has two sets."""
     found: dict[str, str] = {}
+    sets: set[str] = set()
     for artifact in inputs.of("thumbnail"):
         rows = artifact.table(["path", "set", "error"])
         rows = rows.filter(pc.is_null(rows["error"]))
-        found |= zip(rows["path"].to_pylist(), rows["set"].to_pylist(), strict=True)
-    return found
+        sets.update(pc.unique(rows["set"]).to_pylist())
+        pairs = zip(rows["path"].to_pylist(), rows["set"].to_pylist(), strict=True)
+        found |= {path: name for path, name in pairs if path in known}
+    return found, sets == {"a", "b"}
 
 
 def _draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> None:

@@ -146,9 +146,11 @@ def inputs_of(run: str) -> dict[str, list[str]]:
 def _dated(plan: Plan) -> Plan:
     """The plan with the times of files as its run has them; without that run, bytes and digests have to do."""
     known: dict[str, int] = {}
+    wanted = {file.path for group in plan.clusters for file in (*group.keep, *group.remove)}
     with contextlib.suppress(ConfigError):
         for table in load_run(Path(plan.run)).tables("scan", ("path", "mtime_ns")):
-            known |= zip(table["path"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
+            times = zip(table["path"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
+            known |= {path: time for path, time in times if path in wanted}
 
     def dated(files: tuple[File, ...]) -> tuple[File, ...]:
         return tuple(replace(file, mtime_ns=file.mtime_ns or known.get(file.path)) for file in files)

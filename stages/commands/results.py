@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -160,9 +160,14 @@ class Results:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
         return files
 
-    def tables(self, stage: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """Columns of a stage's artifacts (all: None), one after the other. Raises ConfigError."""
+    def tables(
+        self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
+    ) -> Iterator[pa.Table]:
+        """Columns of a stage's artifacts (all: None; `keys`: of these alone), one after the other. Raises
+        ConfigError."""
         for path in self._files(stage):
+            if keys is not None and _key(path) not in keys:
+                continue
             try:
                 with open_parquet(path) as file:
                     table = file.read(list(columns) if columns else None)
@@ -181,12 +186,18 @@ class Results:
         params = self.params
         if params.identical == "all":
             return self._read("pairs", self._columns)
-        tables = sorted(self.tables("index", index_columns(params)), key=lambda table: table["path"][:1].to_pylist())
+        found = zip(self._files("pairs"), self.tables("pairs", self._columns), strict=True)
+        parts = {_key(path): table for path, table in found if len(table)}
+        if not parts:
+            return self._read("pairs", self._columns)
+        blocks_with_rows = {key for pair in parts for key in pair.split(".")}
+        tables = list(self.tables("index", index_columns(params), blocks_with_rows))
+        tables.sort(key=lambda table: table["path"][:1].to_pylist())
         blocks = read_blocks(tables, params, self.summary["config"]["inputs"].get("reference", ()))
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
         thumbnail = self.summary["config"]["thumbnail"]
-        rows = self._read("pairs", self._columns)
+        rows = pa.concat_tables(parts.values()).to_pandas()
         whole = expanded(
             groups.Rows(
                 known.get_indexer(rows["path_a"]).astype(np.int64),
@@ -210,6 +221,10 @@ class Results:
                 "borderline": params.borderline(whole.mse, thumbnail["decode"], thumbnail["channels"]),
             }
         )
+
+
+def _key(artifact: Place) -> str:
+    return artifact.name.rpartition("-")[0]
 
 
 def expanded(rows: groups.Rows, blocks: Sequence[Block], params: pairs_stage.Params, swap: bool) -> groups.Rows:

@@ -75,7 +75,7 @@ def test_recall_is_what_counting_pairs_says(seed: int, two: bool) -> None:
     compared = [(x, y) for x, y in itertools.combinations(known, 2) if not two or sets[x] != sets[y]]
     true = [distance(x, y) for x, y in compared if named[x] == named[y]]
     false = [distance(x, y) for x, y in compared if named[x] != named[y]]
-    found = labels.recall(graph, named, sets)
+    found = labels.recall(graph, named, sets, set(sets.values()) == {"a", "b"})
     assert (found.pairs, found.unknown) == (len(true), 1)
     assert found.false == sum(np.isfinite(false))
     for at, share in zip(found.distances.tolist(), found.share.tolist(), strict=True):

@@ -18,8 +18,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "704fa71c9399addb"),
-    "cluster": (5, "42c6cbee4a929aa4"),
-    "plot": (6, "8c52f6cbf1e54d04"),
+    "cluster": (5, "9463df984c94a521"),
+    "plot": (6, "c95bf2525784e987"),
 }
 
 
