@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli_end import print_end
-from pipeline.cli_runs import add_commands
+from pipeline.cli_runs import add_commands, named
 from pipeline.errors import ConfigError, FastDiffError, one_line
 from pipeline.interrupts import INTERRUPTED, forget
 from pipeline.locations import mask
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     for added in (run, demo):
         added.add_argument("--quiet", action="store_true", help="no progress, no summary")
         added.add_argument("--log-format", choices=("text", "json"), default="text", help="json: for machines")
-    run.add_argument("--performance-report", type=Path, metavar="FILE", help="write Dask's own page on the run there")
+    run.add_argument("--performance-report", type=named, metavar="FILE", help="write Dask's own page on the run there")
     run.add_argument(
         "--allow-cluster-class",
         action="store_true",

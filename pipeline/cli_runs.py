@@ -46,15 +46,15 @@ def add_commands(add: Add) -> None:
     duplicates.add_argument("--by", choices=("match", "hash"), default="match", help="what tells them (default match)")
     dismiss.add_argument("paths", nargs="*", metavar="PATH", help="images, of which no two are duplicates")
     dismiss.add_argument("--cluster", type=natural, metavar="N", help="in their place: those of a cluster")
-    dismiss.add_argument("--file", type=Path, required=True, metavar="FILE", help="the CSV file to add them to")
+    dismiss.add_argument("--file", type=named, required=True, metavar="FILE", help="the CSV file to add them to")
     form = export.add_mutually_exclusive_group(required=True)
     form.add_argument("--format", choices=FORMATS)
     form.add_argument("--to", metavar="URL", help="a database, such as sqlite:///FILE: all tables go there")
     export.add_argument("--replace", action="store_true", help="with --to: in place of tables of the same names")
     export.add_argument("--table", choices=TABLES, default="pairs", help="for csv, json and jsonl (default pairs)")
     folder = f"where to write it (default: here); for {' and '.join(SEVERAL_FILES)} a folder"
-    export.add_argument("--out", type=Path, metavar="FILE", help=folder)
-    plan.add_argument("file", metavar="FILE", type=Path, help="where to write the plan, such as plan.json")
+    export.add_argument("--out", type=named, metavar="FILE", help=folder)
+    plan.add_argument("file", metavar="FILE", type=named, help="where to write the plan, such as plan.json")
     for name, default, text in (
         ("pairs", 100_000, "so many pairs at random, most of them no matches"),
         ("images", 200, "so many images at random, each against all others"),
@@ -72,15 +72,22 @@ def add_commands(add: Add) -> None:
     check.add_argument("--quiet", action="store_true", help="no progress, no summary")
 
     apply = add("apply", _apply, "follow a plan; says what it would do, and does it with --yes")
-    apply.add_argument("plan", metavar="PLAN", type=Path, help="a file that `plan` or the report's page has written")
+    apply.add_argument("plan", metavar="PLAN", type=named, help="a file that `plan` or the report's page has written")
     apply.add_argument(
         "--action", choices=(REPORT, *ACTIONS), required=True, help="what becomes of the files that are to go"
     )
-    apply.add_argument("--to", metavar="FOLDER", type=Path, help="for move: the folder that takes them")
+    apply.add_argument("--to", metavar="FOLDER", type=named, help="for move: the folder that takes them")
     apply.add_argument("--yes", action="store_true", help="do it; without this nothing is touched")
-    apply.add_argument("--journal", metavar="FILE", type=Path, help="where to write down what is done (by PLAN)")
+    apply.add_argument("--journal", metavar="FILE", type=named, help="where to write down what is done (by PLAN)")
     undo = add("undo", _undo, "take back what a journal of `apply` tells")
-    undo.add_argument("journal", metavar="JOURNAL", type=Path)
+    undo.add_argument("journal", metavar="JOURNAL", type=named)
+
+
+def named(text: str) -> Path:
+    """A path; the empty text, as of a variable that is not set, is none. Raises ArgumentTypeError."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a name, got an empty text")
+    return Path(text)
 
 
 def natural(text: str) -> int:

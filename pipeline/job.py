@@ -91,6 +91,7 @@ class StoredJob:
         raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
 
     def publish(self, name: str, data: bytes) -> str:
+        assert self.call.context.stage.owns(name), f"{name}: Stage.files does not know it"
         self.store.publish_file(name, data)
         self._published(name, data)
         return name

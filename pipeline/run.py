@@ -202,7 +202,8 @@ class _Work:
                     files.update(record.files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
-        self.store.retire_files_but(files.union(self.aside(self.store, ran)))
+        files.update(self.aside(self.store, ran))
+        self.store.retire_files_but(files, lambda name: any(stage.owns(name) for stage in self.stages))
 
     def record(self) -> dict[str, Any]:
         """The content of run.json."""

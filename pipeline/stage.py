@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -241,6 +242,8 @@ class Stage:
     libraries  distributions whose version changes the result
     optional_libraries  the same, where they may be missing and change some rows only: `compute` copies those rows of
                earlier artifacts that its own versions would have made
+    files      globs of the names that `Job.publish` is given: what no run needs any more of these is put aside, and of
+               others, which somebody has put there, nothing is touched
     row_group  rows that are stored together: the least that `Artifact.take` reads
     reuse      columns that must agree for a row of an earlier artifact to stand for a row of this one
     builds_on  parameters in which an earlier artifact of a task may differ so that a new one can build on it, through
@@ -269,6 +272,7 @@ class Stage:
     uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
     libraries: tuple[str, ...] = ()
     optional_libraries: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     row_group: int = 1 << 17
     reuse: tuple[str, ...] = ()
     builds_on: tuple[str, ...] | None = None
@@ -280,6 +284,10 @@ class Stage:
     memory: Callable[[Upstream, Any], int] = next_to_nothing
     work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
     check: Callable[[Any, Settings], Iterable[str]] = no_complaints
+
+    def owns(self, name: str) -> bool:
+        """Whether a file beside the artifacts is one that this stage makes."""
+        return any(fnmatchcase(name, glob) and name.count("/") == glob.count("/") for glob in self.files)
 
     def used(self, settings: Settings) -> Sequence[str]:
         """Config keys outside the own section that determine the result under these settings."""

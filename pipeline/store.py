@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -169,12 +169,14 @@ class Store:
             self.files.move(f"{stage}/{name}", f"{stage}/{RETIRED}/{target}")
         return len(others)
 
-    def retire_files_but(self, names: Collection[str]) -> None:
-        """The same for files published beside artifacts, in the folders that hold some of `names`."""
+    def retire_files_but(self, names: Collection[str], owned: Callable[[str], bool]) -> None:
+        """The same for files published beside artifacts, in the folders that hold some of `names`; of files that are
+        not `owned` nothing is known, and nothing is touched."""
         for top in {name.split("/")[0] for name in names}:
             for inside in sorted(self.files.below(top)):
-                if inside.split("/")[0] != RETIRED and f"{top}/{inside}" not in names:
-                    self.files.move(f"{top}/{inside}", f"{top}/{RETIRED}/{inside}")
+                name = f"{top}/{inside}"
+                if name not in names and owned(name):
+                    self.files.move(name, f"{top}/{RETIRED}/{inside}")
 
     def prune(self) -> tuple[int, int]:
         """Delete what was retired; returns the number of files and of bytes."""

@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.decoding.formats import FORMATS
+from stages.decoding.reading import in_range
 from stages.listing_urls import Named, Stat, find_urls, is_url, read_url
 
 logger = logging.getLogger("fast_diff")
@@ -57,6 +58,13 @@ class Files:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def empty(self) -> list[bytes]:
+        """Roots in which nothing was found, but for those that lie in others, whose files count there."""
+        true = {root: root if is_url(root) else os.path.realpath(root) for root in self.roots}
+        counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
+        full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)
+        return [root for root in self.roots if not any((true[root] + b"/").startswith(other + b"/") for other in full)]
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,13 @@ def _absolute(pattern: str) -> str:
     return pattern if pattern.startswith("*") or "://" in pattern else os.path.abspath(os.path.expanduser(pattern))
 
 
+def _times(found: list[int]) -> array.array[int]:
+    try:
+        return array.array("q", found)
+    except OverflowError:
+        return array.array("q", map(in_range, found))
+
+
 class _Columns:
     """What is found, in the order of its coming."""
 
@@ -106,8 +121,8 @@ class _Columns:
         roots, sizes, mtimes, ctimes = self.numbers
         roots.extend([root] * len(found))
         sizes.extend([each.st_size for each in found])
-        mtimes.extend([each.st_mtime_ns for each in found])
-        ctimes.extend([each.st_ctime_ns for each in found])
+        mtimes.extend(_times([each.st_mtime_ns for each in found]))
+        ctimes.extend(_times([each.st_ctime_ns for each in found]))
         if len(self._paths) >= PIECE:
             self._flush()
 

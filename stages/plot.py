@@ -296,6 +296,7 @@ STAGE = Stage(
     tasks=tasks,
     compute=compute,
     reads=reads,
+    files=("report/index.html", "report/*.svg", *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images"))),
     check=check,
     uses=(
         "run",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
@@ -21,6 +22,7 @@ from stages.kernels import cut
 from stages.listing import EXTENSIONS, PIECE, Files, Rules, find, show, stamps, texts
 from stages.listing_urls import exists, is_url
 
+logger = logging.getLogger("fast_diff")
 RACY_NS = 2_000_000_000
 """A file as young as this at its scan may change again without a new time stamp; the next run digests it again."""
 PARTITION = 1_000
@@ -125,6 +127,8 @@ def _find(name: str, roots: Sequence[str], params: Params) -> Files:
         raise ConfigError(
             f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"
         )
+    for root in files.empty():
+        logger.warning("inputs.%s: no image found in %s; is it what it was?", name, show(root))
     return files
 
 

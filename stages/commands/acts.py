@@ -39,12 +39,13 @@ class Cannot(Exception):
 
 
 def prepared(action: str, path: Path, keeper: Path, to: Path | None) -> dict[str, Any]:
-    """What the journal is to know before the act, beside the file itself."""
+    """What the journal is to know before the act, beside the file itself; `made`: how many folders a move will make."""
     stat = path.lstat()
     act: dict[str, Any] = {"action": action, "mode": stat.st_mode, "keeper": os.fsencode(keeper).hex()}
     if action == "move":
         assert to is not None
-        act["to"] = os.fsencode(_free(to / path.relative_to("/"))).hex()
+        free = _free(to / path.relative_to("/"))
+        act |= {"to": os.fsencode(free).hex(), "made": sum(not folder.exists() for folder in free.parents)}
     if action in LINKS:
         act["temporary"] = os.fsencode(_temporary(path)).hex()
     return act
@@ -160,6 +161,9 @@ def _move_back(path: Path, to: Path, act: Act) -> bool:
     if os.path.lexists(path):
         raise Cannot("another file has its name now")
     _move(to, path)
+    for folder in to.parents[: act.get("made", 0)]:  # those that the move has made
+        with contextlib.suppress(OSError):
+            folder.rmdir()
     return True
 
 

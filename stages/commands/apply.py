@@ -14,6 +14,7 @@ from stages.commands.acts import Cannot, digest_of, do, is_whole, prepared, undo
 from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import File, Group, Plan, inputs_of, name_of, path_of, reference_of
+from stages.decoding.reading import in_range
 from stages.listing import show
 from stages.text import human_bytes, one_line
 
@@ -40,14 +41,17 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
         raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
     if to is None:
         return
+    true = Path(os.path.realpath(to))
     for root in plan.references:
-        if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
+        if true.is_relative_to(os.path.realpath(root)):
             raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
+    if plan.run and true.is_relative_to(os.path.realpath(plan.run)):
+        raise ConfigError(f"--to: {to} lies in the run's own folder {plan.run}; choose another folder")
     if os.path.lexists(to) and not to.is_dir():
         raise ConfigError(f"--to: {to} is no folder; choose another name")
     for group in plan.clusters:
         for file in (*group.remove, *group.keep) if group.remove else ():
-            if path_of(file).is_relative_to(to.absolute()):
+            if any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
                 what = "is to go" if file in group.remove else "is to stay"
                 raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
 
@@ -123,7 +127,7 @@ def _look(file: File, path: Path, keeper: Path, action: str) -> None:
         stat = path.lstat()
         if path.is_symlink() or not path.is_file():
             raise Cannot("it is no regular file any more")
-        touched = file.mtime_ns not in (None, stat.st_mtime_ns)
+        touched = file.mtime_ns not in (None, in_range(stat.st_mtime_ns))
         if stat.st_size != file.bytes or touched or digest_of(path) != file.digest:
             raise Cannot("it was changed after the run")
         if path.resolve() == keeper.resolve():
@@ -181,6 +185,8 @@ def take_back(path: Path, tally: Tally) -> Iterator[str]:
             try:
                 changed = undo(act)
             except (Cannot, OSError) as error:
+                if act["state"] == "failed":
+                    continue  # it was never done, and what stands there now is somebody else's
                 why = _why(error)
                 tally.refused[why] += 1
                 yield f"not taken back  {one_line(act['shown'])}: {one_line(why)}"
@@ -196,7 +202,9 @@ def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
     """The lines in the end."""
     said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
     yield f"{tally.done:,} files, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
-    if journal and action == "delete":
+    if journal and not tally.done:
+        yield f"journal     {journal}"
+    elif journal and action == "delete":
         yield f"journal     {journal}  (what was deleted can't be taken back)"
     elif journal:
         yield f"journal     {journal}  (take it back: fast-diff undo {journal})"

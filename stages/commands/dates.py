@@ -41,11 +41,11 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
 
 def _script(results: Results, amount: int | str, mark: str) -> bytes:
-    """`dates`: of which images, and when each was last written to, in seconds since 1970."""
+    """`globalThis.dates`: of which images, and when each was last written to, in seconds since 1970."""
     shown = listed(pa.concat_tables(results.tables("cluster")), amount)["path"]
     known, seconds = Places(shown), np.zeros(len(shown), np.int64)
     for table in results.tables("scan", ("path", "mtime_ns")) if len(shown) else ():
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
     dates = {"images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
-    return f"// {mark}\nconst dates = {json.dumps(dates, separators=(',', ':'))};\n".encode()
+    return f"// {mark}\nglobalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n".encode()

@@ -23,6 +23,7 @@ from stages.commands.choices import ACTIONS, LINKS
 
 FORMAT = {"fast-diff-journal": 1}
 ENDED = ("done", "failed", "undone")
+FOREIGN = "not of a journal; expected one that fast-diff alone has written"
 TOLD = {"action", "path", "shown", "bytes", "mtime_ns", "digest", "mode", "keeper"}
 """What is known of every act that was begun."""
 
@@ -109,9 +110,9 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
-            raise ConfigError(f"{path}, line {number}: no JSON; a journal of fast-diff was expected") from error
+            raise ConfigError(f"{path}, line {number}: {FOREIGN}") from error
         if number > 1 and not _is_event(event):
-            raise ConfigError(f"{path}, line {number}: not of a journal; expected one that fast-diff alone has written")
+            raise ConfigError(f"{path}, line {number}: {FOREIGN}")
         events.append(event)
     if not events or events[0] != FORMAT:
         raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")

@@ -192,9 +192,12 @@ def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tupl
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """What was checked, how many, and what was wrong; a line a check."""
     for name, check in report["checks"].items():
-        counts = f"{check['counted']:,}, wrong: {check['wrong']:,}"
-        skipped = not check["counted"] and check.get("note")
-        yield f"{name:<10}  {SAID[name]}: {f'none; {skipped}' if skipped else counts}"
+        counts, note = f"{check['counted']:,}, wrong: {check['wrong']:,}", check.get("note")
+        if note and not check["counted"]:
+            counts = f"none; {note}"
+        elif note and name == "clusters":
+            counts += f"; {note}"
+        yield f"{name:<10}  {SAID[name]}: {counts}"
 
 
 def complaints(report: Mapping[str, Any], folder: Place) -> Iterator[str]:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from stages.commands.verify_data import Ints, Recorded, below
 from stages.commands.verify_truth import Check
 
+PAIRS = 10_000
+"""Pairs of one cluster that are looked at, for `linkage: complete`."""
 LEDGER = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
 
 
@@ -116,32 +118,21 @@ def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
 
 
 def check_clusters(run: Recorded) -> Check:
-    """Join the matches anew: who is in which cluster, numbered by first paths; its keeper; and what is said of each."""
+    """Who is in which cluster, by joining the matches anew or by what the linkage asks; its keeper; and what is said of
+    each."""
     check, cluster = Check(), run.config["cluster"]
-    if cluster["linkage"] != "components":
-        check.facts["note"] = f"verify knows cluster.linkage components only, not {cluster['linkage']}"
-        return check
-    if cluster["dismissed"]:
-        check.facts["note"] = "verify does not know cluster.dismissed"
-        return check
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
-    labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
-    columns = ["cluster", "path", "keeper", "reference", "mse_to_keeper", "width", "height", "bytes"]
+    columns = ["cluster", "path", "keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
     table = run.clusters.table(columns, whole=True).to_pandas()
     # Paths of a are sorted, and those of b; together they need not be, so they are looked up as a whole.
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
     image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     check.counted = len(table)
-    for i in np.flatnonzero(labels[image] != table["cluster"]):
-        true = int(labels[image[i]])
-        check.add(
-            run.clusters, int(table["cluster"][i]), true if true >= 0 else None, path=table["path"][i], what="cluster"
-        )
-    absent = np.setdiff1d(np.flatnonzero(labels >= 0), image)
-    twice = np.flatnonzero(pd.Series(image).duplicated() & (image >= 0))
-    for number in absent:
-        check.add(run.clusters, None, int(labels[number]), path=run.images.path(number), what="cluster")
-    for i in twice:
+    if cluster["linkage"] == "components" and not cluster["dismissed"]:
+        _check_components(run, check, table, image, threshold)
+    else:
+        _check_linkage(run, check, table, image, threshold)
+    for i in np.flatnonzero(pd.Series(image).duplicated() & (image >= 0)):
         check.add(run.clusters, "a second row", "one row", path=table["path"][i], what="cluster")
     for number, keepers in table.groupby("cluster")["keeper"].sum().items():
         if keepers != 1:
@@ -149,7 +140,7 @@ def check_clusters(run: Recorded) -> Check:
     if not check.wrong:
         _check_members(run, check, table, image)
         _check_keepers(run, check, table, image)
-    stays = table["keeper"].astype(bool) | table["reference"].astype(bool)
+    stays = table[["keeper", "reference", "dismissed"]].any(axis=1)
     removable = table["bytes"][~stays].sum()
     figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
     said = [(f"clusters.{name}", run.summary["clusters"].get(name), true) for name, true in figures.items()]
@@ -158,6 +149,46 @@ def check_clusters(run: Recorded) -> Check:
             check.add("run.json", stands, int(true), what=name)
     run.step("clusters")
     return check
+
+
+def _check_components(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float) -> None:
+    """Clusters are what chains of matches join."""
+    labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
+    for i in np.flatnonzero(labels[image] != table["cluster"]):
+        true = int(labels[image[i]])
+        check.add(
+            run.clusters, int(table["cluster"][i]), true if true >= 0 else None, path=table["path"][i], what="cluster"
+        )
+    for number in np.setdiff1d(np.flatnonzero(labels >= 0), image):
+        check.add(run.clusters, None, int(labels[number]), path=run.images.path(number), what="cluster")
+
+
+def _check_linkage(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float) -> None:
+    """What a linkage asks of each cluster: `complete` that every two of its images match, `star` that each matches its
+    keeper. Of a large cluster some pairs are looked at. That it could not have more images is not looked at."""
+    linkage, random = run.config["cluster"]["linkage"], np.random.default_rng(0)
+    check.facts["note"] = f"clusters were held against what {linkage} asks of them, not formed again"
+    flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)
+    keeper, wrong = table["keeper"].to_numpy(bool), (image < 0) | flat[image]
+    ends: list[Ints] = []
+    for found in table.groupby("cluster").indices.values():
+        members = np.asarray(found, np.int64)
+        wrong[members] |= len(members) < 2
+        if linkage == "complete":
+            many = len(members) * (len(members) - 1) // 2 > PAIRS
+            every = np.stack(np.triu_indices(1 if many else len(members), 1))
+            ends.append(members[random.integers(0, len(members), (2, PAIRS)) if many else every])
+        elif linkage == "star" and keeper[members].any():
+            ends.append(np.stack(np.broadcast_arrays(members[keeper[members]][0], members)))
+    if ends:  # of components with dismissals there is nothing to ask: others may join the two
+        rows = np.concatenate(ends, axis=1)
+        low, high = np.sort(image[rows], axis=0)
+        there = np.flatnonzero((low >= 0) & (low < high))
+        far = there[run.measure(low[there], high[there])[0] / run.rules.divisor > threshold]
+        stands, measured = run.find(low[far], high[far])
+        wrong[rows[1, far[np.isnan(stands) | measured]]] = True
+    for i in np.flatnonzero(wrong):
+        check.add(run.clusters, int(table["cluster"][i]), None, path=table["path"][i], what="cluster")
 
 
 def _edges(run: Recorded, threshold: float) -> Iterable[tuple[Ints, Ints]]:

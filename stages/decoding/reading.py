@@ -17,6 +17,11 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 """O_NONBLOCK: a pipe that has taken the file's place must not be waited for."""
 
 
+def in_range(time: int) -> int:
+    """A time in nanoseconds as 64 bits hold it: until 2262. File systems know later dates."""
+    return max(-1 << 63, min(time, (1 << 63) - 1))
+
+
 class Expected(NamedTuple):
     """A file as the scan found it: `stamp` is its time in nanoseconds, or its digest, by `scan.trust`; of a URL it is
     the ETag, where there is one."""
@@ -45,8 +50,8 @@ def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
         finally:
             os.close(number)
     digest = hashlib.sha256(data).hexdigest()
-    stamps = {"mtime": str(found.st_mtime_ns), "ctime": str(found.st_ctime_ns), "bytes": digest}
-    if not len(data) == found.st_size == file.size or stamps[trust] != file.stamp:
+    stamp = digest if trust == "bytes" else str(in_range(getattr(found, f"st_{trust}_ns")))
+    if not len(data) == found.st_size == file.size or stamp != file.stamp:
         raise Unreadable(problems.CHANGED)
     return data, digest
 

@@ -9,7 +9,7 @@ const skipped = new Set();                          // images whose cluster is l
 const dismissed = new Set();                        // "i j", i < j: no duplicates, says the reader
 
 // When files were last written to lies beside the page, which a file that is touched does not make anew.
-const written = typeof dates === "object" && dates.images === data.images ? dates.written : [];
+const written = globalThis.dates?.images === data.images ? globalThis.dates.written : [];
 const writtenOn = image => written[image] ? new Date(1000 * written[image]).toLocaleString("sv") : "";
 const timeOf = image => data.taken[image] ? Date.parse(data.taken[image].replace(" ", "T")) / 1000 : written[image] ?? 0;
 

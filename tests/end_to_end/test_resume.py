@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli import main
 from stages.commands.acts import digest_of
 from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image, make_images
 
@@ -241,6 +242,19 @@ def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None
     assert last.returncode == 0, last.stderr
     assert project.artifacts() == expected
     assert not list(project.run_folder.rglob("*.tmp"))
+
+
+def test_what_somebody_put_into_the_report_stays_there(project: Project) -> None:
+    report = project.run_folder / "report"
+    kept = [report / "plan.json", report / "images" / "mine" / "1.jpg", report / "photos" / "1.jpg"]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"mine")
+    before = set((report / "pairs").iterdir())
+    assert project.run("plot.pairs=1") == 0
+    assert before - set((report / "pairs").iterdir()), "what the run made is put aside"
+    assert main(["prune", str(project.yaml)]) == 0
+    assert {path.read_bytes() for path in kept} == {b"mine"}
 
 
 def test_previews_are_taken_over_unless_they_are_damaged(project: Project) -> None:

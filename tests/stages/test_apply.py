@@ -451,6 +451,35 @@ def test_a_plan_of_no_run_asks_none_that_happens_to_be_here(
     assert checked(plan_for(photos), "plan").references == ()
 
 
+def test_folders_that_a_move_made_go_with_it(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved" / "of mine").mkdir(parents=True)
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert tally.done == 3
+    assert undone(journal).done == 3
+    assert list((tmp_path / "moved").rglob("*")) == [tmp_path / "moved" / "of mine"]
+
+
+def test_what_was_never_done_is_not_taken_back(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").write_bytes(b"a file in the way")
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert (tally.done, tally.refused.total()) == (0, 3)
+    assert list(summary(tally, "move", journal))[1] == f"journal     {journal}"
+    shutil.rmtree(photos)
+    assert undone(journal) == Tally()
+
+
+def test_nothing_is_moved_into_the_runs_own_folder(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "report").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    plan = checked(plan_for(photos, run=str(tmp_path / "run")), "plan")
+    for to in (tmp_path / "run", tmp_path / "run" / "report", tmp_path / "link" / "x"):
+        with pytest.raises(ConfigError, match="in the run's own folder"):
+            check_options(plan, "move", to)
+    (tmp_path / "photos too").symlink_to(photos)
+    with pytest.raises(ConfigError, match="is to go"):
+        check_options(plan, "move", tmp_path / "photos too")
+
+
 def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
     plan = checked(plan_for(photos), "plan")
     for action, to in (("move", None), ("delete", tmp_path), ("move", photos), ("move", photos / "b")):

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import ConfigError
 from stages import scan
+from stages.decoding.reading import Expected, read
 from stages.listing import Rules, find
 
 EVERYTHING = {
@@ -121,6 +122,27 @@ def test_nothing_to_compare_is_refused(tree: Path, tmp_path: Path) -> None:
         source(**{"inputs.a": (str(tree),), "inputs.b": (str(tmp_path / "empty"),)})
     with pytest.raises(ConfigError, match=r"a\.jpg is in inputs\.a, too"):
         source(**{"inputs.a": (str(tree),), "inputs.b": (str(tree / "a.jpg"),)})
+
+
+def test_dates_that_64_bits_do_not_hold(tmp_path: Path) -> None:
+    path = tmp_path / "later.jpg"
+    path.write_bytes(b"an image")
+    os.utime(path, (9_300_000_000, 9_300_000_000))
+    if path.stat().st_mtime != 9_300_000_000:
+        pytest.skip("this file system knows no dates after 2262")
+    (stamp,) = [row["stamp"] for _, table in source(**{"inputs.a": [str(tmp_path)]}) for row in table.to_pylist()]
+    assert stamp == str(2**63 - 1)
+    assert read(Expected(os.fsencode(path), 8, stamp), "mtime", 100)[0] == b"an image"
+
+
+def test_an_input_in_which_nothing_is_found_is_told_of(tree: Path, tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "unmounted").mkdir()
+    (tmp_path / "link").symlink_to(tree)
+    roots = [tree, tmp_path / "unmounted", tmp_path / "link", *(path for path in tree.iterdir() if path.is_dir())]
+    source(**{"inputs.a": list(map(str, roots))})
+    assert [record.getMessage() for record in caplog.records] == [
+        f"inputs.a: no image found in {tmp_path / 'unmounted'}; is it what it was?"
+    ]
 
 
 def test_sizes_of_blocks_move_in_steps() -> None:

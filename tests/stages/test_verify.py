@@ -45,6 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "every pair": {"pairs": {"threshold": None}, "cluster": {"threshold": 200.0}},
     "identical ones": {"pairs": {"threshold": 0.0}, "thumbnail": {"size": [16, 16], "channels": "grey"}},
     "tighter clusters": {"cluster": {"threshold": 5.0}},
+    "complete": {"cluster": {"linkage": "complete"}},
+    "star": {"cluster": {"linkage": "star"}, "pairs": {"same_hash": "zero"}},
 }
 
 
@@ -375,6 +377,22 @@ def test_a_keeper_that_the_rules_do_not_choose_is_found(folder: Path) -> None:
     assert report["checks"]["clusters"]["offenders"][0]["what"] == "keeper"
 
 
+@pytest.mark.parametrize("linkage", ["complete", "star"])
+def test_an_image_that_is_in_the_wrong_cluster_is_found_under_any_linkage(tmp_path: Path, linkage: str) -> None:
+    project = finished(tmp_path, "a", {"cluster": {"linkage": linkage}})
+
+    def swap(table: pa.Table) -> pa.Table:
+        rows = table.to_pylist()
+        first, second = (max(n for n, row in enumerate(rows) if row["cluster"] == number) for number in (0, 1))
+        rows[first]["path"], rows[second]["path"] = rows[second]["path"], rows[first]["path"]
+        return pa.Table.from_pylist(rows, table.schema)
+
+    rewrite(project.run_folder / "cluster" / "clusters.parquet", swap)
+    code, report = verified(project.run_folder)
+    assert (code, wrong(report).keys()) == (1, {"clusters"})
+    assert {offender["what"] for offender in report["checks"]["clusters"]["offenders"]} == {"cluster"}
+
+
 def test_rules_that_verify_does_not_know_are_named(tmp_path: Path) -> None:
     project = finished(tmp_path, "a", {"cluster": {"keep": [{"folder": ["Originals"]}, "bytes"]}})
     code, report = verified(project.run_folder)
@@ -547,10 +565,10 @@ def test_what_can_not_be_verified_is_one_line(folder: Path, case: str, capsys: p
     assert not (folder / "verify.json").exists()
 
 
-def test_a_linkage_that_is_not_known_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_clusters_were_not_formed_again_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     set_in(folder, "config", "cluster", "linkage", "complete")
     assert main(["verify", str(folder), "--pairs", "0"]) == 0
-    assert "verify knows cluster.linkage components only, not complete" in capsys.readouterr().out
+    assert "held against what complete asks of them, not formed again" in capsys.readouterr().out
 
 
 def test_one_image_and_none_that_can_be_read(tmp_path: Path) -> None:

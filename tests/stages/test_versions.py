@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "17cc7317d49b8660"),
-    "thumbnail": (4, "dd6194585d6ca622"),
+    "scan": (2, "75b454765d2c05e9"),
+    "thumbnail": (4, "286bbd03771885bf"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "704fa71c9399addb"),
-    "cluster": (5, "9463df984c94a521"),
-    "plot": (6, "c95bf2525784e987"),
+    "cluster": (5, "b812d4744c3a9349"),
+    "plot": (6, "8fa8e81abae6855e"),
 }
 
 
