@@ -92,22 +92,21 @@ class _Stays:
     """The image of a cluster for whose sake others may go: looked at before each of them."""
 
     def __init__(self, group: Group) -> None:
-        self._left = iter(group.keep)
+        self._group = group
         self._path: Path | None = None
         self._state: tuple[int, ...] = ()
 
     def path(self) -> Path:
-        """The first of those that stay which is there and whole. Raises Cannot where none is left."""
-        while self._path is None or _state(self._path) != self._state:
-            file = next(self._left, None)
-            if file is None:
-                self._path = None
-                raise Cannot("no image that is to stay is there and as it was")
+        """The first of those that stay which is there and whole. Raises Cannot where there is none."""
+        if self._path and _state(self._path) == self._state:
+            return self._path
+        for file in self._group.keep:
             path = path_of(file)
             state = _state(path)
             if is_whole(path, {"bytes": file.bytes, "digest": file.digest}):
                 self._path, self._state = path, state
-        return self._path
+                return path
+        raise Cannot("no image that is to stay is there and as it was")
 
 
 def _state(path: Path) -> tuple[int, ...]:

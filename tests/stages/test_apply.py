@@ -443,6 +443,15 @@ def test_another_keeper_does_where_the_first_is_gone(photos: Path, tmp_path: Pat
     assert lines[0].endswith(f"(stays: {photos / 'b/1.jpg'})")
 
 
+def test_a_keeper_that_was_only_touched_is_the_keeper_still(photos: Path, tmp_path: Path) -> None:
+    plan, tally = checked(plan_for(photos), "plan"), Tally()
+    with Journal(tmp_path / "delete.jsonl") as journal:
+        lines = apply(plan, "delete", None, journal, tally)
+        next(lines)
+        os.utime(photos / "a/1.jpg")
+        assert next(lines).endswith(f"(stays: {photos / 'a/1.jpg'})")
+
+
 def test_a_plan_of_no_run_asks_none_that_happens_to_be_here(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
