@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import re
@@ -176,6 +177,13 @@ ROWS = 128
 """Rows that are written together."""
 
 
+def check(params: Params, settings: Settings) -> Iterator[str]:
+    """Plugins must be there; whether they can be imported is found out where they are."""
+    for module in params.plugins:
+        if importlib.util.find_spec(module.partition(".")[0]) is None:
+            yield f"thumbnail.plugins: {module} is not installed here; install it, or leave it out"
+
+
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """One per partition."""
     return (Task(task.key, (("scan", task.key),), notes=task.notes) for task in upstream.tasks("scan"))
@@ -337,6 +345,7 @@ STAGE = Stage(
     reuse=REUSE,
     figures=figures,
     recheck=recheck,
+    check=check,
     work=lambda summary: (summary["images"], "images"),
     retry=lambda summary: not PASSING.isdisjoint(summary["errors"]),
 )

@@ -34,6 +34,13 @@ def test_an_empty_folder(project: Project, tmp_path: Path, capsys: pytest.Captur
     assert "no image found" in line
 
 
+def test_a_plugin_that_is_not_here(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert project.run("thumbnail.plugins=[numpy, no_such_module.formats]") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "thumbnail.plugins: no_such_module.formats is not installed here" in line
+    assert not project.run_folder.exists()
+
+
 def test_one_image(project: Project, tmp_path: Path) -> None:
     make_image(tmp_path / "one" / "a.png", 1)
     assert project.run(f"inputs.a=[{tmp_path / 'one'}]") == 0
