@@ -14,10 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import TaskError
+from pipeline.stage import Inputs
 from stages.listing_urls import is_url
 from stages.matches import Graph
 
@@ -73,6 +75,19 @@ def unchanged(file: str, told: object) -> dict[str, str]:
     if mark(found) != told:
         raise TaskError("plot.labels: the file was changed while the run was under way; run the same command again")
     return found
+
+
+def sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """The set of each readable image of `known` paths, and whether the run has two sets."""
+    found: dict[str, str] = {}
+    names: set[str] = set()
+    for artifact in inputs.of("thumbnail"):
+        rows = artifact.table(["path", "set", "error"])
+        rows = rows.filter(pc.is_null(rows["error"]))
+        names.update(pc.unique(rows["set"]).to_pylist())
+        pairs = zip(rows["path"].to_pylist(), rows["set"].to_pylist(), strict=True)
+        found |= {path: name for path, name in pairs if path in known}
+    return found, names == {"a", "b"}
 
 
 def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two: bool) -> Recall:

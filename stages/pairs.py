@@ -5,6 +5,7 @@ blocks.py      rules and groups of a block  kernels/coarse.py    lower bounds, a
 metrics.py     what is compared             kernels/leaves.py    finding candidates, in numba
 index.py       what is stored of a block    kernels/product.py   the same by products, and on a GPU
 thumbnails.py  reading candidates           kernels/exact.py     the figures themselves
+copies.py      pairs within groups
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from stages import copies
 from stages.blocks import INDEXES, Block, index_columns, index_table, read_blocks
 from stages.delta import earlier
 from stages.figure import column_of
 from stages.functions import imported
 from stages.kernels import arrays, hilbert, turns
 from stages.kernels.compare import BlockPair, Rules
-from stages.kernels.metric import Found, joined
+from stages.kernels.metric import Found
 from stages.metrics import BUILT_IN, Kind, kind_of
 from stages.thumbnails import CHANNELS, thumbnail_shape
 
@@ -228,22 +230,22 @@ def _matches(
     references = job.settings("inputs.reference") if params.references == "skip" else ()
     blocks = read_blocks([index_table(index, params) for index in indexes], params, references)
     kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
-    copies = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
+    first = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
     known = earlier(job, blocks, kind, params)
     sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
     rules = Rules(kind.limit, 4 if params.rotations else 1, params.same_hash)
     diagonal = len(blocks) == 1
     pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
-    inside = _inside_groups(blocks[0], params) if diagonal else None
+    inside = copies.rows(blocks[0], params) if diagonal else None
     for rows, found in pair.runs():
         found = found._replace(a=blocks[0].standing[found.a], b=blocks[-1].standing[found.b])
         if inside is not None:
-            found = _with_groups(found, inside, blocks[0].standing[rows])
-        if copies is not None:  # of the pairs of copies only those with the first are recorded, as in groups
-            found = found.where((copies[found.a] != copies[found.b]) | (copies[found.a] == found.a))
+            found = copies.beside(found, inside, blocks[0].standing[rows])
+        if first is not None:  # of the pairs of copies only those with the first are recorded, as in groups
+            found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
         yield from _tables(found, blocks, kind, params, job.settings)
     if diagonal:
-        _enter_groups(pair, blocks[0], params)
+        copies.enter(pair.ledger, blocks[0], params)
     counts = [len(block.table) for block in blocks]
     total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
     summary |= {"pairs_total": total, **asdict(pair.ledger)}
@@ -255,48 +257,6 @@ def _device(params: Params) -> arrays.Device:
         return arrays.choose(params.device)
     except arrays.NoDevice as error:
         raise TaskError(f"pairs.device: {error}") from error
-
-
-def _inside_groups(block: Block, params: Params) -> Found | None:
-    """A row of MSE 0 for each image that another one stands for; by position in the block."""
-    b = np.flatnonzero(_stood_for(block))
-    if params.same_hash == "skip" or not len(b):
-        return None  # their hashes agree, and the rule comes first
-    a = block.representative[b]
-    bits = turns.between(block.turn[a], block.turn[b], block.symmetry[b])
-    if params.same_hash == "zero" and block.hashes is not None:
-        bits = np.zeros(len(b), np.uint8)
-        for turn in range(4 if params.rotations else 1):
-            bits |= (block.hashes[b, 0] == block.hashes[b, turn]).astype(np.uint8) << turn
-        bits |= turns.reversed_(bits)
-    measured = np.full(len(b), params.same_hash == "compare")
-    return Found(a, b, np.zeros(len(b), np.int64), bits, measured)
-
-
-def _stood_for(block: Block) -> NDArray[np.bool_]:
-    """Images that another one stands for, and that a rule does not part from it."""
-    others = block.representative != np.arange(len(block.table))
-    return others if block.settled is None else others & ~block.settled
-
-
-def _with_groups(found: Found, inside: Found, standing: Ints) -> Found:
-    """The matches of some representatives and the rows within their groups, in order."""
-    here = (inside.a >= standing[0]) & (inside.a <= standing[-1])
-    return joined([found, inside.where(here)])
-
-
-def _enter_groups(pair: BlockPair, block: Block, params: Params) -> None:
-    """Pairs within groups: not compared, for their hashes agree (`skip`) or since they are known to be identical."""
-    sizes = np.bincount(block.representative, minlength=len(block.table))
-    pairs = sizes * (sizes - 1) // 2
-    apart = int(
-        pairs.sum() if params.same_hash == "skip" else 0 if block.settled is None else pairs[block.settled].sum()
-    )
-    within = int(pairs.sum()) - apart
-    pair.ledger.skipped_by_rule += apart
-    if within:
-        pair.ledger.identical += within
-        pair.ledger.matches += within
 
 
 def _tables(

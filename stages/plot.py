@@ -211,26 +211,13 @@ def _charts(
         there["folders"] = charts.heat(which.names, which.images)
     if params.labels:
         known = labels.unchanged(params.labels, job.task.spec["labels"])
-        found = labels.recall(matches.graph(), known, *_sets(inputs, known))
+        found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
         there["recall"] = charts.recall(found.distances, found.share, matches.threshold, figure_of(job.settings).name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
     for name, picture in there.items():
         for suffix, form in zip(SUFFIXES, charts.both(picture), strict=True):
             drawn.add(f"{name}{suffix}.svg", form, "chart", name)
     return {"charts": there, "recall": recall, "folders": which}
-
-
-def _sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """The set of each readable image of `known` paths, and whether the run has two sets."""
-    found: dict[str, str] = {}
-    sets: set[str] = set()
-    for artifact in inputs.of("thumbnail"):
-        rows = artifact.table(["path", "set", "error"])
-        rows = rows.filter(pc.is_null(rows["error"]))
-        sets.update(pc.unique(rows["set"]).to_pylist())
-        pairs = zip(rows["path"].to_pylist(), rows["set"].to_pylist(), strict=True)
-        found |= {path: name for path, name in pairs if path in known}
-    return found, sets == {"a", "b"}
 
 
 def _draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> None:

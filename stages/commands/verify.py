@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.locations import Place
-from stages.commands.verify_data import Ints, Recorded, Rows
+from stages.commands.verify_data import Recorded, Rows
+from stages.commands.verify_dull import Ints
 from stages.commands.verify_files import File
 from stages.commands.verify_nearest import check_nearest
 from stages.commands.verify_recount import LEDGER, check_clusters, expected_ledger

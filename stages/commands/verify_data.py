@@ -1,11 +1,10 @@
-"""What a run recorded, as plain arrays, for `verify`; and the one dull way in which it measures.
+"""What a run recorded, as plain arrays, for `verify`.
 
 Nothing here comes from the stages or their kernels: what is read is the Parquet that every user can read, and what is
 computed is NumPy on 64-bit integers. Only so can `verify` find a mistake of theirs."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -19,31 +18,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ConfigError
 from pipeline.locations import Place
+from stages.commands.verify_dull import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
 from stages.commands.verify_files import STAGES, File, damaged, files_of, read_summary
 
 GATHER = 128 << 20
 """Bytes of thumbnails that are held for one run of pairs, and about as many for the partitions read last."""
-AT_ONCE = 1 << 20
-"""Bytes of differences that are squared at a time: few enough to stay in the processor's cache."""
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 
-Ints = NDArray[np.int64]
-Bytes = NDArray[np.uint8]
 Step = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What of the config decides which rows there must be. `turns` is 4, or 1 without rotations; a sum of squares
-    divided by `divisor` is an MSE; no two images below `settled` are compared."""
-
-    threshold: float | None
-    turns: int
-    divisor: int
-    same: str
-    same_hash: str
-    grouped: bool
-    settled: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -168,7 +150,7 @@ class Recorded:
     def images(self) -> Images:
         """Every readable image; one pass over the thumbnails."""
         tables: list[pa.Table] = []
-        digests: list[NDArray[np.uint64]] = []
+        identity: list[NDArray[np.uint64]] = []
         for number, part in enumerate(self.parts):
             table = part.table(["path", "width", "height", "bytes", "error"])
             table = table.filter(pc.is_null(table["error"])).drop_columns(["error"])
@@ -176,19 +158,17 @@ class Recorded:
             if not table["path"].combine_chunks().equals(hashes["path"].combine_chunks()):
                 raise ConfigError(f"thumbnail/{part.key} and hash/{part.key} are about different images; delete both")
             for name in HASHES:
-                values = (
-                    _digests(hashes[name]) if self.rules.same_hash != "compare" else np.zeros(len(table), np.uint64)
-                )
+                values = digests(hashes[name]) if self.rules.same_hash != "compare" else np.zeros(len(table), np.uint64)
                 table = table.append_column(name, pa.array(values))
             table = table.append_column("partition", pa.array(np.full(len(table), number)))
             tables.append(table)
-            digests.append(
-                _identities(self.thumbnails_of(number), self.rules.turns)
+            identity.append(
+                identities(self.thumbnails_of(number), self.rules.turns)
                 if self.rules.grouped
                 else np.empty(0, np.uint64)
             )
             self.step("images")
-        return self._images(pa.concat_tables(tables), np.concatenate(digests))
+        return self._images(pa.concat_tables(tables), np.concatenate(identity))
 
     def _images(self, table: pa.Table, identity: NDArray[np.uint64]) -> Images:
         paths = table["path"].combine_chunks()
@@ -199,7 +179,7 @@ class Recorded:
         closes = np.array([part.key in self.blocks for part in self.parts])
         block = (np.cumsum(closes) - closes)[partition]
         hashes = np.stack([table[name].to_numpy() for name in HASHES], axis=1)
-        kind = _kinds(width, height, self.rules)
+        kind = kinds(width, height, self.rules)
         number = np.arange(len(table))
         settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
         group = pd.DataFrame({"block": block, "identity": identity if self.rules.grouped else number, "kind": kind})
@@ -307,46 +287,3 @@ class Recorded:
                 places = np.searchsorted(wanted, keys[known])
                 mse[places], measured[places] = rows.mse[known], rows.measured[known]
         return mse[inverse.reshape(-1)], measured[inverse.reshape(-1)]
-
-
-def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
-    """Sums of squared differences of thumbnails a[i] and b[i], the latter turned: int64 (m,); of uint8 (u, H, W, C)."""
-    sums = np.empty(len(a), np.int64)
-    step = max(1, AT_ONCE // (8 * int(np.prod(thumbnails.shape[1:]))))
-    for start in range(0, len(a), step):
-        part = slice(start, start + step)
-        left = thumbnails[a[part]].astype(np.int64)
-        right = np.rot90(thumbnails[b[part]], turn, axes=(1, 2)).astype(np.int64)
-        sums[part] = ((left - right) ** 2).sum(axis=(1, 2, 3))
-    return sums
-
-
-def _kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
-    """A number per image, equal for images that the rule `same` lets compare."""
-    if rules.same == "any":
-        return np.zeros(len(width), np.int64)
-    common = np.gcd(width, height) if rules.same == "aspect" else np.ones_like(width)
-    sides = np.stack([width // common, height // common], axis=1)
-    sides = np.sort(sides, axis=1) if rules.turns == 4 else sides
-    return np.unique(sides, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
-def below(path: str, roots: Collection[str]) -> bool:
-    """Whether an image is one of some roots, or lies in one."""
-    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
-
-
-def _digests(texts: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """64-bit digests of texts: of a million different ones, two agree once in thirty million runs."""
-    data = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_pylist())
-    return np.frombuffer(data, np.uint64)
-
-
-def _identities(thumbnails: Bytes, turns: int) -> NDArray[np.uint64]:
-    """64-bit digests of thumbnails, uint8 (m, H, W, C), equal for those that are the same up to the turns."""
-    digests = np.empty((turns, len(thumbnails)), np.uint64)
-    for turn in range(turns):
-        turned = np.ascontiguousarray(np.rot90(thumbnails, turn, axes=(1, 2)))
-        data = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in turned)
-        digests[turn] = np.frombuffer(data, np.uint64)
-    return digests.min(axis=0)

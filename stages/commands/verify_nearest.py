@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.commands.verify_data import Ints, Recorded
+from stages.commands.verify_data import Recorded
+from stages.commands.verify_dull import Ints
 from stages.commands.verify_truth import Check, decide, hold_against_results
 
 NEAR = 50

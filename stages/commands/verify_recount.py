@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.commands.verify_data import Ints, Recorded, below
+from stages.commands.verify_data import Recorded
+from stages.commands.verify_dull import Ints, below
 from stages.commands.verify_truth import Check
 
 PAIRS = 10_000

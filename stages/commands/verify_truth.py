@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.commands.verify_data import Ints, Recorded
+from stages.commands.verify_data import Recorded
+from stages.commands.verify_dull import Ints
 from stages.commands.verify_files import File
 
 SHOWN = 20

@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (4, "003642851706fb15"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
-    "pairs": (3, "704fa71c9399addb"),
+    "pairs": (3, "dcdc8669bae715ee"),
     "cluster": (5, "b812d4744c3a9349"),
-    "plot": (6, "8fa8e81abae6855e"),
+    "plot": (6, "47f00e9a4aede237"),
 }
 
 
