@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,6 +49,10 @@ class Record:
 
 
 FIELDS = frozenset(Record.__dataclass_fields__)
+
+
+OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
+"""How artifacts are called, but for those with a name of their own."""
 
 
 def artifact_name(key: str, fingerprint: str, filename: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import io
 import json
 import logging
 import pkgutil
@@ -39,6 +40,8 @@ def discover() -> list[Stage]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `fast-diff`; returns the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
     options = _parser().parse_args(arguments)
     logging.getLogger("fast_diff").addHandler(logging.NullHandler())
     try:

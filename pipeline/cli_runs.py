@@ -6,9 +6,10 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -262,14 +263,27 @@ def _apply(options: argparse.Namespace) -> int:
         path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     try:
         with alone(), _opened(path) if path else contextlib.nullcontext() as journal:
-            for line in apply(plan, options.action, to, journal, tally):
-                print(line)
+            _tell(apply(plan, options.action, to, journal, tally))
     except KeyboardInterrupt:
         where = f"; what was done stands in {path}: take it back by fast-diff undo" if path else ""
         print(f"fast-diff: interrupted{where}, or run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
     print("\n".join(summary(tally, options.action, path)))
     return 0 if tally.ok else 1
+
+
+def _tell(lines: Iterator[str]) -> None:
+    """Print lines as what they tell of is done: all of it, also if nobody listens any more. Then what comes after them
+    goes to stderr."""
+    for line in lines:
+        try:
+            print(line, flush=True)
+        except OSError:
+            with contextlib.suppress(OSError):  # what is left in its buffer goes nowhere
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.stdout = sys.stderr
+            for _ in lines:  # they are done by being asked for
+                pass
 
 
 def _opened(path: Path) -> Journal:
@@ -289,7 +303,6 @@ def _undo(options: argparse.Namespace) -> int:
 
     tally = Tally()
     with alone():
-        for line in take_back(options.journal, tally):
-            print(line)
+        _tell(take_back(options.journal, tally))
     print(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
     return 0 if tally.ok else 1

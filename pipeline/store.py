@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.artifact import METADATA, METADATA_DIGEST, Record, artifact_name, kinds
+from pipeline.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, kinds
 from pipeline.atomic import atomic_write
 from pipeline.errors import ArtifactDamaged
 from pipeline.files import Files, LocalFiles, ObjectFiles
@@ -159,8 +159,9 @@ class Store:
                 self.files.move(f"{record.stage}/{name}", f"{record.stage}/{RETIRED}/{retired}")
 
     def retire_all_but(self, stage: str, names: frozenset[str]) -> int:
-        """Move every artifact of a stage that this run does not own out of the readers' way."""
-        others = [name for name in self.names(stage) if name not in names]
+        """Move every artifact of a stage that this run does not own out of the readers' way; files that are called
+        otherwise are not ours."""
+        others = [name for name in self.names(stage) if name not in names and OWN_NAME.fullmatch(name)]
         for name in others:
             target = name
             with contextlib.suppress(ArtifactDamaged):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
@@ -90,6 +91,21 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
             else:
                 if not there:
                     yield f"inputs.{name}[{number}]: {root} does not exist; expected a folder or an image file"
+    yield from _inputs_twice(settings)
+
+
+def _inputs_twice(settings: Settings) -> Iterator[str]:
+    """Inputs that lead into others by links: files would be compared with themselves. Of a folder that lies in another
+    by its name, each file counts once."""
+    roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
+    leads = {root: os.path.realpath(root) for _, root in roots}
+    led = {leads[root]: (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
+    for key, root in roots:
+        for place in (leads[root], *map(str, Path(leads[root]).parents)):
+            other_key, other = led.get(place, (key, root))
+            if not f"{root}/".startswith(f"{other}/"):
+                yield f"{key}: {root} leads to {leads[root]}, which is in {other_key} as {other}, too; leave one out"
+                break
 
 
 def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:

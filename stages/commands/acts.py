@@ -17,7 +17,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser, Error
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -121,18 +121,30 @@ def _free(path: Path) -> Path:
 
 def _move(path: Path, to: Path) -> None:
     """Never over another file: the new name is taken first, by an empty file."""
-    to.parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in to.parents if not folder.exists()]
     try:
-        to.open("xb").close()
-    except FileExistsError as error:
-        raise Cannot(f"{to} has come into being meanwhile") from error
-    try:
-        _onto(path, to)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            to.open("xb").close()
+        except FileExistsError as error:
+            raise Cannot(f"{to} has come into being meanwhile") from error
+        try:
+            _onto(path, to)
+        except BaseException:
+            if os.path.lexists(path):
+                to.unlink(missing_ok=True)
+            raise
     except BaseException:
-        if os.path.lexists(path):
-            to.unlink(missing_ok=True)
+        _remove_empty(made)
         raise
     sync(to.parent)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Those of them in which nothing lies, the deepest first."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _onto(path: Path, to: Path) -> None:
@@ -161,9 +173,7 @@ def _move_back(path: Path, to: Path, act: Act) -> bool:
     if os.path.lexists(path):
         raise Cannot("another file has its name now")
     _move(to, path)
-    for folder in to.parents[: act.get("made", 0)]:  # those that the move has made
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    _remove_empty(to.parents[: act.get("made", 0)])  # those that the move has made
     return True
 
 

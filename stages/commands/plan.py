@@ -182,8 +182,13 @@ def _complaints(plan: Plan) -> Iterator[str]:
                 )
 
 
+def _true(path: str) -> str:
+    """Where a path leads; as bytes, since the locale may not know its letters."""
+    return show(os.path.realpath(path.encode("utf-8", "surrogateescape")))
+
+
 def reference_of(file: File, references: Collection[str]) -> str | None:
     """The reference in which a file lies, by its name or by where that leads."""
-    names = {file.path, os.path.realpath(file.path)}
-    roots = ((root, place) for root in references for place in (root.rstrip("/"), os.path.realpath(root)))
+    names = {file.path, show(os.path.realpath(name_of(file)))}
+    roots = ((root, place) for root in references for place in (root.rstrip("/"), _true(root)))
     return next((root for root, place in roots if any(inside(name, place) for name in names)), None)

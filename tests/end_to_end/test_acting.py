@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,37 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
     (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 1})}\n{json.dumps(begun)}\n")
     main(["undo", str(tmp_path / "journal.jsonl")])
     assert "harmless" not in capsys.readouterr().out
+
+
+def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_path: Path) -> None:
+    project = finished(tmp_path)
+    (tmp_path / "images" / "ü-日本.jpg").write_bytes((tmp_path / "images" / "1.jpg").read_bytes())
+    assert project.run() == 0
+    assert main(["plan", str(project.run_folder), str(tmp_path / "plan.json")]) == 0
+    words = [sys.executable, "-m", "pipeline.cli", "apply", str(tmp_path / "plan.json"), "--action", "move"]
+    words += ["--to", str(tmp_path / "bin"), "--yes"]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    before = sorted((tmp_path / "images").iterdir())
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **plain}
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()  # as `| head` does
+        said = process.stderr.read().decode()
+        assert process.wait(60) == 0, said
+    assert "3 files" in said
+    assert "Traceback" not in said
+    (journal,) = tmp_path.glob("plan-*.jsonl")
+    assert journal.name in said
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "undo", str(journal)],
+        env={**os.environ, **plain, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+    assert "ü-\\u65e5\\u672c.jpg".encode("latin-1") in done.stdout
+    assert sorted((tmp_path / "images").iterdir()) == before
 
 
 def test_what_is_to_stay_is_of_no_lower_quality_and_no_bytes_to_win(

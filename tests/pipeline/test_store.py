@@ -89,14 +89,23 @@ def test_an_artifact_with_a_name_of_its_own_retires_what_another_config_made(tmp
 
 def test_retire_leaves_exactly_what_the_run_owns(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for name in ("a-1.parquet", "b-2.parquet"):
+    for name in ("a-1111111111111111.parquet", "b-2222222222222222.parquet"):
         publish(store, name)
-    assert store.retire_all_but("stage", frozenset({"a-1.parquet"})) == 1
-    assert store.names("stage") == ["a-1.parquet"]
+    assert store.retire_all_but("stage", frozenset({"a-1111111111111111.parquet"})) == 1
+    assert store.names("stage") == ["a-1111111111111111.parquet"]
     assert pq.read_table(tmp_path / "stage").num_rows == 500
     count, size = store.prune()
     assert (count, size > 0, store.retired("stage")) == (1, True, [])
-    assert store.names("stage") == ["a-1.parquet"]
+    assert store.names("stage") == ["a-1111111111111111.parquet"]
+
+
+def test_parquet_that_is_called_otherwise_is_not_ours(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    mine = publish(store, "mine.parquet")
+    publish(store, f"k-{16 * 'f'}.parquet")
+    assert store.retire_all_but("stage", frozenset()) == 1
+    assert mine.exists()
+    assert store.names("stage") == ["mine.parquet"]
 
 
 def test_files_beside_an_artifact_are_part_of_it(tmp_path: Path) -> None:

@@ -468,6 +468,16 @@ def test_folders_that_a_move_made_go_with_it(photos: Path, tmp_path: Path) -> No
     assert list((tmp_path / "moved").rglob("*")) == [tmp_path / "moved" / "of mine"]
 
 
+def test_a_move_that_fails_leaves_no_folders(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, to: Path) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(acts, "_onto", full)
+    _, tally, _ = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert tally.refused.total() == 3
+    assert not (tmp_path / "moved").exists()
+
+
 def test_what_was_never_done_is_not_taken_back(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").write_bytes(b"a file in the way")
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)

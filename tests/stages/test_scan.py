@@ -135,10 +135,27 @@ def test_dates_that_64_bits_do_not_hold(tmp_path: Path) -> None:
     assert read(Expected(os.fsencode(path), 8, stamp), "mtime", 100)[0] == b"an image"
 
 
+def test_inputs_that_lead_into_each_other_by_links_are_refused(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tree)
+    (tmp_path / "one.jpg").symlink_to(next(path for path in tree.iterdir() if path.is_file()))
+    inside = next(str(path) for path in tree.iterdir() if path.is_dir())
+
+    def complaints(a: list[str], b: list[str]) -> list[str]:
+        return list(scan.check(scan.Params(), (EVERYTHING | {"inputs.a": a, "inputs.b": b}).__getitem__))
+
+    for name in ("link", "one.jpg"):
+        (said,) = complaints([str(tree), str(tmp_path / name)], [])
+        assert said.startswith(f"inputs.a: {tmp_path / name} leads to {tree}")
+        (said,) = complaints([str(tree)], [str(tmp_path / name)])
+        assert said.startswith(f"inputs.b: {tmp_path / name} leads to {tree}")
+        assert said.endswith(f"which is in inputs.a as {tree}, too; leave one out")
+    assert complaints([str(tree), inside, str(tree)], []) == []
+    assert complaints([str(tmp_path / "link")], []) == []
+
+
 def test_an_input_in_which_nothing_is_found_is_told_of(tree: Path, tmp_path: Path, caplog: Any) -> None:
     (tmp_path / "unmounted").mkdir()
-    (tmp_path / "link").symlink_to(tree)
-    roots = [tree, tmp_path / "unmounted", tmp_path / "link", *(path for path in tree.iterdir() if path.is_dir())]
+    roots = [tree, tmp_path / "unmounted", *(path for path in tree.iterdir() if path.is_dir())]
     source(**{"inputs.a": list(map(str, roots))})
     assert [record.getMessage() for record in caplog.records] == [
         f"inputs.a: no image found in {tmp_path / 'unmounted'}; is it what it was?"

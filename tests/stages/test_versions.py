@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "75b454765d2c05e9"),
+    "scan": (2, "d0913758a009a1e0"),
     "thumbnail": (4, "003642851706fb15"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
