@@ -61,10 +61,10 @@ class Files:
 
     def empty(self) -> list[bytes]:
         """Roots in which nothing was found, but for those that lie in others, whose files count there."""
-        true = {root: root if is_url(root) else os.path.realpath(root) for root in self.roots}
+        true = {root: (root if is_url(root) else os.path.realpath(root)).rstrip(b"/") + b"/" for root in self.roots}
         counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
         full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)
-        return [root for root in self.roots if not any((true[root] + b"/").startswith(other + b"/") for other in full)]
+        return [root for root in self.roots if not true[root].startswith(full)]
 
 
 @dataclass(frozen=True)

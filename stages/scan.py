@@ -103,7 +103,7 @@ def _inputs_twice(settings: Settings) -> Iterator[str]:
     for key, root in roots:
         for place in (leads[root], *map(str, Path(leads[root]).parents)):
             other_key, other = led.get(place, (key, root))
-            if not f"{root}/".startswith(f"{other}/"):
+            if not f"{root.rstrip('/')}/".startswith(f"{other.rstrip('/')}/"):
                 yield f"{key}: {root} leads to {leads[root]}, which is in {other_key} as {other}, too; leave one out"
                 break
 

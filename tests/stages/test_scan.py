@@ -150,6 +150,7 @@ def test_inputs_that_lead_into_each_other_by_links_are_refused(tree: Path, tmp_p
         assert said.startswith(f"inputs.b: {tmp_path / name} leads to {tree}")
         assert said.endswith(f"which is in inputs.a as {tree}, too; leave one out")
     assert complaints([str(tree), inside, str(tree)], []) == []
+    assert complaints(["/", str(tree)], []) == []
     assert complaints([str(tmp_path / "link")], []) == []
 
 

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "d0913758a009a1e0"),
-    "thumbnail": (4, "003642851706fb15"),
+    "scan": (2, "8f598b75e880f67d"),
+    "thumbnail": (4, "134650962a824e2a"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "dcdc8669bae715ee"),
-    "cluster": (5, "b812d4744c3a9349"),
-    "plot": (6, "47f00e9a4aede237"),
+    "cluster": (5, "475efc1710a7e319"),
+    "plot": (6, "f2698ab9606a3ea2"),
 }
 
 
