@@ -85,13 +85,12 @@ def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:
     opened.enter_context(_configured(scheduler))
     security = _security(scheduler.tls)
     if scheduler.kind == "address":
-        client = _connect(scheduler, security)
+        client = _connect(scheduler, security, opened)
     else:
         with held():
             cluster = _start(scheduler, security)
             opened.callback(_close, cluster, 10)
-        client = _client(cluster, security)
-    opened.callback(_close, client, 5)
+            client = _client(cluster, opened, security=security)
     where = client.scheduler.address
     beyond = not is_loopback(where) if scheduler.kind == "address" else scheduler.listens_beyond_loopback
     if beyond and not where.startswith(TLS):
@@ -183,17 +182,15 @@ def _security(tls: Tls | str | None) -> Any:
         raise ConfigError("scheduler.tls: temporary certificates need a library: pip install cryptography") from error
 
 
-def _connect(scheduler: Scheduler, security: Any) -> Client:
+def _connect(scheduler: Scheduler, security: Any, opened: ExitStack) -> Client:
     """A client of a scheduler that is up already. Raises ConfigError, within ten seconds."""
-    from distributed import Client
-
     where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
     patience = min(10.0, scheduler.wait_timeout)
     try:
         with ThreadPoolExecutor(1) as aside:  # in this thread, a notebook for instance, a loop may be running
             aside.submit(lambda: asyncio.run(_reached(where, security, patience))).result()
-        with _without_versions():
-            return Client(where, security=security, timeout=10, set_as_default=False)
+        with held():
+            return _client(where, opened, security=security, timeout=10)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
         how = "it may be encrypted: see scheduler.tls"
         if security:
@@ -226,11 +223,14 @@ def _address_in(file: Path) -> str:
     raise ConfigError(f"scheduler.scheduler_file: {file} {what}; is the scheduler up?")
 
 
-def _client(cluster: Any, security: Any) -> Client:
+def _client(where: Any, opened: ExitStack, **how: Any) -> Client:
+    """A client, which closes with `opened`. Made where nothing interrupts: one half made ends with a complaint."""
     from distributed import Client
 
     with _without_versions():
-        return Client(cluster, security=security, set_as_default=False)
+        client = Client(where, set_as_default=False, **how)
+    opened.callback(_close, client, 5)
+    return client
 
 
 @contextlib.contextmanager
