@@ -22,7 +22,8 @@ object_lock.py  the lock on an object store         run.py        a run from beg
 cluster_arguments.py  what a cluster's class is called with
 cores.py        idle cores of this machine          validate.py   what pydantic says, with keys and lines
 yaml_source.py  YAML, and where each key stands     cli.py        the command line
-cli_runs.py     commands about finished runs        cli_end.py    what is said when a run went wrong
+cli_runs.py     commands about finished runs        cli_acts.py   commands that touch files
+cli_end.py      what is said when a run went wrong
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline import cli_acts, cli_runs
 from pipeline.cli_end import print_end
-from pipeline.cli_runs import add_commands, named
+from pipeline.cli_runs import named
 from pipeline.errors import ConfigError, FastDiffError, one_line
 from pipeline.interrupts import INTERRUPTED, forget
 from pipeline.locations import mask
@@ -98,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "make a small folder of images with known duplicates and find them")
     demo.add_argument("folder", nargs="?", default="outputs/demo-images", metavar="FOLDER", help="where to make it")
     formats = add("formats", _formats, "list the formats of images that this installation reads, and what it lacks")
-    add_commands(add)
+    cli_runs.add_commands(add)
+    cli_acts.add_commands(add)
     for added in (run, demo):
         added.add_argument("--quiet", action="store_true", help="no progress, no summary")
         added.add_argument("--log-format", choices=("text", "json"), default="text", help="json: for machines")

@@ -1,23 +1,16 @@
-"""Commands about a run that is there: what it found, and what is to be done about it."""
+"""Commands about a run that is there: what it found, and what is proposed to be done about it."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
-import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pipeline.errors import ConfigError
-from pipeline.interrupts import INTERRUPTED
-
-if TYPE_CHECKING:
-    from stages.commands.journal import Journal
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -30,7 +23,7 @@ class Add(Protocol):
 
 def add_commands(add: Add) -> None:
     """The commands of this module."""
-    from stages.commands.choices import ACTIONS, FORMATS, GATE, REPORT, SEVERAL_FILES, TABLES
+    from stages.commands.choices import FORMATS, GATE, SEVERAL_FILES, TABLES
 
     failures = add("failures", _failures, "list the images that could not be read, and why")
     verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
@@ -71,17 +64,6 @@ def add_commands(add: Add) -> None:
     check.add_argument("--fail-on", choices=GATE, default="match", help="what it exits 3 for (default match)")
     check.add_argument("--json", action="store_true", help="for machines")
     check.add_argument("--quiet", action="store_true", help="no progress, no summary")
-
-    apply = add("apply", _apply, "follow a plan; says what it would do, and does it with --yes")
-    apply.add_argument("plan", metavar="PLAN", type=named, help="a file that `plan` or the report's page has written")
-    apply.add_argument(
-        "--action", choices=(REPORT, *ACTIONS), required=True, help="what becomes of the files that are to go"
-    )
-    apply.add_argument("--to", metavar="FOLDER", type=named, help="for move: the folder that takes them")
-    apply.add_argument("--yes", action="store_true", help="do it; without this nothing is touched")
-    apply.add_argument("--journal", metavar="FILE", type=named, help="where to write down what is done (by PLAN)")
-    undo = add("undo", _undo, "take back what a journal of `apply` tells")
-    undo.add_argument("journal", metavar="JOURNAL", type=named)
 
 
 def named(text: str) -> Path:
@@ -245,64 +227,3 @@ def _plan(options: argparse.Namespace) -> int:
     print(f"plan        {options.file}: {len(files):,} files of {len(plan['clusters']):,} clusters would go")
     print(f"next        fast-diff apply {options.file} --action report")
     return 0
-
-
-def _apply(options: argparse.Namespace) -> int:
-    from stages.commands.apply import Tally, apply, check_options, summary, warning
-    from stages.commands.choices import REPORT
-    from stages.commands.journal import alone
-    from stages.commands.plan import read_plan
-
-    plan = read_plan(options.plan)
-    to = options.to and options.to.expanduser()
-    check_options(plan, options.action, to)
-    if to and (said := warning(plan, to)):
-        print(f"fast-diff: {said}", file=sys.stderr)
-    tally, path = Tally(), None
-    if options.yes and options.action != REPORT:
-        path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
-    try:
-        with alone(), _opened(path) if path else contextlib.nullcontext() as journal:
-            _tell(apply(plan, options.action, to, journal, tally))
-    except KeyboardInterrupt:
-        where = f"; what was done stands in {path}: take it back by fast-diff undo" if path else ""
-        print(f"fast-diff: interrupted{where}, or run the same command again to go on", file=sys.stderr)
-        return INTERRUPTED
-    print("\n".join(summary(tally, options.action, path)))
-    return 0 if tally.ok else 1
-
-
-def _tell(lines: Iterator[str]) -> None:
-    """Print lines as what they tell of is done: all of it, also if nobody listens any more. Then what comes after them
-    goes to stderr."""
-    for line in lines:
-        try:
-            print(line, flush=True)
-        except OSError:
-            with contextlib.suppress(OSError):  # what is left in its buffer goes nowhere
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.stdout = sys.stderr
-            for _ in lines:  # they are done by being asked for
-                pass
-
-
-def _opened(path: Path) -> Journal:
-    """A journal to write to. Raises ConfigError."""
-    from stages.commands.journal import Journal
-
-    try:
-        return Journal(path)
-    except OSError as error:
-        raise ConfigError(f"--journal: {path} can't be written ({error.strerror}); choose another place") from error
-
-
-def _undo(options: argparse.Namespace) -> int:
-    from stages.commands.apply import Tally, take_back
-    from stages.commands.journal import alone
-    from stages.text import human_bytes
-
-    tally = Tally()
-    with alone():
-        _tell(take_back(options.journal, tally))
-    print(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
-    return 0 if tally.ok else 1

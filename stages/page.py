@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from stages.cluster import stay
 from stages.dendrogram import Dendrogram
-from stages.extremes import number
 from stages.text import human_bytes, human_count, human_mse, one_line
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
@@ -48,11 +47,6 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
     fitting = int(np.searchsorted(ends, most, side="right"))
     rows = order[: ends[fitting - 1] if fitting else most]
     return members.take(pa.array(rows)).append_column("shown", pa.array(shown[rows]))
-
-
-def listed(members: pa.Table, amount: int | str) -> pa.Table:
-    """Rows of the cluster stage that are on the page, in its order; `amount`: as in `plot.page`."""
-    return in_order(members, by_worth(members), number(amount))
 
 
 def data(

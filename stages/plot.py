@@ -126,8 +126,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     shown_up_to = threshold if threshold is not None else limit
     closest, farthest = extremes(found, measured.column, params.pairs, shown_up_to)
     members = inputs.table("cluster")
-    listed = page.listed(members, params.page)
-    sheets = page.in_order(members, page.by_worth(members)[: number(params.clusters)], EVERY)
+    ranked = page.by_worth(members)
+    listed = page.in_order(members, ranked, number(params.page))
+    sheets = page.in_order(members, ranked[: number(params.clusters)], EVERY)
     sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])

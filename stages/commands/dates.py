@@ -17,7 +17,8 @@ from pipeline.config import Config
 from pipeline.fingerprint import digest
 from pipeline.store import Store
 from stages.commands.results import Results
-from stages.page import DATES, listed, mark_of
+from stages.extremes import number
+from stages.page import DATES, by_worth, in_order, mark_of
 from stages.rows import Places
 
 FILE = f"report/{DATES}"
@@ -42,7 +43,8 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
 def _script(results: Results, amount: int | str, mark: str) -> bytes:
     """`globalThis.dates`: of which images, and when each was last written to, in seconds since 1970."""
-    shown = listed(pa.concat_tables(results.tables("cluster")), amount)["path"]
+    members = pa.concat_tables(results.tables("cluster"))
+    shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = Places(shown), np.zeros(len(shown), np.int64)
     for table in results.tables("scan", ("path", "mtime_ns")) if len(shown) else ():
         places = known.of(table["path"])

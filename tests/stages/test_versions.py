@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "dcdc8669bae715ee"),
     "cluster": (5, "475efc1710a7e319"),
-    "plot": (6, "f2698ab9606a3ea2"),
+    "plot": (6, "7ec9d0afaa599663"),
 }
 
 
