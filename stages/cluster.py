@@ -95,6 +95,7 @@ SCHEMA = pa.schema(
 """`rank`: its place by the rules of `keep`, the keeper's is 0; `reference`: below one of `inputs.reference`, so it
 stays, keeper or not; `dismissed`: called no duplicate of its keeper, so it stays, though others join the two; `size`
 and `diameter` are the cluster's: how many images it has, and the MSE of the two that are farthest apart."""
+FILENAME = "clusters.parquet"
 STAYS = ("keeper", "reference", "dismissed")
 """Columns of which each is a reason for an image to stay; one without any of them could go."""
 
@@ -126,7 +127,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """One task that reads everything; matches are streamed, but for linkages that need them all at a time."""
     stages = ("scan", "thumbnail", "pairs") if _of_scan(params) else ("thumbnail", "pairs")
     inputs = tuple((stage, task.key) for stage in stages for task in upstream.tasks(stage))
-    yield Task("clusters", inputs, dismissed.spec(params.dismissed), filename="clusters.parquet")
+    yield Task("clusters", inputs, dismissed.spec(params.dismissed), filename=FILENAME)
 
 
 def _of_scan(params: Params) -> list[str]:

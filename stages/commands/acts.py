@@ -51,6 +51,20 @@ def prepared(action: str, path: Path, keeper: Path, to: Path | None) -> dict[str
     return act
 
 
+def foresee(action: str, path: Path, keeper: Path, to: Path | None) -> None:
+    """Raises Cannot where it can be told beforehand that the act would fail; touches nothing."""
+    places = {"its folder": path.parent}
+    if action == "move":
+        assert to is not None
+        target = to.absolute() / path.relative_to("/")
+        places["--to:"] = next(folder for folder in target.parents if os.path.lexists(folder))
+    for what, folder in places.items():
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+            raise Cannot(f"{what} {folder} can't be written to")
+    if action == "hardlink" and path.lstat().st_dev != keeper.lstat().st_dev:
+        raise Cannot("its keeper lies on another disk, where no hard link reaches")
+
+
 def do(act: Act) -> None:
     """Do what a journal's entry says. Raises Cannot, OSError."""
     path, keeper = _path(act["path"]), _path(act["keeper"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from stages.commands.acts import Cannot, digest_of, do, is_whole, prepared, undo
+from stages.commands.acts import Cannot, digest_of, do, foresee, is_whole, prepared, undo
 from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import File, Group, Plan, inputs_of, name_of, path_of, reference_of
@@ -76,8 +76,10 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
                 _look(file, path, keeper, action)
                 if root := reference_of(file, plan.references):
                     raise Cannot(f"it lies in the reference {root}, which is never touched")
-                if journal and action != REPORT:
-                    _act(journal, action, file, path, keeper, to)
+                if action != REPORT:
+                    foresee(action, path, keeper, to)
+                    if journal:
+                        _act(journal, action, file, path, keeper, to)
             except Cannot as error:
                 tally.refused[str(error)] += 1
                 yield f"left alone  {one_line(file.path)}: {one_line(str(error))}"

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
+from pipeline.artifact import OWN_NAME
 from pipeline.errors import ConfigError
 from pipeline.locations import Place, canonical, protocol_of
 from pipeline.ranges import open_parquet, read_footer
@@ -22,6 +23,7 @@ from pipeline.storage import exists, read_bytes
 from pipeline.store import Store
 from stages import pairs as pairs_stage
 from stages.blocks import Block, index_columns, read_blocks
+from stages.cluster import FILENAME
 from stages.kernels import components, groups, turns
 from stages.listing import show
 from stages.metrics import HASHES, kind_of
@@ -155,7 +157,8 @@ class Results:
         return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured", "borderline"]
 
     def _files(self, stage: str) -> list[Place]:
-        files = [self.folder / stage / name for name in Store(self.folder).names(stage)]
+        names = Store(self.folder).names(stage)  # people leave files of their own there, too
+        files = [self.folder / stage / name for name in names if name == FILENAME or OWN_NAME.fullmatch(name)]
         if not files:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
         return files

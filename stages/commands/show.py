@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.errors import ConfigError
+from stages import dismissed
 from stages.cluster import STAYS
 from stages.commands.results import Results
 from stages.text import human_bytes, human_mse, human_number, one_line
@@ -28,7 +30,8 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
 
 def matches_of(results: Results, path: str) -> pd.DataFrame:
     """All matches of one image, nearest first: path, the figure, rotation (degrees that the other one is turned by,
-    counter-clockwise). Raises ConfigError where the run knows no such image."""
+    counter-clockwise), dismissed (no cluster was to be made of it). Raises ConfigError where the run knows no such
+    image, or the files of `cluster.dismissed` can't be read any more."""
     name = results.name_of(path)
     rows = results.pairs(expand=True)
     figure = results.params.figure
@@ -38,7 +41,21 @@ def matches_of(results: Results, path: str) -> pd.DataFrame:
         first[["path_b", figure, "rotation"]].rename(columns={"path_b": "path"}),
         second[["path_a", figure]].rename(columns={"path_a": "path"}).assign(rotation=turned),
     ]
-    return pd.concat(parts).sort_values([figure, "path"], ignore_index=True)
+    found = pd.concat(parts).sort_values([figure, "path"], ignore_index=True)
+    return found.assign(dismissed=_dismissed(results, name, found["path"]))
+
+
+def _dismissed(results: Results, name: str, others: pd.Series[str]) -> list[bool]:
+    files = results.summary["config"]["cluster"]["dismissed"]
+    if not files:
+        return [False] * len(others)
+    try:
+        pairs = dismissed.read(files)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"cluster.dismissed: {error}; bring the file back, or run without it") from error
+    digests = results.images().set_index("path")["digest"]
+    mine = digests[name]
+    return [(min(mine, other), max(mine, other)) in pairs for other in digests[others]]
 
 
 def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[str]:
@@ -46,7 +63,8 @@ def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[
     figure = results.params.figure
     yield f"{one_line(path)}: {len(matches):,} matches"
     for row in matches.to_dict("records"):
-        yield f"  {figure} {said(row[figure]):>7}{turn(row)}  {one_line(row['path'])}"
+        mark = "  dismissed" if row["dismissed"] else ""
+        yield f"  {figure} {said(row[figure]):>7}{turn(row)}{mark}  {one_line(row['path'])}"
 
 
 def said(value: float) -> str:

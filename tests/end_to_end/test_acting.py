@@ -143,6 +143,29 @@ def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown
     assert main(["dismiss", str(project.yaml), names[0], names[0], "--file", str(tmp_path / "apart.csv")]) == 2
 
 
+def test_dismissed_matches_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path)
+    first = make_image(tmp_path / "images" / "1.png", 5)
+    for name, points in (("2.png", 2), ("3.png", 4)):
+        image = Image.open(first)
+        image.point(lambda value, points=points: min(255, value + points)).save(tmp_path / "images" / name)
+    assert project.run() == 0
+    names = [str(tmp_path / "images" / f"{n}.png") for n in (1, 2, 3)]
+    apart = tmp_path / "apart.csv"
+    said(capsys, "dismiss", str(project.yaml), *names[1:], "--file", str(apart))
+    assert project.run(f"cluster.dismissed=[{apart}]") == 0
+    for name in names:
+        rows = json.loads(said(capsys, "show", str(project.run_folder), name, "--json"))
+        assert {row["path"]: row["dismissed"] for row in rows} == {
+            other: names[0] not in (name, other) for other in names if other != name
+        }
+    lines = said(capsys, "show", str(project.run_folder), names[1]).splitlines()
+    assert [line.partition("  dismissed  ")[2] for line in lines if "  dismissed  " in line] == [names[2]]
+    apart.unlink()
+    assert main(["show", str(project.run_folder), names[1]]) == 2
+    assert "cluster.dismissed: " in capsys.readouterr().err
+
+
 def test_a_run_that_did_not_end_well_proposes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Project(tmp_path)
     make_image(tmp_path / "images" / "a.jpg", 1)

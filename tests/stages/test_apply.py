@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +102,45 @@ def test_without_yes_nothing_is_touched(action: str, photos: Path, tmp_path: Pat
     assert len(lines) == 3
     assert tally.done == (2 if action in LINKS else 3)
     assert all("\n" not in line for line in lines)
+
+
+@pytest.mark.parametrize("yes", [False, True])
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_folder_that_cannot_be_written_to_is_foreseen(
+    action: str, yes: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, access = state(photos), os.access
+
+    def closed(folder: Path, *words: Any, **more: Any) -> bool:
+        return folder not in (photos / "b", photos / "c") and access(folder, *words, **more)
+
+    monkeypatch.setattr(os, "access", closed)
+    _, tally, _ = followed(checked(plan_for(photos), "plan"), action, tmp_path, yes)
+    assert tally.done == 0
+    assert tally.refused[f"its folder {photos / 'b'} can't be written to"] == 2
+    assert state(photos) == before
+
+
+def test_a_target_that_cannot_be_written_to_is_foreseen(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "moved").write_bytes(b"a file")
+    lines, tally, _ = followed(checked(plan_for(photos), "plan"), "move", tmp_path, yes=False)
+    assert tally.refused == {f"--to: {tmp_path / 'moved'} can't be written to": 3}
+    assert all(line.startswith("left alone") for line in lines)
+
+
+def test_a_hard_link_to_another_disk_is_foreseen(photos: Path, tmp_path: Path) -> None:
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("there is no /dev/shm, a second disk")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        keeper = Path(shutil.copy(photos / "a/1.jpg", disk))
+        if keeper.stat().st_dev == photos.stat().st_dev:
+            pytest.skip("/dev/shm is no other disk than the tests' folder")
+        group = {"cluster": 0, "keep": [entry(keeper)], "remove": [entry(photos / "b/1.jpg")]}
+        plan = checked({FORMAT: VERSION, "run": "", "clusters": [group]}, "plan")
+        assert followed(plan, "hardlink", tmp_path, yes=False)[1].refused == {
+            "its keeper lies on another disk, where no hard link reaches": 1
+        }
+        assert followed(plan, "symlink", tmp_path, yes=False)[1].ok
 
 
 @pytest.mark.parametrize("action", WORKING)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from io import StringIO
 from itertools import combinations
@@ -16,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from pipeline import load_run
+from pipeline.artifact import artifact_name
 from pipeline.errors import ConfigError
 from stages.commands import demo
 from stages.commands.results import Results
@@ -150,7 +152,7 @@ def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
     hashes = {"x": "pqqq", "y": "rqqq", "z": "stuv", "w": "wwww", "v": "vstu"}
     for others, expected in (({}, ["v", "z"]), ({"q": "qqqq"}, ["q", "x", "y", "v", "z"])):
         rows = [{"path": path, **dict(zip(HASHES, turns, strict=True))} for path, turns in (hashes | others).items()]
-        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "hash" / "part.parquet")
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "hash" / artifact_name("part", "0" * 64))
         found = Results(tmp_path).hash_clusters()
         assert found["path"].tolist() == expected
 
@@ -233,6 +235,15 @@ def test_the_demo_writes_into_no_folder_of_others(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"was not made by the demo"):
         demo.make_images(tmp_path / "holiday.jpg")
     assert [path.name for path in tmp_path.iterdir()] == ["holiday.jpg"]
+
+
+def test_files_of_other_people_are_no_results(project: Project, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(project.run_folder, tmp_path / "run"))
+    before = [getattr(load_run(run), name)() for name in ("images", "pairs", "clusters", "hashes", "ledger")]
+    for stage in ("scan", "thumbnail", "hash", "pairs", "cluster", "index"):
+        pq.write_table(pa.table({"mine": [1]}), run / stage / "mine.parquet")
+    after = [getattr(load_run(run), name)() for name in ("images", "pairs", "clusters", "hashes", "ledger")]
+    assert all(one.equals(other) for one, other in zip(before, after, strict=True))
 
 
 def test_the_demo_shows_names_as_they_are(project: Project) -> None:

@@ -18,8 +18,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
     "pairs": (3, "dcdc8669bae715ee"),
-    "cluster": (5, "475efc1710a7e319"),
-    "plot": (6, "7ec9d0afaa599663"),
+    "cluster": (5, "2d1a4d096b87e215"),
+    "plot": (6, "0201abdaa852abbe"),
 }
 
 
