@@ -14,7 +14,9 @@ from stages.kept import Kept
 from stages.kernels import coarse, groups
 from stages.kernels.coarse import Shape
 from stages.kernels.metric import Side
-from stages.metrics import HASHES, Images, Kind, kind_of
+from stages.metrics.compared import Images
+from stages.metrics.hamming import HASHES
+from stages.metrics.kinds import Kind, kind_of
 from stages.references import are_references
 from stages.thumbnails import BlockThumbnails, thumbnail_shape
 

@@ -23,7 +23,7 @@ from stages.blocks import Block, index_table, read_blocks
 from stages.kernels.arrays import CPU
 from stages.kernels.compare import Earlier
 from stages.kernels.metric import Found
-from stages.metrics import Kind, kind_of
+from stages.metrics.kinds import Kind, kind_of
 from stages.thumbnails import thumbnail_shape
 
 if TYPE_CHECKING:

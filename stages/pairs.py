@@ -2,7 +2,7 @@
 
 pairs.py       what is read and written     kernels/compare.py   how a block pair is gone through
 blocks.py      rules and groups of a block  kernels/coarse.py    lower bounds, and why they hold
-metrics.py     what is compared             kernels/leaves.py    finding candidates, in numba
+metrics/       what is compared             kernels/leaves.py    finding candidates, in numba
 index.py       what is stored of a block    kernels/product.py   the same by products, and on a GPU
 thumbnails.py  reading candidates           kernels/exact.py     the figures themselves
 copies.py      pairs within groups
@@ -32,7 +32,7 @@ from stages.functions import imported
 from stages.kernels import arrays, hilbert, turns
 from stages.kernels.compare import BlockPair, Rules
 from stages.kernels.metric import Found
-from stages.metrics import BUILT_IN, Kind, kind_of
+from stages.metrics.kinds import KINDS, Kind, kind_of
 from stages.thumbnails import CHANNELS, thumbnail_shape
 
 DEFAULT_THRESHOLD = 200.0
@@ -110,10 +110,10 @@ class Params:
     def _known(cls, value: str) -> str:
         if ":" in value:
             imported(value)
-        elif value not in BUILT_IN:
-            near = difflib.get_close_matches(value, BUILT_IN, 1)
+        elif value not in KINDS:
+            near = difflib.get_close_matches(value, KINDS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"expected {', '.join(BUILT_IN)} or package.module:function, got {value!r}{hint}")
+            raise ValueError(f"expected {', '.join(KINDS)} or package.module:function, got {value!r}{hint}")
         return value
 
     @field_validator("embedding")

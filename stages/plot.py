@@ -1,11 +1,6 @@
 """Draw what was found: pairs side by side, a sheet per cluster, charts, and a page to look at, choose and decide on.
 
-plot.py       what is drawn                          extremes.py    which matches are shown, and how many there are
-page.py       the page, and what is on it            dendrogram.py  how its clusters come apart at lower thresholds
-gallery.py    images by path, as they look now       previews.py    files of them for the page
-pictures.py   pairs and sheets, by Pillow            charts.py      charts, by Matplotlib
-folders.py    which folder duplicates which          labels.py      recall, where labels are given
-"""
+What is drawn is said here; how, in the room `stages/report/`."""
 
 from __future__ import annotations
 
@@ -20,15 +15,16 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages import charts, dismissed, folders, labels, page
-from stages.dendrogram import dendrogram
-from stages.extremes import EVERY, bins, columns, extremes, number
+from stages import dismissed
 from stages.figure import SETTINGS, Figure, column_of, figure_of
-from stages.gallery import FACTS, Gallery
 from stages.matches import Matches
 from stages.paths import FileName
-from stages.pictures import Subject, contact_sheet, jpeg, side_by_side
-from stages.previews import Previews
+from stages.report import charts, folders, labels, page
+from stages.report.dendrogram import dendrogram
+from stages.report.extremes import EVERY, bins, columns, extremes, number
+from stages.report.gallery import FACTS, Gallery
+from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
+from stages.report.previews import Previews
 from stages.text import human_bytes, human_mse
 
 ON_SHEET = 24

@@ -17,8 +17,8 @@ from pipeline.config import Config
 from pipeline.fingerprint import digest
 from pipeline.store import Store
 from stages.commands.results import Results
-from stages.extremes import number
-from stages.page import DATES, by_worth, in_order, mark_of
+from stages.report.extremes import number
+from stages.report.page import DATES, by_worth, in_order, mark_of
 from stages.rows import Places
 
 FILE = f"report/{DATES}"

@@ -26,7 +26,8 @@ from stages.blocks import Block, index_columns, read_blocks
 from stages.cluster import FILENAME
 from stages.kernels import components, groups, turns
 from stages.listing import show
-from stages.metrics import HASHES, kind_of
+from stages.metrics.hamming import HASHES
+from stages.metrics.kinds import kind_of
 from stages.text import one_line
 
 FACTS = (

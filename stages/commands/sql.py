@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.errors import ConfigError
 from pipeline.locations import mask
 from stages.commands.results import FACTS, Results
-from stages.metrics import HASHES
+from stages.metrics.hamming import HASHES
 
 ROWS = 10_000
 """Rows that are sent at a time."""

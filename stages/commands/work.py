@@ -14,8 +14,8 @@ from pipeline.config import Config
 from pipeline.events import seconds
 from pipeline.fingerprint import digest
 from pipeline.store import Store
-from stages.charts import LIGHT, both, decades, plain, svg, times
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
+from stages.report.charts import LIGHT, both, decades, plain, svg, times
 
 PAGE = "report/work.html"
 CHARTS = ("work", "work-narrow", "work-times")
@@ -56,7 +56,7 @@ def _drawn(store: Store, mark: str) -> bool:
 
 
 def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) -> bytes:
-    from stages.page import render
+    from stages.report.page import render
 
     said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted)}
     page = {"run": run, "work": work, "rows": figures, "unknown": unknown(work), "caution": caution(work), "mark": mark}

@@ -23,7 +23,7 @@ from stages.kernels import arrays, exact
 from stages.kernels.arrays import CPU, Device
 from stages.kernels.compare import BlockPair, Rules, Side
 from stages.kernels.metric import Found, joined
-from stages.metrics import Mse
+from stages.metrics.mse import Mse
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.benchmarks.pairs import LIMIT, VALUES, side

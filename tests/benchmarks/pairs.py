@@ -27,7 +27,7 @@ import threadpoolctl
 from stages.kernels import coarse, compare, exact
 from stages.kernels.arrays import CPU
 from stages.kernels.compare import BlockPair, Rules, Side
-from stages.metrics import Mse
+from stages.metrics.mse import Mse
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.benchmarks.thumbnails import SHAPE

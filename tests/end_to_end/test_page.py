@@ -14,10 +14,10 @@ from PIL import Image
 
 from pipeline import load_run
 from pipeline.cli import main
-from stages import page as pages
 from stages.commands.plan import read_plan
-from stages.dendrogram import Dendrogram
-from stages.page import DATES
+from stages.report import page as pages
+from stages.report.dendrogram import Dendrogram
+from stages.report.page import DATES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

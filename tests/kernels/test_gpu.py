@@ -16,7 +16,7 @@ from stages.kernels.exact import Squares
 from stages.kernels.metric import Found, Side, joined
 from stages.kernels.product import Product
 from stages.kernels.space import Space, prepare
-from stages.metrics import Mse
+from stages.metrics.mse import Mse
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.end_to_end.driver import Project, make_images

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages import charts, folders, labels
+from stages.report import charts, folders, labels
 from tests.stages.test_dendrogram import matches, random_rows
 
 

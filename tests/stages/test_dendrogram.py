@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages import dendrogram as module
 from stages import pairs
-from stages.dendrogram import Dendrogram, dendrogram
 from stages.kernels.components import Forest
 from stages.matches import Matches
+from stages.report import dendrogram as module
+from stages.report.dendrogram import Dendrogram, dendrogram
 from tests.in_memory import MemoryArtifact
 
 Row = tuple[int, int, float, int, bool]

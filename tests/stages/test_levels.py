@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stages.charts import DARK, LIGHT, both
 from stages.commands import levels, work
 from stages.commands.levels import LEDGER, LEVELS, Work
+from stages.report.charts import DARK, LIGHT, both
 
 
 def made(

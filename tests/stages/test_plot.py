@@ -17,9 +17,10 @@ import pytest
 from PIL import Image
 
 from pipeline.stage import Result
-from stages import charts, cluster, pairs, plot, scan, thumbnail
-from stages.page import DATES
+from stages import cluster, pairs, plot, scan, thumbnail
 from stages.plot import Params
+from stages.report import charts
+from stages.report.page import DATES
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
 
 SETTINGS: dict[str, Any] = {

@@ -22,7 +22,7 @@ from pipeline.errors import ConfigError
 from stages.commands import demo
 from stages.commands.results import Results
 from stages.decoding.decode import Options, decode
-from stages.metrics import HASHES
+from stages.metrics.hamming import HASHES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 ODD = "b'ad \U0001f9ca <i>.jpg"

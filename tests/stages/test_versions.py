@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (4, "134650962a824e2a"),
     "hash": (2, "e6eea6e2e2efb114"),
     "index": (2, "8fab1295386893ba"),
-    "pairs": (3, "dcdc8669bae715ee"),
+    "pairs": (3, "9a36b5562b84c81d"),
     "cluster": (5, "2d1a4d096b87e215"),
-    "plot": (6, "0201abdaa852abbe"),
+    "plot": (6, "0882db28463dcba9"),
 }
 
 
@@ -42,8 +42,8 @@ def code_digest(module: str) -> str:
     """Digest of what the code does: comments, docstrings and blank lines do not count."""
     whole = hashlib.sha256()
     found = sources(module, {})
-    if "stages.page" in found:  # what it renders is code, too
-        for part in sorted((ROOT / "stages" / "templates").glob("*.*")):
+    if "stages.report.page" in found:  # what it renders is code, too
+        for part in sorted((ROOT / "stages" / "report" / "templates").glob("*.*")):
             if part.suffix != ".py" and part.name != "work.html":  # which the work's page has a version of its own for
                 whole.update(part.read_bytes())
     for _, path in sorted(found.items()):

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.cluster import stay
-from stages.dendrogram import Dendrogram
+from stages.report.dendrogram import Dendrogram
 from stages.text import human_bytes, human_count, human_mse, one_line
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
@@ -112,7 +112,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         "style_hash": _hash(style),
         "script_hash": _hash(script),
     }
-    loader = PackageLoader("stages", "templates")
+    loader = PackageLoader("stages.report", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -122,7 +122,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
 
 
 def _part(name: str) -> str:
-    return resources.files("stages.templates").joinpath(name).read_text("utf-8")
+    return resources.files("stages.report.templates").joinpath(name).read_text("utf-8")
 
 
 def _hash(text: str) -> str:

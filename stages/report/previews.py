@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.stage import Job
-from stages.gallery import Gallery
-from stages.pictures import PREVIEW, jpeg, shrunk
+from stages.report.gallery import Gallery
+from stages.report.pictures import PREVIEW, jpeg, shrunk
 
 QUALITY = 80
 TOGETHER = 256

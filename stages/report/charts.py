@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.pictures import FAINT, INK, PAPER, fitted
+from stages.report.pictures import FAINT, INK, PAPER, fitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,7 +106,7 @@ def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
 
 
 def _folder(name: str) -> str:
-    from stages.pictures import printable
+    from stages.report.pictures import printable
 
     text = printable(name)
     return text if len(text) <= LETTERS else f"…{text[1 - LETTERS :]}"
