@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,14 @@ FIELDS = frozenset(Record.__dataclass_fields__)
 
 OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
 """How artifacts are called, but for those with a name of their own."""
+
+
+def artifact_names(names: Iterable[str]) -> list[str]:
+    """Which of the names in a stage's folder are those of artifacts, sorted: people leave files of their own there.
+
+    Where none is called after key and fingerprint, the stage gives names of its own, and all Parquet counts."""
+    found = sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
+    return [name for name in found if OWN_NAME.fullmatch(name)] or found
 
 
 def artifact_name(key: str, fingerprint: str, filename: str | None = None) -> str:

@@ -20,7 +20,7 @@ from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.artifact import Record, artifact_name
+from pipeline.artifact import Record, artifact_name, artifact_names
 from pipeline.errors import ArtifactDamaged
 from pipeline.footer_index import Footer, Index, State, footer_of
 from pipeline.storage import Entry
@@ -120,7 +120,7 @@ class Footers:
 
     def _entries(self, folder: str) -> dict[str, Entry]:
         found = self._store.files.entries(folder)
-        return {name: entry for name, entry in found.items() if name.endswith(".parquet") and name[0] != "."}
+        return {name: found[name] for name in artifact_names(found)}
 
     def _drop(self) -> None:
         if self._index:

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, kinds
+from pipeline.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, artifact_names, kinds
 from pipeline.atomic import atomic_write
 from pipeline.errors import ArtifactDamaged
 from pipeline.files import Files, LocalFiles, ObjectFiles
@@ -71,11 +71,11 @@ class Store:
 
     def names(self, stage: str) -> list[str]:
         """Names of the artifacts in the stage's folder, sorted."""
-        return _parquet_names(self.files.names(stage))
+        return artifact_names(self.files.names(stage))
 
     def retired(self, stage: str) -> list[str]:
         """Names of the stage's retired artifacts, sorted."""
-        return _parquet_names(self.files.names(f"{stage}/{RETIRED}"))
+        return artifact_names(self.files.names(f"{stage}/{RETIRED}"))
 
     def record(self, stage: str, name: str, key: str | None = None) -> Record:
         """The footer of an artifact in a stage's folder, retired or not. Raises ArtifactDamaged."""
@@ -203,10 +203,6 @@ class Store:
             if contents and hashlib.sha256(self.files.read(name)).hexdigest() != sha256:
                 return False
         return True
-
-
-def _parquet_names(names: Iterable[str]) -> list[str]:
-    return sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
 
 
 def _compression(first: pa.ChunkedArray, row_group: int) -> str:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pipeline.config import Config
 from pipeline.fingerprint import digest
 from pipeline.store import Store
+from stages.cluster import FILENAME
 from stages.commands.results import Results
 from stages.report.extremes import number
 from stages.report.page import DATES, by_worth, in_order, mark_of
@@ -31,8 +32,8 @@ log = logging.getLogger("fast_diff")
 def draw_dates(config: Config, store: Store) -> Collection[str]:
     """Write the dates, unless they are there; returns the file's name, relative to the run's folder."""
     amount = config.params["plot"].page
-    found = [store.record("cluster", name).fingerprint for name in store.names("cluster")]
-    mark = digest([VERSION, amount, "\n".join(store.names("scan")), *found])
+    clusters = store.record("cluster", FILENAME).fingerprint
+    mark = digest([VERSION, amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(FILE) is None or not store.files.read(FILE).startswith(f"// {mark}\n".encode()):
             store.publish_file(FILE, _script(Results(config.folder), amount, mark))

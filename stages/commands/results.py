@@ -15,7 +15,6 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from pipeline.artifact import OWN_NAME
 from pipeline.errors import ConfigError
 from pipeline.locations import Place, canonical, protocol_of
 from pipeline.ranges import open_parquet, read_footer
@@ -158,8 +157,8 @@ class Results:
         return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured", "borderline"]
 
     def _files(self, stage: str) -> list[Place]:
-        names = Store(self.folder).names(stage)  # people leave files of their own there, too
-        files = [self.folder / stage / name for name in names if name == FILENAME or OWN_NAME.fullmatch(name)]
+        names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
+        files = [self.folder / stage / name for name in names]
         if not files:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
         return files

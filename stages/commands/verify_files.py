@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from pipeline.locations import Place
 from pipeline.ranges import open_parquet, read_footer
 from pipeline.storage import listed, read_bytes
 
+ARTIFACT = re.compile(r".+-[0-9a-f]{16}\.parquet|clusters\.parquet")
+"""How artifacts are called; people leave files of their own beside them."""
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 
 
@@ -61,7 +64,7 @@ class File:
 
 def files_of(folder: Place, stage: str) -> dict[str, File]:
     """A stage's artifacts by their keys. Raises ConfigError where there is none, one is damaged, or two share a key."""
-    paths = listed(folder, stage)
+    paths = [path for path in listed(folder, stage) if ARTIFACT.fullmatch(path.name)]
     if not paths:
         raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")
     found: dict[str, File] = {}

@@ -286,3 +286,21 @@ def test_previews_are_taken_over_unless_they_are_damaged(project: Project) -> No
     os.utime(moved, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert project.run("cluster.threshold=130") == 0
     assert first.read_bytes() == before[first]
+
+
+def test_files_that_people_leave_in_the_folders_of_stages(project: Project) -> None:
+    before, run = project.artifacts(), str(project.run_folder)
+    mine = [project.run_folder / stage / "backup.parquet" for stage in ("scan", "hash", "pairs", "cluster")]
+    one, *_ = (project.run_folder / "scan").glob("*.parquet")
+    for path in mine:
+        shutil.copyfile(one, path)
+    assert project.run() == 0
+    assert sum(project.ran().values()) == 0
+    for words in (["verify", run], ["show", run], ["check", str(project.folder / "images"), "--against", run]):
+        assert main(words) == 0, words
+    assert project.run("cluster.linkage=complete") == 0
+    assert project.run() == 0
+    assert all(path.read_bytes() == one.read_bytes() for path in mine)
+    for path in (*mine, project.run_folder / "verify.json"):
+        path.unlink()
+    assert project.artifacts() == before
