@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 HERE = ("threads", "local")
 """Kinds whose workers are children of this process, with its software and its storage."""
 OWN_WORKERS_GONE = "they died, most likely for lack of memory: raise scheduler.memory_limit or lower partition.block,"
-"""What to do where a run's own workers are gone."""
+THEIR_WORKERS_GONE = "see in their logs why they ended, such as for lack of time or memory,"
+REMEDIES = {"address": "start workers"} | dict.fromkeys((*HERE, "cuda"), OWN_WORKERS_GONE)
+"""What to do where no worker is left, by the kind of scheduler; THEIR_WORKERS_GONE for those that start jobs."""
 LOG = logging.getLogger("fast_diff.scheduler")
 NO_PROFILE = {"distributed.worker.profile.enabled": False}
 """Dask's profiler looks at every thread a hundred times a second: a fortieth of the time of small files."""
@@ -63,7 +65,7 @@ def open_executor(
         client = _open(scheduler, needs, opened)
         if report:
             opened.enter_context(_performance_report(client, report))
-        remedy = OWN_WORKERS_GONE if scheduler.kind in HERE else "start workers"
+        remedy = REMEDIES.get(scheduler.kind, THEIR_WORKERS_GONE)
         watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, remedy)
         return DaskExecutor(client, watch, opened.close)
     except BaseException as error:
