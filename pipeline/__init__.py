@@ -23,7 +23,7 @@ cluster_arguments.py  what a cluster's class is called with
 cores.py        idle cores of this machine          validate.py   what pydantic says, with keys and lines
 yaml_source.py  YAML, and where each key stands     cli.py        the command line
 cli_runs.py     commands about finished runs        cli_acts.py   commands that touch files
-cli_end.py      what is said when a run went wrong
+cli_end.py      what is said when a run went wrong  arguments.py  options anywhere among paths
 """
 
 from __future__ import annotations

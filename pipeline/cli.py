@@ -8,6 +8,7 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import pkgutil
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import cli_acts, cli_runs
+from pipeline.arguments import Command
 from pipeline.cli_end import print_end
 from pipeline.cli_runs import named
 from pipeline.errors import ConfigError, FastDiffError, one_line
@@ -43,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `fast-diff`; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # what is started from here takes no module of the current folder
     options = _parser().parse_args(arguments)
     logging.getLogger("fast_diff").addHandler(logging.NullHandler())
     try:
@@ -53,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"fast-diff: {one_line(line)}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        sys.stderr.close()
+        if sys.stderr:
+            sys.stderr.close()
         return 0
     except OSError as error:
         where = mask(str(error.filename or "storage"))
@@ -74,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "130 interrupted",
     )
     parser.add_argument("--version", action="version", version=metadata.version("fast-diff-dask"))
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")

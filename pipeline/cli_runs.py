@@ -45,7 +45,7 @@ def add_commands(add: Add) -> None:
     form.add_argument("--format", choices=FORMATS)
     form.add_argument("--to", metavar="URL", help="a database, such as sqlite:///FILE: all tables go there")
     export.add_argument("--replace", action="store_true", help="with --to: in place of tables of the same names")
-    export.add_argument("--table", choices=TABLES, default="pairs", help="for csv, json and jsonl (default pairs)")
+    export.add_argument("--table", choices=TABLES, help="for csv, json and jsonl (default pairs)")
     folder = f"where to write it (default: here); for {' and '.join(SEVERAL_FILES)} a folder"
     export.add_argument("--out", type=named, metavar="FILE", help=folder)
     plan.add_argument("file", metavar="FILE", type=named, help="where to write the plan, such as plan.json")
@@ -186,6 +186,18 @@ def _dismiss(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_export(options: argparse.Namespace) -> None:
+    """Raises ConfigError where an option would be passed over."""
+    from stages.commands.choices import OF_TABLES
+
+    if options.table and options.format not in OF_TABLES:
+        raise ConfigError(f"--table: only --format {', '.join(OF_TABLES)} writes one table; leave it out")
+    if options.replace and options.to is None:
+        raise ConfigError("--replace: goes with --to alone; files are never written over")
+    if options.out and options.to is not None:
+        raise ConfigError("--out: goes with --format alone; --to says where the tables go")
+
+
 def _export(options: argparse.Namespace) -> int:
     from pipeline import load_run
     from pipeline.atomic import atomic_write
@@ -193,7 +205,8 @@ def _export(options: argparse.Namespace) -> int:
     from stages.commands.export import export, export_files
 
     results = load_run(options.run)
-    if options.to:
+    _check_export(options)
+    if options.to is not None:
         from stages.commands.sql import export as send
 
         for name, rows in send(results, options.to, options.replace):
@@ -205,11 +218,11 @@ def _export(options: argparse.Namespace) -> int:
             raise ConfigError(f"{options.out} is there already; choose another name, or delete it")
         with atomic_write(options.out) as file:
             text = io.TextIOWrapper(file, "utf-8", newline="")
-            export(results, options.format, options.table, text)
+            export(results, options.format, options.table or "pairs", text)
             text.flush()
             text.detach()
     else:
-        export(results, options.format, options.table, sys.stdout)
+        export(results, options.format, options.table or "pairs", sys.stdout)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -88,6 +89,7 @@ class DaskExecutor:
         self._futures: dict[Future, Sequence[Call]] = {}
         self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
         self._submitted = 0
+        self._name = uuid.uuid4().hex[:12]  # a scheduler takes tasks of equal keys for one, whoever hands them in
 
     @property
     def slots(self) -> int:
@@ -113,7 +115,7 @@ class DaskExecutor:
         keys = []
         for calls in bundles:
             self._submitted += 1
-            keys.append((calls[0].context.stage.name, f"{calls[0].task.key}-{self._submitted}"))
+            keys.append((calls[0].context.stage.name, f"{calls[0].task.key}-{self._name}-{self._submitted}"))
         futures = self._client.map(run_bundle, bundles, key=keys, pure=False, retries=0, seconds=BUNDLE_SECONDS)
         self._futures.update(zip(futures, bundles, strict=True))
         self._completed.update(futures)

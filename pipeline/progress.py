@@ -275,7 +275,7 @@ class Bars(_Counting):
 
     def cluster(self, cluster: Cluster) -> None:
         state = describe_cluster(cluster)
-        self._progress.update(self._cluster, description="cluster", state=state, visible=True)
+        self._progress.update(self._cluster, description="workers", state=state, visible=True)
 
     def message(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -290,4 +290,4 @@ def make_reporter(quiet: bool, log_format: str) -> Reporter:
         return Json()
     if quiet:
         return Quiet()
-    return Bars() if sys.stderr.isatty() else Plain()
+    return Bars() if sys.stderr and sys.stderr.isatty() else Plain()

@@ -133,7 +133,15 @@ def _close(what: Any, timeout: float) -> None:
 
 def keep_quiet() -> None:
     """What Dask says in this process is said by this program, in one line; the workers keep logs of their own."""
-    importlib.import_module("distributed")  # sets its loggers up, and would undo this later
+    try:
+        importlib.import_module("distributed")  # sets its loggers up, and would undo this later
+    except (ImportError, SyntaxError):
+        raise
+    except Exception as error:  # it reads its own config as it is imported
+        said = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"Dask's own config can't be used: {said}; mend it, in DASK_CONFIG or ~/.config/dask"
+        ) from error
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
     for name in ["distributed", "asyncio", *names]:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

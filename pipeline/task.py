@@ -223,7 +223,7 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
         message = storage_message(error, call)
         passing = not isinstance(error, FINAL)
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), passing=passing)
-    except Exception as error:  # a task's errors stay with that task
+    except (Exception, SystemExit) as error:  # a task's errors stay with that task
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc())
     return replace(outcome, message=mask_all(outcome.message), detail=mask_all(outcome.detail))

@@ -257,7 +257,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "cluster",
-    version=5,
+    version=6,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

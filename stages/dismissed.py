@@ -34,11 +34,12 @@ def read(files: Sequence[str]) -> frozenset[Pair]:
         path = Path(name)
         try:
             table = _parquet(path) if path.suffix == ".parquet" else _csv(path)
-            if any(not DIGEST.fullmatch(digest or "") for pair in table for digest in pair):
-                raise KeyError("digests")
-        except (KeyError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        except (KeyError, TypeError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
             raise ValueError(f"{path}: expected CSV or Parquet of SHA-256 digests, {', '.join(COLUMNS)}") from error
-        found.update((min(a, b), max(a, b)) for a, b in table)
+        for number, pair in enumerate(table, start=1):
+            if any(not DIGEST.fullmatch(str(digest)) for digest in pair):
+                raise ValueError(f"{path}, row {number}: expected two SHA-256 digests in hex, {', '.join(COLUMNS)}")
+            found.add((min(pair), max(pair)))
     return frozenset(found)
 
 
@@ -47,7 +48,12 @@ def _csv(path: Path) -> list[Pair]:
         reader = csv.DictReader(file, strict=True)
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
             raise KeyError("columns")
-        return [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in reader]
+        return [(_plain(row[COLUMNS[0]]), _plain(row[COLUMNS[1]])) for row in reader]
+
+
+def _plain(digest: str | None) -> str:
+    """As this file's writers spell it; others use capitals, or leave spaces."""
+    return (digest or "").strip().lower()
 
 
 def _parquet(path: Path) -> list[Pair]:
@@ -104,9 +110,19 @@ def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
         if pair not in known:
             known.add(pair)
             new.append(row)
+    names, torn = _form(path) if begun else ([*COLUMNS, *MORE], False)
     with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        if torn:
+            file.write("\r\n")
         if not begun:
-            writer.writerow([*COLUMNS, *MORE])
-        writer.writerows(new)
+            writer.writeheader()
+        writer.writerows(dict(zip((*COLUMNS, *MORE), row, strict=True)) for row in new)
     return len(new)
+
+
+def _form(path: Path) -> tuple[Sequence[str], bool]:
+    """The columns of a CSV file, and whether its last line lacks its end."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = csv.DictReader(file, strict=True).fieldnames or ()
+    return names, not path.read_bytes().endswith((b"\n", b"\r"))

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import TaskError
-from stages.functions import imported, said
+from stages.functions import RAISED, imported, said
 from stages.kernels.exact import turned
 
 AT_ONCE = 256
@@ -38,7 +38,7 @@ def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> ND
         first = paths[start].as_py()
         try:
             given = np.asarray(function(some), np.float32)
-        except Exception as error:  # the user's function may raise anything
+        except RAISED as error:
             where = f"{len(some)} images from {first}"
             raise TaskError(f"pairs.embedding {name} failed on {where}: {said(error)}") from error
         if given.ndim != 2 or len(given) != len(some) or not given.shape[1]:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+RAISED = (Exception, SystemExit)
+"""What code of the user's may raise, or end a process by, where it is to end one task alone."""
+
 
 def imported(name: str) -> Callable[..., Any]:
     """The function of that name. Raises ValueError that says what was expected."""
@@ -18,7 +21,7 @@ def imported(name: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except Exception as error:  # importing runs the user's code, which may raise anything
+    except RAISED as error:  # importing runs the user's code
         raise ValueError(f"expected package.module:function, got {name!r}: it can't be imported ({error})") from error
     if not callable(found):
         raise ValueError(f"expected package.module:function, got {name!r}: it is no function")
@@ -26,6 +29,6 @@ def imported(name: str) -> Callable[..., Any]:
     return function
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """What went wrong in a user's function, in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

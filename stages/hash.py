@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
 from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
-from stages.functions import imported, said
+from stages.functions import RAISED, imported, said
 from stages.kernels.exact import turned
 from stages.kernels.identity import identities, shift_bits
 from stages.thumbnails import pixels, thumbnail_shape
@@ -122,7 +122,7 @@ def _hash(function: Function, image: NDArray[np.uint8], path: str, params: Param
     try:
         given = function(as_image(image) if params.takes == "image" else image)
         text = None if _says_nothing(given) else str(given)
-    except Exception as error:  # the user's function may raise anything
+    except RAISED as error:
         raise TaskError(f"hash.function {params.function} failed on {path}: {said(error)}") from error
     if text is None or not _is_unicode(text):
         came = type(given).__name__ if text is None else "text that is no Unicode"

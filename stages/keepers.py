@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import TaskError
 from stages.decoding import formats
-from stages.functions import imported, said
+from stages.functions import RAISED, imported, said
 
 Ints = NDArray[np.int64]
 Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
@@ -58,7 +59,7 @@ def checked(value: Any) -> Rule:
             if all(isinstance(each, str) and each for each in argument):
                 if name == "format" and (odd := [each for each in argument if each.lower() not in NAMES]):
                     raise ValueError(f"expected format: names of {', '.join(sorted(NAMES))}, got {odd[0]!r}")
-                return {name: tuple(argument)}
+                return {name: tuple(argument if name == "format" else map(_folder, argument))}
             raise ValueError(f"expected {name}: [names in order of preference], got {argument!r}")
         raise ValueError(
             "expected folder: [patterns], format: [names] or path: alphabetical, shortest or deepest, "
@@ -74,6 +75,10 @@ def checked(value: Any) -> Rule:
     hint = f"; did you mean {near[0]}?" if near else ""
     more = "folder: [patterns], format: [names], path: shortest or deepest, or package.module:function"
     raise ValueError(f"expected {', '.join(plain)}, {more}, got {value!r}{hint}")
+
+
+def _folder(pattern: str) -> str:
+    return os.path.expanduser(pattern).rstrip("/") or "/"  # noqa: PTH111  # where the config is read
 
 
 def named(rule: Rule) -> str:
@@ -136,14 +141,15 @@ def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
 
 
 def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:
-    """A pattern with a slash is held against the whole folder, one without against each part of its path."""
+    """A pattern with a slash is held against a folder and those it lies in, another against each part of its path."""
     known: dict[str, int] = {}
 
     def place(folder: str) -> int:
-        parts = PurePosixPath(folder).parts
+        path = PurePosixPath(folder)
+        whole = [folder, f"{folder}/", *map(str, path.parents)]
         for number, pattern in enumerate(patterns):
-            held = [folder, f"{folder}/"] if "/" in pattern else parts
-            if any(fnmatch.fnmatchcase(text, pattern) for text in held):
+            held = whole if "/" in pattern else path.parts
+            if any(text == pattern or fnmatch.fnmatchcase(text, pattern) for text in held):
                 return number
         return len(patterns)
 
@@ -167,7 +173,7 @@ def _of_function(images: pa.Table, name: str) -> NDArray[np.float64]:
     for number, image in enumerate(images.select(["path", *TOLD]).to_pylist()):
         try:
             found[number] = float(function(image))
-        except Exception as error:  # the user's function may raise anything
+        except RAISED as error:
             raise TaskError(f"cluster.keep: {name} failed on {image['path']}: {said(error)}") from error
         if np.isnan(found[number]):
             raise TaskError(f"cluster.keep: {name}: expected a number, got nan for {image['path']}")

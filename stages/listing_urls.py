@@ -59,7 +59,7 @@ def find_urls(root: str, rules: Rules) -> list[Listed]:
     if not about and not exists(root):
         raise OSError(errno.ENOENT, "there is nothing under this URL", root)
     wanted = _wanted(root, rules)
-    found = ((name[len(top) :].lstrip("/"), each) for name, each in about.items() if name.startswith(f"{top}/"))
+    found = ((name.removeprefix(f"{top}/"), each) for name, each in about.items() if name.startswith(f"{top}/"))
     return [
         _listed(f"{root}/{name}", entry_of(each))
         for name, each in found

@@ -273,7 +273,7 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
 
 STAGE = Stage(
     "plot",
-    version=6,
+    version=7,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Annotated, Literal
 
 import numpy as np
@@ -99,13 +101,23 @@ def _inputs_twice(settings: Settings) -> Iterator[str]:
     by its name, each file counts once."""
     roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
     leads = {root: os.path.realpath(root) for _, root in roots}
-    led = {leads[root]: (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
+    led = {_folder(leads[root]): (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
     for key, root in roots:
         for place in (leads[root], *map(str, Path(leads[root]).parents)):
-            other_key, other = led.get(place, (key, root))
+            other_key, other = led.get(_folder(place), (key, root))
             if not f"{root.rstrip('/')}/".startswith(f"{other.rstrip('/')}/"):
                 yield f"{key}: {root} leads to {leads[root]}, which is in {other_key} as {other}, too; leave one out"
                 break
+
+
+def _folder(path: str) -> str | tuple[int, ...]:
+    """What a folder is by any name, for it may be mounted twice. Where the system numbers folders badly, their times
+    tell them apart."""
+    with contextlib.suppress(OSError, ValueError):
+        stat = os.stat(path)  # noqa: PTH116  # of any bytes
+        if S_ISDIR(stat.st_mode):
+            return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
+    return path
 
 
 def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:

@@ -96,10 +96,12 @@ class Params:
     @classmethod
     def _count(cls, value: int | str) -> int:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
-        count = int(float(match[1]) * UNITS[match[2]]) if match and match[2] in UNITS else 0
-        if count <= 0:
-            raise ValueError(f"expected a number above 0, or one with a unit such as 256MiB, got {value!r}")
-        return count
+        count = float(match[1]) * UNITS[match[2]] if match and match[2] in UNITS else 0
+        if not 1 <= count < 2**63:
+            raise ValueError(
+                f"expected a number of 1 to 2**63, or one with a unit such as 256MiB, got {str(value)[:80]!r}"
+            )
+        return int(count)
 
     @field_validator("background")
     @classmethod
@@ -331,7 +333,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "thumbnail",
-    version=4,
+    version=5,
     needs=("scan",),
     params=Params,
     schema=schema,

@@ -48,6 +48,7 @@ def prepared(action: str, path: Path, keeper: Path, to: Path | None) -> dict[str
         act |= {"to": os.fsencode(free).hex(), "made": sum(not folder.exists() for folder in free.parents)}
     if action in LINKS:
         act["temporary"] = os.fsencode(_temporary(path)).hex()
+        act |= {"owner": [stat.st_uid, stat.st_gid], "attributes": _attributes(path)}
     return act
 
 
@@ -168,7 +169,10 @@ def _onto(path: Path, to: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copy2(path, to)
+        shutil.copyfile(path, to)
+        stat = path.stat()
+        _give(to, stat.st_uid, stat.st_gid)
+        shutil.copystat(path, to)
         with to.open("rb") as copy:
             os.fsync(copy.fileno())
         if digest_of(to) != digest_of(path):
@@ -251,6 +255,20 @@ def _replaced(path: Path, act: Act, make: Any) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _attributes(path: Path) -> dict[str, str]:
+    """Extended attributes, such as tags; in hex."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system has them
+        return {os.fsencode(name).hex(): os.getxattr(path, name).hex() for name in os.listxattr(path)}
+    return {}
+
+
+def _give(path: Path, *owner: int) -> None:
+    """Make a file somebody's, where one may."""
+    with contextlib.suppress(OSError):
+        if owner:
+            os.chown(path, *owner)
+
+
 def _clone(keeper: Path, temporary: Path, path: Path) -> None:
     try:
         with keeper.open("rb") as source, temporary.open("xb") as target:
@@ -275,6 +293,10 @@ def _unlinked(path: Path, act: Act) -> bool:
     temporary = _temporary(path)
     try:
         shutil.copyfile(keeper, temporary)
+        _give(temporary, *(act.get("owner") or []))
+        for name, value in (act.get("attributes") or {}).items():
+            with contextlib.suppress(OSError, AttributeError):
+                os.setxattr(temporary, bytes.fromhex(name), bytes.fromhex(value))
         temporary.chmod(act["mode"] & 0o7777)
         os.utime(temporary, ns=(act["mtime_ns"], act["mtime_ns"]))
         temporary.replace(path)

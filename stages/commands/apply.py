@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,8 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
             path = path_of(file)
             try:
                 keeper = stays.path()
-                _look(file, path, keeper, action)
-                if root := reference_of(file, plan.references):
+                _look(file, path, keeper, stays, action)
+                if (root := reference_of(file, plan.references)) is not None:
                     raise Cannot(f"it lies in the reference {root}, which is never touched")
                 if action != REPORT:
                     foresee(action, path, keeper, to)
@@ -110,6 +112,26 @@ class _Stays:
                 return path
         raise Cannot("no image that is to stay is there and as it was")
 
+    def has(self, path: Path) -> bool:
+        """Whether a path leads to one of those that stay, and not only to the same data by another name: a link or a
+        mount on the way, or another case of its letters. Raises OSError."""
+        found = path.lstat()
+        for other in self._by_inode.get((found.st_dev, found.st_ino), ()):
+            if found.st_nlink == 1 or path.resolve() == other.resolve():
+                return True
+            if path.parent.samefile(other.parent) and path.name.casefold() == other.name.casefold():
+                return True
+        return False
+
+    @cached_property
+    def _by_inode(self) -> dict[tuple[int, int], list[Path]]:
+        found: dict[tuple[int, int], list[Path]] = {}
+        for path in map(path_of, self._group.keep):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                found.setdefault((stat.st_dev, stat.st_ino), []).append(path)
+        return found
+
 
 def _state(path: Path) -> tuple[int, ...]:
     """What changes where a file is replaced or written to; its bytes are read where this is another one."""
@@ -120,8 +142,8 @@ def _state(path: Path) -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
-def _look(file: File, path: Path, keeper: Path, action: str) -> None:
-    """Raises Cannot unless the file is the one that was compared, and another one than its keeper."""
+def _look(file: File, path: Path, keeper: Path, stays: _Stays, action: str) -> None:
+    """Raises Cannot unless the file is the one that was compared."""
     if not name_of(file).startswith(b"/"):
         raise Cannot("it lies on an object store; plans are followed on this machine's disks alone")
     try:
@@ -131,8 +153,8 @@ def _look(file: File, path: Path, keeper: Path, action: str) -> None:
         touched = file.mtime_ns not in (None, in_range(stat.st_mtime_ns))
         if stat.st_size != file.bytes or touched or digest_of(path) != file.digest:
             raise Cannot("it was changed after the run")
-        if path.resolve() == keeper.resolve():
-            raise Cannot("it is its keeper, by another path")
+        if stays.has(path):
+            raise Cannot("it is one that is to stay, by another path")
         if action in LINKS:
             if digest_of(keeper) != file.digest:
                 raise Cannot("it is not equal to its keeper, byte for byte, and a link would lose it")

@@ -33,7 +33,7 @@ from pipeline.run import RunRecord, run
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, no_complaints
 from pipeline.store import Store
 from stages import pairs, scan, thumbnail
-from stages.commands.lender import LENT, Lender, lender, true_names
+from stages.commands.lender import ENDING, LENT, Lender, lender, true_names
 from stages.commands.results import Results
 from stages.kernels import cut
 from stages.ledger import account
@@ -42,7 +42,6 @@ from stages.listing import Files, find, show, stamps, texts
 STAGES = (*LENT, pairs.STAGE)
 NEW = "new"
 """The set of the new images; keys of their tasks begin with it."""
-ENDING = ".check"
 HERE = ("synchronous", "threads", "local")
 """Kinds of scheduler that are taken over from the run: a gate needs no cluster, and this may be another machine."""
 SPEED = ("kind", "workers", "threads", "memory_limit")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stages.commands.check import Checked
-from stages.commands.show import said, turn
+from stages.commands.show import distance, turn
 from stages.text import one_line
 
 SHOWN = 20
@@ -18,7 +18,7 @@ def match_lines(checked: Checked) -> Iterator[str]:
     """A line a match, nearest first: the new image, the old one, how far apart they are, the turn of the new one."""
     for row in checked.matches.to_dict("records"):
         new, old = one_line(row["path_b"]), one_line(row["path_a"])
-        yield f"{new}  matches  {old}  {checked.figure} {said(row[checked.figure])}{turn(row)}"
+        yield f"{new}  matches  {old}  {distance(row, checked.figure)}{turn(row)}"
 
 
 def summary_lines(checked: Checked) -> Iterator[str]:

@@ -12,7 +12,9 @@ REPORT = "report"
 ACTIONS = ("move", "trash", *LINKS, "delete")
 """Of `apply --action`, beside REPORT."""
 TABLES = ("pairs", "clusters", "images", "hashes")
+OF_TABLES = ("csv", "json", "jsonl")
+"""Formats of `export` that write one of these tables."""
 SEVERAL_FILES = ("difpy", "fiftyone")
 """Formats of `export` that go into a folder."""
-FORMATS = ("csv", "json", "jsonl", "imagededup", "html-table", *SEVERAL_FILES)
+FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES)
 """Of `export`."""

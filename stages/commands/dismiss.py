@@ -18,6 +18,8 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
 
     Raises ConfigError where the run does not know them."""
     images = results.images().set_index("path")["digest"]
+    if cluster is not None and paths:
+        raise ConfigError("--cluster: stands in place of paths; leave one of them out")
     if cluster is not None:
         members = results.clusters().query("cluster == @cluster")["path"].tolist()
         if not members:

@@ -11,12 +11,13 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError
 from stages.commands.choices import ACTIONS, LINKS
@@ -24,8 +25,28 @@ from stages.commands.choices import ACTIONS, LINKS
 FORMAT = {"fast-diff-journal": 1}
 ENDED = ("done", "failed", "undone")
 FOREIGN = "not of a journal; expected one that fast-diff alone has written"
-TOLD = {"action", "path", "shown", "bytes", "mtime_ns", "digest", "mode", "keeper"}
-"""What is known of every act that was begun."""
+Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
+Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
+
+
+class Begun(BaseModel):
+    """What is known of every act that was begun; names in hex. `made`: how many folders it made."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    action: str
+    path: Name
+    keeper: Name
+    shown: str
+    bytes: int
+    mtime_ns: int
+    digest: str
+    mode: int
+    to: Name | None = None
+    made: int = 0
+    temporary: Name | None = None
+    owner: tuple[int, int] | None = None
+    attributes: dict[Name, Hex] | None = None
 
 
 class Journal:
@@ -120,22 +141,25 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
     for event in events[1:]:
         if event["state"] != "begin" and event["n"] not in acts:
             raise ConfigError(f"{path}: act {event['n']} ended and was never begun; expected an unchanged journal")
-        acts[event["n"]] = acts.get(event["n"], {}) | event
+        acts[event["n"]] = event if event["state"] == "begin" else acts[event["n"]] | {"state": event["state"]}
     return list(acts.values())
 
 
 def _is_event(event: Any) -> bool:
-    """Whether a line tells of an act."""
-    if not isinstance(event, dict) or not isinstance(event.get("n"), int):
+    """Whether a line tells of an act, and of one that was begun all that its action needs."""
+    if not isinstance(event, dict) or type(event.get("n")) is not int:
         return False
-    return event.get("state") in ENDED or (event.get("state") == "begin" and event.keys() >= TOLD and _is_act(event))
-
-
-def _is_act(event: dict[str, Any]) -> bool:
-    """Whether all that an action needs is told, names in hex."""
-    names = ["path", "keeper", *(["to"] if event["action"] == "move" else [])]
-    names += ["temporary"] if event["action"] in LINKS else []
-    return event["action"] in ACTIONS and all(re.fullmatch("(?:[0-9a-f]{2})+", str(event.get(name))) for name in names)
+    if event.get("state") != "begin":
+        return event.get("state") in ENDED
+    try:
+        act = Begun.model_validate_json(json.dumps(event))
+    except ValidationError:
+        return False
+    return (
+        act.action in ACTIONS
+        and bool(act.to or act.action != "move")
+        and bool(act.temporary or act.action not in LINKS)
+    )
 
 
 def sync(folder: Path) -> None:

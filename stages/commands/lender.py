@@ -31,6 +31,8 @@ from stages import index, scan, thumbnail
 from stages.commands.results import Results
 from stages.decoding.problems import PASSING
 
+ENDING = ".check"
+"""Of the folder in which checks work, beside the run's."""
 LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
 """Stages whose artifacts are lent."""
 
@@ -117,6 +119,9 @@ def lender(results: Results) -> Lender:
         )
     folder = Path(os.path.abspath(results.folder))  # noqa: PTH100  # links stay, as in all paths here
     _refuse_in_use(folder)
+    whole = folder.with_name(folder.name.removesuffix(ENDING))
+    if whole != folder and (whole / "run.json").exists():
+        raise ConfigError(f"{folder} is where checks against {whole} work; check against that run itself")
     unfinished = ConfigError(f"{folder}: its last run did not end well; run the same command again first")
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
         summary = results.summary

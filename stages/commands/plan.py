@@ -160,6 +160,9 @@ def _dated(plan: Plan) -> Plan:
 
 
 def _complaints(plan: Plan) -> Iterator[str]:
+    for place in plan.references:
+        if not place.startswith("/") and "://" not in place:
+            yield f"references: expected absolute paths, got {one_line(place)!r}"
     seen: dict[bytes, int] = {}
     for group in plan.clusters:
         if group.remove and not group.keep:
@@ -173,9 +176,11 @@ def _complaints(plan: Plan) -> Iterator[str]:
                 yield f"cluster {group.cluster}: {one_line(file.path)} is not how path_bytes reads, {true}"
             if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
                 yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
+            if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
+                yield f"cluster {group.cluster}: {one_line(file.path)}: expected a path without ., .. and //"
             seen[name] = group.cluster
         for file in group.remove:
-            if root := reference_of(file, plan.references):
+            if (root := reference_of(file, plan.references)) is not None:
                 yield (
                     f"cluster {group.cluster}: {one_line(file.path)} lies in the reference {root}, which is never "
                     "touched; keep it"

@@ -50,8 +50,13 @@ class Results:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The content of run.json: counts, times, and the config as resolved."""
-        return dict(json.loads(read_bytes(self.folder / "run.json")))
+        """The content of run.json: counts, times, and the config as resolved. Raises ConfigError."""
+        path = self.folder / "run.json"
+        try:
+            summary = dict(json.loads(read_bytes(path)))
+            return summary | {"config": dict(summary["config"])}
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ConfigError(f"{path} is damaged; run the same command again, which writes it anew") from error
 
     @property
     def report(self) -> Place:

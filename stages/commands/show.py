@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -29,17 +29,19 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
 
 
 def matches_of(results: Results, path: str) -> pd.DataFrame:
-    """All matches of one image, nearest first: path, the figure, rotation (degrees that the other one is turned by,
-    counter-clockwise), dismissed (no cluster was to be made of it). Raises ConfigError where the run knows no such
-    image, or the files of `cluster.dismissed` can't be read any more."""
+    """All matches of one image, nearest first.
+
+    Columns: path, the figure, rotation (degrees that the other one is turned by, counter-clockwise), measured (see
+    `Results.pairs`), dismissed (no cluster was to be made of it). Raises ConfigError where the run knows no such image,
+    or the files of `cluster.dismissed` can't be read any more."""
     name = results.name_of(path)
     rows = results.pairs(expand=True)
     figure = results.params.figure
     first, second = rows[rows["path_a"] == name], rows[rows["path_b"] == name]
     turned = (360 - second["rotation"]) % 360
     parts = [
-        first[["path_b", figure, "rotation"]].rename(columns={"path_b": "path"}),
-        second[["path_a", figure]].rename(columns={"path_a": "path"}).assign(rotation=turned),
+        first[["path_b", figure, "rotation", "measured"]].rename(columns={"path_b": "path"}),
+        second[["path_a", figure, "measured"]].rename(columns={"path_a": "path"}).assign(rotation=turned),
     ]
     found = pd.concat(parts).sort_values([figure, "path"], ignore_index=True)
     return found.assign(dismissed=_dismissed(results, name, found["path"]))
@@ -64,12 +66,15 @@ def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[
     yield f"{one_line(path)}: {len(matches):,} matches"
     for row in matches.to_dict("records"):
         mark = "  dismissed" if row["dismissed"] else ""
-        yield f"  {figure} {said(row[figure]):>7}{turn(row)}{mark}  {one_line(row['path'])}"
+        yield f"  {distance(row, figure, 7)}{turn(row)}{mark}  {one_line(row['path'])}"
 
 
-def said(value: float) -> str:
-    """A distance as people read it."""
-    return human_number(value) if value == int(value) else human_mse(value)
+def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
+    """How far apart the images of a match are, as people read it, if that was measured."""
+    if not row["measured"]:
+        return f"{figure} not measured"
+    value = row[figure]
+    return f"{figure} {human_number(value) if value == int(value) else human_mse(value):>{width}}"
 
 
 def turn(row: dict[Any, Any]) -> str:

@@ -185,7 +185,7 @@ def _limit_memory(limit: int) -> None:
     try:
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (taken + limit, taken + limit))
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return
 
 

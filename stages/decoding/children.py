@@ -56,7 +56,7 @@ class Child:
             numbers = [theirs.fileno(), tray]
             given = {"path": sys.path, "numbers": numbers, "limits": vars(limits)}
             self._process = subprocess.Popen(
-                [sys.executable, "-c", START, json.dumps(given)],
+                [sys.executable, "-P", "-c", START, json.dumps(given)],
                 pass_fds=numbers,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -73,8 +73,10 @@ class Child:
             code = _ended(self._process)
             complaint = f"thumbnail: the process that decodes ended with {code} before its first file"
             if code == -signal.SIGALRM:
-                named = ", ".join(limits.plugins) or "Pillow"
-                complaint = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; leave it out"
+                complaint = f"thumbnail.timeout: {limits.seconds:g} s are too few to start a process that decodes"
+                if limits.plugins:
+                    named = ", ".join(limits.plugins)
+                    complaint = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; leave it out"
         if complaint:
             self.kill()
             raise TaskError(complaint)

@@ -15,6 +15,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError, features
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import BITSPERSAMPLE as BITS
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC
 from PIL.TiffImagePlugin import PLANAR_CONFIGURATION as PLANAR
 from PIL.TiffImagePlugin import SAMPLEFORMAT as SAMPLES
 from PIL.TiffImagePlugin import TiffImageFile
@@ -23,6 +24,7 @@ from stages.decoding import problems
 from stages.decoding.jxl import read_head
 from stages.decoding.png import open_plain
 from stages.decoding.problems import Problem, Unreadable
+from stages.decoding.wide import MISSING
 
 
 @functools.cache
@@ -104,10 +106,14 @@ TIFF_DECODER = f"tifffile {installed('tifffile')}"
 EXTRAS = (*dict.fromkeys(format.library for format in FORMATS if format.extra), "imagecodecs", "tifffile")
 """Distributions that read few images: only the rows of these change with their versions."""
 BY_PILLOW = {name: format for format in FORMATS for name in format.pillow}
+NO_DATA = 42113
+"""The tag in which GDAL says which value stands for missing data."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
-TIFF_STARTS = (b"II*\0", b"MM\0*")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+UNREAD_STARTS = (b"8BPS", b"PF\n", b"PF\r", b"PF ")
+"""Of kinds of a known format that Pillow does not know: PSD of 16 bits, PFM in colour."""
 DRAWING_STARTS = (b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6", b"<svg", b"\xd7\xcd\xc6\x9a")
 
 
@@ -145,6 +151,10 @@ def open_image(data: bytes, name: bytes, max_pixels: int, fast: bool) -> Opened:
         raise Unreadable(problems.MANY_PIXELS)
     if isinstance(image, TiffImageFile) and _is_misread(image):
         return _open_tiff(data, max_pixels)
+    if isinstance(image, TiffImageFile) and NO_DATA in image.tag_v2:
+        image.info[MISSING] = image.tag_v2[NO_DATA]
+    if image.format == "TGA" and image.mode == "RGBA" and not data[17] & 15 and not image.getchannel("A").getbbox():
+        image.putalpha(255)  # its header knows no alpha, and all of what stands there is 0
     format = image.format or ""
     known = BY_PILLOW.get(format)
     decoder = known.decoder if known and known.extra else PILLOW
@@ -233,7 +243,7 @@ def _why_unidentified(data: bytes) -> Problem:
             JpegImageFile(io.BytesIO(data))
         except Exception as error:  # it is broken in one way or another; which one is the question
             return problems.UNSUPPORTED if is_unsupported(error) else problems.NO_IMAGE
-    return problems.NO_IMAGE
+    return problems.UNSUPPORTED if data.startswith(UNREAD_STARTS) else problems.NO_IMAGE
 
 
 def is_unsupported(error: Exception) -> bool:
@@ -282,8 +292,11 @@ def _open_jxl(data: bytes, max_pixels: int) -> Opened:
 
 
 def _is_misread(image: TiffImageFile) -> bool:
-    """Whether Pillow opens a TIFF and gets its pixels wrong: 16 bits in planes of their own, unsigned 32 bits."""
+    """Whether Pillow opens a TIFF and gets its pixels wrong: 16 bits in planes of their own, unsigned 32 bits, and
+    more than 8 where 0 is white."""
     tags = image.tag_v2
+    if tags.get(PHOTOMETRIC) == 0 and max(tags.get(BITS, (1,))) > 8:
+        return True
     bits, planes = max(tags.get(BITS, (1,))), tags.get(PLANAR, 1)
     return (planes == 2 and bits > 8) or (image.mode == "I" and bits == 32 and max(tags.get(SAMPLES, (1,))) == 1)
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms
 
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
+from stages.decoding.wide import HUGE, MISSING, ends, finite, missing_of
 
 if TYPE_CHECKING:
     from stages.decoding.colour import Conversion
@@ -52,20 +53,22 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class _Range:
-    """Which values of a wide image become 0 and 255; infinite ones become the greatest and the least finite one."""
+    """Which values of a wide image become 0 and 255; infinite ones become the greatest and the least finite one, and
+    `missing` ones black."""
 
     start: float
     end: float
     low: float
     high: float
+    missing: float | None = None
 
 
 def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
     """A loaded image as L, RGB or RGBA, whichever leads to the target; with a colour conversion also as CMYK.
 
-    More than 8 bits a value are scaled, never clipped, and rounded: 16-bit integers by 65,535; floats of 0 to 1 by 1;
-    other floats and integers, where they go beyond 0 to 255, from their least to their greatest finite value. `raw` is
-    Pillow's raw mode. Raises Unreadable where there is no such conversion."""
+    More than 8 bits a value are scaled and rounded: 16-bit integers by 65,535; floats as `wide.ends` says; other
+    integers, where they go beyond 0 to 255, from their least to their greatest value. `raw` is Pillow's raw mode.
+    Raises Unreadable where there is no such conversion."""
     return _flat(image, target, raw, _range(image, raw))
 
 
@@ -131,16 +134,25 @@ def _flat(image: Image.Image, target: Target, raw: str, wide: _Range | None) -> 
 def _composited(image: Image.Image, target: Target, raw: str) -> Flat:
     if image.mode in ("L", "RGB") and raw in KEY_SCALE:
         image.info["transparency"] = _scaled_key(image.info["transparency"], *KEY_SCALE[raw])
+    grey = image.mode in ("L", "LA", "La")
     if image.mode != "RGBA":
         image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
     transparent = 1 - _mean_alpha(image) / 255
     if target.conversion:
-        image = target.conversion(image)
+        image = _converted(image, grey, target.conversion)
     if target.mode == "RGBA":
         return Flat(image, transparent, converted=True)
     ground = _ground if image.width * image.height <= SMALL else _ground.__wrapped__
     flat = Image.alpha_composite(ground(image.size, target.background), image).convert("RGB")
     return Flat(flat if target.mode == "RGB" else flat.convert(target.mode), transparent, converted=True)
+
+
+def _converted(image: Image.Image, grey: bool, conversion: Conversion) -> Image.Image:
+    """An RGBA image in sRGB; profiles of grey are about one channel."""
+    if grey and (coloured := conversion(image.getchannel("R"))).mode == "RGB":
+        coloured.putalpha(image.getchannel("A"))
+        return coloured
+    return conversion(image)
 
 
 @functools.lru_cache(maxsize=8)
@@ -179,25 +191,26 @@ def _range(image: Image.Image, raw: str) -> _Range | None:
     """How an image of more than 8 bits a value is scaled; None for any other."""
     if not image.mode.startswith(("I", "F")):
         return None
-    low, high = _extremes(image)
+    missing = missing_of(image.info.get(MISSING)) if image.mode == "F" else None
+    low, high = _extremes(image, missing)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
         start, end = 0.0, float(LEVELS.get(raw, 65_535))
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        start, end = 0.0, 1.0
+    elif image.mode == "F":
+        start, end = ends(low, high)
     elif (low < 0 or high > 255) and high > low:
         start, end = low, high
     else:
         start, end = 0.0, 255.0
-    return _Range(start, end, low, high)
+    return _Range(start, end, low, high, missing)
 
 
-def _extremes(image: Image.Image) -> tuple[float, float]:
-    """Least and greatest finite value; 0 and 0 where there is none."""
+def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
+    """Least and greatest value that tells of light; 0 and 0 where there is none."""
     found = []
     for _, band in _bands(image, 1):
         values = np.asarray(band)
-        finite = values[np.isfinite(values)]
-        found += [float(finite.min()), float(finite.max())] if finite.size else []
+        there = values[finite(values, missing)]
+        found += [float(there.min()), float(there.max())] if there.size else []
     return (min(found), max(found)) if found else (0.0, 0.0)
 
 
@@ -208,8 +221,9 @@ def _from_wide(image: Image.Image, wide: _Range) -> Image.Image:
     opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None
     for top, band in _bands(image, 1):
         values = np.asarray(band).astype(np.float64)
-        finite = np.nan_to_num(values, nan=wide.start, posinf=wide.high, neginf=wide.low)
-        scaled = np.clip((finite - wide.start) * (255 / (wide.end - wide.start)), 0, 255)
+        values[~finite(values, wide.missing) & ~(np.abs(values) >= HUGE)] = wide.start  # no light at all
+        inside = np.clip(values, wide.low, wide.high)
+        scaled = np.clip((inside - wide.start) * (255 / (wide.end - wide.start)), 0, 255)
         flat.paste(Image.fromarray(np.rint(scaled).astype(np.uint8)), (0, top))
         if opaque:
             opaque.paste(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)), (0, top))

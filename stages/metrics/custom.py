@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.errors import TaskError
-from stages.functions import imported, said
+from stages.functions import RAISED, imported, said
 from stages.kernels import exact
 from stages.kernels.arrays import Device
 from stages.kernels.metric import Metric
@@ -48,7 +48,7 @@ class Custom:
         """What the function gives. Raises TaskError that names the image where these are no distances."""
         try:
             given = np.asarray(self._function(images, image))
-        except Exception as error:  # the user's function may raise anything
+        except RAISED as error:
             others = f"{self._path(images[0])} and {len(images) - 1} more" if len(images) > 1 else self._path(images[0])
             raise TaskError(f"{self._name} failed on {self._path(image)} with {others}: {said(error)}") from error
         if given.shape != (len(images),) or given.dtype.kind not in "iufb":

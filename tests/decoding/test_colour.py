@@ -1,5 +1,6 @@
 """Colours become sRGB by the profile that an image carries."""
 
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from stages.decoding.decode import Options
-from tests.decoding.samples import saved, smooth
+from tests.decoding.samples import saved, smooth, tiff
 from tests.decoding.test_decode import decode
 
 OPTIONS = Options((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
@@ -27,6 +28,21 @@ def wide_gamut() -> bytes:
 
 
 SWAPPED = wide_gamut()
+
+
+def grey_profile(gamma: float) -> bytes:
+    """A profile of grey: what is needed of one, and a curve."""
+    curve = b"curv" + bytes(4) + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
+    point = b"XYZ " + bytes(4) + struct.pack(">iii", 63190, 65536, 54061)
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(79)
+    parts = {b"desc": text + bytes(-len(text) % 4), b"wtpt": point, b"kTRC": curve}
+    table, data = struct.pack(">I", len(parts)), b""
+    for name, part in parts.items():
+        table += name + struct.pack(">II", 128 + 4 + 12 * len(parts) + len(data), len(part))
+        data += part
+    head = struct.pack(">I4sI4s4s4s", 132 + 12 * len(parts) + len(data), b"lcms", 0x02100000, b"mntr", b"GRAY", b"XYZ ")
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061)
+    return head + bytes(128 - len(head)) + table + data
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
@@ -52,6 +68,34 @@ def test_colours_are_converted_before_they_lie_on_the_background() -> None:
     got = decode(data, replace(OPTIONS, background=(10, 200, 30))).pixels
     assert got[0, 0].tolist() == [10, 200, 30]
     assert np.abs(got[0, 15].astype(int) - (0, 0, 200)).max() <= 2
+
+
+@pytest.mark.parametrize("gamma", [1.0, 3.0])
+def test_grey_with_alpha_has_the_colours_of_grey(gamma: float) -> None:
+    """A profile of grey is about one channel."""
+    grey = PICTURE.convert("L")
+    with_alpha = grey.copy()
+    with_alpha.putalpha(255)
+    profile = grey_profile(gamma)
+    expected = decode(saved(grey, "PNG", icc_profile=profile), OPTIONS).pixels
+    assert np.abs(expected.astype(int) - decode(saved(grey, "PNG"), OPTIONS).pixels).max() > 10
+    for data in (
+        saved(with_alpha, "PNG", icc_profile=profile),
+        saved(grey, "PNG", icc_profile=profile, transparency=3),
+    ):
+        assert np.abs(decode(data, OPTIONS).pixels.astype(int) - expected).max() <= 1
+
+
+def test_a_profile_counts_where_tifffile_reads() -> None:
+    tag = (34675, "B", len(SWAPPED), SWAPPED, True)
+    deep = np.asarray(PICTURE).astype(np.uint16) * 257
+    for data in (
+        tiff(np.moveaxis(deep, 2, 0), photometric="rgb", planarconfig="separate", extratags=[tag]),
+        tiff((deep / 65535).astype(np.float32), photometric="rgb", extratags=[tag]),
+    ):
+        got = decode(data, OPTIONS)
+        assert got.decoder.startswith("tifffile")
+        assert np.abs(got.pixels.astype(int) - SMALL[..., ::-1]).max() <= 8
 
 
 def test_srgb_itself_changes_nothing_whatever_it_is_called() -> None:

@@ -78,8 +78,87 @@ def test_colour_tiffs_of_every_kind(values: np.ndarray, arguments: dict[str, obj
 )
 def test_grey_tiffs_of_every_depth(values: np.ndarray) -> None:
     assert off(decode(tiff(values), EXACT), GREY_SMALL) <= 1
-    inverted = decode(tiff(values.max() - values, photometric="miniswhite"), EXACT)
-    assert inverted.pixels.std() > 10
+    white = 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
+    inverted = decode(tiff((white - values).astype(values.dtype), photometric="miniswhite"), EXACT)
+    assert off(inverted, GREY_SMALL) <= 1
+    for order in "<>":
+        assert off(decode(tiff(values, bigtiff=True, byteorder=order), EXACT), GREY_SMALL) <= 1
+
+
+FLOAT = GREY.astype(np.float64)
+DIMMED = FLOAT * 0.7 + 20
+
+
+def spotted(values: np.ndarray, spot: float) -> np.ndarray:
+    """With one pixel of another value, in a corner that hardly counts."""
+    found = values.copy()
+    found[0, 0] = spot
+    return found
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "values",
+    [
+        spotted(FLOAT / 255, 1.0001),
+        spotted(FLOAT / 255, -0.02),
+        FLOAT,
+        DIMMED,
+        spotted(FLOAT / 255, np.nan),
+        spotted(FLOAT / 255, -9999),
+        spotted(FLOAT / 255, 1e38),
+        spotted(FLOAT / 255, -1e308),
+    ],
+    ids=["over", "under", "255", "20 to 200", "nan", "no data", "huge", "least"],
+)
+def test_floats_mean_the_same_whoever_reads_them(values: np.ndarray, kind: type) -> None:
+    """Pillow reads grey ones of 32 bits, tifffile all others."""
+    with np.errstate(over="ignore"):
+        data = tiff(values.astype(kind))
+    expected = GREY_SMALL * 0.7 + 20 if np.array_equal(values, DIMMED) else GREY_SMALL
+    assert off(decode(data, EXACT), expected) <= 2
+
+
+def test_a_value_that_a_tiff_names_for_missing_data_is_no_light() -> None:
+    for kind in (np.float32, np.float64):
+        values = spotted(FLOAT * 4 + 1000, -500).astype(kind)
+        data = tiff(values, extratags=[(42113, "s", 0, "-500", True)])
+        low, high = float(values[values > 0].min()), float(values.max())
+        expected = (GREY_SMALL * 4 + 1000 - low) * 255 / (high - low)
+        assert off(decode(data, EXACT), expected) <= 3
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+@pytest.mark.parametrize("extra", ["unassalpha", "assocalpha", "unspecified"])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_alpha_of_tiffs_that_tifffile_reads(colours: int, extra: str, kind: type) -> None:
+    whole = 1.0 if kind is np.float32 else 65535.0
+    picture = (PICTURE if colours == 3 else GREY[..., None]).astype(np.float64) / 255
+    alpha = np.full((*picture.shape[:2], 1), 0.5)
+    alpha[:, :160] = 0
+    stored = np.concatenate([picture * alpha if extra == "assocalpha" else picture, alpha], axis=2) * whole
+    more = {} if colours == 1 or kind is np.float32 else {"planarconfig": "separate"}
+    values = np.moveaxis(stored, 2, 0) if more else stored
+    photometric = "rgb" if colours == 3 else "minisblack"
+    got = decode(tiff(values.astype(kind), photometric=photometric, extrasamples=[extra], **more), EXACT)
+    seen = np.where(alpha > 0, picture * 0.5 + 0.5, 1.0) if extra != "unspecified" else picture
+    small = Image.fromarray(np.rint(np.broadcast_to(seen, PICTURE.shape) * 255).astype(np.uint8))
+    assert off(got, np.asarray(small.resize((16, 12), Image.Resampling.BICUBIC)).astype(int)) <= 3
+    assert got.alpha == pytest.approx(0.0 if extra == "unspecified" else 0.75, abs=0.01)
+
+
+def test_a_tga_whose_header_knows_no_alpha_is_opaque() -> None:
+    image = Image.fromarray(PICTURE).convert("RGBA")
+    for alpha, descriptor, share in ((0, 0, 0.0), (0, 8, 1.0), (128, 0, 0.5)):
+        image.putalpha(alpha)
+        data = bytearray(saved(image, "TGA"))
+        data[17] = data[17] & 0xF0 | descriptor
+        assert decode(bytes(data), EXACT).alpha == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize("start", [b"8BPS\0\1", b"PF\n4 4\n-1.0\n"])
+def test_kinds_of_known_formats_that_nobody_reads_here_are_said_to_be_unsupported(start: bytes) -> None:
+    assert code(start + bytes(500)) == "unsupported"
 
 
 def test_tiffs_that_pillow_leaves_to_others_are_turned_and_bounded() -> None:

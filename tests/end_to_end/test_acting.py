@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,80 @@ def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown
     names = (str(tmp_path / "images" / "a.jpg"), str(tmp_path / "images" / shown))
     assert "1 of them new" in said(capsys, "dismiss", str(project.yaml), *names, "--file", str(tmp_path / "apart.csv"))
     assert main(["dismiss", str(project.yaml), names[0], names[0], "--file", str(tmp_path / "apart.csv")]) == 2
+
+
+def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, images, file = str(project.run_folder), project.folder / "images", tmp_path / "apart.csv"
+    assert project.run() == 0
+    names = [str(images / "1.jpg"), str(images / "3.jpg")]
+    assert "1 of them new" in said(capsys, "dismiss", run, "--file", str(file), *names)
+    assert "0 of them new" in said(capsys, "dismiss", run, names[0], "--file", str(file), names[1])
+    assert "unchanged since" in said(capsys, "check", names[0], "--against", run, names[1])
+    capsys.readouterr()
+    assert main(["dismiss", run, "--file", str(file), "--", "--no.png", "-rf.png"]) == 2
+    assert "--no.png is no image of this run" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["show", run, names[0], names[1]])
+    assert "unrecognized arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("export", "--to", ""), "--to: "),
+        (("export", "--format", "csv", "--replace"), "--replace: goes with --to alone"),
+        (("export", "--format", "difpy", "--table", "images"), "--table: only --format csv, json, jsonl"),
+        (("export", "--to", "sqlite:///x", "--out", "x"), "--out: goes with --format alone"),
+        (("dismiss", "a", "b", "--cluster", "0", "--file", "x.csv"), "--cluster: stands in place of paths"),
+    ],
+)
+def test_no_option_is_passed_over(
+    words: tuple[str, ...], told: str, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([words[0], str(project.run_folder), *words[1:]]) == 2
+    assert capsys.readouterr().err.startswith(f"fast-diff: {told}")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": 1}'])
+def test_a_damaged_record_of_a_run_is_told_of(
+    text: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(project.run_folder, tmp_path / "run"))
+    (run / "run.json").write_text(text)
+    for words in (("plan", "plan.json"), ("export", "--format", "csv"), ("duplicates", "--by", "hash"), ("verify",)):
+        assert main([words[0], str(run), *words[1:]]) == 2, words
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{run}" in line
+
+
+def test_what_was_not_measured_is_not_said_to_be_equal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Project(tmp_path, {"pairs": {"same_hash": "zero"}, "hash": {"shift": 7}, "thumbnail": {"size": [4, 4]}})
+    first = tmp_path / "images" / "1.png"
+    first.parent.mkdir(exist_ok=True)
+    new = tmp_path / "new.png"
+    for path, value in (
+        (first, 10),
+        (first.with_name("2.png"), 20),
+        (new, 30),
+    ):  # of which a hash keeps the highest bit
+        Image.new("L", (32, 32), value).save(path)
+    assert project.run() == 0
+    assert "mse not measured" in said(capsys, "show", str(project.run_folder), str(first))
+    assert said(capsys, "check", str(new), "--against", str(project.run_folder), code=3).count("mse not measured") == 2
+    assert main(["check", str(new), "--against", f"{project.run_folder}.check"]) == 2
+    assert "check against that run itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["synchronous", "threads", "local"])
+def test_a_function_that_ends_the_program_ends_its_task(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = "tests.stages.test_keepers:leaves"
+    project = Project(tmp_path, {"cluster": {"keep": [rule]}, "scheduler": {"kind": kind, "workers": 1}})
+    first = make_image(tmp_path / "images" / "1.png", 5)
+    shutil.copyfile(first, tmp_path / "images" / "2.png")
+    assert project.run() == 1
+    assert f"cluster.keep: {rule} failed on {first}: SystemExit: 0" in capsys.readouterr().err
 
 
 def test_dismissed_matches_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -288,6 +288,19 @@ def test_images_of_urls_and_of_folders_in_one_set(project: Project, store: Objec
     assert main(["verify", str(project.yaml), "--quiet"]) == 0
 
 
+def test_keys_with_empty_parts_are_images_of_their_own(project: Project, store: ObjectStore, bucket: str) -> None:
+    keys = ("photos/x.jpg", "photos//x.jpg", "photos/deep//x.jpg", "photos/%2F.jpg")
+    for number, key in enumerate(keys):
+        body = make_image(project.folder / f"{number}.jpg", 300 + number).read_bytes()
+        store.client.put_object(Bucket=bucket, Key=key, Body=body)
+    project.config["inputs"] = {"a": [f"s3://{bucket}/photos"]}
+    assert project.run() == 0
+    images = load_run(project.yaml).images()
+    assert set(images["path"]) == {f"s3://{bucket}/{key}" for key in keys}
+    assert images["error"].isna().all()
+    assert images["digest"].nunique() == len(keys)
+
+
 def test_a_url_gives_the_thumbnails_of_a_folder(
     project: Project, store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:

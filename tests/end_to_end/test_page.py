@@ -290,11 +290,17 @@ def test_what_is_left_alone_is_no_question_and_what_was_taken_back_stays_so(open
         assert f"this cluster is {'called ' if 'no' in said else ''}{said}" in opened.page.inner_text("#said")
         assert opened.run("choice.size") == 0
         opened.run(act)
-    opened.run("localStorage.clear(), data.dismissed.push([0, 1]), recall()")
+    opened.run("localStorage.clear(), own.add('0 1'), recall()")
     assert opened.run("dismissed.has('0 1')"), "by the run"
     opened.run("dismissed.clear(), remember(), recall()")
+    opened.run("localStorage.setItem(storageKey, JSON.stringify({dismissed: []})), recall()")
+    assert opened.run("dismissed.has('0 1')"), "by the run, and this browser knows nothing of it"
+    opened.run("dismissed.delete('0 1'), remember(), dismissed.clear(), recall()")
     assert not opened.run("dismissed.has('0 1')"), "taken back by the reader"
-    opened.run("localStorage.clear()")
+    place = opened.run("view.found.findIndex(({images}) => images.includes(0) && images.includes(1))")
+    opened.run(f"forget({place})")
+    assert opened.run("dismissed.has('0 1')"), "as it was proposed"
+    opened.run("own.clear(), dismissed.clear(), localStorage.clear()")
 
 
 def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project, tmp_path: Path) -> None:
@@ -361,6 +367,9 @@ def test_dates_of_files_are_shown_and_a_touched_file_draws_no_page_anew(browser:
     assert facts() == (short, long)
 
 
+SIDES = ("left", "top", "width", "height")
+
+
 def test_two_images_are_compared_closely(opened: Opened) -> None:
     opened.page.fill("#text", "upright")
     opened.settle()
@@ -371,6 +380,9 @@ def test_two_images_are_compared_closely(opened: Opened) -> None:
     for key, mode in (("2", "blink"), ("3", "difference"), ("1", "side")):
         opened.page.keyboard.press(key)
         assert mode in (opened.page.get_attribute("#stage", "class") or "")
+        boxes = opened.run("[...document.querySelectorAll('#stage img')].map(img => img.getBoundingClientRect())")
+        if mode != "side":  # whatever their shapes are
+            assert [round(boxes[0][side]) for side in SIDES] == [round(boxes[1][side]) for side in SIDES]
     loaded = "[...document.querySelectorAll('#stage img')].every(img => img.complete && img.naturalWidth)"
     opened.until(loaded)
     opened.page.keyboard.press("k")

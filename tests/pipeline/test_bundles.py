@@ -5,6 +5,7 @@ import random
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -196,6 +197,32 @@ def test_a_dask_run_stays_within_its_window_and_lets_go_of_futures(
     assert len(futures) > 50
     assert [future for future in futures if future() is not None] == []
     assert max(known) <= 4 * Counts.window  # it hears of what was let go a moment later
+
+
+def test_runs_that_share_a_scheduler_do_not_answer_each_other(folder: Path, tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster
+
+    folders = [tmp_path / name for name in ("one", "two")]
+    for number, each in enumerate(folders):
+        each.mkdir()
+        words = (folder / "words.txt").read_text().split()
+        (each / "words.txt").write_text(" ".join(words[number:]))
+    toy_run(folders[0])
+    expected = artifacts(folders[0])
+    for path in (folders[0] / "run").rglob("*.parquet"):
+        path.unlink()
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(protocol="inproc://", host=None, **options) as cluster:
+
+        def run(each: Path) -> Any:
+            with Client(cluster, set_as_default=False) as client:
+                return toy_run(each, DaskExecutor(client, Watch(client, each, tell_nobody, 10, 60), lambda: None))
+
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(run, folders))
+    assert [runner.failures for runner, _ in found] == [{}, {}] or not any(runner.failures for runner, _ in found)
+    assert artifacts(folders[0]) == expected
+    assert len(artifacts(folders[1])) == len(found[1][1].did("run")) > PAIRS
 
 
 class Watched(Bundles):

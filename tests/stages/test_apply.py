@@ -206,8 +206,46 @@ def test_a_keeper_under_two_names_is_not_taken_for_two_files(photos: Path, tmp_p
     clusters = [{"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(tmp_path / "way/a/1.jpg")]}]
     plan = checked({FORMAT: VERSION, "clusters": clusters}, "plan")
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"it is its keeper, by another path": 1}
+    assert tally.refused == {"it is one that is to stay, by another path": 1}
     assert (photos / "a/1.jpg").exists()
+
+
+@pytest.mark.parametrize("second_name", [False, True])
+def test_a_file_that_stays_is_known_through_a_mount(
+    second_name: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount is a link that no name tells of."""
+    (tmp_path / "way").symlink_to(photos)
+    if second_name:
+        os.link(photos / "c/y.jpg", photos / "c/z.jpg")
+    keep, remove = [entry(photos / "a/1.jpg"), entry(photos / "c/y.jpg")], [entry(tmp_path / "way/c/y.jpg")]
+    plan = checked({FORMAT: VERSION, "clusters": [{"cluster": 0, "keep": keep, "remove": remove}]}, "plan")
+    monkeypatch.setattr(Path, "resolve", Path.absolute)
+    _, tally, _ = followed(plan, "delete", tmp_path)
+    assert tally.refused == {"it is one that is to stay, by another path": 1}
+    assert (photos / "c/y.jpg").exists()
+
+
+def test_another_name_of_the_same_data_may_go(photos: Path, tmp_path: Path) -> None:
+    os.link(photos / "a/1.jpg", photos / "c/2.jpg")
+    clusters = [{"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "c/2.jpg")]}]
+    _, tally, _ = followed(checked({FORMAT: VERSION, "clusters": clusters}, "plan"), "delete", tmp_path)
+    assert (tally.done, (photos / "a/1.jpg").exists(), (photos / "c/2.jpg").exists()) == (1, True, False)
+
+
+@pytest.mark.parametrize("action", ["hardlink", "symlink", "move"])
+def test_tags_come_back_with_their_file(action: str, photos: Path, tmp_path: Path) -> None:
+    try:
+        os.setxattr(photos / "b/1.jpg", "user.xdg.tags", b"beach")
+    except OSError as error:
+        pytest.skip(f"the tests' folder has no extended attributes ({error.strerror})")
+    owner = (1000, 1001) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    os.chown(photos / "b/1.jpg", *owner)
+    _, _, journal = followed(checked(plan_for(photos), "plan"), action, tmp_path)
+    assert undone(journal).ok
+    assert os.getxattr(photos / "b/1.jpg", "user.xdg.tags") == b"beach"
+    stat = (photos / "b/1.jpg").stat()
+    assert (stat.st_uid, stat.st_gid) == owner
 
 
 def test_what_became_a_link_or_a_folder_is_left_alone(photos: Path, tmp_path: Path) -> None:
@@ -257,7 +295,7 @@ def test_a_copy_that_came_out_wrong_costs_nothing(
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    monkeypatch.setattr(shutil, "copy2", lambda source, target: Path(target).write_bytes(b"broken"))
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: Path(target).write_bytes(b"broken"))
     before = state(photos)
     _, tally, _ = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     assert tally.done == 0
@@ -358,6 +396,22 @@ def test_a_journal_whose_last_line_is_torn_goes_on(photos: Path, tmp_path: Path)
 
 
 HEAD = '{"fast-diff-journal": 1}\n'
+BEGUN: dict[str, Any] = {
+    "n": 1,
+    "state": "begin",
+    "action": "hardlink",
+    "path": "2f61",
+    "keeper": "2f62",
+    "shown": "/a",
+}
+BEGUN |= {"bytes": 1, "mtime_ns": 1, "digest": "", "mode": 0o644, "temporary": "2f63"}
+BEGUN |= {"shown": "/a", "owner": [0, 0], "attributes": {"74": ""}}
+
+
+def test_what_ended_changes_nothing_of_what_was_begun(tmp_path: Path) -> None:
+    events = [BEGUN, {"n": 1, "state": "done", "mode": "rw", "path": 7}]
+    (tmp_path / "journal").write_text(HEAD + "".join(f"{json.dumps(event)}\n" for event in events))
+    assert read_journal(tmp_path / "journal") == [BEGUN | {"state": "done"}]
 
 
 @pytest.mark.parametrize(
@@ -369,8 +423,23 @@ HEAD = '{"fast-diff-journal": 1}\n'
             HEAD + '{"n": 1, "state": "begin"}\n',
             HEAD + '{"n": "1", "state": "done"}\n',
         ),
+        *(
+            HEAD + json.dumps(BEGUN | change) + "\n"
+            for change in (
+                {"mode": "rw"},
+                {"mtime_ns": None},
+                {"made": "2"},
+                {"path": "2f00"},
+                {"path": "2F"},
+                {"bytes": True},
+                {"temporary": None},
+                {"owner": ["root"]},
+                {"attributes": {"74": "x"}},
+                {"action": "burn"},
+            )
+        ),
     ],
-    ids=range(12),
+    ids=range(22),
 )
 def test_what_is_no_journal_is_said_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
@@ -392,6 +461,11 @@ def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
     yield lambda plan: plan.update(references=[plan["clusters"][1]["remove"][0]["path"]]), "which is never touched"
     yield lambda plan: plan.update(colour="red"), "colour"
     yield lambda plan: plan["clusters"][0]["keep"][0].update(path="/tmp/a\0b"), "expected an absolute path"
+    for odd in ("/tmp/./b.jpg", "/tmp/../b.jpg", "/tmp//b.jpg", "//tmp/b.jpg", "/tmp/b/"):
+        yield lambda plan, odd=odd: plan["clusters"][0]["keep"][0].update(path=odd), r"expected a path without \., \.\."
+    for odd in ("", "photos", "../photos"):
+        yield lambda plan, odd=odd: plan.update(references=[odd, "/"]), "references: expected absolute paths"
+    yield lambda plan: plan.update(references=["/"]), "lies in the reference /, which is never touched"
 
 
 @pytest.mark.parametrize(("change", "said"), list(changes()))

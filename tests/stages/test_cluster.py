@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import TaskError
 from pipeline.stage import Upstream
 from stages import cluster, distances, pairs, scan
+from stages.dismissed import append, read
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute
@@ -314,10 +316,33 @@ def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: 
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "names.csv").write_text("digest_a,digest_b\nx.png,y.png\n")
     expected = "expected CSV or Parquet of SHA-256 digests, digest_a, digest_b"
-    odd = [(name, expected) for name in ("odd.csv", "empty.csv", "names.csv")]
+    for name, kind in (("bytes.parquet", pa.binary()), ("numbers.parquet", pa.int64())):
+        column = pa.array([b"x" if kind == pa.binary() else 1], kind)
+        pq.write_table(pa.table({"digest_a": column, "digest_b": column}), tmp_path / name)
+    (tmp_path / "capitals.csv").write_text(f"digest_b,note,digest_a\n {'AB' * 32},x,{'cd' * 32} \n")
+    assert read([str(tmp_path / "capitals.csv")]) == {("ab" * 32, "cd" * 32)}
+    odd = [(name, expected) for name in ("odd.csv", "empty.csv")]
+    rows = ("names.csv", "bytes.parquet", "numbers.parquet")
+    odd += [(name, f"{name}, row 1: expected two SHA-256 digests in hex") for name in rows]
     for name, said in (("none.csv", "can't be read"), ("none.parquet", "none.parquet can't be read"), *odd):
         complaints = list(cluster.check(cluster.Params(dismissed=(str(tmp_path / name),)), SETTINGS.__getitem__))
         assert said in "".join(complaints)
+
+
+@pytest.mark.parametrize(
+    "text", ["digest_a,digest_b,path_a,path_b\r\n", "note,digest_b,digest_a\n", "\ufeffdigest_b,digest_a\n"]
+)
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_dismissals_are_added_as_the_file_has_them(text: str, end: str, tmp_path: Path) -> None:
+    path, digests = tmp_path / "apart.csv", ["a" * 64, "b" * 64, "c" * 64]
+    row = {"digest_a": digests[0], "digest_b": digests[1]}
+    names = text.strip("\ufeff\r\n").split(",")
+    path.write_text(text + ",".join(row.get(name, "") for name in names) + end, encoding="utf-8")
+    for new in (1, 0):
+        assert append(path, [(digests[1], digests[0], "/b", "/a"), (digests[2], digests[0], "/c", "/a,")]) == new
+    assert read([str(path)]) == {(digests[0], digests[1]), (digests[0], digests[2])}
+    assert append(tmp_path / "new.csv", [(digests[0], digests[1], "/a", "/b")]) == 1
+    assert (tmp_path / "new.csv").read_text().splitlines()[0] == "digest_a,digest_b,path_a,path_b"
 
 
 def test_unseen_matches_make_no_copies() -> None:

@@ -54,10 +54,13 @@ def first(table: pa.Table, *rules: Rule) -> list[int]:
         ({"path": "deepest"}, "path", ["/a/z", "/b", "/c/d/e"], [2, 0, 1]),
         ({"folder": ["best", "go*"]}, "path", ["/a/x.jpg", "/gold/x.jpg", "/p/best/q/x.jpg"], [2, 1, 0]),
         ({"folder": ["/p/*/q", "/a"]}, "path", ["/a/x.jpg", "/g/x.jpg", "/p/best/q/x.jpg"], [2, 0, 1]),
+        ({"folder": ["/p/best", "/g/"]}, "path", ["/a/x.jpg", "/g/x.jpg", "/p/best/q/x.jpg"], [2, 1, 0]),
+        ({"folder": ["*/q/*", "z/"]}, "path", ["/a/x.jpg", "/g/z/x.jpg", "/p/best/q/x.jpg"], [2, 1, 0]),
+        ({"folder": ["z[1]", "~"]}, "path", ["/a/x.jpg", f"{Path.home()}/x.jpg", "/z[1]/x.jpg"], [2, 1, 0]),
     ],
 )
 def test_each_rule(rule: Rule, column: str, values: list[Any], order: list[int]) -> None:
-    assert first(images(**{column: values}), rule) == order
+    assert first(images(**{column: values}), checked(rule)) == order
 
 
 def test_a_photograph_without_a_date_comes_after_those_with_one() -> None:
@@ -90,6 +93,10 @@ def fails(image: dict[str, Any]) -> float:
     return 1 / (image["bytes"] - 9)
 
 
+def leaves(image: dict[str, Any]) -> float:
+    raise SystemExit(0)
+
+
 def says_nothing(image: dict[str, Any]) -> float:
     return float("nan")
 
@@ -98,6 +105,8 @@ def test_a_function_of_ones_own_keeps_what_it_gives_the_most() -> None:
     assert first(images(bytes=[9, 1, 2]), "tests.stages.test_keepers:most_bytes_first") == [2, 1, 0]
     with pytest.raises(TaskError, match=r"test_keepers:fails failed on /p/00\.jpg: ZeroDivisionError"):
         first(images(bytes=[9, 1]), "tests.stages.test_keepers:fails")
+    with pytest.raises(TaskError, match=r"test_keepers:leaves failed on /p/00\.jpg: SystemExit: 0"):
+        first(images(bytes=[9, 1]), "tests.stages.test_keepers:leaves")
     with pytest.raises(TaskError, match=r"expected a number, got nan for /p/00\.jpg"):
         first(images(bytes=[9, 1]), "tests.stages.test_keepers:says_nothing")
 

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "8f598b75e880f67d"),
-    "thumbnail": (4, "134650962a824e2a"),
-    "hash": (2, "e6eea6e2e2efb114"),
-    "index": (2, "8fab1295386893ba"),
-    "pairs": (3, "9a36b5562b84c81d"),
-    "cluster": (5, "2d1a4d096b87e215"),
-    "plot": (6, "0882db28463dcba9"),
+    "scan": (2, "07bfb6632488c21e"),
+    "thumbnail": (5, "64295504ec83296d"),
+    "hash": (2, "e40c0128ce9dc108"),
+    "index": (2, "b6c114e06ec1247a"),
+    "pairs": (3, "e46b576c05d258e3"),
+    "cluster": (6, "fec872252a6e850e"),
+    "plot": (7, "cdaf1a071784ab35"),
 }
 
 

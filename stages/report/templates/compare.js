@@ -14,8 +14,9 @@ function openCompare() {
     view.image = cluster.images.findIndex(each => each !== keeper);
     image = cluster.images[view.image];
   }
-  show(document.getElementById("left"), keeper, 0, "keeper");
-  show(document.getElementById("right"), image, turnBetween(keeper, image), distanceTo(keeper, image));
+  const shape = [data.width[keeper], data.height[keeper]], turn = turnBetween(keeper, image);
+  show(document.getElementById("left"), keeper, 0, "keeper", shape);
+  show(document.getElementById("right"), image, turn, distanceTo(keeper, image), turn % 180 ? shape.reverse() : shape);
   document.getElementById("who").textContent = [`Cluster ${cluster.number}: image ${view.image + 1} of `
     + cluster.images.length, plain(data.name[image]), distanceTo(keeper, image)].filter(Boolean).join(" · ");
   const goes = document.getElementById("goes-this"), kept = stays(image, keeper);
@@ -25,7 +26,8 @@ function openCompare() {
   setMode(compare.mode);
 }
 
-function show(figure, image, turn, said) {
+// `shape`: the keeper's width and height. To blink and to subtract, both images take it, as their thumbnails have one shape.
+function show(figure, image, turn, said, [width, height]) {
   const shown = figure.querySelector("img"), original = originalOf(image);
   const preview = data.preview[image] ? previewOf(image) : "";
   shown.parentElement.classList.remove("gone");
@@ -35,6 +37,8 @@ function show(figure, image, turn, said) {
   };
   shown.src = original || previewOf(image);
   shown.alt = plain(data.name[image]);
+  shown.style.setProperty("--wide", width / Math.max(width, height));
+  shown.style.setProperty("--high", height / Math.max(width, height));
   shown.style.transform = turn ? `rotate(${-turn}deg)` : "";
   figure.querySelector(".path").textContent = plain(pathOf(image));
   figure.querySelector(".facts").textContent = [said, allFactsOf(image)].filter(Boolean).join(" · ");

@@ -3,6 +3,7 @@
 const MOST_DISMISSED = 100;
 
 function changed(place) {
+  say("");
   remember();
   redraw(place);
   document.getElementById("going").textContent = toldGoing();
@@ -39,7 +40,10 @@ function keepAlone(place, n) {
 function forget(place) {
   const {images} = view.found[place];
   for (const image of images) { choice.delete(image); skipped.delete(image); }
-  if (images.length <= MOST_DISMISSED) images.forEach((a, n) => images.slice(0, n).forEach(b => dismissed.delete(pairOf(a, b))));
+  if (images.length <= MOST_DISMISSED) images.forEach((a, n) => images.slice(0, n).forEach(b => {
+    const pair = pairOf(a, b);
+    dismissed[own.has(pair) ? "add" : "delete"](pair);
+  }));
   changed(place);
 }
 

@@ -97,7 +97,8 @@ const orders = {
 const comparePaths = (a, b) => a < b ? -1 : a > b ? 1 : 0;
 const newest = cluster => cluster.images.reduce((last, image) => Math.max(last, timeOf(image)), 0);
 
-const names = data.name.map(name => name.toLowerCase()), folders = data.folders.map(name => name.toLowerCase());
+const sought = name => (plain(name) === name ? name : `${name} ${plain(name)}`).toLowerCase();  // as it is, or is shown
+const names = data.name.map(sought), folders = data.folders.map(sought);
 
 function listed() {
   const text = filter.text.toLowerCase();
@@ -137,20 +138,24 @@ const humanFigure = value => data.column === "mse" ? humanMse(value) : value >= 
 
 // ---- choices are kept in this browser, for these very images
 
+const own = new Set(data.dismissed.map(([a, b]) => pairOf(a, b)));  // what the run was told; `taken` of it: taken back
 const storageKey = `fast-diff:${data.mark}`;
 function remember() {
   try {
-    const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed]};
+    const taken = [...own].filter(pair => !dismissed.has(pair));
+    const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed], taken};
     localStorage.setItem(storageKey, JSON.stringify(kept));
   } catch {
     say("this browser has no room to keep your choices: export them before you leave the page");
   }
 }
 function recall() {
+  for (const pair of own) dismissed.add(pair);  // also where they are news to this browser
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey) ?? "{}");
     for (const [image, how] of kept.choice ?? []) choice.set(image, how);
     for (const image of kept.skipped ?? []) skipped.add(image);
-    for (const pair of kept.dismissed ?? data.dismissed.map(([a, b]) => pairOf(a, b))) dismissed.add(pair);
+    for (const pair of kept.dismissed ?? []) dismissed.add(pair);
+    for (const pair of kept.taken ?? []) dismissed.delete(pair);
   } catch { /* nothing is kept here */ }
 }

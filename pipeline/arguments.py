@@ -1,0 +1,25 @@
+"""A command's arguments, in whatever order people type them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+
+class Command(argparse.ArgumentParser):
+    """Takes options between a command's paths, too: `dismiss RUN --file FILE PATH PATH`."""
+
+    _mixing = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> Any:
+        """As argparse does; what it asks itself on the way is answered plainly."""
+        if self._mixing:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
