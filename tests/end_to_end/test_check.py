@@ -314,7 +314,7 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("no image", "no image found in"),
         ("inside", "lie one inside the other"),
         ("not ended", "did not end well"),
-        ("no JSON", "did not end well"),
+        ("no JSON", "is damaged"),
         ("artifact missing", "did not end well"),
         ("name taken", "is a run of its own"),
     ],

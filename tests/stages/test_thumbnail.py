@@ -210,8 +210,9 @@ def test_sizes_have_units(text: str | int, count: int) -> None:
     ("values", "words"),
     [
         ('{"max_bytes": "12XB"}', "such as 256MiB"),
-        ('{"max_bytes": "0.2"}', "above 0"),
-        ('{"max_pixels": -5}', "above 0"),
+        ('{"max_bytes": "0.2"}', "a number of 1 to"),
+        ('{"max_pixels": -5}', "a number of 1 to"),
+        ('{"max_bytes": ' + 400 * "9" + "}", "a number of 1 to"),
         ('{"max_pixels": true}', "max_pixels"),
         ('{"background": "hwite"}', "a colour such as white or #ff8800, got 'hwite'"),
         ('{"background": "#ff880080"}', "without transparency"),

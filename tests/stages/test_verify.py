@@ -519,7 +519,9 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "a null": (lambda folder: rewrite(find_row(folder, is_near)[0], altered(0, mse=None)), "is damaged; delete it"),
     "a flipped bit": (lambda folder: flip(folder), "is damaged; delete it"),
     "a stray artifact": (
-        lambda folder: shutil.copy(min((folder / "pairs").glob("*.parquet")), folder / "pairs" / "zz.parquet"),
+        lambda folder: shutil.copy(
+            min((folder / "pairs").glob("*.parquet")), folder / "pairs" / f"zz-{16 * 'f'}.parquet"
+        ),
         "are about the same",
     ),
 }

@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "b6c114e06ec1247a"),
     "pairs": (3, "e46b576c05d258e3"),
     "cluster": (6, "fec872252a6e850e"),
-    "plot": (7, "cdaf1a071784ab35"),
+    "plot": (7, "89f8b7ed9ebe1a32"),
 }
 
 
