@@ -12,7 +12,7 @@ class Command(argparse.ArgumentParser):
 
     _mixing = False
 
-    def parse_known_args(  # type: ignore[override]
+    def parse_known_args(  # type: ignore[override]  # argparse has it overloaded by the kind of namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> Any:
         """As argparse does; what it asks itself on the way is answered plainly."""

@@ -295,10 +295,9 @@ def _is_misread(image: TiffImageFile) -> bool:
     """Whether Pillow opens a TIFF and gets its pixels wrong: 16 bits in planes of their own, unsigned 32 bits, and
     more than 8 where 0 is white."""
     tags = image.tag_v2
-    if tags.get(PHOTOMETRIC) == 0 and max(tags.get(BITS, (1,))) > 8:
-        return True
-    bits, planes = max(tags.get(BITS, (1,))), tags.get(PLANAR, 1)
-    return (planes == 2 and bits > 8) or (image.mode == "I" and bits == 32 and max(tags.get(SAMPLES, (1,))) == 1)
+    bits = max(tags.get(BITS, (1,)))
+    deep = bits > 8 and (tags.get(PLANAR, 1) == 2 or tags.get(PHOTOMETRIC) == 0)
+    return deep or (image.mode == "I" and bits == 32 and max(tags.get(SAMPLES, (1,))) == 1)
 
 
 def _open_tiff(data: bytes, max_pixels: int) -> Opened:

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "07bfb6632488c21e"),
-    "thumbnail": (5, "64295504ec83296d"),
+    "scan": (2, "4aa6323f52b83ac4"),
+    "thumbnail": (5, "3a722b640cff60cd"),
     "hash": (2, "e40c0128ce9dc108"),
     "index": (2, "b6c114e06ec1247a"),
     "pairs": (3, "e46b576c05d258e3"),
-    "cluster": (6, "fec872252a6e850e"),
-    "plot": (7, "89f8b7ed9ebe1a32"),
+    "cluster": (6, "8774f817509d5579"),
+    "plot": (7, "6227fb1625cb493a"),
 }
 
 
