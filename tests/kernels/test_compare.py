@@ -23,6 +23,7 @@ from stages.kernels.metric import Finer, Found, Metric, Side
 from stages.kernels.product import Product
 from stages.kernels.space import Space
 from tests.kernels import plain
+from tests.pairwise import pairwise
 
 STRICT = Device("strict", array_api_strict, array_api_strict.asarray, np.asarray)
 DEVICES = {"leaves": CPU, "numpy": CPU, "strict": STRICT}
@@ -51,7 +52,13 @@ class Priced(Squares):
         return self._prices or super().costs(size)
 
 
-@pytest.fixture(params=[*DEVICES, "tiles", "strict tiles"])
+FILTERS = (*DEVICES, "tiles", "strict tiles")
+ROOMS = ("whole", "tiles", "crumbs")
+BOTH = (True, False)
+RULES = ("compare", "zero", "skip")
+
+
+@pytest.fixture(params=FILTERS)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
     """How candidates are found; small blocks would never load the compiled filter."""
     monkeypatch.setattr(compare, "COMPILED", 0 if request.param == "leaves" else 2**62)
@@ -59,7 +66,7 @@ def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> D
     return STRICT if "strict" in request.param else CPU
 
 
-@pytest.fixture(params=["whole", "tiles", "crumbs"])
+@pytest.fixture(params=ROOMS)
 def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """All at once, or by runs of rows and by tiles, with no room to speak of."""
     if request.param != "whole":
@@ -217,10 +224,16 @@ def paired(
 
 
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
-@pytest.mark.parametrize(("shape", "turns"), [((8, 8, 3), 4), ((5, 7, 1), 1), ((16, 16, 1), 4)], ids=str)
-@pytest.mark.parametrize("diagonal", [True, False])
-def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, turns: int, diagonal: bool) -> None:
+@pairwise(
+    indirect=("device", "room"),
+    device=FILTERS,
+    room=ROOMS,
+    same_hash=RULES,
+    shape=((8, 8, 3), (5, 7, 1), (16, 16, 1)),
+    diagonal=BOTH,
+)
+def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, diagonal: bool) -> None:
+    turns = 4 if shape[0] == shape[1] else 1
     a, b = block(1, 25, shape, kinds=2), block(2, 20, shape, kinds=3)
     for per_value in (0, 0.7, 60, None):
         limit = None if per_value is None else int(per_value * a.points[0].size)
@@ -257,9 +270,14 @@ def test_which_filter_is_taken(monkeypatch: pytest.MonkeyPatch, compiled: int, k
 
 
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("prices", COSTS)
-@pytest.mark.parametrize("turns", [1, 4])
-@pytest.mark.parametrize("shape", [(8, 8, 1), (17, 17, 3)], ids=str)
+@pairwise(
+    indirect=("device", "room"),
+    device=FILTERS,
+    room=ROOMS,
+    prices=tuple(COSTS),
+    turns=(1, 4),
+    shape=((8, 8, 1), (17, 17, 3)),
+)
 def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: str) -> None:
     """Thinned out by finer sums, and measured as a whole where these do not help."""
     a, b = block(3, 23, shape), block(4, 19, shape)
@@ -298,13 +316,18 @@ def known(a: Block, b: Block, diagonal: bool, rules: Rules, limit: float | None,
 
 
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("diagonal", [True, False])
-@pytest.mark.parametrize(("limit", "before"), [(43, 43), (43, 90), (43, 22), (43, None), (None, None), (None, 43)])
-@pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
+@pairwise(
+    indirect=("room",),
+    room=ROOMS,
+    diagonal=BOTH,
+    limits=((43, 43), (43, 90), (43, 22), (43, None), (None, None), (None, 43)),
+    same_hash=RULES,
+)
 def test_what_is_known_is_copied(
-    monkeypatch: pytest.MonkeyPatch, diagonal: bool, limit: int | None, before: int | None, same_hash: str
+    monkeypatch: pytest.MonkeyPatch, diagonal: bool, limits: tuple[int | None, int | None], same_hash: str
 ) -> None:
     """Whatever the earlier limit was; pairs that it covers are not looked at again."""
+    limit, before = limits
     monkeypatch.setattr(compare, "COMPILED", 0 if diagonal else 2**62)
     shape = (8, 8, 1)
     a, b = block(6, 40, shape, kinds=2), block(7, 30, shape, kinds=2)
@@ -351,8 +374,7 @@ def test_copied_rows_are_trusted() -> None:
 
 
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("diagonal", [True, False])
-@pytest.mark.parametrize("limit", [None, 0.0, 500.0])
+@pairwise(indirect=("room",), room=ROOMS, diagonal=BOTH, limit=(None, 0.0, 500.0))
 def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float | None) -> None:
     shape = (6, 6, 1)
     a, b = block(10, 24, shape, kinds=2), block(11, 18, shape, kinds=2)
@@ -378,8 +400,7 @@ def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
 
 
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("diagonal", [True, False])
-@pytest.mark.parametrize("alike", [0.0, 0.3, 1.0])
+@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, diagonal=BOTH, alike=(0.0, 0.3, 1.0))
 def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> None:
     """`alike`: the share of points that have one hash, in every turn: a pair passes four times, and counts once."""
     random = np.random.default_rng(12)
@@ -402,7 +423,7 @@ def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> Non
 
 
 @pytest.mark.usefixtures("room")
-@pytest.mark.parametrize("turns", [1, 4])
+@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, turns=(1, 4))
 def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:
     """The limit is what the measure gives for some pair, to the last bit; the space is a little wider than it."""
     random = np.random.default_rng(13)

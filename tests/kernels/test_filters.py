@@ -18,6 +18,7 @@ from stages.kernels.leaves import Leaves
 from stages.kernels.product import Product
 from stages.kernels.space import Candidates, Filter, Prepared, Space, largest_norm, merged, prepare
 from tests.kernels import plain
+from tests.pairwise import pairwise
 
 STRICT = Device("strict", array_api_strict, array_api_strict.asarray, np.asarray)
 FILTERS: dict[str, Callable[[Prepared], Filter]] = {
@@ -85,9 +86,9 @@ def clouds(seed: int, n: int, d: int, turns: int) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-@pytest.mark.parametrize(("d", "turns"), [(3, 1), (24, 1), (9, 2), (12, 4)])
-def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], d: int, turns: int) -> None:
+@pairwise(indirect=("filtering",), filtering=tuple(FILTERS), sizes=SIZES, dimensions=((3, 1), (24, 1), (9, 2), (12, 4)))
+def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], dimensions: tuple[int, int]) -> None:
+    d, turns = dimensions
     left, right = clouds(1, sizes[0], d, turns), clouds(2, sizes[1], d, turns)
     right[: len(left) // 2] = left[: len(left) // 2][: len(right)]
     space = Space(0.2 * d, np.arange(d * turns).reshape(turns, d))
@@ -107,9 +108,14 @@ def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], d: 
 
 
 @pytest.mark.usefixtures("small_tiles")
-@pytest.mark.parametrize("n", [1, 31, 32, 33, 64, 100, 161])
-@pytest.mark.parametrize(("d", "turns"), [(3, 1), (24, 1), (12, 4)])
-def test_one_side_with_itself(filtering: Any, n: int, d: int, turns: int) -> None:
+@pairwise(
+    indirect=("filtering",),
+    filtering=tuple(FILTERS),
+    n=(1, 31, 32, 33, 64, 100, 161),
+    dimensions=((3, 1), (24, 1), (12, 4)),
+)
+def test_one_side_with_itself(filtering: Any, n: int, dimensions: tuple[int, int]) -> None:
+    d, turns = dimensions
     rows = clouds(3, n, d, turns)
     space = Space(0.2 * d, np.arange(d * turns).reshape(turns, d))
     chosen = filtering(prepare(rows, rows, space))

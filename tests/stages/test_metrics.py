@@ -20,6 +20,8 @@ from stages.commands.results import expanded
 from stages.kernels import exact
 from stages.kernels.groups import Rows
 from tests.in_memory import MemoryArtifact, compute
+from tests.pairwise import pairwise
+from tests.stages.conftest import WAYS
 from tests.stages.reference import Artifacts, Picture, comparable, gallery, hash_agrees, random_picture, settings
 from tests.stages.reference import block as plain_block
 
@@ -194,8 +196,7 @@ def pictures(seed: int, prefix: str = "") -> list[Picture]:
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("rotations", [True, False])
-@pytest.mark.parametrize("name", CASES)
+@pairwise(indirect=("path",), path=WAYS, rotations=(True, False), name=tuple(CASES))
 def test_every_pair_against_a_plain_loop(name: str, rotations: bool) -> None:
     """One set and two, to the last bit."""
     case, first = CASES[name], pictures(1)
@@ -211,9 +212,7 @@ def test_every_pair_against_a_plain_loop(name: str, rotations: bool) -> None:
             assert 0 < len(rows) < ledger["pairs_total"] or threshold is None
 
 
-@pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
-@pytest.mark.parametrize("rotations", [True, False])
-@pytest.mark.parametrize("name", CASES)
+@pairwise(same_hash=("compare", "zero", "skip"), rotations=(True, False), name=tuple(CASES))
 def test_rules_and_copies(name: str, rotations: bool, same_hash: str) -> None:
     """What `identical: group` stands for is what `identical: all` records, whoever comes first in path order."""
     case, first, second = CASES[name], pictures(3, "f"), pictures(3, "s")[3:]

@@ -15,6 +15,8 @@ from stages.kept import Kept
 from stages.kernels import groups
 from stages.kernels.groups import Rows
 from tests.in_memory import MemoryArtifact
+from tests.pairwise import pairwise
+from tests.stages.conftest import WAYS
 from tests.stages.reference import REFERENCES, Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
 
 SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
@@ -26,8 +28,7 @@ def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("threshold", THRESHOLDS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES)
 def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) -> None:
     pictures, params = gallery(1, shape), params_for(shape, threshold=threshold)
     artifact = computed([block(pictures, "a", shape)], params, shape)
@@ -38,8 +39,7 @@ def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) 
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("threshold", THRESHOLDS)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES)
 def test_two_sets(shape: tuple[int, ...], threshold: float | None) -> None:
     a, b = gallery(1, shape), gallery(1, shape, path=lambda n: f"b{n}")
     b = b[5:] + gallery(2, shape, 3, path=lambda n: f"other{n}")
@@ -110,17 +110,21 @@ def test_every_rule(rules: dict[str, object]) -> None:
 
 
 @pytest.mark.usefixtures("path")
-@pytest.mark.parametrize("rotations", [True, False])
-@pytest.mark.parametrize("same_hash", ["compare", "zero", "skip"])
-@pytest.mark.parametrize(("hashed", "references"), [(np.ndarray.tobytes, "skip"), (corner, "compare")])
-def test_groups_of_turned_copies(
-    hashed: Callable[[np.ndarray], object], references: str, same_hash: str, rotations: bool
-) -> None:
+@pairwise(
+    indirect=("path",),
+    path=WAYS,
+    rotations=(True, False),
+    same_hash=("compare", "zero", "skip"),
+    by=("pixels", "corner"),
+)
+def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool) -> None:
     """With `corner`, different images agree in hash, and some with a few of their own turns."""
     shape = (8, 8, 3)
+    hashed: Callable[[np.ndarray], object] = np.ndarray.tobytes if by == "pixels" else corner
+    references = "skip" if by == "pixels" else "compare"
     rules = {"same_hash": same_hash, "rotations": rotations, "threshold": 500.0, "references": references}
     params, grouped = params_for(shape, **rules), params_for(shape, **rules, identical="group")
-    function = "sha256" if hashed is np.ndarray.tobytes else "tests.stages.reference:corner"
+    function = "sha256" if by == "pixels" else "tests.stages.reference:corner"
     for seed in range(2):
         first, second, other = (copies(seed, shape, name) for name in ("f", "s", "e"))
         blocks = [block(pictures, "a", shape, function=function) for pictures in (first, second, other)]
