@@ -14,17 +14,17 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.kernels import code_cache
+
 Ints = NDArray[np.int64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def native(function: Function, **more: Any) -> Function:
-    """Compiled when first called, kept on disk where there is a place for it; runs without holding the interpreter."""
+    """Compile a function when it is first called, and keep the result on disk; it runs without holding the GIL."""
     options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, **more}
-    try:
-        compiled: Function = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that can be written
-        compiled = numba.njit(**options)(function)
+    compiled: Function = numba.njit(**options)(function)
+    code_cache.keep(compiled)
     return compiled
 
 

@@ -1,0 +1,112 @@
+"""Keep compiled kernels in the user's cache folder, and nothing beside the code.
+
+By itself numba writes into `__pycache__` beside a module. Such a folder outlives an upgrade and `pip uninstall`, and a
+leftover folder `stages` is a package to Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numba
+import platformdirs
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+
+logger = logging.getLogger("fast_diff")
+
+
+@functools.cache
+def folder() -> Path | None:
+    """Return the cache folder of this version of the kernels, made if need be; None, after a warning, without one.
+
+    `NUMBA_CACHE_DIR` names another place than the user's cache folder. The name of the folder holds a digest of numba's
+    version and of all kernels: a compiled function has constants of other modules in it."""
+    chosen = Path(numba.config.CACHE_DIR).absolute() if numba.config.CACHE_DIR else None
+    path = chosen or platformdirs.user_cache_path("fast-diff") / "kernels"
+    path /= f"{metadata.version('fast-diff-dask')}-{_stamp()[:16]}"
+    try:
+        if not path.is_absolute():
+            raise OSError("this user has no home folder")
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        logger.warning(
+            "%s: compiled code can't be kept (%s): each process compiles anew, for seconds. Set NUMBA_CACHE_DIR to a "
+            "folder that can be written to.",
+            path,
+            reason,
+        )
+        return None
+    return path
+
+
+@functools.cache
+def _stamp() -> str:
+    whole = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+class _Locator:
+    """Tell numba where compiled code of a function lies: numba's own locators may choose the folder of the source."""
+
+    def __init__(self, line: int, path: Path) -> None:
+        self._line, self._path = line, path
+
+    @classmethod
+    def from_function(cls, function: Any, _source: str) -> _Locator | None:
+        """Return a locator, or None where compiled code can't be kept."""
+        path = folder()
+        return None if path is None else cls(function.__code__.co_firstlineno, path)
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder anew, should somebody have emptied the cache since."""
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return os.fspath(self._path)
+
+    def get_source_stamp(self) -> str:
+        return _stamp()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # numba comes without types
+    _locator_classes = (_Locator,)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
+    """A cache that is never in the way: a damaged entry is compiled again, and a full disk keeps nothing."""
+
+    _impl_class = _Implementation
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # unpickling garbage may raise anything
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            self._impl.locator.ensure_cache_path()
+            super().save_overload(sig, data)
+
+
+def keep(compiled: Any) -> None:
+    """Have a function that numba compiles kept on disk, where there is a place for it."""
+    if folder() is not None:
+        compiled._cache = _Cache(compiled.py_func)  # as its method `enable_caching` does, with another place
