@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import cli_acts, cli_runs
+from pipeline import cli_acts, cli_runs, installation
 from pipeline.arguments import Command
 from pipeline.cli_end import print_end
 from pipeline.cli_runs import named
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 
 
 def discover() -> list[Stage]:
-    """Every `stages/*.py` that ends in a `STAGE`, in the order in which they need each other."""
+    """Every `stages/*.py` that ends in a `STAGE`, in the order in which they need each other. Raises ConfigError."""
     import stages
     from pipeline.plan import in_order
 
     names = [module.name for module in pkgutil.iter_modules(stages.__path__) if not module.ispkg]
     modules = [importlib.import_module(f"stages.{name}") for name in sorted(names)]
-    return in_order([module.STAGE for module in modules if hasattr(module, "STAGE")])
+    if not (found := [module.STAGE for module in modules if hasattr(module, "STAGE")]):
+        raise ConfigError(f"{stages.__path__[0]}: no stage is there; install {installation.DISTRIBUTION} again")
+    return in_order(found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # what is started from here takes no module of the current folder
-    options = _parser().parse_args(arguments)
     logging.getLogger("fast_diff").addHandler(logging.NullHandler())
     try:
+        installation.check()
+        options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except FastDiffError as error:
@@ -77,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 done; 1 a task failed; 2 bad usage or config, or no image; 3 --fail-on found something; "
         "130 interrupted",
     )
-    parser.add_argument("--version", action="version", version=metadata.version("fast-diff-dask"))
+    parser.add_argument("--version", action="version", version=metadata.version(installation.DISTRIBUTION))
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Command)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -164,7 +167,8 @@ def _check_performance_report(config: Config, path: Path) -> None:
     if config.scheduler.kind == "synchronous":
         raise ConfigError("--performance-report: kind synchronous runs without Dask; choose another scheduler.kind")
     if not importlib.util.find_spec("bokeh"):
-        raise ConfigError("--performance-report: Dask draws it with a library that is missing: pip install bokeh")
+        how = installation.install("bokeh")
+        raise ConfigError(f"--performance-report: Dask draws it with a library that is missing: {how}")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--performance-report: the folder of {path} does not exist")
     if path.is_dir():

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import ConfigError
 from pipeline.fingerprint import installed
+from pipeline.installation import DISTRIBUTION, fault
 from pipeline.locations import Options, Place, in_use, mask, protocol_of, use
 from pipeline.storage import read_bytes, remove, write_bytes
 
 if TYPE_CHECKING:
     from distributed import Client
 
-DISTRIBUTION = "fast-diff-dask"
 MEBIBYTE = 1 << 20
 
 
@@ -60,7 +60,7 @@ def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
 
 def _faults(needs: Needs, dask_worker: Any) -> list[str]:
     use(needs.storage)
-    found = list(_differing(needs))
+    found = [*filter(None, [fault()]), *_differing(needs)]
     found += [f"does not see the input {root}: mount it there under the same path" for root in _missing(needs.roots)]
     try:
         found += _storage_faults(needs)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.errors import ConfigError
+from pipeline.installation import install_extra
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -133,8 +134,9 @@ def check_installed(protocol: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{protocol}:// is no protocol that fsspec knows; expected such as s3, gs or az") from error
     except ImportError as error:
-        what = f"fast-diff-dask[{EXTRAS[protocol]}]" if protocol in EXTRAS else str(error.name or "what fsspec needs")
-        raise ConfigError(f"{protocol}:// needs a package that is not installed: pip install '{what}'") from error
+        missing = f"install {error.name or 'what fsspec needs'}"
+        how = install_extra(EXTRAS[protocol]) if protocol in EXTRAS else missing
+        raise ConfigError(f"{protocol}:// needs a package that is not installed: {how}") from error
 
 
 def inside(one: str, other: str) -> bool:

@@ -19,8 +19,9 @@ from pipeline.config import Config
 from pipeline.deployment import kind_of, missing_files
 from pipeline.errors import ConfigError
 from pipeline.events import LOG, EventLog
-from pipeline.fitness import DISTRIBUTION, Needs, needs_of
+from pipeline.fitness import Needs, needs_of
 from pipeline.footers import Footers
+from pipeline.installation import DISTRIBUTION
 from pipeline.interrupts import interrupts
 from pipeline.locations import use
 from pipeline.lock import RunLock

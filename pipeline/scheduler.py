@@ -25,6 +25,7 @@ from pipeline.deployment import LOOPBACK, Scheduler, Tls, flat, is_loopback, kin
 from pipeline.errors import ConfigError, SchedulerLost
 from pipeline.executor import DaskExecutor, Executor, SynchronousExecutor
 from pipeline.fitness import Needs, check_memory, checked_workers, dismiss, probed
+from pipeline.installation import install_extra
 from pipeline.interrupts import held
 from pipeline.watch import Cluster, Watch, tell_nobody
 
@@ -189,7 +190,7 @@ def _security(tls: Tls | str | None) -> Any:
     try:
         return Security.temporary()
     except ImportError as error:
-        raise ConfigError("scheduler.tls: temporary certificates need a library: pip install cryptography") from error
+        raise ConfigError(f"scheduler.tls: temporary certificates need a library: {install_extra('tls')}") from error
 
 
 def _connect(scheduler: Scheduler, security: Any, opened: ExitStack) -> Client:
@@ -290,7 +291,7 @@ def _class(scheduler: Scheduler) -> Callable[..., Any]:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
         return found
     except (ImportError, AttributeError) as error:
-        how = f"pip install 'fast-diff-dask[{kind.extra}]'" if kind.extra else "mend scheduler.kind"
+        how = install_extra(kind.extra) if kind.extra else "mend scheduler.kind"
         raise ConfigError(
             f"scheduler.kind: {scheduler.kind} needs {kind.package or module}, which can't be imported here: {how}"
         ) from error

@@ -23,6 +23,7 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.errors import TaskError
+from pipeline.installation import install_extra
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages import copies
 from stages.blocks import INDEXES, Block, index_columns, index_table, read_blocks
@@ -174,7 +175,8 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
         try:
             arrays.gpu()
         except arrays.NoDevice as error:
-            yield f"pairs.device: {error}; or set pairs.device=cpu"
+            how = f": {install_extra(error.extra)}" if error.extra else ""
+            yield f"pairs.device: {error}{how}; or set pairs.device=cpu"
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:

@@ -333,7 +333,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE = Stage(
     "thumbnail",
-    version=5,
+    version=6,
     needs=("scan",),
     params=Params,
     schema=schema,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.installation import install_extra
 from stages.decoding.formats import FORMATS, Format
 
 
 def lines() -> Iterator[str]:
-    """A line per format: its name, endings, and who reads it or what to install."""
+    """A line per format: its name, endings, and who reads it; and in the end the command that adds what is missing."""
     for format in FORMATS:
         yield f"{format.name:<11} {_reader(format):<45} {' '.join(format.endings)}"
+    if extras := list(dict.fromkeys(format.extra for format in FORMATS if format.extra and not format.version)):
+        yield f"to add extras: {install_extra(*extras)}"
 
 
 def rows() -> list[dict[str, object]]:
@@ -28,10 +31,10 @@ def rows() -> list[dict[str, object]]:
 
 
 def _reader(format: Format) -> str:
-    return f"{format.library} {format.version}" if format.version else f"missing: {_install(format)}"
+    if format.version:
+        return f"{format.library} {format.version}"
+    return f"missing: the extra {format.extra}" if format.extra else f"missing: {_install(format)}"
 
 
 def _install(format: Format) -> str:
-    if format.extra:
-        return f"pip install 'fast-diff-dask[{format.extra}]'"
-    return f"a build of Pillow with {format.feature}"
+    return install_extra(format.extra) if format.extra else f"a build of Pillow with {format.feature}"

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import ConfigError
+from pipeline.installation import install, install_extra
 from pipeline.locations import mask
 from stages.commands.results import FACTS, Results
 from stages.metrics.hamming import HASHES
@@ -21,7 +22,7 @@ ROWS = 10_000
 """Rows that are sent at a time."""
 DRIVERS = {
     "psycopg2": "psycopg2-binary",
-    "psycopg": "'psycopg[binary]'",
+    "psycopg": "psycopg[binary]",
     "pymysql": "PyMySQL",
     "MySQLdb": "mysqlclient",
 }
@@ -39,9 +40,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
         from sqlalchemy import create_engine, inspect
         from sqlalchemy.exc import SQLAlchemyError
     except ImportError as error:
-        raise ConfigError(
-            "--to: databases need a library that is missing: pip install 'fast-diff-dask[sql]'"
-        ) from error
+        raise ConfigError(f"--to: databases need a library that is missing: {install_extra('sql')}") from error
     tables = {
         "images": ("thumbnail", [name for name in FACTS if name != "path_bytes"]),
         "hashes": ("hash", ["path", "set", *HASHES, "identity", "identity_turned"]),
@@ -63,8 +62,8 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
         finally:
             engine.dispose()
     except ImportError as error:
-        wanted = DRIVERS.get(error.name or "", error.name)
-        raise ConfigError(f"--to: {mask(url)} needs a driver that is missing here: pip install {wanted}") from error
+        wanted = DRIVERS.get(error.name or "", error.name or "what it is")
+        raise ConfigError(f"--to: {mask(url)} needs a driver that is missing here: {install(wanted)}") from error
     except (SQLAlchemyError, RuntimeError) as error:  # drivers say by the latter that they lack a library
         said = " ".join(str(error.__cause__ or error).split())[:200]
         raise ConfigError(f"--to: {mask(url)} can't be written ({mask(said)}); see SQLAlchemy's URLs") from error

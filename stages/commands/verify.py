@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.installation import DISTRIBUTION
 from pipeline.locations import Place
 from stages.commands.verify_data import Recorded, Rows
 from stages.commands.verify_dull import Ints
@@ -53,7 +54,7 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
     }
     keys = ("metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical")
     return {
-        "version": metadata.version("fast-diff-dask"),
+        "version": metadata.version(DISTRIBUTION),
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "run": run.summary["run"],
         "config": {

@@ -34,8 +34,10 @@ PASSING = frozenset({"unreadable", "changed", "crashed", "timeout"})
 
 
 def needs(name: str, extra: str) -> Problem:
-    """An image of a format that an extra of this distribution reads, which is not installed."""
-    return Problem("unsupported", f"{name}: to read it, run pip install 'fast-diff-dask[{extra}]'")
+    """An image of a format that an extra of this distribution reads, which is not installed.
+
+    The sentence is part of results, so how to install the extra here is left to the command."""
+    return Problem("unsupported", f"{name}: to read it, add the extra {extra}; fast-diff formats says how")
 
 
 class Unreadable(Exception):

@@ -19,7 +19,13 @@ SHARE = 16
 
 
 class NoDevice(Exception):
-    """There is no device to compute on, or none that computes as it must; the text says what is wrong."""
+    """There is no device to compute on, or none that computes as it must; the text says what is wrong.
+
+    `extra` of this distribution would bring what is missing."""
+
+    def __init__(self, problem: str, extra: str | None = None) -> None:
+        super().__init__(problem)
+        self.extra = extra
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ def gpu() -> Device:
         import array_api_compat.cupy as xp
         import cupy
     except ImportError as error:
-        raise NoDevice("CuPy is not installed: pip install 'fast-diff-dask[gpu]'") from error
+        raise NoDevice("CuPy is not installed", "gpu") from error
     try:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
         free = int(cupy.cuda.runtime.memGetInfo()[0])

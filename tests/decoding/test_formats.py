@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages.commands import formats as command
 from stages.decoding import formats, metadata, problems
 from stages.decoding.decode import Options
 from stages.decoding.formats import FORMATS, HEIC, JPEG_XL, RAW
@@ -197,7 +198,7 @@ def assert_upright(kind: str) -> None:
 
 
 def test_heic() -> None:
-    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: pip install 'fast-diff-dask[heic]'")
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: pip install '.[heic]'")
     heif.register_heif_opener()
     assert_upright("HEIF")
     data = saved(Image.fromarray(PICTURE), "HEIF")
@@ -207,9 +208,7 @@ def test_heic() -> None:
 
 
 def test_jpeg_xl(monkeypatch: pytest.MonkeyPatch) -> None:
-    jxl = pytest.importorskip(
-        "pillow_jxl", reason="pillow-jxl-plugin is not installed: pip install 'fast-diff-dask[jxl]'"
-    )
+    jxl = pytest.importorskip("pillow_jxl", reason="pillow-jxl-plugin is not installed: pip install '.[jxl]'")
     assert_upright("JXL")
     data = saved(Image.fromarray(PICTURE), "JXL")
     got = decode(data, FAST)
@@ -233,7 +232,7 @@ def test_the_head_of_a_jpeg_xl_holds_its_orientation() -> None:
 
 
 def test_camera_raw() -> None:
-    pytest.importorskip("rawpy", reason="rawpy is not installed: pip install 'fast-diff-dask[raw]'")
+    pytest.importorskip("rawpy", reason="rawpy is not installed: pip install '.[raw]'")
     data = dng(PICTURE)
     got = decode(data, EXACT, b"/photos/IMG_1.DNG")
     assert (got.format, got.width, got.height, got.decoder) == ("RAW", 320, 240, RAW.decoder)
@@ -272,7 +271,7 @@ def test_a_format_that_is_not_installed_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, data: bytes, name: bytes, extra: str
 ) -> None:
     monkeypatch.setattr(formats, "installed", lambda _: None)
-    with pytest.raises(Unreadable, match=rf"pip install 'fast-diff-dask\[{extra}\]'") as caught:
+    with pytest.raises(Unreadable, match=f"add the extra {extra}; fast-diff formats says how") as caught:
         decode(data, EXACT, name)
     assert caught.value.problem.code == "unsupported"
     library = next(format.library for format in FORMATS if format.extra == extra)
@@ -330,3 +329,13 @@ def test_every_frame_is_counted_and_the_first_is_shown() -> None:
     assert decode(data, EXACT).frames == 50
     buffer = io.BytesIO(data[:-200])
     assert decode(buffer.getvalue(), EXACT).pixels.max() == 0
+
+
+def test_the_list_ends_with_the_command_that_adds_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "installed", lambda _: None)
+    monkeypatch.setattr(command, "install_extra", lambda *extras: f"add {' '.join(extras)}")
+    *lines, last = command.lines()
+    assert last == "to add extras: add " + " ".join(dict.fromkeys(each.extra for each in FORMATS if each.extra))
+    assert any("missing: the extra raw " in line for line in lines)
+    monkeypatch.setattr(formats, "installed", lambda _: "1")
+    assert not any(line.startswith("to add") for line in command.lines())

@@ -181,9 +181,9 @@ def test_a_database_that_is_not_there_is_one_line_without_its_password(
         ("nonsense://me:hush@host/x", "see SQLAlchemy's URLs"),
         (f"sqlite:///{tmp_path}/no/folder/x.db", "unable to open database file"),
         ("not a url", "see SQLAlchemy's URLs"),
-        ("postgresql://me:hush@host/x", "needs a driver that is missing here: pip install"),
-        ("postgresql+psycopg2://me:hush@host/x", "needs a driver that is missing here: pip install psycopg2-binary"),
-        ("mariadb+pymysql://me:hush@host/x", "needs a driver that is missing here: pip install PyMySQL"),
+        ("postgresql://me:hush@host/x", "needs a driver that is missing here: "),
+        ("postgresql+psycopg2://me:hush@host/x", " psycopg2-binary"),
+        ("mariadb+pymysql://me:hush@host/x", " PyMySQL"),
     ):
         assert main(["export", str(project.yaml), "--to", url]) == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -192,4 +192,4 @@ def test_a_database_that_is_not_there_is_one_line_without_its_password(
         assert "hush" not in line
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     assert main(["export", str(project.yaml), "--to", "sqlite:///x.db"]) == 2
-    assert "pip install 'fast-diff-dask[sql]'" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("'.[sql]'\n")

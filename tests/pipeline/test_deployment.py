@@ -254,9 +254,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     monkeypatch.setitem(__import__("sys").modules, package, None)
     more = {"slurm": {"scale": 1}, "ssh": {"cluster": {"hosts": ["h", "h"]}}}
     scheduler = section(kind=kind, **more.get(kind, {}))
-    with pytest.raises(
-        ConfigError, match=rf"^scheduler.kind: {kind} needs .* pip install 'fast-diff-dask\[{extra}\]'$"
-    ):
+    with pytest.raises(ConfigError, match=rf"^scheduler.kind: {kind} needs .* pip install .*'\.\[{extra}\]'$"):
         opening.open_executor(scheduler, needs_of(tmp_path, (), (), 0))
 
 
