@@ -88,9 +88,11 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    def add_with_config(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+    def add_with_config(
+        name: str, command: Callable[[argparse.Namespace], int], text: str, count: str | None = None
+    ) -> argparse.ArgumentParser:
         added = add(name, command, text)
-        added.add_argument("config", metavar="CONFIG", help="a YAML file")
+        added.add_argument("config", nargs=count, metavar="CONFIG", help="a YAML file")
         added.add_argument(
             "--set", action="append", default=[], metavar="KEY=VALUE", help="override one key: pairs.threshold=100"
         )
@@ -101,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     add_with_config("estimate", _estimate, "say how long a run would take, and what it would store, before it runs")
     explain = add_with_config("explain", _explain, "say why each task would run")
     add_with_config("prune", _prune, "delete what earlier configurations left behind")
-    add_with_config("config", _config, "print the config as resolved, each key with its meaning")
+    config = add_with_config("config", _config, "print the config as resolved, each key with its meaning", "?")
     add_with_config("graph", _graph, "print the plan as a graph in the DOT language")
     demo = add("demo", _demo, "make a small folder of images with known duplicates and find them")
     demo.add_argument("folder", nargs="?", default="outputs/demo-images", metavar="FOLDER", help="where to make it")
@@ -118,7 +120,11 @@ def _parser() -> argparse.ArgumentParser:
         help="let scheduler.kind name a class of your own, package.module:Class, which runs its code",
     )
     from stages.commands.choices import FAIL_ON
+    from stages.commands.examples import examples
 
+    names = list(examples())
+    help_ = f"print a commented config to begin with instead: {', '.join(names)}"
+    config.add_argument("--example", choices=names, metavar="NAME", help=help_)
     run.add_argument("--fail-on", choices=FAIL_ON, help="exit 3 if images match, or identical ones are found")
     run.add_argument("--strict", action="store_true", help="exit 1 if an image or a folder could not be read")
     for added in (status, explain, formats):
@@ -268,8 +274,11 @@ def _prune(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> int:
     from pipeline.describe import describe
+    from stages.commands.examples import example
 
-    print(describe(*_load(options)), end="")
+    if (options.config is None) == (options.example is None) or (options.example and options.set):
+        raise ConfigError("config: expected CONFIG or --example NAME, and one of them alone")
+    print(example(options.example) if options.example else describe(*_load(options)), end="")
     return 0
 
 
@@ -294,7 +303,8 @@ def _demo(options: argparse.Namespace) -> int:
     record = _work(config, stages, options)
     if not record.exit_code and not options.quiet and options.log_format == "text":
         show(load_run(config.folder), Console())
-        print("now on your folder:  fast-diff run configs/local.yaml --set 'inputs.a=[~/Pictures]'")
+        print("now on your folder:  fast-diff config --example local > pictures.yaml")
+        print("                     fast-diff run pictures.yaml --set 'inputs.a=[~/Pictures]'")
     return record.exit_code
 
 

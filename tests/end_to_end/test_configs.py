@@ -1,9 +1,8 @@
 """The recipes in configs/: every YAML loads, every manifest fits its schema, the Dockerfile's steps can be taken."""
 
-import json
 import os
-import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,9 @@ DOCKERFILE = ROOT / "configs/deploy/Dockerfile"
 
 def test_the_dockerfile_copies_all_that_is_installed() -> None:
     copied = [name for step, words in steps(DOCKERFILE) if step == "COPY" for name in shlex.split(words)[:-1]]
-    packages = re.search(r"^packages = (\[.*\])$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert packages
-    assert {name.partition(".")[0] for name in json.loads(packages[1])} <= set(copied)
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    needed = {name.partition(".")[0] for name in setuptools["packages"]} | set(setuptools["package-dir"].values())
+    assert needed <= set(copied)
 
 
 def test_the_dockerfiles_steps_give_a_program_that_runs(tmp_path: Path) -> None:
