@@ -126,10 +126,10 @@ class Store:
                 store_schema=True,
                 **(IN_CACHE if packed else {}),
             ) as writer:
-                for table in itertools.chain([first], pieces) if first.num_rows else ():
+                for table in itertools.chain([first], pieces):  # no rows are one row group, too, for pyarrow before 20
                     for column, column_digest in digests.items():
                         column_digest.update(table.column(column))
-                    if span_column:
+                    if span_column and table.num_rows:
                         ends = pc.min_max(table.column(span_column)).as_py()
                         span = (min(span[0], ends["min"]), max(span[1], ends["max"])) if span else tuple(ends.values())
                     rows += table.num_rows

@@ -265,13 +265,14 @@ def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], for
     missing = np.array([thumbnail is None for _, thumbnail in rows])
     sums = coarse(pixels)
     kind = form.field("coarse").type
-    values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()))
+    # Lists of nulls, and no null lists: pyarrow before 26 can't read null lists of a fixed size.
+    values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()), mask=np.repeat(missing, kind.list_size))
     found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in Found._fields]))
     known = {name: scan.column(name) for name in SCAN} | {
         "thumbnail": pa.Array.from_buffers(
             form.field("thumbnail").type, len(rows), [pa.array(~missing).buffers()[1], pa.py_buffer(data)]
         ),
-        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(missing)),
+        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind),
         "contrast": pa.array(contrast(pixels, sums), mask=missing),
         **dict(zip(Found._fields, found.flatten(), strict=True)),
     }

@@ -79,7 +79,8 @@ def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
     by_pair = np.lexsort([rank, high, low])
     new = np.diff(low[by_pair], prepend=-1).astype(bool) | np.diff(high[by_pair], prepend=-1).astype(bool)
     first = by_pair[new & (low[by_pair] != high[by_pair])]
-    graph = coo_array((rank[first].astype(np.float64), (low[first], high[first])), shape=(nodes, nodes))
+    ends = low[first].astype(np.int32), high[first].astype(np.int32)  # as SciPy before 1.17 wants it
+    graph = coo_array((rank[first].astype(np.float64), ends), shape=(nodes, nodes))
     kept = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) if len(first) else np.empty(0, np.int64)
     return np.sort(order[kept - 1])
 

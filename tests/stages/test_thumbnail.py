@@ -113,8 +113,10 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     assert again["error_detail"][1].as_py() == "the image's data is cut short or broken"
     assert dict(result.stats) == {"decoded": 1, "reused": 4}
     assert not STAGE.retry(result.summary)
-    for name in ("thumbnail", "coarse", "width", "contrast"):
+    for name in ("thumbnail", "width", "contrast"):
         assert again[name][1].as_py() is None
+    assert again["coarse"].null_count == 0  # pyarrow before 26 can't read null lists of a fixed size
+    assert again["coarse"][1].as_py() == [None] * 64
 
 
 def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes], tmp_path: Path) -> None:
