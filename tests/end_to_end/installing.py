@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
+
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis", "build", "dist"
@@ -59,6 +61,7 @@ class Environment:
         """Run a command of this environment, outside the clone."""
         variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "NUMBA_CACHE_DIR")}
         variables |= {"HOME": str(self.home), "XDG_CACHE_HOME": str(self.home / "cache")}
+        variables["MPLCONFIGDIR"] = matplotlib.get_configdir()  # else each process lists the system's fonts anew
         command = [str(self.folder / "bin" / words[0]), *words[1:]]
         return subprocess.run(command, cwd=cwd or self.home, env=variables, capture_output=True, text=True)
 
