@@ -138,7 +138,6 @@ def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, 
         some = rows[start:stop]
         held = measure.all(some)
         for number in np.unique(cluster[some]):
-            images = np.unique(held[cluster[some] == number].reshape(-1, held[0].size), axis=0)
-            found = spread.farthest(images.reshape(-1, *measure.shape), measure.turns)
+            found = spread.farthest(spread.distinct(held[cluster[some] == number]), measure.turns)
             most[number] = max(most[number], found / measure.divisor)
         start = stop

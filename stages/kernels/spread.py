@@ -13,6 +13,15 @@ TILE = 256
 Bytes = NDArray[np.uint8]
 
 
+def distinct(images: Bytes) -> Bytes:
+    """Return each different image once, uint8 (m, H, W, C), in the order of first appearance.
+
+    A dictionary of bytes: `np.unique` over rows makes a field of a record for each byte of an image."""
+    last = len(images) - 1
+    first = {image.tobytes(): last - number for number, image in enumerate(images[::-1])}
+    return images[np.sort(np.fromiter(first.values(), np.int64, len(first)))]
+
+
 def farthest(images: Bytes, turns: int) -> int:
     """The largest sum of squared differences of two images, uint8 (n, H, W, C), each the least over `turns` quarter
     turns.

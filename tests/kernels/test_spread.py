@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.kernels import spread
-from stages.kernels.spread import farthest
+from stages.kernels.spread import distinct, farthest
 
 
 def dull(images: np.ndarray, turns: int) -> int:
@@ -39,3 +39,13 @@ def test_most_pairs_of_a_tight_cluster_with_two_that_stand_out_are_not_compared(
     monkeypatch.setattr(spread.exact.Squares, "cross", lambda self, a, b: (compared.append(1), cross(self, a, b))[1])
     assert farthest(images, 1) == 16 * 255**2
     assert len(compared) < 250, "of 5,050 tiles"
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_each_different_image_is_taken_once_in_the_order_of_its_first_copy(count: int) -> None:
+    images = np.random.default_rng(count).integers(0, 2, (count, 2, 2, 1), dtype=np.uint8)
+    once = list(dict.fromkeys(image.tobytes() for image in images))
+    found = distinct(images)
+    assert [image.tobytes() for image in found] == once
+    assert found.shape[1:] == images.shape[1:]
+    assert found.dtype == np.uint8

@@ -1,0 +1,46 @@
+"""What it costs to measure how far apart the members of a cluster are, by the parts of that work.
+
+    python -m tests.benchmarks.spread [CLUSTERS]
+
+Takes clusters of 2 to 12 thumbnails with a copy in each (1,000 of them unless told) through `distinct` and `farthest`,
+and a few of them through `np.unique` over rows. Prints ratios of figures of the same run; the first should be small: to
+leave out copies must cost no more than to compare what is left.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages.kernels.spread import distinct, farthest
+from tests.benchmarks.thumbnails import SHAPE
+
+
+def seconds(action: Callable[[np.ndarray], Any], clusters: Sequence[np.ndarray]) -> float:
+    """A cluster, on average."""
+    started = time.perf_counter()
+    for images in clusters:
+        action(images)
+    return (time.perf_counter() - started) / len(clusters)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000
+    random = np.random.default_rng(1)
+    clusters = []
+    for _ in range(count):
+        images = random.integers(0, 256, (int(random.integers(2, 12)), *SHAPE), dtype=np.uint8)
+        clusters.append(np.concatenate([images, images[:1]]))
+    seconds(distinct, clusters[:50]), seconds(lambda images: farthest(images, 4), clusters[:50])  # warm
+    ours, compare = seconds(distinct, clusters), seconds(lambda images: farthest(images, 4), clusters)
+    rows = seconds(lambda images: np.unique(images.reshape(len(images), -1), axis=0), clusters[:20])
+    print(f"{count:,} clusters, ms each: distinct {ours * 1e3:.3f}, farthest {compare * 1e3:.3f}")
+    print(f"distinct takes {ours / compare:.3f} of farthest; np.unique over rows {rows / ours:,.0f} times distinct")
+
+
+if __name__ == "__main__":
+    main()
