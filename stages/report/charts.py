@@ -36,13 +36,18 @@ def both(picture: bytes) -> tuple[bytes, bytes]:
 
 
 def svg(figure: Figure) -> bytes:
-    """A figure as SVG."""
+    """Return a figure as SVG. Every text in it is text: a folder called `cost_$5_$6` is no formula."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.text import Text
 
     FigureCanvasSVG(figure)
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "fast-diff"}):
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_parse_math(False)
+        text.set_usetex(False)
+    with mpl.rc_context({"svg.hashsalt": "fast-diff", "text.parse_math": False, "text.usetex": False}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 

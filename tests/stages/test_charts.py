@@ -1,6 +1,7 @@
 """Charts: what they count, that they are well-formed SVG, the same each time, and as good on dark pages."""
 
 import itertools
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -31,6 +32,28 @@ def test_well_formed_and_the_same_each_time(draw: object) -> None:
     light, dark = charts.both(picture)
     assert light == picture != dark
     assert all(ElementTree.fromstring(each).tag.endswith("svg") for each in (light, dark))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cost_$5_$6", "$\\frac{$", "^_{", "\\", "a\nb", "\U0001f9ca", "\u202egnp", "$$", "\\$x$", "%", "&<\"'>", " ", "_"],
+)
+def test_a_name_in_a_chart_is_text_whatever_it_reads_like(name: str) -> None:
+    """A folder called `cost_$5_$6` once ended the report, since Matplotlib took it for a formula."""
+    counts = np.array([[1, 2], [2, 1]])
+    picture = charts.heat([name, "other"], counts)
+    assert picture != charts.heat(["b", "other"], counts)
+    for drawn in (picture, charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, f"distance by {name}")):
+        assert ElementTree.fromstring(drawn).tag.endswith("svg")
+
+
+def test_a_formula_in_a_name_is_drawn_letter_by_letter() -> None:
+    """`$x_2$` takes the glyphs of the same letters in an order that is no formula."""
+    glyphs = [
+        set(re.findall(rb'<path id="([^"]+)"', charts.heat([name, "b"], np.ones((2, 2), np.int64))))
+        for name in ("$x_2$", "2x_$")
+    ]
+    assert glyphs[0] == glyphs[1]
 
 
 @pytest.mark.parametrize(("largest", "edges"), [(2, [2, 3]), (9, [2, 3, 4, 5, 10]), (10, [2, 3, 4, 5, 10, 20])])
