@@ -41,7 +41,10 @@ Amount = Annotated[int, Field(ge=0)] | Literal["all"]
 class Params:
     """How much is drawn."""
 
-    pairs: Annotated[Amount, Field(description="pictures of so many of the closest and of the farthest matches")] = 50
+    pairs: Annotated[
+        Amount,
+        Field(description="pictures of so many of the closest matches that are not identical, and of the farthest"),
+    ] = 50
     clusters: Annotated[
         Amount, Field(description="contact sheets of so many clusters, those that hold the most bytes")
     ] = 50
@@ -142,7 +145,6 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         drawn.note(name, "preview", path)
     starts = _starts(listed)
     shown |= {
-        "run": job.settings("run"),
         "threshold": limit,
         "recorded_up_to": shown_up_to,
         "every_pair": threshold is None,
@@ -158,7 +160,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
         ],
     }
-    drawn.add("index.html", page.render("report.html", shown), "page", job.settings("run"))
+    drawn.add("index.html", page.render("report.html", shown), "page", "the report")
     return drawn.result()
 
 
@@ -273,7 +275,7 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
 
 STAGE = Stage(
     "plot",
-    version=7,
+    version=8,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,
@@ -283,7 +285,6 @@ STAGE = Stage(
     files=("report/index.html", "report/*.svg", *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images"))),
     check=check,
     uses=(
-        "run",
         *SETTINGS,
         "inputs.reference",
         "pairs.threshold",

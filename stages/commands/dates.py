@@ -1,7 +1,7 @@
-"""Dates of the files in the report's clusters, in a script beside its page.
+"""The run's name, and dates of the files in the report's clusters, in a script beside its page.
 
-When a file was last written to is no part of what was found: a file that is touched makes no picture anew. So the page
-does not hold these dates; they are drawn after each run that succeeded, unless they are there.
+Neither is part of what was found: a file that is touched, or a run of another name, makes no picture anew. So the page
+does not hold them; they are written after each run that succeeded, unless they are there.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from stages.report.page import DATES, by_worth, in_order, mark_of
 from stages.rows import Places
 
 FILE = f"report/{DATES}"
-VERSION = 1
+VERSION = 2
 """Raise it when the file comes to look otherwise."""
+TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
+document.getElementById("run").textContent = globalThis.dates.run;
+"""
 
 log = logging.getLogger("fast_diff")
 
@@ -33,22 +36,22 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
     """Write the dates, unless they are there; returns the file's name, relative to the run's folder."""
     amount = config.params["plot"].page
     clusters = store.record("cluster", FILENAME).fingerprint
-    mark = digest([VERSION, amount, "\n".join(store.names("scan")), clusters])
+    mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(FILE) is None or not store.files.read(FILE).startswith(f"// {mark}\n".encode()):
-            store.publish_file(FILE, _script(Results(config.folder), amount, mark))
+            store.publish_file(FILE, _script(Results(config.folder), config.run, amount, mark))
     except OSError as error:
         log.warning("%s could not be written: %s", store.folder / FILE, error.strerror)
     return (FILE,)
 
 
-def _script(results: Results, amount: int | str, mark: str) -> bytes:
-    """`globalThis.dates`: of which images, and when each was last written to, in seconds since 1970."""
+def _script(results: Results, run: str, amount: int | str, mark: str) -> bytes:
+    """`globalThis.dates`: the run's name, of which images, and when each was last written to, in seconds since 1970."""
     members = pa.concat_tables(results.tables("cluster"))
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = Places(shown), np.zeros(len(shown), np.int64)
     for table in results.tables("scan", ("path", "mtime_ns")) if len(shown) else ():
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
-    dates = {"images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
-    return f"// {mark}\nglobalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n".encode()
+    dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
+    return f"// {mark}\nglobalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n{TITLE}".encode()

@@ -27,13 +27,15 @@ def columns(figure: str) -> tuple[str, ...]:
 
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
-    """The closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone."""
+    """Return the closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone.
+
+    Thumbnails that were measured and found identical (MSE 0) are left out: two equal pictures show nothing."""
     most = number(amount)
     sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
     kept: dict[str, pa.Table] = {}
     for artifact in artifacts if most else ():
         for batch in artifact.batches(columns(column)):
-            rows = pa.table(batch).filter(pc.less_equal(batch[column], limit))
+            rows = pa.table(batch).filter(_worth_a_look(batch, column, limit))
             for order, size in sizes.items():
                 before = kept.get(order, rows.slice(0, 0))
                 better = rows if len(before) < size else rows.filter(_no_worse(rows[column], before[column][-1], order))
@@ -47,6 +49,13 @@ def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limi
     pairs = zip(farthest["path_a"].to_pylist(), farthest["path_b"].to_pylist(), strict=True)
     unshown = pa.array([pair not in shown for pair in pairs], pa.bool_())
     return closest, farthest.filter(unshown).slice(0, most)
+
+
+def _worth_a_look(batch: pa.RecordBatch, column: str, limit: float) -> pa.BooleanArray:
+    within = pc.less_equal(batch[column], limit)
+    if column != "mse":  # by another metric, distance 0 may join pictures that differ
+        return within
+    return pc.and_not(within, pc.and_(pc.equal(batch[column], 0), batch["measured"]))
 
 
 def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.ChunkedArray:

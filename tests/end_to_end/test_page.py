@@ -140,6 +140,11 @@ def test_it_loads_without_a_word_and_from_its_folder_alone(opened: Opened, proje
     assert opened.run("document.images.length") == opened.run("document.querySelectorAll('img[alt]').length")
 
 
+def test_it_bears_the_name_of_the_run(opened: Opened) -> None:
+    assert opened.page.title() == "test – fast-diff"
+    assert opened.page.locator("h1").inner_text() == "test"
+
+
 def test_names_are_text(opened: Opened) -> None:
     text = opened.run("[...document.querySelectorAll('#rows .path')].map(each => each.title).join('|')")
     for name in HOSTILE:

@@ -160,6 +160,16 @@ def test_thumbnail_size(project: Project) -> None:
     assert all(not stage["tasks_skipped"] for name, stage in stages.items() if name != "scan")
 
 
+def test_another_name_of_the_run(project: Project) -> None:
+    """Nothing runs, and artifacts are those of a run that bore this name from the start: the name is beside them."""
+    project.run_folder.rename(project.run_folder.with_name("other"))
+    assert project.run("run=other") == 0
+    project.config["run"] = "other"
+    assert project.ran() == {}
+    assert '"run":"other"' in (project.run_folder / "report" / "dates.js").read_text()
+    assert_equal_to_a_fresh_run(project)
+
+
 def test_where_partitions_are_cut_decodes_nothing(project: Project) -> None:
     assert project.run("partition.images=20") == 0
     assert project.ran()["thumbnail"] >= 1

@@ -24,7 +24,6 @@ from stages.report.page import DATES
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
 
 SETTINGS: dict[str, Any] = {
-    "run": "a <b>run</b> & more",
     "scan.trust": "mtime",
     "pairs.metric": "mse",
     "pairs.embedding": None,
@@ -209,7 +208,6 @@ def test_names_are_shown_and_never_executed(tmp_path: Path) -> None:
     assert [
         shown(path) for path in paths if shown(path) not in (page.text, *listed) and shown(path) not in page.text
     ] == []
-    assert SETTINGS["run"] in page.text
 
 
 def test_the_page_needs_nothing_but_its_folder(tmp_path: Path) -> None:
@@ -262,6 +260,23 @@ def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far:
     farthest = [subject for subject in farthest if subject not in closest][:far]
     assert subjects(artifact, "closest") == closest
     assert subjects(artifact, "farthest") == farthest
+
+
+def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None:
+    """What `same_hash: zero` recorded unseen is drawn, and so is distance 0 by another metric: these may differ."""
+    paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
+    rows = [(0, 1, 0.0), (0, 2, 3.0), (1, 2, 3.0), (0, 3, 0.0)]
+    scanned, small, found, clusters = inputs(paths, rows)
+    measured = found.rows_.set_column(5, "measured", pa.array([True, True, False, True]))
+    assert measured.column_names == found.rows_.column_names
+    identical = Streamed("pairs", "p.p", measured, found.summary)
+    artifact, _ = drawn([scanned, small, identical, clusters], tmp_path, Params())
+    name = list(map(str, paths))
+    assert subjects(artifact, "closest") == [f"{name[a]} | {name[b]}" for a, b in [(0, 3), (0, 2), (1, 2)]]
+    assert "Identical thumbnails (MSE 0) are not drawn here" in Page(tmp_path).said
+    hamming = inputs(paths, [(0, 1, 0.0)], metric=pairs.Params(metric="hamming", threshold=3.0))
+    artifact, _ = drawn(hamming, tmp_path, Params(), **{"pairs.metric": "hamming"})
+    assert subjects(artifact, "closest") == [f"{name[0]} | {name[1]}"]
 
 
 def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
