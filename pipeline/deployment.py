@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -199,12 +200,23 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether a host, or the address of a scheduler there, is this machine's own."""
-    host = re.sub(r"^\w+://|:\d+$", "", address)
+    """Return whether a host, or the address of a scheduler there, is this machine's own."""
+    host = address.partition("://")[2] or address
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:  # more of them are a bare IPv6 address
+        host = host.partition(":")[0]
+    host = host.lower().removesuffix(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        found = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        try:
+            return ipaddress.ip_address(socket.inet_aton(host)).is_loopback  # short spellings: 127.1
+        except (OSError, UnicodeEncodeError):
+            return False
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
 def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:

@@ -284,7 +284,33 @@ def test_what_listens_beyond_loopback(values: dict[str, Any], beyond: bool) -> N
 
 @pytest.mark.parametrize(
     ("address", "here"),
-    [("tcp://127.0.0.1:8786", True), ("tcp://[::1]:8786", True), ("tcp://10.0.0.1:8786", False), ("localhost", True)],
+    [
+        ("tcp://127.0.0.1:8786", True),
+        ("tcp://[::1]:8786", True),
+        ("tcp://10.0.0.1:8786", False),
+        ("localhost", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("0:0:0:0:0:0:0:1", True),
+        ("::1%lo", True),
+        ("::ffff:127.0.0.1", True),
+        ("127.0.0.2", True),
+        ("127.1", True),
+        ("127.255.255.254:1", True),
+        ("LocalHost.", True),
+        ("tls://dask.localhost:8786", True),
+        ("::", False),
+        ("::1:8786", False),
+        ("fe80::1", False),
+        ("[2001:db8::1]:8786", False),
+        ("::ffff:10.0.0.1", False),
+        ("0.0.0.0", False),
+        ("128.0.0.1", False),
+        ("localhost.example.org", False),
+        ("notlocalhost", False),
+        ("höst", False),
+        ("", False),
+    ],
 )
 def test_where_a_scheduler_is(address: str, here: bool) -> None:
     assert is_loopback(address) is here
