@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,19 +83,30 @@ class Rules:
         names, paths = _expression(self.ignore_names), _expression(map(_absolute, self.ignore_paths))
         if names is None and paths is None:
             return None
-        return lambda entry: bool((names and names.match(entry.name)) or (paths and paths.match(entry.path)))
+        return lambda entry: bool(
+            (names and names.match(_text(entry.name))) or (paths and paths.match(_text(entry.path)))
+        )
 
     def wanted(self, name: bytes) -> bool:
         """Whether a file of this name counts as an image."""
         if self.extensions is None:
             return True
         dot = name.rfind(b".")
-        return dot > 0 and name[dot + 1 :].lower() in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
+        return dot > 0 and _lower(name[dot + 1 :]) in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
 
 
-def _expression(patterns: Iterable[str]) -> re.Pattern[bytes] | None:
-    either = "|".join(f"(?:{fnmatch.translate(pattern)})" for pattern in patterns)
-    return re.compile(os.fsencode(either), re.DOTALL) if either else None
+def _lower(ending: bytes) -> bytes:
+    return ending.lower() if ending.isascii() else os.fsencode(os.fsdecode(ending).lower())
+
+
+def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
+    either = "|".join(f"(?:{fnmatch.translate(unicodedata.normalize('NFC', pattern))})" for pattern in patterns)
+    return re.compile(either, re.DOTALL) if either else None
+
+
+def _text(name: bytes) -> str:
+    """A name as patterns see it: `?` is one character, composed or not; a byte that is no UTF-8 is one, too."""
+    return unicodedata.normalize("NFC", os.fsdecode(name))
 
 
 def _absolute(pattern: str) -> str:

@@ -55,6 +55,35 @@ def test_what_is_ignored(tree: Path, rules: dict[str, list[str]], left_out: list
     assert sorted(set(names(tree)) - set(names(tree, **rules))) == left_out
 
 
+@pytest.mark.parametrize(
+    ("rules", "left_out"),
+    [
+        ({"ignore_names": ["?.jpg"]}, [b"a.jpg", b"\xff.jpg", "ä.jpg".encode(), "a\u0308.jpg".encode()]),
+        ({"ignore_names": ["[äö]*"]}, ["ä.jpg".encode(), "a\u0308.jpg".encode()]),
+        ({"ignore_names": ["Ã*"]}, ["Ã¤.jpg".encode()]),
+        ({"ignore_names": ["[!a-z]??.jpg"]}, [b"\xff\xfe\xfd.jpg"]),
+        ({"ignore_names": ["m\u00fcll"]}, ["mu\u0308ll/new.jpg".encode()]),
+        ({"ignore_names": ["mu\u0308ll"]}, ["mu\u0308ll/new.jpg".encode()]),
+        ({"ignore_paths": ["*/?.jpg"]}, [b"a.jpg", b"\xff.jpg", "ä.jpg".encode(), "a\u0308.jpg".encode()]),
+        ({"ignore_paths": ["*/m?ll/*"]}, [b"mu\xcc\x88ll/new.jpg"]),
+        ({"extensions": frozenset({"jpé".encode()})}, None),
+    ],
+)
+def test_patterns_match_characters_and_no_bytes(
+    tmp_path: Path, rules: dict[str, Any], left_out: list[bytes] | None
+) -> None:
+    """However an umlaut is composed; a byte that is no UTF-8 is a character of its own."""
+    root = os.fsencode(tmp_path)
+    every = {b"a.jpg", b"\xff.jpg", b"\xff\xfe\xfd.jpg", "ä.jpg".encode(), "a\u0308.jpg".encode(), "Ã¤.jpg".encode()}
+    every |= {b"mu\xcc\x88ll/new.jpg"}
+    for name in (*every, "c.JPÉ".encode()):
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    found = {path.removeprefix(root + b"/") for path in find([str(tmp_path)], Rules(**rules)).paths.to_pylist()}
+    assert found == ({"c.JPÉ".encode()} if left_out is None else every - set(left_out))
+
+
 def test_a_root_inside_a_root_is_scanned_once(tree: Path) -> None:
     assert names(tree, tree, tree / "sub", tree / "a.jpg") == names(tree)
     assert names(tree, tree / "sub", tree, recursive=False) == ["B.PNG", "a.jpg", "sub/c.jpeg", "sub/skip me.jpg"]
