@@ -13,6 +13,8 @@ import yaml
 from pipeline.errors import ConfigError
 
 Keys = tuple[str | int, ...]
+REPEATED = 10_000
+"""Keys and values that aliases may repeat: ten lines of aliases of aliases can stand for billions."""
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
@@ -102,33 +104,54 @@ def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: Sou
     node = loader.get_single_node()
     if node is None:
         return {}
-    _note(node, keys, place, source, ())
+    _Notes(place, source).add(node, keys)
     return loader.construct_document(node)
 
 
-def _note(
-    node: yaml.Node, keys: Keys, place: Callable[[yaml.Mark], str], source: Source, around: tuple[yaml.Node, ...]
-) -> None:
-    """Remember where every key stands; refuse one that stands twice, one that is no text, and an anchor in itself."""
-    if node in around:
-        raise ConfigError(f"{place(node.start_mark)}: the anchor around this line holds itself")
-    around = (*around, node)
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, str] = {}
-        for key, value in node.value:
-            where = place(key.start_mark)
-            if key.tag not in (TEXT, MERGE):
-                raise ConfigError(f"{where}: expected a key that is text, got {_shown(key)}; put it in quotes")
-            if key.value in seen:
-                name = ".".join(map(str, (*keys, key.value)))
-                raise ConfigError(f"{where}: {name} stands here and in {seen[key.value]}; keep one of them")
-            seen[key.value] = f"line {key.start_mark.line + 1}"
-            source.places[(*keys, key.value)] = where
-            _note(value, (*keys, key.value), place, source, around)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            source.places[(*keys, number)] = place(value.start_mark)
-            _note(value, (*keys, number), place, source, around)
+@dataclass
+class _Notes:
+    """Remembers in `source` where every key stands, by the words that `place` makes of a mark."""
+
+    place: Callable[[yaml.Mark], str]
+    source: Source
+    seen: set[yaml.Node] = field(default_factory=set)
+    repeated: int = 0
+
+    def add(self, node: yaml.Node, keys: Keys, around: tuple[yaml.Node, ...] = ()) -> None:
+        """Note a node below `keys` and all in it.
+
+        Raises ConfigError for a key that stands twice or is no text, an anchor in itself, and too many aliases."""
+        self._count(node, around)
+        around = (*around, node)
+        if isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                where = self.place(key.start_mark)
+                if key.tag not in (TEXT, MERGE):
+                    raise ConfigError(f"{where}: expected a key that is text, got {_shown(key)}; put it in quotes")
+                if key.value in lines:
+                    name = ".".join(map(str, (*keys, key.value)))
+                    raise ConfigError(f"{where}: {name} stands here and in line {lines[key.value]}; keep one of them")
+                lines[key.value] = key.start_mark.line + 1
+                self.source.places[(*keys, key.value)] = where
+                self.add(value, (*keys, key.value), around)
+        elif isinstance(node, yaml.SequenceNode):
+            for number, value in enumerate(node.value):
+                self.source.places[(*keys, number)] = self.place(value.start_mark)
+                self.add(value, (*keys, number), around)
+
+    def _count(self, node: yaml.Node, around: tuple[yaml.Node, ...]) -> None:
+        if node not in self.seen:
+            self.seen.add(node)
+            return
+        if node in around:
+            raise ConfigError(f"{self.place(node.start_mark)}: the anchor around this line holds itself")
+        self.repeated += 1
+        if self.repeated > REPEATED:
+            raise ConfigError(
+                f"{self.place(node.start_mark)}: expected aliases that repeat at most {REPEATED:,} keys and values, "
+                "got more; write out what is meant"
+            )
 
 
 def _shown(key: yaml.Node) -> str:

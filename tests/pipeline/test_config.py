@@ -1,6 +1,7 @@
 """What a user wrote becomes settings, or one line a mistake that says how to mend it."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -300,6 +301,35 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
 )
 def test_no_yaml_is_too_odd_for_one_line(text: str, message: str) -> None:
     assert complaint(f"\n{text}\n").encode("utf-8", "backslashreplace").decode() == f"x.yaml:2: {message}"
+
+
+def bomb(first: str, level: str, levels: int) -> str:
+    """Lines of which each holds the one before ten times; `level` says how."""
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{n}: &a{n} {level.format(before=', '.join([f'*a{n - 1}'] * 10))}" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        bomb("[x, x]", "[{before}]", 10),
+        bomb("{x: 1}", "{{y: [{before}]}}", 10),
+        bomb("{x: 1}", "{{<<: [{before}]}}", 10),
+        "a: &a [" + "x, " * 200 + "]\nb: [" + "*a, " * 200 + "]\n",
+    ],
+    ids=["lists", "mappings", "merges", "flat"],
+)
+def test_aliases_that_stand_for_too_much_are_refused(text: str) -> None:
+    """Ten lines that stand for billions of values took minutes, and then the memory."""
+    said = "expected aliases that repeat at most 10,000 keys and values, got more; write out what is meant"
+    assert re.fullmatch(rf"x\.yaml:\d+: {said}", complaint(text))
+    inner = "{" + ", ".join(text.splitlines()) + "}"
+    assert complaint(A, f"plot={inner}") == f"--set plot={inner}: {said}"
+
+
+def test_aliases_that_stand_for_little_are_followed() -> None:
+    assert settings(A + "run: &name one\noutput: *name\n")("output") == str(Path.cwd() / "one")
 
 
 @pytest.mark.parametrize(
