@@ -1,6 +1,7 @@
 """Runs any DAG of cached stages on Dask; knows nothing of images.
 
 stage.py        what a stage is: frozen data that names plain functions
+columns.py      which columns an artifact may have
 config.py       YAML -> validated settings          describe.py   settings -> commented YAML
 plan.py         all tasks and what they wait for    graph.py      the plan, drawn
 fingerprint.py  what determines an artifact         resolve.py    what is current, what must run, and why

@@ -114,6 +114,9 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
 def check(config: Config, stages: Sequence[Stage]) -> None:
     """Let every stage look at the settings as a whole. Raises ConfigError with a line per complaint."""
     complaints = [line for stage in stages for line in stage.check(config.params[stage.name], config.settings)]
+    if not complaints:
+        for stage in stages:
+            stage.schema_for(config.params[stage.name], config.settings)
     if complaints:
         raise ConfigError("\n".join(complaints))
 

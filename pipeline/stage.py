@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.columns import check_columns
 from pipeline.locations import Place
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -232,7 +233,8 @@ class Stage:
     version    raise it with any change of the code that changes results
     needs      stages whose tasks `tasks` looks at or `compute` reads
     params     pydantic dataclass of the section; fields marked `SPEED` stay out of the fingerprint
-    schema     of the artifact: an Arrow schema, or a function (params, settings) -> schema
+    schema     of the artifact: an Arrow schema, or a function (params, settings) -> schema; `columns.py` says which
+               types a column may have
     tasks      cuts the work
     compute    does one piece; must not depend on anything but its arguments
     reads      (params, settings) -> columns of each input that determine the result; a stage left out counts
@@ -285,6 +287,10 @@ class Stage:
     work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
     check: Callable[[Any, Settings], Iterable[str]] = no_complaints
 
+    def __post_init__(self) -> None:
+        if isinstance(self.schema, pa.Schema):
+            check_columns(self.name, self.schema)
+
     def owns(self, name: str) -> bool:
         """Whether a file beside the artifacts is one that this stage makes."""
         return any(fnmatchcase(name, glob) and name.count("/") == glob.count("/") for glob in self.files)
@@ -294,5 +300,9 @@ class Stage:
         return self.uses(settings) if callable(self.uses) else self.uses
 
     def schema_for(self, params: Any, settings: Settings) -> pa.Schema:
-        """The artifact's schema under these parameters."""
-        return self.schema if isinstance(self.schema, pa.Schema) else self.schema(params, settings)
+        """Return the artifact's schema under these parameters. Raises ConfigError for columns that can't be stored."""
+        if isinstance(self.schema, pa.Schema):
+            return self.schema
+        schema = self.schema(params, settings)
+        check_columns(self.name, schema)
+        return schema
