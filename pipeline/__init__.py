@@ -26,6 +26,7 @@ yaml_source.py  YAML, and where each key stands     cli.py        the command li
 cli_runs.py     commands about finished runs        cli_acts.py   commands that touch files
 cli_end.py      what is said when a run went wrong  arguments.py  options anywhere among paths
 installation.py whether this is the code that was installed, and how to add an extra
+cli_say.py      lines for people, one line each
 """
 
 from __future__ import annotations

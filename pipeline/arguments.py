@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
+
+from pipeline.errors import one_line
 
 
-class Command(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Repeats what was typed, such as a name that a shell put in for `*`, in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(one_line(message))
+
+
+class Command(Parser):
     """Takes options between a command's paths, too: `dismiss RUN --file FILE PATH PATH`."""
 
     _mixing = False

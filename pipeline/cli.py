@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import cli_acts, cli_runs, installation
-from pipeline.arguments import Command
+from pipeline.arguments import Command, Parser
 from pipeline.cli_end import print_end
 from pipeline.cli_runs import named
-from pipeline.errors import ConfigError, FastDiffError, one_line
+from pipeline.cli_say import complain, say
+from pipeline.errors import ConfigError, FastDiffError
 from pipeline.interrupts import INTERRUPTED, forget
 from pipeline.locations import mask
 
@@ -55,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except FastDiffError as error:
-        for line in str(error).splitlines():
-            print(f"fast-diff: {one_line(line)}", file=sys.stderr)
+        complain(*error.lines)
         return error.exit_code
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         if sys.stderr:
@@ -65,16 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = mask(str(error.filename or "storage"))
         what = mask(" ".join(str(error.strerror or error).split()))
-        print(f"fast-diff: {where}: {what}; mend it and run the same command again", file=sys.stderr)
+        complain(f"{where}: {what}; mend it and run the same command again")
         return 1
     except KeyboardInterrupt:
         forget()
-        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
+        complain("interrupted; run the same command again to go on")
         return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "fast-diff",
         description="Find duplicate and near-duplicate images by comparing every image with every image, exactly.",
         epilog="exit codes: 0 done; 1 a task failed; 2 bad usage or config, or no image; 3 --fail-on found something; "
@@ -163,7 +163,7 @@ def _gate(config: Config, on: str) -> int:
     from stages.commands.gate import FOUND, fails
 
     if said := fails(load_run(config.folder), on):
-        print(f"fast-diff: --fail-on {on}: {said}; see fast-diff show {config.folder}", file=sys.stderr)
+        complain(f"--fail-on {on}: {said}; see fast-diff show {config.folder}")
         return FOUND
     return 0
 
@@ -202,7 +202,7 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
     if options.log_format == "json":
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:
-        print("\n".join(summary_lines(record.record, config.folder)))
+        say(*summary_lines(record.record, config.folder))
     if options.log_format != "json":
         print_end(record)
     return record
@@ -231,9 +231,8 @@ def _status(options: argparse.Namespace) -> int:
         return 0
     for stage, row in rows.items():
         todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
-        print(f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}")
-    for line in levels.lines(work, config.settings("pairs.device")):
-        print(line)
+        say(f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}")
+    say(*levels.lines(work, config.settings("pairs.device")))
     return 0
 
 
@@ -243,8 +242,7 @@ def _estimate(options: argparse.Namespace) -> int:
 
     config, stages = _load(options)
     found = explain(config, stages)
-    for line in lines(config, found.plan, found.current, cores_of(config)):
-        print(line)
+    say(*lines(config, found.plan, found.current, cores_of(config)))
     return 0
 
 
@@ -256,9 +254,9 @@ def _explain(options: argparse.Namespace) -> int:
         print(json.dumps({"/".join(address): reason for address, reason in found.reasons.items()}))
         return 0
     for (stage, key), reason in found.reasons.items():
-        print(f"{stage}/{key}: {reason}")
+        say(f"{stage}/{key}: {reason}")
     if not found.reasons:
-        print("nothing would run: every artifact is current")
+        say("nothing would run: every artifact is current")
     return 0
 
 
@@ -268,7 +266,7 @@ def _prune(options: argparse.Namespace) -> int:
 
     config, _ = _load(options)
     count, size = prune(config)
-    print(f"deleted {count:,} retired files, {human_bytes(size)}")
+    say(f"deleted {count:,} retired files, {human_bytes(size)}")
     return 0
 
 
@@ -303,15 +301,18 @@ def _demo(options: argparse.Namespace) -> int:
     record = _work(config, stages, options)
     if not record.exit_code and not options.quiet and options.log_format == "text":
         show(load_run(config.folder), Console())
-        print("now on your folder:  fast-diff config --example local > pictures.yaml")
-        print("                     fast-diff run pictures.yaml --set 'inputs.a=[~/Pictures]'")
+        say("now on your folder:  fast-diff config --example local > pictures.yaml")
+        say("                     fast-diff run pictures.yaml --set 'inputs.a=[~/Pictures]'")
     return record.exit_code
 
 
 def _formats(options: argparse.Namespace) -> int:
     from stages.commands import formats
 
-    print(json.dumps(formats.rows()) if options.json else "\n".join(formats.lines()))
+    if options.json:
+        print(json.dumps(formats.rows()))
+    else:
+        say(*formats.lines())
     return 0
 
 

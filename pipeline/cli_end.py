@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.errors import one_line
+from pipeline.cli_say import complain
 from pipeline.interrupts import forget
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ def print_end(record: RunRecord) -> None:
     print_failures(record.failures)
     if record.interrupted:
         forget()
-        print("fast-diff: interrupted; run the same command again to go on", file=sys.stderr)
+        complain("interrupted; run the same command again to go on")
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
@@ -29,8 +28,8 @@ def print_failures(failures: Sequence[Failure]) -> None:
         alike.setdefault(failure.message, []).append("/".join(failure.address))
     for message, tasks in list(alike.items())[:20]:
         more = f" (and {len(tasks) - 1:,} more tasks)" if len(tasks) > 1 else ""
-        print(f"fast-diff: {tasks[0]} failed: {one_line(message)}{more}", file=sys.stderr)
+        complain(f"{tasks[0]} failed: {message}{more}")
     if failures:
         more = f" ({len(failures):,} tasks failed)" if len(failures) > 1 else ""
         said = "what was computed stands; mend the cause and run the same command again"
-        print(f"fast-diff: {said}{more}", file=sys.stderr)
+        complain(f"{said}{more}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.cli_say import complain, say
 from pipeline.errors import ConfigError
 
 Command = Callable[[argparse.Namespace], int]
@@ -88,8 +89,7 @@ def _failures(options: argparse.Namespace) -> int:
     if options.json:
         print(results.failures().to_json(orient="records"))
         return 0
-    for line in lines(results):
-        print(line)
+    say(*lines(results))
     return 0
 
 
@@ -117,9 +117,8 @@ def _verify(options: argparse.Namespace) -> int:
                 f"{folder / 'verify.json'} can't be written ({error.strerror}); make room for it"
             ) from error
     if not options.quiet:
-        print("\n".join([*lines(report), f"verified    {folder / 'verify.json'}"]))
-    for line in complaints(report, folder):
-        print(f"fast-diff: {line}", file=sys.stderr)
+        say(*lines(report), f"verified    {folder / 'verify.json'}")
+    complain(*complaints(report, folder))
     return 0 if report["ok"] else 1
 
 
@@ -138,12 +137,11 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_dict(checked)))
     else:
-        for line in match_lines(checked):
-            print(line)
+        say(*match_lines(checked))
         if not options.quiet:
-            print("\n".join(summary_lines(checked)))
+            say(*summary_lines(checked))
     if said := fails(checked, options.fail_on):
-        print(f"fast-diff: --fail-on {options.fail_on}: {said}", file=sys.stderr)
+        complain(f"--fail-on {options.fail_on}: {said}")
         return FOUND
     return 0
 
@@ -157,8 +155,7 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(found.to_json(orient="records"))
         return 0
-    for line in match_lines(results, options.path, found) if options.path else cluster_lines(found):
-        print(line)
+    say(*(match_lines(results, options.path, found) if options.path else cluster_lines(found)))
     return 0
 
 
@@ -171,8 +168,7 @@ def _duplicates(options: argparse.Namespace) -> int:
     if options.json:
         print(found.to_json(orient="records"))
         return 0
-    for line in hash_lines(found) if options.by == "hash" else cluster_lines(found):
-        print(line)
+    say(*(hash_lines(found) if options.by == "hash" else cluster_lines(found)))
     return 0
 
 
@@ -181,8 +177,8 @@ def _dismiss(options: argparse.Namespace) -> int:
     from stages.commands.dismiss import dismiss
 
     pairs, new = dismiss(load_run(options.run), options.file, options.paths, options.cluster)
-    print(f"dismissed   {pairs:,} pairs, {new:,} of them new, in {options.file}")
-    print(f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{options.file}]'")
+    say(f"dismissed   {pairs:,} pairs, {new:,} of them new, in {options.file}")
+    say(f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{options.file}]'")
     return 0
 
 
@@ -210,9 +206,9 @@ def _export(options: argparse.Namespace) -> int:
         from stages.commands.sql import export as send
 
         for name, rows in send(results, options.to, options.replace):
-            print(f"{name:<10}  {rows:,} rows")
+            say(f"{name:<10}  {rows:,} rows")
     elif options.format in SEVERAL_FILES:
-        print("\n".join(export_files(results, options.format, options.out)))
+        say(*export_files(results, options.format, options.out))
     elif options.out:
         if options.out.exists():
             raise ConfigError(f"{options.out} is there already; choose another name, or delete it")
@@ -237,6 +233,6 @@ def _plan(options: argparse.Namespace) -> int:
     with atomic_write(options.file) as file:
         file.write(json.dumps(plan, indent=1).encode())
     files = [file for group in plan["clusters"] for file in group["remove"]]
-    print(f"plan        {options.file}: {len(files):,} files of {len(plan['clusters']):,} clusters would go")
-    print(f"next        fast-diff apply {options.file} --action report")
+    say(f"plan        {options.file}: {len(files):,} files of {len(plan['clusters']):,} clusters would go")
+    say(f"next        fast-diff apply {options.file} --action report")
     return 0

@@ -195,7 +195,7 @@ def _name_references(inputs: Any) -> None:
 
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
-        raise ConfigError("\n".join(map(locations.mask, problems)))
+        raise ConfigError(*map(locations.mask, problems))
 
 
 def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One tree of errors. Each message is one line: what, where, and what to do."""
+"""One tree of errors. A message is one line, or several of them: where, what, and what to do."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ def one_line(text: str) -> str:
 
 
 class FastDiffError(Exception):
-    """Anything that the user is told about in one line; `exit_code` is the command's."""
+    """Anything that the user is told about: `FastDiffError(line, line, ...)`; `exit_code` is the command's.
+
+    Lines are given apart, since a name in one of them may hold a line break of its own."""
 
     exit_code = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message, a line each, in which no name does anything to a terminal."""
+        return tuple(one_line(str(line)) for line in self.args)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class ConfigError(FastDiffError):

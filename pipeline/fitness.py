@@ -159,7 +159,7 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
         else:
             lines += [f"worker {worker} {fault}" for fault in there]
     if lines:
-        raise ConfigError("\n".join(lines))
+        raise ConfigError(*lines)
     client.register_plugin(Admission(_plugin(needs), needs, frozenset(answers)))
     try:
         yield

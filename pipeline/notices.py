@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from pipeline.errors import one_line
 from pipeline.progress import Reporter
 
 
@@ -18,9 +19,10 @@ class Warnings(logging.Handler):
         self._logger = logging.getLogger("fast_diff")
 
     def emit(self, record: logging.LogRecord) -> None:
+        said = one_line(record.getMessage())
         if record.name == self._logger.name:
-            self.lines.append(record.getMessage())
-        self.reporter.message("warning: " * (record.levelno >= logging.WARNING) + record.getMessage())
+            self.lines.append(said)
+        self.reporter.message("warning: " * (record.levelno >= logging.WARNING) + said)
 
     def __enter__(self) -> Warnings:
         self._logger.addHandler(self)

@@ -157,7 +157,7 @@ class _Counting(Quiet):
         """Lines on a task that failed: the first few of one kind, since a full disk fails them all."""
         self._reasons[reason] += 1
         if self._reasons[reason] <= ALIKE:
-            yield f"{'/'.join(address)} failed: {one_line(reason)}"
+            yield f"{'/'.join(address)} failed: {reason}"
         if self._reasons[reason] == ALIKE:
             yield "more that fail in the same way are counted"
 
@@ -204,7 +204,7 @@ class Plain(_Counting):
         self._cluster = describe_cluster(cluster)
 
     def message(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        print(one_line(text), file=self._stream, flush=True)
 
 
 class Json(Quiet):
@@ -278,7 +278,7 @@ class Bars(_Counting):
         self._progress.update(self._cluster, description="workers", state=state, visible=True)
 
     def message(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
 
     def end(self) -> None:
         self._progress.stop()

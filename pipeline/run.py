@@ -87,7 +87,7 @@ def run(
     use(config.storage)
     check(config, stages)
     if missing := list(missing_files(config.scheduler)):
-        raise ConfigError("\n".join(missing))
+        raise ConfigError(*missing)
     with RunLock(config.folder) as lock:
         store = Store(config.folder, listed=True)
         log = EventLog(config.folder / LOG, store.files)
@@ -118,7 +118,7 @@ def check(config: Config, stages: Sequence[Stage]) -> None:
         for stage in stages:
             stage.schema_for(config.params[stage.name], config.settings)
     if complaints:
-        raise ConfigError("\n".join(complaints))
+        raise ConfigError(*complaints)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from pipeline.errors import ConfigError
-from stages.text import human_bytes, human_mse
+from stages.text import human_bytes, human_mse, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -141,8 +141,8 @@ def show(results: Results, console: Console) -> None:
         last = row["cluster"]
         star, mse = ("★", "") if row["keeper"] else ("", human_mse(row["mse_to_keeper"]))
         pixels, size = f"{row['width']}x{row['height']}", human_bytes(row["bytes"])
-        table.add_row(star, Text(str(Path(row["path"]).relative_to(folder))), pixels, size, mse)
+        table.add_row(star, Text(one_line(str(Path(row["path"]).relative_to(folder)))), pixels, size, mse)
     console.print(table)
     for row in results.failures().to_dict("records"):
-        console.print(Text(f"unreadable  {Path(row['path']).name}: {row['error_detail']}"))
-    console.print(Text(f"look at     {results.report}"), soft_wrap=True)
+        console.print(Text(one_line(f"unreadable  {Path(row['path']).name}: {row['error_detail']}")))
+    console.print(Text(one_line(f"look at     {results.report}")), soft_wrap=True)
