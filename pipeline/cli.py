@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline import cli_acts, cli_runs, installation
 from pipeline.arguments import Command, Parser
@@ -211,28 +211,19 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
 def _status(options: argparse.Namespace) -> int:
     from pipeline.run import explain
     from pipeline.store import Store
-    from stages.commands import levels
+    from stages.commands import levels, status
 
     config, stages = _load(options)
     found = explain(config, stages)
-    current = dict.fromkeys(found.plan.stages(), 0)
-    for stage, _ in found.current:
-        current[stage] += 1
     compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
     store = Store(config.folder, listed=True)
     work = levels.summed(store, compared, levels.recorded(config.folder))
-    rows: dict[str, dict[str, Any]] = {
-        stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
-        for stage, total in found.plan.stages().items()
-    }
+    rows = status.rows(found)
     if options.json:
         rows[levels.STAGE]["levels"] = work.as_dict()
         print(json.dumps(rows))
         return 0
-    for stage, row in rows.items():
-        todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
-        say(f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}")
-    say(*levels.lines(work, config.settings("pairs.device")))
+    say(*status.lines(found, rows), *levels.lines(work, config.settings("pairs.device")))
     return 0
 
 

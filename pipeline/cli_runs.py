@@ -153,9 +153,10 @@ def _show(options: argparse.Namespace) -> int:
     results = load_run(options.run)
     found = matches_of(results, options.path) if options.path else results.clusters()
     if options.json:
-        print(found.to_json(orient="records"))
+        sets = results.sets()
+        print((found.assign(set=found["path"].map(sets)) if sets else found).to_json(orient="records"))
         return 0
-    say(*(match_lines(results, options.path, found) if options.path else cluster_lines(found)))
+    say(*(match_lines(results, options.path, found) if options.path else cluster_lines(found, results.sets())))
     return 0
 
 
@@ -166,9 +167,11 @@ def _duplicates(options: argparse.Namespace) -> int:
     results = load_run(options.run)
     found = results.hash_clusters() if options.by == "hash" else results.clusters()
     if options.json:
-        print(found.to_json(orient="records"))
+        sets = results.sets()
+        print((found.assign(set=found["path"].map(sets)) if sets else found).to_json(orient="records"))
         return 0
-    say(*(hash_lines(found) if options.by == "hash" else cluster_lines(found)))
+    lines = hash_lines if options.by == "hash" else cluster_lines
+    say(*lines(found, results.sets()))
     return 0
 
 

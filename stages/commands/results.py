@@ -91,6 +91,13 @@ class Results:
             raise ConfigError(f"{one_line(typed)} {said}")
         return name
 
+    def sets(self) -> dict[str, str]:
+        """Return the set of each image, `a` or `b`, by path; nothing where the run has one set."""
+        if not self.summary["config"]["inputs"]["b"]:
+            return {}
+        tables = self.tables("thumbnail", ("path", "set"))
+        return {path: name for table in tables for path, name in zip(*table.to_pydict().values(), strict=True)}
+
     def pairs(self, expand: bool = False) -> pd.DataFrame:
         """The matches, nearest first: path_a, path_b, mse (`distance` where pairs.metric is another one), rotation
         (degrees that b is turned by, counter-clockwise), turns (bit k set: k quarter turns attain this figure),

@@ -14,8 +14,8 @@ from stages.commands.results import Results
 from stages.text import human_bytes, human_mse, human_number, one_line
 
 
-def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
-    """Each cluster with its images, the keeper first; rows of `Results.clusters`."""
+def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
+    """Yield each cluster with its images, the keeper first; rows of `Results.clusters`. `sets`: see `Results.sets`."""
     if clusters.empty:
         yield "no two images match"
     for number, members in clusters.groupby("cluster", sort=True):
@@ -25,7 +25,7 @@ def cluster_lines(clusters: pd.DataFrame) -> Iterator[str]:
             stays = next((reason for reason in STAYS if row[reason]), "")
             far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
-            yield f"  {stays:<9}  {one_line(row['path'])}  {size}{far}"
+            yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}"
 
 
 def matches_of(results: Results, path: str) -> pd.DataFrame:
@@ -62,11 +62,17 @@ def _dismissed(results: Results, name: str, others: pd.Series[str]) -> list[bool
 
 def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[str]:
     """The same as text."""
-    figure = results.params.figure
-    yield f"{one_line(path)}: {len(matches):,} matches"
+    figure, sets = results.params.figure, results.sets()
+    other = {"a": "b", "b": "a"}.get(sets.get(results.name_of(path), ""))
+    yield f"{one_line(path)}: {len(matches):,} matches" + (f" in inputs.{other}" if other else "")
     for row in matches.to_dict("records"):
         mark = "  dismissed" if row["dismissed"] else ""
         yield f"  {distance(row, figure, 7)}{turn(row)}{mark}  {one_line(row['path'])}"
+
+
+def of_set(sets: Mapping[str, str], path: str) -> str:
+    """Return the set of an image, to stand before its name; nothing where the run has one set."""
+    return f"{sets[path]}  " if sets else ""
 
 
 def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
@@ -82,11 +88,11 @@ def turn(row: dict[Any, Any]) -> str:
     return f"  turned {row['rotation']}°" if row["rotation"] else ""
 
 
-def hash_lines(found: pd.DataFrame) -> Iterator[str]:
-    """Images whose hashes agree, cluster by cluster; rows of `Results.hash_clusters`."""
+def hash_lines(found: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
+    """Yield images whose hashes agree, cluster by cluster; rows of `Results.hash_clusters`."""
     if found.empty:
         yield "no two hashes agree"
     for number, members in found.groupby("cluster", sort=True):
         yield f"cluster {number}: {len(members):,} images, hash {members['hash_0'].iloc[0][:16]}"
         for path in members["path"]:
-            yield f"  {one_line(path)}"
+            yield f"  {of_set(sets, path)}{one_line(path)}"

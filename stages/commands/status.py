@@ -1,0 +1,53 @@
+"""How much of a run is done, by stage, and by set where there are two."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.run import Explanation
+
+SOURCE = "scan"
+
+
+def rows(found: Explanation) -> dict[str, dict[str, Any]]:
+    """Return tasks, current ones and those that would run, by stage; with two sets also by set, under `sets`, where
+    each task belongs to one of them."""
+    current = Counter(stage for stage, _ in found.current)
+    by_stage: dict[str, dict[str, Any]] = {
+        stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
+        for stage, total in found.plan.stages().items()
+    }
+    total, done = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for (stage, key), node in found.plan.nodes.items():
+        if name := node.task.notes.get("set"):
+            total[stage, str(name)] += 1
+            done[stage, str(name)] += (stage, key) in found.current
+    if len(images(found)) > 1:
+        for (stage, name), tasks in total.items():
+            counts = {"tasks": tasks, "current": done[stage, name], "to_run": tasks - done[stage, name]}
+            by_stage[stage].setdefault("sets", {})[name] = counts
+    return by_stage
+
+
+def images(found: Explanation) -> dict[str, int]:
+    """Return how many images each set has."""
+    counts: Counter[str] = Counter()
+    for (stage, _), node in found.plan.nodes.items():
+        if stage == SOURCE:
+            counts[str(node.task.notes["set"])] += int(node.task.notes["images"] or 0)
+    return dict(sorted(counts.items()))
+
+
+def lines(found: Explanation, by_stage: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the same as text."""
+    if len(counts := images(found)) > 1:
+        said = ", ".join(f"{name} {count:,} images" for name, count in counts.items())
+        yield f"sets       {said}; only images of a are compared with images of b"
+    for stage, row in by_stage.items():
+        todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
+        sets = ", ".join(
+            f"{name} {each['current']:,} of {each['tasks']:,}" for name, each in row.get("sets", {}).items()
+        )
+        yield f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}" + (f"  ({sets})" if sets else "")
