@@ -11,6 +11,7 @@ import io
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -32,8 +33,9 @@ from pipeline.errors import ArtifactDamaged
 from stages.commands import work
 from stages.decoding import children, lanes
 from stages.report import charts
-from tests.end_to_end.driver import LONG_AGO, Project
+from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 NAMES = tuple(f"{folder}/{name}" for folder in ("a", "a/ü $x$", "b") for name in ("1.png", "2.jpg", "3.png", "\n.png"))
 OPERATIONS = ("replace", "rename", "unlink", "fsync", "mkdir", "rmdir", "link", "utime")
 """Of `os`: before or after one of these a command may end."""
@@ -124,13 +126,18 @@ class Library(RuleBasedStateMachine):
         return found[number % len(found)] if found else None
 
     @precondition(lambda self: self.before is None)
-    @rule(name=names, content=contents)
-    def add_or_edit(self, name: str, content: bytes) -> None:
-        self.write(name, content)
+    @rule(files=st.dictionaries(names, contents, min_size=1, max_size=3))
+    def add_or_edit(self, files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            self.write(name, content)
 
     @precondition(lambda self: self.before is None)
-    @rule(number=st.integers(0, 11), how=st.sampled_from(("remove", "touch", "spoil", "twin", "just now")))
-    def change(self, number: int, how: str) -> None:
+    @rule(
+        number=st.integers(0, 11),
+        how=st.sampled_from(("remove", "touch", "spoil", "twin", "just now", "rename")),
+        name=names,
+    )
+    def change(self, number: int, how: str, name: str) -> None:
         if (path := self.chosen(number)) is None:
             return
         self.fresh = False
@@ -144,18 +151,14 @@ class Library(RuleBasedStateMachine):
                 path.write_bytes(data[: len(data) // 2])
                 self.stamp(path)
             case "twin":
-                shutil.copy2(path, path.with_name(f"twin of {path.name.removeprefix('twin of ')}"))
+                self.serial += 1
+                shutil.copy2(path, path.with_name(f"{self.serial} {path.name[-5:]}"))
             case "just now":
                 os.utime(path)
-
-    @precondition(lambda self: self.before is None)
-    @rule(number=st.integers(0, 11), name=names)
-    def rename(self, number: int, name: str) -> None:
-        if path := self.chosen(number):
-            target = self.images / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
-            self.fresh = False
+            case "rename":
+                target = self.images / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
 
     # Settings
 
@@ -177,6 +180,8 @@ class Library(RuleBasedStateMachine):
         if code == 0:
             self.compare(artifacts)
             self.fresh = True
+
+    run_again = run_once_more = run  # rules are drawn evenly, and runs are what the others are for
 
     def first_run(self) -> tuple[int, dict[str, bytes]]:
         """Exit code and artifacts of a run into a folder that is not there yet."""
@@ -277,6 +282,23 @@ class Library(RuleBasedStateMachine):
         self.before = None
 
 
+class Thorough(Library):
+    """The same with more schedulers, and kills of processes at any moment."""
+
+    kinds = ("synchronous",) * 10 + ("threads", "threads", "local")
+
+    @rule(after=st.floats(0.5, 8), kind=st.sampled_from(("synchronous", "local")))
+    def run_in_a_process_that_is_killed(self, after: float, kind: str) -> None:
+        command = self.project.command(f"scheduler.kind={kind}")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(command, **quiet, start_new_session=True) as process:  # type: ignore[call-overload]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(after)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        self.fresh = False
+
+
 @contextlib.contextmanager
 def ended(at: int, end: Callable[[], NoReturn]) -> Iterator[None]:
     """Call `end` in place of the operation on files that is the `at`-th from here on; after it, where `at` is even."""
@@ -322,8 +344,22 @@ def drawn(*arguments: Any, **named: Any) -> bytes:
     return b'<svg xmlns="http://www.w3.org/2000/svg"/>'
 
 
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what commands need: each fork would import it anew."""
+    project = Project(tmp_path_factory.mktemp("warm"))
+    plan = project.folder / "plan.json"
+    for name in ("1.png", "2.png"):
+        make_image(project.folder / "images" / name, 1)
+    assert project.run() == 0
+    assert main(["plan", str(project.run_folder), str(plan)]) == 0
+    assert main(["apply", str(plan), "--action", "move", "--to", str(project.folder / "to"), "--yes"]) == 0
+    for journal in project.folder.glob("*.jsonl"):
+        assert main(["undo", str(journal)]) == 0
+
+
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def quick(warm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("histogram", "sizes", "heat", "recall", "times"):
         monkeypatch.setattr(charts, name, drawn)
     for name in ("chart", "times"):
@@ -333,9 +369,9 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(Library, "folder", tmp_path, raising=False)
 
 
-def play(examples: int, steps: int, **more: Any) -> None:
+def play(machine: type[Library], examples: int, steps: int, **more: Any) -> None:
     run_state_machine_as_test(
-        Library,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
@@ -349,4 +385,11 @@ def play(examples: int, steps: int, **more: Any) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_results_are_those_of_a_first_run_whatever_came_before() -> None:
-    play(examples=3, steps=20, derandomize=True)
+    play(Library, examples=3, steps=20, derandomize=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.usefixtures("quick")
+def test_the_same_for_longer_with_other_schedulers_and_kills_of_processes() -> None:
+    play(Thorough, examples=12, steps=50, print_blob=True)
