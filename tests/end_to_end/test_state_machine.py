@@ -213,6 +213,7 @@ class Library(RuleBasedStateMachine):
 
         with ended(at, fail):
             assert self.project.run() in (0, 1, 2, 130)
+        (self.project.run_folder / ".lock").unlink(missing_ok=True)  # its owner would have ended, and lives on here
         self.fresh = False
 
     @rule(at=moments)
