@@ -7,15 +7,18 @@ are left out: Matplotlib takes two thirds of the time of so small a run, and dra
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,7 +95,11 @@ class Library(RuleBasedStateMachine):
         self.journals: Path | None = None
 
     def teardown(self) -> None:
-        shutil.rmtree(self.top)
+        try:
+            if sys.exc_info()[0] is None:  # whatever came last, a run puts it right
+                self.run_by("synchronous")
+        finally:
+            shutil.rmtree(self.top)
 
     # Files
 
@@ -173,7 +180,9 @@ class Library(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def run(self, data: st.DataObject) -> None:
-        kind = data.draw(st.sampled_from(self.kinds))
+        self.run_by(data.draw(st.sampled_from(self.kinds)))
+
+    def run_by(self, kind: str) -> None:
         code = self.project.run(f"scheduler.kind={kind}")
         expected, artifacts = self.first_run()
         assert code == expected
@@ -181,7 +190,7 @@ class Library(RuleBasedStateMachine):
             self.compare(artifacts)
             self.fresh = True
 
-    run_again = run_once_more = run  # rules are drawn evenly, and runs are what the others are for
+    run_again = run_once_more = run  # rules are drawn evenly, and what the others do shows in a run
 
     def first_run(self) -> tuple[int, dict[str, bytes]]:
         """Exit code and artifacts of a run into a folder that is not there yet."""
@@ -366,6 +375,7 @@ def quick(warm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("chart", "times"):
         monkeypatch.setattr(work, name, drawn)
     monkeypatch.setattr(os, "fsync", lambda number: None)
+    monkeypatch.setattr(metadata, "version", functools.cache(metadata.version))
     monkeypatch.setattr(runner, "PAUSE", 0.0)
     monkeypatch.setattr(Library, "folder", tmp_path, raising=False)
 
@@ -386,11 +396,11 @@ def play(machine: type[Library], examples: int, steps: int, **more: Any) -> None
 
 @pytest.mark.usefixtures("quick")
 def test_results_are_those_of_a_first_run_whatever_came_before() -> None:
-    play(Library, examples=3, steps=20, derandomize=True)
+    play(Library, examples=5, steps=25, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
 @pytest.mark.usefixtures("quick")
 def test_the_same_for_longer_with_other_schedulers_and_kills_of_processes() -> None:
-    play(Thorough, examples=12, steps=50, print_blob=True)
+    play(Thorough, examples=20, steps=40, print_blob=True)
