@@ -46,6 +46,7 @@ CHOICES: dict[str, list[Any]] = {
     "thumbnail.size": [[8, 8], [6, 6]],
     "pairs.threshold": [200, 30, 3000],
     "pairs.rotations": [True, False],
+    "pairs.normalize": ["pixel", "value"],
     "pairs.identical": ["group", "all"],
     "cluster.keep": [["resolution", "bytes", "oldest"], ["newest"], [{"path": "shortest"}]],
     "cluster.linkage": ["components", "complete", "star"],
