@@ -13,7 +13,8 @@ deployment.py   the section scheduler, its kinds    scheduler.py  from that sect
 fitness.py      what workers must be                watch.py      how fast it goes, and whether anything moves
 task.py         what happens where a task runs      job.py        what a task may ask for there
 reasons.py      why a task runs, in words           worker.py     what Dask's workers load
-lock.py         one run at a time on an output
+lock.py         one run at a time on an output      owner.py      who holds a lock, and whether it lives
+regular.py      files that are no FIFOs             conditional.py  puts that a store makes on a condition
 progress.py     what a run shows while it works     events.py     what it leaves behind for later readers
 interrupts.py   Ctrl-C once, and twice              notices.py    warnings, during a run
 locations.py    folders and URLs                    urls.py       the URLs of a config, without their secrets

@@ -1,22 +1,27 @@
 """One run at a time on an output.
 
-The lock is a file made by exclusive create. It names its owner (host, boot, process and that process's start), so
-that a run which was killed does not lock the output for ever: on the same host the owner is looked up, on another
-one the file's heartbeat decides. Times are compared with a file made at that moment in the same folder, so that
-clocks of two hosts need not agree.
+The lock is a file made by exclusive create. It names its owner (host, boot, PID namespace, process and that process's
+start), so that a killed run does not lock the output for ever. A process that shares all of the first three with the
+owner looks the owner up in the process table. To any other process only the heartbeat tells: the lock is a lease, and
+lasts DEAD_AFTER seconds after the last sign of life. Ages are differences to a file made at that moment in the same
+folder, so the clocks of two hosts need not agree.
+
+One process at a time replaces a dead owner's lock, under `flock` where the file system has it. Many have none between
+hosts. There the lease alone decides: the dead lock is renamed before it is replaced, a lock that turns out to be
+another's is put back, and an owner that finds another's lock at a heartbeat stops.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,11 +29,17 @@ from typing import Any
 from pipeline.errors import ConfigError, LockedError
 from pipeline.locations import Place, mask
 from pipeline.object_lock import ObjectLock
+from pipeline.owner import DEAD_AFTER, identity, is_alive, parsed
+from pipeline.regular import irregular, regular
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
-DEAD_AFTER = 60.0
-"""Seconds without one after which an owner on another host counts as dead."""
+UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
+"""Errors of `flock` on file systems that have no such lock."""
+NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EMLINK}
+"""Errors of `link` on file systems that have no hard links."""
+NAMED_SOON = 2.0
+"""Seconds after which a lock made without a hard link names its owner."""
 
 
 class RunLock:
@@ -43,7 +54,7 @@ class RunLock:
         if isinstance(folder, Path):
             self._lock = FileLock(folder, self.token)
         else:
-            self._lock = ObjectLock(folder, self.token, identity, is_alive)
+            self._lock = ObjectLock(folder, self.token)
         self._stop, self._lost = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True)
 
@@ -56,13 +67,14 @@ class RunLock:
             owner = self._lock.take()
         except OSError as error:
             raise ConfigError(
-                f"output: can't write to {self._folder} ({mask(str(error.strerror or error))}); "
-                "name another folder with --set output=FOLDER"
+                f"output: can't write to {mask(str(error.filename or self._folder))} "
+                f"({mask(str(error.strerror or error))}); name another folder with --set output=FOLDER"
             ) from error
         if owner:
             raise LockedError(
                 f"{self._folder} is in use by another run (process {owner.get('pid')} on {owner.get('host')}); "
-                "wait for it to end, or choose another name with --set run=NAME"
+                f"wait for it to end (killed, it counts as dead after {DEAD_AFTER:.0f} s), or choose another name with "
+                "--set run=NAME"
             )
         if owner is not None:
             raise LockedError(f"{self._folder}: another run has just started there; wait for it to end")
@@ -106,10 +118,11 @@ class FileLock:
     """The lock as a file."""
 
     heartbeat = HEARTBEAT
-    note = ""
 
     def __init__(self, folder: Path, token: str) -> None:
         self.path, self.token = folder / ".lock", token
+        self.note = ""
+        self._links = True
 
     def take(self) -> dict[str, Any] | None:
         """Take the lock: None. Else who holds it, or nobody where it was taken just now. Raises OSError."""
@@ -127,34 +140,87 @@ class FileLock:
         os.utime(self.path)
         return True
 
-    def _create(self) -> bool:
-        # A link appears with its content: no reader ever meets a lock that does not yet name its owner.
-        draft = self.path.with_name(f".lock.{self.token}.tmp")
-        try:
-            draft.write_text(json.dumps(identity(self.token)))
-            os.link(draft, self.path)
-            return True
-        except FileExistsError:
-            return False
-        finally:
-            draft.unlink(missing_ok=True)
-
     def owner(self) -> dict[str, Any]:
         """What the lock says of whoever made it; empty where there is none."""
+        return _owner_in(self.path)
+
+    def _create(self) -> bool:
+        """Make the lock unless there is one; whether it was made. Raises OSError."""
+        # A link appears with its content: no reader ever meets a lock that does not yet name its owner.
+        draft = self.path.with_name(f".lock.{self.token}.tmp")
+        text = json.dumps(identity(self.token))
         try:
-            return dict(json.loads(self.path.read_text()))
-        except (OSError, ValueError, TypeError):
-            return {}
+            draft.write_text(text)
+            os.link(draft, self.path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            self._links = False
+            return self._create_in_place(text)
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+    def _create_in_place(self, text: str) -> bool:
+        """The same on a file system without hard links: for a moment the lock is empty."""
+        try:
+            with self.path.open("x") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
+        return True
 
     def _take_over(self) -> dict[str, Any] | None:
         """Replace a dead owner's lock; one taker at a time looks and replaces."""
-        with self.path.with_name(".lock.guard").open("w") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
+        with self._guard():
             owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
                 return owner
-            self.path.unlink(missing_ok=True)
+            if not owner and not self._links and self._since_heartbeat() < NAMED_SOON:
+                return {}
+            if self.path.is_dir():
+                raise irregular(self.path)
+            other = self._removed(owner)
+            if other is not None:
+                return other
             return None if self._create() else {}
+
+    def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Remove the lock of a dead owner; returns another owner, whose lock stays, where it is no longer that one's.
+
+        Between the look and this, another host may have replaced the lock: `flock` need not reach that host."""
+        aside = self.path.with_name(f".lock.{self.token}.dead.tmp")
+        try:
+            self.path.replace(aside)
+        except FileNotFoundError:
+            return None
+        try:
+            found = _owner_in(aside)
+            if found == dead:
+                return None
+            with contextlib.suppress(OSError):  # a third run has made its own: the heartbeat of that owner finds it
+                if self._links:
+                    os.link(aside, self.path)
+            return found
+        finally:
+            aside.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Keep other processes from replacing the lock meanwhile, where the file system can."""
+        with open(self.path.with_name(".lock.guard"), "w", opener=regular) as guard:
+            try:
+                fcntl.flock(guard, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in UNSUPPORTED:
+                    raise
+                self.note = (
+                    f"{self.path.parent}: this file system has no locks, so a run relies on the heartbeat in .lock "
+                    f"alone: two runs that begin there at the same moment may not see each other for {HEARTBEAT:.0f} s"
+                )
+            yield
 
     def _since_heartbeat(self) -> float:
         probe = self.path.with_name(f".lock.{self.token}.probe.tmp")
@@ -165,47 +231,18 @@ class FileLock:
             probe.unlink(missing_ok=True)
 
 
+def _owner_in(path: Path) -> dict[str, Any]:
+    """What a lock file says; empty where there is none, or where it is spoilt."""
+    try:
+        with open(path, "rb", opener=regular) as file:
+            return parsed(file.read())
+    except OSError:
+        return {}
+
+
 def holder(folder: Path) -> Mapping[str, Any] | None:
     """Who works in a run's folder now, by the lock that lies there: for whoever only reads, and leaves nothing behind.
     So of an owner on another host this machine's clock has to tell whether it lives."""
     lock = FileLock(folder, "")
     owner = lock.owner()
     return owner if owner and is_alive(owner, lambda: time.time() - lock.path.stat().st_mtime) else None
-
-
-def identity(token: str) -> dict[str, Any]:
-    """What a lock says of this process."""
-    return {"token": token, "host": socket.gethostname(), "boot": _boot_id(), **_process(os.getpid())}
-
-
-def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> bool:
-    """Whether a lock's owner still runs; its heartbeat is asked for only where it is of another host."""
-    if owner.get("host") == socket.gethostname():
-        if owner.get("boot") != _boot_id():
-            return False
-        return _process(int(owner.get("pid", -1))).get("started", "gone") == owner.get("started")
-    try:
-        return since_heartbeat() < DEAD_AFTER
-    except FileNotFoundError:
-        return False
-
-
-def _boot_id() -> str:
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return ""
-
-
-def _process(pid: int) -> dict[str, Any]:
-    """A process by number and start, since numbers are used again; `started` is absent if it does not run."""
-    with contextlib.suppress(OSError, IndexError):
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        fields = stat.rpartition(")")[2].split()
-        if fields[0] != "Z":
-            return {"pid": pid, "started": fields[19]}
-        return {"pid": pid}
-    with contextlib.suppress(OSError, OverflowError):
-        if not Path("/proc/self/stat").exists():  # no /proc (macOS): a live number has to do
-            os.kill(pid, 0)
-            return {"pid": pid, "started": ""}
-    return {"pid": pid}

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.conditional import NoConditionalPut, create, delete_own, read_tagged, replace
 from pipeline.locations import Place
-from pipeline.storage import NoConditionalPut, create, delete, key_of, modified_ns, read_bytes, write_bytes
+from pipeline.owner import identity, is_alive, parsed
+from pipeline.storage import delete, key_of, modified_ns, write_bytes
 
 HEARTBEAT = 15.0
 """Seconds between two signs of life: a request each to read and to write."""
@@ -26,19 +27,12 @@ Owner = dict[str, Any]
 
 
 class ObjectLock:
-    """The lock as an object; `identity(token)` names this process, `is_alive(owner, since)` tells of others."""
+    """The lock as an object. Whoever holds it puts and deletes it on condition that it is still the same object."""
 
     heartbeat = HEARTBEAT
 
-    def __init__(
-        self,
-        folder: Place,
-        token: str,
-        identity: Callable[[str], Owner],
-        is_alive: Callable[[Mapping[str, Any], Callable[[], float]], bool],
-    ) -> None:
+    def __init__(self, folder: Place, token: str) -> None:
         self._folder, self.token = folder, token
-        self._identity, self._is_alive = identity, is_alive
         self.path = folder / ".lock"
         self.note = ""
 
@@ -55,29 +49,33 @@ class ObjectLock:
 
     def release(self) -> None:
         with contextlib.suppress(OSError):  # the next run finds this process gone
-            if self._owner().get("token") == self.token:
-                delete(self.path, [key_of(self.path)])
+            owner, tag = self._read()
+            if owner.get("token") == self.token:
+                delete_own(self.path, tag)
 
     def beat(self) -> bool:
         """Give a sign of life; whether the lock is this run's still. Raises OSError."""
-        if self._owner().get("token") != self.token:
-            return False
-        write_bytes(self.path, self._text())
-        return True
+        owner, tag = self._read()
+        return owner.get("token") == self.token and replace(self.path, self._text(), tag)
 
     def _text(self) -> bytes:
-        return json.dumps(self._identity(self.token)).encode()
+        return json.dumps(identity(self.token)).encode()
+
+    def _read(self) -> tuple[Owner, str]:
+        """What the lock says of whoever made it, and its ETag; both empty where there is none."""
+        try:
+            text, tag = read_tagged(self.path)
+        except FileNotFoundError:
+            return {}, ""
+        return parsed(text), tag
 
     def _owner(self) -> Owner:
-        try:
-            return dict(json.loads(read_bytes(self.path)))
-        except (FileNotFoundError, ValueError, TypeError):
-            return {}
+        return self._read()[0]
 
     def _take_over(self) -> Owner | None:
         """Replace a dead owner's lock; one taker at a time may, the one who puts a mark that names that owner."""
-        owner = self._owner()
-        if owner and self._is_alive(owner, self._since_heartbeat):
+        owner, _ = self._read()
+        if owner and is_alive(owner, self._since_heartbeat):
             return owner
         mark = self._folder / f".lock.{owner.get('token', 'nobody')}.taken"
         if not create(mark, self._text()):
@@ -87,11 +85,13 @@ class ObjectLock:
             if not create(mark, self._text()):
                 return {}
         try:
-            now = self._owner()
+            now, tag = self._read()
             if now != owner:
                 return now
-            write_bytes(self.path, self._text())
-            return None
+            if not tag:  # released since, or a store without tags
+                write_bytes(self.path, self._text())
+                return None
+            return None if replace(self.path, self._text(), tag) else self._owner()
         finally:
             delete(mark, [key_of(mark)])
 
@@ -101,7 +101,7 @@ class ObjectLock:
             "not see each other"
         )
         owner = self._owner()
-        if owner.get("token") not in (None, self.token) and self._is_alive(owner, self._since_heartbeat):
+        if owner.get("token") not in (None, self.token) and is_alive(owner, self._since_heartbeat):
             return owner
         write_bytes(self.path, self._text())
         time.sleep(SETTLED)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar, cast
 
 from pipeline.locations import Place, mask
+from pipeline.regular import regular
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -39,10 +40,6 @@ PASSING = frozenset(
 """Errors of the libraries below that are no OSError and may pass, by package and name."""
 
 T = TypeVar("T")
-
-
-class NoConditionalPut(Exception):
-    """A store that can't put an object only where there is none."""
 
 
 class Entry(NamedTuple):
@@ -134,45 +131,18 @@ def _put(place: Place, file: IO[bytes]) -> None:
 def write_bytes(place: Place, data: bytes) -> None:
     """Put an object in one request; a file of this machine is just written. Raises OSError."""
     if isinstance(place, Path):
-        place.write_bytes(data)
+        with open(place, "wb", opener=regular) as file:
+            file.write(data)
         return
     system = file_system(place)
     retried(lambda: system.pipe_file(key_of(place), data), place)
 
 
-def create(place: Place, data: bytes) -> bool:
-    """Put an object unless there is one; whether `data`, which must be nobody else's, is there now.
-
-    Raises OSError; NoConditionalPut where the store knows no such put."""
-    system = file_system(place)
-
-    def work() -> bool:
-        try:
-            system.pipe_file(key_of(place), data, mode="create")
-        except FileExistsError:  # it may be the same: answers get lost, and libraries below ask again by themselves
-            with contextlib.suppress(FileNotFoundError):
-                return bool(fetch(system, key_of(place))[0] == data)
-            return False
-        except (TypeError, ValueError, NotImplementedError) as error:  # what file systems say that know no such mode
-            raise NoConditionalPut(str(error)) from error
-        except OSError as error:
-            if error.errno == errno.ENOSYS:
-                raise NoConditionalPut(str(error)) from error
-            raise
-        return True
-
-    try:
-        return retried(work, place)
-    except OSError as error:
-        if isinstance(error.__cause__, NoConditionalPut):
-            raise NoConditionalPut(str(error)) from error
-        raise
-
-
 def read_bytes(place: Place) -> bytes:
     """A file as a whole. Raises OSError."""
     if isinstance(place, Path):
-        return place.read_bytes()
+        with open(place, "rb", opener=regular) as file:
+            return file.read()
     system = file_system(place)
     return bytes(retried(lambda: fetch(system, key_of(place))[0], place))
 
@@ -197,11 +167,14 @@ async def _fetch_s3(system: Any, path: str) -> tuple[bytes, str]:
 
 
 def exists(place: Place) -> bool:
-    """Whether there is a file of this name."""
+    """Whether there is a file of this name. Raises OSError where an object store does not tell."""
     if isinstance(place, Path):
         return place.is_file()
     system = file_system(place)
-    return bool(retried(lambda: system.isfile(key_of(place)), place))
+    try:  # `isfile` of fsspec says no, whatever went wrong
+        return bool(retried(lambda: system.info(key_of(place)), place)["type"] == "file")
+    except FileNotFoundError:
+        return False
 
 
 def below(place: Place) -> dict[str, Entry]:

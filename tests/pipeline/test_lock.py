@@ -1,15 +1,22 @@
+import errno
+import fcntl
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipeline import lock
+from pipeline import lock, owner
 from pipeline.errors import ConfigError, LockedError
 from pipeline.lock import RunLock
+from pipeline.owner import DEAD_AFTER
 
 HOLD = """
 import sys, time
@@ -19,6 +26,11 @@ with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
 
 
 def test_the_second_run_is_told(tmp_path: Path) -> None:
@@ -42,35 +54,189 @@ def test_a_lock_whose_owner_was_killed_is_taken(tmp_path: Path) -> None:
         assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
 
 
-@pytest.mark.parametrize(
-    ("changes", "age", "alive"),
-    [
-        ({}, 1000, True),  # the same process: its heartbeat does not matter
-        ({"started": "1"}, 0, False),  # the number was used again
-        ({"boot": "another"}, 0, False),
-        ({"host": "elsewhere"}, 0, True),
-        ({"host": "elsewhere"}, lock.DEAD_AFTER + 5, False),
-    ],
-)
-def test_who_counts_as_alive(tmp_path: Path, changes: dict[str, str], age: float, alive: bool) -> None:
-    with RunLock(tmp_path):
-        owner = json.loads((tmp_path / ".lock").read_text())
-    path = tmp_path / ".lock"
-    path.write_text(json.dumps(owner | changes))
+def spoilt(folder: Path, changes: dict[str, object], age: float) -> None:
+    """The lock of this process, altered, with a heartbeat so many seconds ago."""
+    path = folder / ".lock"
+    path.unlink(missing_ok=True)
+    with RunLock(folder):
+        text = json.loads(path.read_text())
+    path.write_text(json.dumps(text | changes))
     past = path.stat().st_mtime - age
     os.utime(path, (past, past))
-    if alive:
-        with pytest.raises(LockedError), RunLock(tmp_path):
-            pytest.fail("the owner is alive")
-    else:
-        with RunLock(tmp_path):
-            pass
 
 
-def test_a_lock_that_names_nobody_is_taken(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_text("")
+def is_taken(folder: Path) -> bool:
+    """Whether a new run takes the lock."""
+    try:
+        with RunLock(folder):
+            return True
+    except LockedError:
+        return False
+
+
+OLD = DEAD_AFTER + 5
+EVERYWHERE: list[tuple[dict[str, object], float, bool]] = [
+    ({}, 1000, False),  # the process runs: the heartbeat does not matter
+    ({"started": "1"}, 0, True),  # the number was used again
+    ({"pid": 0}, 0, True),
+    ({"pid": 1 << 70}, 0, True),
+    ({"pid": "7"}, 0, False),
+    ({"pid": "7"}, OLD, True),
+    ({"boot": "another"}, 0, False),  # another machine of the same name, or this one before it was started anew
+    ({"boot": "another"}, OLD, True),
+    ({"host": "elsewhere"}, 0, False),
+    ({"host": "elsewhere"}, DEAD_AFTER - 5, False),
+    ({"host": "elsewhere"}, OLD, True),
+    ({"namespace": "pid:[1]"}, 0, False),  # a container with this host's name
+    ({"namespace": "pid:[1]"}, OLD, True),
+]
+
+
+@pytest.mark.parametrize(("changes", "age", "taken"), EVERYWHERE)
+def test_who_counts_as_alive(tmp_path: Path, changes: dict[str, object], age: float, taken: bool) -> None:
+    spoilt(tmp_path, changes, age)
+    assert is_taken(tmp_path) == taken
+
+
+@pytest.mark.parametrize(("changes", "age", "taken"), [case for case in EVERYWHERE if "namespace" not in case[0]])
+def test_the_same_without_proc(
+    tmp_path: Path, changes: dict[str, object], age: float, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: a number that was used again is no live owner there either."""
+    monkeypatch.setattr(owner, "PROC", tmp_path / "no such folder")
+    spoilt(tmp_path, changes, age)
+    assert json.loads((tmp_path / ".lock").read_text()).keys() >= {"started", "pid", "token"}
+    assert is_taken(tmp_path) == taken
+
+
+def test_a_process_that_proc_hides_is_judged_by_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hidepid, processes of other users can't be looked up."""
+    for age, taken in ((0, False), (OLD, True)):
+        spoilt(tmp_path, {}, age)
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, "_process_table", dict)
+            patch.setattr(owner, "PROC", tmp_path / "proc")
+            (tmp_path / "proc").mkdir(exist_ok=True)
+            (tmp_path / "proc/self").unlink(missing_ok=True)
+            (tmp_path / "proc/self").symlink_to(str(os.getpid()))
+            assert is_taken(tmp_path) == taken
+
+
+def test_another_namespaces_proc_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that sees its host's /proc: a number there is another process."""
+    (tmp_path / "self").symlink_to("4711")
+    (tmp_path / str(os.getpid())).mkdir()
+    (tmp_path / str(os.getpid()) / "stat").write_text("4711 (x) S " + "1 " * 30)
+    monkeypatch.setattr(owner, "PROC", tmp_path)
+    assert owner.identity("t")["started"] is None
+
+
+def test_a_process_that_is_defunct_is_gone(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # nobody has asked how it ended
+        assert is_taken(tmp_path)
+
+
+def test_a_run_in_another_pid_namespace_is_alive(tmp_path: Path) -> None:
+    unshare = ["unshare", "-pf", "--mount-proc", "--kill-child"]
+    if shutil.which("unshare") is None or subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("no PID namespace can be made here")
+    with subprocess.Popen([*unshare, sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        assert not is_taken(tmp_path)
+        process.kill()
+    with RunLock(tmp_path / "other"):
+        said = subprocess.run(
+            [*unshare, sys.executable, "-c", HOLD, str(tmp_path / "other")], capture_output=True, text=True
+        )
+    assert "LockedError" in said.stderr
+
+
+def test_one_taker_at_a_time_replaces_a_dead_lock(tmp_path: Path) -> None:
+    """Where the file system has locks, a second taker waits until the first one has looked and replaced."""
+    spoilt(tmp_path, {"started": "1"}, 0)
+    with (tmp_path / ".lock.guard").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        thread = threading.Thread(target=lambda: taken.append(is_taken(tmp_path)))
+        taken: list[bool] = []
+        thread.start()
+        thread.join(0.3)
+        assert (thread.is_alive(), taken) == (True, [])
+        fcntl.flock(guard, fcntl.LOCK_UN)
+        thread.join()
+    assert taken == [True]
+
+
+def no_such(error: int) -> Callable[..., None]:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    return fails
+
+
+def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", no_such(errno.ENOLCK))
+    spoilt(tmp_path, {"started": "1"}, 0)
+    with RunLock(tmp_path) as held:
+        assert "this file system has no locks" in held.note
+        assert not is_taken(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", no_such(errno.EIO))
+    spoilt(tmp_path, {"started": "1"}, 0)
+    with pytest.raises(ConfigError, match="can't write to"), RunLock(tmp_path):
+        pytest.fail("the disk is broken")
+
+
+def test_a_lock_that_was_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another host has taken the dead owner's lock between this one's look and its own taking; `flock` did not tell."""
+    spoilt(tmp_path, {"started": "1"}, 0)
+    live = {"token": "of another host", "host": "elsewhere"}
+
+    def look(*_: object) -> bool:
+        (tmp_path / ".lock").unlink()
+        (tmp_path / ".lock").write_text(json.dumps(live))
+        return False
+
+    monkeypatch.setattr(lock, "is_alive", look)
+    with pytest.raises(LockedError, match="elsewhere"), RunLock(tmp_path):
+        pytest.fail("the other one holds it")
+    assert json.loads((tmp_path / ".lock").read_text()) == live
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ".lock.guard"]
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_such(errno.EPERM))
     with RunLock(tmp_path):
-        pass
+        assert not is_taken(tmp_path)
+    (tmp_path / ".lock").touch()  # one that does not name its owner yet
+    with pytest.raises(LockedError, match="has just started"), RunLock(tmp_path):
+        pytest.fail("another one is about to write its name")
+    monkeypatch.setattr(lock, "NAMED_SOON", -1.0)
+    assert is_taken(tmp_path)
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("text", ["", "5", "null", "[1, 2]", "{}", '{"token": 5}', "[" * 100_000])
+def test_a_lock_that_names_nobody_is_taken(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".lock").write_text(text)
+    assert is_taken(tmp_path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_socket, Path.mkdir], ids=["fifo", "socket", "folder"])
+@pytest.mark.parametrize("name", [".lock", ".lock.guard"])
+def test_what_is_no_file_does_not_hang(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    if name == ".lock.guard":
+        (tmp_path / ".lock").write_text("")
+    make(tmp_path / name)
+    if name == ".lock" and make is not Path.mkdir:
+        assert is_taken(tmp_path)  # nothing is lost with a FIFO or a socket
+    else:
+        with pytest.raises(ConfigError, match=f"{tmp_path / name} "):
+            is_taken(tmp_path)
+        assert (tmp_path / name).exists()
 
 
 def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:

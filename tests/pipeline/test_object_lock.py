@@ -1,5 +1,6 @@
 """The lock on an object store."""
 
+import errno
 import json
 import time
 from collections.abc import Iterator
@@ -9,10 +10,13 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipeline import lock, object_lock, storage
+from pipeline import object_lock, storage
+from pipeline import owner as owners
 from pipeline.errors import LockedError
-from pipeline.locations import Place, place
+from pipeline.locations import Place, place, use
 from pipeline.lock import RunLock
+from pipeline.owner import DEAD_AFTER
+from tests.end_to_end.object_store import ObjectStore, object_store
 
 
 @pytest.fixture
@@ -41,9 +45,11 @@ def test_the_second_run_is_told(folder: Place) -> None:
     ("changes", "age", "alive"),
     [
         ({"started": "1"}, 0, False),
-        ({"boot": "another"}, 0, False),
+        ({"boot": "another"}, 0, True),
+        ({"boot": "another"}, DEAD_AFTER + 5, False),
+        ({"namespace": "pid:[1]"}, 0, True),
         ({"host": "elsewhere"}, 0, True),
-        ({"host": "elsewhere"}, lock.DEAD_AFTER + 5, False),
+        ({"host": "elsewhere"}, DEAD_AFTER + 5, False),
     ],
 )
 def test_who_counts_as_alive(
@@ -67,7 +73,7 @@ def test_who_counts_as_alive(
 def test_of_two_that_take_over_one_does(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write_bytes(folder / ".lock", json.dumps({"token": "dead", "host": "x", "boot": "y"}).encode())
     storage.write_bytes(folder / ".lock.dead.taken", b"")
-    monkeypatch.setattr(lock, "DEAD_AFTER", -1.0)
+    monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
     with pytest.raises(LockedError, match="has just started"), RunLock(folder):
         pytest.fail("another one is taking over")
     monkeypatch.setattr(object_lock, "STALE", -1.0)  # it died while doing so
@@ -101,4 +107,108 @@ def test_a_store_without_conditional_puts(folder: Place, unable: str, monkeypatc
     with RunLock(folder) as held:
         assert "knows no conditional put" in held.note
         assert owner(folder)["token"] == held.token
+    assert storage.below(folder) == {}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStore]:
+    with object_store() as store:
+        store.client.create_bucket(Bucket="locks")
+        yield store
+
+
+@pytest.fixture
+def store(server: ObjectStore) -> Iterator[ObjectStore]:
+    use(server.options)
+    server.fault = lambda method, path: None
+    yield server
+    use({})
+
+
+OTHER = {"token": "of a successor", "host": "elsewhere"}
+
+
+def replaced_after_a_look(held: RunLock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run takes the lock after this one has read it, and before it writes."""
+    real = object_lock.read_tagged
+
+    def look(path: Place) -> tuple[bytes, str]:
+        found = real(path)
+        storage.write_bytes(path, json.dumps(OTHER).encode())
+        return found
+
+    monkeypatch.setattr(object_lock, "read_tagged", look)
+
+
+def test_s3_a_successor_is_never_written_over(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place("s3://locks/successor")
+    with RunLock(folder) as held:
+        assert held._lock.beat()
+        with monkeypatch.context() as patch:
+            replaced_after_a_look(held, patch)
+            with pytest.raises(LockedError, match="another one has taken its place"):
+                held.check(now=True)
+        assert owner(folder) == OTHER
+
+
+def test_s3_a_successor_is_never_deleted(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place("s3://locks/deleted")
+    with RunLock(folder):
+        replaced_after_a_look(RunLock(folder), monkeypatch)
+    monkeypatch.undo()
+    assert owner(folder) == OTHER
+
+
+def test_s3_of_two_that_take_over_one_does(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark of the first was stale to the second: the put on condition still tells them apart."""
+    folder = place("s3://locks/two")
+    storage.write_bytes(folder / ".lock", json.dumps({"token": "dead", "host": "x"}).encode())
+    monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
+    real = object_lock.replace
+
+    def late(path: Place, data: bytes, tag: str) -> bool:
+        storage.write_bytes(path, json.dumps(OTHER).encode())
+        return real(path, data, tag)
+
+    monkeypatch.setattr(object_lock, "replace", late)
+    with pytest.raises(LockedError, match="elsewhere"), RunLock(folder):
+        pytest.fail("the other one was first")
+    assert owner(folder) == OTHER
+
+
+def test_s3_a_lost_answer_is_no_lost_lock(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.01)
+    folder = place("s3://locks/deaf")
+    with RunLock(folder) as held:
+        failed: list[str] = []
+
+        def deaf_once(method: str, path: str) -> str | None:
+            if method == "PUT" and not failed:
+                failed.append(path)
+                return "deaf"
+            return None
+
+        store.fault = deaf_once
+        assert held._lock.beat()
+        assert failed
+    assert storage.below(folder) == {}
+
+
+def test_s3_a_store_that_knows_no_condition_is_written_to_all_the_same(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place("s3://locks/unable")
+    with RunLock(folder) as held:
+        system = storage.file_system(folder)
+        real = type(system).call_s3
+
+        def refuses(self: Any, method: str, *args: Any, **more: Any) -> Any:
+            if "IfMatch" in more:
+                raise OSError(errno.ENOSYS, "A header you provided implies functionality that is not implemented")
+            return real(self, method, *args, **more)
+
+        monkeypatch.setattr(type(system), "call_s3", refuses)
+        store.asked.clear()
+        assert held._lock.beat()
+        assert [method for method, _, _ in store.asked] == ["GET", "PUT"]
     assert storage.below(folder) == {}

@@ -1,0 +1,97 @@
+"""The owner of a lock: what the lock says of a process, and whether that process still runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+DEAD_AFTER = 60.0
+"""Seconds without a heartbeat after which an owner counts as dead, where its process can't be looked up."""
+PROC = Path("/proc")
+GONE = ""
+"""The start of a process that does not run."""
+
+
+def identity(token: str) -> dict[str, Any]:
+    """What a lock says of this process."""
+    return {"token": token, **_process_table(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def parsed(text: bytes) -> dict[str, Any]:
+    """What a lock says of its owner; empty where it is spoilt."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        owner = dict(json.loads(text))
+        if isinstance(owner.get("token"), str):
+            return owner
+    return {}
+
+
+def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> bool:
+    """Whether a lock's owner still runs.
+
+    The process table decides where it is the owner's, too, and shows the process. Else the heartbeat does: another host
+    may have the same name, and a process number means another process in another container."""
+    pid = owner.get("pid")
+    if isinstance(pid, int) and all(owner.get(name) == value for name, value in _process_table().items()):
+        started = _started(pid)
+        if started is not None:
+            return started != GONE and started == owner.get("started")
+    try:
+        return since_heartbeat() < DEAD_AFTER
+    except FileNotFoundError:
+        return False
+
+
+def _process_table() -> dict[str, str]:
+    """What tells the process table that this process sees from any other: host, boot and PID namespace."""
+    return {"host": socket.gethostname(), "boot": _boot(), "namespace": _namespace()}
+
+
+def _boot() -> str:
+    with contextlib.suppress(OSError):
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    return ""
+
+
+def _namespace() -> str:
+    """The PID namespace, as Linux names it; empty on systems that have none."""
+    with contextlib.suppress(OSError):
+        return str((PROC / "self/ns/pid").readlink())
+    return ""
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, since numbers are used again; GONE where it does not run, None where nothing tells."""
+    if pid <= 0:
+        return GONE
+    if not (PROC / "self").is_symlink():
+        return _started_elsewhere(pid)
+    with contextlib.suppress(OSError):
+        if str((PROC / "self").readlink()) == str(os.getpid()):  # else /proc is another namespace's
+            state, *fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            return GONE if state in ("Z", "X") else fields[18]
+    try:  # /proc may hide the processes of other users
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return GONE
+    except PermissionError:
+        return None
+    return None
+
+
+def _started_elsewhere(pid: int) -> str | None:
+    """The same on systems without /proc, such as macOS; psutil comes with Dask's scheduler."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return GONE if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
+    except (psutil.NoSuchProcess, OverflowError, ValueError):
+        return GONE
+    except psutil.Error:
+        return None

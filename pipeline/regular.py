@@ -1,0 +1,36 @@
+"""Files that are opened only where they are regular files.
+
+A plain `open` of a FIFO waits until another process opens the other end, and one of a device may have effects of its
+own. Whoever can write to a run's folder can put either in place of one of the run's files.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from stat import S_ISREG
+
+NO_WAITING = getattr(os, "O_NONBLOCK", 0)
+"""No effect on a regular file; a FIFO is opened, or refused, at once."""
+
+
+def regular(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a regular file; the `opener` of `open`. Raises OSError, EINVAL where something else is there."""
+    descriptor = os.open(path, flags | NO_WAITING, 0o666)
+    if S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise irregular(path)
+
+
+def check_regular(path: Path) -> None:
+    """Raise what `regular` would, without opening the file: for libraries that open files themselves."""
+    if not S_ISREG(path.stat().st_mode):
+        raise irregular(path)
+
+
+def irregular(path: str | os.PathLike[str]) -> OSError:
+    """The error for something that is no regular file."""
+    what = "is a folder" if Path(path).is_dir() else "is no regular file"
+    return OSError(errno.EINVAL, f"{what}; expected a file. Remove it", os.fspath(path))
