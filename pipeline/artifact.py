@@ -22,6 +22,7 @@ from pipeline.errors import ArtifactDamaged
 from pipeline.fingerprint import SHORT
 from pipeline.locations import Place
 from pipeline.ranges import ParquetObject, piecewise
+from pipeline.regular import check_regular
 
 METADATA = b"fast-diff"
 METADATA_DIGEST = b"fast-diff-digest"
@@ -179,11 +180,14 @@ class StoredArtifact:
         try:
             with self._file() as file:
                 yield file
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise ArtifactDamaged(self.stage, self.key, f"{self.path} can't be read") from error
+        except UNREADABLE as error:
+            raise ArtifactDamaged(self.stage, self.key, f"{self.path} is missing or damaged") from error
 
     def _file(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path, page_checksum_verification=True) if self._local else self._object.open()
+        if not isinstance(self.path, Path):
+            return self._object.open()
+        check_regular(self.path)
+        return pq.ParquetFile(self.path, page_checksum_verification=True)
 
 
 UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError, TypeError)
@@ -195,7 +199,7 @@ def read_record(path: Place, stage: str, key: str) -> Record:
     if not isinstance(path, Path):
         return StoredArtifact(stage, key, path).record
     try:
-        path.stat()  # most of those that are asked for are not there, and Parquet takes its time to find that out
+        check_regular(path)  # most of those asked for are not there, and Parquet takes its time to find that out
         with pq.ParquetFile(path) as file:
             return record_of(file.metadata, file.schema_arrow)
     except UNREADABLE as error:

@@ -11,6 +11,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
+import math
+import os
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -21,6 +24,7 @@ from pipeline.atomic import atomic_write
 from pipeline.files import Files
 from pipeline.locations import Place
 from pipeline.progress import Json
+from pipeline.regular import regular
 from pipeline.storage import read_bytes, write_bytes
 from pipeline.store import RETIRED, Store
 
@@ -34,6 +38,8 @@ FRAME = ("plan", "end")
 """Events of every run, whatever happens in it."""
 
 Event: TypeAlias = Mapping[str, Any]
+
+log = logging.getLogger("fast_diff.files")
 
 
 class EventLog(Json):
@@ -56,8 +62,9 @@ class EventLog(Json):
             if event not in FRAME:
                 self._open()
             super()._say(event, **fields)
-        except OSError:
+        except OSError as error:
             self._broken = True
+            log.warning("%s can't be written (%s); this run leaves no events", self._path, error.strerror or error)
         if time.monotonic() > self._next:
             self.put()
 
@@ -71,7 +78,7 @@ class EventLog(Json):
         assert isinstance(said, io.StringIO)
         if isinstance(self._path, Path):
             _shorten(self._path, files)
-            self._stream = self._path.open("a", encoding="utf-8")
+            self._stream = open(self._path, "a", encoding="utf-8", opener=regular)  # noqa: SIM115  # `end` closes it
         else:
             self._stream = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # `end` closes it
             self._stream.writelines(_kept(self._path, files))
@@ -111,7 +118,9 @@ def seconds(folder: Place, names: Mapping[str, Collection[str]]) -> dict[str, fl
     last = {address: event for address, event, _ in _computations(folder / LOG) if address in wanted}
     found = dict.fromkeys(names, 0.0)
     for (stage, _), event in last.items():
-        found[stage] += float(event.get("seconds") or 0.0)
+        spent = event.get("seconds")
+        if isinstance(spent, int | float) and math.isfinite(spent):
+            found[stage] += spent
     return found
 
 
@@ -124,27 +133,41 @@ def _computations(path: Place) -> Iterator[tuple[tuple[str, str], Event, str]]:
 
 def _read(path: Place) -> Iterator[tuple[Event, str]]:
     """Events and their lines, in order. A line that was torn by a crash is skipped; no log is an empty one."""
+    number = bad = last = 0
+    try:
+        with _opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                event = _parsed(line)
+                if event is None:
+                    bad, last = bad + 1, number
+                else:
+                    yield event, line if line.endswith("\n") else line + "\n"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        log.warning("%s can't be read (%s); what earlier runs left there is lost", path, error.strerror or error)
+    if bad > 1 or (bad and last != number):  # the last line alone: a run was killed, or is at work
+        log.warning("%s is damaged: lines that can't be read: %d; they are passed over", path, bad)
+
+
+def _opened(path: Place) -> IO[str]:
     if isinstance(path, Path):
-        if not path.exists():
-            return
-        opened: IO[str] = path.open(encoding="utf-8", errors="replace")
-    else:
-        try:
-            opened = io.StringIO(read_bytes(path).decode("utf-8", "replace"))
-        except FileNotFoundError:
-            return
-    with opened as file:
-        for line in file:
-            event = None
-            with contextlib.suppress(ValueError):
-                event = json.loads(line)
-            if isinstance(event, dict):
-                yield event, line if line.endswith("\n") else line + "\n"
+        return open(path, encoding="utf-8", errors="replace", opener=regular)
+    return io.StringIO(read_bytes(path).decode("utf-8", "replace"))
+
+
+def _parsed(line: str) -> Event | None:
+    """The event in a line of the log; None where there is none."""
+    with contextlib.suppress(ValueError, RecursionError):
+        event = json.loads(line)
+        if isinstance(event, dict):
+            return event
+    return None
 
 
 def _shorten(path: Path, files: Files) -> None:
     """Keep what later runs may ask for. Raises OSError, and leaves the log as it is then."""
-    if path.exists():
+    if os.path.lexists(path):
         kept = _kept(path, files)
         with atomic_write(path) as file:
             file.writelines(line.encode() for line in kept)

@@ -92,7 +92,7 @@ class LocalFiles:
         return found
 
     def read(self, name: str) -> bytes:
-        return (self._folder / name).read_bytes()
+        return read_bytes(self._folder / name)
 
     def record(self, name: str, stage: str, key: str) -> Record:
         return read_record(self._folder / name, stage, key)

@@ -96,7 +96,7 @@ class Index:
         line = b"\n"
         for line in self._all_lines():
             start, self._end, self.lines = self._end, self._end + len(line), self.lines + 1
-            with contextlib.suppress(ValueError, TypeError):
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
                 _, stage, name, size, stamp, _ = line.decode().split("\t", 5)
                 if stage:
                     self._places[sys.intern(stage), name] = _Line(State(int(size), stamp), start, len(line))
@@ -111,7 +111,7 @@ class Index:
         place = self._places.get((stage, name))
         if place is None or place.state != state or not state.stamp:
             return None
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             number, own = json.loads(self._line(stage, name, place)[4])
             values: dict[str, Any] = {**dict(zip(OWN, own, strict=True)), **self._shared[number]}
             values["span"] = values["span"] and tuple(values["span"])

@@ -14,6 +14,7 @@ in a temporary file, and puts it when the run ends; the state of what was put me
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from collections.abc import Mapping
 from io import FileIO
@@ -23,10 +24,13 @@ from types import TracebackType
 from pipeline.artifact import Record, artifact_name, artifact_names
 from pipeline.errors import ArtifactDamaged
 from pipeline.footer_index import Footer, Index, State, footer_of
+from pipeline.regular import regular, remove_irregular
 from pipeline.storage import Entry
 from pipeline.store import RETIRED, Store
 
 INDEX = ".footers.tsv"
+
+log = logging.getLogger("fast_diff.files")
 
 
 class Footers:
@@ -38,8 +42,12 @@ class Footers:
         self._store, self._read_only = store, read_only
         self._listed: dict[str, dict[str, Entry]] = {}
         self._index: Index | None = None
-        with contextlib.suppress(OSError):
+        try:
             self._index = Index(self._open())
+        except FileNotFoundError:
+            return  # to be read only, and not there
+        except OSError as error:
+            log.warning("%s can't be used (%s)", store.folder / INDEX, error.strerror or error)
 
     def __enter__(self) -> Footers:
         return self
@@ -95,7 +103,8 @@ class Footers:
         if isinstance(folder, Path):
             if not self._read_only:
                 folder.mkdir(parents=True, exist_ok=True)
-            return (folder / INDEX).open("rb" if self._read_only else "a+b", buffering=0)
+                remove_irregular(folder / INDEX)
+            return open(folder / INDEX, "rb" if self._read_only else "a+b", buffering=0, opener=regular)
         with tempfile.NamedTemporaryFile(prefix="fast-diff-") as copy:
             if self._store.files.size(INDEX) is not None:
                 copy.write(self._store.files.read(INDEX))

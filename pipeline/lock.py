@@ -30,7 +30,7 @@ from pipeline.errors import ConfigError, LockedError
 from pipeline.locations import Place, mask
 from pipeline.object_lock import ObjectLock
 from pipeline.owner import DEAD_AFTER, identity, is_alive, parsed
-from pipeline.regular import irregular, regular
+from pipeline.regular import irregular, regular, remove_irregular
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life."""
@@ -210,7 +210,9 @@ class FileLock:
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
         """Keep other processes from replacing the lock meanwhile, where the file system can."""
-        with open(self.path.with_name(".lock.guard"), "w", opener=regular) as guard:
+        path = self.path.with_name(".lock.guard")
+        remove_irregular(path)
+        with open(path, "w", opener=regular) as guard:
             try:
                 fcntl.flock(guard, fcntl.LOCK_EX)
             except OSError as error:

@@ -150,6 +150,8 @@ class _Counting(Quiet):
     def begin(self, stages: Mapping[str, int]) -> None:
         self.total = dict(stages)
         self.counts = {stage: Counter[str]() for stage in stages}
+        self._settled: set[Address] = set()
+        self._repeated: Counter[str] = Counter()
         self._paces = {stage: _Pace() for stage in stages}
         self._reasons: Counter[str] = Counter()
 
@@ -165,16 +167,21 @@ class _Counting(Quiet):
         words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
         counts = self.counts[stage]
         said = [f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]]
-        said += self._paces[stage].words(self.total[stage] - counts.total())
+        said += self._paces[stage].words(self.total[stage] - self.done(stage))
         return ", ".join(said) or "waiting"
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
         self.counts[address[0]][how] += 1
+        if address in self._settled:
+            self._repeated[address[0]] += 1
+        elif address[1]:  # steps of one name, as those of `verify`, have no key
+            self._settled.add(address)
         if outcome and how == "run":
             self._paces[address[0]].add(outcome)
 
     def done(self, stage: str) -> int:
-        return min(self.counts[stage].total(), self.total[stage])
+        """Tasks that have ended: one whose artifact was made again counts once."""
+        return self.counts[stage].total() - self._repeated[stage]
 
 
 class Plain(_Counting):

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.locations import Place
+from pipeline.regular import check_regular
 from pipeline.storage import file_system, key_of, retried
 
 TAIL = 32 << 10
@@ -54,13 +55,17 @@ class ParquetObject:
 def open_parquet(place: Place) -> pq.ParquetFile:
     """A Parquet file anywhere; page checksums are verified. Raises OSError, pyarrow.ArrowException."""
     if isinstance(place, Path):
+        check_regular(place)
         return pq.ParquetFile(place, page_checksum_verification=True)
     return ParquetObject(place).open()
 
 
 def read_footer(place: Place) -> pq.FileMetaData:
     """The footer of a Parquet file anywhere. Raises OSError, pyarrow.ArrowException."""
-    return pq.read_metadata(place) if isinstance(place, Path) else ParquetObject(place).metadata
+    if isinstance(place, Path):
+        check_regular(place)
+        return pq.read_metadata(place)
+    return ParquetObject(place).metadata
 
 
 class _Ranges(io.RawIOBase):

@@ -6,10 +6,11 @@ own. Whoever can write to a run's folder can put either in place of one of the r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 NO_WAITING = getattr(os, "O_NONBLOCK", 0)
 """No effect on a regular file; a FIFO is opened, or refused, at once."""
@@ -34,3 +35,11 @@ def irregular(path: str | os.PathLike[str]) -> OSError:
     """The error for something that is no regular file."""
     what = "is a folder" if Path(path).is_dir() else "is no regular file"
     return OSError(errno.EINVAL, f"{what}; expected a file. Remove it", os.fspath(path))
+
+
+def remove_irregular(path: Path) -> None:
+    """Remove a FIFO, a socket or a device that is in place of a file of the run; a folder may hold something."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (S_ISREG(mode) or S_ISLNK(mode) or S_ISDIR(mode)):
+            path.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import logging
@@ -14,10 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pipeline import racy
 from pipeline.atomic import sweep
 from pipeline.config import Config
 from pipeline.deployment import kind_of, missing_files
-from pipeline.errors import ConfigError
+from pipeline.errors import ArtifactDamaged, ConfigError
 from pipeline.events import LOG, EventLog
 from pipeline.fitness import Needs, needs_of
 from pipeline.footers import Footers
@@ -27,16 +27,16 @@ from pipeline.locations import use
 from pipeline.lock import RunLock
 from pipeline.notices import Warnings
 from pipeline.plan import Plan, in_order, make_plan
-from pipeline.progress import Reporter, Reporters
-from pipeline.resolve import Resolver, doubtful_rows
-from pipeline.runner import Failure, Runner
+from pipeline.progress import Plain, Reporter, Reporters
+from pipeline.resolve import Resolver
+from pipeline.runner import REPAIRS, Failure, Runner
 from pipeline.scheduler import open_executor
 from pipeline.stage import Address, Stage, Task, Upstream
+from pipeline.storage import below
 from pipeline.store import Store
 from pipeline.task import Receipt
 from pipeline.watch import STALLED
 
-DOUBTFUL = ".doubtful.json"
 RECORD = "run.json"
 
 
@@ -145,20 +145,36 @@ class _Work:
             start = functools.partial(
                 open_executor, self.config.scheduler, self._needs(plan), reporter.cluster, self.performance_report
             )
-            with Footers(self.store) as footers:
-                resolver = Resolver(plan, self.store, footers, self.config.params, self.config.settings, doubts)
-                self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, lock.check)
-                self.runner.run()
-            lock.check(now=True)
-            if not self.runner.failures:
-                self._retire(plan)
-                self._write_doubtful(later)
+            resolver = Resolver(plan, self.store, Footers(self.store), self.config.params, self.config.settings, doubts)
+            self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, lock.check)
+            if self._computed(self.runner, lock):
+                racy.write(self.store, later)
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
             if not kind_of(self.config.scheduler.kind).beyond:  # workers elsewhere may still be writing
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
+
+    def _computed(self, runner: Runner, lock: RunLock) -> bool:
+        """Make what is missing, and after that what turns out damaged where it is drawn from; whether nothing failed.
+
+        Raises ArtifactDamaged where an artifact is damaged again and again."""
+        for attempt in range(REPAIRS + 1):
+            with runner.resolver.footers:
+                runner.run()
+            lock.check(now=True)
+            if runner.failures:
+                return False
+            try:
+                self._retire(runner.plan)
+                return True
+            except ArtifactDamaged as error:
+                if attempt == REPAIRS or (error.stage, error.key) not in runner.plan.nodes:
+                    raise
+                runner.resolver.footers = Footers(self.store)
+                runner.make_again((error.stage, error.key))
+        raise AssertionError("the last attempt returns or raises")
 
     def _needs(self, plan: Plan) -> Needs:
         """What this run needs of its workers."""
@@ -172,23 +188,16 @@ class _Work:
 
     def _doubts(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
-        rows = _doubtful_before(self.store)
-        doubts: dict[Address, list[str]] = {}
-        later: list[str] = []
-        for address, table in plan.sources.items():
-            stage = plan.nodes[address].stage
-            if stage.doubtful:
-                later.extend(stage.doubtful(table))
-                if rows:
-                    doubts[address] = doubtful_rows(table, table.column_names[0], rows)
-        self._write_doubtful(sorted({*rows, *later}))
-        return doubts, later
-
-    def _write_doubtful(self, rows: Sequence[str]) -> None:
-        if rows:
-            self.store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode())
-        elif self.store.files.size(DOUBTFUL) is not None:
-            self.store.files.delete([DOUBTFUL])
+        rows = racy.read(self.store)
+        later = [
+            row
+            for address, table in plan.sources.items()
+            if (doubtful := plan.nodes[address].stage.doubtful)
+            for row in doubtful(table)
+        ]
+        if rows is not None:  # a spoilt list stays until this run has looked at every row
+            racy.write(self.store, sorted({*rows, *later}))
+        return racy.by_source(plan, rows), later
 
     def _retire(self, plan: Plan) -> None:
         """After a run that succeeded, a stage's folder holds exactly this run's artifacts."""
@@ -250,23 +259,14 @@ class _Work:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
 
 
-def _doubtful_before(store: Store) -> list[str]:
-    """Rows that earlier runs could not be sure of."""
-    with contextlib.suppress(OSError, ValueError):
-        if store.files.size(DOUBTFUL) is not None:
-            return list(json.loads(store.files.read(DOUBTFUL)))
-    return []
-
-
 def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
     """What `run` would do now, and why; changes nothing. Raises ConfigError."""
     use(config.storage)
     check(config, stages)
     plan = make_plan(in_order(stages), config.params, config.settings)
     store = Store(config.folder, listed=True)
-    rows = _doubtful_before(store)
-    doubts = {address: doubtful_rows(table, table.column_names[0], rows) for address, table in plan.sources.items()}
-    with Footers(store, read_only=True) as footers:
+    with Warnings(Plain()), Footers(store, read_only=True) as footers:
+        doubts = racy.by_source(plan, racy.read(store))
         return _foreseen(Resolver(plan, store, footers, config.params, config.settings, doubts, read_only=True))
 
 
@@ -295,7 +295,7 @@ def _foreseen(resolver: Resolver) -> Explanation:
 def prune(config: Config) -> tuple[int, int]:
     """Delete what was retired; returns how many files and bytes. Raises LockedError, ConfigError."""
     use(config.storage)
-    if not config.folder.is_dir():
+    if not (config.folder.is_dir() if isinstance(config.folder, Path) else below(config.folder)):
         raise ConfigError(f"{config.folder} does not exist; nothing to prune")
     with RunLock(config.folder):
         return Store(config.folder, listed=True).prune()

@@ -41,6 +41,8 @@ PAUSE = 1.0
 """Seconds before the second of these tries; each pause is twice as long as the one before."""
 REPAIRS = 3
 """How often an input that turned out damaged is made again before the task that reads it fails."""
+UNREADABLE = "unreadable"
+"""The reason why an artifact is made again that was taken for current."""
 MOMENT = 0.2
 """Seconds after which the driver turns to what has ended, however much there is to send."""
 PACE = 8
@@ -111,6 +113,7 @@ class Runner:
         self._suspects: deque[Node] = deque()
         self._hopeless = False
         self._waiting: dict[Address, list[Address]] = {}
+        self._unreadable: set[Address] = set()
         self._executor: Executor | None = None
         self._manifests = False
         self._spans: dict[str, list[float]] = {}
@@ -135,6 +138,18 @@ class Runner:
             finally:
                 if self._executor:
                     self._executor.close()
+                    self._executor = None
+
+    def make_again(self, damaged: Address) -> None:
+        """Have the next `run` make an artifact that can't be read: it is dropped."""
+        receipt = self.receipts.pop(damaged, None)
+        if receipt is None:
+            return  # another reader has found it out already
+        with contextlib.suppress(OSError):  # if it stays, whoever makes it again overwrites it, or says why not
+            remove(self.resolver.store.path(damaged[0], receipt.name))
+        self.resolver.footers.forget(damaged[0], receipt.name)
+        self._unreadable.add(damaged)
+        self._again(self.plan.nodes[damaged])
 
     def seconds(self, stage: str) -> float:
         """Wall time from a stage's first task to the end of its last one; stages overlap."""
@@ -190,6 +205,8 @@ class Runner:
                 continue
             if self.stop():
                 raise KeyboardInterrupt
+            if node.address in self._unreadable:
+                verdict = replace(verdict, reason=UNREADABLE)
             self._spans.setdefault(node.stage.name, [time.perf_counter()] * 2)
             self._running[node.address] = verdict
             if node.stage.source:
@@ -239,7 +256,7 @@ class Runner:
         self._tries[outcome.address] += 1
         tries = self._tries[outcome.address]
         if outcome.damaged and outcome.damaged in self.plan.nodes and tries <= REPAIRS:
-            self._make_again(outcome.damaged, waiting=node)
+            self._await_again(outcome.damaged, waiting=node)
         elif outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
             self._later.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
         elif outcome.suspect and tries < ATTEMPTS:
@@ -269,16 +286,11 @@ class Runner:
             if not self._unmet[address]:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
 
-    def _make_again(self, damaged: Address, waiting: Node) -> None:
-        """An artifact that was taken for current can't be read: drop it and let its reader wait for a new one."""
+    def _await_again(self, damaged: Address, waiting: Node) -> None:
+        """Let the reader of an artifact that was taken for current, and can't be read, wait for a new one."""
         self._waiting.setdefault(damaged, []).append(waiting.address)
         self._unmet[waiting.address] += 1
-        receipt = self.receipts.pop(damaged, None)
-        if receipt is not None:  # otherwise another reader has found it out already
-            with contextlib.suppress(OSError):  # if it stays, whoever makes it again overwrites it, or says why not
-                remove(self.resolver.store.path(damaged[0], receipt.name))
-            self.resolver.footers.forget(damaged[0], receipt.name)
-            self._again(self.plan.nodes[damaged])
+        self.make_again(damaged)
 
     def _fail(self, node: Node, outcome: Outcome) -> None:
         self.state[node.address] = "failed"

@@ -290,7 +290,7 @@ def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> 
 
 def storage_message(error: OSError, call: Call) -> str:
     """What went wrong with a disk or a store, and what to do, in one line."""
-    where = error.filename or call.context.folder
+    where = error.filename2 or error.filename or call.context.folder  # of a rename, what it was to become
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"disk full while writing to {call.context.folder}; free some space and run the same command again"
     return f"{error.strerror or error} ({where}); mend it and run the same command again"

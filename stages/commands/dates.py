@@ -11,7 +11,6 @@ import logging
 from collections.abc import Collection
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.config import Config
 from pipeline.fingerprint import digest
@@ -33,9 +32,11 @@ log = logging.getLogger("fast_diff")
 
 
 def draw_dates(config: Config, store: Store) -> Collection[str]:
-    """Write the dates, unless they are there; returns the file's name, relative to the run's folder."""
+    """Write the dates, unless they are there; returns the file's name, relative to the run's folder.
+
+    Raises ArtifactDamaged where the clusters or what the scan found can't be read."""
     amount = config.params["plot"].page
-    clusters = store.record("cluster", FILENAME).fingerprint
+    clusters = store.record("cluster", FILENAME, FILENAME.removesuffix(".parquet")).fingerprint
     mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(FILE) is None or not store.files.read(FILE).startswith(f"// {mark}\n".encode()):
@@ -47,10 +48,12 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
 def _script(results: Results, run: str, amount: int | str, mark: str) -> bytes:
     """`globalThis.dates`: the run's name, of which images, and when each was last written to, in seconds since 1970."""
-    members = pa.concat_tables(results.tables("cluster"))
+    (clusters,) = results.artifacts("cluster")
+    members = clusters.table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = Places(shown), np.zeros(len(shown), np.int64)
-    for table in results.tables("scan", ("path", "mtime_ns")) if len(shown) else ():
+    for artifact in results.artifacts("scan") if len(shown) else ():
+        table = artifact.table(("path", "mtime_ns"))
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
     dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}

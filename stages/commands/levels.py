@@ -7,6 +7,7 @@ Where the log does not know an artifact (it was deleted, or the run was killed b
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -73,7 +74,8 @@ def recorded(folder: Place) -> dict[str, Event]:
 
 def _complete(event: Event) -> bool:
     levels = event.get("levels")
-    if not isinstance(levels, dict) or not isinstance(event.get("seconds"), int | float):
+    spent = event.get("seconds")
+    if not isinstance(levels, dict) or not isinstance(spent, int | float) or not math.isfinite(spent):
         return False
     return all(isinstance(levels.get(name), int) for name in LEVELS) and isinstance(levels.get("device"), str)
 
@@ -101,7 +103,7 @@ def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) ->
 
 def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with Footers(store, read_only=True) as footers:
-        yield from ((name, footers.record(STAGE, name).summary) for name in names)
+        yield from ((name, footers.record(STAGE, name, name.rpartition("-")[0]).summary) for name in names)
 
 
 class Row(NamedTuple):

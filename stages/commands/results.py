@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from pipeline.errors import ConfigError
+from pipeline.artifact import StoredArtifact
+from pipeline.errors import ArtifactDamaged, ConfigError
 from pipeline.locations import Place, canonical, protocol_of
-from pipeline.ranges import open_parquet, read_footer
 from pipeline.storage import exists, read_bytes
 from pipeline.store import Store
 from stages import pairs as pairs_stage
@@ -29,6 +29,8 @@ from stages.metrics.hamming import HASHES
 from stages.metrics.kinds import kind_of
 from stages.text import one_line
 
+T = TypeVar("T")
+
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
     *("frames", "taken", "scale", "decoder", "note", "error", "error_detail"),
@@ -36,15 +38,20 @@ FACTS = (
 
 
 def load_run(folder: Place) -> Results:
-    """The results in a run's folder. Raises ConfigError where that is no run."""
-    if not exists(folder / "run.json"):
+    """The results in a run's folder. Raises ConfigError where that is no run, or can't be read."""
+    try:
+        there = exists(folder / "run.json")
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be read ({error.strerror or error}); see its endpoint and keys") from error
+    if not there:
         raise ConfigError(f"{folder} holds no run (there is no run.json in it); expected a folder like outputs/demo")
     return Results(folder)
 
 
 @dataclass(frozen=True)
 class Results:
-    """One run. Each method reads the run's Parquet anew; what has not been run yet raises ConfigError."""
+    """One run. Each method reads the run's Parquet anew, and verifies its checksums; what is damaged, or has not been
+    run yet, raises ConfigError."""
 
     folder: Place
 
@@ -146,10 +153,9 @@ class Results:
         """What became of each pair of images, per block pair: block_a, block_b, pairs_total, decided, skipped_by_rule,
         identical, matches."""
         rows = []
-        for path in self._files("pairs"):
-            record = json.loads(read_footer(path).metadata[b"fast-diff"])
-            first, _, second = record["key"].partition(".")
-            rows.append({"block_a": first, "block_b": second, **record["summary"]})
+        for artifact in self.artifacts("pairs"):
+            first, _, second = artifact.key.partition(".")
+            rows.append({"block_a": first, "block_b": second, **_whole(artifact, lambda artifact: artifact.summary)})
         columns = ["block_a", "block_b", "pairs_total", "decided", "skipped_by_rule", "identical", "matches"]
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
@@ -168,29 +174,24 @@ class Results:
     def _columns(self) -> list[str]:
         return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured", "borderline"]
 
-    def _files(self, stage: str) -> list[Place]:
+    def artifacts(self, stage: str) -> list[StoredArtifact]:
+        """A stage's artifacts, by name; each raises ArtifactDamaged where it can't be read. Raises ConfigError."""
         names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
-        files = [self.folder / stage / name for name in names]
-        if not files:
+        if not names:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
-        return files
+        return [StoredArtifact(stage, _key(name), self.folder / stage / name) for name in names]
 
     def tables(
         self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
         """Columns of a stage's artifacts (all: None; `keys`: of these alone), one after the other. Raises
         ConfigError."""
-        for path in self._files(stage):
-            if keys is not None and _key(path) not in keys:
-                continue
-            try:
-                with open_parquet(path) as file:
-                    table = file.read(list(columns) if columns else None)
+        for artifact in self.artifacts(stage):
+            if keys is None or artifact.key in keys:
+                table = _whole(artifact, lambda artifact: artifact.table(columns))
                 if columns and table.column_names != list(columns):
-                    raise KeyError("columns")
-            except (OSError, KeyError, pa.ArrowException) as error:
-                raise ConfigError(f"{path} is damaged; delete it, and the next run makes it again") from error
-            yield table
+                    raise _damaged(artifact)
+                yield table
 
     def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:
         frame: pd.DataFrame = pa.concat_tables(self.tables(stage, columns)).to_pandas()
@@ -201,8 +202,8 @@ class Results:
         params = self.params
         if params.identical == "all":
             return self._read("pairs", self._columns)
-        found = zip(self._files("pairs"), self.tables("pairs", self._columns), strict=True)
-        parts = {_key(path): table for path, table in found if len(table)}
+        found = zip(self.artifacts("pairs"), self.tables("pairs", self._columns), strict=True)
+        parts = {artifact.key: table for artifact, table in found if len(table)}
         if not parts:
             return self._read("pairs", self._columns)
         blocks_with_rows = {key for pair in parts for key in pair.split(".")}
@@ -238,8 +239,21 @@ class Results:
         )
 
 
-def _key(artifact: Place) -> str:
-    return artifact.name.rpartition("-")[0]
+def _key(name: str) -> str:
+    """The key of the task that made an artifact, by the artifact's name."""
+    return name.rpartition("-")[0] or name.removesuffix(".parquet")
+
+
+def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:
+    """What `read` returns. Raises ConfigError where the artifact can't be read."""
+    try:
+        return read(artifact)
+    except ArtifactDamaged as error:
+        raise _damaged(artifact) from error
+
+
+def _damaged(artifact: StoredArtifact) -> ConfigError:
+    return ConfigError(f"{artifact.path} is damaged; delete it, and the next run makes it again")
 
 
 def expanded(rows: groups.Rows, blocks: Sequence[Block], params: pairs_stage.Params, swap: bool) -> groups.Rows:

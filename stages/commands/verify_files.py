@@ -58,7 +58,7 @@ class File:
         try:
             schema = read_footer(self.path).schema.to_arrow_schema()
             return pa.schema([schema.field(name) for name in columns])
-        except (OSError, KeyError, pa.ArrowException) as error:
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise damaged(self.path) from error
 
 

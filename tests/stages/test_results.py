@@ -17,8 +17,9 @@ from PIL import Image
 from rich.console import Console
 
 from pipeline import load_run
-from pipeline.artifact import artifact_name
+from pipeline.artifact import Record, artifact_name
 from pipeline.errors import ConfigError
+from pipeline.store import Store
 from stages.commands import demo
 from stages.commands.results import Results
 from stages.decoding.decode import Options, decode
@@ -147,12 +148,14 @@ def test_hash_clusters(project: Project) -> None:
 
 def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
     """Two images that agree in a turned hash agree only if one of them, or a third, is that image unturned."""
-    (tmp_path / "hash").mkdir()
     (tmp_path / "run.json").write_text(json.dumps({"config": {"pairs": {"rotations": True}}}))
     hashes = {"x": "pqqq", "y": "rqqq", "z": "stuv", "w": "wwww", "v": "vstu"}
     for others, expected in (({}, ["v", "z"]), ({"q": "qqqq"}, ["q", "x", "y", "v", "z"])):
         rows = [{"path": path, **dict(zip(HASHES, turns, strict=True))} for path, turns in (hashes | others).items()]
-        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "hash" / artifact_name("part", "0" * 64))
+        table = pa.Table.from_pylist(rows)
+        Store(tmp_path).publish(
+            artifact_name("part", "0" * 64), Record("hash", "part", "0" * 64, {}, {}), table.schema, [table]
+        )
         found = Results(tmp_path).hash_clusters()
         assert found["path"].tolist() == expected
 

@@ -1,0 +1,55 @@
+"""Rows that a run can't be sure of: files written to so shortly before their scan that they may change once more
+without a new time. Their paths are kept for the next run, which compares the bytes:
+
+    <output>/<run>/.doubtful.json        a JSON list
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Sequence
+
+from pipeline.plan import Plan
+from pipeline.resolve import doubtful_rows
+from pipeline.stage import Address
+from pipeline.store import Store
+
+DOUBTFUL = ".doubtful.json"
+
+log = logging.getLogger("fast_diff.files")
+
+
+def read(store: Store) -> list[str] | None:
+    """Return the rows that earlier runs could not be sure of; None where the list is spoilt: any row may be one."""
+    if store.files.size(DOUBTFUL) is None:
+        return []
+    try:
+        rows = json.loads(store.files.read(DOUBTFUL))
+        if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
+            return rows
+    except (OSError, ValueError, RecursionError):
+        pass
+    log.warning(
+        "%s is damaged: expected a list of paths; every file is compared with its bytes, and the list is made again",
+        store.folder / DOUBTFUL,
+    )
+    return None
+
+
+def write(store: Store, rows: Sequence[str]) -> None:
+    """Keep rows for the next run; none: no file. Raises OSError."""
+    if rows:
+        store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode())
+    elif store.files.size(DOUBTFUL) is not None:
+        store.files.delete([DOUBTFUL])
+
+
+def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[str]]:
+    """Return those of `rows` that each source has found; None: all of them."""
+    if rows is not None and not rows:
+        return {}
+    return {
+        address: table.column(0).to_pylist() if rows is None else doubtful_rows(table, table.column_names[0], rows)
+        for address, table in plan.sources.items()
+    }
