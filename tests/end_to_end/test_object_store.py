@@ -1,7 +1,9 @@
 """Whole runs on object stores: memory:// in this process, and a server that speaks the S3 protocol."""
 
 import json
+import os
 import random
+import re
 import subprocess
 import threading
 import uuid
@@ -387,3 +389,30 @@ def test_options_are_in_no_fingerprint(project: Project, store: ObjectStore, buc
     project.config["storage"]["s3"]["max_concurrency"] = 3
     assert project.run() == 0
     assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
+
+
+@pytest.mark.parametrize("wrong", ["endpoint", "bucket", "credentials"])
+def test_what_failed_is_said(
+    project: Project, bucket: str, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not that there is no run: nobody knows."""
+    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    options = dict(project.config["storage"]["s3"])
+    if wrong == "endpoint":
+        options["endpoint_url"] = "http://127.0.0.1:9"
+    if wrong == "credentials":
+        options = {"endpoint_url": options["endpoint_url"]}
+    if wrong == "bucket":
+        project.config["output"] = "s3://no-such-bucket/out"
+    project.config["storage"] = {"s3": options}
+    for command in ("show", "prune"):
+        assert main([command, str(project.yaml)]) != 0
+        (said,) = capsys.readouterr().err.splitlines()
+        expected = {"endpoint": "endpoint URL", "credentials": "credentials", "bucket": "holds no run|does not exist"}
+        assert re.search(expected[wrong], said), said
+        assert wrong == "bucket" or "holds no run" not in said

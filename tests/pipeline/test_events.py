@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import tempfile
 import uuid
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from pipeline import events
-from pipeline.events import LOG, EventLog, computed
+from pipeline.events import LOG, EventLog, computed, seconds
 from pipeline.locations import place
 from pipeline.storage import read_bytes
 from pipeline.store import RETIRED
+from stages.commands.levels import recorded
 
 
 def line(artifact: str, how: str = "run", stage: str = "pairs", **more: Any) -> str:
@@ -76,6 +78,60 @@ def test_torn_and_strange_lines_do_no_harm(tmp_path: Path) -> None:
         file.write(b'\xff\xfe{"event')
     assert computed(tmp_path, "pairs")["kept"]["n"] == 1
     assert [event["n"] for event in shortened(path)] == [1]
+
+
+DEEP = "[" * 100_000
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    return said
+
+
+def test_a_spoilt_log_is_one_warning_and_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "pairs").mkdir()
+    (tmp_path / "pairs/kept").touch()
+    path = log(tmp_path, DEEP, '{"event": ' + DEEP, "no JSON", line("kept", n=1))
+    assert computed(tmp_path, "pairs")["kept"]["n"] == 1
+    assert warned(caplog) == [f"{path} is damaged: lines that can't be read: 3; they are passed over"]
+    assert [event["n"] for event in shortened(path)] == [1]
+    assert len(warned(caplog)) == 1
+    assert [event["n"] for event in shortened(path)] == [1]
+    assert warned(caplog) == []
+
+
+def test_a_line_that_is_being_written_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log(tmp_path, line("kept", n=1), '{"event": "ta')
+    assert computed(tmp_path, "pairs")["kept"]["n"] == 1
+    assert warned(caplog) == []
+    log(tmp_path, '{"event": "ta', line("kept", n=1))
+    assert computed(tmp_path, "pairs")["kept"]["n"] == 1
+    assert len(warned(caplog)) == 1
+
+
+@pytest.mark.parametrize("spent", [[], {}, "long", None, float("nan"), float("inf")])
+def test_times_of_wrong_types_count_as_none(tmp_path: Path, spent: object) -> None:
+    log(tmp_path, line("a", seconds=spent), line("b", seconds=2))
+    assert seconds(tmp_path, {"pairs": ["a", "b"]}) == {"pairs": 2}
+    assert recorded(tmp_path) == {}
+
+
+def test_what_is_no_file_does_not_hang(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(tmp_path / LOG)
+    assert computed(tmp_path, "pairs") == {}
+    assert "is no regular file" in warned(caplog)[0]
+    said(tmp_path / LOG)
+    events = [json.loads(text)["event"] for text in (tmp_path / LOG).read_text().splitlines()]
+    assert events == ["plan", "message", "end"]
+    (tmp_path / LOG).unlink()
+    (tmp_path / LOG).mkdir()
+    warned(caplog)
+    said(tmp_path / LOG)
+    assert [text.split("(")[0] for text in warned(caplog)] == [
+        f"{tmp_path / LOG} can't be read ",
+        f"{tmp_path / LOG} can't be written ",
+    ]
 
 
 def test_no_log_knows_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -13,6 +14,7 @@ from pipeline.artifact import Record, artifact_name, read_record
 from pipeline.errors import ArtifactDamaged
 from pipeline.footer_index import footer_of
 from pipeline.footers import INDEX, Footers
+from pipeline.locations import place
 from pipeline.store import RETIRED, Store
 from tests.pipeline.toy import toy_run
 
@@ -100,8 +102,8 @@ def test_an_artifact_whose_size_or_time_differs_is_read(
 def test_no_damage_to_the_index_gives_a_wrong_record(folder: Path) -> None:
     whole = (folder / INDEX).read_bytes()
     chance = random.Random(1)
-    for place in chance.sample(range(len(whole)), 300):
-        (folder / INDEX).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+    for start in chance.sample(range(len(whole)), 300):
+        (folder / INDEX).write_bytes(whole[:start] + bytes([whole[start] ^ 1 << start % 8]) + whole[start + 1 :])
         reads(folder)
     for size in chance.sample(range(len(whole)), 50):
         (folder / INDEX).write_bytes(whole[:size])
@@ -142,10 +144,45 @@ def test_an_index_does_not_grow_with_the_runs(folder: Path) -> None:
     assert reads(folder) == 0
 
 
-def test_a_folder_that_can_not_be_written_is_no_reason_to_stop(folder: Path) -> None:
+def test_a_folder_that_can_not_be_written_is_no_reason_to_stop(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (folder / INDEX).unlink()
     (folder / INDEX).mkdir()
     assert reads(folder) == len(KEYS)
+    (record,) = caplog.records
+    assert record.getMessage() == f"{folder / INDEX} can't be used (Is a directory)"
+
+
+def test_a_fifo_in_its_place_does_not_hang(folder: Path) -> None:
+    (folder / INDEX).unlink()
+    os.mkfifo(folder / INDEX)
+    with Footers(Store(folder), read_only=True) as footers:
+        assert footers.record("stage", artifact_name("k0", "f" * 64)).key == "k0"
+    assert (folder / INDEX).is_fifo()
+    assert [reads(folder), reads(folder)] == [len(KEYS), 0]
+
+
+def test_the_first_run_in_a_folder_leaves_an_index(tmp_path: Path) -> None:
+    folder = tmp_path / "not there" / "yet"
+    with Footers(Store(folder)) as footers:
+        name = published(folder, "k")
+        footers.add(footer_of(read_record(folder / "stage" / name, "stage", name), folder / "stage" / name))
+    assert reads(folder) == 0
+
+
+def test_an_object_that_was_deleted_since_is_left_out() -> None:
+    """An artifact that was damaged, say, and dropped, after the index had learnt of it."""
+    folder = place(f"memory://{uuid.uuid4().hex}")
+    store = Store(folder)
+    records = {key: Record("stage", key, "f" * 64, {}, {}) for key in ("kept", "dropped")}
+    with Footers(store) as footers:
+        for key, record in records.items():
+            name = artifact_name(key, "f" * 64)
+            footers.add(footer_of(store.publish(name, record, SCHEMA, [TABLE]), store.path("stage", name)))
+        store.files.delete([f"stage/{artifact_name('dropped', 'f' * 64)}"])
+    with Footers(Store(folder)) as footers, mock.patch("pipeline.files.read_record", side_effect=AssertionError):
+        assert footers.record("stage", artifact_name("kept", "f" * 64)).key == "kept"
+        with pytest.raises(ArtifactDamaged):
+            footers.record("stage", artifact_name("dropped", "f" * 64))
 
 
 def test_looking_writes_nothing(folder: Path) -> None:

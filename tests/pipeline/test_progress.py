@@ -48,6 +48,30 @@ def test_a_stage_that_takes_long_is_heard_of_now_and_then(monkeypatch: pytest.Mo
     assert stream.getvalue().startswith("one        1 of 2 tasks  (1 current)\n")
 
 
+def test_an_artifact_that_is_made_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each artifact of a stage was current; then three of them turned out damaged."""
+    monkeypatch.setattr(progress, "STEADY", -1.0)
+    stream = io.StringIO()
+    plain = Plain(stream)
+    plain.begin({"one": 3, "steps": 2})
+    outcome = Outcome(("one", "a"), seconds=1000.0)
+    plain.task(("one", "a"), "run", "missing", outcome)
+    assert plain.describe("one").endswith("left")
+    plain.task(("one", "a"), "run", "unreadable", outcome)
+    plain.task(("one", "b"), "skipped", "", None)
+    assert plain.done("one") == 2
+    assert plain.describe("one").endswith("left")
+    plain.task(("one", "c"), "skipped", "", None)
+    for key in "bc":
+        plain.task(("one", key), "run", "unreadable", outcome)
+    assert plain.done("one") == 3
+    assert plain.describe("one") == "4 run, 2 current"
+    assert "-" not in stream.getvalue()
+    for done in (1, 2):  # steps without a name of their own, as `verify` has them
+        plain.task(("steps", ""), "run", "", None)
+        assert plain.done("steps") == done
+
+
 def test_json_is_one_object_a_line() -> None:
     stream = io.StringIO()
     play(Json(stream))

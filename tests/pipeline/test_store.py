@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 from pipeline.artifact import METADATA, Record, StoredArtifact, artifact_name, read_record
 from pipeline.errors import ArtifactDamaged
+from pipeline.fingerprint import digest
+from pipeline.ranges import open_parquet
 from pipeline.store import Store
 
 SCHEMA = pa.schema([("path", pa.string()), ("value", pa.float64())])
@@ -30,7 +33,27 @@ def test_what_is_published_can_be_read(tmp_path: Path) -> None:
     assert artifact.table(["value"]).column_names == ["value"]
     assert (artifact.rows, artifact.summary, artifact.record.span) == (500, {"pairs": 3}, ("0000", "0499"))
     assert set(artifact.content) == {"path", "value", "#summary"}
+    assert artifact.content["#summary"] == digest({"pairs": 3})[:32]
     assert [name.name for name in tmp_path.rglob("*") if name.is_file()] == [path.name]
+
+
+def test_the_digest_of_a_summary_tells_summaries_apart(tmp_path: Path) -> None:
+    """What reads an artifact runs again where its summary alone has changed."""
+    store, tags = Store(tmp_path), set()
+    for pairs in (3, 4):
+        told = Record("stage", "k", "f" * 64, {}, {}, summary={"pairs": pairs})
+        tags.add(store.publish("k-ffff.parquet", told, SCHEMA, [TABLE]).content["#summary"])
+    assert len(tags) == 2
+
+
+def test_a_span_is_that_of_all_row_groups(tmp_path: Path) -> None:
+    """Whichever of them hold the least and the greatest value."""
+    for number, paths in enumerate(
+        (["m", "a", "n", "z", "l", "k"], ["z", "y", "m", "n", "b", "a"], ["a", "b", "m", "n", "y", "z"])
+    ):
+        table = pa.table({"path": paths, "value": [0.0] * 6}, SCHEMA)
+        made = Store(tmp_path).publish(f"{number}.parquet", record(), SCHEMA, [table], "path", row_group=2)
+        assert made.span == ("a", "z")
 
 
 def test_equal_content_gives_equal_bytes_however_it_arrives(tmp_path: Path) -> None:
@@ -73,6 +96,30 @@ def test_no_flipped_bit_gives_a_wrong_result(tmp_path: Path) -> None:
     assert caught > len(whole) / 2 * 0.9
 
 
+def test_what_is_no_file_is_no_artifact(tmp_path: Path) -> None:
+    path = publish(Store(tmp_path))
+    artifact = StoredArtifact("stage", "k", path)
+    for make in (os.mkfifo, Path.mkdir):
+        path.rmdir() if path.is_dir() else path.unlink()
+        make(path)
+        for read in (
+            lambda: artifact.record,
+            artifact.table,
+            lambda: list(artifact.batches()),
+            lambda: open_parquet(path),
+        ):
+            with pytest.raises((ArtifactDamaged, OSError)):
+                read()
+
+
+def test_a_column_whose_name_is_no_text_is_damage(tmp_path: Path) -> None:
+    path = publish(Store(tmp_path))
+    path.write_bytes(path.read_bytes().replace(b"value", b"val\xffe"))
+    for read in (StoredArtifact("stage", "k", path).table, lambda: read_record(path, "stage", "k")):
+        with pytest.raises(ArtifactDamaged):
+            read()
+
+
 def test_the_footer_says_what_made_it(tmp_path: Path) -> None:
     text = pq.read_metadata(publish(Store(tmp_path))).metadata[METADATA]
     assert json.loads(text)["fingerprint"] == "f" * 64
@@ -107,6 +154,8 @@ def test_parquet_that_is_called_otherwise_is_not_ours(tmp_path: Path) -> None:
     assert store.retire_all_but("stage", frozenset()) == 1
     assert mine.exists()
     assert store.names("stage") == ["mine.parquet"]
+    assert store.retire_all_but("stage", frozenset()) == 0  # with no artifact beside it, too
+    assert mine.exists()
 
 
 def test_files_beside_an_artifact_are_part_of_it(tmp_path: Path) -> None:

@@ -213,6 +213,28 @@ def test_what_is_not_there_is_one_clear_line(tmp_path: Path, project: Project) -
             read(load_run(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("stage", "old", "new"),
+    [
+        ("pairs", b'"matches": ', b'"matches":1'),  # the ledger, in the footer
+        ("cluster", b"keeper", b"kee\xffer"),
+        ("cluster", b"mse_to_keeper", b"mse_to_keepes"),
+        ("cluster", b"rank", b"ranl"),
+    ],
+)
+def test_what_does_not_fit_its_digest_is_damaged(
+    project: Project, tmp_path: Path, stage: str, old: bytes, new: bytes
+) -> None:
+    run = Path(shutil.copytree(project.run_folder, tmp_path / "run"))
+    path = sorted((run / stage).glob("*.parquet"))[0]
+    before = path.read_bytes()
+    path.write_bytes(before.replace(old, new))
+    assert path.read_bytes() != before
+    read = READ[5] if stage == "pairs" else READ[3]
+    with pytest.raises(ConfigError, match=r"^\S+ is damaged; delete it, and the next run makes it again$"):
+        read(load_run(run))
+
+
 def thumbnail(path: Path) -> np.ndarray:
     data, _ = decode(path.read_bytes(), Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 28, 10**8, "mtime"))
     return np.frombuffer(data, np.uint8).reshape(64, 64, 3)
