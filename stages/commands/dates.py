@@ -42,7 +42,7 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
         if store.files.size(FILE) is None or not store.files.read(FILE).startswith(f"// {mark}\n".encode()):
             store.publish_file(FILE, _script(Results(config.folder), config.run, amount, mark))
     except OSError as error:
-        log.warning("%s could not be written: %s", store.folder / FILE, error.strerror)
+        log.warning("%s could not be written: %s", error.filename2 or store.folder / FILE, error.strerror)
     return (FILE,)
 
 

@@ -42,7 +42,7 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
                 store.publish_file(name, picture)
             store.publish_file(PAGE, _page(config.run, work, figures, wanted, mark))
         except OSError as error:
-            log.warning("%s could not be written: %s", store.folder / PAGE, error.strerror)
+            log.warning("%s could not be written: %s", error.filename2 or store.folder / PAGE, error.strerror)
     return (PAGE, *PICTURES)
 
 

@@ -164,7 +164,9 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def attack(kept: Kept, expected: Any, seed: int, capsys: pytest.CaptureFixture[str]) -> str:
+def attack(
+    kept: Kept, expected: Any, seed: int, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> str:
     """One attack; returns how it ended: healed, or named."""
     chance = random.Random(seed)
     project = kept.again()
@@ -175,8 +177,9 @@ def attack(kept: Kept, expected: Any, seed: int, capsys: pytest.CaptureFixture[s
     assert main([command, of]) in (0, 1, 2), how
     lines(capsys)
     ended = "healed"
-    if project.run():
-        ended, said = "named", lines(capsys)
+    caplog.clear()
+    if project.run() or path.is_dir():
+        ended, said = "named", [*lines(capsys), *(record.getMessage() for record in caplog.records)]
         assert str(path) in "\n".join(said), (how, said)
         assert len(said) == len(set(said)) <= 4, (how, said)
         remove(path)
@@ -194,16 +197,22 @@ def attack(kept: Kept, expected: Any, seed: int, capsys: pytest.CaptureFixture[s
     return ended
 
 
-def attacks(kept: Kept, seeds: range, capsys: pytest.CaptureFixture[str]) -> Counter[str]:
+def attacks(
+    kept: Kept, seeds: range, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> Counter[str]:
     folder = kept.again().run_folder
     expected = contents(folder), shown(folder)
-    return Counter(attack(kept, expected, seed, capsys) for seed in seeds)
+    return Counter(attack(kept, expected, seed, capsys, caplog) for seed in seeds)
 
 
-def test_spoilt_files_are_healed_or_named(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
-    assert attacks(kept, range(40), capsys)["healed"] > 20
+def test_spoilt_files_are_healed_or_named(
+    kept: Kept, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert attacks(kept, range(40), capsys, caplog)["healed"] > 20
 
 
 @pytest.mark.slow
-def test_five_hundred_spoilt_files_are_healed_or_named(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
-    assert attacks(kept, range(1_000, 1_500), capsys)["healed"] > 250
+def test_five_hundred_spoilt_files_are_healed_or_named(
+    kept: Kept, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert attacks(kept, range(1_000, 1_500), capsys, caplog)["healed"] > 250
