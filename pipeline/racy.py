@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from pipeline.plan import Plan
+from pipeline.regular import remove_irregular
 from pipeline.resolve import doubtful_rows
 from pipeline.stage import Address
 from pipeline.store import Store
@@ -22,7 +24,8 @@ log = logging.getLogger("fast_diff.files")
 
 def read(store: Store) -> list[str] | None:
     """Return the rows that earlier runs could not be sure of; None where the list is spoilt: any row may be one."""
-    if store.files.size(DOUBTFUL) is None:
+    path = store.folder / DOUBTFUL
+    if not path.exists() if isinstance(path, Path) else store.files.size(DOUBTFUL) is None:
         return []
     try:
         rows = json.loads(store.files.read(DOUBTFUL))
@@ -32,13 +35,15 @@ def read(store: Store) -> list[str] | None:
         pass
     log.warning(
         "%s is damaged: expected a list of paths; every file is compared with its bytes, and the list is made again",
-        store.folder / DOUBTFUL,
+        path,
     )
     return None
 
 
 def write(store: Store, rows: Sequence[str]) -> None:
     """Keep rows for the next run; none: no file. Raises OSError."""
+    if isinstance(store.folder, Path):
+        remove_irregular(store.folder / DOUBTFUL)
     if rows:
         store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode())
     elif store.files.size(DOUBTFUL) is not None:

@@ -31,6 +31,7 @@ from pipeline.notices import Warnings
 from pipeline.progress import Reporter
 from pipeline.run import RunRecord, run
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, no_complaints
+from pipeline.storage import read_bytes
 from pipeline.store import Store
 from stages import pairs, scan, thumbnail
 from stages.commands.lender import ENDING, LENT, Lender, lender, true_names
@@ -140,8 +141,8 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
 
 def _is_a_run(folder: Path) -> bool:
     """Whether a whole run lies there, and not what checks have left."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return "cluster" in json.loads((folder / "run.json").read_bytes())["stages"]
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "cluster" in json.loads(read_bytes(folder / "run.json"))["stages"]
     return False
 
 

@@ -6,6 +6,7 @@ does not hold them; they are written after each run that succeeded, unless they 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Collection
@@ -39,14 +40,23 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
     clusters = store.record("cluster", FILENAME, FILENAME.removesuffix(".parquet")).fingerprint
     mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
     try:
-        if store.files.size(FILE) is None or not store.files.read(FILE).startswith(f"// {mark}\n".encode()):
-            store.publish_file(FILE, _script(Results(config.folder), config.run, amount, mark))
+        if store.files.size(FILE) is None or not _is_whole(store.files.read(FILE), mark):
+            store.publish_file(FILE, _marked(_script(Results(config.folder), config.run, amount), mark))
     except OSError as error:
         log.warning("%s could not be written: %s", error.filename2 or store.folder / FILE, error.strerror)
     return (FILE,)
 
 
-def _script(results: Results, run: str, amount: int | str, mark: str) -> bytes:
+def _marked(script: bytes, mark: str) -> bytes:
+    """A script behind a comment that says what it was made from, and its digest."""
+    return f"// {mark} {hashlib.sha256(script).hexdigest()}\n".encode() + script
+
+
+def _is_whole(data: bytes, mark: str) -> bool:
+    return data == _marked(data.partition(b"\n")[2], mark)
+
+
+def _script(results: Results, run: str, amount: int | str) -> bytes:
     """`globalThis.dates`: the run's name, of which images, and when each was last written to, in seconds since 1970."""
     (clusters,) = results.artifacts("cluster")
     members = clusters.table()
@@ -57,4 +67,4 @@ def _script(results: Results, run: str, amount: int | str, mark: str) -> bytes:
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
     dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
-    return f"// {mark}\nglobalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n{TITLE}".encode()
+    return f"globalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n{TITLE}".encode()

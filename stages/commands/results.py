@@ -30,6 +30,8 @@ from stages.metrics.kinds import kind_of
 from stages.text import one_line
 
 T = TypeVar("T")
+SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
+"""Those of the config that commands ask for."""
 
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
@@ -61,7 +63,10 @@ class Results:
         path = self.folder / "run.json"
         try:
             summary = dict(json.loads(read_bytes(path)))
-            return summary | {"config": dict(summary["config"])}
+            config = summary["config"] = dict(summary["config"])
+            config |= {name: dict(config[name]) for name in SECTIONS & config.keys()}
+            TypeAdapter(pairs_stage.Params).validate_json(json.dumps(config["pairs"]))
+            return summary
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigError(f"{path} is damaged; run the same command again, which writes it anew") from error
 

@@ -176,7 +176,9 @@ def test_no_option_is_passed_over(
     assert capsys.readouterr().err.startswith(f"fast-diff: {told}")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"config": 1}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"config": 1}', '{"config": {}}', '{"config": {"pairs": {"rotations": 7}}}']
+)
 def test_a_damaged_record_of_a_run_is_told_of(
     text: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
