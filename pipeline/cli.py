@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.close()
         return 0
     except OSError as error:
-        where = mask(str(error.filename or "storage"))
+        where = mask(str(error.filename2 or error.filename or "storage"))  # of a rename, what it was to become
         what = mask(" ".join(str(error.strerror or error).split()))
         complain(f"{where}: {what}; mend it and run the same command again")
         return 1

@@ -10,6 +10,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from pipeline.footers import INDEX
 from pipeline.owner import identity
 from pipeline.racy import DOUBTFUL
 from pipeline.store import RETIRED
-from tests.end_to_end.driver import LONG_AGO, Kept, make_image
+from stages.commands import work
+from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image
 
 HIDDEN = (".events.jsonl", INDEX, DOUBTFUL, ".lock", ".lock.guard", "run.json")
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster", "plot", "report")
@@ -67,8 +69,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is installed stays the same; half of a run with nothing to do would go into asking for it."""
+    """What is installed stays the same, and what the page on the work looks like matters little here: most of the time
+    would go into these."""
     monkeypatch.setattr(metadata, "version", functools.lru_cache(metadata.version))
+    monkeypatch.setattr(metadata, "entry_points", functools.lru_cache(metadata.entry_points))
+    for name in ("chart", "times"):
+        monkeypatch.setattr(work, name, lambda *_, **__: b"<svg/>")
 
 
 def flip(data: bytes, chance: random.Random) -> bytes:
@@ -146,28 +152,55 @@ def shown(folder: Path) -> dict[str, int]:
     return {path.name: 0 if path.name.startswith("work") else path.stat().st_size for path in files}
 
 
-def damaged(folder: Path) -> Path | None:
-    """An artifact that a reader of a run names as damaged, in one line."""
-    try:
-        contents(folder)
-    except ConfigError as error:
-        return Path(str(error).removesuffix(" is damaged; delete it, and the next run makes it again"))
-    return None
-
-
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     said = capsys.readouterr().err.splitlines()
     assert all(line.startswith(("fast-diff: ", "warning: ")) for line in said), said
     return said
 
 
-def remove(path: Path) -> None:
-    """Do as one is told to."""
-    if path.is_dir():
-        assert (path / "of the user").read_text() == "precious"
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+@dataclass
+class Attack:
+    """One spoilt file of a run, and what became of it."""
+
+    project: Project
+    path: Path
+    how: str
+    capsys: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture
+    ended: str = "healed"
+
+    def run(self, *overrides: str) -> None:
+        """Run; where that names the spoilt file, remove the file and run again."""
+        self.caplog.clear()
+        code = self.project.run(*overrides)
+        in_the_way = self.path.is_dir() and RETIRED not in self.path.parts
+        if code or in_the_way:
+            said = [*lines(self.capsys), *(record.getMessage() for record in self.caplog.records)]
+            named = self.path.parent if self.path.name == ".lock" else self.path  # it names an owner that may be alive
+            assert str(named) in "\n".join(said), (self.how, said)
+            assert len(said) == len(set(said)) <= 4, (self.how, said)
+            self.remove()
+            assert self.project.run(*overrides) == 0, self.how
+
+    def remove(self) -> None:
+        """Do as one is told to."""
+        self.ended = "named"
+        if self.path.is_dir():
+            assert (self.path / "of the user").read_text() == "precious"
+            shutil.rmtree(self.path)
+        else:
+            self.path.unlink()
+
+    def contents(self) -> dict[str, Any]:
+        """What the run holds, once a file that a reader names as damaged is removed and made again."""
+        try:
+            return contents(self.project.run_folder)
+        except ConfigError as error:
+            said = str(error)
+        assert said == f"{self.path} is damaged; delete it, and the next run makes it again", self.how
+        self.remove()
+        self.run()
+        return contents(self.project.run_folder)
 
 
 def attack(
@@ -182,26 +215,14 @@ def attack(
     of = str(project.yaml) if command in ("status", "explain") else str(project.run_folder)
     assert main([command, of]) in (0, 1, 2), how
     lines(capsys)
-    ended = "healed"
-    caplog.clear()
-    if project.run() or path.is_dir():
-        ended, said = "named", [*lines(capsys), *(record.getMessage() for record in caplog.records)]
-        named = path.parent if path.name == ".lock" else path  # it names an owner that may be alive
-        assert str(named) in "\n".join(said), (how, said)
-        assert len(said) == len(set(said)) <= 4, (how, said)
-        remove(path)
-        assert project.run() == 0, how
-    if wrong := damaged(project.run_folder):
-        ended = "named"
-        assert wrong == path, how
-        remove(path)
-        assert project.run() == 0, how
-    assert (contents(project.run_folder), shown(project.run_folder)) == expected, how
+    attacked = Attack(project, path, how, capsys, caplog)
+    attacked.run()
+    assert (attacked.contents(), shown(project.run_folder)) == expected, how
     if RETIRED in path.parts:
-        assert project.run(OTHER) == 0, how
-        assert damaged(project.run_folder) is None, how
+        attacked.run(OTHER)
+        attacked.contents()
     lines(capsys)
-    return ended
+    return attacked.ended
 
 
 def attacks(
