@@ -44,7 +44,11 @@ def is_url(path: bytes | str) -> bool:
 def exists(root: str) -> bool:
     """Whether there is anything under a URL. Raises OSError."""
     system, path = opened(root)
-    return bool(retried(lambda: system.exists(path), root))
+    try:  # `exists` of s3fs says no of a bucket, whatever went wrong
+        retried(lambda: system.info(path), root)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def find_urls(root: str, rules: Rules) -> list[Listed]:

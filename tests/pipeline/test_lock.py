@@ -80,6 +80,7 @@ EVERYWHERE: list[tuple[dict[str, object], float, bool]] = [
     ({"started": "1"}, 0, True),  # the number was used again
     ({"pid": 0}, 0, True),
     ({"pid": 1 << 70}, 0, True),
+    ({"pid": 1 << 70, "started": ""}, 0, True),
     ({"pid": "7"}, 0, False),
     ({"pid": "7"}, OLD, True),
     ({"boot": "another"}, 0, False),  # another machine of the same name, or this one before it was started anew
