@@ -303,5 +303,6 @@ def test_spoilt_files_are_healed_or_named(kept: Kept, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_five_hundred_spoilt_files_are_healed_or_named(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
     assert attacks(kept, range(1_000, 1_500), capsys)["healed"] > 250
