@@ -15,6 +15,7 @@ task.py         what happens where a task runs      job.py        what a task ma
 reasons.py      why a task runs, in words           worker.py     what Dask's workers load
 lock.py         one run at a time on an output      owner.py      who holds a lock, and whether it lives
 regular.py      files that are no FIFOs             conditional.py  puts that a store makes on a condition
+racy.py         files too young to be trusted yet
 progress.py     what a run shows while it works     events.py     what it leaves behind for later readers
 interrupts.py   Ctrl-C once, and twice              notices.py    warnings, during a run
 locations.py    folders and URLs                    urls.py       the URLs of a config, without their secrets
