@@ -37,9 +37,9 @@ def add_commands(add: Add) -> None:
 
 
 def _apply(options: argparse.Namespace) -> int:
+    from stages.commands.alone import alone
     from stages.commands.apply import Tally, apply, check_options, summary, warning
     from stages.commands.choices import REPORT
-    from stages.commands.journal import alone
     from stages.commands.plan import read_plan
 
     plan = read_plan(options.plan)
@@ -85,12 +85,13 @@ def _opened(path: Path) -> Journal:
 
 
 def _undo(options: argparse.Namespace) -> int:
-    from stages.commands.apply import Tally, take_back
-    from stages.commands.journal import alone
+    from stages.commands.alone import alone
+    from stages.commands.apply import Tally
+    from stages.commands.undo import undo
     from stages.text import human_bytes
 
     tally = Tally()
     with alone():
-        _tell(take_back(options.journal, tally))
+        _tell(undo(options.journal, tally))
     print(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
     return 0 if tally.ok else 1

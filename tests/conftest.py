@@ -6,6 +6,13 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
 
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One command of a user acts on files at a time: tests that run side by side are as many users."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+
+
 LONG = ("test_soak", "test_killed_at_twenty_moments", "test_every_broken_file")
 """Tests that take most of a minute or more: they begin first, so that no process waits for another's in the end."""
 

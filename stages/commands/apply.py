@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError
-from stages.commands.acts import Cannot, digest_of, do, foresee, is_whole, prepared, undo
+from stages.commands.acts import act_of
+from stages.commands.acts.act import Act
+from stages.commands.acts.errors import Cannot
+from stages.commands.acts.folders import Folders, version
+from stages.commands.acts.forecast import Forecast
+from stages.commands.acts.steps import do
 from stages.commands.choices import LINKS, REPORT
-from stages.commands.journal import Journal, read_journal
-from stages.commands.plan import File, Group, Plan, inputs_of, name_of, path_of, reference_of
-from stages.decoding.reading import in_range
+from stages.commands.journal import Journal
+from stages.commands.plan import File, Plan, inputs_of, is_local, path_of, reference_of
+from stages.commands.stays import Found, Stays, look
 from stages.listing import show
 from stages.text import human_bytes, one_line
 
@@ -67,158 +70,127 @@ def warning(plan: Plan, to: Path) -> str:
     return ""
 
 
+GROUP = 100
+"""Files that are acted on together, so that their changes are synced together."""
+GROUP_BYTES = 256 << 20
+"""Of a group; a copy to another disk takes its time, in which its files are set aside."""
+
+
+@dataclass
+class _Planned:
+    """A file that is to go, as far as it has come."""
+
+    file: File
+    stays: Stays
+    why: str = ""
+    """Why it is left alone."""
+    seen: os.stat_result | None = None
+    keeper: Found | None = None
+    entry: dict[str, Any] = field(default_factory=dict)
+
+
 def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
     """Do it, or with no journal say what would be done; a line per file. Raises OSError where the journal fails."""
-    for group in plan.clusters:
-        stays = _Stays(group)
-        for file in group.remove:
-            path = path_of(file)
-            try:
-                keeper = stays.path()
-                _look(file, path, keeper, stays, action)
-                if (root := reference_of(file, plan.references)) is not None:
-                    raise Cannot(f"it lies in the reference {root}, which is never touched")
-                if action != REPORT:
-                    foresee(action, path, keeper, to)
-                    if journal:
-                        _act(journal, action, file, path, keeper, to)
-            except Cannot as error:
-                tally.refused[str(error)] += 1
-                yield f"left alone  {one_line(file.path)}: {one_line(str(error))}"
-                continue
-            tally.done += 1
-            tally.bytes += file.bytes
-            would = "" if journal or action == REPORT else "would be "
-            yield f"{would}{DONE[action]}  {one_line(file.path)}  (stays: {one_line(show(os.fsencode(keeper)))})"
+    forecast = Forecast(action, to)
+    with Folders() as folders:
+        for group in _groups(plan):
+            for planned in group:
+                _prepare(planned, plan, action, forecast, folders)
+            if journal and action != REPORT:
+                _act([planned for planned in group if not planned.why], journal, folders)
+            folders.close()
+            for planned in group:
+                yield _line(planned, action, bool(journal), tally)
 
 
-class _Stays:
-    """The image of a cluster for whose sake others may go: looked at before each of them."""
-
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._path: Path | None = None
-        self._state: tuple[int, ...] = ()
-
-    def path(self) -> Path:
-        """The first of those that stay which is there and whole. Raises Cannot where there is none."""
-        if self._path and _state(self._path) == self._state:
-            return self._path
-        for file in self._group.keep:
-            path = path_of(file)
-            state = _state(path)
-            if is_whole(path, {"bytes": file.bytes, "digest": file.digest}):
-                self._path, self._state = path, state
-                return path
-        raise Cannot("no image that is to stay is there and as it was")
-
-    def has(self, path: Path) -> bool:
-        """Whether a path leads to one of those that stay, and not only to the same data by another name: a link or a
-        mount on the way, or another case of its letters. Raises OSError."""
-        found = path.lstat()
-        for other in self._by_inode.get((found.st_dev, found.st_ino), ()):
-            if found.st_nlink == 1 or path.resolve() == other.resolve():
-                return True
-            if path.parent.samefile(other.parent) and path.name.casefold() == other.name.casefold():
-                return True
-        return False
-
-    @cached_property
-    def _by_inode(self) -> dict[tuple[int, int], list[Path]]:
-        found: dict[tuple[int, int], list[Path]] = {}
-        for path in map(path_of, self._group.keep):
-            with contextlib.suppress(OSError):
-                stat = path.stat()
-                found.setdefault((stat.st_dev, stat.st_ino), []).append(path)
-        return found
+def _groups(plan: Plan) -> Iterator[list[_Planned]]:
+    group: list[_Planned] = []
+    size = 0
+    for cluster in plan.clusters:
+        stays = Stays(cluster)
+        for file in cluster.remove:
+            group.append(_Planned(file, stays))
+            size += file.bytes
+            if len(group) >= GROUP or size >= GROUP_BYTES:
+                yield group
+                group, size = [], 0
+    yield group
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes where a file is replaced or written to; its bytes are read where this is another one."""
+def _prepare(planned: _Planned, plan: Plan, action: str, forecast: Forecast, folders: Folders) -> None:
+    """Look at a file, and at what stays, and prepare what the journal is to know."""
+    file, stays = planned.file, planned.stays
     try:
-        stat = path.lstat()
-    except OSError:
-        return ()
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-
-def _look(file: File, path: Path, keeper: Path, stays: _Stays, action: str) -> None:
-    """Raises Cannot unless the file is the one that was compared."""
-    if not name_of(file).startswith(b"/"):
-        raise Cannot("it lies on an object store; plans are followed on this machine's disks alone")
-    try:
-        stat = path.lstat()
-        if path.is_symlink() or not path.is_file():
-            raise Cannot("it is no regular file any more")
-        touched = file.mtime_ns not in (None, in_range(stat.st_mtime_ns))
-        if stat.st_size != file.bytes or touched or digest_of(path) != file.digest:
-            raise Cannot("it was changed after the run")
-        if stays.has(path):
-            raise Cannot("it is one that is to stay, by another path")
+        if not is_local(file):
+            raise Cannot("it lies on an object store; plans are followed on this machine's disks alone")
+        path = path_of(file)
+        folder = folders.find(path.parent)
+        if folder is None:
+            raise Cannot("it is gone")
+        keeper = planned.keeper = stays.find()
+        found = planned.seen = look(file, folder, path.name)
+        stays.refuse(path, found)
+        if (root := reference_of(file, plan.references)) is not None:
+            raise Cannot(f"it lies in the reference {root}, which is never touched")
         if action in LINKS:
-            if digest_of(keeper) != file.digest:
+            if keeper.digest != file.digest:
                 raise Cannot("it is not equal to its keeper, byte for byte, and a link would lose it")
-            if path.samefile(keeper):
+            if (found.st_dev, found.st_ino) == keeper.version[:2]:
                 raise Cannot("it is linked to its keeper already")
-    except FileNotFoundError as error:
-        raise Cannot("it is gone") from error
-    except OSError as error:
-        raise Cannot(f"it can't be read ({error.strerror})") from error
-
-
-def _act(journal: Journal, action: str, file: File, path: Path, keeper: Path, to: Path | None) -> None:
-    what: dict[str, Any] = {
-        "shown": file.path,
-        "path": os.fsencode(path).hex(),
-        "bytes": file.bytes,
-        "digest": file.digest,
-    }
-    try:
-        what["mtime_ns"] = path.lstat().st_mtime_ns
-        act: dict[str, Any] = what | prepared(action, path, keeper, to and to.absolute())
-    except OSError as error:
-        raise Cannot(_why(error)) from error
-    number = journal.begin(act)
-    try:
-        do(act)
+        if action != REPORT:
+            forecast.check(path, found, keeper.path)
+            planned.entry = {
+                "shown": file.path,
+                "path": os.fsencode(path).hex(),
+                "bytes": file.bytes,
+                "digest": file.digest,
+                "mtime_ns": found.st_mtime_ns,
+                **forecast.entry(path, folder, found, keeper.path),
+            }
     except (Cannot, OSError) as error:
-        journal.end(number, "failed", why=_why(error))
-        raise Cannot(_why(error)) from error
-    journal.end(number, "done")
+        planned.why = why(error)
 
 
-def _why(error: Cannot | OSError) -> str:
-    """What went wrong, and with which file, where that is another one."""
+def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
+    """Do acts together. Raises OSError where the journal fails."""
+    acts: dict[Act, tuple[int, _Planned]] = {}
+    for planned in group:
+        assert planned.seen is not None
+        act = act_of(planned.entry, folders, version(planned.seen), planned.keeper)
+        acts[act] = journal.begin(planned.entry), planned
+    journal.sync()
+    failed = do(list(acts), folders)
+    for act, (number, planned) in acts.items():
+        if act not in failed:
+            journal.end(number, "done")
+            continue
+        planned.why = why(failed[act])
+        if act.is_settled():
+            journal.end(number, "failed", why=planned.why)
+        else:
+            planned.why += "; fast-diff undo puts it back"
+    journal.sync()
+
+
+def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
+    shown = one_line(planned.file.path)
+    if planned.why:
+        tally.refused[planned.why] += 1
+        return f"left alone  {shown}: {one_line(planned.why)}"
+    tally.done += 1
+    tally.bytes += planned.file.bytes
+    assert planned.keeper is not None
+    would = "" if done or action == REPORT else "would be "
+    return f"{would}{DONE[action]}  {shown}  (stays: {one_line(show(os.fsencode(planned.keeper.path)))})"
+
+
+def why(error: Cannot | OSError) -> str:
+    """Say what went wrong, and with which file, where that is another one."""
     if isinstance(error, Cannot):
         return str(error)
     where = error.filename2 or error.filename
-    name = show(os.fsencode(where)) if isinstance(where, str | bytes) else ""
+    name = show(os.fsencode(where)) if isinstance(where, str | bytes | os.PathLike) else ""
     return f"{error.strerror or error}{f' ({one_line(name)})' if name else ''}"
-
-
-def take_back(path: Path, tally: Tally) -> Iterator[str]:
-    """Undo what a journal tells, the last act first; a line per file. Raises ConfigError where it is none."""
-    acts = read_journal(path)
-    for act in acts:  # what is told is what is touched, whatever a line says for people
-        act["shown"] = show(bytes.fromhex(act["path"]))
-    with Journal(path) as log:
-        for act in reversed(acts):
-            if act["state"] == "undone":
-                continue
-            try:
-                changed = undo(act)
-            except (Cannot, OSError) as error:
-                if act["state"] == "failed":
-                    continue  # it was never done, and what stands there now is somebody else's
-                why = _why(error)
-                tally.refused[why] += 1
-                yield f"not taken back  {one_line(act['shown'])}: {one_line(why)}"
-                continue
-            log.end(act["n"], "undone")
-            if changed:
-                tally.done += 1
-                tally.bytes += act["bytes"]
-                yield f"taken back  {one_line(act['shown'])}"
 
 
 def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:

@@ -1,18 +1,20 @@
 """What was done to files, written down before and after each act, so that it can be taken back.
 
-A line of JSON an event, on disk before the next step begins: {"n": 1, "state": "begin", ...} says what is going to be
-done to which file, and all that is needed to take it back; {"n": 1, "state": "done"}, "failed" or "undone" what came of
-it. An act that was begun and not ended was interrupted: the disk says how far it came.
+A line of JSON an event: {"n": 1, "state": "begin", ...} says what is going to be done to which file, and all that is
+needed to take it back; {"n": 1, "state": "done"}, "failed" or "undone" what came of it. An act that was begun and not
+ended was interrupted: the disk says how far it came.
+
+What is promised after a power cut: before the first file of a group of acts is touched, the events of their begin are
+on disk, and the journal's own name is. Events of an end are on disk after what they tell of; where they are lost, the
+disk says the same. A last line without its end, and zeros in place of lines, are of acts that were not begun.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -20,6 +22,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError
+from stages.commands.acts.folders import sync
+from stages.commands.acts.names import OURS
 from stages.commands.choices import ACTIONS, LINKS
 
 FORMAT = {"fast-diff-journal": 1}
@@ -27,6 +31,9 @@ ENDED = ("done", "failed", "undone")
 FOREIGN = "not of a journal; expected one that fast-diff alone has written"
 Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
+Id = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]
+SECONDS = (1 << 63) - 1
+"""As many as a system's time may have."""
 
 
 class Begun(BaseModel):
@@ -34,19 +41,30 @@ class Begun(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow")
 
+    n: Annotated[int, Field(ge=1, lt=1 << 63)]
     action: str
     path: Name
     keeper: Name
     shown: str
-    bytes: int
-    mtime_ns: int
+    bytes: Annotated[int, Field(ge=0, lt=1 << 63)]
+    mtime_ns: Annotated[int, Field(ge=-SECONDS * 10**9, le=SECONDS * 10**9)]
     digest: str
-    mode: int
+    mode: Annotated[int, Field(ge=0, lt=1 << 32)]
+    temporary: Name
     to: Name | None = None
-    made: int = 0
-    temporary: Name | None = None
-    owner: tuple[int, int] | None = None
+    made: Annotated[int, Field(ge=0, lt=1 << 12)] = 0
+    owner: tuple[Id, Id] | None = None
     attributes: dict[Name, Hex] | None = None
+
+
+@dataclass
+class Told:
+    """What a journal tells: acts in order, each with its last state, and what is wrong with other lines of it."""
+
+    acts: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    last: int = 0
+    """The highest number that is in use."""
 
 
 class Journal:
@@ -54,12 +72,13 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         new = not path.exists() or not path.stat().st_size
-        self._last = 0 if new else max((act["n"] for act in read_journal(path)), default=0)
-        self._file = path.open("a+", encoding="utf-8")
+        self._last = 0 if new else read_journal(path).last
+        self._file = path.open("ab+")
         self.path = path
         try:
             if new:
                 self._write(FORMAT)
+                self.sync()
                 sync(path.parent)
             else:
                 self._drop_torn_line()
@@ -70,9 +89,7 @@ class Journal:
     def _drop_torn_line(self) -> None:
         """What a crash left of the last line would run together with the next."""
         self._file.seek(0)
-        text = self._file.read()
-        if not text.endswith("\n"):
-            self._file.truncate(len(text[: text.rfind("\n") + 1].encode()))
+        self._file.truncate(self._file.read().rfind(b"\n") + 1)
 
     def __enter__(self) -> Journal:
         return self
@@ -81,72 +98,63 @@ class Journal:
         self._file.close()
 
     def begin(self, act: Mapping[str, Any]) -> int:
-        """An act is going to be done; returns its number."""
+        """Write that an act is going to be done, once `sync` has returned; return its number."""
         self._last += 1
         self._write({"n": self._last, "state": "begin", **act})
         return self._last
 
     def end(self, number: int, state: str, **more: Any) -> None:
-        """What came of it."""
+        """Write what came of an act."""
         self._write({"n": number, "state": state, **more})
 
-    def _write(self, event: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(event) + "\n")
+    def sync(self) -> None:
+        """Have on disk what was written."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    def _write(self, event: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(event).encode() + b"\n")
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """While files are acted on: one command of a user at a time on a machine, since one might take away what another
-    keeps. The system lets go of the lock of a process that dies. Raises ConfigError where another one is at work."""
-    folder = Path(tempfile.gettempdir()) / f"fast-diff-acts-{os.getuid()}"
+
+def read_journal(path: Path) -> Told:
+    """Read a journal. Raises ConfigError where the file is none."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        number = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise ConfigError(f"{folder} can't be written ({error.strerror}); it holds a lock: make room for it") from error
-    try:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError("another `apply` or `undo` of yours is at work; wait for it to end") from error
-        yield
-    finally:
-        os.close(number)
-
-
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Its acts in order, each with its last state. Raises ConfigError where the file is no journal.
-
-    A last line that was torn by a crash is of an act that was not begun."""
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read ({getattr(error, 'strerror', None) or error})") from error
-    events: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):
-                break
-            raise ConfigError(f"{path}, line {number}: {FOREIGN}") from error
-        if number > 1 and not _is_event(event):
-            raise ConfigError(f"{path}, line {number}: {FOREIGN}")
-        events.append(event)
-    if not events or events[0] != FORMAT:
+        raise ConfigError(f"{path} can't be read ({error.strerror or error})") from error
+    lines = text.split("\n")[:-1]  # what follows the last end of a line was torn by a crash
+    if not lines or _event(lines[0]) != FORMAT:
         raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
+    told = Told()
     acts: dict[int, dict[str, Any]] = {}
-    for event in events[1:]:
-        if event["state"] != "begin" and event["n"] not in acts:
-            raise ConfigError(f"{path}: act {event['n']} ended and was never begun; expected an unchanged journal")
-        acts[event["n"]] = event if event["state"] == "begin" else acts[event["n"]] | {"state": event["state"]}
-    return list(acts.values())
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip("\0"):
+            continue
+        event = _event(line)
+        if isinstance(event, dict) and type(event.get("n")) is int:
+            told.last = max(told.last, event["n"])
+        if not _is_event(event):
+            told.broken.append(f"line {number}: {FOREIGN}")
+        elif event["state"] == "begin" and event["n"] not in acts:
+            acts[event["n"]] = event
+        elif event["state"] != "begin" and event["n"] in acts:
+            acts[event["n"]] |= {"state": event["state"]}
+        else:
+            what = "was begun before" if event["n"] in acts else "ended and was never begun"
+            told.broken.append(f"line {number}: act {event['n']} {what}; expected an unchanged journal")
+    told.acts = list(acts.values())
+    return told
+
+
+def _event(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _is_event(event: Any) -> bool:
-    """Whether a line tells of an act, and of one that was begun all that its action needs."""
+    """Return whether a line tells of an act, and of one that was begun all that its action needs."""
     if not isinstance(event, dict) or type(event.get("n")) is not int:
         return False
     if event.get("state") != "begin":
@@ -155,18 +163,12 @@ def _is_event(event: Any) -> bool:
         act = Begun.model_validate_json(json.dumps(event))
     except ValidationError:
         return False
+    path, temporary = (Path(os.fsdecode(bytes.fromhex(name))) for name in (act.path, act.temporary))
     return (
         act.action in ACTIONS
-        and bool(act.to or act.action != "move")
-        and bool(act.temporary or act.action not in LINKS)
+        and path.is_absolute()
+        and temporary.parent == path.parent
+        and OURS.fullmatch(temporary.name) is not None
+        and (act.action not in ("move", "trash") or bool(act.to))
+        and (act.action not in LINKS or act.owner is not None)
     )
-
-
-def sync(folder: Path) -> None:
-    """Have names in a folder on disk, as far as its file system lets one."""
-    with contextlib.suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

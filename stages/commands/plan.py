@@ -50,8 +50,13 @@ def name_of(file: File) -> bytes:
 
 
 def path_of(file: File) -> Path:
-    """The file on this machine."""
+    """Return the file's path on this machine, for a file that is local: a URL is no path."""
     return Path(os.fsdecode(name_of(file)))
+
+
+def is_local(file: File) -> bool:
+    """Return whether a file lies on this machine's disks, and not on an object store."""
+    return name_of(file).startswith(b"/")
 
 
 @validated(frozen=True, config=FORBID)

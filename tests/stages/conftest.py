@@ -1,8 +1,12 @@
-"""The ways through the pair engine, each of which must come to the same."""
+"""The ways through the pair engine, each of which must come to the same; and a folder to act on."""
+
+import os
+from pathlib import Path
 
 import pytest
 
 from stages.kernels import arrays, check, compare, exact
+from tests.stages.acting import odd
 
 PRICES = {
     "whole": exact.Costs(1, 1e9, 1e9),
@@ -33,3 +37,18 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "TILE", 9)
     for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
         monkeypatch.setattr(compare, name, value)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two clusters: three equal files of which one has an odd name, and two that are alike."""
+    for name in ("DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    folder = tmp_path / "photos"
+    for name, data in (("a/1.jpg", b"same"), ("b/1.jpg", b"same"), ("c/x.jpg", b"near"), ("c/y.jpg", b"nearly")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    odd(folder).write_bytes(b"same")
+    for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
+        os.utime(path, ns=(10**18 + number, 10**18 + number))
+    return folder

@@ -1,0 +1,133 @@
+"""What all acts have in common: the file is set aside first, and what it takes to put it back stays until the end.
+
+The steps forward are lift, drop, name and clear, those backward fetch, release, restore and tidy; all changes of names
+are on disk before the next step begins (`steps.py`). Which step does what is said at the head of this package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from stages.commands.acts.errors import Cannot
+from stages.commands.acts.folders import Folder, Folders, Version
+
+Entry: TypeAlias = Mapping[str, Any]
+"""What a journal says of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
+and attributes where the action needs them."""
+
+TAKEN = "another file has its name now"
+
+
+class Keeper(Protocol):
+    """The image for whose sake another one may go."""
+
+    @property
+    def version(self) -> Version:
+        """Of its file, when its bytes were read."""
+
+    def guard(self, going: Version) -> Callable[[], None]:
+        """Look at what stays, before another file is set aside; the function that is returned looks again, and raises
+        Cannot where setting that file aside changed what stays."""
+
+
+class Act:
+    """An act on one file, forward and backward; this one deletes."""
+
+    def __init__(
+        self, entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None
+    ) -> None:
+        self.entry = entry
+        self.folders = folders
+        self.path = path_in(entry["path"])
+        self.spare = path_in(entry["temporary"]).name
+        self.seen = seen
+        self.keeper = keeper
+        self.changed = False
+        """Whether there was anything to take back."""
+
+    # forward
+
+    def lift(self) -> None:
+        """Set the file aside, and look whether what stays is as it was; what takes its place is whole after that.
+
+        Raises Cannot, OSError, as all steps do."""
+        assert self.seen is not None
+        assert self.keeper is not None
+        home = self._home()
+        if not home.is_held():
+            raise Cannot("its folder is another one now")
+        look_again = self.keeper.guard(self.seen)
+        home.set_aside(self.path.name, self.spare, self.seen)
+        look_again()
+
+    def drop(self) -> None:
+        """Let go of the file that was set aside."""
+        self._home().remove(self.spare)
+
+    def name(self) -> None:
+        """Give what takes the file's place its own name."""
+
+    def clear(self) -> None:
+        """Take away names that served until here."""
+
+    # backward
+
+    def fetch(self) -> None:
+        """Find the file, however far the act came, and have it whole beside its place."""
+        home = self.folders.find(self.path.parent)
+        if home and self.is_whole(home, self.path.name):
+            return
+        aside = home is not None and self.is_whole(home, self.spare)
+        if home and home.stat(self.path.name):
+            raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}" if aside else TAKEN)
+        if not aside:
+            self._fetch_from_afar()
+        self.changed = True
+
+    def _fetch_from_afar(self) -> None:
+        raise Cannot("it was deleted, which can't be taken back")
+
+    def release(self) -> None:
+        """Let go of the file where the act had put it."""
+
+    def restore(self) -> None:
+        """Give the file its name back."""
+        if self.changed:
+            try:
+                self._home().claim(self.spare, self.path.name)
+            except FileExistsError as error:
+                raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}") from error
+
+    def tidy(self) -> None:
+        """Take away names of our own; none that holds anything which the file, at its place, does not hold."""
+        home = self.folders.find(self.path.parent)
+        if home and self.is_whole(home, self.path.name):
+            for folder, name in self.spares():
+                with contextlib.suppress(Cannot, FileNotFoundError):
+                    if folder.begins_like(name, home, self.path.name):
+                        folder.remove(name)
+
+    def spares(self) -> list[tuple[Folder, str]]:
+        """Names of our own that an act uses until it ends."""
+        home = self.folders.find(self.path.parent)
+        return [(home, self.spare)] if home else []
+
+    def is_settled(self) -> bool:
+        """Return whether nothing bears a name of our own any more. Raises OSError."""
+        return all(folder.stat(name) is None for folder, name in self.spares())
+
+    def is_whole(self, folder: Folder, name: str) -> bool:
+        """Return whether a name in a folder has the file's bytes."""
+        return folder.is_whole(name, self.entry["bytes"], self.entry["digest"])
+
+    def _home(self) -> Folder:
+        return self.folders.make(self.path.parent)
+
+
+def path_in(name: str) -> Path:
+    """Return the path that a journal writes in hex."""
+    return Path(os.fsdecode(bytes.fromhex(name)))

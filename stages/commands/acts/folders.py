@@ -1,0 +1,249 @@
+"""Folders held open, so that a name in one of them is the same file from the first look to the last step.
+
+A path may lead elsewhere from one moment to the next: a folder on the way is swapped for a link, an editor saves a new
+version. Each step here therefore works on a name in an open folder, and looks at the file that it got.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from stages.commands.acts.errors import Cannot
+
+Version: TypeAlias = tuple[int, int, int, int]
+"""Device, inode, size and time of a file: no rename changes them, and each new version of the file does."""
+
+PIECE = 1 << 20
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Errors of file systems, or of their rules, that make no hard link, though they may rename."""
+NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+"""Errors of file systems that sync no folder."""
+RENAME_NOREPLACE = 1
+
+
+def version(found: os.stat_result) -> Version:
+    """Return what tells one version of a file from another."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class Folder:
+    """An open folder; `loose` while changes of its names may not be on disk."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self.number = number
+        self.loose = False
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Look at a name without following a link; None where it is free. Raises OSError."""
+        try:
+            return os.stat(name, dir_fd=self.number, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def is_held(self) -> bool:
+        """Return whether the folder's path still leads to it."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(self.path.stat(), os.fstat(self.number))
+        return False
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[BufferedReader]:
+        """Open a regular file to read; follow no link, wait for no pipe. Raises Cannot, OSError."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            number = os.open(name, flags, dir_fd=self.number)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise Cannot("it is no regular file any more") from error
+            raise
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise Cannot("it is no regular file any more")
+        with os.fdopen(number, "rb") as file:
+            yield file
+
+    @contextlib.contextmanager
+    def created(self, name: str, mode: int = 0o600) -> Iterator[BufferedWriter]:
+        """Open a new file to write, never one that is there; it is on disk when the block ends. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        number = os.open(name, flags, mode, dir_fd=self.number)
+        self.loose = True
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(number)
+
+    def digest(self, name: str) -> tuple[os.stat_result, str]:
+        """Read a regular file: what stat says of it, and the SHA-256 of its bytes. Raises Cannot, OSError."""
+        with self.opened(name) as file:
+            before = os.fstat(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if version(os.fstat(file.fileno())) != version(before):
+                raise Cannot("it is being written to")
+        return before, digest
+
+    def is_whole(self, name: str, size: int, digest: str) -> bool:
+        """Return whether a regular file with this content has the name."""
+        with contextlib.suppress(OSError, Cannot):
+            found = self.stat(name)
+            return found is not None and found.st_size == size and self.digest(name)[1] == digest
+        return False
+
+    def begins_like(self, name: str, other: Folder, whole: str) -> bool:
+        """Return whether a regular file holds the first bytes of another file, or all, so that nothing is lost with
+        it. Raises OSError, Cannot."""
+        with self.opened(name) as some, other.opened(whole) as every:
+            while data := some.read(PIECE):
+                if data != every.read(len(data)):
+                    return False
+        return True
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name in this folder, one that is known to be free. Raises OSError."""
+        os.rename(name, new, src_dir_fd=self.number, dst_dir_fd=self.number)
+        self.loose = True
+
+    def set_aside(self, name: str, new: str, expected: Version) -> None:
+        """Rename a file, and put it back where it turns out to be another version. Raises Cannot, OSError."""
+        if self.stat(new) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
+        try:
+            self.rename(name, new)
+        except FileNotFoundError as error:
+            raise Cannot("it is gone") from error
+        found = self.stat(new)
+        if found is None or version(found) != expected:
+            try:
+                self.claim(new, name)
+            except FileExistsError as error:
+                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} is the version before") from error
+            self.sync()
+            self.remove(new)
+            raise Cannot("it was changed meanwhile")
+
+    def claim(self, name: str, new: str) -> None:
+        """Give a file a second name, never that of another file; where the file system has no links, rename it.
+
+        Raises FileExistsError, OSError."""
+        self.loose = True
+        try:
+            os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            self._rename_to_free(name, new)
+
+    def _rename_to_free(self, name: str, new: str) -> None:
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if rename is not None:
+            if not rename(self.number, os.fsencode(name), self.number, os.fsencode(new), RENAME_NOREPLACE):
+                return
+            if (number := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
+                raise OSError(number, os.strerror(number), new)
+        if self.stat(new) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+        self.rename(name, new)  # a moment after that look: the best there is on such a file system
+
+    def remove(self, name: str) -> None:
+        """Take a name away, if it is there. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.number)
+            self.loose = True
+
+    def sync(self) -> None:
+        """Have the folder's names on disk, as far as its file system lets one. Raises OSError where a disk fails."""
+        if self.loose:
+            _sync(self.number)
+            self.loose = False
+
+
+class Folders:
+    """The open folders of some acts that are done together; those above new names are synced with them."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, Folder] = {}
+        self._rooted: set[Path] = set()
+        self._above: list[Path] = []
+
+    def __enter__(self) -> Folders:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all folders."""
+        for folder in self._open.values():
+            os.close(folder.number)
+        self._open.clear()
+
+    def find(self, path: Path) -> Folder | None:
+        """Open a folder, or return it as it was opened before; None where there is none. Raises OSError."""
+        if path not in self._open:
+            try:
+                self._open[path] = Folder(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            except FileNotFoundError:
+                return None
+        return self._open[path]
+
+    def make(self, path: Path, mode: int = 0o777) -> Folder:
+        """Open a folder that new names come into; make it, and those above, where they are missing. Raises OSError."""
+        folder = self.find(path)
+        if folder is None:
+            above = self.make(path.parent, mode)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.name, mode, dir_fd=above.number)
+                above.loose = True
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            folder = self._open[path] = Folder(path, os.open(path.name, flags, dir_fd=above.number))
+        for place in path.parents:
+            if place not in self._rooted:  # someone may have made it a moment ago
+                self._rooted.add(place)
+                self._above.append(place)
+        return folder
+
+    def remove_empty(self, paths: Iterable[Path]) -> None:
+        """Take away those in which nothing lies, the deepest first."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+                if folder := self._open.pop(path, None):
+                    os.close(folder.number)
+                if above := self.find(path.parent):
+                    above.loose = True
+
+    def sync(self) -> None:
+        """Have all changes of names on disk. Raises OSError where a disk fails."""
+        for folder in self._open.values():
+            folder.sync()
+        while self._above:
+            sync(self._above.pop())
+
+
+def sync(path: Path) -> None:
+    """Have the names in a folder on disk, where one may read it and its file system lets one."""
+    with contextlib.suppress(OSError):
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _sync(number: int) -> None:
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise

@@ -1,0 +1,141 @@
+"""Put a link to its keeper, or a clone of it, in a file's place, and a file of its own there again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from stages.commands.acts.act import TAKEN, Act, path_in
+from stages.commands.acts.errors import Cannot
+from stages.commands.acts.folders import PIECE, Folder, version
+from stages.commands.acts.moving import attributes, dress
+
+FICLONE = 0x40049409
+"""Linux' request for a clone of a file."""
+NEW = ".new"
+"""Ending of the name under which what takes a file's place is made."""
+
+
+class Link(Act):
+    """What takes the file's place is made before the file is touched, and gets its name in the moment after."""
+
+    def lift(self) -> None:
+        home = self._home()
+        match self.entry["action"]:
+            case "hardlink":
+                os.link(self._keeper, self._new, dst_dir_fd=home.number, follow_symlinks=False)
+            case "symlink":
+                os.symlink(self._keeper, self._new, dir_fd=home.number)
+            case "reflink":
+                self._clone(home)
+        home.loose = True
+        assert self.keeper is not None
+        made = home.stat(self._new)
+        if self.entry["action"] == "hardlink" and (made is None or version(made) != self.keeper.version):
+            raise Cannot("its keeper was changed meanwhile")
+        super().lift()
+        try:
+            home.claim(self._new, self.path.name)
+        except FileExistsError as error:
+            raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}") from error
+
+    def _clone(self, home: Folder) -> None:
+        keepers = self.folders.find(self._keeper.parent)
+        if keepers is None:
+            raise Cannot("its keeper is gone")
+        with keepers.opened(self._keeper.name) as source, home.opened(self.path.name) as old:
+            assert self.keeper is not None
+            if version(os.fstat(source.fileno())) != self.keeper.version:
+                raise Cannot("its keeper was changed meanwhile")
+            with home.created(self._new) as target:
+                try:
+                    clone(source.fileno(), target.fileno())
+                except OSError as error:
+                    if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV):
+                        raise Cannot("its file system has no reflinks, or its keeper lies on another one") from error
+                    raise
+                found = os.fstat(old.fileno())
+                owner = [found.st_uid, found.st_gid]
+                dress(target.fileno(), owner, attributes(old.fileno()), found.st_mode, found.st_mtime_ns)
+
+    def clear(self) -> None:
+        self._home().remove(self._new)
+
+    def fetch(self) -> None:
+        home = self._home()
+        ours, aside = self._is_ours(home, self.path.name), self.is_whole(home, self.spare)
+        if self.is_whole(home, self.path.name) and not (ours or (aside and self.entry["action"] == "reflink")):
+            return
+        if home.stat(self.path.name) and not self.is_whole(home, self.path.name) and not ours:
+            raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}" if aside else TAKEN)
+        if not aside:
+            self._copy(home)
+        self.changed = True
+
+    def _copy(self, home: Folder) -> None:
+        """Have the file beside its place, with its keeper's bytes, which are its own."""
+        keepers = self.folders.find(self._keeper.parent)
+        if keepers is None or not self.is_whole(keepers, self._keeper.name):
+            raise Cannot(f"its keeper {self._keeper} does not hold its bytes any more")
+        if home.stat(self.spare) and home.begins_like(self.spare, keepers, self._keeper.name):
+            home.remove(self.spare)
+        with keepers.opened(self._keeper.name) as source, home.created(self.spare) as target:
+            shutil.copyfileobj(source, target, PIECE)
+            target.flush()
+            entry = self.entry
+            owner, tags = list(entry.get("owner") or []), entry.get("attributes") or {}
+            dress(target.fileno(), owner, tags, entry["mode"], entry["mtime_ns"])
+        if not self.is_whole(home, self.spare):
+            raise Cannot(f"its keeper {self._keeper} was changed meanwhile")
+
+    def restore(self) -> None:
+        home = self._home()
+        if self.changed and (found := home.stat(self.path.name)):
+            self._remove_new(home)
+            home.set_aside(self.path.name, self._new, version(found))
+        super().restore()
+
+    def tidy(self) -> None:
+        if home := self.folders.find(self.path.parent):
+            self._remove_new(home)
+        super().tidy()
+
+    def spares(self) -> list[tuple[Folder, str]]:
+        return [(folder, name) for folder, spare in super().spares() for name in (spare, spare + NEW)]
+
+    def _remove_new(self, home: Folder) -> None:
+        """Take away what was made for the file's place, unless it is something else."""
+        if home.stat(self._new):
+            with contextlib.suppress(Cannot):
+                keepers = self.folders.find(self._keeper.parent)
+                if self._is_ours(home, self._new) or (
+                    keepers and home.begins_like(self._new, keepers, self._keeper.name)
+                ):
+                    home.remove(self._new)
+
+    def _is_ours(self, home: Folder, name: str) -> bool:
+        """Return whether a name is a link to the keeper."""
+        found = home.stat(name)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            return os.readlink(name, dir_fd=home.number) == str(self._keeper)
+        with contextlib.suppress(FileNotFoundError):
+            return found is not None and os.path.samestat(found, os.lstat(self._keeper))
+        return False
+
+    @property
+    def _keeper(self) -> Path:
+        return path_in(self.entry["keeper"])
+
+    @property
+    def _new(self) -> str:
+        return self.spare + NEW
+
+
+def clone(source: int, target: int) -> None:
+    """Let an open file share another one's bytes. Raises OSError."""
+    fcntl.ioctl(target, FICLONE, source)

@@ -1,0 +1,62 @@
+"""One command of a user at a time acts on files, since one might take away what another keeps."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from pipeline.errors import ConfigError
+
+NAME = "acts.lock"
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock of this user's `apply` and `undo` on this machine; the system frees that of a process that dies.
+
+    It lies in the user's state folder, where nobody else can put anything. Raises ConfigError where another command is
+    at work, or where the lock can't be trusted."""
+    folder = user_state_path("fast-diff", appauthor=False)
+    try:
+        number = _locked(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder}: its lock can't be taken ({error.strerror or error}); make room for it") from error
+    try:
+        yield
+    finally:
+        os.close(number)
+
+
+def _locked(folder: Path) -> int:
+    """Return the open file of the lock, once it is taken. Raises ConfigError, OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, held)
+        _check(os.fstat(held), folder)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        number = os.open(NAME, flags, 0o600, dir_fd=held)
+        opened = contextlib.ExitStack()
+        opened.callback(os.close, number)
+        with opened:
+            found = os.fstat(number)
+            _check(found, folder / NAME)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise ConfigError(f"{folder / NAME}: expected a file with no other name; remove it")
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError("another `apply` or `undo` of yours is at work; wait for it to end") from error
+            opened.pop_all()
+    return number
+
+
+def _check(found: os.stat_result, place: Path) -> None:
+    if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(f"{place}: expected to be yours, and that nobody else may write to it; put that right")

@@ -1,0 +1,46 @@
+"""Take back what a journal tells, the last act first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.commands.acts import act_of
+from stages.commands.acts.act import Act
+from stages.commands.acts.folders import Folders
+from stages.commands.acts.steps import take_back
+from stages.commands.apply import GROUP, Tally, why
+from stages.commands.journal import Journal, read_journal
+from stages.listing import show
+from stages.text import one_line
+
+
+def undo(path: Path, tally: Tally) -> Iterator[str]:
+    """Undo the acts of a journal; a line per file. Raises ConfigError where it is none."""
+    told = read_journal(path)
+    for broken in told.broken:
+        tally.refused[broken] += 1
+        yield f"not taken back  {one_line(str(path))}: {broken}"
+    entries = [entry for entry in reversed(told.acts) if entry["state"] != "undone"]
+    with Journal(path) as journal, Folders() as folders:
+        for start in range(0, len(entries), GROUP):
+            acts: dict[Act, int] = {}
+            for entry in entries[start : start + GROUP]:
+                acts[act_of(entry, folders)] = entry["n"]
+            failed = take_back(list(acts), folders)
+            for act in acts:
+                if act not in failed:
+                    journal.end(acts[act], "undone")
+            journal.sync()
+            folders.close()
+            for act in acts:
+                shown = one_line(show(bytes.fromhex(act.entry["path"])))  # what is touched, whatever a line says
+                if act not in failed:
+                    if act.changed:
+                        tally.done += 1
+                        tally.bytes += act.entry["bytes"]
+                        yield f"taken back  {shown}"
+                elif act.entry["state"] != "failed":  # one that failed was never done: what is there now is another's
+                    reason = why(failed[act])
+                    tally.refused[reason] += 1
+                    yield f"not taken back  {shown}: {one_line(reason)}"

@@ -1,0 +1,66 @@
+"""Folders to act on, plans for them, and what becomes of both; for the tests of what is done to files."""
+
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from stages.commands.apply import Tally, apply
+from stages.commands.choices import ACTIONS
+from stages.commands.journal import Journal
+from stages.commands.plan import FORMAT, VERSION, Plan
+from stages.commands.undo import undo
+
+ODD = os.fsencode("b\udce9 \"'<img src=x onerror=alert(1)>\n😀--yes.jpg")
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """What a plan says of a file."""
+    data, stat, name = path.read_bytes(), path.stat(), os.fsencode(path)
+    said = {"path": name.decode("utf-8", "backslashreplace"), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    odd = {"path_bytes": name.hex()} if b"\xe9" in name else {}
+    return said | {"digest": hashlib.sha256(data).hexdigest()} | odd
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Names, bytes, time stamps and kinds of all files below."""
+    return {
+        str(path.relative_to(folder)): (path.read_bytes(), path.lstat().st_mtime_ns, path.lstat().st_mode)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def odd(photos: Path) -> Path:
+    return Path(os.fsdecode(os.fsencode(photos / "b") + b"/" + ODD))
+
+
+def plan_for(photos: Path, **more: Any) -> dict[str, Any]:
+    groups = [
+        {"cluster": 0, "keep": [photos / "a/1.jpg"], "remove": [photos / "b/1.jpg", odd(photos)]},
+        {"cluster": 1, "keep": [photos / "c/x.jpg"], "remove": [photos / "c/y.jpg"]},
+    ]
+    clusters = [
+        {name: [entry(path) for path in value] if isinstance(value, list) else value for name, value in group.items()}
+        for group in groups
+    ]
+    return {FORMAT: VERSION, "run": "", "clusters": clusters, **more}
+
+
+def followed(plan: Plan, action: str, folder: Path, yes: bool = True) -> tuple[list[str], Tally, Path]:
+    """Follow a plan; lines, tally and journal."""
+    tally, path = Tally(), folder / f"{action}.jsonl"
+    to = folder / "moved" if action == "move" else None
+    with Journal(path) if yes else contextlib.nullcontext() as journal:
+        lines = list(apply(plan, action, to, journal, tally))
+    return lines, tally, path
+
+
+def undone(journal: Path) -> Tally:
+    tally = Tally()
+    list(undo(journal, tally))
+    return tally
+
+
+WORKING = [action for action in ACTIONS if action != "reflink"]
