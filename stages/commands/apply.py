@@ -18,7 +18,7 @@ from stages.commands.acts.forecast import Forecast
 from stages.commands.acts.steps import do
 from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal
-from stages.commands.plan import File, Plan, inputs_of, is_local, path_of, reference_of
+from stages.commands.plan import File, Plan, inputs_of, is_local, name_of, path_of, reference_of
 from stages.commands.stays import Found, Stays, look
 from stages.listing import show
 from stages.text import human_bytes, one_line
@@ -104,16 +104,20 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
 
 
 def _groups(plan: Plan) -> Iterator[list[_Planned]]:
-    group: list[_Planned] = []
-    size = 0
+    """Yield all that is to go, folder by folder, so that few folders are synced with a group."""
+    planned = []
     for cluster in plan.clusters:
         stays = Stays(cluster)
-        for file in cluster.remove:
-            group.append(_Planned(file, stays))
-            size += file.bytes
-            if len(group) >= GROUP or size >= GROUP_BYTES:
-                yield group
-                group, size = [], 0
+        planned += [_Planned(file, stays) for file in cluster.remove]
+    planned.sort(key=lambda one: name_of(one.file).rpartition(b"/")[0])
+    group: list[_Planned] = []
+    size = 0
+    for one in planned:
+        group.append(one)
+        size += one.file.bytes
+        if len(group) >= GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
     yield group
 
 

@@ -4,24 +4,26 @@
     hardlink   a second name of its keeper               symlink   a pointer to its keeper
     reflink    a copy-on-write clone of its keeper       delete    gone for good
 
-Acts are done in groups, step by step (`steps.py`); the changes of names of one step are on disk before the next begins.
-TEMPORARY is a name that this program alone gives (`names.py`), known to the journal beforehand.
+Acts are done in groups, step by step (`steps.py`). TEMPORARY is a name that this program alone gives (`names.py`), and
+that the journal knows beforehand.
 
     before   the journal holds all that is needed to take the group back, and is on disk, its own name included
     lift     each file is renamed to TEMPORARY beside it: only then is it sure which file was got. It must be the one
              whose bytes were read, and what stays must be as it was, looked at anew; else the file gets its name back.
              move, trash: the file is linked or copied to TEMPORARY in its new folder.
              links: what takes its place, made beforehand as TEMPORARY.new, gets the file's name
+    sync     all names that came are on disk, and those of the folders above them
     drop     TEMPORARY beside the old place goes
-    name     move, trash: TEMPORARY in the new folder gets its true name, never that of another file
+    name     move, trash: TEMPORARY in the new folder gets its true name as well, never that of another file
+    sync     all names that came or went are on disk
     clear    names that served until here go
     after    the journal tells what came of each act
 
 What is promised, whenever the process is killed or the power goes: a file that is to go is at its old place, at its new
 one, or in a TEMPORARY that the journal names; its bytes are on disk at one of these before they go from another; what
 stays is never touched; nobody else's file is written over or removed. `undo` looks at the disk, not at how the act
-ended, and removes nothing but a TEMPORARY whose bytes the file holds at its place. A journal may end in a torn line,
-which is of an act that was not begun.
+ended, and removes nothing but a TEMPORARY whose bytes the file holds at its place, and second names of it. What `clear`
+takes away may be back after a power cut, until the command has ended; `undo` takes it away again.
 
 act.py       what all acts have in common; delete      folders.py   folders held open, and what is done in them
 moving.py    move                                      names.py     names that are free, and our own

@@ -1,7 +1,7 @@
 """What all acts have in common: the file is set aside first, and what it takes to put it back stays until the end.
 
-The steps forward are lift, drop, name and clear, those backward fetch, release, restore and tidy; all changes of names
-are on disk before the next step begins (`steps.py`). Which step does what is said at the head of this package.
+The steps forward are lift, drop, name and clear, those backward fetch, release, restore and tidy (`steps.py`). Which
+step does what is said at the head of this package.
 """
 
 from __future__ import annotations

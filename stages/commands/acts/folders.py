@@ -12,7 +12,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from types import TracebackType
@@ -37,12 +37,16 @@ def version(found: os.stat_result) -> Version:
 
 
 class Folder:
-    """An open folder; `loose` while changes of its names may not be on disk."""
+    """An open folder.
+
+    `loose`: a name came that may not be on disk; `stale`: a name went that may still be on disk, which costs nothing
+    but has to end."""
 
     def __init__(self, path: Path, number: int) -> None:
         self.path = path
         self.number = number
         self.loose = False
+        self.stale = False
 
     def stat(self, name: str) -> os.stat_result | None:
         """Look at a name without following a link; None where it is free. Raises OSError."""
@@ -112,7 +116,7 @@ class Folder:
     def rename(self, name: str, new: str) -> None:
         """Give a file another name in this folder, one that is known to be free. Raises OSError."""
         os.rename(name, new, src_dir_fd=self.number, dst_dir_fd=self.number)
-        self.loose = True
+        self.stale = True
 
     def set_aside(self, name: str, new: str, expected: Version) -> None:
         """Rename a file, and put it back where it turns out to be another version. Raises Cannot, OSError."""
@@ -132,16 +136,16 @@ class Folder:
             self.remove(new)
             raise Cannot("it was changed meanwhile")
 
-    def claim(self, name: str, new: str) -> None:
-        """Give a file a second name, never that of another file; where the file system has no links, rename it.
-
-        Raises FileExistsError, OSError."""
+    def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
+        """Give a file a second name, never that of another file; where the file system has no links, rename it, and do
+        before that what has to be done. Raises FileExistsError, OSError."""
         self.loose = True
         try:
             os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
+            before()
             self._rename_to_free(name, new)
 
     def _rename_to_free(self, name: str, new: str) -> None:
@@ -159,13 +163,16 @@ class Folder:
         """Take a name away, if it is there. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.number)
-            self.loose = True
+            self.stale = True
 
     def sync(self) -> None:
         """Have the folder's names on disk, as far as its file system lets one. Raises OSError where a disk fails."""
-        if self.loose:
-            _sync(self.number)
-            self.loose = False
+        try:
+            os.fsync(self.number)
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                raise
+        self.loose = self.stale = False
 
 
 class Folders:
@@ -175,17 +182,22 @@ class Folders:
         self._open: dict[Path, Folder] = {}
         self._rooted: set[Path] = set()
         self._above: list[Path] = []
+        self._late: set[Path] = set()
 
     def __enter__(self) -> Folders:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+        for path in self._late:
+            sync(path)
 
     def close(self) -> None:
-        """Let go of all folders."""
+        """Let go of all folders; what is stale is synced in the end, once."""
         for folder in self._open.values():
             os.close(folder.number)
+            if folder.loose or folder.stale:
+                self._late.add(folder.path)
         self._open.clear()
 
     def find(self, path: Path) -> Folder | None:
@@ -199,6 +211,8 @@ class Folders:
 
     def make(self, path: Path, mode: int = 0o777) -> Folder:
         """Open a folder that new names come into; make it, and those above, where they are missing. Raises OSError."""
+        if path in self._open and path in self._rooted:
+            return self._open[path]
         folder = self.find(path)
         if folder is None:
             above = self.make(path.parent, mode)
@@ -207,10 +221,9 @@ class Folders:
                 above.loose = True
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             folder = self._open[path] = Folder(path, os.open(path.name, flags, dir_fd=above.number))
-        for place in path.parents:
-            if place not in self._rooted:  # someone may have made it a moment ago
-                self._rooted.add(place)
-                self._above.append(place)
+        if path not in self._rooted:  # someone may have made it, or one above, a moment ago
+            self._above += [place for place in path.parents if place not in self._rooted]
+            self._rooted |= {path, *path.parents}
         return folder
 
     def remove_empty(self, paths: Iterable[Path]) -> None:
@@ -221,12 +234,13 @@ class Folders:
                 if folder := self._open.pop(path, None):
                     os.close(folder.number)
                 if above := self.find(path.parent):
-                    above.loose = True
+                    above.stale = True
 
-    def sync(self) -> None:
-        """Have all changes of names on disk. Raises OSError where a disk fails."""
+    def sync(self, stale: bool = True) -> None:
+        """Have new names on disk, and, if `stale`, that names are gone. Raises OSError where a disk fails."""
         for folder in self._open.values():
-            folder.sync()
+            if folder.loose or (stale and folder.stale):
+                folder.sync()
         while self._above:
             sync(self._above.pop())
 
@@ -239,11 +253,3 @@ def sync(path: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
-
-
-def _sync(number: int) -> None:
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if error.errno not in NO_SYNC:
-            raise

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import stat
+from functools import cached_property
 from pathlib import Path
 
 from stages.commands.acts.act import TAKEN, Act, path_in
@@ -127,7 +128,7 @@ class Link(Act):
             return found is not None and os.path.samestat(found, os.lstat(self._keeper))
         return False
 
-    @property
+    @cached_property
     def _keeper(self) -> Path:
         return path_in(self.entry["keeper"])
 

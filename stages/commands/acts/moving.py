@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ MODE = 0o777
 
 
 class Move(Act):
-    """A file is carried to its new folder under a name of our own, and gets its new name once its old one is gone: so
-    `undo` never meets the file at both places, and never has to judge which of two files is whose."""
+    """A file is carried to its new folder under a name of our own, and its new name is a second name of that: so `undo`
+    never has to judge which of two equal files is whose."""
 
     folder_mode = 0o777
     lost = "{to} is not the file that was moved there any more"
@@ -37,7 +38,7 @@ class Move(Act):
     def name(self) -> None:
         target = self._target()
         try:
-            target.claim(self.spare, self._to.name)
+            target.claim(self.spare, self._to.name, before=self._home().sync)
         except FileExistsError as error:
             raise Cannot(f"{self._to} has come into being meanwhile") from error
 
@@ -49,9 +50,7 @@ class Move(Act):
         if target is None:
             raise Cannot(self.lost.format(to=self._to))
         if self.is_whole(target, self.spare):
-            there, aside = target.stat(name), target.stat(self.spare)
-            if there and aside and os.path.samestat(there, aside):
-                target.remove(name)
+            self._remove_second_name(target)
         elif self.is_whole(target, name):
             target.set_aside(name, self.spare, version(target.digest(name)[0]))
         else:
@@ -61,11 +60,20 @@ class Move(Act):
             home.remove(self.spare)
         carry(target, home, self.spare, self.entry)
 
+    def _remove_second_name(self, target: Folder) -> None:
+        """Take the new name away, where it is one more name of what bears a name of our own."""
+        there, spare = target.stat(self._to.name), target.stat(self.spare)
+        if there and spare and os.path.samestat(there, spare):
+            target.remove(self._to.name)
+
     def release(self) -> None:
         if self.changed and (target := self.folders.find(self._to.parent)):
             target.remove(self.spare)
 
     def tidy(self) -> None:
+        home, target = self.folders.find(self.path.parent), self.folders.find(self._to.parent)
+        if home and target and self.is_whole(home, self.path.name):
+            self._remove_second_name(target)
         super().tidy()
         self.folders.remove_empty(self._to.parents[: self.entry.get("made", 0)])
 
@@ -73,7 +81,7 @@ class Move(Act):
         target = self.folders.find(self._to.parent)
         return super().spares() + ([(target, self.spare)] if target else [])
 
-    @property
+    @cached_property
     def _to(self) -> Path:
         return path_in(self.entry["to"])
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
-from operator import methodcaller
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from stages.commands.acts.act import Act
 from stages.commands.acts.errors import Cannot
@@ -13,49 +12,57 @@ from stages.commands.acts.folders import Folders
 
 Failure: TypeAlias = Cannot | OSError
 
-FORWARD = tuple(map(methodcaller, ("lift", "drop", "name", "clear")))
-BACK = tuple(map(methodcaller, ("fetch", "release", "restore", "tidy")))
-
 
 def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
     """Do the acts; return why those failed that did, whose files are put back.
 
     What ends it otherwise, KeyboardInterrupt included, puts all files back that still can be."""
+    failed: dict[Act, Failure] = {}
     try:
-        failed = _walk(acts, FORWARD, folders)
+        _walk(acts, ("lift",), failed)
+        _synced(acts, folders, failed, stale=False)
+        _walk(acts, ("drop", "name"), failed)
+        _synced(acts, folders, failed)
+        _walk(acts, ("clear",), failed)
     except BaseException:
         for act in acts:
             take_back([act], folders)
         raise
     for act in failed:
         take_back([act], folders)
+    if failed:
+        with contextlib.suppress(OSError):
+            folders.sync()
     return failed
 
 
 def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
     """Put files back, however far their acts came; return why those stay away that do."""
-    failed = _walk(acts, BACK[:-1], folders)
+    failed: dict[Act, Failure] = {}
+    for step in ("fetch", "release", "restore"):
+        _walk(acts, (step,), failed)
+        _synced(acts, folders, failed)
     for act in acts:
         try:
             act.tidy()
         except (Cannot, OSError) as error:
             failed.setdefault(act, error)
-    with contextlib.suppress(OSError):
-        folders.sync()
     return failed
 
 
-def _walk(acts: Iterable[Act], steps: Iterable[Callable[[Any], Any]], folders: Folders) -> dict[Act, Failure]:
-    failed: dict[Act, Failure] = {}
+def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, Failure]) -> None:
     for step in steps:
         for act in acts:
             if act not in failed:
                 try:
-                    step(act)
+                    getattr(act, step)()
                 except (Cannot, OSError) as error:
                     failed[act] = error
-        try:
-            folders.sync()
-        except OSError as error:
-            failed |= {act: error for act in acts if act not in failed}
-    return failed
+
+
+def _synced(acts: Iterable[Act], folders: Folders, failed: dict[Act, Failure], stale: bool = True) -> None:
+    """Have names on disk; where a disk fails, no act has come further."""
+    try:
+        folders.sync(stale)
+    except OSError as error:
+        failed |= {act: error for act in acts if act not in failed}

@@ -1,0 +1,98 @@
+"""How long `apply` takes a file, beside the least that a safe move costs when each is synced alone.
+
+    .venv/bin/python -m tests.benchmarks.acting [FOLDER]
+
+Moves 3,000 files of 100 kB, in clusters of two, by a plan: reads each of them and its keeper, writes the journal, moves
+and syncs. The bare loop renames as many files and syncs each, by its folder alone; it reads nothing. Both on one disk,
+of FOLDER or the current one, each after a sync of the whole system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from stages.commands.apply import Tally, apply
+from stages.commands.journal import Journal
+from stages.commands.plan import FORMAT, VERSION, checked
+from stages.commands.undo import undo
+
+FILES = 3000
+FOLDERS = 30
+BYTES = 100_000
+
+
+def files(folder: Path) -> list[Path]:
+    """Make files, a hundred to a folder, no two alike."""
+    made = []
+    for number in range(FILES):
+        path = folder / str(number % FOLDERS) / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(number.to_bytes(4, "big") * (BYTES // 4))
+        os.utime(path, ns=(10**18, 10**18))
+        made.append(path)
+    return made
+
+
+def entry(path: Path) -> dict[str, object]:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"path": str(path), "bytes": BYTES, "mtime_ns": 10**18, "digest": digest}
+
+
+def bare(folder: Path) -> float:
+    """Rename and sync each file; seconds."""
+    found = files(folder / "bare")
+    to = folder / "bare moved"
+    to.mkdir()
+    number = os.open(to, os.O_RDONLY)
+    os.sync()
+    begin = time.perf_counter()
+    for path in found:
+        path.rename(to / path.name)
+        os.fsync(number)
+    taken = time.perf_counter() - begin
+    os.close(number)
+    return taken
+
+
+def followed(folder: Path) -> tuple[float, float]:
+    """Follow a plan, and take it back; seconds of each."""
+    keep, remove = files(folder / "keep"), files(folder / "remove")
+    clusters = [
+        {"cluster": number, "keep": [entry(one)], "remove": [entry(other)]}
+        for number, (one, other) in enumerate(zip(keep, remove, strict=True))
+    ]
+    plan = checked({FORMAT: VERSION, "clusters": clusters}, "plan")
+    os.sync()
+    tally = Tally()
+    begin = time.perf_counter()
+    with Journal(folder / "journal") as journal:
+        for _ in apply(plan, "move", folder / "moved", journal, tally):
+            pass
+    middle = time.perf_counter()
+    assert (tally.done, tally.ok) == (FILES, True), tally
+    os.sync()
+    again = time.perf_counter()
+    back = Tally()
+    for _ in undo(folder / "journal", back):
+        pass
+    end = time.perf_counter()
+    assert (back.done, back.ok) == (FILES, True), back
+    return middle - begin, end - again
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else ".") as name:
+        least = bare(Path(name))
+        there, back = followed(Path(name))
+    print(f"a bare loop of rename and sync  {least / FILES * 1000:6.2f} ms a file")
+    for what, taken in (("apply --action move", there), ("undo", back)):
+        print(f"{what:30}  {taken / FILES * 1000:6.2f} ms a file; {taken / least:.2f} of the bare loop")
+
+
+if __name__ == "__main__":
+    main()
