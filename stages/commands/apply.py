@@ -18,7 +18,7 @@ from stages.commands.acts.forecast import Forecast
 from stages.commands.acts.steps import do
 from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal
-from stages.commands.plan import File, Plan, inputs_of, is_local, name_of, path_of, reference_of
+from stages.commands.plan import File, Plan, inputs_of, is_local, is_path, name_of, path_of, reference_of
 from stages.commands.stays import Found, Stays, look
 from stages.listing import show
 from stages.text import human_bytes, one_line
@@ -47,16 +47,16 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
     if to is None:
         return
     true = Path(os.path.realpath(to))
-    for root in plan.references:
+    for root in filter(is_path, plan.references):
         if true.is_relative_to(os.path.realpath(root)):
             raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
-    if plan.run and true.is_relative_to(os.path.realpath(plan.run)):
+    if is_path(plan.run) and true.is_relative_to(os.path.realpath(plan.run)):
         raise ConfigError(f"--to: {to} lies in the run's own folder {plan.run}; choose another folder")
     if os.path.lexists(to) and not to.is_dir():
         raise ConfigError(f"--to: {to} is no folder; choose another name")
     for group in plan.clusters:
         for file in (*group.remove, *group.keep) if group.remove else ():
-            if any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
+            if is_local(file) and any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
                 what = "is to go" if file in group.remove else "is to stay"
                 raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
 
@@ -64,7 +64,7 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
 def warning(plan: Plan, to: Path) -> str:
     """What to think of before files are moved there; empty if nothing."""
     inputs = inputs_of(plan.run)
-    for root in (*inputs.get("a", []), *inputs.get("b", [])):
+    for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
         if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
             return f"--to: {to} lies in the input {root}: the next run will find there what was moved"
     return ""

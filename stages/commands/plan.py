@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from pipeline.errors import ConfigError
-from pipeline.locations import inside
+from pipeline.locations import inside, place, protocol_of
 from stages.cluster import STAYS
 from stages.commands.results import Results, load_run
 from stages.listing import show
@@ -52,6 +52,11 @@ def name_of(file: File) -> bytes:
 def path_of(file: File) -> Path:
     """Return the file's path on this machine, for a file that is local: a URL is no path."""
     return Path(os.fsdecode(name_of(file)))
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text names a place on this machine, and is neither a URL nor empty."""
+    return bool(text) and protocol_of(text) is None
 
 
 def is_local(file: File) -> bool:
@@ -143,8 +148,8 @@ def inputs_of(run: str) -> dict[str, list[str]]:
     """Folders by set, and references, of the run itself, as far as it is there: a plan may have been edited."""
     if not run:
         return {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return dict(json.loads((Path(run) / "run.json").read_bytes())["config"]["inputs"])
+    with contextlib.suppress(Exception):  # of whatever kind, by the library of an object store
+        return dict(load_run(place(run)).summary["config"]["inputs"])
     return {}
 
 
@@ -152,8 +157,8 @@ def _dated(plan: Plan) -> Plan:
     """The plan with the times of files as its run has them; without that run, bytes and digests have to do."""
     known: dict[str, int] = {}
     wanted = {file.path for group in plan.clusters for file in (*group.keep, *group.remove)}
-    with contextlib.suppress(ConfigError):
-        for table in load_run(Path(plan.run)).tables("scan", ("path", "mtime_ns")):
+    with contextlib.suppress(Exception):
+        for table in load_run(place(plan.run)).tables("scan", ("path", "mtime_ns")):
             times = zip(table["path"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
             known |= {path: time for path, time in times if path in wanted}
 
@@ -165,9 +170,9 @@ def _dated(plan: Plan) -> Plan:
 
 
 def _complaints(plan: Plan) -> Iterator[str]:
-    for place in plan.references:
-        if not place.startswith("/") and "://" not in place:
-            yield f"references: expected absolute paths, got {one_line(place)!r}"
+    for reference in plan.references:
+        if not reference.startswith("/") and "://" not in reference:
+            yield f"references: expected absolute paths, got {one_line(reference)!r}"
     seen: dict[bytes, int] = {}
     for group in plan.clusters:
         if group.remove and not group.keep:
@@ -193,12 +198,14 @@ def _complaints(plan: Plan) -> Iterator[str]:
 
 
 def _true(path: str) -> str:
-    """Where a path leads; as bytes, since the locale may not know its letters."""
+    """Return where a path leads, as text; a URL leads to itself."""
+    if protocol_of(path) is not None:
+        return path  # below: as bytes, since the locale may not know its letters
     return show(os.path.realpath(path.encode("utf-8", "surrogateescape")))
 
 
 def reference_of(file: File, references: Collection[str]) -> str | None:
-    """The reference in which a file lies, by its name or by where that leads."""
-    names = {file.path, show(os.path.realpath(name_of(file)))}
-    roots = ((root, place) for root in references for place in (root.rstrip("/"), _true(root)))
-    return next((root for root, place in roots if any(inside(name, place) for name in names)), None)
+    """Return the reference in which a file lies, by its name or by where that leads."""
+    names = {file.path} | ({show(os.path.realpath(name_of(file)))} if is_local(file) else set())
+    roots = ((root, name) for root in references for name in (root.rstrip("/"), _true(root)))
+    return next((root for root, top in roots if any(inside(name, top) for name in names)), None)

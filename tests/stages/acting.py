@@ -1,10 +1,13 @@
 """Folders to act on, plans for them, and what becomes of both; for the tests of what is done to files."""
 
 import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from stages.commands.apply import Tally, apply
 from stages.commands.choices import ACTIONS
@@ -64,3 +67,15 @@ def undone(journal: Path) -> Tally:
 
 
 WORKING = [action for action in ACTIONS if action != "reflink"]
+
+
+def other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no link reach from one folder to another, as if they lay on two disks."""
+    link = os.link
+
+    def across(source: str, target: str, **more: Any) -> None:
+        if "src_dir_fd" in more and not os.path.samestat(os.fstat(more["src_dir_fd"]), os.fstat(more["dst_dir_fd"])):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(source, target, **more)
+
+    monkeypatch.setattr(os, "link", across)

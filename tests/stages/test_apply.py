@@ -17,7 +17,7 @@ from stages.commands.apply import Tally, apply, check_options, summary
 from stages.commands.choices import ACTIONS, LINKS
 from stages.commands.journal import Journal
 from stages.commands.plan import FORMAT, VERSION, checked
-from tests.stages.acting import WORKING, entry, followed, odd, plan_for, state, undone
+from tests.stages.acting import WORKING, entry, followed, odd, other_disk, plan_for, state, undone
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -196,18 +196,6 @@ def test_move_never_overwrites(photos: Path, tmp_path: Path) -> None:
     assert undone(journal).ok
     assert state(photos) == before
     assert there.read_bytes() == b"precious"
-
-
-def other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No link reaches from one folder to another."""
-    link = os.link
-
-    def across(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int, **more: Any) -> None:
-        if not os.path.samestat(os.fstat(src_dir_fd), os.fstat(dst_dir_fd)):
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        link(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, **more)
-
-    monkeypatch.setattr(os, "link", across)
 
 
 def no_links(monkeypatch: pytest.MonkeyPatch) -> None:

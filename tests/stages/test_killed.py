@@ -1,7 +1,6 @@
 """Acts and their undoing, killed before each step that touches a disk: files are never lost, and all come back."""
 
 import contextlib
-import errno
 import os
 import signal
 import warnings
@@ -14,7 +13,7 @@ import pytest
 from stages.commands import apply as applying
 from stages.commands.acts import linking
 from stages.commands.plan import checked
-from tests.stages.acting import followed, plan_for, state, undone
+from tests.stages.acting import followed, other_disk, plan_for, state, undone
 
 STEPS = ("rename", "link", "symlink", "unlink", "mkdir", "rmdir", "open")
 """Functions of `os` that change a disk; `open` where it makes a file."""
@@ -69,18 +68,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
-def across(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no link reach from one folder to another, as if they lay on two disks."""
-    link = os.link
-
-    def refused(source: str, target: str, **more: Any) -> None:
-        if "src_dir_fd" in more and not os.path.samestat(os.fstat(more["src_dir_fd"]), os.fstat(more["dst_dir_fd"])):
-            raise OSError(errno.EXDEV, "Invalid cross-device link")
-        link(source, target, **more)
-
-    monkeypatch.setattr(os, "link", refused)
-
-
 def cloned(source: int, target: int) -> None:
     """What a file system with reflinks comes to."""
     os.write(target, os.pread(source, 1 << 20, 0))
@@ -92,7 +79,7 @@ WAYS = ["move", "trash", "hardlink", "symlink", "reflink", "move to another disk
 def prepare(way: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(linking, "clone", cloned)
     if way.endswith("disk"):
-        across(monkeypatch)
+        other_disk(monkeypatch)
     return way.split()[0]
 
 

@@ -111,13 +111,12 @@ class Link(Act):
 
     def _remove_new(self, home: Folder) -> None:
         """Take away what was made for the file's place, unless it is something else."""
-        if home.stat(self._new):
-            with contextlib.suppress(Cannot):
-                keepers = self.folders.find(self._keeper.parent)
-                if self._is_ours(home, self._new) or (
-                    keepers and home.begins_like(self._new, keepers, self._keeper.name)
-                ):
-                    home.remove(self._new)
+        if not home.stat(self._new):
+            return
+        keepers = self.folders.find(self._keeper.parent)
+        holders = ((keepers, self._keeper.name), (home, self.spare), (home, self.path.name))
+        if self._is_ours(home, self._new) or any(_begins_like(home, self._new, *other) for other in holders):
+            home.remove(self._new)
 
     def _is_ours(self, home: Folder, name: str) -> bool:
         """Return whether a name is a link to the keeper."""
@@ -135,6 +134,12 @@ class Link(Act):
     @property
     def _new(self) -> str:
         return self.spare + NEW
+
+
+def _begins_like(home: Folder, name: str, other: Folder | None, whole: str) -> bool:
+    with contextlib.suppress(Cannot, OSError):
+        return other is not None and home.begins_like(name, other, whole)
+    return False
 
 
 def clone(source: int, target: int) -> None:
