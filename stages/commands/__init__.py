@@ -10,7 +10,10 @@
                      show.py, failures.py
                      export.py, with fiftyone.py and sql.py
     what to do       plan.py      what stays of each cluster, and what goes
-                     apply.py     follows a plan, by acts.py, and writes journal.py
+                     apply.py     follows a plan: looks at what goes and, by stays.py, at what stays
+                     undo.py      takes back what a journal tells
+                     acts/        what is done to files (its `__init__.py` says in which order, and what is promised)
+                     journal.py   what was done; alone.py: one command at a time
                      dismiss.py   no duplicates
     new files        check.py     against a finished run, which lender.py lends; what it found: checked.py
     is it right      verify.py, on verify_data.py, verify_files.py and verify_dull.py:

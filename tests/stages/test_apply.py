@@ -368,3 +368,56 @@ def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="--to"):
             check_options(plan, action, to)
     check_options(plan, "move", tmp_path / "elsewhere")
+
+
+def test_bytes_are_those_of_the_files_that_went(photos: Path, tmp_path: Path) -> None:
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert (tally.done, tally.bytes) == (3, 4 + 4 + 6)
+    back = undone(journal)
+    assert (back.done, back.bytes) == (3, 14)
+
+
+def test_a_reference_that_a_link_leads_to_since_the_plan_was_read_is_never_touched(
+    photos: Path, tmp_path: Path
+) -> None:
+    plan = checked(plan_for(photos, references=[str(tmp_path / "master")]), "plan")
+    (photos / "c").rename(tmp_path / "master")
+    (photos / "c").symlink_to(tmp_path / "master")
+    _, tally, _ = followed(plan, "delete", tmp_path)
+    assert tally.refused == {f"it lies in the reference {tmp_path / 'master'}, which is never touched": 1}
+    assert (tmp_path / "master/y.jpg").exists()
+
+
+@pytest.mark.parametrize("action", LINKS)
+def test_what_is_linked_already_is_left_alone(action: str, photos: Path, tmp_path: Path) -> None:
+    (photos / "b/1.jpg").unlink()
+    os.link(photos / "a/1.jpg", photos / "b/1.jpg")
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
+    _, tally, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), action, tmp_path)
+    assert tally.refused == {"it is linked to its keeper already": 1}
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_groups_take_all_files_however_many_fit(
+    together: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    do = applying.do
+
+    def counted(acts: Any, folders: Any) -> Any:
+        sizes.append(len(acts))
+        return do(acts, folders)
+
+    monkeypatch.setattr(applying, "do", counted)
+    monkeypatch.setattr(applying, "GROUP", together)
+    before = state(photos)
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert [size for size in sizes if size] == {1: [1, 1, 1], 2: [2, 1], 3: [3]}[together]
+    assert tally.done == 3
+    assert undone(journal).done == 3
+    assert state(photos) == before
+    sizes.clear()
+    monkeypatch.setattr(applying, "GROUP", 100)
+    monkeypatch.setattr(applying, "GROUP_BYTES", 8)
+    followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert [size for size in sizes if size] == [2, 1]

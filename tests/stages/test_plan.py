@@ -3,13 +3,19 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pandas as pd
+import pyarrow as pa
 import pytest
+from upath import UPath
 
 from pipeline.errors import ConfigError
-from stages.commands.plan import FORMAT, checked, read_plan
-from tests.stages.acting import plan_for
+from stages.commands import plan
+from stages.commands.plan import FORMAT, VERSION, checked, plan_of, read_plan
+from stages.commands.results import Results
+from tests.stages.acting import entry, plan_for
 
 
 def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
@@ -35,10 +41,10 @@ def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
 def test_a_plan_that_asks_for_the_wrong_is_refused(
     change: Callable[[dict[str, Any]], Any], said: str, photos: Path
 ) -> None:
-    plan = plan_for(photos)
-    change(plan)
+    data = plan_for(photos)
+    change(data)
     with pytest.raises(ConfigError, match=said) as told:
-        checked(plan, "plan.json")
+        checked(data, "plan.json")
     assert "\n" not in str(told.value)
 
 
@@ -67,3 +73,72 @@ def test_a_plan_of_no_run_asks_none_that_happens_to_be_here(
     (tmp_path / "run.json").write_text(json.dumps({"config": {"inputs": {"reference": [str(photos)]}}}))
     monkeypatch.chdir(tmp_path)
     assert checked(plan_for(photos), "plan").references == ()
+
+
+def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
+    """Of one whose images all stay nothing is said."""
+    facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None}
+    images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])
+    images.loc[1, "path_bytes"] = b"/b"
+    rows = [(0, "/a", True, False), (0, "/b", False, False), (1, "/c", True, False), (1, "/d", False, True)]
+    clusters = pd.DataFrame(rows, columns=["cluster", "path", "keeper", "reference"]).assign(dismissed=False)
+    config = {"inputs": {"a": ["/"], "reference": ["/d"]}}
+    results = SimpleNamespace(
+        summary={"failures": [], "clusters": {"count": 2}, "config": config},
+        images=lambda: images,
+        clusters=lambda: clusters,
+        folder=Path("run"),
+    )
+    file = {"bytes": 5, "mtime_ns": 7, "digest": "d"}
+    assert plan_of(cast(Results, results)) == {
+        FORMAT: VERSION,
+        "run": str(Path("run").absolute()),
+        "references": ["/d"],
+        "clusters": [
+            {
+                "cluster": 0,
+                "keep": [{"path": "/a"} | file],
+                "remove": [{"path": "/b", "path_bytes": b"/b".hex()} | file],
+            }
+        ],
+    }
+    results.folder = UPath("memory://run")
+    assert plan_of(cast(Results, results))["run"] == "memory://run"
+    for unfinished in ({"failures": ["x"]}, {"clusters": {}}, {"clusters": {"count": None}}):
+        with pytest.raises(ConfigError, match="did not end well"):
+            plan_of(cast(Results, SimpleNamespace(**vars(results) | {"summary": results.summary | unfinished})))
+
+
+@pytest.mark.parametrize("which", ["file", "reference", "both"])
+def test_a_reference_is_reached_by_links_on_either_side(which: str, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(photos / "c")
+    (tmp_path / "other").symlink_to(photos / "c")
+    file = photos / "c/y.jpg" if which == "reference" else tmp_path / "alias/y.jpg"
+    root = photos / "c" if which == "file" else tmp_path / "other"
+    group = {"cluster": 3, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(file)]}
+    with pytest.raises(ConfigError, match=r"cluster 3: .* lies in the reference"):
+        checked({FORMAT: VERSION, "clusters": [group], "references": [str(root)]}, "plan.json")
+
+
+def test_a_reference_with_a_slash_at_its_end_and_one_that_shares_its_beginning(photos: Path) -> None:
+    with pytest.raises(ConfigError, match="lies in the reference"):
+        checked(plan_for(photos, references=[f"{photos}/c/"]), "plan.json")
+    assert checked(plan_for(photos, references=[f"{photos}/c/y"]), "plan.json")
+
+
+def test_files_without_a_time_get_it_from_the_run(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page leaves times out; what has one keeps it, and what the run does not know has to do without."""
+    data = plan_for(photos, run="/run")
+    for group in data["clusters"]:
+        for file in group["remove"]:
+            file.pop("mtime_ns")
+    names = [file["path"] for group in data["clusters"] for file in group["remove"]]
+    table = pa.table({"path": [*names[:2], data["clusters"][0]["keep"][0]["path"], "/x"], "mtime_ns": [1, 2, 3, 4]})
+    run = SimpleNamespace(tables=lambda stage, columns: [table] if stage == "scan" else [], summary={})
+    monkeypatch.setattr(plan, "load_run", lambda folder: run)
+    clusters = checked(data, "plan").clusters
+    assert [file.mtime_ns for group in clusters for file in group.remove] == [1, 2, None]
+    assert clusters[0].keep[0].mtime_ns == data["clusters"][0]["keep"][0]["mtime_ns"]
+    monkeypatch.setattr(plan, "load_run", lambda folder: pytest.fail("all have their times"))
+    monkeypatch.setattr(plan, "inputs_of", lambda run: {})
+    checked(plan_for(photos, run="/run"), "plan")
