@@ -22,7 +22,7 @@ def alone() -> Iterator[None]:
 
     It lies in the user's state folder, where nobody else can put anything. Raises ConfigError where another command is
     at work, or where the lock can't be trusted."""
-    folder = user_state_path("fast-diff", appauthor=False)
+    folder = user_state_path("fast-diff")
     try:
         number = _locked(folder)
     except OSError as error:

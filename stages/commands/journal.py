@@ -169,6 +169,6 @@ def _is_event(event: Any) -> bool:
         and path.is_absolute()
         and temporary.parent == path.parent
         and OURS.fullmatch(temporary.name) is not None
-        and (act.action not in ("move", "trash") or bool(act.to))
+        and (act.action != "move" or act.to is not None)
         and (act.action not in LINKS or act.owner is not None)
     )

@@ -10,13 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pipeline.errors import ConfigError
 from stages.commands import apply as applying
-from stages.commands.acts import KINDS, linking, names
+from stages.commands.acts import KINDS, forecast, linking, names
 from stages.commands.acts.act import Act
 from stages.commands.acts.folders import Folder
 from stages.commands.apply import Tally, check_options, warning
@@ -517,6 +518,22 @@ def test_two_files_of_one_name_go_to_the_trash_together(photos: Path, tmp_path: 
     assert stat.S_IMODE((trash / "files").stat().st_mode) == 0o700
     assert undone(journal).ok
     assert state(photos) == before
+
+
+def test_on_a_mac_the_finder_takes_files_to_the_trash(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the library, which is installed there alone; here a stand-in."""
+    finder = SimpleNamespace(send2trash=lambda path: shutil.move(os.fsdecode(path), tmp_path / "in the finder's trash"))
+    monkeypatch.setitem(sys.modules, "send2trash", finder)
+    monkeypatch.setattr(forecast, "sys", SimpleNamespace(platform="darwin"))
+    keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
+    _, tally, journal = followed(one(keep, remove), "trash", tmp_path)
+    assert tally.done == 1
+    assert (tmp_path / "in the finder's trash").read_bytes() == b"same"
+    assert "take it back from there" in str(undone(journal).refused)
+    (tmp_path / "in the finder's trash").rename(remove)
+    assert undone(journal).ok
 
 
 # keepers on object stores

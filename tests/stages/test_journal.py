@@ -134,7 +134,6 @@ FORGED: list[Any] = [
             {"attributes": {"74": "x"}},
             {"action": "burn"},
             {"action": "move"},
-            {"action": "trash"},
         )
     ),
 ]

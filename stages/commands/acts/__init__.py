@@ -33,8 +33,6 @@ linking.py   hardlink, symlink, reflink                steps.py     acts togethe
 
 from __future__ import annotations
 
-import sys
-
 from stages.commands.acts.act import Act, Entry, Keeper
 from stages.commands.acts.folders import Folders, Version
 from stages.commands.acts.linking import Link
@@ -44,7 +42,7 @@ from stages.commands.choices import LINKS
 
 KINDS: dict[str, type[Act]] = {
     "move": Move,
-    "trash": ToFinder if sys.platform == "darwin" else ToTrash,
+    "trash": ToTrash,
     "delete": Act,
     **dict.fromkeys(LINKS, Link),
 }
@@ -52,4 +50,5 @@ KINDS: dict[str, type[Act]] = {
 
 def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None) -> Act:
     """Return the act that a journal's entry tells of; to do it, `seen` and `keeper` are needed as well."""
-    return KINDS[entry["action"]](entry, folders, seen, keeper)
+    kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
+    return kind(entry, folders, seen, keeper)

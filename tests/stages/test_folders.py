@@ -1,0 +1,227 @@
+"""Folders held open: what is done in them, and what is refused."""
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.commands.acts import folders
+from stages.commands.acts.errors import Cannot
+from stages.commands.acts.folders import Folder, Folders, version
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    """One with a file."""
+    (tmp_path / "a").write_bytes(b"mine")
+    with Folders() as held:
+        found = held.find(tmp_path)
+        assert found
+        yield found
+
+
+def refuse(number: int) -> Any:
+    def refused(*names: Any, **more: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+@pytest.fixture(params=["links", "renameat2", "renameat2 without flags", "neither"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a file system can do: hard links, or renames that never write over another file, or neither."""
+    if request.param != "links":
+        monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    if request.param == "neither":
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: object())
+    if request.param == "renameat2 without flags":
+
+        class Old:
+            @staticmethod
+            def renameat2(*given: Any) -> int:
+                ctypes.set_errno(errno.EINVAL)
+                return -1
+
+        monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: Old)
+    return str(request.param)
+
+
+def test_a_name_is_claimed_only_where_it_is_free(kind: str, folder: Folder) -> None:
+    done: list[str] = []
+    (folder.path / "b").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError) as told:
+        folder.claim("a", "b")
+    assert told.value.errno == errno.EEXIST
+    assert (folder.path / "a").read_bytes() == b"mine"
+    assert (folder.path / "b").read_bytes() == b"theirs"
+    folder.loose = False
+    folder.claim("a", "c", lambda: done.append("before"))
+    assert folder.loose
+    assert (folder.path / "c").read_bytes() == b"mine"
+    assert (folder.path / "a").exists() == (kind == "links")
+    assert done == ([] if kind == "links" else ["before"])
+
+
+def test_other_errors_of_links_are_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", refuse(errno.EIO))
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        folder.claim("a", "b")
+    monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    with pytest.raises(FileNotFoundError):
+        folder.claim("none", "b")
+
+
+def test_new_files_are_made_and_no_other_is_opened(folder: Folder) -> None:
+    (folder.path / "link").symlink_to(folder.path / "nowhere")
+    for name in ("a", "link"):
+        with pytest.raises(FileExistsError), folder.created(name) as file:
+            file.write(b"x")
+    assert (folder.path / "a").read_bytes() == b"mine"
+    assert not (folder.path / "nowhere").exists()
+    folder.loose = False
+    with folder.created("new") as file:
+        file.write(b"x")
+    assert folder.loose
+    assert (folder.path / "new").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("what", ["link", "folder", "pipe"])
+def test_nothing_but_regular_files_is_read(what: str, folder: Folder) -> None:
+    place = folder.path / "odd"
+    {"link": lambda: place.symlink_to("a"), "folder": place.mkdir, "pipe": lambda: os.mkfifo(place)}[what]()
+    with pytest.raises(Cannot, match="it is no regular file any more"):
+        folder.digest("odd")
+    assert not folder.is_whole("odd", 4, "")
+
+
+def test_a_file_that_is_written_to_while_it_is_read_is_not_taken_for_whole(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = folders.hashlib.file_digest
+
+    def late(file: Any, kind: str) -> Any:
+        result = digest(file, kind)
+        (folder.path / "a").write_bytes(b"written to")
+        return result
+
+    monkeypatch.setattr(folders.hashlib, "file_digest", late)
+    with pytest.raises(Cannot, match="it is being written to"):
+        folder.digest("a")
+
+
+def test_a_file_is_whole_by_size_and_bytes(folder: Folder) -> None:
+    found, digest = folder.digest("a")
+    assert found.st_size == 4
+    assert folder.is_whole("a", 4, digest)
+    assert not folder.is_whole("a", 5, digest)
+    assert not folder.is_whole("a", 4, digest[::-1])
+    assert not folder.is_whole("none", 4, digest)
+
+
+@pytest.mark.parametrize(
+    ("piece", "begins"), [(b"", True), (b"mi", True), (b"mine", True), (b"mines", False), (b"x", False)]
+)
+def test_pieces_of_a_file_begin_like_it(
+    piece: bytes, begins: bool, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "PIECE", 3)
+    (folder.path / "piece").write_bytes(piece)
+    assert folder.begins_like("piece", folder, "a") == begins
+
+
+def test_what_is_set_aside_is_the_version_that_was_expected(folder: Folder) -> None:
+    expected = version((folder.path / "a").stat())
+    (folder.path / "spare").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        folder.set_aside("a", "spare", expected)
+    (folder.path / "spare").unlink()
+    for place in range(4):
+        other = tuple(value + (number == place) for number, value in enumerate(expected))
+        with pytest.raises(Cannot, match=r"it was changed meanwhile$"):
+            folder.set_aside("a", "spare", other)  # type: ignore[arg-type]
+        assert [path.name for path in folder.path.iterdir()] == ["a"]
+    with pytest.raises(Cannot, match="it is gone"):
+        folder.set_aside("none", "spare", expected)
+    folder.stale = False
+    folder.set_aside("a", "spare", expected)
+    assert folder.stale
+    assert [path.name for path in folder.path.iterdir()] == ["spare"]
+
+
+def test_a_name_that_is_taken_again_keeps_the_version_before_beside_it(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def again(name: str, new: str, **more: Any) -> None:
+        rename(name, new, **more)
+        (folder.path / "a").write_bytes(b"newest")
+
+    monkeypatch.setattr(os, "rename", again)
+    with pytest.raises(Cannot, match=f"twice; {folder.path / 'spare'} is the version before"):
+        folder.set_aside("a", "spare", (0, 0, 0, 0))
+    assert (folder.path / "a").read_bytes() == b"newest"
+    assert (folder.path / "spare").read_bytes() == b"mine"
+
+
+def test_a_folder_is_held_as_long_as_its_path_leads_to_it(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    with Folders() as held:
+        folder = held.make(tmp_path / "one")
+        assert folder.is_held()
+        assert held.find(tmp_path / "one") is folder
+        (tmp_path / "one").rename(tmp_path / "two")
+        assert not folder.is_held()
+        (tmp_path / "one").mkdir()
+        assert not folder.is_held()
+
+
+def test_folders_are_made_and_taken_away_while_they_are_empty(tmp_path: Path) -> None:
+    deep = tmp_path / "a/b/c"
+    with Folders() as held:
+        assert held.find(deep) is None
+        held.make(deep, 0o700)
+        assert deep.stat().st_mode & 0o777 == 0o700
+        (tmp_path / "a/mine").write_bytes(b"")
+        held.remove_empty(deep.parents[:1])
+        assert deep.exists()
+        held.remove_empty([deep, *deep.parents[:2]])
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "mine"]
+        again = held.make(deep)
+        assert again.is_held()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(again.number)
+
+
+def test_what_is_new_is_synced_at_once_and_what_is_stale_when_asked_or_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    (tmp_path / "old").mkdir()
+    for name in ("x", "y"):
+        (tmp_path / "old" / name).write_bytes(b"")
+    with Folders() as held:
+        old = held.find(tmp_path / "old")
+        assert old
+        held.make(tmp_path / "new/deep")
+        old.remove("x")
+        held.sync(stale=False)
+        assert {tmp_path, tmp_path / "new", *tmp_path.parents} <= set(synced)
+        assert tmp_path / "old" not in synced
+        synced.clear()
+        held.make(tmp_path / "new/deep")
+        held.sync()
+        assert synced == [tmp_path / "old"]
+        synced.clear()
+        held.sync()
+        assert synced == []
+        old.remove("y")
+        old.remove("y")
+        held.close()
+        assert synced == []
+    assert synced == [tmp_path / "old"]
