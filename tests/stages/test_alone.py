@@ -94,13 +94,13 @@ def test_what_goes_wrong_meanwhile_is_not_said_of_the_lock() -> None:
 
 
 def test_no_file_stays_open(folder: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     with alone():
-        assert len(set(os.listdir("/proc/self/fd")) - before) == 1
+        assert len(set(Path("/proc/self/fd").iterdir()) - before) == 1
         with pytest.raises(ConfigError), alone():
             pass
-        assert len(set(os.listdir("/proc/self/fd")) - before) == 1
+        assert len(set(Path("/proc/self/fd").iterdir()) - before) == 1
     (folder / NAME).chmod(0o666)
     with pytest.raises(ConfigError), alone():
         pass
-    assert set(os.listdir("/proc/self/fd")) <= before
+    assert set(Path("/proc/self/fd").iterdir()) <= before
