@@ -1,0 +1,154 @@
+"""Trashes after freedesktop.org's specification: the user's, and those of other disks."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stages.commands.acts import forecast, trash
+from stages.commands.acts.trash import NOTE, Trash, trash_for
+from stages.commands.plan import FORMAT, VERSION, checked
+from tests.stages.acting import entry, followed, odd, plan_for, state, undone
+
+USER = str(os.getuid())
+
+
+@pytest.fixture
+def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another disk than that of the user's own trash, on which the photos lie."""
+    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
+    real = trash.nearest
+
+    def nearest(path: Path) -> Any:
+        elsewhere = SimpleNamespace(stat=lambda: SimpleNamespace(st_dev=-1))
+        return elsewhere if path == tmp_path / "data/Trash" else real(path)
+
+    monkeypatch.setattr(trash, "nearest", nearest)
+    return tmp_path
+
+
+def test_a_file_goes_to_the_users_trash_where_that_is_on_its_disk(photos: Path, tmp_path: Path) -> None:
+    assert trash_for(photos / "a/1.jpg") == Trash(tmp_path / "data/Trash")
+    followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
+    notes = {path.name: path.read_text().splitlines() for path in (tmp_path / "data/Trash/info").iterdir()}
+    files = sorted(path.name for path in (tmp_path / "data/Trash/files").iterdir())
+    assert sorted(notes) == sorted(f"{name}{NOTE}" for name in files)
+    head, path, date = notes[f"y.jpg{NOTE}"]
+    assert (head, path) == ("[Trash Info]", f"Path={photos}/c/y.jpg")
+    assert date.startswith("DeletionDate=20")
+    assert len(date) == len("DeletionDate=2026-01-01T00:00:00")
+    assert "%0A%F0%9F%98%80--yes.jpg" in str(notes)
+
+
+def test_the_users_trash_without_the_variable(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", None):
+        monkeypatch.setenv("XDG_DATA_HOME", value) if value is not None else monkeypatch.delenv("XDG_DATA_HOME")
+        assert trash_for(photos / "a/1.jpg") == Trash(tmp_path / ".local/share/Trash")
+
+
+@pytest.mark.parametrize("shared", ["none", "sticky", "not sticky", "a link"])
+def test_another_disk_has_a_trash_of_its_own(shared: str, disk: Path, photos: Path) -> None:
+    place = disk / ".Trash"
+    if shared in ("sticky", "not sticky"):
+        place.mkdir()
+        place.chmod(0o1777 if shared == "sticky" else 0o777)
+    if shared == "a link":
+        (disk / "elsewhere").mkdir()
+        (disk / "elsewhere").chmod(0o1777)
+        place.symlink_to(disk / "elsewhere")
+    before = state(photos)
+    wanted = place / USER if shared == "sticky" else disk / f".Trash-{USER}"
+    assert trash_for(photos / "a/1.jpg") == Trash(wanted, disk)
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "trash", disk)
+    assert tally.done == 3
+    assert (wanted / "files/y.jpg").read_bytes() == b"nearly"
+    assert "Path=photos/c/y.jpg\n" in (wanted / f"info/y.jpg{NOTE}").read_text()
+    assert undone(journal).ok
+    assert state(photos) == before
+    assert not [path for path in wanted.rglob("*") if path.is_file()]
+
+
+def test_names_that_the_trash_has_already_are_numbered(photos: Path, tmp_path: Path) -> None:
+    """Files as well as notes without their file, which are somebody else's."""
+    home = tmp_path / "data/Trash"
+    for name in ("files/y.jpg", f"info/y (2).jpg{NOTE}"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_bytes(b"there before")
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
+    assert tally.done == 3
+    assert (home / "files/y (3).jpg").read_bytes() == b"nearly"
+    assert undone(journal).ok
+    assert (home / "files/y.jpg").read_bytes() == (home / f"info/y (2).jpg{NOTE}").read_bytes() == b"there before"
+
+
+def test_a_note_that_comes_in_between_is_not_written_over(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(photos)
+    guard = trash.ToTrash._announce
+    note = tmp_path / f"data/Trash/info/y.jpg{NOTE}"
+
+    def late(act: trash.ToTrash) -> None:
+        if act.path.name == "y.jpg":
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text("[Trash Info]\nPath=/somebody/else.jpg\n")
+        guard(act)
+
+    monkeypatch.setattr(trash.ToTrash, "_announce", late)
+    _, tally, journal = followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
+    assert list(tally.refused) == [f"{tmp_path / 'data/Trash/files/y.jpg'} has come into being meanwhile"]
+    assert (photos / "c/y.jpg").read_bytes() == b"nearly"
+    assert note.read_text().endswith("else.jpg\n")
+    assert undone(journal).ok
+    assert state(photos) == before
+
+
+def test_an_emptied_trash_is_told_and_what_was_taken_out_by_hand_is_fine(photos: Path, tmp_path: Path) -> None:
+    _, _, journal = followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
+    home = tmp_path / "data/Trash"
+    (home / "files/y.jpg").rename(photos / "c/y.jpg")
+    (home / f"info/y.jpg{NOTE}").unlink()
+    (home / "files/1.jpg").unlink()
+    back = undone(journal)
+    assert (back.done, list(back.refused.values())) == (1, [1])
+    assert "it is in no trash that is known here" in str(back.refused)
+    assert odd(photos).read_bytes() == b"same"
+    assert (photos / "c/y.jpg").read_bytes() == b"nearly"
+
+
+def test_a_trash_that_cannot_be_written_to_is_foreseen(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = os.access
+    closed = tmp_path / "data"
+    closed.mkdir()
+    monkeypatch.setattr(
+        forecast.os, "access", lambda path, *more, **named: path != closed and access(path, *more, **named)
+    )
+    _, tally, _ = followed(checked(plan_for(photos), "plan"), "trash", tmp_path, yes=False)
+    assert tally.refused == {f"the trash {closed} can't be written to": 3}
+
+
+@pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink"])
+def test_a_folder_that_went_meanwhile_is_made_again_for_what_comes_back(
+    action: str, photos: Path, tmp_path: Path
+) -> None:
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
+    odd(photos).unlink()
+    _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), action, tmp_path)
+    (photos / "b/1.jpg").unlink(missing_ok=True)
+    (photos / "b").rmdir()
+    assert undone(journal).done == 1
+    assert (photos / "b/1.jpg").read_bytes() == b"same"
+
+
+def test_a_deletion_in_a_folder_that_went_is_not_taken_back(photos: Path, tmp_path: Path) -> None:
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
+    odd(photos).unlink()
+    _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
+    (photos / "b").rmdir()
+    assert undone(journal).refused == {"it was deleted, which can't be taken back": 1}
+    assert not (photos / "b").exists()
