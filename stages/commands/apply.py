@@ -172,7 +172,7 @@ def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
         if act.is_settled():
             journal.end(number, "failed", why=planned.why)
         else:
-            planned.why += "; fast-diff undo puts it back"
+            planned.why += "; it has gone already" if act.dropped else "; fast-diff undo puts it back"
     journal.sync()
 
 

@@ -48,6 +48,8 @@ class Act:
         self.keeper = keeper
         self.changed = False
         """Whether there was anything to take back."""
+        self.dropped = False
+        """Whether the file has left its place, and is not back."""
 
     # forward
 
@@ -66,6 +68,7 @@ class Act:
 
     def drop(self) -> None:
         """Let go of the file that was set aside."""
+        self.dropped = True
         self._home().remove(self.spare)
 
     def name(self) -> None:
@@ -101,6 +104,7 @@ class Act:
                 self._home().claim(self.spare, self.path.name)
             except FileExistsError as error:
                 raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}") from error
+            self.dropped = False
 
     def tidy(self) -> None:
         """Take away names of our own; none that holds anything which the file, at its place, does not hold."""
@@ -117,8 +121,8 @@ class Act:
         return [(home, self.spare)] if home else []
 
     def is_settled(self) -> bool:
-        """Return whether nothing bears a name of our own any more. Raises OSError."""
-        return all(folder.stat(name) is None for folder, name in self.spares())
+        """Return whether the file is back, and nothing bears a name of our own any more. Raises OSError."""
+        return not self.dropped and all(folder.stat(name) is None for folder, name in self.spares())
 
     def is_whole(self, folder: Folder, name: str) -> bool:
         """Return whether a name in a folder has the file's bytes."""
