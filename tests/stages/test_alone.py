@@ -1,4 +1,6 @@
-"""The lock that keeps two commands apart which act on files."""
+"""The lock that keeps two commands apart which act on files.
+
+An equivalent mutant: `os.O_RDONLY & os.O_DIRECTORY` in `_locked`; what is no folder is refused a line later."""
 
 import os
 from pathlib import Path
