@@ -8,12 +8,14 @@ thousand of those of a disk.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.artifact import UNREADABLE, Record, read_record, record_of
+from pipeline.atomic import sync_folder
 from pipeline.errors import ArtifactDamaged
 from pipeline.locations import Place
 from pipeline.ranges import footers, parsed
@@ -21,6 +23,9 @@ from pipeline.storage import Entry, below, delete, file_system, key_of, move, re
 
 AHEAD = 128
 """Footers that are fetched at a time."""
+SETTLED = 60.0
+"""Seconds by which a folder's last change must precede the last sync, by the file system's clock, to need no other: a
+sync takes milliseconds even where there is nothing to do."""
 
 
 class Files(Protocol):
@@ -55,6 +60,15 @@ class Files(Protocol):
 
     def move(self, source: str, target: str) -> None: ...
     def delete(self, names: Collection[str]) -> None: ...
+    def sync(self, folders: Collection[str]) -> None:
+        """Have the names in some folders on disk; an object store has them there as they are put."""
+        ...
+
+    def sync_all(self, since: str) -> None:
+        """Have on disk the names in all folders that are not hidden, and that of the run's folder. A folder that was
+        left alone since the file `since` was written, which happens after this, is not synced again."""
+        ...
+
     def written(self, name: str, size: int) -> None:
         """A file was written by this process."""
         ...
@@ -114,6 +128,23 @@ class LocalFiles:
         for folder in sorted(emptied, reverse=True):
             with contextlib.suppress(OSError):  # other files are in it
                 (self._folder / folder).rmdir()
+
+    def sync(self, folders: Collection[str]) -> None:
+        for folder in folders:
+            sync_folder(self._folder / folder)
+
+    def sync_all(self, since: str) -> None:
+        known = -math.inf
+        with contextlib.suppress(OSError):
+            known = (self._folder / since).stat().st_mtime - SETTLED
+        folders = list(self._folder.absolute().parents)
+        for folder, inside, _ in os.walk(self._folder):
+            inside[:] = [name for name in inside if name[0] != "."]  # what is retired may be lost
+            folders.append(Path(folder))
+        for path in folders:
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime > known:
+                    sync_folder(path)
 
     def written(self, name: str, size: int) -> None:
         """Nothing is remembered."""
@@ -229,6 +260,12 @@ class ObjectFiles:
             for name in names:
                 listing.pop(name, None)
         self._forget(*names)
+
+    def sync(self, folders: Collection[str]) -> None:
+        """A put is on disk."""
+
+    def sync_all(self, since: str) -> None:
+        """A put is on disk."""
 
     def written(self, name: str, size: int) -> None:
         for folder, listing in self._listings.items():

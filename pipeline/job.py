@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.artifact import StoredArtifact
+from pipeline.artifact import StoredArtifact, artifact_names
 from pipeline.cores import Core, take_core
 from pipeline.errors import ArtifactDamaged
 from pipeline.locations import Place
 from pipeline.stage import Artifact, Before, Inputs, Task
-from pipeline.store import Store
+from pipeline.store import RETIRED, Store
 
 if TYPE_CHECKING:
     from pipeline.task import Call
@@ -46,6 +46,8 @@ class StoredJob:
     call: Call
     store: Store
     published: dict[str, list[Any]] = field(default_factory=dict)
+    retired: bool = False
+    """Whether the artifact that the task made last is out of the way."""
 
     @property
     def task(self) -> Task:
@@ -92,12 +94,13 @@ class StoredJob:
 
     def publish(self, name: str, data: bytes) -> str:
         assert self.call.context.stage.owns(name), f"{name}: Stage.files does not know it"
+        self._retire_last()
         self.store.publish_file(name, data)
         self._published(name, data)
         return name
 
     def adopt(self, name: str) -> bool:
-        known = self._before.get(name)
+        known = self._last.get(name)
         if known is None or self.store.files.size(name) != known[0]:
             return False
         data = self.store.files.read(name)
@@ -106,16 +109,28 @@ class StoredJob:
         self._published(name, data)
         return True
 
+    def _retire_last(self) -> None:
+        """Before the first file is written: the artifact that the task made last must not speak for new ones. What it
+        says of the old ones stays known."""
+        if self.task.filename and not self.retired:
+            self._last.get("")
+            self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
+            self.retired = True
+
     @functools.cached_property
-    def _before(self) -> Mapping[str, Any]:
-        """Size and SHA-256 of the files that the task's artifact published when it was made last."""
-        if self.task.filename is None:
+    def _last(self) -> Mapping[str, Any]:
+        """Size and SHA-256 of the files that the task's artifact published when it was made last; a task that was cut
+        short has retired it."""
+        stage, key, name = self.call.context.stage.name, self.task.key, self.task.filename
+        if name is None:
             return {}
-        stage = self.call.context.stage.name
-        try:
-            return self.store.files.record(f"{stage}/{self.task.filename}", stage, self.task.key).files
-        except (ArtifactDamaged, OSError):
-            return {}
+        with contextlib.suppress(ArtifactDamaged, OSError):
+            return self.store.files.record(f"{stage}/{name}", stage, key).files
+        with contextlib.suppress(ArtifactDamaged, OSError):
+            retired = self.store.files.entries(f"{stage}/{RETIRED}")
+            last = max(artifact_names(retired), key=lambda name: retired[name].mtime_ns, default=None)
+            return self.store.files.record(f"{stage}/{RETIRED}/{last}", stage, key).files if last else {}
+        return {}
 
     def _published(self, name: str, data: bytes) -> None:
         self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]

@@ -133,6 +133,8 @@ class _Work:
     looked: float = 0.0
     warnings: Warnings | None = None
     begun: bool = False
+    doubtful: Sequence[str] | None = None
+    """Rows that the next run is to check; unknown while those before have not been."""
 
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
         try:
@@ -148,7 +150,7 @@ class _Work:
             resolver = Resolver(plan, self.store, Footers(self.store), self.config.params, self.config.settings, doubts)
             self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, lock.check)
             if self._computed(self.runner, lock):
-                racy.write(self.store, later)
+                self.doubtful = later
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
@@ -252,9 +254,14 @@ class _Work:
         return (receipt.summary for (name, _), receipt in receipts.items() if name == stage)
 
     def write_record(self, reporter: Reporter) -> None:
-        """Write run.json, whatever happened; a disk that is full must not hide why the run ended."""
+        """Write run.json, whatever happened; a disk that is full must not hide why the run ended.
+
+        All that it tells of is on disk before it is, and it is when this returns."""
         try:
-            self.store.publish_file(RECORD, json.dumps(self.record(), indent=2).encode())
+            self.store.files.sync_all(since=RECORD)
+            if self.doubtful is not None:
+                racy.write(self.store, self.doubtful)
+            self.store.publish_file(RECORD, json.dumps(self.record(), indent=2).encode(), durable=True)
         except OSError as error:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
 

@@ -149,14 +149,29 @@ class Store:
             self.sizes[name] = file.tell()
             if name != artifact_name(record.key, record.fingerprint):
                 self._retire_other(name, record)
+            self.files.sync({file.rpartition("/")[0] for file in record.files})  # before what says that they are there
         return Record(**fields)
 
     def _retire_other(self, name: str, record: Record) -> None:
         with contextlib.suppress(ArtifactDamaged):
             there = self.record(record.stage, name, record.key)
             if there.fingerprint != record.fingerprint:
-                retired = artifact_name(there.key, there.fingerprint)
-                self.files.move(f"{record.stage}/{name}", f"{record.stage}/{RETIRED}/{retired}")
+                self._retire(name, there)
+
+    def _retire(self, name: str, there: Record) -> None:
+        retired = artifact_name(there.key, there.fingerprint)
+        self.files.move(f"{there.stage}/{name}", f"{there.stage}/{RETIRED}/{retired}")
+
+    def retire_named(self, stage: str, name: str, key: str) -> None:
+        """Retire an artifact before the files beside it are written anew: it must not speak for those, whatever ends
+        the task. What can't be read is deleted."""
+        if self.files.size(f"{stage}/{name}") is None:
+            return
+        try:
+            self._retire(name, self.record(stage, name, key))
+        except ArtifactDamaged:
+            self.files.delete([f"{stage}/{name}"])
+        self.files.sync([stage])
 
     def retire_all_but(self, stage: str, names: frozenset[str]) -> int:
         """Move every artifact of a stage that this run does not own out of the readers' way; files that are called
@@ -189,9 +204,9 @@ class Store:
         """Make a retired artifact one of this run's again."""
         self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
 
-    def publish_file(self, name: str, data: bytes) -> None:
-        """Write one file beside the artifacts, atomically; `name` is relative to the run's folder."""
-        with atomic_write(self.folder / name) as file:
+    def publish_file(self, name: str, data: bytes, durable: bool = False) -> None:
+        """Write one file beside the artifacts; `name` is relative to the run's folder. See `atomic_write`."""
+        with atomic_write(self.folder / name, durable) as file:
             file.write(data)
         self.files.written(name, len(data))
 

@@ -1,0 +1,66 @@
+"""Cut one recording at many places, look at each disk that this may leave, and gather what is wrong there."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TypeAlias
+
+from tests.power.disk import DATA, NAMES, Disk, cut
+from tests.power.recorder import Mark, Recorder, Recording
+
+Look: TypeAlias = Callable[[Disk, Sequence[str], Random], str]
+"""What is wrong with a disk, in a line, if the recorded process was so far; empty if nothing."""
+
+
+@dataclass
+class Cuts:
+    """How many disks were looked at, no two of them alike, and what was wrong."""
+
+    states: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def record(module: str, top: Path) -> Recording:
+    """What `recorded(recorder, top)` of a module does below `top`/disk. It runs in a process of its own: after a power
+    cut no process is left, and no owner of a lock."""
+    (top / "disk").mkdir(parents=True)
+    command = [sys.executable, "-m", "tests.power.harness", module, str(top)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    recording = pickle.loads((top / "recording").read_bytes())
+    assert isinstance(recording, Recording)
+    return recording
+
+
+def cuts(recording: Recording, states: int, seed: int, look: Look, enough: int = 3) -> Cuts:
+    """Look at so many disks, or until `enough` are wrong."""
+    random, found = Random(seed), Cuts()
+    seen: set[tuple[str, int]] = set()
+    while found.states < states and len(found.wrong) < enough:
+        at = random.randrange(1, len(recording.steps) + 1)
+        names, data = random.choice(NAMES), random.choice(DATA)
+        disk = cut(recording, at, random, names, data)
+        done = [step.label for step in recording.steps[:at] if isinstance(step, Mark) and step.label]
+        state = disk.digest(), len(done)
+        if state in seen:
+            continue
+        seen.add(state)
+        found.states += 1
+        if wrong := look(disk, done, random):
+            found.wrong.append(f"cut after step {at}, {done[-1:]}, names kept: {names}, data kept: {data}: {wrong}")
+    return found
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[2])
+    recorder = Recorder(place / "disk")
+    with recorder():
+        importlib.import_module(sys.argv[1]).recorded(recorder, place)
+    (place / "recording").write_bytes(pickle.dumps(recorder.recording))
