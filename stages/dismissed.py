@@ -19,8 +19,6 @@ import pyarrow.parquet as pq
 from pipeline.errors import TaskError
 
 COLUMNS = ("digest_a", "digest_b")
-MORE = ("path_a", "path_b")
-"""What the files were called when they were dismissed."""
 
 DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -95,34 +93,3 @@ def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
                 found.setdefault(x, set()).add(y)
                 found.setdefault(y, set()).add(x)
     return found
-
-
-def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
-    """Add rows - two digests, two paths - to a CSV file that may be there, but for those that it has; how many were
-    new. Raises ValueError where it is another kind of file, OSError."""
-    begun = path.exists() and path.stat().st_size > 0
-    known = set(read([str(path)])) if begun else set()
-    if path.suffix == ".parquet":
-        raise ValueError(f"{path}: expected a CSV file to add to")
-    new = []
-    for row in rows:
-        pair = min(row[:2]), max(row[:2])
-        if pair not in known:
-            known.add(pair)
-            new.append(row)
-    names, torn = _form(path) if begun else ([*COLUMNS, *MORE], False)
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, extrasaction="ignore")
-        if torn:
-            file.write("\r\n")
-        if not begun:
-            writer.writeheader()
-        writer.writerows(dict(zip((*COLUMNS, *MORE), row, strict=True)) for row in new)
-    return len(new)
-
-
-def _form(path: Path) -> tuple[Sequence[str], bool]:
-    """The columns of a CSV file, and whether its last line lacks its end."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        names = csv.DictReader(file, strict=True).fieldnames or ()
-    return names, not path.read_bytes().endswith((b"\n", b"\r"))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import comb
 from pathlib import Path
+from stat import S_IMODE
 
+from pipeline.atomic import atomic_write
 from pipeline.errors import ConfigError
 from stages.commands.results import Results
-from stages.dismissed import append
+from stages.dismissed import COLUMNS, read
 from stages.text import one_line
+
+MORE = ("path_a", "path_b")
+"""What the files were called when they were dismissed."""
 
 
 def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | None) -> tuple[int, int]:
@@ -41,3 +49,41 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
     except (ValueError, OSError) as error:
         said = f"{file} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
         raise ConfigError(said) from error
+
+
+def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
+    """Add rows - two digests, two paths - to a CSV file that may be there, but for those that it has; how many were
+    new. The file is replaced as a whole, and on disk in the end. Raises ValueError where it is another kind of file,
+    OSError."""
+    begun = path.exists() and path.stat().st_size > 0
+    known = set(read([str(path)])) if begun else set()
+    if path.suffix == ".parquet":
+        raise ValueError(f"{path}: expected a CSV file to add to")
+    new = []
+    for row in rows:
+        pair = min(row[:2]), max(row[:2])
+        if pair not in known:
+            known.add(pair)
+            new.append(row)
+    names, torn = _form(path) if begun else ([*COLUMNS, *MORE], False)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    if torn:
+        text.write("\r\n")
+    if not begun:
+        writer.writeheader()
+    writer.writerows(dict(zip((*COLUMNS, *MORE), row, strict=True)) for row in new)
+    target = path.resolve()  # a link to a shared file stays one
+    before, mode = (target.read_bytes(), target.stat().st_mode) if target.exists() else (b"", None)
+    with atomic_write(target, durable=True) as file:
+        file.write(before + text.getvalue().encode())
+        if mode is not None:
+            os.fchmod(file.fileno(), S_IMODE(mode))
+    return len(new)
+
+
+def _form(path: Path) -> tuple[Sequence[str], bool]:
+    """The columns of a CSV file, and whether its last line lacks its end."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = csv.DictReader(file, strict=True).fieldnames or ()
+    return names, not path.read_bytes().endswith((b"\n", b"\r"))

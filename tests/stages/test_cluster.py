@@ -11,7 +11,8 @@ import pytest
 from pipeline.errors import TaskError
 from pipeline.stage import Upstream
 from stages import cluster, distances, pairs, scan
-from stages.dismissed import append, read
+from stages.commands.dismiss import append
+from stages.dismissed import read
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute
@@ -358,6 +359,16 @@ def test_dismissals_are_added_as_the_file_has_them(text: str, end: str, tmp_path
     assert read([str(path)]) == {(digests[0], digests[1]), (digests[0], digests[2])}
     assert append(tmp_path / "new.csv", [(digests[0], digests[1], "/a", "/b")]) == 1
     assert (tmp_path / "new.csv").read_text().splitlines()[0] == "digest_a,digest_b,path_a,path_b"
+
+
+def test_dismissals_keep_their_mode_and_the_link_that_leads_to_them(tmp_path: Path) -> None:
+    shared, link = tmp_path / "shared.csv", tmp_path / "apart.csv"
+    assert append(shared, [("a" * 64, "b" * 64, "/a", "/b")]) == 1
+    shared.chmod(0o640)
+    link.symlink_to(shared)
+    assert append(link, [("a" * 64, "c" * 64, "/a", "/c")]) == 1
+    assert link.is_symlink()
+    assert (len(read([str(shared)])), shared.stat().st_mode & 0o777) == (2, 0o640)
 
 
 def test_unseen_matches_make_no_copies() -> None:
