@@ -152,6 +152,10 @@ def results(folder: Path) -> dict[str, Any]:
     return found
 
 
+def before(top: Path) -> None:
+    """The disk is empty."""
+
+
 def recorded(recorder: Recorder, top: Path) -> None:
     """The runs that are cut."""
     for number, phase in enumerate(PHASES):

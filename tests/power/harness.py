@@ -27,16 +27,14 @@ class Cuts:
     wrong: list[str] = field(default_factory=list)
 
 
-def record(module: str, top: Path) -> Recording:
-    """What `recorded(recorder, top)` of a module does below `top`/disk. It runs in a process of its own: after a power
-    cut no process is left, and no owner of a lock."""
-    (top / "disk").mkdir(parents=True)
-    command = [sys.executable, "-m", "tests.power.harness", module, str(top)]
+def record(module: str, *tops: Path) -> list[Recording]:
+    """What `recorded(recorder, top)` of a module does below each `top`/disk, after what `before(top)` does.
+
+    It runs in a process of its own: after a power cut no process is left, and no owner of a lock."""
+    command = [sys.executable, "-m", "tests.power.harness", module, *map(str, tops)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    recording = pickle.loads((top / "recording").read_bytes())
-    assert isinstance(recording, Recording)
-    return recording
+    return [pickle.loads((top / "recording").read_bytes()) for top in tops]
 
 
 def cuts(recording: Recording, states: int, seed: int, look: Look, enough: int = 3) -> Cuts:
@@ -59,8 +57,11 @@ def cuts(recording: Recording, states: int, seed: int, look: Look, enough: int =
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[2])
-    recorder = Recorder(place / "disk")
-    with recorder():
-        importlib.import_module(sys.argv[1]).recorded(recorder, place)
-    (place / "recording").write_bytes(pickle.dumps(recorder.recording))
+    module = importlib.import_module(sys.argv[1])
+    for top in map(Path, sys.argv[2:]):
+        (top / "disk").mkdir(parents=True)
+        module.before(top)
+        recorder = Recorder(top / "disk")
+        with recorder():
+            module.recorded(recorder, top)
+        (top / "recording").write_bytes(pickle.dumps(recorder.recording))

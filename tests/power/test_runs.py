@@ -50,7 +50,7 @@ class Runs:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     top = tmp_path_factory.mktemp("power")
-    recording = record("tests.power.dag", top)
+    (recording,) = record("tests.power.dag", top)
     clean = []
     for phase in PHASES:
         run_phase(phase, top / "inputs", top / phase.label)

@@ -1,0 +1,75 @@
+"""Files that are acted on by a plan, and taken back; the commands that are cut."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+from pipeline.cli import main
+from stages.commands.plan import FORMAT, VERSION
+from tests.power.recorder import Recorder
+
+LONG_AGO = 1_600_000_000 * 10**9
+BYTES = b"\xff\xd8 one picture " * 700
+"""More than a page, so that it may be torn."""
+FILES = {"a/kept.jpg": BYTES, "b/same.jpg": BYTES, "b/too.jpg": BYTES, "c/d/deep.jpg": BYTES}
+ALIKE = {"e/kept.jpg": BYTES + b" sharper", "e/alike.jpg": BYTES + b" paler"}
+"""Not equal to its keeper, so that no link can stand for it."""
+LINKS = ("hardlink", "symlink")
+
+
+def files_for(action: str) -> dict[str, bytes]:
+    """What there is at first, by path below the photos."""
+    return FILES if action in LINKS else FILES | ALIKE
+
+
+def before(top: Path) -> None:
+    """Files, and a plan for them."""
+    photos = top / "disk" / "photos"
+    groups: dict[bool, dict[str, list[object]]] = {}
+    for name, data in files_for(top.name).items():
+        path = photos / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, ns=(LONG_AGO, LONG_AGO))
+        file = {"path": str(path), "bytes": len(data), "digest": hashlib.sha256(data).hexdigest(), "mtime_ns": LONG_AGO}
+        group = groups.setdefault(name.startswith("e"), {"keep": [], "remove": []})
+        group["keep" if "kept" in name else "remove"].append(file)
+    clusters = [{"cluster": number, **group} for number, group in enumerate(groups.values())]
+    plan = {FORMAT: VERSION, "run": "", "references": [], "clusters": clusters}
+    (top / "plan.json").write_text(json.dumps(plan))
+
+
+def apply(top: Path) -> int:
+    """`fast-diff apply`, with the action that the folder is named after; returns its exit code."""
+    action = top.name
+    to = ["--to", str(top / "disk" / "far" / "away")] if action == "move" else []
+    journal = str(top / "disk" / "journal.jsonl")
+    return main(["apply", str(top / "plan.json"), "--action", action, *to, "--yes", "--journal", journal])
+
+
+def undo(top: Path) -> int:
+    """`fast-diff undo`; returns its exit code."""
+    return main(["undo", str(top / "disk" / "journal.jsonl")])
+
+
+def recorded(recorder: Recorder, top: Path) -> None:
+    """What is cut."""
+    with surroundings(top):
+        assert apply(top) == 0
+        recorder.mark("applied")
+        if top.name != "delete":
+            assert undo(top) == 0
+            recorder.mark("undone")
+
+
+@contextlib.contextmanager
+def surroundings(top: Path) -> Iterator[None]:
+    """The trash lies on the disk that is cut; the lock of those who act does not."""
+    with patch.dict(os.environ, XDG_DATA_HOME=str(top / "disk" / "data"), XDG_STATE_HOME=str(top / "state")):
+        yield

@@ -1,0 +1,108 @@
+"""`apply` and `undo` that the power cuts short: no file is lost, and all are put back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.power.acts import apply, files_for, surroundings, undo
+from tests.power.disk import Disk
+from tests.power.harness import cuts, record
+from tests.power.recorder import Recording
+
+ACTIONS = ("move", "trash", "hardlink", "symlink", "delete")
+
+
+@dataclass
+class Acts:
+    """One recorded `apply` and `undo`."""
+
+    top: Path
+    recording: Recording
+
+    @property
+    def action(self) -> str:
+        return self.top.name
+
+    def look(self, disk: Disk, done: Sequence[str], random: Random) -> str:
+        """What is wrong after a cut, and after `undo`, or `apply` and then `undo`."""
+        disk.write(self.top / "disk")
+        wanted = files_for(self.action)
+        lost = set(wanted.values()) - self._bytes()
+        if self.action == "delete":
+            lost = {data for name, data in wanted.items() if "kept" in name and self._photos().get(name) != data}
+        if lost:
+            return "the bytes of a file are nowhere"
+        if "applied" not in done and self.action != "delete" and not self._has_journal():
+            return "" if self._photos() == wanted else "a file was touched, and there is no journal of it"
+        if random.random() < 0.5 and "applied" not in done:
+            apply(self.top)
+            if set(wanted.values()) - self._bytes() and self.action != "delete":
+                return "apply has lost the bytes of a file"
+        if self.action == "delete":
+            return "" if self._photos().items() <= wanted.items() else "a file holds something else"
+        code = undo(self.top)
+        found = self._photos()
+        wrong = sorted(name for name in found | wanted if found.get(name) != wanted.get(name))
+        return f"undo ends with {code}, and differs in {', '.join(wrong)}" if wrong or code else ""
+
+    def _has_journal(self) -> bool:
+        path = self.top / "disk" / "journal.jsonl"
+        return path.is_file() and b'"begin"' in path.read_bytes()
+
+    def _bytes(self) -> set[bytes]:
+        return {path.read_bytes() for path in (self.top / "disk").rglob("*") if path.is_file()}
+
+    def _photos(self) -> dict[str, bytes]:
+        """Bytes by path; of what is no plain file with one name, what else it is."""
+        photos = self.top / "disk" / "photos"
+        found: dict[str, bytes] = {}
+        for path in photos.rglob("*"):
+            stat = path.lstat()
+            if path.is_symlink() or (stat.st_nlink > 1 and not path.is_dir()):
+                found[str(path.relative_to(photos))] = b"a link"
+            elif path.is_file():
+                found[str(path.relative_to(photos))] = path.read_bytes()
+        return found
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Acts]:
+    top = tmp_path_factory.mktemp("power")
+    tops = [top / action for action in ACTIONS]
+    return {
+        top.name: Acts(top, recording) for top, recording in zip(tops, record("tests.power.acts", *tops), strict=True)
+    }
+
+
+@pytest.fixture(params=ACTIONS)
+def acts(
+    request: pytest.FixtureRequest,
+    recordings: dict[str, Acts],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Acts]:
+    """Nothing waits for this machine's disk."""
+    monkeypatch.setattr(os, "fsync", lambda number: None)
+    with surroundings(recordings[request.param].top):
+        yield recordings[request.param]
+
+
+def test_no_file_is_lost_and_all_are_put_back(acts: Acts) -> None:
+    assert cuts(acts.recording, 15, 1, acts.look).wrong == []
+
+
+@pytest.mark.slow
+def test_hundreds_of_disks(acts: Acts) -> None:
+    assert cuts(acts.recording, 150, 2, acts.look).wrong == []
+
+
+def test_without_syncs_a_file_is_lost(acts: Acts) -> None:
+    """The model can fail."""
+    if acts.action != "delete":
+        assert cuts(acts.recording.without(lambda sync: True), 500, 3, acts.look, enough=1).wrong
