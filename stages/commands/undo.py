@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stages.commands.acts import act_of
-from stages.commands.acts.act import Act
+from stages.commands.acts.act import Act, Entry
 from stages.commands.acts.folders import Folders
 from stages.commands.acts.steps import take_back
 from stages.commands.apply import GROUP, Tally, why
@@ -23,10 +23,8 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
         yield f"not taken back  {one_line(str(path))}: {broken}"
     entries = [entry for entry in reversed(told.acts) if entry["state"] != "undone"]
     with Journal(path) as journal, Folders() as folders:
-        for start in range(0, len(entries), GROUP):
-            acts: dict[Act, int] = {}
-            for entry in entries[start : start + GROUP]:
-                acts[act_of(entry, folders)] = entry["n"]
+        for group in _groups(entries):
+            acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
             failed = take_back(list(acts), folders)
             for act in acts:
                 if act not in failed:
@@ -44,3 +42,15 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                     reason = why(failed[act])
                     tally.refused[reason] += 1
                     yield f"not taken back  {shown}: {one_line(reason)}"
+
+
+def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield acts that may be taken back together: no two of them on one file, since the later is taken back first."""
+    group: dict[str, Entry] = {}
+    for entry in entries:
+        if len(group) == GROUP or entry["path"] in group:
+            yield list(group.values())
+            group = {}
+        group[entry["path"]] = entry
+    if group:
+        yield list(group.values())

@@ -1,8 +1,11 @@
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from pipeline.atomic import atomic_write, sweep
+from pipeline.atomic import atomic_write, sweep, sync_folder
+from tests.power.disk import cut
+from tests.power.recorder import Names, Recorder, Sync, Write
 
 
 def test_the_file_appears_whole(tmp_path: Path) -> None:
@@ -31,3 +34,34 @@ def test_sweep_removes_only_what_writers_left(tmp_path: Path) -> None:
         path.touch()
     assert sweep(tmp_path) == 1
     assert sorted(tmp_path.iterdir()) == sorted(keep)
+
+
+def test_bytes_are_on_disk_before_the_name_and_nothing_is_written_in_place(tmp_path: Path) -> None:
+    """Who has the old file open, or another name of it, keeps the old bytes."""
+    target, other = tmp_path / "file", tmp_path / "other"
+    target.write_bytes(b"old")
+    other.hardlink_to(target)
+    recorder = Recorder(tmp_path)
+    with recorder(), atomic_write(target) as file:
+        file.write(b"new")
+    assert (target.read_bytes(), other.read_bytes()) == (b"new", b"old")
+    made, wrote, synced, named = recorder.recording.steps
+    assert isinstance(made, Names)
+    assert isinstance(wrote, Write)
+    assert synced == Sync(wrote.file)
+    assert isinstance(named, Names)
+    assert [(name, node) for _, name, node in named.entries] == [("file", wrote.file), (made.entries[0][1], None)]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_durable_name_is_on_disk_with_those_of_new_folders(tmp_path: Path, durable: bool) -> None:
+    recorder = Recorder(tmp_path)
+    with recorder(), atomic_write(tmp_path / "new" / "er" / "file", durable) as file:
+        file.write(b"all")
+    disks = [cut(recorder.recording, len(recorder.recording.steps), Random(seed), "none", "none") for seed in range(3)]
+    there = {name for disk in disks for name, _ in disk.walk()}
+    assert there == ({"new", "new/er", "new/er/file"} if durable else set())
+
+
+def test_a_folder_that_cannot_be_synced_is_let_be(tmp_path: Path) -> None:
+    sync_folder(tmp_path / "gone")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from pipeline.cli import main
@@ -20,6 +23,7 @@ BYTES = b"\xff\xd8 one picture " * 700
 FILES = {"a/kept.jpg": BYTES, "b/same.jpg": BYTES, "b/too.jpg": BYTES, "c/d/deep.jpg": BYTES}
 ALIKE = {"e/kept.jpg": BYTES + b" sharper", "e/alike.jpg": BYTES + b" paler"}
 """Not equal to its keeper, so that no link can stand for it."""
+TO_ANOTHER_DISK = "move to another disk"
 LINKS = ("hardlink", "symlink")
 
 
@@ -47,7 +51,7 @@ def before(top: Path) -> None:
 
 def apply(top: Path) -> int:
     """`fast-diff apply`, with the action that the folder is named after; returns its exit code."""
-    action = top.name
+    action = top.name.split()[0]
     to = ["--to", str(top / "disk" / "far" / "away")] if action == "move" else []
     journal = str(top / "disk" / "journal.jsonl")
     return main(["apply", str(top / "plan.json"), "--action", action, *to, "--yes", "--journal", journal])
@@ -70,6 +74,22 @@ def recorded(recorder: Recorder, top: Path) -> None:
 
 @contextlib.contextmanager
 def surroundings(top: Path) -> Iterator[None]:
-    """The trash lies on the disk that is cut; the lock of those who act does not."""
-    with patch.dict(os.environ, XDG_DATA_HOME=str(top / "disk" / "data"), XDG_STATE_HOME=str(top / "state")):
+    """The trash is on the disk that is cut, the lock of those who act is not, and one folder may be another disk."""
+    changes = [patch.dict(os.environ, XDG_DATA_HOME=str(top / "disk" / "data"), XDG_STATE_HOME=str(top / "state"))]
+    if top.name == TO_ANOTHER_DISK:
+        changes += [patch.object(os, name, functools.partial(_within_a_disk, getattr(os, name))) for name in CROSSING]
+    with contextlib.ExitStack() as stack:
+        for change in changes:
+            stack.enter_context(change)
         yield
+
+
+CROSSING = ("link", "rename")
+
+
+def _within_a_disk(real: Any, old: Any, new: Any, **more: Any) -> None:
+    """`os.link` or `os.rename` from folder to folder, where what lies in `far` is another disk."""
+    folders = [more[name] for name in ("src_dir_fd", "dst_dir_fd") if name in more]
+    if len({"/far" in os.readlink(f"/proc/self/fd/{number}") for number in folders}) > 1:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), old)
+    real(old, new, **more)

@@ -106,10 +106,11 @@ class Folder:
 
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
         """Return whether a regular file holds the first bytes of another file, or all, so that nothing is lost with
-        it. Raises OSError, Cannot."""
+        it. Zeros count as equal: a power cut leaves them where a copy was not on disk. Raises OSError, Cannot."""
         with self.opened(name) as some, other.opened(whole) as every:
             while data := some.read(PIECE):
-                if data != every.read(len(data)):
+                true = every.read(len(data))
+                if data != true and not _is_torn(data, true):
                     return False
         return True
 
@@ -243,6 +244,11 @@ class Folders:
                 folder.sync()
         while self._above:
             sync(self._above.pop())
+
+
+def _is_torn(data: bytes, true: bytes) -> bool:
+    """Return whether bytes are those of a true piece, or zeros."""
+    return len(data) == len(true) and all(some in (0, byte) for some, byte in zip(data, true, strict=True))
 
 
 def sync(path: Path) -> None:

@@ -69,6 +69,9 @@ class Move(Act):
     def release(self) -> None:
         if self.changed and (target := self.folders.find(self._to.parent)):
             target.remove(self.spare)
+            there, aside = target.stat(self._to.name), self._home().stat(self.spare)
+            if there and aside and os.path.samestat(there, aside):  # its renaming there was lost in a power cut
+                target.remove(self._to.name)
 
     def tidy(self) -> None:
         home, target = self.folders.find(self.path.parent), self.folders.find(self._to.parent)
@@ -102,6 +105,7 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
         if error.errno not in (*NO_LINKS, errno.EXDEV):
             raise
         if error.errno == errno.EXDEV or not _renamed(source, target, name):
+            source.sync()  # else a power cut may leave the file under its old name, and the copy
             copy(source, name, target, name)
             if not target.is_whole(name, entry["bytes"], entry["digest"]):
                 place = target.path / name
