@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
         for group in _groups(entries):
             acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
             failed = take_back(list(acts), folders)
+            with contextlib.suppress(OSError):
+                folders.sync()  # who is told that an act is undone looks for names of our own no more
             for act in acts:
                 if act not in failed:
                     journal.end(acts[act], "undone")
