@@ -101,6 +101,7 @@ def test_no_file_is_lost_and_all_are_put_back(acts: Acts) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_hundreds_of_disks(acts: Acts) -> None:
     assert cuts(acts.recording, 150, 2, acts.look).wrong == []
 

@@ -70,6 +70,7 @@ def test_whatever_a_cut_leaves_the_next_run_comes_to_the_same(runs: Runs) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [2, 3])
 def test_a_thousand_disks(runs: Runs, seed: int) -> None:
     found = cuts(runs.recording, 500, seed, runs.look)
@@ -85,6 +86,7 @@ def test_without_syncs_the_same_disks_are_wrong(runs: Runs, kind: str, seed: int
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", ["*.parquet", "*.txt", "run.json", ".doubtful.json", "run", "texts", "total", "page"])
 def test_no_sync_is_one_too_many(runs: Runs, name: str) -> None:
     """Without those of one kind of file or folder, some disk is wrong."""
