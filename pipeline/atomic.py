@@ -23,6 +23,7 @@ What a file promises after a power cut; `tests/power` rebuilds what a cut may le
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ from typing import BinaryIO
 from pipeline.locations import Place
 from pipeline.storage import put_whole
 
+NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EROFS, errno.EACCES, errno.EPERM)
+"""Errors of file systems that sync no folder."""
 TEMPORARY = ".tmp"
 """Ending of a file that is still being written; its name begins with a dot, so that readers of the folder skip it."""
 
@@ -65,13 +68,20 @@ def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk, as far as its file system lets one."""
-    with contextlib.suppress(OSError):
+    """Have the names in a folder on disk, where one may open it and its file system syncs folders.
+
+    Raises OSError where the disk fails."""
+    try:
         number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+    except OSError:
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+    finally:
+        os.close(number)
 
 
 def sweep(folder: Place) -> int:

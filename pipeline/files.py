@@ -142,9 +142,11 @@ class LocalFiles:
             inside[:] = [name for name in inside if name[0] != "."]  # what is retired may be lost
             folders.append(Path(folder))
         for path in folders:
+            changed = known
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime > known:
-                    sync_folder(path)
+                changed = path.stat().st_mtime
+            if changed > known:
+                sync_folder(path)
 
     def written(self, name: str, size: int) -> None:
         """Nothing is remembered."""

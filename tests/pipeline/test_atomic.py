@@ -1,9 +1,13 @@
+import errno
+import os
+import time
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from pipeline.atomic import atomic_write, sweep, sync_folder
+from pipeline.files import SETTLED, LocalFiles
 from tests.power.disk import cut
 from tests.power.recorder import Names, Recorder, Sync, Write
 
@@ -63,5 +67,36 @@ def test_a_durable_name_is_on_disk_with_those_of_new_folders(tmp_path: Path, dur
     assert there == ({"new", "new/er", "new/er/file"} if durable else set())
 
 
-def test_a_folder_that_cannot_be_synced_is_let_be(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_synced_is_let_be_and_a_disk_that_fails_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(number: int) -> None:
+        raise OSError(wrong, "wrong")
+
     sync_folder(tmp_path / "gone")
+    monkeypatch.setattr(os, "fsync", fsync)
+    wrong = errno.EINVAL
+    sync_folder(tmp_path)
+    wrong = errno.EIO
+    with pytest.raises(OSError, match="wrong"):
+        sync_folder(tmp_path)
+
+
+def test_folders_that_were_left_alone_since_the_last_run_are_not_synced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("pipeline.files.sync_folder", synced.append)
+    run = tmp_path / "out" / "run"
+    for name in ("scan", "scan/.retired", "report/deep"):
+        (run / name).mkdir(parents=True)
+    own = [run, run / "scan", run / "report", run / "report" / "deep"]
+    LocalFiles(run).sync_all("run.json")
+    assert set(synced) == {*own, *run.parents}
+    (run / "run.json").touch()
+    for path in (*own[1:], tmp_path / "out"):
+        os.utime(path, (0, time.time() - 2 * SETTLED))
+    os.utime(run / "report" / "deep", (0, time.time() - SETTLED / 2))
+    synced.clear()
+    LocalFiles(run).sync_all("run.json")
+    assert {path for path in synced if path.is_relative_to(tmp_path / "out")} == {run, run / "report" / "deep"}
