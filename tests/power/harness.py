@@ -38,10 +38,12 @@ def record(module: str, *tops: Path) -> list[Recording]:
 
 
 def cuts(recording: Recording, states: int, seed: int, look: Look, enough: int = 3) -> Cuts:
-    """Look at so many disks, or until `enough` are wrong."""
+    """Look at so many disks, if there are so many, or until `enough` are wrong."""
     random, found = Random(seed), Cuts()
     seen: set[tuple[str, int]] = set()
-    while found.states < states and len(found.wrong) < enough:
+    for _ in range(100 * states):
+        if found.states == states or len(found.wrong) == enough:
+            break
         at = random.randrange(1, len(recording.steps) + 1)
         names, data = random.choice(NAMES), random.choice(DATA)
         disk = cut(recording, at, random, names, data)
