@@ -13,6 +13,7 @@ from stat import S_IMODE
 
 from pipeline.atomic import atomic_write
 from pipeline.errors import ConfigError
+from stages.commands.plan import LOST
 from stages.commands.results import Results
 from stages.dismissed import COLUMNS, read
 from stages.text import one_line
@@ -32,6 +33,8 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
         members = results.clusters().query("cluster == @cluster")["path"].tolist()
         if not members:
             raise ConfigError(f"--cluster: the run has no cluster {cluster}; see fast-diff show {results.folder}")
+        if lost := set(members) - set(images.index):
+            raise ConfigError(f"{results.folder}: nothing is known of {one_line(min(lost))}, {LOST}")
     else:
         members = list(dict.fromkeys(results.name_of(path) for path in paths))
         if len(members) < 2:

@@ -30,6 +30,7 @@ from stages.text import one_line
 
 FORMAT = "fast-diff-plan"
 VERSION = 1
+LOST = "which is in a cluster: an artifact is missing; run the same command again first"
 FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 
@@ -93,6 +94,8 @@ def plan_of(results: Results) -> dict[str, Any]:
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
         raise ConfigError(f"{results.folder}: its last run did not end well; run the same command again first")
     images = results.images().set_index("path")
+    if lost := set(results.clusters()["path"]) - set(images.index):
+        raise ConfigError(f"{results.folder}: nothing is known of {one_line(min(lost))}, {LOST}")
     config = results.summary["config"]
     groups = []
     for cluster, members in results.clusters().groupby("cluster", sort=True):

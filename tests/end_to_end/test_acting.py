@@ -390,3 +390,23 @@ def test_a_dismissed_image_does_not_go_on_account_of_its_keeper(tmp_path: Path) 
     assert [Path(each.path).name for each in group.keep] == ["a.jpg", "b.jpg"]
     assert [Path(each.path).name for each in group.remove] == ["c.jpg"]
     assert project.record()["clusters"]["removable_bytes"] == (tmp_path / "images" / "c.jpg").stat().st_size
+
+
+@pytest.mark.parametrize("stage", ["scan", "thumbnail"])
+def test_an_artifact_that_is_lost_is_said_in_a_line(
+    stage: str, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a power cut in a later run."""
+    run, folder = str(project.run_folder), project.run_folder / stage
+    shutil.copytree(folder, tmp_path / "kept")
+    for path in folder.glob("*.parquet"):
+        path.unlink()
+    try:
+        for words in (
+            ["plan", run, str(tmp_path / "plan.json")],
+            ["dismiss", run, "--cluster", "0", "--file", "x.csv"],
+        ):
+            assert main(words) == 2
+            assert len(capsys.readouterr().err.splitlines()) == 1
+    finally:
+        shutil.copytree(tmp_path / "kept", folder, dirs_exist_ok=True)
