@@ -18,6 +18,9 @@ What a file promises after a power cut; `tests/power` rebuilds what a cut may le
     plan, export      whole, absent, or as before.
     journal           of `apply`: an act is on disk before its file is touched, with the journal's own name.
     what is moved     by `apply`: under its old name or under its new one, whole, or under both.
+
+Names of artifacts are synced once, as a run ends: with each of 10,000 it would take 1.3 ms more for each of them (9.8
+instead of 8.4; 2.5 with no sync at all), and in the end 64 ms for all (`python -m tests.benchmarks.syncs 10000`, ext4).
 """
 
 from __future__ import annotations
