@@ -1,0 +1,194 @@
+"""Break a module in many small ways, one at a time, and name the changes that none of its tests notices.
+
+    python -m tests.mutation pipeline.resolve              # every mutant of the module
+    python -m tests.mutation pipeline.resolve:202          # those of one line
+    python -m tests.mutation --sample 40 stages.kernels    # 40 of each module of a package, drawn by --seed
+
+`TESTS` says which tests belong to a module. A mutant runs in a forked process, on a copy of the tree, with the tests
+that reach its line; a mutant that survives these meets all tests of its module. Mutants that change no result stand in
+`equivalent_mutants.tsv` with the reason, and do not count. Module-level numbers, texts, messages and annotations are
+not mutated. Exit code 1 if a mutant survives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from tests.mutants import Mutant, mutants
+
+ROOT = Path(__file__).parents[1]
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
+P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_", "tests/end_to_end/test_"
+TESTS = {
+    "pipeline.artifact": [P + "store.py"],
+    "pipeline.atomic": [P + "atomic.py"],
+    "pipeline.fingerprint": [P + "fingerprint.py"],
+    "pipeline.lock": [P + "lock.py"],
+    "pipeline.resolve": [P + "runner.py"],
+    "pipeline.store": [P + "store.py", P + "runner.py"],
+    "stages.commands.acts": [S + "apply.py", E + "acting.py"],
+    "stages.commands.apply": [S + "apply.py", E + "acting.py"],
+    "stages.commands.journal": [S + "apply.py", E + "acting.py"],
+    "stages.commands.plan": [S + "apply.py", E + "acting.py"],
+    "stages.kernels.arrays": [K + "arrays.py", K + "compare.py"],
+    "stages.kernels.check": [K + "compare.py", K + "exact.py"],
+    "stages.kernels.coarse": [K + "coarse.py", K + "slack.py"],
+    "stages.kernels.compare": [K + "compare.py"],
+    "stages.kernels.components": [K + "components.py"],
+    "stages.kernels.cut": [K + "cut.py"],
+    "stages.kernels.directions": [K + "directions.py", K + "filters.py"],
+    "stages.kernels.exact": [K + "exact.py"],
+    "stages.kernels.groups": [S + "pairs.py"],
+    "stages.kernels.hilbert": [K + "hilbert.py"],
+    "stages.kernels.identity": [S + "hash.py"],
+    "stages.kernels.leaves": [K + "filters.py", K + "compare.py"],
+    "stages.kernels.linkage": [K + "linkage.py"],
+    "stages.kernels.metric": [K + "compare.py", S + "metrics.py"],
+    "stages.kernels.native": [K + "exact.py", K + "coarse.py", K + "filters.py"],
+    "stages.kernels.product": [K + "filters.py", K + "compare.py"],
+    "stages.kernels.slack": [K + "slack.py", K + "coarse.py"],
+    "stages.kernels.space": [K + "directions.py", K + "filters.py"],
+    "stages.kernels.spread": [K + "spread.py"],
+    "stages.kernels.turns": [S + "hash.py", K + "exact.py"],
+}
+OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+
+class Watch:
+    """A pytest plugin: which tests reach which lines of a file, how long each takes, and what they import."""
+
+    def __init__(self, path: Path, report: Path) -> None:
+        self.path, self.report, self.test = str(path), report, ""
+        self.lines: dict[int, set[str]] = defaultdict(set)
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.test = nodeid
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.seconds[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        libraries = [name for name, module in sys.modules.items() if "site-packages" in str(module)]
+        lines = {line: sorted(tests - {""}) for line, tests in self.lines.items() if "" not in tests}
+        self.report.write_text(json.dumps([lines, self.seconds, libraries]))
+
+    def trace(self, frame: Any, event: str, argument: Any) -> Any:
+        return self._line if frame.f_code.co_filename == self.path else None
+
+    def _line(self, frame: Any, event: str, argument: Any) -> Any:
+        self.lines[frame.f_lineno].add(self.test)
+        return self._line
+
+
+def pytest_in(tree: Path, tests: list[str], watch: Watch | None = None) -> int:
+    """Run tests in a fork of this process, in `tree`; its process number."""
+    if (child := os.fork()) > 0:
+        return child
+    with contextlib.suppress(BaseException):
+        os.setsid()
+        os.nice(0 if watch else 1)
+        os.chdir(tree)
+        null = os.open("output" if watch else os.devnull, os.O_WRONLY | os.O_CREAT)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        sys.path[:] = [str(tree), *(place for place in sys.path if Path(place).resolve() != ROOT)]
+        sys.dont_write_bytecode = True
+        for name in [name for name in sys.modules if name.split(".")[0] in ("tests", "pipeline", "stages")]:
+            del sys.modules[name]
+        import hypothesis
+        import pytest
+
+        phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # to shrink what fails would take long
+        hypothesis.settings.register_profile(
+            "mutation", deadline=None, phases=phases, derandomize=True, database=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )  # fmt: skip
+        if watch:
+            threading.settrace(watch.trace)
+            sys.settrace(watch.trace)
+        os._exit(pytest.main([*OPTIONS, "--hypothesis-profile=mutation", *tests], plugins=[watch] if watch else []))
+    os._exit(70)
+
+
+def passes(child: int, limit: float) -> bool:
+    """Whether the tests that run in `child` all pass within `limit` seconds."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status == 0
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def survivors(module: str, tree: Path, chosen: list[Mutant]) -> list[Mutant]:
+    """Those of the mutants of a module that its tests let live."""
+    path = Path(f"{module.replace('.', '/')}.py")
+    tests = TESTS[module]
+    watch = Watch(tree / path, tree / "watched.json")
+    if not passes(pytest_in(tree, tests, watch), 3_000):
+        sys.exit(f"{module}: its tests fail without any mutant:\n{(tree / 'output').read_text()[-3_000:]}")
+    lines, seconds, libraries = json.loads(watch.report.read_text())
+    for name in libraries:  # once for all forks
+        with contextlib.suppress(BaseException):
+            importlib.import_module(name)
+    whole, lived = (ROOT / path).read_text(), []
+    for number, mutant in enumerate(chosen, 1):
+        near = sorted(lines.get(str(mutant.line), []), key=lambda test: seconds[test])
+        (tree / path).write_text(mutant.text)
+        if sys.stderr.isatty():
+            print(f"\r{module} {number}/{len(chosen)}\r", end="", file=sys.stderr, flush=True)
+        if near and not passes(pytest_in(tree, near), 20 + 5 * sum(map(seconds.__getitem__, near))):
+            continue
+        if passes(pytest_in(tree, tests), 20 + 5 * sum(seconds.values())):
+            lived.append(mutant)
+            print(f"{path}:{mutant.line}: {mutant.changed}", flush=True)
+    (tree / path).write_text(whole)
+    return lived
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="+", metavar="MODULE[:LINE]")
+    parser.add_argument("--sample", type=int, default=sys.maxsize, help="mutants of each module, drawn at random")
+    parser.add_argument("--seed", type=int, default=0)
+    words = parser.parse_args()
+    known = {tuple(line.split("\t")[:2]) for line in EQUIVALENT.read_text().splitlines()}
+    total = alive = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder).resolve() / "tree"
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".*", "outputs", "*.egg-info"), symlinks=True)
+        for word in words.modules:
+            name, _, line = word.partition(":")
+            for module in [each for each in TESTS if each == name or each.startswith(f"{name}.")]:
+                path = f"{module.replace('.', '/')}.py"
+                found = [m for m in mutants((ROOT / path).read_text()) if line in ("", str(m.line))]
+                counted = [m for m in found if (path, m.changed) not in known]
+                chosen = random.Random(words.seed).sample(counted, min(words.sample, len(counted)))
+                lived = survivors(module, tree, sorted(chosen, key=lambda mutant: mutant.line))
+                total, alive = total + len(chosen), alive + len(lived)
+                print(f"{module}: {len(chosen) - len(lived)} of {len(chosen)} killed; there are {len(found)}, "
+                      f"{len(found) - len(counted)} of them equivalent", flush=True)  # fmt: skip
+    print(f"{total - alive} of {total} killed, {(total - alive) / max(total, 1):.1%}")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
