@@ -1,9 +1,12 @@
-"""Stages without a pipeline: artifacts, job and settings that live in memory."""
+"""Stages without a pipeline: artifacts, job and settings that live in memory.
+
+A stage that reads a column or a setting which its fingerprints do not know of would take a stale artifact for a current
+one: here it fails."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,8 @@ class MemoryArtifact:
     key: str
     rows_: pa.Table
     summary: Mapping[str, Any] = field(default_factory=dict)
+    declared: Sequence[str] | None = None
+    """The columns that the stage which reads this artifact declares; None: all."""
 
     @property
     def rows(self) -> int:
@@ -29,9 +34,12 @@ class MemoryArtifact:
 
     @property
     def content(self) -> Mapping[str, str]:
-        return content(self.rows_)
+        return content(self.table(self.declared))
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+        if self.declared is not None:
+            undeclared = set(self.rows_.column_names if columns is None else columns) - set(self.declared)
+            assert not undeclared, f"Stage.reads does not declare {sorted(undeclared)} of {self.stage}"
         return self.rows_ if columns is None else self.rows_.select(list(columns))
 
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
@@ -55,6 +63,8 @@ class MemoryJob:
     earlier_: Sequence[pa.Table] = ()
     distrust: frozenset[str] = frozenset()
     before_: Sequence[Before] = ()
+    uses: Sequence[str] | None = None
+    """The settings that the stage declares; None: all."""
 
     def before(self) -> Iterator[Before]:
         return iter(self.before_)
@@ -63,6 +73,7 @@ class MemoryJob:
         return None
 
     def settings(self, key: str) -> Any:
+        assert self.uses is None or key in self.uses, f"Stage.uses does not declare {key}"
         return self.settings_[key]
 
     def earlier(self) -> Iterator[pa.Table]:
@@ -95,12 +106,19 @@ def compute(
 ) -> tuple[MemoryArtifact, Result]:
     """Compute one task of a stage; returns its artifact and the Result that described it."""
     task = task or Task("test", tuple((artifact.stage, artifact.key) for artifact in inputs))
-    memory_job = MemoryJob(task, settings, folder, **job)
+    own = {f"{stage.name}.{name}": value for name, value in vars(params).items()}
+    every = MemoryJob(task, {**own, **settings}, folder, **job)
+    memory_job = replace(every, uses=stage.used(every.settings))
+    reads = stage.reads(params, every.settings)
     assert stage.compute is not None
-    result = stage.compute(Inputs(tuple(inputs)), params, memory_job)
+    known = tuple(
+        replace(artifact, declared=reads.get(artifact.stage)) if isinstance(artifact, MemoryArtifact) else artifact
+        for artifact in inputs
+    )
+    result = stage.compute(Inputs(known), params, memory_job)
     if isinstance(result, pa.Table):
         result = Result((result,))
-    schema = stage.schema_for(params, memory_job.settings)
+    schema = stage.schema_for(params, every.settings)
     tables = list(result.tables)
     table = pa.concat_tables(tables).cast(schema) if tables else schema.empty_table()
     return MemoryArtifact(stage.name, task.key, table.combine_chunks(), result.summary), result
