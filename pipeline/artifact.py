@@ -130,15 +130,15 @@ class StoredArtifact:
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
         """Some rows, ascending; only the row groups that hold them are read."""
         with self._open() as file:
-            ends = np.cumsum([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
+            sizes = np.array([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)], np.int64)
+            ends = np.cumsum(sizes)
             group = np.searchsorted(ends, rows, side="right")
             used = np.unique(group)
-            sizes = np.diff(ends, prepend=0)
             table = file.read_row_groups(used.tolist(), columns, use_threads=False).replace_schema_metadata(None)
-            self._verify(file, table.schema, columns, int(ends[-1]) if len(ends) else 0)
+            self._verify(file, table.schema, columns, int(sizes.sum()))
             before = np.cumsum(sizes[used]) - sizes[used]
             place = np.searchsorted(used, group)
-            return table.take(pa.array(np.asarray(rows) - (ends - sizes)[group] + before[place]))
+            return table.take(pa.array(np.asarray(rows, np.int64) - (ends - sizes)[group] + before[place]))
 
     def glance(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
         """Values of a fixed-size binary column, uint8 (rows, width), unverified, read from where they lie in the file;

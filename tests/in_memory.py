@@ -34,7 +34,7 @@ class MemoryArtifact:
 
     @property
     def content(self) -> Mapping[str, str]:
-        return content(self.table(self.declared))
+        return content(self.rows_ if self.declared is None else self.rows_.select(list(self.declared)))
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         if self.declared is not None:

@@ -54,8 +54,28 @@ def test_sums_of_large_thumbnails_at_the_extremes(side: int) -> None:
     assert coarse.vectors(coarse.coarse(image), image.shape[1:])[0, 9] == 0  # nothing is left within the cell
 
 
-@pytest.mark.parametrize(("shape", "fits"), [((64, 64, 3), True), ((360, 360, 4), True), ((1024, 1024, 4), False)])
+def test_sums_that_float32_cannot_hold() -> None:
+    """Cells of more than 258 lines; such thumbnails are larger than any that the config allows."""
+    for shape in ((1, 1100, 4, 1), (1, 4, 1100, 1)):
+        image = np.full(shape, 255, np.uint8)
+        image[:, ::7, ::7] = 254
+        assert coarse.coarse(image).tolist() == [plain.sums(image[0], coarse.GRID)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [
+        ((64, 64, 3), True),
+        ((360, 360, 4), True),
+        ((400, 440, 3), True),
+        ((400, 400, 4), False),
+        ((1024, 256, 4), False),
+        ((256, 1024, 4), False),
+        ((1024, 1024, 4), False),
+    ],
+)
 def test_which_sums_fit_32_bits(shape: coarse.Shape, fits: bool) -> None:
+    """Exactly 2³¹ is no multiple of 255², so < and <= are the same there."""
     brightest = int(coarse.coarse(np.full((1, *shape), 255, np.uint8)).max())
     assert coarse.fits_int32(shape) == fits == (brightest < 2**31)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stages.kernels import directions, slack
 from stages.kernels.directions import LEADING, principal
+from stages.kernels.space import Space, prepare
 
 
 def as_they_are(vectors: np.ndarray) -> np.ndarray:
@@ -46,6 +47,18 @@ def test_a_stretch_is_told_whatever_the_basis(monkeypatch: pytest.MonkeyPatch) -
     found = principal(points(1, 30, 20, 10))
     longest = np.linalg.svd(found.basis, compute_uv=False)[0] ** 2
     assert 1.001 < longest <= found.stretch
+
+
+def test_what_is_compared_along_directions_that_stretch_is_given_so_much_more_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Vectors along the first direction are as far apart there as the basis makes them: none may be lost."""
+    true = np.linalg.qr
+    monkeypatch.setattr(np.linalg, "qr", lambda matrix: tuple(part * 1.001 for part in true(matrix)))
+    rows = points(1, 30, 20, 10).astype(np.float32)
+    space = Space(100.0, np.arange(20)[None])
+    (only,) = prepare(rows, rows, space).passes
+    assert only.squared == 100.0 * principal(as_they_are(rows)).stretch > 100.1
 
 
 @pytest.mark.parametrize(("n", "d"), [(200, 64), (200, 8), (200, 3), (5, 64)])

@@ -118,3 +118,17 @@ def test_a_spanning_forest_joins_what_all_edges_join_at_every_threshold(
         forest.join(a[some], b[some])
         labels.append(parts(forest.labels(len(matrix))))
     assert labels[0] == labels[1]
+
+
+def test_of_equal_distances_the_edge_with_the_lesser_nodes_comes_first() -> None:
+    a, b, far = np.array([1, 0, 0, 2]), np.array([2, 1, 2, 3]), np.ones(4)
+    whole = np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 2, 3])  # all pairs of 0 to 3 but 2-3
+    assert parts(complete(4, *whole, np.ones(5))) == {frozenset({0, 1, 2}), frozenset({3})}
+    assert merges(4, *whole, np.ones(5)).tolist() == [0, 3]
+    assert merges(4, a, b, far).tolist() == [1, 0]
+
+
+def test_of_edges_between_the_same_two_nodes_the_shortest_counts() -> None:
+    """That of the lesser number where they are as long; one from a node to itself joins nothing."""
+    a, b, far = np.array([0, 1, 0, 1, 2, 1]), np.array([1, 0, 1, 2, 2, 2]), np.array([5.0, 1.0, 1.0, 4.0, 0.0, 4.0])
+    assert spanning(3, a, b, far).tolist() == [1, 3]

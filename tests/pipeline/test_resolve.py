@@ -156,6 +156,7 @@ def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> Non
         receipts = {("words", "w00"): words}
         back = resolver.judge(node, receipts).receipt
         assert back is not None
+        assert back.name not in resolver.footers.names(f"letters/{RETIRED}")
         (folder / "run" / "letters" / back.name).unlink()
         assert resolver.judge(node, receipts).receipt is None
 

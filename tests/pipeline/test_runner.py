@@ -1,5 +1,6 @@
 import itertools
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -192,6 +193,29 @@ def test_storage_that_stays_full_is_tried_long_for_one_task_alone(
     tries = [len(times) for times in executor.times.values()]
     assert max(tries) == runner_module.PATIENT_ATTEMPTS
     assert toy_run(folder)[0].failures == []
+
+
+class Faulty(SynchronousExecutor):
+    """Storage that fails for the first tries at some tasks."""
+
+    def __init__(self, tries: dict[Address, int]) -> None:
+        super().__init__()
+        self.tries = Counter(tries)
+
+    def finished(self, within: float | None = None) -> Iterable[Outcome]:
+        address = self._calls[0].address
+        if self.tries[address]:
+            self.tries[address] -= 1
+            return [Outcome(self._calls.popleft().address, message="no answer", passing=True)]
+        return super().finished(within)
+
+
+def test_storage_that_has_worked_since_is_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "PAUSE", 0.0)
+    executor = Faulty({("letters", "w00"): 1_000, ("pairs", "w01.w01"): 2})
+    runner, heard = toy_run(folder, executor)
+    assert [failure.address for failure in runner.failures] == [("letters", "w00")]
+    assert "pairs/w01.w01" in heard.did("run")
 
 
 class Window(SynchronousExecutor):

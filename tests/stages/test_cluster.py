@@ -13,6 +13,7 @@ from pipeline.stage import Upstream
 from stages import cluster, distances, pairs, scan
 from stages.commands.dismiss import append
 from stages.dismissed import read
+from stages.matches import Graph
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute
@@ -85,6 +86,26 @@ def test_chains_are_one_cluster_and_every_distance_is_true() -> None:
         (1, "f", True, 0.0),
         (1, "e", False, 4.0),
     ]
+
+
+def test_distances_are_divided_as_the_config_has_them_and_take_turns_only_where_it_does() -> None:
+    """b-c is no match, so it is measured: 3 of 4·4·3 values differ by 60, unless b is turned."""
+    settings = {**SETTINGS, "thumbnail.channels": "rgb"}
+    kind = thumbnail_schema(ThumbnailParams(size=(4, 4), channels="rgb"), settings.__getitem__)
+    pictures = np.zeros((3, 4, 4, 3), np.uint8)
+    pictures[1, 0, 0] = pictures[2, 0, 3] = 60
+    images = [
+        {"path": path, "set": "a", "width": 10, "height": 10, "bytes": 9, "thumbnail": picture.tobytes()}
+        for path, picture in zip("abc", pictures, strict=True)
+    ]
+    summary = {"images": 3, "readable": 3, "failed": 0}
+    thumbs = MemoryArtifact("thumbnail", "a-end", pa.Table.from_pylist(images, kind), summary)
+    for divisor, normalize in ((16, "pixel"), (48, "value")):
+        matched = matches([("a", "b", 3 * 60**2 / divisor), ("a", "c", 3 * 60**2 / divisor)], 3)
+        for turns, far in ((True, 3 * 60**2 / divisor), (False, 6 * 60**2 / divisor)):
+            given = settings | {"pairs.threshold": 1e4, "pairs.normalize": normalize, "pairs.rotations": turns}
+            found, _ = compute(cluster.STAGE, [thumbs, matched], cluster.Params(keep=("path",)), given, Path())
+            assert found.rows_["diameter"].to_pylist() == [far] * 3
 
 
 def test_a_lower_threshold_cuts_clusters() -> None:
@@ -403,3 +424,14 @@ def test_only_what_a_rule_looks_at_is_read() -> None:
     assert columns("scan", keep=("newest",)) == {"path", "mtime_ns"}
     assert "taken" in columns("thumbnail", keep=("taken",))
     assert "measured" in columns("pairs", linkage="star")
+
+
+def test_of_several_distances_between_two_kinds_of_copies_the_largest_counts() -> None:
+    """0 and 1 are copies, 2 and 3, too; some metrics give their pairs distances of their own."""
+    a, b = np.array([0, 2, 0, 1, 0, 1]), np.array([1, 3, 2, 2, 3, 3])
+    distance = np.array([0.0, 0.0, 3.0, 5.0, 4.0, 2.0])
+    for order in (np.arange(6), np.arange(6)[::-1]):
+        graph = Graph(pa.array([*"abcd"]), a[order], b[order], distance[order], np.ones(6, bool))
+        groups = graph.groups({})
+        assert groups.stands.tolist() == [0, 0, 2, 2]
+        assert (groups.a.tolist(), groups.b.tolist(), groups.distance.tolist()) == ([0], [2], [5.0])

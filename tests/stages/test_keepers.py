@@ -51,6 +51,7 @@ def first(table: pa.Table, *rules: Rule) -> list[int]:
         ("path", "path", ["/a/z", "/b", "/c/d/e"], [0, 1, 2]),
         ({"path": "alphabetical"}, "path", ["/a/z", "/b", "/c/d/e"], [0, 1, 2]),
         ({"path": "shortest"}, "path", ["/a/z", "/b", "/c/d/e"], [1, 0, 2]),
+        ({"path": "shortest"}, "path", ["/abcd", "/äöü"], [1, 0]),
         ({"path": "deepest"}, "path", ["/a/z", "/b", "/c/d/e"], [2, 0, 1]),
         ({"folder": ["best", "go*"]}, "path", ["/a/x.jpg", "/gold/x.jpg", "/p/best/q/x.jpg"], [2, 1, 0]),
         ({"folder": ["/p/*/q", "/a"]}, "path", ["/a/x.jpg", "/g/x.jpg", "/p/best/q/x.jpg"], [2, 0, 1]),
