@@ -34,11 +34,11 @@ ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
 P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_", "tests/end_to_end/test_"
 TESTS = {
-    "pipeline.artifact": [P + "store.py"],
+    "pipeline.artifact": [P + "artifact.py", P + "store.py"],
     "pipeline.atomic": [P + "atomic.py"],
     "pipeline.fingerprint": [P + "fingerprint.py"],
     "pipeline.lock": [P + "lock.py"],
-    "pipeline.resolve": [P + "runner.py"],
+    "pipeline.resolve": [P + "resolve.py", P + "runner.py"],
     "pipeline.store": [P + "store.py", P + "runner.py"],
     "stages.commands.acts": [S + "apply.py", E + "acting.py"],
     "stages.commands.apply": [S + "apply.py", E + "acting.py"],

@@ -1,0 +1,202 @@
+"""Every key of the config that can change a result changes what runs.
+
+A stage that computes with a setting which is in none of its fingerprints takes what another config made for its own.
+So, for each key: a run in a folder where many other configs have run before holds what a run of its own makes, and not
+what the run before held."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.cli import discover
+from pipeline.fingerprint import result_params
+from pipeline.store import Store
+from tests.decoding.test_colour import SWAPPED
+from tests.end_to_end.driver import LONG_AGO, Project, make_image
+
+HERE = __name__
+
+
+def bits(image: np.ndarray) -> str:
+    """Which pixels are brighter than the mean, in hex."""
+    grey = image.astype(int).sum(axis=2)
+    return np.packbits(grey > grey.mean()).tobytes().hex()
+
+
+def mode(image: Image.Image) -> str:
+    return f"{image.mode} {image.getpixel((3, 3))}"
+
+
+def corner(images: np.ndarray) -> np.ndarray:
+    return images[:, :2, :3].astype(np.float32).reshape(len(images), -1) + 1
+
+
+def largest(images: np.ndarray, image: np.ndarray) -> np.ndarray:
+    return np.abs(images.astype(int) - image).max(axis=(1, 2, 3))
+
+
+def bytes_last(image: Mapping[str, Any]) -> float:
+    return -float(image["bytes"])
+
+
+EMBEDDING = ("pairs.metric=embedding", f"pairs.embedding={HERE}:corner", "pairs.threshold=90000")
+HAMMING = ("pairs.metric=hamming", f"hash.function={HERE}:bits", "pairs.threshold=60")
+CASES: dict[str, list[tuple[str, ...]]] = {
+    "scan": [
+        ("scan.recursive=false",),
+        ("scan.extensions=[jpg]",),
+        ("scan.ignore_names=[turned.png]",),
+        ("scan.ignore_paths=['*/more']",),
+        ("scan.follow_links=true",),
+        ("scan.trust=ctime",),
+        ("scan.trust=bytes",),
+    ],
+    "thumbnail": [
+        ("thumbnail.size=[12, 12]",),
+        ("thumbnail.size=[12, 16]", "pairs.rotations=false"),
+        ("thumbnail.channels=grey",),
+        ("thumbnail.channels=rgba",),
+        ("thumbnail.decode=exact",),
+        ("thumbnail.background=black",),
+        ("thumbnail.orientation=ignore",),
+        ("thumbnail.colour=raw",),
+        ("thumbnail.truncated=accept",),
+        ("thumbnail.max_bytes=10000",),
+        ("thumbnail.max_pixels=7000",),
+        ("thumbnail.plugins=[json]",),
+    ],
+    "hash": [
+        ("hash.function=md5",),
+        (f"hash.function={HERE}:mode", "hash.takes=image"),
+        HAMMING,
+        ("hash.shift=2",),
+    ],
+    "pairs": [
+        (f"pairs.metric={HERE}:largest", "pairs.threshold=60"),
+        HAMMING,
+        (*HAMMING, "pairs.rotations=false"),
+        EMBEDDING,
+        (*EMBEDDING, "pairs.rotations=false"),
+        (*EMBEDDING, "pairs.threshold=0.01", "pairs.embedding_distance=cosine"),
+        ("pairs.normalize=value",),
+        ("pairs.threshold=20",),
+        ("pairs.threshold=null", "cluster.threshold=100"),
+        ("pairs.rotations=false",),
+        ("pairs.same=dimensions",),
+        ("pairs.same=aspect",),
+        ("pairs.same_hash=zero",),
+        ("pairs.same_hash=skip",),
+        ("pairs.references=skip",),
+        ("pairs.identical=all",),
+    ],
+    "cluster": [
+        ("cluster.linkage=complete",),
+        ("cluster.linkage=star",),
+        ("cluster.threshold=50",),
+        ("cluster.keep=[{path: shortest}]",),
+        ("cluster.keep=[newest]",),
+        (f"cluster.keep=['{HERE}:bytes_last']",),
+        ("cluster.dismissed=[dismissed.csv]",),
+        ("cluster.min_contrast=20",),
+        ("inputs.reference=[images/more]",),
+    ],
+    "plot": [
+        ("plot.pairs=1",),
+        ("plot.clusters=1",),
+        ("plot.page=3",),
+        ("plot.previews=2",),
+        ("plot.labels=labels.csv",),
+    ],
+}
+UNSEEN = ("scan.trust=ctime", "scan.trust=bytes", "thumbnail.plugins=[json]")
+"""They change nothing here: files are as they were, and this module teaches Pillow nothing."""
+
+
+def make_library(folder: Path) -> None:
+    """Few images, of which each key changes some."""
+    images = folder / "images"
+    picture = Image.open(make_image(images / "first.jpg", 1, (640, 640)))
+    picture.rotate(90).save(images / "turned.png")
+    picture.save(images / "copy.jpg", quality=40)
+    picture.resize((80, 80)).save(images / "small.png")
+    picture.resize((120, 90)).save(images / "wide.png")
+    picture.resize((160, 120)).point(lambda value: min(255, value + 6)).save(images / "wider.png")
+    picture.resize((90, 90)).save(images / "colourful.png", icc_profile=SWAPPED)
+    see_through = np.array(picture.resize((64, 64)).convert("RGBA"))
+    see_through[:40, :30, 3] = 0
+    Image.fromarray(see_through).save(images / "see-through.png")
+    other = Image.open(make_image(images / "more" / "other.jpg", 2))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    other.save(images / "more" / "lying.jpg", exif=exif)
+    shutil.copyfile(images / "more" / "other.jpg", images / "more" / "same.jpg")
+    Image.open(make_image(images / "third.jpg", 3)).save(images / "whole.bmp")
+    (images / "cut.bmp").write_bytes((images / "whole.bmp").read_bytes()[:-4000])
+    for number in (0, 1):
+        Image.new("RGB", (50, 50), (90, 90, 90 + number)).save(images / f"blank{number}.png")
+    make_image(folder / "elsewhere" / "linked.jpg", 4)
+    (images / "link").symlink_to(folder / "elsewhere")
+    for number, path in enumerate(sorted(path for path in folder.rglob("*.*") if path.is_file())):
+        os.utime(path, (LONG_AGO - number, LONG_AGO - number))
+
+
+def write_lists(folder: Path) -> None:
+    """A pair that was dismissed, and what some images show."""
+    names = ("first.jpg", "copy.jpg")
+    digests = [hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest() for name in names]
+    (folder / "dismissed.csv").write_text(f"digest_a,digest_b\n{','.join(sorted(digests))}\n")
+    rows = "".join(f"{folder / 'images' / name},picture\n" for name in names)
+    (folder / "labels.csv").write_text(f"path,label\n{rows}")
+
+
+def contents(project: Project) -> dict[tuple[str, str], object]:
+    """What the artifacts of a run hold, and the files beside them."""
+    store = Store(project.run_folder)
+    records = [store.record(stage.name, name) for stage in discover() for name in store.names(stage.name)]
+    return {(record.stage, record.key): (record.content, record.rows, record.files) for record in records}
+
+
+def fresh(project: Project, case: Sequence[str]) -> dict[tuple[str, str], object]:
+    """What a run of its own makes."""
+    alone = Project(project.folder, project.config | {"output": str(project.folder / "alone")})
+    assert alone.run(*case) == 0
+    found = contents(alone)
+    shutil.rmtree(alone.run_folder)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", CASES)
+def test_a_run_after_others_holds_what_a_run_of_its_own_makes(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_library(tmp_path)
+    write_lists(tmp_path)
+    small = {"pairs": 2, "clusters": 2, "previews": 4}
+    project = Project(tmp_path, {"thumbnail": {"size": [16, 16]}, "plot": small, "pairs": {"threshold": 400.0}})
+    assert project.run() == 0
+    usual = contents(project)
+    for case in CASES[section]:
+        assert project.run(*case) == 0, case
+        found = contents(project)
+        assert found == fresh(project, case), f"{case}: not what a run of its own makes"
+        assert found != usual or case[-1] in UNSEEN, f"{case}: changes nothing of these images"
+    assert project.run() == 0
+    assert contents(project) == usual
+
+
+def test_every_key_that_changes_results_has_a_case() -> None:
+    changed = {override.partition("=")[0] for cases in CASES.values() for case in cases for override in case}
+    for stage in discover():
+        for name in result_params(stage.params()):
+            assert f"{stage.name}.{name}" in changed, "add a case, and an image that it changes"
