@@ -52,7 +52,7 @@ TESTS = {
     "stages.kernels.cut": [K + "cut.py"],
     "stages.kernels.directions": [K + "directions.py", K + "filters.py"],
     "stages.kernels.exact": [K + "exact.py"],
-    "stages.kernels.groups": [S + "pairs.py"],
+    "stages.kernels.groups": [K + "groups.py"],
     "stages.kernels.hilbert": [K + "hilbert.py"],
     "stages.kernels.identity": [S + "hash.py"],
     "stages.kernels.leaves": [K + "filters.py", K + "compare.py"],

@@ -1,6 +1,7 @@
 """The cuts against sums and products in float32, in whatever order; distances in exact fractions."""
 
 import math
+from decimal import Decimal, getcontext
 from fractions import Fraction
 
 import numpy as np
@@ -138,3 +139,20 @@ def test_the_slack_is_small(shape: tuple[int, int, int]) -> None:
     norm, d, limit = 128 * math.sqrt(pixels * shape[2]), 64, 200 * pixels
     for most in (float(slack.cut(limit, norm, norm, d)), -2 * float(slack.bound(limit, norm, norm, d))):
         assert 0 < (most - limit) / pixels < 1
+
+
+@pytest.mark.parametrize("terms", [1, 8, 64, 1_000])
+@pytest.mark.parametrize(("a", "b"), [(0.0, 0.0), (3.0, 7.0), (2_000.0, 1_500.0)])
+@pytest.mark.parametrize("far", [0.0, 1e-45, 12.5, 819_200.0])
+def test_the_slack_is_what_was_derived_and_no_more(far: float, a: float, b: float, terms: int) -> None:
+    """The formulas of the module's docstring, in decimals; more slack would only let more candidates pass."""
+    getcontext().prec = 60
+    eta = Decimal(2) ** -24
+    reach = Decimal(far).sqrt() * (1 + Decimal(2) ** -20) + 4 * eta * (Decimal(a) + Decimal(b))
+    small = 2 * (terms + 4) * Decimal(2) ** -126
+    most = reach**2 * (1 + 2 * (terms + 4) * eta) + small
+    gamma = (terms + 4) * eta / (1 - (terms + 4) * eta)
+    least = -(reach**2) / 2 - gamma * (Decimal(a) + Decimal(b)) ** 2 / 2 - small
+    assert slack.cut(far, a, b, terms) == np.nextafter(np.float32(float(most)), np.float32(np.inf))
+    assert slack.bound(far, a, b, terms) == np.nextafter(np.float32(float(least)), np.float32(-np.inf))
+    assert (slack.cut(far, a, b, terms).dtype, slack.bound(far, a, b, terms).dtype) == (np.float32, np.float32)

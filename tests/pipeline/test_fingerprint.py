@@ -215,3 +215,25 @@ def test_short_pieces_are_digested_together_and_long_rows_at_once(wide: bool, mo
         waiting.append(digest._rows_waiting)
     assert waiting == ([0] * 7 if wide else [1, 2, 0, 1, 2, 0, 1])
     assert digest.hexdigest() == content(pa.table({"c": column}))["c"]
+
+
+def test_what_lies_below_a_missing_value_does_not_count() -> None:
+    """Filters and joins leave there what was there before."""
+    valid = pa.py_buffer(bytes([0b101]))
+    offsets = pa.py_buffer(np.array([0, 1, 3, 4], np.int32))
+    text = pa.py_buffer(b"axxb")
+    fixed = pa.py_buffer(b"aa??bb")
+    whole = pa.py_buffer(np.array([1, 99, 3], np.int64))
+    flags = pa.py_buffer(bytes([0b111]))
+    below = [
+        (pa.Array.from_buffers(pa.string(), 3, [valid, offsets, text]), ["a", None, "b"]),
+        (pa.Array.from_buffers(pa.binary(), 3, [valid, offsets, text]), [b"a", None, b"b"]),
+        (pa.Array.from_buffers(pa.binary(2), 3, [valid, fixed]), [b"aa", None, b"bb"]),
+        (pa.Array.from_buffers(pa.int64(), 3, [valid, whole]), [1, None, 3]),
+        (pa.Array.from_buffers(pa.bool_(), 3, [valid, flags]), [True, None, True]),
+    ]
+    for column, values in below:
+        assert column.to_pylist() == values
+        plain = pa.array(values, column.type)
+        assert content(pa.table({"c": column})) == content(pa.table({"c": plain})), column.type
+        assert content(pa.table({"c": column.slice(1, 1)})) == content(pa.table({"c": pa.nulls(1, column.type)}))
