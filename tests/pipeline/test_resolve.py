@@ -2,6 +2,7 @@
 
 The bounds of the caches in `resolve.py` (`PARTS`, `VERSIONS`) change no result, only what is looked at again."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from pipeline.artifact import artifact_name
 from pipeline.plan import Node
 from pipeline.resolve import Resolver, Verdict, doubtful_rows
-from pipeline.store import RETIRED, Store
+from pipeline.stage import Inputs, Job, Result, Task
+from pipeline.store import RETIRED, SUMMARY, Store
 from pipeline.task import Earlier
 from tests.pipeline import toy
 from tests.pipeline.test_runner import damage_page
@@ -204,11 +206,12 @@ def test_the_fingerprint_takes_in_what_is_read_and_no_more(folder: Path, monkeyp
     content = {key: {"word": "1", "letters": key, "#summary": "3"} for key in ("w00", "w01")}
 
     def digests(node: Node, **changes: str) -> dict[str, str]:
-        resolver._parts.clear()
         changed = {key: columns | changes for key, columns in content.items()}
         return resolver._input_digests(node, lambda needed: changed[needed[1]])
 
     whole = digests(wide)
+    assert resolver._input_digests(wide, lambda needed: content[needed[1]]) == whole
+    assert resolver._input_digests(wide, lambda needed: content[needed[1]]) == whole
     assert digests(wide, word="2") == whole
     assert digests(wide, letters="4") != whole
     assert digests(wide, **{"#summary": "4"}) != whole
@@ -230,6 +233,73 @@ def test_reasons_name_what_is_missing(folder: Path) -> None:
     assert judged(folder, "letters/w00", letters=Letters(2)).reason == "params changed: times 1 → 2"
     retire(folder, "letters")
     assert judged(folder, "letters/w00", letters=Letters(2)).reason == "params changed: times 1 → 2"
+
+
+def test_a_receipt_that_is_foreseen_is_the_one_that_comes(folder: Path) -> None:
+    _, resolver = toy_plan(folder)
+    with resolver.footers:
+        node = resolver.plan.nodes["words", "w01"]
+        verdict = resolver.judge(node, {})
+        foreseen = resolver.foreseen(node, verdict)
+        assert resolver.foreseen(node, replace(verdict, call=replace(verdict.call, content=None))).content.keys() == {
+            SUMMARY
+        }
+    toy_run(folder)
+    assert judged(folder, "words/w01").receipt == foreseen
+
+
+def test_an_artifact_counts_only_with_the_files_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there with the right size; of one that is taken back, with the right bytes, too."""
+
+    def compute(inputs: Inputs, params: Letters, job: Job) -> Result:
+        return Result((toy.letters(inputs, params, job),), files=(job.publish(f"side/{job.task.key}.txt", b"text"),))
+
+    declare(monkeypatch, "letters", compute=compute, files=("side/*",))
+    toy_run(folder)
+    side = folder / "run" / "side" / "w00.txt"
+    side.unlink()
+    assert judged(folder, "letters/w00").reason == "missing: files beside it"
+    side.write_bytes(b"tex")
+    assert judged(folder, "letters/w00").receipt is None
+    side.write_bytes(b"texT")
+    assert judged(folder, "letters/w00").receipt is not None, "files that are there are told by their size"
+    retire(folder, "letters")
+    assert judged(folder, "letters/w00", read_only=True).receipt is None
+    side.write_bytes(b"text")
+    assert judged(folder, "letters/w00", read_only=True).receipt is not None
+
+
+def test_the_reason_is_that_of_the_latest_artifact_that_can_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_run(folder)
+    declare(monkeypatch, "total", version=2)
+    assert judged(folder, "total/total").reason == "version 1 → 2"
+    retire(folder, "letters")
+    toy_run(folder, letters=Letters(2))
+    assert judged(folder, "letters/w00", letters=Letters(3)).reason == "params changed: times 2 → 3"
+    (made,) = (folder / "run" / "letters").glob("w00-*")
+    made.write_bytes(made.read_bytes()[:99])
+    assert judged(folder, "letters/w00", letters=Letters(3)).reason == "params changed: times 1 → 3"
+
+
+def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An artifact without rows spans nothing."""
+
+    def source(params: Any, settings: Any) -> Iterator[tuple[Task, pa.Table]]:
+        words = (folder / "words.txt").read_text().split()
+        yield Task("w00"), pa.table({"word": words}, WORDS)
+        yield Task("w01"), pa.table({"word": ["zoo"]}, WORDS)
+
+    declare(monkeypatch, "words", source=source)
+    declare(monkeypatch, "letters", reuse=("word",))
+    for words, donors in (("", 0), ("one two", 0), ("one", 1), ("", 0)):
+        (folder / "words.txt").write_text(words)
+        assert len(judged(folder, "letters/w00").call.earlier) == donors, words
+        toy_run(folder)
+    retire(folder, "letters")
+    (folder / "words.txt").write_text("seven")
+    assert [name.rpartition("/")[0] for name in judged(folder, "letters/w00").call.earlier] == [f"letters/{RETIRED}"]
 
 
 def test_doubtful_rows_are_those_that_stand_in_a_table() -> None:
