@@ -179,7 +179,10 @@ def main() -> int:
             name, _, line = word.partition(":")
             for module in [each for each in TESTS if each == name or each.startswith(f"{name}.")]:
                 path = f"{module.replace('.', '/')}.py"
-                found = [m for m in mutants((ROOT / path).read_text()) if line in ("", str(m.line))]
+                every = mutants((ROOT / path).read_text())
+                for stale in {changed for file, changed in known if file == path} - {m.changed for m in every}:
+                    print(f"{EQUIVALENT.name}: {path} has no such mutant: {stale}")
+                found = [m for m in every if line in ("", str(m.line))]
                 counted = [m for m in found if (path, m.changed) not in known]
                 chosen = random.Random(words.seed).sample(counted, min(words.sample, len(counted)))
                 lived = survivors(module, tree, sorted(chosen, key=lambda mutant: mutant.line))
