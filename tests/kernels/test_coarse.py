@@ -55,7 +55,8 @@ def test_sums_of_large_thumbnails_at_the_extremes(side: int) -> None:
 
 
 def test_sums_that_float32_cannot_hold() -> None:
-    """Cells of more than 258 lines; such thumbnails are larger than any that the config allows."""
+    """Cells of more than 258 lines; such thumbnails are larger than any that the config allows. Where float64 is taken
+    sooner than it must be, the sums are the same."""
     for shape in ((1, 1100, 4, 1), (1, 4, 1100, 1)):
         image = np.full(shape, 255, np.uint8)
         image[:, ::7, ::7] = 254

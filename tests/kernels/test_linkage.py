@@ -128,6 +128,14 @@ def test_of_equal_distances_the_edge_with_the_lesser_nodes_comes_first() -> None
     assert merges(4, a, b, far).tolist() == [1, 0]
 
 
+def test_the_lesser_of_two_nodes_decides_before_the_greater() -> None:
+    """0 and 1 are one cluster, which 0-3 completes with 3, or 1-2 with 2."""
+    a, b = np.array([0, 1, 0, 1, 0]), np.array([1, 3, 2, 2, 3])
+    far = np.array([1.0, 2.0, 2.0, 3.0, 3.0])
+    assert parts(complete(4, a, b, far)) == {frozenset({0, 1, 3}), frozenset({2})}
+    assert merges(4, a, b, far).tolist() == [0, 4]
+
+
 def test_of_edges_between_the_same_two_nodes_the_shortest_counts() -> None:
     """That of the lesser number where they are as long; one from a node to itself joins nothing."""
     a, b, far = np.array([0, 1, 0, 1, 2, 1]), np.array([1, 0, 1, 2, 2, 2]), np.array([5.0, 1.0, 1.0, 4.0, 0.0, 4.0])

@@ -79,6 +79,8 @@ def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_i
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(sleep=0.001)).call.before == expected
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(fail="w00.w00")).call.before == ()
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(flaky=True, sleep=0.001)).call.before == ()
+    declare(monkeypatch, "pairs", retry=lambda summary: True)
+    assert judged(folder, "pairs/w00.w01").call.before == (), "what is to be made again is not built on itself"
 
 
 def test_nothing_is_built_on_once_its_inputs_are_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
