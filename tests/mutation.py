@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
 P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_", "tests/end_to_end/test_"
 TESTS = {
-    "pipeline.artifact": [P + "artifact.py", P + "store.py"],
+    "pipeline.artifact": [P + "artifact.py", P + "store.py", P + "storage.py"],
     "pipeline.atomic": [P + "atomic.py"],
     "pipeline.fingerprint": [P + "fingerprint.py"],
     "pipeline.lock": [P + "lock.py"],

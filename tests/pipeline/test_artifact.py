@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +45,19 @@ def test_rows_are_taken_from_the_row_groups_that_hold_them(artifact: StoredArtif
         artifact.take(["value", "path"], rows).to_pydict()
         == TABLE.select(["value", "path"]).take(pa.array(rows, pa.int64())).to_pydict()
     )
+
+
+def test_a_picture_that_is_packed_is_not_read_from_where_it_would_lie(tmp_path: Path) -> None:
+    """By the first pictures a column is packed; those of a later row group may be none the smaller for it."""
+    kind = pa.binary(3_072)
+    noise = np.random.default_rng(0).integers(0, 256, (16, 3_072), dtype=np.uint8)
+    values = [*(bytes([n]) * 3_072 for n in range(16)), *(row.tobytes() for row in noise)]
+    schema = pa.schema([("picture", kind)])
+    record = Record("stage", "k", "f" * 64, {}, {})
+    Store(tmp_path).publish("k.parquet", record, schema, [pa.table({"picture": values}, schema)], None, 16)
+    artifact = StoredArtifact("stage", "k", tmp_path / "stage" / "k.parquet")
+    assert pq.read_metadata(artifact.path).row_group(1).column(0).total_compressed_size > 16 * 3_072
+    assert artifact.glance("picture", [3]) is artifact.glance("picture", [20]) is None
 
 
 def test_no_rows_of_an_empty_artifact(tmp_path: Path) -> None:
