@@ -118,6 +118,14 @@ def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, m
     assert judged(folder, "letters/w00").call.earlier == ()
 
 
+def test_rows_are_copied_only_where_a_source_says_which_there_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, "pairs", reuse=("product",))
+    toy_run(folder)
+    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.earlier == ()
+
+
 def test_a_retired_artifact_is_read_before_it_is_taken_back(folder: Path) -> None:
     toy_run(folder)
     (retired,) = retire(folder, "letters").glob("w00-*")
