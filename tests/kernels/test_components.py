@@ -29,6 +29,23 @@ def test_components_however_edges_arrive(monkeypatch: pytest.MonkeyPatch, seed: 
     assert found == plain(60, edges.tolist())
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_joined_stays_so_however_often_edges_are_thinned_out(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(components, "BATCH", 1)
+    random = np.random.default_rng(seed)
+    few = [(0, 5), (2, 9), (1, 5), (3, 9), (2, 6), (7, 8)]
+    forest = components.Forest()
+    for edge in few:
+        forest.join(*np.array([edge]).T)
+    for _ in range(60):  # the same again: each edge is seen, and left out, many times
+        forest.join(*np.array([few[random.integers(len(few))]]).T)
+    labels = forest.labels(11)
+    found = sorted((frozenset(np.flatnonzero(labels == label).tolist()) for label in set(labels)), key=min)
+    assert found == plain(11, few)
+
+
 def test_memory_follows_the_nodes_not_the_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(components, "BATCH", 100)
     forest = components.Forest()
