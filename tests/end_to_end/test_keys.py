@@ -96,7 +96,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.same=aspect",),
         ("pairs.same_hash=zero",),
         ("pairs.same_hash=skip",),
-        ("pairs.references=skip",),
+        ("inputs.reference=[images/more]", "pairs.references=skip"),
         ("pairs.identical=all",),
     ],
     "cluster": [
