@@ -80,7 +80,7 @@ class Resolver:
         if record is None:
             return Verdict(self._with_donors(node, call), None, self._reason(node, call, name))
         distrust = self._no_longer_true(node, name)
-        if distrust or node.stage.retry(record.summary):
+        if distrust or node.stage.retry(record.summary, call.context.params):
             forced = replace(call, forced=True, distrust=frozenset(distrust))
             reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
             return Verdict(self._with_donors(node, forced), None, reason)

@@ -210,7 +210,7 @@ def no_figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     return {}
 
 
-def nothing_to_retry(summary: Mapping[str, Any]) -> bool:
+def nothing_to_retry(summary: Mapping[str, Any], params: Any) -> bool:
     """The default of `Stage.retry`: an artifact that is there is final."""
     return False
 
@@ -255,7 +255,8 @@ class Stage:
                has them checked
     figures    summaries of the stage's artifacts -> sections of run.json
     recheck    (artifact, doubtful rows) -> those that the artifact no longer tells truly
-    retry      (summary) -> whether the task is to be tried again by the next run: some rows hold an error that may pass
+    retry      (summary, params) -> whether the task is to be tried again by this run: some rows hold an error that may
+               pass, or that these parameters may spare them
     memory     (upstream, params) -> bytes that the largest task takes, its process included, as far as can be told;
                workers that have less are turned away
     work       (summary) -> how much a task got through, and of what, to show how fast a run goes: 1000, "images"
@@ -282,7 +283,7 @@ class Stage:
     doubtful: Callable[[pa.Table], Sequence[str]] | None = None
     figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
     recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
-    retry: Callable[[Mapping[str, Any]], bool] = nothing_to_retry
+    retry: Callable[[Mapping[str, Any], Any], bool] = nothing_to_retry
     memory: Callable[[Upstream, Any], int] = next_to_nothing
     work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
     check: Callable[[Any, Settings], Iterable[str]] = no_complaints

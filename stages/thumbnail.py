@@ -23,7 +23,7 @@ from stages.decoding import formats
 from stages.decoding.child import Limits, Seen
 from stages.decoding.decode import Options
 from stages.decoding.lanes import Lanes
-from stages.decoding.problems import PASSING, Unreadable
+from stages.decoding.problems import LIMITS, PASSING, Unreadable
 from stages.decoding.reading import Expected, read
 from stages.kernels.coarse import coarse, contrast
 from stages.thumbnails import CHANNELS, coarse_type
@@ -51,9 +51,12 @@ class Found(NamedTuple):
     taken: datetime | None = None
     scale: int | None = None
     decoder: str | None = None
+    error_limit: float | None = None
 
 
 Row: TypeAlias = tuple[Found, bytes | None]
+LIMITED = {problem.code: name for problem, name in LIMITS.items()}
+"""Codes of errors that a higher limit may spare an image, and the parameter that sets it."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -144,7 +147,8 @@ class Params:
 def schema(params: Params, settings: Settings) -> pa.Schema:
     """Thumbnails are bytes in C order; width and height are those of the image as it is to be looked at; contrast is
     the standard deviation of the thumbnail's values; alpha the share of the image that is transparent; scale at which
-    part of its width it was decoded (`decode: fast`); decoder the library that did it, or that is missing."""
+    part of its width it was decoded (`decode: fast`); decoder the library that did it, or that is missing; error_limit
+    the bytes of memory, or the seconds, that were not enough."""
     height, width, channels = params.shape
     return pa.schema(
         [
@@ -165,6 +169,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("taken", pa.timestamp("ms")),
             ("scale", pa.int8()),
             ("decoder", pa.string()),
+            ("error_limit", pa.float64()),
             ("thumbnail", pa.binary(height * width * channels)),
             ("coarse", coarse_type(params.shape)),
             ("bytes", pa.int64()),
@@ -196,7 +201,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     copied from earlier artifacts. Raises TaskError where there is no process to decode in."""
     scan = inputs.table("scan", SCAN).combine_chunks()
     keys = _keys(scan)
-    known = _known(keys, job)
+    known = _known(keys, params, job)
     rows: list[Row | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
     names = _names(scan)
@@ -204,12 +209,13 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     options = params.options(job.settings("scan.trust"))
     errors: Counter[str] = Counter()
     summary = {"images": len(keys), "readable": 0, "failed": 0, "errors": errors}
+    limits: dict[str, float] = {}
     stats = {"decoded": 0, "reused": len(keys) - len(unknown)}
 
     def found() -> Iterator[tuple[int, Row]]:
         for place, seen, thumbnail in Lanes(expected, options, params.limits, job.spare_core):
             stats["decoded"] += seen.fresh
-            yield unknown[place], (_found(seen), thumbnail)
+            yield unknown[place], (_found(seen, params), thumbnail)
 
     def tables() -> Iterator[pa.Table]:
         form = schema(params, job.settings)
@@ -217,10 +223,15 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         for start in range(0, len(keys), ROWS):
             group = list(itertools.islice(ordered, ROWS))
             errors.update(row.error for row, _ in group if row.error)
+            for row, _ in group:
+                if row.error in LIMITED:
+                    limits[row.error] = min(row.error_limit or 0.0, limits.get(row.error, math.inf))
             yield _table(scan.slice(start, ROWS), group, params.shape, form)
         summary["failed"] = errors.total()
         summary["readable"] = len(keys) - errors.total()
         summary["errors"] = dict(sorted(errors.items()))
+        if limits:
+            summary["limits"] = limits
 
     return Result(tables(), summary=summary, stats=stats)
 
@@ -245,10 +256,12 @@ def _in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Itera
         yield row
 
 
-def _found(seen: Seen) -> Found:
+def _found(seen: Seen, params: Params) -> Found:
     """What became of a file, as far as it does not follow from the pixels."""
     if (problem := seen.problem) is not None:
-        return Found(digest=seen.digest, error=problem.code, error_detail=problem.sentence, decoder=seen.decoder)
+        limit = getattr(params, LIMITS[problem]) if problem in LIMITS else None
+        code, said = problem.code, problem.sentence
+        return Found(digest=seen.digest, error=code, error_detail=said, decoder=seen.decoder, error_limit=limit)
     assert seen.facts is not None
     width, height, kind, mode, _, scale, alpha, frames, taken, note = seen.facts
     return Found(
@@ -279,7 +292,7 @@ def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], for
     return pa.table([known[field.name] for field in form], schema=form)
 
 
-def _known(keys: Sequence[Key], job: Job) -> dict[Key, Row]:
+def _known(keys: Sequence[Key], params: Params, job: Job) -> dict[Key, Row]:
     """Rows of earlier artifacts that are still true, by what identifies the state of a file."""
     known: dict[Key, Row] = {}
     wanted: set[Key] = set()
@@ -288,9 +301,22 @@ def _known(keys: Sequence[Key], job: Job) -> dict[Key, Row]:
         here = [key in wanted and key not in known for key in _keys(earlier)]
         rows = earlier.filter(pa.array(here, pa.bool_()))
         for key, row in zip(_keys(rows), rows.to_pylist(), strict=True):
-            if row["error"] not in PASSING and _as_now(row["decoder"]):
+            if not _may_pass(row["error"], row["error_limit"], params) and _as_now(row["decoder"]):
                 known[key] = Found(*(row[name] for name in Found._fields)), row["thumbnail"]
     return known
+
+
+def _may_pass(error: str | None, limit: float | None, params: Params) -> bool:
+    """Whether an error may not come again."""
+    if error not in PASSING or limit is None:
+        return error in PASSING
+    return limit < getattr(params, LIMITED[error])
+
+
+def retry(summary: Mapping[str, Any], params: Params) -> bool:
+    """Whether any image of a partition had an error that may not come again."""
+    limits = summary.get("limits", {})
+    return any(_may_pass(error, limits.get(error), params) for error in summary["errors"])
 
 
 def _as_now(decoder: str | None) -> bool:
@@ -350,5 +376,5 @@ STAGE = Stage(
     recheck=recheck,
     check=check,
     work=lambda summary: (summary["images"], "images"),
-    retry=lambda summary: not PASSING.isdisjoint(summary["errors"]),
+    retry=retry,
 )

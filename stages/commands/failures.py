@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stages.commands.results import Results
-from stages.decoding.problems import PASSING
+from stages.decoding.problems import LIMITS, PASSING
 from stages.text import one_line
+
+LIMITED = {problem.sentence: name for problem, name in LIMITS.items()}
 
 
 def lines(results: Results) -> Iterator[str]:
@@ -15,7 +17,15 @@ def lines(results: Results) -> Iterator[str]:
     if rows.empty:
         yield "every image could be read"
     for code, some in rows.groupby("error", sort=True):
-        again = "; the next run tries again" if code in PASSING else ""
-        yield f"{code}: {len(some):,}{again}"
+        yield f"{code}: {len(some):,}{_again(str(code), set(some['error_detail']))}"
         for path, detail in zip(some["path"], some["error_detail"], strict=True):
             yield f"  {one_line(path)}: {detail}"
+
+
+def _again(code: str, sentences: set[str]) -> str:
+    """When images with an error are tried again, if they are."""
+    if code not in PASSING:
+        return ""
+    if sentences <= LIMITED.keys():
+        return f"; tried again once thumbnail.{LIMITED[sentences.pop()]} is higher"
+    return "; the next run tries again"

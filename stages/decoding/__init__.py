@@ -8,13 +8,15 @@
           reading.py    bytes and their digest
           decode.py     from bytes to a thumbnail
             formats.py  what can be read, and by whom
-            png.py      plain PNGs, the short way
+            png.py      plain PNGs, the short way; PNGs that end early
+            jpeg.py     JPEGs that end early, or are huge
             jxl.py      the head of a JPEG XL
             tiff.py     TIFFs that Pillow misreads
             pixels.py   8 bits a value, transparency
             colour.py   ICC profiles
             metadata.py EXIF, frames
             salvage.py  what is left of a file that was cut short
+            memory.py   whether memory ran out
 
 `problems.py` holds every reason, with its stable code. What the child imports is kept small: it starts with each run.
 """

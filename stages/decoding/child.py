@@ -15,7 +15,7 @@ import sys
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pipeline import locations
 from stages.decoding.decode import Facts, Options, decode, keep_quiet
-from stages.decoding.formats import PluginBroken, import_plugins
+from stages.decoding.formats import PluginBroken, import_plugins, is_raw
 from stages.decoding.problems import Problem, Unreadable
 from stages.decoding.reading import Expected, read
 from stages.decoding.tray import Tray
@@ -71,6 +71,8 @@ class Seen(NamedTuple):
     decoder: str | None = None
 
 
+Content: TypeAlias = tuple[str, bool]
+"""What decides how a file is decoded: the digest of its bytes, and whether its name makes it camera RAW."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
 """What became of a file: facts, the rest, and its thumbnail: where it lies in the tray, or itself."""
 
@@ -101,7 +103,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) 
             begun += 1
             tray.begin_file(begun)
             signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-            seen, thumbnail = _seen(Expected(*file), chunk, twins if repeat else None, said)
+            seen, thumbnail = _seen(Expected(*file), chunk, twins if repeat else None, said, tray.begin_decoding)
             signal.setitimer(signal.ITIMER_REAL, 0)
             place = tray.put(thumbnail) if thumbnail is not None else None
             answers.append((seen.facts and tuple(seen.facts), seen[1:], thumbnail if place is None else place))
@@ -112,34 +114,40 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) 
 
 
 class _Twins:
-    """Images of one batch whose files may come again, by digest; the latest as far as there is room."""
+    """Images of one batch whose files may come again, the latest as far as there is room: by digest, and whether they
+    are camera RAW, which the name of a file decides."""
 
     def __init__(self) -> None:
         self._batch, self._size = -1, 0
-        self._kept: OrderedDict[str, tuple[Seen, bytes | None]] = OrderedDict()
+        self._kept: OrderedDict[Content, tuple[Seen, bytes | None]] = OrderedDict()
 
-    def find(self, batch: int, digest: str) -> tuple[Seen, bytes | None] | None:
+    def find(self, batch: int, key: Content) -> tuple[Seen, bytes | None] | None:
         if batch != self._batch:
             self._batch, self._size = batch, 0
             self._kept.clear()
-        seen, thumbnail = self._kept.get(digest, (None, None))
+        seen, thumbnail = self._kept.get(key, (None, None))
         return (seen._replace(fresh=False), thumbnail) if seen else None
 
-    def keep(self, digest: str, seen: Seen, thumbnail: bytes | None) -> None:
-        self._kept[digest] = seen, thumbnail
+    def keep(self, key: Content, seen: Seen, thumbnail: bytes | None) -> None:
+        self._kept[key] = seen, thumbnail
         self._size += len(thumbnail or b"")
         while self._size > KEPT:
             _, (_, oldest) = self._kept.popitem(last=False)
             self._size -= len(oldest or b"")
 
 
-def _seen(file: Expected, chunk: Chunk, twins: _Twins | None, said: list[str]) -> tuple[Seen, bytes | None]:
-    """Read and decode one file; only bytes that are not known yet are decoded."""
+def _seen(
+    file: Expected, chunk: Chunk, twins: _Twins | None, said: list[str], decoding: Callable[[], None]
+) -> tuple[Seen, bytes | None]:
+    """Read and decode one file; only bytes that are not known yet are decoded. `decoding` is called in between."""
     options, digest, thumbnail = chunk.options, None, None
+    key = ("", False)
     try:
         data, digest = read(file, options.trust, options.max_bytes)
-        if twins and (twin := twins.find(chunk.batch, digest)):
+        key = digest, is_raw(data, file.path)
+        if twins and (twin := twins.find(chunk.batch, key)):
             return twin
+        decoding()
         thumbnail, facts = decode(data, options, file.path)
         if said:
             facts = facts._replace(note="; ".join(filter(None, (facts.note, *_notes(said)))))
@@ -149,7 +157,7 @@ def _seen(file: Expected, chunk: Chunk, twins: _Twins | None, said: list[str]) -
     finally:
         said.clear()
     if twins and digest:
-        twins.keep(digest, seen, thumbnail)
+        twins.keep(key, seen, thumbnail)
     return seen, thumbnail
 
 

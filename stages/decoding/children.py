@@ -108,8 +108,10 @@ class Child:
             hung = _ended(self._process) == -signal.SIGALRM
         self._process.wait()
         place = max(0, self._tray.begun - 1 - self._answered)
+        late = problems.TIMEOUT if self._tray.decoding else problems.SLOW
+        problem = late if hung else problems.CRASHED
         self._discard()
-        raise Died(problems.TIMEOUT if hung else problems.CRASHED, place)
+        raise Died(problem, place)
 
     @property
     def alive(self) -> bool:

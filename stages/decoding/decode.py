@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
-from stages.decoding import pixels, problems, salvage
+from stages.decoding import jpeg, memory, pixels, png, problems, salvage
 from stages.decoding.colour import conversion_of
 from stages.decoding.formats import is_unsupported, open_image
 from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, taken
-from stages.decoding.problems import Unreadable
+from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 """The filter that keeps quiet what Pillow finds odd about a file; it decodes it or raises, and that is recorded."""
@@ -26,8 +27,9 @@ DRAFT = 4
 HALVED = 16
 """The same for JPEG 2000: what it halves lies where the first of two pixels lay, off by up to half a pixel."""
 REDUCING_GAP = 4.0
-PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26
-"""Bytes of a comment in a PNG. Pillow refuses whole images for more than a mebibyte; programs that draw write more."""
+AMBIGUOUS = (problems.NO_IMAGE, problems.TRUNCATED, problems.UNSUPPORTED)
+"""What decoders that find no memory may seem to say."""
+LEFT_OUT = "comments, or a colour profile, were too large to be read"
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,26 @@ def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Fac
     keep_quiet()
     # Pillow raises at twice this for images inside the image (icons); `max_pixels` itself is checked here.
     Image.MAX_IMAGE_PIXELS = options.max_pixels
+    memory.forget()
     try:
         return _decode(data, options, name)
-    except Unreadable:
+    except Unreadable as error:
+        if error.problem in AMBIGUOUS and memory.ran_out(error):
+            raise Unreadable(problems.MEMORY) from error
         raise
-    except MemoryError as error:
-        raise Unreadable(problems.MEMORY) from error
-    except Image.DecompressionBombError as error:
-        raise Unreadable(problems.MANY_PIXELS) from error
     except Exception as error:  # decoders meet bytes made to break them; an image's error stays with it
-        raise Unreadable(problems.UNSUPPORTED if is_unsupported(error) else problems.TRUNCATED) from error
+        if memory.ran_out(error):
+            raise Unreadable(problems.MEMORY) from error
+        if isinstance(error, ValueError) and (short := png.without_comments(data)) != data:
+            thumbnail, facts = decode(short, options, name)
+            return thumbnail, facts._replace(note="; ".join(filter(None, (facts.note, LEFT_OUT))))
+        raise Unreadable(_problem_of(error)) from error
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, Image.DecompressionBombError):
+        return problems.MANY_PIXELS
+    return problems.UNSUPPORTED if is_unsupported(error) else problems.TRUNCATED
 
 
 def keep_quiet() -> None:
@@ -98,15 +110,19 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
     size = options.size[::-1] if options.upright and turn >= 5 else options.size
 
     halvings = _reduce(opened.image, data, size) if options.fast else 0
+    known = jpeg.layout(data) if isinstance(opened.image, JpegImageFile) else None
+    if isinstance(opened.image, JpegImageFile):
+        jpeg.check_size(opened.image, known, opened.width * opened.height, options.max_pixels)
     scale = max(1, round(max(opened.width, opened.height) / max(opened.image.size))) << halvings
 
     def again() -> Image.Image:
-        fresh = open_image(data, name, options.max_pixels, options.fast).image
+        whole = data[: known.end] if known else data  # an end marker would have what is missing painted in grey
+        fresh = open_image(whole, name, options.max_pixels, options.fast).image
         if options.fast:
             _reduce(fresh, data, size)
         return fresh
 
-    image, cut = _loaded(opened.image, options, again)
+    image, cut = _loaded(opened.image, data, known, options, again)
     if opened.turn:
         turn = opened.turn if options.upright else 1
     elif kind == "TIFF":  # Pillow has set it upright already
@@ -143,14 +159,19 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
     return pixels.finish(small, target).tobytes(), facts
 
 
-def _loaded(image: Image.Image, options: Options, again: Callable[[], Image.Image]) -> tuple[Image.Image, str]:
+def _loaded(
+    image: Image.Image, data: bytes, known: jpeg.Layout | None, options: Options, again: Callable[[], Image.Image]
+) -> tuple[Image.Image, str]:
     """The image with its pixels decoded; where they are cut short, what is left of them, and a note that says so."""
     try:
-        image.load()
-    except MemoryError:
-        raise
+        if known and isinstance(image, JpegImageFile):
+            jpeg.load(image, data, known)
+        elif isinstance(image, PngImageFile):
+            png.load(image, data)
+        else:
+            image.load()
     except Exception as error:
-        if not options.salvage or image.format not in salvage.FORMATS or is_unsupported(error):
+        if memory.ran_out(error) or not options.salvage or image.format not in salvage.FORMATS or is_unsupported(error):
             raise
     else:
         return image, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import io
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -13,7 +14,7 @@ from typing import NamedTuple
 
 import PIL
 from PIL import Image, UnidentifiedImageError, features
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL.JpegImagePlugin import JpegImageFile, jpeg_factory
 from PIL.TiffImagePlugin import BITSPERSAMPLE as BITS
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC
 from PIL.TiffImagePlugin import PLANAR_CONFIGURATION as PLANAR
@@ -109,6 +110,7 @@ BY_PILLOW = {name: format for format in FORMATS for name in format.pillow}
 NO_DATA = 42113
 """The tag in which GDAL says which value stands for missing data."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+JPEG_START = b"\xff\xd8\xff"
 JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -133,7 +135,8 @@ class Opened(NamedTuple):
 def open_image(data: bytes, name: bytes, max_pixels: int, fast: bool) -> Opened:
     """Open an encoded image by what its bytes are, whatever its name says; a name only tells camera RAW from TIFF.
 
-    Raises Unreadable, and whatever a decoder raises."""
+    A JPEG of more than `max_pixels` is opened if `fast`: at a reduced scale it may have fewer. Raises Unreadable, and
+    whatever a decoder raises."""
     if is_raw(data, name) and (raw := _open_raw(data, max_pixels, fast)):
         return raw
     if plain := open_plain(data, max_pixels):
@@ -142,12 +145,12 @@ def open_image(data: bytes, name: bytes, max_pixels: int, fast: bool) -> Opened:
     if names == list(JPEG_XL.pillow):
         return _open_jxl(data, max_pixels)
     try:
-        image = Image.open(io.BytesIO(data), formats=names)
+        image = _open_jpeg(data) or Image.open(io.BytesIO(data), formats=names)
     except UnidentifiedImageError as error:
         if data.startswith(TIFF_STARTS):
             return _open_tiff(data, max_pixels)
         raise Unreadable(_why_unidentified(data)) from error
-    if image.width * image.height > max_pixels:
+    if image.width * image.height > max_pixels and not (fast and isinstance(image, JpegImageFile)):
         raise Unreadable(problems.MANY_PIXELS)
     if isinstance(image, TiffImageFile) and _is_misread(image):
         return _open_tiff(data, max_pixels)
@@ -160,6 +163,16 @@ def open_image(data: bytes, name: bytes, max_pixels: int, fast: bool) -> Opened:
     decoder = known.decoder if known and known.extra else PILLOW
     # pillow-heif turns images as the file says
     return Opened(image, *image.size, format, image.mode, decoder, turn=1 if format in HEIC.pillow else None)
+
+
+def _open_jpeg(data: bytes) -> Image.Image | None:
+    """A JPEG of any size, where Pillow has a limit; None where it is none, or such that only a plugin may read it."""
+    if not data.startswith(JPEG_START):
+        return None
+    try:
+        return jpeg_factory(io.BytesIO(data))
+    except (SyntaxError, IndexError, TypeError, struct.error):
+        return None
 
 
 def is_raw(data: bytes, name: bytes) -> bool:
@@ -238,7 +251,7 @@ def _why_unidentified(data: bytes) -> Problem:
         return problems.EMPTY
     if data[:1000].lstrip().startswith(DRAWING_STARTS) or b"<svg" in data[:1000]:
         return problems.DRAWING
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(JPEG_START):
         try:
             JpegImageFile(io.BytesIO(data))
         except Exception as error:  # it is broken in one way or another; which one is the question

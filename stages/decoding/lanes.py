@@ -144,7 +144,7 @@ class Lanes:
         """Give a file that a child died of to another one that has seen nothing else, if it may do better there."""
         child = Child(self._limits)
         self._busy.add(child)
-        if problem is problems.TIMEOUT:
+        if problem is not problems.CRASHED:
             self._answers.put([(number, Seen(problem=problem), None)])
             return child
         self._send(child, [number])

@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
+from PIL.PngImagePlugin import PngImageFile
+
+from stages.decoding import problems
+from stages.decoding.problems import Unreadable
 
 START = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4sIIBBBBBI")
@@ -21,6 +26,21 @@ PLAIN = {(8, 0): "L", (8, 2): "RGB", (8, 4): "LA", (8, 6): "RGBA"}
 SILENT = frozenset({b"pHYs", b"tIME", b"bKGD", b"hIST", b"sBIT", b"gAMA", b"cHRM", b"sRGB"})
 """Chunks that change no pixel and hold nothing that is asked for."""
 END = b"\0\0\0\0IEND\xaeB`\x82"
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples of a pixel by colour type."""
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Passes of an interlaced image: first column and row, and how far it is to the next ones."""
+MARKS: dict[str, int | tuple[int, ...]]
+MARKS = {"1": 255, "P": 91, "L": 91, "LA": (91, 45), "RGB": (91, 165, 60), "RGBA": (91, 165, 60, 45), "I;16": 23_456}
+"""What the last pixel is before an image is decoded; where it still is, the data may have ended before it."""
+MAX_TEXT_CHUNK = 1 << 26
+"""Bytes of a comment or a profile. Pillow refuses whole images for more than a mebibyte; programs that draw write
+more."""
+COMMENTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+METADATA = frozenset({b"Raw profile type exif", b"XML:com.adobe.xmp"})
+PIECE = 1 << 20
+"""Bytes that are unpacked at a time."""
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_CHUNK
 
 
 def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
@@ -37,12 +57,84 @@ def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
     packed = _packed(data, at)
     if not packed:
         return None
+    image = Image.new(mode, (width, height), None)
+    last = width - 1, height - 1
+    image.putpixel(last, MARKS[mode])
     try:
-        image = Image.frombytes(mode, (width, height), packed, "zip", mode)
+        image.frombytes(packed, "zip", mode)
     except (ValueError, OSError):
+        return None
+    if image.getpixel(last) == MARKS[mode] and not is_whole(data):
         return None
     image.format = "PNG"
     return image
+
+
+def load(image: PngImageFile, data: bytes) -> None:
+    """Decode the pixels of a PNG as Pillow does. Raises Unreadable where there are too few of them, for which Pillow
+    leaves the rest black, and whatever Pillow raises."""
+    last = image.width - 1, image.height - 1
+    mark = None if image.info.get("interlace") else MARKS.get(image.mode)
+    if mark is not None:
+        marked = Image.new(image.mode, image.size)
+        marked.putpixel(last, mark)
+        image.im = marked.im
+    image.load()
+    if mark in (None, image.getpixel(last)) and not is_whole(data):
+        raise Unreadable(problems.TRUNCATED)
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether the compressed data of a PNG hold as many bytes as its header demands."""
+    width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, len(START) + CHUNK.size)
+    bits = depth * SAMPLES.get(colour, 1)
+    missing = 0
+    for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        missing += rows * (1 + (columns * bits + 7) // 8) if columns > 0 and rows > 0 else 0
+    unpacker = zlib.decompressobj()
+    for name, start, end in _chunks(data):
+        piece = data[start:end] if name == b"IDAT" else b""
+        while piece and missing > 0:
+            try:
+                missing -= len(unpacker.decompress(piece, PIECE))
+            except zlib.error:
+                return False
+            piece = unpacker.unconsumed_tail
+    return missing <= 0
+
+
+def without_comments(data: bytes) -> bytes:
+    """A PNG without comments, and without a colour profile that is larger than Pillow unpacks: Pillow gives up a whole
+    image for them. EXIF and XMP stay."""
+    kept = [data[: len(START)]]
+    for name, start, end in _chunks(data):
+        keyword, _, rest = data[start:end].partition(b"\0")
+        if name in COMMENTS and keyword not in METADATA:
+            continue
+        if name == b"iCCP" and _is_huge(rest[1:]):
+            continue
+        kept.append(data[start - CHUNK.size : end + 4])
+    return b"".join(kept)
+
+
+def _is_huge(packed: bytes) -> bool:
+    try:
+        return len(zlib.decompressobj().decompress(packed, MAX_TEXT_CHUNK)) >= MAX_TEXT_CHUNK
+    except zlib.error:
+        return False  # Pillow knows what to make of it
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of the content of each chunk that is whole."""
+    at = len(START)
+    while at + 12 <= len(data):
+        length, name = CHUNK.unpack_from(data, at)
+        at += CHUNK.size
+        if at + length + 4 > len(data):
+            return
+        yield name, at, at + length
+        at += length + 4
 
 
 def _packed(data: bytes, at: int) -> bytes:

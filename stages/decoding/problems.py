@@ -26,11 +26,15 @@ FORBIDDEN = Problem("unreadable", "the file may not be read: permission denied")
 NO_FILE = Problem("unreadable", "what stands under this name is no regular file")
 BROKEN_DISK = Problem("unreadable", "the file could not be read: input/output error")
 CRASHED = Problem("crashed", "the decoder crashed on this file")
-MEMORY = Problem("crashed", "decoding needs more memory than thumbnail.max_memory allows")
-TIMEOUT = Problem("timeout", "reading and decoding took longer than thumbnail.timeout allows")
+MEMORY = Problem("memory", "decoding needs more memory than thumbnail.max_memory allows")
+SLOW = Problem("timeout", "reading the file took longer than thumbnail.timeout allows")
+TIMEOUT = Problem("timeout", "decoding took longer than thumbnail.timeout allows")
 
-PASSING = frozenset({"unreadable", "changed", "crashed", "timeout"})
-"""Codes that the next run tries again; the others are final until the file changes."""
+PASSING = frozenset({"unreadable", "changed", "crashed", "timeout", "memory"})
+"""Codes that the next run tries again, unless the row has a limit; the others are final until the file changes."""
+LIMITS = {MEMORY: "max_memory", TIMEOUT: "timeout"}
+"""Problems that would come again under the same limit, and the parameter of the thumbnail stage that sets it. Only a
+run with a higher one tries again."""
 
 
 def needs(name: str, extra: str) -> Problem:

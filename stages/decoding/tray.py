@@ -12,8 +12,8 @@ import tempfile
 
 HALF = 1 << 21
 """Bytes of a half: some 170 thumbnails of the usual size."""
-HEAD = struct.Struct("QQ")
-"""Files that the child has begun, and halves that the parent has emptied."""
+HEAD = struct.Struct("QQQ")
+"""Files that the child has begun, halves that the parent has emptied, and the last file that the child has read."""
 SIZE = HEAD.size + 2 * HALF
 
 
@@ -43,9 +43,19 @@ class Tray:
         begun: int = HEAD.unpack_from(self._memory)[0]
         return begun
 
+    @property
+    def decoding(self) -> bool:
+        """Whether the child has read all of the file that it has begun last."""
+        begun, _, read = HEAD.unpack_from(self._memory)
+        return bool(begun == read)
+
     def begin_file(self, begun: int) -> None:
         """The child is about to read its next file."""
         struct.pack_into("Q", self._memory, 0, begun)
+
+    def begin_decoding(self) -> None:
+        """The child has read the file that it has begun last."""
+        struct.pack_into("Q", self._memory, 16, self.begun)
 
     @property
     def _start(self) -> int:

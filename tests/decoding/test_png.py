@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from stages.decoding.png import END, START, open_plain
+from stages.decoding import png as module
+from stages.decoding.png import END, START, is_whole, open_plain
+from tests.decoding.test_decode import EXACT, code, decode
 
 MODES = ("L", "LA", "RGB", "RGBA")
 MANY = 10**6
@@ -128,3 +130,73 @@ def with_checksums(data: bytes) -> bytes:
         made += data[at : at + 4] + body + struct.pack(">I", zlib.crc32(body))
         at += 12 + length
     return made
+
+
+def with_rows(data: bytes, rows: int | None, interlaced: bool = False) -> bytes:
+    """A PNG whose compressed data end, well-formed, after some rows, or one byte before the end (None)."""
+    head = bytearray(data[:33])
+    head[28] = interlaced
+    head[29:33] = struct.pack(">I", zlib.crc32(head[12:29]))
+    chunks = list(module._chunks(data))
+    raw = zlib.decompress(b"".join(data[start:end] for name, start, end in chunks if name == b"IDAT"))
+    width = len(raw) // struct.unpack_from(">I", data, 20)[0]
+    kept = raw[:-1] if rows is None else raw[: rows * width]
+    others = b"".join(chunk(name, data[start:end]) for name, start, end in chunks if name in (b"PLTE", b"tRNS"))
+    return bytes(head) + others + chunk(b"IDAT", zlib.compress(kept)) + END
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_data_that_end_before_the_last_row_are_cut_short(mode: str) -> None:
+    deep = Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50)
+    data = png(deep if mode == "I;16" else picture("RGBA", 40, 30).convert(mode))
+    assert decode(with_rows(data, 30), EXACT).format == "PNG"
+    for rows in (0, 12, 29, None):
+        assert code(with_rows(data, rows)) == "truncated"
+
+
+def test_a_picture_that_happens_to_end_in_the_mark_is_whole() -> None:
+    for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16"):
+        image = Image.new(mode, (20, 10))
+        image.putpixel((19, 9), module.MARKS[mode])
+        data = png(image)
+        assert decode(data, EXACT).height == 10
+        assert not is_whole(with_rows(data, 9))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3), (13, 22)])
+def test_of_an_interlaced_one_every_pass_must_be_there(size: tuple[int, int]) -> None:
+    width, height = size
+    passes = [(range(left, width, across), range(top, height, down)) for left, top, across, down in module.ADAM7]
+    rows = [bytes(1 + 3 * len(columns)) for columns, lines in passes if columns for _ in lines]
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1))
+    for kept, expected in ((rows, True), ([*rows[:-1], rows[-1][:-1]], False)):
+        data = START + head + chunk(b"IDAT", zlib.compress(b"".join(kept))) + END
+        assert is_whole(data) == expected
+        assert decode(data, EXACT).width == width if expected else code(data) == "truncated"
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_comment_or_a_profile_of_any_size_costs_no_picture(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    for place in (module, PngImagePlugin):
+        monkeypatch.setattr(place, "MAX_TEXT_CHUNK", 10_000)
+    plain = png(picture("RGB", 40, 30).convert(mode))
+    much = zlib.compress(bytes(20_000))
+    xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + b'<x:xmpmeta xmlns:tiff="t"><r tiff:Orientation="6"/></x:xmpmeta>'
+    large = [chunk(b"zTXt", b"Comment\0\0" + much), chunk(b"iTXt", b"Comment\0\1\0\0\0" + much)]
+    large += [chunk(b"iCCP", b"Profile\0\0" + much)]
+    before = decode(plain, EXACT)
+    for each in large:
+        for data in (plain[:33] + each + plain[33:], plain[:-12] + each + plain[-12:]):
+            if each[4:8] == b"iCCP" and data.endswith(each + END):
+                continue  # no profile after the pixels
+            found = decode(data, EXACT)
+            assert np.array_equal(found.pixels, before.pixels)
+            assert found.note == "comments, or a colour profile, were too large to be read"
+    turned = decode(plain[:33] + chunk(b"iTXt", xmp) + large[0] + plain[33:], EXACT)
+    assert (turned.width, turned.height) == (30, 40)
+
+
+def test_without_its_last_chunk_a_picture_is_whole() -> None:
+    for mode in ("RGB", "P"):
+        data = png(picture("RGB", 40, 30).convert(mode))
+        assert np.array_equal(decode(data[:-12], EXACT).pixels, decode(data, EXACT).pixels)

@@ -85,3 +85,12 @@ def test_a_progressive_jpeg_shows_all_that_its_scans_have_reached() -> None:
     whole = decode(saved(PICTURE, "JPEG", quality=95), REJECT)
     assert np.square(got.pixels.astype(float) - whole.pixels).sum(axis=2).mean() < 200
     assert code(cut("JPEG", 0.04, quality=95, progressive=True), ACCEPT) == "truncated"
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_an_end_marker_after_the_cut_changes_nothing(progressive: bool) -> None:
+    data = cut("JPEG", 0.8, quality=95, progressive=progressive)
+    assert code(data + b"\xff\xd9", REJECT) == "truncated"
+    bare, ended = decode(data, ACCEPT), decode(data + b"\xff\xd9", ACCEPT)
+    assert bare.note == ended.note != ""
+    assert np.array_equal(bare.pixels, ended.pixels)

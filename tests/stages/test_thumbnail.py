@@ -78,7 +78,7 @@ def test_difficult_names_give_rows_like_any_other(paths: list[bytes], tmp_path: 
     assert table.select(columns).equals(scan.rows_.select(columns))
     assert result.summary == {"images": 6, "readable": 6, "failed": 0, "errors": {}}
     assert dict(result.stats) == {"decoded": 6, "reused": 0}
-    assert not STAGE.retry(result.summary)
+    assert not STAGE.retry(result.summary, PARAMS)
     for path, row in zip(paths, table.to_pylist(), strict=True):
         with Image.open(path) as image:
             pixels = np.asarray(image.resize((8, 6), Image.Resampling.BICUBIC))
@@ -107,12 +107,12 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     assert table["error"].to_pylist() == [None, "changed", None, "changed", None, None]
     assert table["error_detail"][3].as_py() == "the file was gone when it was to be read"
     assert result.summary == {"images": 6, "readable": 4, "failed": 2, "errors": {"changed": 2}}
-    assert STAGE.retry(result.summary)
+    assert STAGE.retry(result.summary, PARAMS)
     again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, earlier_=[table])
     assert again["error"].to_pylist() == [None, "truncated", None, None, None]
     assert again["error_detail"][1].as_py() == "the image's data is cut short or broken"
     assert dict(result.stats) == {"decoded": 1, "reused": 4}
-    assert not STAGE.retry(result.summary)
+    assert not STAGE.retry(result.summary, PARAMS)
     for name in ("thumbnail", "width", "contrast"):
         assert again[name][1].as_py() is None
     assert again["coarse"].null_count == 0  # pyarrow before 26 can't read null lists of a fixed size
@@ -125,7 +125,7 @@ def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes],
     gone = file(paths[1]).rename(tmp_path / "elsewhere")
     first, result = run(scan, tmp_path)
     assert first["error"].to_pylist() == ["not-an-image", "changed"]
-    assert STAGE.retry(result.summary)
+    assert STAGE.retry(result.summary, PARAMS)
     gone.rename(file(paths[1]))
     second, result = run(scan, tmp_path, earlier_=[first])
     assert second["error"].to_pylist() == ["not-an-image", None]
