@@ -151,7 +151,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.performance_report:
         _check_performance_report(config, options.performance_report)
     record = _work(config, stages, options)
-    unread = record.record.get("images", {}).get("failed") or record.record.get("warnings")
+    found = record.record
+    unread = found.get("images", {}).get("failed") or found.get("unmeasured") or found.get("warnings")
     if record.exit_code or not options.fail_on:
         return 1 if options.strict and unread and not record.exit_code else record.exit_code
     return _gate(config, options.fail_on) or (1 if options.strict and unread else 0)

@@ -60,7 +60,7 @@ class Resolver:
                 stage,
                 self.params[name],
                 self.store.folder,
-                {key: self.settings(key) for key in stage.used(self.settings)},
+                {key: self.settings(key) for key in (*stage.used(self.settings), *stage.bounds)},
                 recipe(stage, self.params[name], self.settings),
                 in_use(),
             )

@@ -133,7 +133,7 @@ class Before:
 class Job(Protocol):
     """What `compute` may ask of the machine room while it works on one task.
 
-    `settings` reads keys outside the stage's own section; they must be declared in `Stage.uses`.
+    `settings` reads keys outside the stage's own section; `Stage.uses` or `Stage.bounds` must declare them.
     `folder` is the run's folder, for files published beside the artifact (see `Result.files`).
     `distrust` holds rows whose earlier results must not be reused, by the first column of `Stage.reuse`.
     """
@@ -241,6 +241,7 @@ class Stage:
                with all its columns
     uses       dotted config keys outside the own section that determine the result, or a function of the settings that
                gives them
+    bounds     dotted config keys outside the own section that say what a task may take, and change no result
     libraries  distributions whose version changes the result
     optional_libraries  the same, where they may be missing and change some rows only: `compute` copies those rows of
                earlier artifacts that its own versions would have made
@@ -273,6 +274,7 @@ class Stage:
     compute: Callable[[Inputs, Any, Job], pa.Table | Result] | None = None
     reads: Callable[[Any, Settings], Mapping[str, Sequence[str]]] = whole_inputs
     uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
+    bounds: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     optional_libraries: tuple[str, ...] = ()
     files: tuple[str, ...] = ()

@@ -24,13 +24,14 @@ from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task,
 from stages import dismissed, keepers
 from stages.distances import inside
 from stages.figure import column_of
-from stages.focus import sharpness
+from stages.focus import Sharpness
 from stages.keepers import Rule
 from stages.ledger import check_ledger
 from stages.matches import Matches
 from stages.paths import FileName
 from stages.references import are_references
 from stages.rows import rows_of
+from stages.thumbnails import BOUNDS
 
 Ints = NDArray[np.int64]
 
@@ -165,12 +166,14 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     apart: dict[int, set[int]] = {}
     if _whole(params):
         graph = matches.graph()
-        paths, rank = graph.paths, _ranks(inputs, job, graph.paths, params)
+        sharpness = Sharpness(job, lambda: graph.clusters("components", np.empty(0, np.int64), {}))
+        paths, rank = graph.paths, _ranks(inputs, job, graph.paths, params, sharpness)
         apart = _apart(inputs, job, paths, params)
         labels = graph.clusters(params.linkage, rank, apart)
     else:
         paths, labels = matches.chained()
-        rank = _ranks(inputs, job, paths, params)
+        sharpness = Sharpness(job, lambda: labels)
+        rank = _ranks(inputs, job, paths, params, sharpness)
     rows, cluster = _clusters(labels, rank)
     first = np.diff(cluster, prepend=-1) != 0
     keeper = np.flatnonzero(first)[cluster]
@@ -194,6 +197,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "images": members.num_rows,
         "removable_bytes": pc.sum(members.filter(pc.invert(stay(members)))["bytes"]).as_py() or 0,
         "flat": len(flat),
+        "unmeasured": sharpness.unmeasured,
+        "passing": sharpness.passing,
     }
     return Result((members.select(SCHEMA.names),), summary=summary)
 
@@ -229,10 +234,10 @@ def _clusters(labels: Ints, rank: Ints) -> tuple[Ints, Ints]:
     return rows, cluster[rows]
 
 
-def _ranks(inputs: Inputs, job: Job, paths: pa.Array, params: Params) -> Ints:
+def _ranks(inputs: Inputs, job: Job, paths: pa.Array, params: Params, sharpness: Sharpness) -> Ints:
     """Who is to stay, the first one first; see `keepers.ranks`."""
     members = _members(inputs, job, paths, _of_thumbnails(params), _of_scan(params))
-    return keepers.ranks(members, params.keep, lambda images: sharpness(images, job))
+    return keepers.ranks(members, params.keep, sharpness)
 
 
 def _members(
@@ -248,34 +253,43 @@ def _members(
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The section `clusters` of run.json, and how many images were left out as `flat`; null where a run did not come
-    that far."""
-    unknown = dict.fromkeys(("count", "images", "removable_bytes", "flat"))
-    found = dict(next(iter(summaries), unknown))
-    return {"flat": found.pop("flat"), "clusters": found}
+    """The section `clusters` of run.json, how many images were left out as `flat`, and of how many the sharpness was to
+    be measured and could not be; null where a run did not come that far."""
+    found = next(iter(summaries), {})
+    clusters = {name: found.get(name) for name in ("count", "images", "removable_bytes")}
+    return {name: found.get(name) for name in ("flat", "unmeasured")} | {"clusters": clusters}
+
+
+USES = (
+    "inputs.reference",
+    "pairs.metric",
+    "pairs.threshold",
+    "pairs.normalize",
+    "pairs.rotations",
+    "thumbnail.size",
+    "thumbnail.channels",
+    "thumbnail.orientation",
+    "thumbnail.plugins",
+)
+
+
+def uses(settings: Settings) -> Sequence[str]:
+    """What measuring files may take counts where a rule measures them: under higher limits more of them can be."""
+    return USES + BOUNDS if "sharpness" in settings("cluster.keep") else USES
 
 
 STAGE = Stage(
     "cluster",
-    version=6,
+    version=7,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
     reads=reads,
-    uses=(
-        "inputs.reference",
-        "pairs.metric",
-        "pairs.threshold",
-        "pairs.normalize",
-        "pairs.rotations",
-        "thumbnail.size",
-        "thumbnail.channels",
-        "thumbnail.orientation",
-        "thumbnail.plugins",
-    ),
+    uses=uses,
     libraries=("Pillow",),
     figures=figures,
     check=check,
+    retry=lambda summary, params: bool(summary["passing"]),
 )

@@ -2,32 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Job
-from stages.decoding.child import Limits
 from stages.decoding.decode import Options
 from stages.decoding.lanes import Lanes
+from stages.decoding.problems import LIMITS, PASSING
 from stages.decoding.reading import Expected
+from stages.thumbnails import limits
+
+Ints = NDArray[np.int64]
 
 SIDE = 512
 """Pixels a side at which images are compared: large enough to tell an enlarged copy from its original."""
-UNKNOWN = -1.0
-"""Of a file that is not as it was any more."""
 
 
-def sharpness(images: pa.Table, job: Job) -> NDArray[np.float64]:
-    """Variance of the Laplacian of each image in grey, scaled to SIDE x SIDE: float64 (n,). `images` has columns path,
-    path_bytes, bytes and digest."""
-    files = [
-        Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
-        for row in images.select(["path", "path_bytes", "bytes", "digest"]).to_pylist()
-    ]
-    options = Options(
+class Sharpness:
+    """Measures images for the rule `sharpness`. `unmeasured` counts files that could not be measured, `passing` those
+    among them that a later run may well measure under the same limits."""
+
+    def __init__(self, job: Job, joined: Callable[[], Ints]) -> None:
+        """`joined` gives numbers of the images to measure, int64 (n,), equal for those that one cluster may hold."""
+        self._job, self._joined = job, joined
+        self.unmeasured = self.passing = 0
+
+    def __call__(self, images: pa.Table) -> NDArray[np.float64]:
+        """Variance of the Laplacian of each image in grey, scaled to SIDE x SIDE: float64 (n,).
+
+        Where a file can't be measured, all images that may be in a cluster with it get 0: the rule decides nothing
+        there, for a blurred copy must not win over an image that nobody could look at. `images` has columns path,
+        path_bytes, bytes and digest."""
+        files = [
+            Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
+            for row in images.select(["path", "path_bytes", "bytes", "digest"]).to_pylist()
+        ]
+        found = np.zeros(len(files))
+        unknown = np.zeros(len(files), np.bool_)
+        for number, seen, grey in Lanes(files, _options(self._job), limits(self._job.settings), self._job.spare_core):
+            if grey is not None:
+                found[number] = laplacian_variance(np.frombuffer(grey, np.uint8).reshape(SIDE, SIDE))
+                continue
+            unknown[number] = True
+            self.unmeasured += 1
+            self.passing += seen.problem is not None and seen.problem.code in PASSING and seen.problem not in LIMITS
+        if self.unmeasured:
+            joined = self._joined()
+            found[np.isin(joined, joined[unknown])] = 0.0
+        return found
+
+
+def _options(job: Job) -> Options:
+    """Sizes have been checked by the thumbnail stage."""
+    return Options(
         (SIDE, SIDE),
         "L",
         fast=True,
@@ -37,17 +67,6 @@ def sharpness(images: pa.Table, job: Job) -> NDArray[np.float64]:
         max_pixels=1 << 40,
         trust="bytes",
     )
-    limits = Limits(plugins=tuple(job.settings("thumbnail.plugins")))
-    found = np.full(len(files), UNKNOWN)
-    for number, value in _measured(files, options, limits, job):
-        found[number] = value
-    return found
-
-
-def _measured(files: list[Expected], options: Options, limits: Limits, job: Job) -> Iterator[tuple[int, float]]:
-    for number, _, grey in Lanes(files, options, limits, job.spare_core):
-        if grey is not None:
-            yield number, laplacian_variance(np.frombuffer(grey, np.uint8).reshape(SIDE, SIDE))
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:

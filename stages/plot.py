@@ -26,6 +26,7 @@ from stages.report.gallery import FACTS, Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 from stages.report.previews import Previews
 from stages.text import human_bytes, human_mse
+from stages.thumbnails import BOUNDS
 
 ON_SHEET = 24
 """Images of a cluster on its contact sheet."""
@@ -297,7 +298,10 @@ STAGE = Stage(
         "thumbnail.orientation",
         "thumbnail.colour",
         "thumbnail.truncated",
+        "thumbnail.max_bytes",
+        "thumbnail.max_pixels",
         "thumbnail.plugins",
     ),
+    bounds=BOUNDS,
     libraries=("Pillow", "matplotlib"),
 )

@@ -10,9 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Job, Settings
+from stages.decoding.child import Limits
 from stages.kept import Kept
 from stages.kernels.coarse import fits_int32, length
 
+BOUNDS = ("thumbnail.max_memory", "thumbnail.timeout")
+"""Settings that `limits` reads, beside `thumbnail.plugins`."""
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 CACHE = 64 << 20
 """Bytes of thumbnails that a process keeps: those of the partitions used last."""
@@ -31,6 +34,12 @@ def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
     """Height, width and channels of a thumbnail."""
     width, height = settings("thumbnail.size")
     return height, width, CHANNELS[settings("thumbnail.channels")]
+
+
+def limits(settings: Settings) -> Limits:
+    """What a process that decodes may take, in whichever stage."""
+    memory, seconds = map(settings, BOUNDS)
+    return Limits(int(memory), float(seconds), tuple(settings("thumbnail.plugins")))
 
 
 def coarse_type(shape: tuple[int, int, int]) -> pa.DataType:

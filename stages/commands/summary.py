@@ -31,6 +31,8 @@ def summary_lines(record: Mapping[str, Any], folder: Place) -> Iterator[str]:
         yield f"clusters    {clusters['count']:,}, of {clusters['images']:,} images"
         if record["flat"]:
             yield f"flat        {record['flat']:,} images under cluster.min_contrast, left out of clusters"
+        if record["unmeasured"]:
+            yield f"unmeasured  {record['unmeasured']:,} images, whose clusters the rule sharpness left undecided"
         yield f"removable   {human_bytes(clusters['removable_bytes'])} in images that could go"
     stages = record["stages"]
     times = [f"{name} {human_seconds(stage['seconds'])}" for name, stage in stages.items() if stage["seconds"] >= 0.05]

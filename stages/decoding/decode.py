@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 from stages.decoding import jpeg, memory, pixels, png, problems, salvage
 from stages.decoding.colour import conversion_of
 from stages.decoding.formats import is_unsupported, open_image
-from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, taken
+from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, pages, taken
 from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -152,7 +152,7 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
         opened.decoder,
         scale,
         flat.transparent,
-        frames(opened.image),
+        pages(data) if kind == "TIFF" else frames(opened.image),
         date if early else taken(image),
         "; ".join(filter(None, (cut, odd))),
     )

@@ -4,6 +4,7 @@ Metadata may be anything; the picture does not hang on it, so what is broken cou
 
 from __future__ import annotations
 
+import struct
 from datetime import datetime
 
 from PIL import Image
@@ -24,6 +25,9 @@ UNDONE_BY = {6: 8, 8: 6}
 TAKEN = (Base.DateTimeOriginal, Base.DateTimeDigitized)
 
 
+BIG_TIFF = 43
+MANY_PAGES = 1_000_000
+"""Pages of a TIFF that are counted: more of them fit into a file than into memory."""
 EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 """Where Pillow finds EXIF among what it knows of an image, but for TIFFs, which are made of it."""
 
@@ -63,3 +67,27 @@ def frames(image: Image.Image) -> int | None:
         return max(1, int(getattr(image, "n_frames", 1)))
     except Exception:  # broken metadata count as none
         return None
+
+
+def pages(data: bytes) -> int | None:
+    """Pages of a TIFF; None where they can't be counted. Pillow would read all that each of them says."""
+    try:
+        return _pages(data)
+    except struct.error:
+        return None
+
+
+def _pages(data: bytes) -> int | None:
+    order = "<" if data.startswith(b"II") else ">"
+    big = struct.unpack_from(f"{order}H", data, 2) == (BIG_TIFF,)
+    place, count = (struct.Struct(order + kind) for kind in ("QQ" if big else "LH"))
+    entry = 20 if big else 12
+    found: set[int] = set()
+    (at,) = place.unpack_from(data, 8 if big else 4)
+    while at and at not in found:
+        if len(found) == MANY_PAGES:
+            return None
+        found.add(at)
+        (entries,) = count.unpack_from(data, at)
+        (at,) = place.unpack_from(data, at + count.size + entries * entry)
+    return max(1, len(found))

@@ -13,16 +13,15 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline.stage import Artifact, Inputs, Job
-from stages.decoding.child import Limits
 from stages.decoding.decode import Options
 from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected
-from stages.thumbnails import thumbnail_shape
+from stages.thumbnails import limits, thumbnail_shape
 
 SIDE = 400
 """Longest side of an image that is handed out."""
+UNLIMITED = 1 << 40
 FACTS = ("path", "path_bytes", "width", "height", "bytes", "format", "taken", "digest")
-LIMIT = 1 << 40
 
 
 class Gallery:
@@ -36,13 +35,13 @@ class Gallery:
             fast=True,
             background=(255, 255, 255),
             upright=job.settings("thumbnail.orientation") == "exif",
-            max_bytes=LIMIT,
-            max_pixels=LIMIT,
+            max_bytes=job.settings("thumbnail.max_bytes"),
+            max_pixels=job.settings("thumbnail.max_pixels"),
             trust="bytes",
             srgb=job.settings("thumbnail.colour") == "srgb",
             salvage=job.settings("thumbnail.truncated") == "accept",
         )
-        self._limits = Limits(plugins=tuple(job.settings("thumbnail.plugins")))
+        self._limits = limits(job.settings)
         self.facts: dict[str, dict[str, Any]] = {}
         self._thumbnails: dict[str, tuple[Artifact, int]] = {}
         wanted = frozenset(paths)
@@ -60,8 +59,9 @@ class Gallery:
 
     @property
     def how(self) -> str:
-        """What images look like depends on, beside their bytes."""
-        return repr((PIL.__version__, SIDE, self._options, self._limits.plugins))
+        """What images look like depends on, beside their bytes; not how large they may be."""
+        options = replace(self._options, max_bytes=UNLIMITED, max_pixels=UNLIMITED)
+        return repr((PIL.__version__, SIDE, options, self._limits.plugins))
 
     def _seen(self, path: str) -> tuple[Image.Image, bool]:
         """The image, and whether it is from the file; else it is from the thumbnail."""

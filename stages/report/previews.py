@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from pipeline.stage import Job
 from stages.report.gallery import Gallery
@@ -14,12 +15,17 @@ from stages.report.pictures import PREVIEW, jpeg, shrunk
 QUALITY = 80
 TOGETHER = 256
 """Previews that may wait in memory to be written."""
+SUFFIXES = ("", "", "-small", "-raw", "-raw-small")
+"""Of names of previews: of an image, and of its thumbnail; the same of camera RAW. `view.js` knows them, too."""
+Content: TypeAlias = tuple[str, bool]
+"""Digest of a file's bytes, and whether it was decoded as camera RAW."""
 WRITERS = 16
 """Previews that are written at a time: a disk, and an object store above all, lets each of them wait."""
 
 
 class Previews:
-    """Files `report/images/<digest>-<mark>.jpg`, once for each content of a file.
+    """Files `report/images/<digest>-<mark>.jpg`, once for each content of a file, and apart from these where its name
+    made it camera RAW.
 
     Their names tell all that they depend on, so one that an earlier run has made is taken over. One that had to be made
     from a thumbnail, since no file with this content is there, has another name, and is made again."""
@@ -27,25 +33,32 @@ class Previews:
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job
         self.mark = hashlib.sha256(f"{PREVIEW} {QUALITY} {gallery.how}".encode()).hexdigest()[:8]
-        self._kinds: dict[str, int] = {}
+        self._kinds: dict[Content, int] = {}
 
     def kind(self, path: str) -> int:
-        """1 if there is a preview of an image, 2 if it is from its thumbnail; else 0."""
-        return self._kinds.get(self._gallery.facts[path]["digest"], 0)
+        """Place in SUFFIXES of the suffix of an image's preview; 0 if it has none."""
+        return self._kinds.get(self._content(path), 0)
+
+    def _content(self, path: str) -> Content:
+        facts = self._gallery.facts[path]
+        return facts["digest"], facts["format"] == "RAW"
+
+    def _name(self, content: Content) -> str:
+        """Name of a preview, relative to the page."""
+        return f"images/{content[0][:20]}-{self.mark}{SUFFIXES[self._kinds[content]]}.jpg"
 
     def make(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """Publish those of some images; gives name, relative to the page, and the first image that it shows."""
-        alike: dict[str, list[str]] = {}
+        alike: dict[Content, list[str]] = {}
         for path in paths:
-            alike.setdefault(self._gallery.facts[path]["digest"], []).append(path)
+            alike.setdefault(self._content(path), []).append(path)
         missing = []
-        for digest, of_it in alike.items():
-            name = f"images/{digest[:20]}-{self.mark}.jpg"
-            if self._job.adopt(f"report/{name}"):
-                self._kinds[digest] = 1
-                yield name, of_it[0]
+        for content, of_it in alike.items():
+            self._kinds[content] = 3 if content[1] else 1
+            if self._job.adopt(f"report/{self._name(content)}"):
+                yield self._name(content), of_it[0]
             else:
-                missing.append(digest)
+                missing.append(content)
         with contextlib.ExitStack() as held:
             cores = 1
             while cores < len(missing) and (core := self._job.spare_core()):
@@ -56,9 +69,9 @@ class Previews:
                 held.callback(pool.shutdown, cancel_futures=True)
             for start in range(0, len(missing), TOGETHER):
                 some = missing[start : start + TOGETHER]
-                drawn = artists.map(self._draw, (alike[digest] for digest in some))
-                for digest, name in zip(some, writers.map(self._write, some, drawn), strict=True):
-                    yield name, alike[digest][0]
+                drawn = artists.map(self._draw, (alike[content] for content in some))
+                for content, name in zip(some, writers.map(self._write, some, drawn), strict=True):
+                    yield name, alike[content][0]
 
     def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
         """A preview from the first of these files that is as it was, and whether there was one."""
@@ -68,10 +81,9 @@ class Previews:
                 break
         return jpeg(shrunk(image), QUALITY), original
 
-    def _write(self, digest: str, drawn: tuple[bytes, bool]) -> str:
+    def _write(self, content: Content, drawn: tuple[bytes, bool]) -> str:
         """Publish a preview; returns its name, relative to the page."""
         data, original = drawn
-        self._kinds[digest] = 1 if original else 2
-        name = f"images/{digest[:20]}-{self.mark}{'' if original else '-small'}.jpg"
-        self._job.publish(f"report/{name}", data)
-        return name
+        self._kinds[content] += not original
+        self._job.publish(f"report/{self._name(content)}", data)
+        return self._name(content)

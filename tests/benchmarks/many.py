@@ -20,7 +20,7 @@ from stages import scan
 SUMMARIES: Mapping[str, Mapping[str, Any]] = {
     "thumbnail": {"images": 1, "readable": 1, "failed": 0, "errors": {}},
     "pairs": {"pairs_total": 1, "decided": 1, "skipped_by_rule": 0, "identical": 0, "matches": 0},
-    "cluster": {"count": 0, "images": 0, "removable_bytes": 0, "flat": 0},
+    "cluster": {"count": 0, "images": 0, "removable_bytes": 0, "flat": 0, "unmeasured": 0, "passing": 0},
 }
 
 

@@ -1,6 +1,7 @@
 """One file to a thumbnail, or to an error code."""
 
 import contextlib
+import errno
 import io
 import struct
 import warnings
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
-from stages.decoding import metadata, pixels, problems
+from stages.decoding import memory, metadata, pixels, problems
 from stages.decoding.decode import Options
 from stages.decoding.decode import decode as decode_
 from stages.decoding.problems import Problem, Unreadable
-from tests.decoding.samples import png, saved, smooth
+from tests.decoding.samples import png, saved, smooth, tiff
 
 EXACT = Options((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 FAST = replace(EXACT, fast=True)
@@ -322,3 +323,37 @@ def test_warnings_of_pillow_are_no_errors_and_others_are_left_alone() -> None:
         assert decode(odd, replace(EXACT, size=(2, 1))).pixels[0, :, 0].tolist() == [5, 6]
     with pytest.warns(UserWarning, match="mine"):
         warnings.warn("mine", stacklevel=1)
+
+
+def test_pages_of_a_tiff_are_counted_without_reading_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = np.zeros((4, 6), np.uint8)
+    for count in (1, 2, 7):
+        for values in (np.stack([page] * count), np.stack([page] * count).astype(np.float64)):
+            for big in (False, True):
+                data = tiff(values, photometric="minisblack", bigtiff=big, metadata=None)
+                assert decode(data, EXACT).frames == count
+    data = tiff(np.stack([page] * 5), photometric="minisblack", metadata=None)
+    (first,) = struct.unpack_from("<L", data, 4)
+    (entries,) = struct.unpack_from("<H", data, first)
+    at = first + 2 + 12 * entries
+    assert metadata.pages(data[:at] + data[4:8] + data[at + 4 :]) == 1  # the second one is the first again
+    assert metadata.pages(data[:at] + b"\xff\xff\xff\x7f" + data[at + 4 :]) is None
+    monkeypatch.setattr(metadata, "MANY_PAGES", 4)
+    assert metadata.pages(data) is None
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("broken"), Unreadable(problems.NO_IMAGE), ImportError("x: Failed to map segment")]
+)
+def test_want_of_memory_is_told_whatever_a_decoder_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(image: object) -> None:
+        if not isinstance(error, ImportError):
+            memory._location()()[0] = errno.ENOMEM
+        raise error
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_prepare", fail)
+    assert problem(PALETTE) == problem(PALETTE, replace(EXACT, salvage=True)) == problems.MEMORY
+    monkeypatch.undo()
+    assert problem(JPEG[:400]) == problems.TRUNCATED  # what was before does not count

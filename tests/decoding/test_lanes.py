@@ -19,7 +19,9 @@ from stages.decoding.child import Limits, Seen
 from stages.decoding.decode import Options
 from stages.decoding.lanes import Lanes, decode_one
 from stages.decoding.reading import Expected
+from stages.decoding.tray import Tray
 from tests.decoding.hostile import MAGIC
+from tests.decoding.samples import dng, smooth
 
 OPTIONS = Options((8, 6), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 LIMITS = Limits(memory=400 << 20, seconds=60.0, plugins=("tests.decoding.hostile",))
@@ -209,3 +211,46 @@ def test_whoever_stops_early_leaves_no_child_behind(tmp_path: Path) -> None:
     assert child._process.poll() is not None
     assert time.monotonic() - started < 60
     assert set(threading.enumerate()) <= before
+
+
+def test_what_a_file_is_decoded_as_does_not_depend_on_its_twins(tmp_path: Path) -> None:
+    names = ("a.tif", "b.NEF", "c.tif", "d.nef", "e.tif")
+    for name in names:
+        (tmp_path / name).write_bytes(dng(smooth(64, 48)))
+
+    def became(seen: Seen) -> tuple[object, ...]:
+        return seen.problem, seen.facts
+
+    as_tiff, as_raw = (became(decode_one(expected(tmp_path / name), OPTIONS, Limits())[0]) for name in names[:2])
+    assert as_tiff != as_raw
+    for order in (names, names[::-1]):
+        for name, (seen, _) in zip(order, decoded([expected(tmp_path / n) for n in order], Limits()), strict=True):
+            assert became(seen) == (as_tiff if name.endswith("tif") else as_raw), order
+
+
+@pytest.mark.parametrize(("phase", "problem"), [("read", problems.SLOW), ("decode", problems.TIMEOUT)])
+def test_slow_storage_is_told_from_a_slow_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, problem: problems.Problem
+) -> None:
+    tray, taken = Tray.new(), []
+    child = Tray(tray)
+    for begun, finished in ((1, True), (2, phase == "decode")):
+        child.begin_file(begun)
+        child.begin_decoding() if finished else None
+        taken.append(child.decoding)
+    assert taken == [True, phase == "decode"]
+    if phase == "decode":
+        ((seen, _),) = decoded(made(tmp_path, b"sleep"), replace(LIMITS, seconds=1.0))
+        assert seen.problem == problem
+        return
+    (tmp_path / "slow.py").write_text(SLOW_READING)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    ((seen, _),) = decoded(made(tmp_path, b"fine"), Limits(seconds=1.5, plugins=("slow",)))
+    assert seen.problem == problem
+
+
+SLOW_READING = """
+import time
+from stages.decoding import child
+child.read = lambda *_: time.sleep(1000)
+"""

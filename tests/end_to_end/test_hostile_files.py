@@ -10,12 +10,14 @@ import time
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from pipeline.cli import main
 from stages.decoding import problems
+from stages.decoding.lanes import Lanes
 from stages.decoding.problems import Unreadable
 from stages.decoding.reading import Expected, read
 from tests.decoding.samples import png, saved, smooth
@@ -155,6 +157,61 @@ def test_every_file_is_accounted_for(hostile: Project, capsys: pytest.CaptureFix
     clusters = pd.read_parquet(hostile.run_folder / "cluster")
     of = dict(zip(clusters["path"].map(name_of), clusters["cluster"], strict=True))
     assert len({of[name] for name in copies}) == 1
+
+
+def test_want_of_memory_is_tried_again_under_a_higher_limit_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path / "project")
+    folder = project.folder / "images"
+    make_image(folder / "good.jpg", 1)
+    Image.new("L", (5_000, 5_000)).save(folder / "large.png")
+    os.utime(folder / "large.png", (LONG_AGO, LONG_AGO))
+    for number, (limit, ran, failed) in enumerate((("8MiB", True, 1), ("8MiB", False, 1), ("2GiB", True, 0))):
+        assert project.run(f"thumbnail.max_memory={limit}", options=("--quiet", "--strict")) == failed
+        assert ("thumbnail" in project.ran()) == ran, number
+        assert project.record()["errors"] == ({"memory": 1} if failed else {})
+        capsys.readouterr()
+        assert main(["failures", str(project.yaml)]) == 0
+        said = "memory: 1; tried again once thumbnail.max_memory is higher" if failed else "every image could be read"
+        assert capsys.readouterr().out.splitlines()[0] == said
+    assert project.run("thumbnail.max_memory=8MiB") == 0
+    assert not project.ran()  # it is known already
+
+
+def test_an_image_whose_sharpness_can_not_be_measured_just_now_is_measured_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path / "project", {"cluster": {"keep": ["sharpness", "path"]}})
+    folder = project.folder / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    sharp = Image.fromarray(
+        smooth(200, 150, seed=5) // 2 + np.indices((150, 200)).sum(0)[..., None].astype(np.uint8) % 9
+    )
+    sharp.resize((100, 75)).resize((200, 150)).save(folder / "blurred.png")
+    sharp.save(folder / "sharp.png")
+    for path in folder.iterdir():
+        os.utime(path, (LONG_AGO, LONG_AGO))
+
+    def away(*given: object) -> object:
+        (folder / "sharp.png").rename(tmp_path / "sharp.png")
+        yield from Lanes(*given)  # type: ignore[arg-type]
+        (tmp_path / "sharp.png").rename(folder / "sharp.png")
+
+    def keeper() -> str:
+        rows = pd.read_parquet(project.run_folder / "cluster")
+        return name_of(rows.loc[rows["keeper"], "path"].item())
+
+    with monkeypatch.context() as patched:
+        patched.setattr("stages.focus.Lanes", away)
+        assert project.run(options=()) == 0
+        assert "1 images, whose clusters the rule sharpness left undecided" in capsys.readouterr().out
+        assert (project.record()["unmeasured"], keeper()) == (1, "blurred.png")
+        assert project.run(options=("--quiet", "--strict")) == 1
+    assert project.run(options=("--quiet", "--strict")) == 0
+    assert (project.record()["unmeasured"], keeper()) == (0, "sharp.png")
+    assert project.run() == 0
+    assert not project.ran()
 
 
 def test_failures_are_listed_a_line_each_and_strict_makes_them_count(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from pipeline.errors import TaskError
-from stages.focus import SIDE, laplacian_variance, sharpness
+from stages.focus import SIDE, Sharpness, laplacian_variance
 from stages.keepers import Rule, checked, facts, ranks
 from stages.references import are_references
 from tests.in_memory import MemoryJob
@@ -137,25 +137,53 @@ def test_rules_say_what_they_look_at() -> None:
     assert {"mtime_ns", "taken", "digest"} <= facts(["tests.stages.test_keepers:fails"])
 
 
-def test_the_sharper_copy_wins_and_an_enlarged_one_loses(tmp_path: Path) -> None:
+FILES = pa.schema([("path", pa.string()), ("path_bytes", pa.binary()), ("bytes", pa.int64()), ("digest", pa.string())])
+LIMITS = {"thumbnail.max_memory": 3 << 30, "thumbnail.timeout": 120.0, "thumbnail.plugins": ()}
+
+
+def copies(folder: Path) -> pa.Table:
+    """A blurred copy, an enlarged one and their original, in this order."""
     random = np.random.default_rng(0)
     sharp = Image.fromarray(random.integers(0, 256, (SIDE, SIDE), np.uint8)).resize((700, 700))
-    copies = {"blurred": sharp.filter(ImageFilter.GaussianBlur(3)), "enlarged": sharp.resize((90, 90)), "sharp": sharp}
-    copies["enlarged"] = copies["enlarged"].resize((2_000, 2_000))
+    made = {"blurred": sharp.filter(ImageFilter.GaussianBlur(3)), "enlarged": sharp.resize((90, 90)), "sharp": sharp}
+    made["enlarged"] = made["enlarged"].resize((2_000, 2_000))
     rows = []
-    for name, image in sorted(copies.items()):
-        image.save(tmp_path / f"{name}.png")
-        data = (tmp_path / f"{name}.png").read_bytes()
+    for name, image in sorted(made.items()):
+        image.save(folder / f"{name}.png")
+        data = (folder / f"{name}.png").read_bytes()
         facts = {"bytes": len(data), "digest": hashlib.sha256(data).hexdigest()}
-        rows.append({"path": str(tmp_path / f"{name}.png"), "path_bytes": None} | facts)
-    rows.append(rows[0] | {"path": str(tmp_path / "gone.png")})
-    kind = pa.schema(
-        [("path", pa.string()), ("path_bytes", pa.binary()), ("bytes", pa.int64()), ("digest", pa.string())]
-    )
-    job = MemoryJob(None, {"thumbnail.orientation": "exif", "thumbnail.plugins": ()}, tmp_path)  # type: ignore[arg-type]
-    found = sharpness(pa.Table.from_pylist(rows, kind), job)
-    assert np.argmax(found) == 2
-    assert found[3] == -1.0 == found.min()
+        rows.append({"path": str(folder / f"{name}.png"), "path_bytes": None} | facts)
+    return pa.Table.from_pylist(rows, FILES)
+
+
+def measuring(folder: Path, joined: list[int], **limits: Any) -> Sharpness:
+    settings = {"thumbnail.orientation": "exif"} | LIMITS | {f"thumbnail.{name}": each for name, each in limits.items()}
+    return Sharpness(MemoryJob(None, settings, folder), lambda: np.array(joined))  # type: ignore[arg-type]
+
+
+def test_the_sharper_copy_wins_and_an_enlarged_one_loses(tmp_path: Path) -> None:
+    sharpness = measuring(tmp_path, [0, 0, 0])
+    found = sharpness(copies(tmp_path))
+    assert found.argsort().tolist()[2] == 2
+    assert (sharpness.unmeasured, sharpness.passing) == (0, 0)
+
+
+def test_where_one_image_can_not_be_measured_the_rule_decides_nothing(tmp_path: Path) -> None:
+    images = copies(tmp_path)
+    twice = pa.concat_tables([images, images])
+    (tmp_path / "sharp.png").rename(tmp_path / "away.png")
+    some = twice.slice(0, 5)  # the third is gone
+    sharpness = measuring(tmp_path, [7, 7, 7, 9, 9])
+    found = sharpness(some)
+    assert found[:3].tolist() == [0, 0, 0]
+    assert (found[3:] > 0).all()
+    assert (sharpness.unmeasured, sharpness.passing) == (1, 1)
+
+
+def test_measuring_keeps_to_the_limits_and_no_next_run_would_do_better(tmp_path: Path) -> None:
+    sharpness = measuring(tmp_path, [0, 0, 0], max_memory=1 << 20)
+    assert sharpness(copies(tmp_path)).tolist() == [0, 0, 0]
+    assert sharpness.unmeasured > 0 == sharpness.passing
 
 
 def test_a_flat_picture_has_no_edges() -> None:

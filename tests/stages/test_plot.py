@@ -40,6 +40,10 @@ SETTINGS: dict[str, Any] = {
     "thumbnail.colour": "srgb",
     "thumbnail.truncated": "reject",
     "thumbnail.plugins": (),
+    "thumbnail.max_bytes": 1 << 28,
+    "thumbnail.max_pixels": 500_000_000,
+    "thumbnail.max_memory": 3 << 30,
+    "thumbnail.timeout": 120.0,
 }
 HOSTILE = (
     b"<script>alert(1)</script>.jpg",

@@ -14,7 +14,8 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.stage import Result, Task, Upstream
-from stages.decoding import formats, lanes
+from stages.decoding import formats, lanes, problems
+from stages.decoding.child import Seen
 from stages.kernels.coarse import coarse
 from stages.thumbnail import STAGE, Params
 from tests.in_memory import MemoryArtifact, compute
@@ -133,6 +134,50 @@ def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes],
     third, result = run(scan, tmp_path, earlier_=[first, second])
     assert third.equals(second)
     assert dict(result.stats) == {"decoded": 0, "reused": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "limit", "params", "again"),
+    [
+        ("timeout", 5.0, {"timeout": 5.0}, False),
+        ("timeout", 5.0, {"timeout": 5.5}, True),
+        ("timeout", None, {"timeout": 5.0}, True),  # storage was slow
+        ("memory", 1e6, {"max_memory": 10**6}, False),
+        ("memory", 1e6, {"max_memory": 10**6 + 1, "timeout": 0.1}, True),
+        ("crashed", None, {}, True),
+        ("truncated", None, {}, False),
+    ],
+)
+def test_an_error_with_a_limit_is_tried_again_under_a_higher_one_alone(
+    error: str, limit: float | None, params: dict[str, Any], again: bool
+) -> None:
+    summary: dict[str, Any] = {"errors": {error: 1}}
+    if error in ("timeout", "memory"):
+        summary["limits"] = {error: limit or 0.0}
+    assert STAGE.retry(summary, Params(**params)) == again
+
+
+def test_what_the_limit_was_is_remembered(paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [
+        (0, Seen(problem=problems.TIMEOUT), None),
+        (1, Seen(problem=problems.SLOW), None),
+        (2, Seen(problem=problems.MEMORY, digest="d"), None),
+        (3, Seen(problem=problems.CRASHED), None),
+    ]
+    monkeypatch.setattr("stages.thumbnail.Lanes", lambda *_: iter(answers))
+    scan = scanned(paths[:4])
+    table, result = run(scan, tmp_path, Params(size=(8, 6), timeout=7.0, max_memory=9_000))
+    assert table["error"].to_pylist() == ["timeout", "timeout", "memory", "crashed"]
+    assert table["error_limit"].to_pylist() == [7.0, None, 9_000.0, None]
+    assert result.summary["limits"] == {"timeout": 0.0, "memory": 9_000.0}
+    handed: list[Any] = []
+    monkeypatch.setattr("stages.thumbnail.Lanes", lambda files, *_: handed.extend(files) or iter(answers[:0]))
+    for params, expected in (({}, [1, 3]), ({"timeout": 8.0}, [0, 1, 3]), ({"max_memory": 9_001}, [1, 2, 3])):
+        handed.clear()
+        now = Params(**({"size": (8, 6), "timeout": 7.0, "max_memory": 9_000} | params))
+        with pytest.raises(RuntimeError):
+            run(scan, tmp_path, now, earlier_=[table])
+        assert [paths.index(file.path) for file in handed] == expected
 
 
 def test_rows_of_an_extra_are_made_again_when_its_version_has_changed(

@@ -15,7 +15,7 @@ function make(tag, options = {}, ...children) {
 }
 
 const previewOf = image => data.preview[image]
-  ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small"][data.preview[image]]}.jpg`
+  ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small", "-raw", "-raw-small"][data.preview[image]]}.jpg`
   : originalOf(image);
 
 // The file itself, where this page is read from a disk and browsers turn it as the run did; names that are no UTF-8 are
