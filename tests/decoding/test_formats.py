@@ -1,6 +1,8 @@
 """What every format becomes, and what is said of one that can't be read here."""
 
 import io
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -197,9 +199,17 @@ def assert_upright(kind: str) -> None:
         assert off(got) <= 6, orientation
 
 
+def test_a_library_is_imported_with_the_first_file_that_needs_it() -> None:
+    ready = "import sys; from stages.decoding import child; child._prepare(child.Limits())"
+    loaded = "print({'pillow_heif', 'pillow_jxl'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", f"{ready}; {loaded}"], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_heic() -> None:
-    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: pip install '.[heic]'")
-    heif.register_heif_opener()
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
     assert_upright("HEIF")
     data = saved(Image.fromarray(PICTURE), "HEIF")
     assert decode(data, FAST).decoder == HEIC.decoder
@@ -208,7 +218,8 @@ def test_heic() -> None:
 
 
 def test_jpeg_xl(monkeypatch: pytest.MonkeyPatch) -> None:
-    jxl = pytest.importorskip("pillow_jxl", reason="pillow-jxl-plugin is not installed: pip install '.[jxl]'")
+    import pillow_jxl
+
     assert_upright("JXL")
     data = saved(Image.fromarray(PICTURE), "JXL")
     got = decode(data, FAST)
@@ -218,7 +229,7 @@ def test_jpeg_xl(monkeypatch: pytest.MonkeyPatch) -> None:
             image = saved(Image.new("RGB", size, (1, 2, 3)), "JXL", use_container=container)
             assert read_head(image) == Head(*size, 1)
     assert code(data[: len(data) // 2]) == "truncated"
-    monkeypatch.setattr(jxl.JpegXLImagePlugin, "Decoder", lambda **_: pytest.fail("decoded"))
+    monkeypatch.setattr(pillow_jxl.JpegXLImagePlugin, "Decoder", lambda **_: pytest.fail("decoded"))
     assert problem(data, replace(FAST, max_pixels=100)) == problems.MANY_PIXELS
 
 
