@@ -6,8 +6,8 @@ where it would skip them after a whole scan. Neither costs a second decoding."""
 
 from __future__ import annotations
 
+import operator
 import re
-import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -48,52 +48,61 @@ class Layout(NamedTuple):
 
 def layout(data: bytes) -> Layout | None:
     """The layout of a JPEG; None where it is of a rare kind, or has no scan."""
-    at, start, end, ended, restarts = 2, 0, len(data), False, False
-    progressive: bool | None = None
-    coefficients, scans = 0, 0
-    left: dict[int, list[int]] = {}  # bits of each coefficient that are still to come; of those not begun, all of them
+    at, start, end, ended, restarts, scans = 2, 0, 0, False, False, 0
+    frame: _Frame | None = None
     while (found := MARKER.search(data, at)) is not None:
         at, kind = found.end(), data[found.end() - 1]
-        if scans:
+        if scans and end < start:
             end = found.start()
-        if found[0] == END:
+        if kind == END[1]:
             ended = True
             break
         try:
-            (size,) = struct.unpack_from(">H", data, at)
-            if kind in FRAMES:
-                progressive = FRAMES[kind]
-                coefficients, left = _frame(data, at)
-            elif kind == START_OF_SCAN and progressive is not None:
-                count = data[at + 2]
-                first, last, bits = data[at + 3 + 2 * count : at + 6 + 2 * count]
-                scans, whole = scans + 1, (0, 63, 0)
-                first, last, bits = (first, last, bits & 15) if progressive else whole
-                for number in range(count):
-                    left[data[at + 3 + 2 * number]][first : last + 1] = [bits] * (last + 1 - first)
-                start, end = at, len(data)
+            if kind == START_OF_SCAN and frame:
+                scans, start = scans + 1, at
+                frame.take(data[at + 2 : at + 6 + 2 * data[at + 2]])
+            elif kind in FRAMES:
+                frame = _Frame(data, at, FRAMES[kind])
             elif kind == RESTARTS:
                 restarts = data[at + 2 : at + 4] != b"\0\0"
-        except (struct.error, IndexError, KeyError, ValueError):
+            at += data[at] << 8 | data[at + 1]
+        except (IndexError, KeyError, ValueError, ZeroDivisionError):
             break
-        at += size
-    if not scans:
+    if not scans or not frame:
         return None
+    end = end if end >= start else len(data)
     if not ended:
         end = min(end, len(data[:end].rstrip(b"\0")) + ZEROS)
-    complete = not any(any(bits) for bits in left.values())
-    buffered = bool(progressive) or scans > 1 or not complete
+    buffered = frame.progressive or scans > 1 or not frame.complete
     next_restart = len(RESTART.findall(data, start, end)) % 8 if restarts and buffered else None
-    return Layout(end, ended, buffered, coefficients, complete, next_restart)
+    return Layout(end, ended, buffered, frame.coefficients, frame.complete, next_restart)
 
 
-def _frame(data: bytes, at: int) -> tuple[int, dict[int, list[int]]]:
-    """How many coefficients a frame has, and for each component the bits of them that are missing before any scan."""
-    height, width, count = struct.unpack_from(">xxxHHB", data, at)
-    sampled = [(data[at + 9 + 3 * number], data[at + 8 + 3 * number]) for number in range(count)]
-    areas = [(factors >> 4) * (factors & 15) for factors, _ in sampled]
-    most = max(factors >> 4 for factors, _ in sampled) * max(factors & 15 for factors, _ in sampled)
-    return width * height * sum(areas) // most, {name: [16] * 64 for _, name in sampled}
+class _Frame:
+    """What the head of a frame says, and for each component the bits of each coefficient that no scan has sent yet."""
+
+    def __init__(self, data: bytes, at: int, progressive: bool) -> None:
+        height, width = data[at + 3] << 8 | data[at + 4], data[at + 5] << 8 | data[at + 6]
+        sampled = data[at + 8 : at + 8 + 3 * data[at + 7]]
+        across, down = [each >> 4 for each in sampled[1::3]], [each & 15 for each in sampled[1::3]]
+        samples = sum(map(operator.mul, across, down))
+        self.progressive = progressive
+        self.coefficients = width * height * samples // (max(across) * max(down))
+        self._missing = {name: bytearray(b"\x10" * 64 if progressive else b"\x10") for name in sampled[::3]}
+
+    def take(self, scan: bytes) -> None:
+        """Take note of what a scan sends, by its head."""
+        names, (first, last, bits) = scan[1:-3:2], scan[-3:]
+        for name in names:
+            if self.progressive:
+                self._missing[name][first : last + 1] = bytes([bits & 15]) * (last + 1 - first)
+            else:
+                self._missing[name][0] = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether scans have sent every bit."""
+        return not any(map(max, self._missing.values()))
 
 
 def check_size(image: JpegImageFile, known: Layout | None, full: int, max_pixels: int) -> None:

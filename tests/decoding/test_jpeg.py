@@ -14,6 +14,7 @@ from tests.decoding.test_decode import EXACT, FAST, code, decode
 
 PICTURE = Image.fromarray(smooth(160, 120, seed=3))
 NOISE = Image.fromarray(np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8))
+COMMENT = b"\xff\xfe\0\6late"
 KINDS: list[dict[str, Any]] = [
     {},
     {"progressive": True},
@@ -41,12 +42,18 @@ def in_scans(picture: Image.Image) -> bytes:
 def test_a_file_that_ends_early_is_told_from_a_whole_one(picture: Image.Image, kind: dict[str, Any]) -> None:
     data = saved(picture, "JPEG", **kind)
     whole = decode(data, EXACT)
-    for same in (data[:-2], data[:-2] + bytes(500), data + b"what a camera adds" + bytes(99), data + data):
+    for same in (
+        data[:-2] + COMMENT + END,
+        data[:-2],
+        data[:-2] + bytes(500),
+        data + b"what a camera adds" + bytes(99),
+        data + data,
+    ):
         assert np.array_equal(decode(same, EXACT).pixels, whole.pixels)
     scan = data.index(b"\xff\xda")
     for share in (0.1, 0.4, 0.7, 0.9, 0.96):
         cut = scan + int(share * (len(data) - scan))
-        for rest in (b"", END, bytes(len(data) - cut), END + bytes(99), data[-2:] + data):
+        for rest in (b"", END, bytes(len(data) - cut), END + bytes(99), data[-2:] + data, COMMENT + END):
             for options in (EXACT, FAST):
                 assert code(data[:cut] + rest, options) == "truncated", (share, rest[:4])
 
@@ -80,6 +87,7 @@ def test_bytes_that_are_no_frame_leave_pillow_to_say_what_is_wrong() -> None:
     assert layout(data[:frame] + data[frame + 19 :]) is None
     arithmetic = data[: frame + 1] + b"\xc9" + data[frame + 2 :]
     assert layout(arithmetic) is None
+    assert layout(data[: frame + 11] + b"\0" + data[frame + 12 :]) is None  # a component without samples
 
 
 def test_a_huge_one_is_decoded_where_a_reduced_scale_is_small_enough() -> None:
