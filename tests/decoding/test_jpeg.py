@@ -88,6 +88,7 @@ def test_bytes_that_are_no_frame_leave_pillow_to_say_what_is_wrong() -> None:
     arithmetic = data[: frame + 1] + b"\xc9" + data[frame + 2 :]
     assert layout(arithmetic) is None
     grey = saved(PICTURE.convert("L"), "JPEG")
+    frame = grey.index(b"\xff\xc0")
     assert layout(grey[: frame + 11] + b"\0" + grey[frame + 12 :]) is None  # a component without samples
 
 
