@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import numpy as np
@@ -21,6 +21,7 @@ from stages import cluster, pairs, plot, scan, thumbnail
 from stages.plot import Params
 from stages.report import charts
 from stages.report.page import DATES
+from stages.report.previews import Previews
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
 
 SETTINGS: dict[str, Any] = {
@@ -455,6 +456,41 @@ def test_a_file_that_is_no_longer_what_it_was_is_shown_by_its_thumbnail(tmp_path
         assert np.abs(np.asarray(preview, np.int64) - COLOURS[1]).max() < 12
 
 
+def test_an_image_beyond_the_limits_is_shown_by_its_thumbnail(tmp_path: Path) -> None:
+    artifacts = inputs(made(tmp_path / "images", [b"a.png", b"b.png"]), [(0, 1, 1.0)], [[0, 1]])
+    drawn(artifacts, tmp_path, Params(0, 0), **{"thumbnail.max_pixels": 60 * 40 - 1})
+    assert Page(tmp_path).data["preview"] == [2, 2]
+
+
+def test_identical_bytes_that_were_decoded_differently_have_previews_of_their_own() -> None:
+    def shown(order: Sequence[str]) -> dict[str, Any]:
+        published: dict[str, bytes] = {}
+
+        class Shown:
+            facts: ClassVar = {
+                path: {"digest": "d" * 64, "format": "RAW" if path.endswith("nef") else "TIFF"} for path in order
+            }
+            how = "as it is"
+
+            def seen(self, path: str) -> tuple[Image.Image, bool]:
+                return Image.new("RGB", (9, 9), "red" if path.endswith("nef") else "blue"), True
+
+        class Job:
+            adopt = staticmethod(lambda _: False)
+            spare_core = staticmethod(lambda: None)
+            publish = staticmethod(published.__setitem__)
+
+        previews = Previews(Shown(), Job())  # type: ignore[arg-type]
+        names = dict(previews.make(order))
+        assert {f"report/{name}" for name in names} == published.keys()
+        return {path: (previews.kind(path), published) for path in order}
+
+    order = ["a.nef", "b.tif", "c.nef", "d.tif"]
+    found, reverse = shown(order), shown(order[::-1])
+    assert found == reverse
+    assert {path: kind for path, (kind, _) in found.items()} == {"a.nef": 3, "b.tif": 1, "c.nef": 3, "d.tif": 1}
+
+
 def test_files_whose_names_are_no_utf8_are_opened(tmp_path: Path) -> None:
     """Its left half is black: only the original, not the thumbnail's blur, is sharp at the edge."""
     path = tmp_path / os.fsdecode(b"caf\xe9.png")
@@ -481,4 +517,4 @@ def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> No
 
     artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 3.0)], [[0, 1]])
     compute(plot.STAGE, artifacts, Params(), Watched(SETTINGS), tmp_path)
-    assert read <= set(plot.STAGE.uses)
+    assert read <= {*plot.STAGE.uses, *plot.STAGE.bounds}
