@@ -52,6 +52,15 @@ class Found(NamedTuple):
     scale: int | None = None
     decoder: str | None = None
     error_limit: float | None = None
+    camera: str | None = None
+    software: str | None = None
+    gps: bool | None = None
+    orientation: int | None = None
+    quality: int | None = None
+    tables: str | None = None
+    subsampling: str | None = None
+    progressive: bool | None = None
+    was_jpeg: bool | None = None
 
 
 Row: TypeAlias = tuple[Found, bytes | None]
@@ -148,7 +157,10 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
     """Thumbnails are bytes in C order; width and height are those of the image as it is to be looked at; contrast is
     the standard deviation of the thumbnail's values; alpha the share of the image that is transparent; scale at which
     part of its width it was decoded (`decode: fast`); decoder the library that did it, or that is missing; error_limit
-    the bytes of memory, or the seconds, that were not enough."""
+    the bytes of memory, or the seconds, that were not enough; camera and software are EXIF's (Adobe where only a marker
+    names it), gps whether EXIF says where, orientation EXIF's; quality, tables (`standard` or `own`), subsampling and
+    progressive are a JPEG's, quality in libjpeg's terms; was_jpeg whether a lossless image has the pixels of a decoded
+    JPEG (null: it can't be told)."""
     height, width, channels = params.shape
     return pa.schema(
         [
@@ -170,6 +182,15 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("scale", pa.int8()),
             ("decoder", pa.string()),
             ("error_limit", pa.float64()),
+            ("camera", pa.string()),
+            ("software", pa.string()),
+            ("gps", pa.bool_()),
+            ("orientation", pa.int8()),
+            ("quality", pa.int8()),
+            ("tables", pa.string()),
+            ("subsampling", pa.string()),
+            ("progressive", pa.bool_()),
+            ("was_jpeg", pa.bool_()),
             ("thumbnail", pa.binary(height * width * channels)),
             ("coarse", coarse_type(params.shape)),
             ("bytes", pa.int64()),
@@ -263,10 +284,8 @@ def _found(seen: Seen, params: Params) -> Found:
         code, said = problem.code, problem.sentence
         return Found(digest=seen.digest, error=code, error_detail=said, decoder=seen.decoder, error_limit=limit)
     assert seen.facts is not None
-    width, height, kind, mode, _, scale, alpha, frames, taken, note = seen.facts
-    return Found(
-        width, height, kind, mode, seen.digest, None, None, note or None, alpha, frames, taken, scale, seen.decoder
-    )
+    facts = seen.facts._asdict()
+    return Found(**facts | {"digest": seen.digest, "decoder": seen.decoder, "note": seen.facts.note or None})
 
 
 def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:

@@ -15,6 +15,7 @@
             pixels.py   8 bits a value, transparency
             colour.py   ICC profiles
             metadata.py EXIF, frames
+            encoding.py a JPEG's tables; whether a lossless file was a JPEG
             salvage.py  what is left of a file that was cut short
             memory.py   whether memory ran out
 

@@ -16,8 +16,9 @@ from PIL.PngImagePlugin import PngImageFile
 
 from stages.decoding import jpeg, memory, pixels, png, problems, salvage
 from stages.decoding.colour import conversion_of
+from stages.decoding.encoding import LOSSLESS, encoding, was_jpeg
 from stages.decoding.formats import is_unsupported, open_image
-from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, pages, taken
+from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, origin, pages
 from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -50,7 +51,8 @@ class Options:
 
 class Facts(NamedTuple):
     """What is known of an image beside its pixels: dimensions as it is to be looked at, and what the file says of
-    itself. `scale`: it was decoded at one part in so many of its width and height. `note`: what was odd about it."""
+    itself. `scale`: it was decoded at one part in so many of its width and height. `note`: what was odd about it. From
+    `camera` on: its origin and its encoding, see `metadata.Origin` and `encoding.Encoding`."""
 
     width: int
     height: int
@@ -62,6 +64,15 @@ class Facts(NamedTuple):
     frames: int | None = 1
     taken: datetime | None = None
     note: str = ""
+    camera: str | None = None
+    software: str | None = None
+    gps: bool = False
+    orientation: int = 1
+    quality: int | None = None
+    tables: str | None = None
+    subsampling: str | None = None
+    progressive: bool | None = None
+    was_jpeg: bool | None = None
 
 
 def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Facts]:
@@ -106,7 +117,7 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
     # pass for one in its EXIF.
     early = kind in ("JPEG", "MPO", "TIFF")
     turn = opened.turn or (orientation(opened.image) if early else 1)
-    date = taken(opened.image) if early else None
+    early_source, coding = origin(opened.image) if early else None, encoding(opened.image)
     size = options.size[::-1] if options.upright and turn >= 5 else options.size
 
     halvings = _reduce(opened.image, data, size) if options.fast else 0
@@ -123,12 +134,11 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
         return fresh
 
     image, cut = _loaded(opened.image, data, known, options, again)
-    if opened.turn:
-        turn = opened.turn if options.upright else 1
-    elif kind == "TIFF":  # Pillow has set it upright already
+    stored = turn if opened.turn or kind == "TIFF" else orientation(image)  # a PNG may say so after its pixels
+    if kind == "TIFF" and not opened.turn:  # Pillow has set it upright already
         turn = 1 if options.upright else UNDONE_BY.get(turn, turn)
     else:
-        turn = orientation(image) if options.upright else 1  # a PNG may say so after its pixels
+        turn = stored if options.upright else 1
     conversion, odd = conversion_of(image) if options.srgb else (None, "")
     target = pixels.Target(options.mode, options.background, conversion)
     if options.fast and image.width * image.height >= pixels.LARGE and not pixels.is_plain(image, target):
@@ -144,6 +154,7 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
         upright = conversion(upright)
     small = upright.resize(options.size, Image.Resampling.BICUBIC, reducing_gap=gap)
     width, height = (opened.height, opened.width) if turn >= 5 else (opened.width, opened.height)
+    source = early_source or origin(image)
     facts = Facts(
         width,
         height,
@@ -153,8 +164,17 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
         scale,
         flat.transparent,
         pages(data) if kind == "TIFF" else frames(opened.image),
-        date if early else taken(image),
+        source.taken,
         "; ".join(filter(None, (cut, odd))),
+        source.camera,
+        source.software,
+        source.gps,
+        stored,
+        coding.quality,
+        coding.tables,
+        coding.subsampling,
+        coding.progressive,
+        was_jpeg(image) if kind in LOSSLESS else None,
     )
     return pixels.finish(small, target).tobytes(), facts
 

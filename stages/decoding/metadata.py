@@ -1,14 +1,16 @@
-"""What an image says of itself: which way is up, when it was taken, how many frames it has.
+"""What an image says of itself: which way is up, when, where and with what it was taken, how many frames it has.
 
 Metadata may be anything; the picture does not hang on it, so what is broken counts as not there."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from PIL import Image
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import GPS, IFD, Base
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -23,7 +25,8 @@ UPRIGHT = {
 UNDONE_BY = {6: 8, 8: 6}
 """Orientations that undo each other; every other one undoes itself."""
 TAKEN = (Base.DateTimeOriginal, Base.DateTimeDigitized)
-
+LETTERS = 100
+"""Of a name in EXIF that are kept."""
 
 BIG_TIFF = 43
 MANY_PAGES = 1_000_000
@@ -47,18 +50,60 @@ def orientation(image: Image.Image) -> int:
     return found if found in range(1, 9) else 1
 
 
-def taken(image: Image.Image) -> datetime | None:
-    """When the photograph was taken, by the camera's clock; EXIF knows no time zone."""
+class Origin(NamedTuple):
+    """Where an image comes from, by its EXIF. `taken`: by the camera's clock, EXIF knows no time zone; `camera`: make
+    and model; `software`: what wrote the file; `gps`: whether it says where."""
+
+    taken: datetime | None = None
+    camera: str | None = None
+    software: str | None = None
+    gps: bool = False
+
+
+def origin(image: Image.Image) -> Origin:
+    """Return what an image's EXIF says of its origin; what is broken counts as not there."""
+    adobe = "Adobe" if "adobe" in image.info or "photoshop" in image.info else None
     if not _may_have_exif(image):
-        return None
+        return Origin(software=adobe)
     try:
-        exif = image.getexif().get_ifd(IFD.Exif)
+        exif = image.getexif()
+    except Exception:  # broken metadata count as none
+        return Origin(software=adobe)
+    make, model, software = (_text(exif, tag) for tag in (Base.Make, Base.Model, Base.Software))
+    camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
+    return Origin(_taken(_part(exif, IFD.Exif)), camera or None, software or adobe, _says_where(exif))
+
+
+def _part(exif: Image.Exif, part: IFD) -> Mapping[int, Any]:
+    try:
+        return exif.get_ifd(part)
+    except Exception:  # broken metadata count as none
+        return {}
+
+
+def _text(exif: Mapping[int, Any], tag: int) -> str:
+    """A text of EXIF on one line; empty where there is none."""
+    try:
+        found = exif.get(tag) or ""
+    except Exception:  # broken metadata count as none
+        return ""
+    letters = found.decode("latin-1") if isinstance(found, bytes) else str(found)
+    printable = "".join(each if each.isprintable() else " " for each in letters.partition("\0")[0])
+    return " ".join(printable.split())[:LETTERS]
+
+
+def _taken(exif: Mapping[int, Any]) -> datetime | None:
+    try:
         for tag in TAKEN:
             if text := exif.get(tag):
                 return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except Exception:  # broken metadata count as none
         return None
     return None
+
+
+def _says_where(exif: Image.Exif) -> bool:
+    return IFD.GPSInfo in exif and GPS.GPSLatitude in _part(exif, IFD.GPSInfo)
 
 
 def frames(image: Image.Image) -> int | None:
