@@ -1,7 +1,9 @@
 """Join matches to clusters, choose the keeper of each, and check that every pair was accounted for.
 
 cluster.py    what a cluster is         matches.py    the matches as a graph, and how they are joined
-keepers.py    which image of it stays   distances.py  how far its images are apart
+keepers.py    which image of it stays   keeper_keys.py  what each rule sorts by
+live.py       live folders and backups  copy_names.py  names that copies bear
+distances.py  how far its images are apart
 ledger.py     that no pair is missing
 
 A match is what `pairs.metric` says; `mse_to_keeper` and `diameter` are mean squared errors of the thumbnails, whatever
@@ -25,8 +27,9 @@ from stages import dismissed, keepers
 from stages.distances import inside
 from stages.figure import column_of
 from stages.focus import Sharpness
-from stages.keepers import Rule
+from stages.keeper_keys import Rule
 from stages.ledger import check_ledger
+from stages.live import per_folder
 from stages.matches import Matches
 from stages.paths import FileName
 from stages.references import are_references
@@ -59,10 +62,11 @@ class Params:
         tuple[Annotated[Rule, PlainValidator(keepers.checked)], ...],
         Field(
             description="which image of a cluster is its keeper; each rule decides where those before it tie: "
-            "resolution, bytes, format, oldest, newest, taken, sharpness, path, {folder: [patterns]}, "
-            "{format: [names]}, {path: shortest} or deepest, package.module:function"
+            "resolution, metadata, original, avoid, live, oldest, newest, taken, bytes, format, sharpness, path, "
+            "{avoid: [patterns]}, {folder: [patterns]}, {format: [names]}, {path: shallowest}, shortest or deepest, "
+            "package.module:function"
         ),
-    ] = ("resolution", "bytes", "oldest")
+    ] = keepers.DEFAULT
     dismissed: Annotated[
         tuple[FileName, ...],
         Field(description="CSV or Parquet files of pairs that are no duplicates; see fast-diff dismiss"),
@@ -83,6 +87,7 @@ SCHEMA = pa.schema(
         ("path", pa.string()),
         ("keeper", pa.bool_()),
         ("rank", pa.int64()),
+        ("reason", pa.string()),
         ("reference", pa.bool_()),
         ("dismissed", pa.bool_()),
         ("mse_to_keeper", pa.float64()),
@@ -93,7 +98,8 @@ SCHEMA = pa.schema(
         ("diameter", pa.float64()),
     ]
 )
-"""`rank`: its place by the rules of `keep`, the keeper's is 0; `reference`: below one of `inputs.reference`, so it
+"""`rank`: its place by the rules of `keep`, the keeper's is 0; `reason`: of a keeper, why it comes before the image of
+rank 1, else null; `reference`: below one of `inputs.reference`, so it
 stays, keeper or not; `dismissed`: called no duplicate of its keeper, so it stays, though others join the two; `size`
 and `diameter` are the cluster's: how many images it has, and the MSE of the two that are farthest apart."""
 FILENAME = "clusters.parquet"
@@ -133,12 +139,12 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 def _of_scan(params: Params) -> list[str]:
     """What rules look at of the scan; only where they do, a touched file matters here."""
-    return sorted(keepers.facts(params.keep) & {"mtime_ns"})
+    return sorted(keepers.facts(params.keep) & keepers.OF_SCAN)
 
 
 def _of_thumbnails(params: Params) -> list[str]:
     """What the table and the rules need to know of images."""
-    return sorted({"width", "height", "bytes"} | keepers.facts(params.keep) - {"mtime_ns"})
+    return sorted({"width", "height", "bytes"} | keepers.facts(params.keep) - keepers.OF_SCAN)
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -166,16 +172,19 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     apart: dict[int, set[int]] = {}
     if _whole(params):
         graph = matches.graph()
-        sharpness = Sharpness(job, lambda: graph.clusters("components", np.empty(0, np.int64), {}))
-        paths, rank = graph.paths, _ranks(inputs, job, graph.paths, params, sharpness)
+        paths, family = graph.paths, graph.families()
+        sharpness = Sharpness(job, family)
+        ranking = _ranking(inputs, job, paths, family, params, sharpness)
         apart = _apart(inputs, job, paths, params)
-        labels = graph.clusters(params.linkage, rank, apart)
+        labels = graph.clusters(params.linkage, ranking.places, apart)
     else:
         paths, labels = matches.chained()
-        sharpness = Sharpness(job, lambda: labels)
-        rank = _ranks(inputs, job, paths, params, sharpness)
-    rows, cluster = _clusters(labels, rank)
+        sharpness = Sharpness(job, labels)
+        ranking = _ranking(inputs, job, paths, labels, params, sharpness)
+    rows, cluster = _clusters(labels, ranking.places)
     first = np.diff(cluster, prepend=-1) != 0
+    reasons = np.full(len(rows), None, object)
+    reasons[first] = ranking.reasons(rows[first], rows[np.flatnonzero(first) + 1])
     keeper = np.flatnonzero(first)[cluster]
     pairs = zip(rows.tolist(), rows[keeper].tolist(), strict=True)
     members = _members(inputs, job, paths.take(pa.array(rows)), _of_thumbnails(params))
@@ -184,13 +193,14 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "cluster": cluster,
         "keeper": first,
         "rank": np.arange(len(rows)) - keeper,
+        "reason": pa.array(reasons, pa.string()),
         "dismissed": np.array([other in apart.get(image, ()) for image, other in pairs], bool),
         "mse_to_keeper": distances.to_keeper,
         "size": np.bincount(cluster)[cluster],
         "diameter": distances.diameter[cluster],
     }
     for name, values in columns.items():
-        members = members.append_column(name, pa.array(values))
+        members = members.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)
     members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
     summary = {
         "count": int(first.sum()),
@@ -234,10 +244,20 @@ def _clusters(labels: Ints, rank: Ints) -> tuple[Ints, Ints]:
     return rows, cluster[rows]
 
 
-def _ranks(inputs: Inputs, job: Job, paths: pa.Array, params: Params, sharpness: Sharpness) -> Ints:
-    """Who is to stay, the first one first; see `keepers.ranks`."""
+def _ranking(
+    inputs: Inputs, job: Job, paths: pa.Array, family: Ints, params: Params, sharpness: Sharpness
+) -> keepers.Ranking:
+    """Which images are to stay, the first one first; see `keepers.ranked`."""
     members = _members(inputs, job, paths, _of_thumbnails(params), _of_scan(params))
-    return keepers.ranks(members, params.keep, sharpness)
+    around = keepers.Around(family, lambda: per_folder(_readable(inputs.of("thumbnail"))))
+    return keepers.ranked(members, params.keep, sharpness, around)
+
+
+def _readable(thumbnails: Sequence[Artifact]) -> Iterator[pa.ChunkedArray]:
+    """Paths of the images that could be read, one partition at a time."""
+    for artifact in thumbnails:
+        rows = artifact.table(["path", "error"])
+        yield rows["path"].filter(pc.is_null(rows["error"]))
 
 
 def _members(

@@ -1,52 +1,70 @@
 """Which image of a cluster stays: rules in order, each of which decides where those before it tie.
 
-keep: [{folder: [Originals, "*/archive"]}, resolution, {format: [raw, tiff, png, jpeg]}, taken, {path: shortest}]
-"""
+keep: [resolution, metadata, original, avoid, live, oldest, {path: shallowest}, bytes]
+
+Why the default is in this order:
+
+resolution  pixels that are gone can't be made again
+metadata    camera, date and place are lost by conversions, messengers and editors, and no copy gains them
+original    what a file's encoding tells of its past; it says nothing of copies that are equal byte for byte
+avoid       "Backup 2015" and "IMG_1 (1).jpg" say what they are; dates of files say so less surely, since programs that
+            copy, unpack or fetch files set them as they like
+live        of equal files, the one among pictures that are nowhere else: a backup is less complete than its source
+oldest      a re-encoding is younger than what it was made of
+path        fewest folders; then bytes, then the alphabet, which say little
+
+`live` decides among equal files also where no rule names it, before the alphabet; `path` alone leaves nothing to it."""
 
 from __future__ import annotations
 
 import difflib
-import fnmatch
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.errors import TaskError
 from stages.decoding import formats
-from stages.functions import RAISED, imported, said
+from stages.functions import imported
+from stages.keeper_keys import PATHS, TOLD, Key, Rule, keys_of, named
+from stages.live import folders_of, less_live
 
 Ints = NDArray[np.int64]
-Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
 
-FORMATS = ("raw", "tiff", "png", "jpeg")
-"""The rule `format` prefers them in this order."""
-PATHS = ("alphabetical", "shortest", "deepest")
+DEFAULT: tuple[Rule, ...] = (
+    *("resolution", "metadata", "original", "avoid", "live", "oldest"),
+    {"path": "shallowest"},
+    "bytes",
+)
 NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in format.pillow)} - {"mpo"}
 """Formats that the rule `format` may name."""
-FAMILIES = {"MPO": "jpeg"}
-"""Formats by another name, in the spelling of the thumbnail stage."""
-LAST = np.iinfo(np.int64).max
-"""Comes after everything that is known."""
 FACTS = {
     "resolution": ("width", "height"),
+    "metadata": ("camera", "taken", "gps"),
+    "original": (
+        *("width", "height", "format", "mode", "camera", "software", "orientation", "quality", "tables"),
+        *("subsampling", "progressive", "was_jpeg"),
+    ),
     "bytes": ("bytes",),
     "format": ("format",),
-    "oldest": ("mtime_ns",),
+    "oldest": ("taken", "mtime_ns"),
     "newest": ("mtime_ns",),
     "taken": ("taken",),
     "sharpness": ("bytes", "digest", "path_bytes"),
+    "avoid": ("root",),
+    "live": (),
     "folder": (),
     "path": (),
 }
-"""Rules, and what each needs to know of an image beside its path."""
-TOLD = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
-"""What a function of the user's is told of an image, beside its path."""
+"""Rules, and what each needs to know of an image beside its path and digest."""
+OF_SCAN = frozenset({"mtime_ns", "root"})
+"""Those of them that the scan knows."""
+LISTS = ("folder", "format", "avoid")
+"""Rules that take a list."""
 
 
 def checked(value: Any) -> Rule:
@@ -55,15 +73,13 @@ def checked(value: Any) -> Rule:
         name, argument = next(iter(value.items())) if len(value) == 1 else ("", None)
         if name == "path" and argument in PATHS:
             return {name: argument}
-        if name in ("folder", "format") and isinstance(argument, list | tuple) and argument:
+        if name in LISTS and isinstance(argument, list | tuple) and argument:
             if all(isinstance(each, str) and each for each in argument):
-                if name == "format" and (odd := [each for each in argument if each.lower() not in NAMES]):
-                    raise ValueError(f"expected format: names of {', '.join(sorted(NAMES))}, got {odd[0]!r}")
-                return {name: tuple(argument if name == "format" else map(_folder, argument))}
+                return {name: _listed(name, argument)}
             raise ValueError(f"expected {name}: [names in order of preference], got {argument!r}")
         raise ValueError(
-            "expected folder: [patterns], format: [names] or path: alphabetical, shortest or deepest, "
-            f"got {dict(value)!r}"
+            f"expected folder: [patterns], format: [names], avoid: [patterns] or path: {', '.join(PATHS[:-1])} or "
+            f"{PATHS[-1]}, got {dict(value)!r}"
         )
     if isinstance(value, str) and ":" in value:
         imported(value)
@@ -73,108 +89,108 @@ def checked(value: Any) -> Rule:
         return str(value)
     near = difflib.get_close_matches(str(value), plain, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    more = "folder: [patterns], format: [names], path: shortest or deepest, or package.module:function"
+    more = "folder: [patterns], format: [names], avoid: [patterns], path: shallowest, or package.module:function"
     raise ValueError(f"expected {', '.join(plain)}, {more}, got {value!r}{hint}")
+
+
+def _listed(name: str, argument: Sequence[str]) -> tuple[str, ...]:
+    if name == "format" and (odd := [each for each in argument if each.lower() not in NAMES]):
+        raise ValueError(f"expected format: names of {', '.join(sorted(NAMES))}, got {odd[0]!r}")
+    if name == "avoid" and (odd := [each for each in argument if "/" in each]):
+        raise ValueError(f"expected avoid: patterns of names, without a slash, got {odd[0]!r}")
+    return tuple(map(_folder, argument) if name == "folder" else argument)
 
 
 def _folder(pattern: str) -> str:
     return os.path.expanduser(pattern).rstrip("/") or "/"  # noqa: PTH111  # where the config is read
 
 
-def named(rule: Rule) -> str:
-    """The rule's name, or its function's."""
-    return rule if isinstance(rule, str) else next(iter(rule))
-
-
 def facts(rules: Sequence[Rule]) -> set[str]:
     """Columns of `scan` and `thumbnail` that rules look at."""
-    return {column for rule in rules for column in FACTS.get(named(rule), TOLD)}
+    needed = {column for rule in rules for column in FACTS.get(named(rule), TOLD)}
+    return needed | ({"digest"} if _may_tie(rules) else set())
 
 
-def ranks(images: pa.Table, rules: Sequence[Rule], sharpness: Callable[[pa.Table], NDArray[np.float64]]) -> Ints:
-    """A place of its own for each image, int64 (n,): of any cluster, the one with the least is to stay.
+def _may_tie(rules: Sequence[Rule]) -> bool:
+    """Whether equal files may be left to the rule `live`."""
+    return not any(rule in ("path", {"path": PATHS[0]}) for rule in rules)
+
+
+@dataclass(frozen=True)
+class Around:
+    """What is known of images beside themselves. `family`: a number for all images that matches join, int64 (n,);
+    `images`: how many images the run has in each folder; asked only where equal files are to be told apart."""
+
+    family: Ints
+    images: Callable[[], Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`places`: a place of its own for each image, int64 (n,): of any cluster, the one with the least is to stay.
+    `keys`: what they were sorted by, the first one first."""
+
+    places: Ints
+    keys: Sequence[Key]
+
+    def reasons(self, first: Ints, second: Ints) -> list[str]:
+        """Why each image of `first` comes before that of `second`, rows of both, int64 (m,): the first key in which
+        they differ."""
+        found = np.full(len(first), -1)
+        for number, key in enumerate(self.keys):
+            differ = (found < 0) & (key.values[first] != key.values[second])
+            found[differ] = number
+        return [self.keys[number].reason for number in found.tolist()]
+
+
+def ranked(
+    images: pa.Table, rules: Sequence[Rule], sharpness: Callable[[pa.Table], NDArray[np.float64]], around: Around
+) -> Ranking:
+    """The order in which images are to stay.
 
     `images` are in path order, which breaks the last tie; `reference`, bool, tells those that stay in any case, and
     come first. `sharpness` measures images, and is asked only if a rule says so. Raises TaskError where a function of
     the user's fails."""
-    measured = {"sharpness": lambda: -sharpness(images)}
-    keys = [measured.get(named(rule), lambda rule=rule: _key(images, rule))() for rule in rules]
     others = np.asarray(pc.invert(images["reference"]).to_numpy())
-    order = np.lexsort([np.arange(images.num_rows), *reversed(keys), others])
+    keys = [Key(others, "in a reference folder")]
+    alike = _alike(images, around.family) if _may_tie(rules) else np.arange(images.num_rows)
+    last = [] if "live" in rules or not _may_tie(rules) else ["live"]
+    for rule in (*rules, *last, "path"):
+        match named(rule):
+            case "live":
+                keys.append(_live(images, keys, alike, around))
+            case "sharpness":
+                keys.append(Key(-sharpness(images), "sharper"))
+            case _:
+                keys += keys_of(images, rule, around.family, alike)
+    order = np.lexsort([key.values for key in reversed(keys)])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
-    return places
+    return Ranking(places, keys)
 
 
-def _key(images: pa.Table, rule: Rule) -> NDArray[Any]:
-    """What to sort by, the least first."""
-    name, argument = (rule, None) if isinstance(rule, str) else next(iter(rule.items()))
-    match name:
-        case "resolution":
-            return -_ints(images["width"]) * _ints(images["height"])
-        case "bytes":
-            return -_ints(images["bytes"])
-        case "oldest":
-            return _ints(images["mtime_ns"])
-        case "newest":
-            return -_ints(images["mtime_ns"])
-        case "taken":
-            return _ints(pc.fill_null(images["taken"].cast(pa.int64()), LAST))
-        case "format":
-            return _of_format(images["format"], tuple(argument or FORMATS))
-        case "folder":
-            return _of_folder(images["path"], tuple(argument or ()))
-        case "path":
-            return _of_path(images["path"], str(argument or PATHS[0]))
-        case _:
-            return _of_function(images, name)
+def _alike(images: pa.Table, family: Ints) -> Ints:
+    """A number for all files of a family that are equal byte for byte, int64 (n,)."""
+    digest = images["digest"].combine_chunks().dictionary_encode().indices
+    codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
+    _, numbers = np.unique(np.stack([family, codes], axis=1), axis=0, return_inverse=True)
+    return numbers.reshape(-1).astype(np.int64)
 
 
-def _ints(column: pa.ChunkedArray) -> Ints:
-    return np.asarray(column.to_numpy(), np.int64)
-
-
-def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
-    places = {name.lower(): place for place, name in reversed(list(enumerate(wanted)))}
-    names = pc.utf8_upper(column).to_pylist()
-    return np.array([places.get(FAMILIES.get(name, name.lower()), len(wanted)) for name in names], np.int64)
-
-
-def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:
-    """A pattern with a slash is held against a folder and those it lies in, another against each part of its path."""
-    known: dict[str, int] = {}
-
-    def place(folder: str) -> int:
-        path = PurePosixPath(folder)
-        whole = [folder, f"{folder}/", *map(str, path.parents)]
-        for number, pattern in enumerate(patterns):
-            held = whole if "/" in pattern else path.parts
-            if any(text == pattern or fnmatch.fnmatchcase(text, pattern) for text in held):
-                return number
-        return len(patterns)
-
-    folders = [path.rpartition("/")[0] for path in column.to_pylist()]
-    for folder in set(folders):
-        known[folder] = place(folder)
-    return np.array([known[folder] for folder in folders], np.int64)
-
-
-def _of_path(column: pa.ChunkedArray, which: str) -> Ints:
-    if which == "shortest":
-        return _ints(pc.utf8_length(column))
-    if which == "deepest":
-        return -_ints(pc.count_substring(column, "/"))
-    return np.arange(len(column))
-
-
-def _of_function(images: pa.Table, name: str) -> NDArray[np.float64]:
-    function = imported(name)
-    found = np.empty(images.num_rows)
-    for number, image in enumerate(images.select(["path", *TOLD]).to_pylist()):
-        try:
-            found[number] = float(function(image))
-        except RAISED as error:
-            raise TaskError(f"cluster.keep: {name} failed on {image['path']}: {said(error)}") from error
-        if np.isnan(found[number]):
-            raise TaskError(f"cluster.keep: {name}: expected a number, got nan for {image['path']}")
-    return -found
+def _live(images: pa.Table, keys: Sequence[Key], alike: Ints, around: Around) -> Key:
+    """Of equal files, those in live folders first; of others it says nothing."""
+    reason = "in the folder with the most images that have no copy elsewhere"
+    if len(np.unique(alike)) == len(alike):
+        return Key(np.zeros(len(alike), np.int64), reason)
+    order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
+    first = np.diff(around.family[order], prepend=-1) != 0
+    start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+    best = np.ones(len(order), bool)
+    for key in keys:
+        values = key.values[order]
+        best &= values == values[start]
+    good = np.empty(len(order), bool)
+    good[order] = best
+    folders = folders_of(images["path"]).to_pylist()
+    return Key(less_live(folders, around.family, alike, good, around.images()), reason)

@@ -95,6 +95,12 @@ class Graph:
         forest.join(groups.a, groups.b)
         return forest.labels(count)[groups.stands]
 
+    def families(self) -> Ints:
+        """A number per image: that of all images that a chain of matches joins, dismissed or not."""
+        forest = components.Forest()
+        forest.join(self.a, self.b)
+        return forest.labels(len(self.paths))
+
     def groups(self, apart: Mapping[int, Collection[int]]) -> Groups:
         """Images at distance 0 as one, since of identical images often one alone was compared with others
         (`pairs.identical: group`): what holds of it holds of all of them.

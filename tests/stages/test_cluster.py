@@ -63,7 +63,7 @@ def matches(
 
 
 def dates(times: Sequence[int]) -> MemoryArtifact:
-    rows = [{"path": NAMES[n], "set": "a", "mtime_ns": time} for n, time in enumerate(times)]
+    rows = [{"path": NAMES[n], "set": "a", "root": "/", "mtime_ns": time} for n, time in enumerate(times)]
     return MemoryArtifact("scan", "a-end", pa.Table.from_pylist(rows, scan.SCHEMA))
 
 
@@ -418,12 +418,49 @@ def test_references_stay_whatever_the_rules_say() -> None:
     assert artifact.summary["removable_bytes"] == 100, "of a alone"
 
 
+def test_why_a_keeper_stays_is_the_first_rule_that_sets_it_apart_from_the_next() -> None:
+    """Of a cluster's other images, and of whichever has the worst rank, nothing is said."""
+    inputs = [
+        thumbnails([5, 5, 5, 90, 90], [20, 20, 10, 9, 9]),
+        matches([("a", "b", 0), ("b", "c", 0), ("d", "e", 0)], 5),
+    ]
+    rows = table(*inputs, keep=("resolution", "bytes")).to_pylist()
+    assert [(row["path"], row["reason"]) for row in rows] == [
+        *(("b", "more bytes"), ("a", None), ("c", None), ("e", "more bytes"), ("d", None))
+    ]
+    wide = [thumbnails([5, 5], [20, 10]), matches([("a", "b", 0)], 2)]
+    for linkage in ("components", "complete", "star"):
+        assert table(*wide, keep=("resolution",), linkage=linkage)["reason"].to_pylist() == ["more pixels", None]
+
+
+@pytest.mark.parametrize("linkage", ["components", "complete", "star"])
+def test_the_live_folder_is_that_of_all_images_of_the_run(linkage: str) -> None:
+    """B holds a picture that is nowhere else, A one that can't be read, and both the same file."""
+    images = thumbnails([10, 90, 10, 200])
+    paths = pa.array(["/B/a", "/B/z", "/A/a", "/A/y"])
+    rows = images.rows_.set_column(0, "path", paths).set_column(
+        images.rows_.column_names.index("digest"), "digest", pa.array(["x", "z", "x", "y"])
+    )
+    errors = pa.array([None, None, None, "truncated"])
+    rows = rows.set_column(rows.column_names.index("error"), "error", errors)
+    images = MemoryArtifact("thumbnail", "a-end", rows, images.summary | {"readable": 3, "failed": 1})
+    edges = pa.Table.from_pylist(
+        [{"path_a": "/A/a", "path_b": "/B/a", "mse": 0.0, "rotation": 0, "turns": 1, "measured": True}],
+        pairs.schema(MSE, {}.get),
+    )
+    found = MemoryArtifact("pairs", "a-end.a-end", edges, matches([("a", "b", 0)], 3).summary)
+    rows = table(images, found, keep=("resolution",), linkage=linkage).to_pylist()
+    assert rows[0]["path"] == "/B/a"
+
+
 def test_only_what_a_rule_looks_at_is_read() -> None:
     def columns(stage: str, **params: Any) -> set[str]:
         return set(cluster.STAGE.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
 
-    assert "taken" not in columns("thumbnail")
+    assert {"mtime_ns", "root"} <= columns("scan"), "by default"
+    assert {"taken", "camera"}.isdisjoint(columns("thumbnail", keep=("bytes",)))
     assert columns("scan", keep=("bytes",)) == {"path"}
+    assert columns("scan", keep=("avoid",)) == {"path", "root"}
     assert columns("scan", keep=("newest",)) == {"path", "mtime_ns"}
     assert "taken" in columns("thumbnail", keep=("taken",))
     assert "measured" in columns("pairs", linkage="star")

@@ -1,0 +1,219 @@
+"""What each keeper rule sorts images by."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.errors import TaskError
+from stages import copy_names
+from stages.decoding.encoding import LOSSLESS
+from stages.functions import RAISED, imported, said
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
+
+FORMATS = ("raw", "tiff", "png", "jpeg")
+"""The rule `format` prefers them in this order."""
+PATHS = ("alphabetical", "shortest", "shallowest", "deepest")
+FAMILIES = {"MPO": "jpeg"}
+"""Formats by another name, in the spelling of the thumbnail stage."""
+LAST = np.iinfo(np.int64).max
+"""Comes after everything that is known."""
+TOLD = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
+"""What a function of the user's is told of an image, beside its path."""
+
+JPEG = ("JPEG", "MPO")
+WEB = ("WEBP", "AVIF", "JXL", "JPEG2000")
+"""Lossy formats that no camera writes."""
+EDITORS = re.compile(
+    r"adobe|photoshop|lightroom|gimp|picasa|image ?magick|graphicsmagick|paint|snapseed|affinity|capture one|darktable|"
+    r"rawtherapee|irfanview|xnview|acdsee|photoscape|pixelmator|canva|instagram|facebook|"
+    r"photo (?:viewer|gallery|editor)",
+    re.IGNORECASE,
+)
+"""Programs that write images and are no camera's."""
+UNSEEN = 98
+"""Quality of a JPEG from which on the grid that it leaves may not be found in a lossless file made of it."""
+POOR = 80
+"""Quality below which no camera encodes."""
+
+
+class Key(NamedTuple):
+    """`values`: what to sort by, the least first, (n,); `reason`: why one with a lesser value stays, in words."""
+
+    values: NDArray[Any]
+    reason: str
+
+
+def named(rule: Rule) -> str:
+    """The rule's name, or its function's."""
+    return rule if isinstance(rule, str) else next(iter(rule))
+
+
+def keys_of(images: pa.Table, rule: Rule, family: Ints, alike: Ints) -> list[Key]:
+    """What a rule sorts images by, the first key first. `family`: a number for all images that matches join; `alike`:
+    for all of these that are equal byte for byte, int64 (n,)."""
+    name, argument = (rule, None) if isinstance(rule, str) else next(iter(rule.items()))
+    match name:
+        case "resolution":
+            return [Key(-_pixels(images), "more pixels")]
+        case "metadata":
+            known = sum(pc.is_valid(images[column]).to_numpy().astype(np.int64) for column in ("camera", "taken"))
+            gps = pc.fill_null(images["gps"], False).to_numpy().astype(np.int64)
+            return [Key(-(known + gps), "camera data that the others lack")]
+        case "original":
+            return _original(images, family)
+        case "bytes":
+            return [Key(-_ints(images["bytes"]), "more bytes")]
+        case "oldest":
+            return _oldest(images, alike)
+        case "newest":
+            return [Key(-_ints(images["mtime_ns"]), "the newest file")]
+        case "taken":
+            return [_taken(images)]
+        case "format":
+            wanted = tuple(argument or FORMATS)
+            return [Key(_of_format(images["format"], wanted), f"its format comes first in {', '.join(wanted)}")]
+        case "avoid":
+            return [_avoid(images, tuple(argument or copy_names.NAMES))]
+        case "folder":
+            return [Key(_of_folder(images["path"], tuple(argument or ())), "in a preferred folder")]
+        case "path":
+            return [_of_path(images["path"], str(argument or PATHS[0]))]
+        case _:
+            return [Key(_of_function(images, name), f"{name} gives more")]
+
+
+def _ints(column: pa.ChunkedArray) -> Ints:
+    return np.asarray(column.to_numpy(), np.int64)
+
+
+def _pixels(images: pa.Table) -> Ints:
+    return _ints(images["width"]) * _ints(images["height"])
+
+
+def _taken(images: pa.Table) -> Key:
+    return Key(_ints(pc.fill_null(images["taken"].cast(pa.int64()), LAST)), "taken earlier")
+
+
+def _oldest(images: pa.Table, alike: Ints) -> list[Key]:
+    """By the camera's date; then by that of the first file with the same bytes; then by its own."""
+    own = _ints(images["mtime_ns"])
+    first = np.full(int(alike.max(initial=-1)) + 1, LAST)
+    np.minimum.at(first, alike, own)
+    return [_taken(images), Key(first[alike], "the oldest file"), Key(own, "the oldest file")]
+
+
+def _original(images: pa.Table, family: Ints) -> list[Key]:
+    """Lossless conversions of lossy files last; then by signs of having been encoded again; then those that a camera
+    turned, by a note in the file, before those whose pixels were turned."""
+    quality = _quality(images)
+    jpeg, heif, has_camera = _form(images, *JPEG), _form(images, "HEIF"), _are(pc.is_valid(images["camera"]), True)
+    own = _are(images["tables"], "own")
+    editor = np.array([bool(each and EDITORS.search(each)) for each in images["software"].to_pylist()], bool)
+    fine, progressive = _are(images["subsampling"], "4:4:4"), _are(images["progressive"], True)
+    signs = editor.astype(np.int64) + progressive
+    # Cameras halve the chroma. Of an image without a camera, whatever has more of it is nearer to its source.
+    signs += np.where(has_camera, fine, ~fine)
+    signs += np.where(quality < POOR, (POOR + 9 - quality) // 10, 0)
+    by_camera = jpeg & own & ~editor & ~progressive & ~fine
+    order = np.full(len(signs), 3)  # lossless, as far as is known
+    kinds: list[tuple[Mask, Any]] = [(_form(images, "RAW"), 0), (heif, 1), (jpeg, 4 + signs), (by_camera, 2)]
+    for which, value in (*kinds, (_form(images, *WEB), 20), (_form(images, "GIF"), 21)):
+        order = np.where(which, value, order)
+    return [
+        Key(_conversions(images, family), "not converted from a lossy file"),
+        Key(order, "an earlier encoding, by its format and tables"),
+        Key(pc.fill_null(images["orientation"], 1).to_numpy() == 1, "as the camera wrote it, not turned since"),
+    ]
+
+
+def _are(column: pa.ChunkedArray, value: Any) -> Mask:
+    return np.asarray(pc.fill_null(pc.equal(column, value), False).to_numpy(), bool)
+
+
+def _form(images: pa.Table, *formats: str) -> Mask:
+    return _are(pc.is_in(images["format"], pa.array(formats)), True)
+
+
+def _quality(images: pa.Table) -> Ints:
+    """By a JPEG's tables; 100 of what has none."""
+    return np.asarray(pc.fill_null(images["quality"].cast(pa.int64()), 100).to_numpy(), np.int64)
+
+
+def _conversions(images: pa.Table, family: Ints) -> Mask:
+    """Which lossless images may have been made of a lossy one of their family, of as many pixels at least: of any, if
+    they have its grid; else of one that leaves no grid."""
+    pixels, jpeg, heif = _pixels(images), _form(images, *JPEG), _form(images, "HEIF")
+    lossless = _form(images, *LOSSLESS) & ~_are(pc.match_substring_regex(images["mode"], "^[IF]"), True)
+    seen, clear = _are(images["was_jpeg"], True), _are(images["was_jpeg"], False)
+    may = np.zeros(len(pixels), bool)
+    for made_of, which in ((jpeg | heif, seen | ~clear), (heif | (jpeg & (_quality(images) >= UNSEEN)), clear)):
+        largest = np.zeros(int(family.max(initial=-1)) + 1, np.int64)
+        np.maximum.at(largest, family[made_of], pixels[made_of])
+        may |= which & (largest[family] >= pixels)
+    return lossless & may
+
+
+def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
+    places = {name.lower(): place for place, name in reversed(list(enumerate(wanted)))}
+    names = pc.utf8_upper(column).to_pylist()
+    return np.array([places.get(FAMILIES.get(name, name.lower()), len(wanted)) for name in names], np.int64)
+
+
+def _avoid(images: pa.Table, patterns: Sequence[str]) -> Key:
+    count = copy_names.counter(patterns)
+    pairs = zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)
+    found = np.array([count(root, path) for root, path in pairs], np.int64)
+    return Key(found, "not named like a copy, nor in a folder that is")
+
+
+def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:
+    """The number of the first pattern that matches the outermost folder that any pattern matches. A pattern with a
+    slash is held against the whole path of a folder, another against its name."""
+    folders = [path.rpartition("/")[0] for path in column.to_pylist()]
+    known = {folder: _outermost(folder, patterns) for folder in set(folders)}
+    return np.array([known[folder] for folder in folders], np.int64)
+
+
+def _outermost(folder: str, patterns: Sequence[str]) -> int:
+    outer = ""
+    for name in folder.split("/"):
+        outer = f"{outer}/{name}" if outer or name else ""
+        for number, pattern in enumerate(patterns):
+            held = (outer or "/", f"{outer}/") if "/" in pattern else (name,)
+            if any(text == pattern or fnmatch.fnmatchcase(text, pattern) for text in held):
+                return number
+    return len(patterns)
+
+
+def _of_path(column: pa.ChunkedArray, which: str) -> Key:
+    if which == "shortest":
+        return Key(_ints(pc.utf8_length(column)), "the shortest path")
+    if which == "deepest":
+        return Key(-_ints(pc.count_substring(column, "/")), "in the most folders")
+    if which == "shallowest":
+        return Key(_ints(pc.count_substring(column, "/")), "in the fewest folders")
+    return Key(np.arange(len(column)), "the first path")
+
+
+def _of_function(images: pa.Table, name: str) -> NDArray[np.float64]:
+    function = imported(name)
+    found = np.empty(images.num_rows)
+    for number, image in enumerate(images.select(["path", *TOLD]).to_pylist()):
+        try:
+            found[number] = float(function(image))
+        except RAISED as error:
+            raise TaskError(f"cluster.keep: {name} failed on {image['path']}: {said(error)}") from error
+        if np.isnan(found[number]):
+            raise TaskError(f"cluster.keep: {name}: expected a number, got nan for {image['path']}")
+    return -found

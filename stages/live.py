@@ -1,0 +1,93 @@
+"""Which of several folders with the same file is the live one, and which the backup.
+
+A picture counts for a folder if no other folder holds a file of it that is as good, by the keeper rules before this
+one: a picture without a copy counts where it is, one with worse copies where the best is, one with equal copies in two
+folders nowhere. Of two folders the live one is that with more such pictures; where both lie in further folders, these
+are compared first, from the first one on in which they differ: a backup keeps the folders of what it is a copy of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def per_folder(paths: Iterable[pa.ChunkedArray]) -> Counter[str]:
+    """How many of some images are in each folder."""
+    found: Counter[str] = Counter()
+    for column in paths:
+        for row in pc.value_counts(folders_of(column)).to_pylist():
+            found[row["values"]] += row["counts"]
+    return found
+
+
+def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The folder of each image."""
+    return pc.replace_substring_regex(paths, r"/[^/]*\z", "")
+
+
+def less_live(folders: Sequence[str], family: Ints, same: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
+    """For each image how many folders with the same file are more live than its own, int64 (n,).
+
+    `folders`: of each image; `family`: a number for all images that matches join; `same`: a number for all files of one
+    family with the same bytes; `best`: which images none of their family is better than; `images`: how many images the
+    run has in each folder."""
+    names = sorted(set(folders))
+    numbers = {name: number for number, name in enumerate(names)}
+    folder = np.array([numbers[name] for name in folders], np.int64)
+    place = np.zeros(len(folder), np.int64)
+    first, last = _ends(same, folder)
+    rows = np.flatnonzero(first[same] < last[same])
+    if not len(rows):
+        return place
+    own = Counter(images)
+    own.subtract(folders)
+    first, last = _ends(family[best], folder[best])
+    own.update(names[number] for number in first[first == last].tolist())
+    totals = _below(own)
+    rows = rows[np.lexsort([folder[rows], same[rows]])]
+    ranked: dict[tuple[int, ...], dict[int, int]] = {}
+    for group in np.split(rows, np.flatnonzero(np.diff(same[rows])) + 1):
+        which = tuple(dict.fromkeys(folder[group].tolist()))
+        if which not in ranked:
+            keys = _keys([names[number] for number in which], own, totals)
+            order = sorted(set(keys))
+            ranked[which] = {number: order.index(key) for number, key in zip(which, keys, strict=True)}
+        place[group] = [ranked[which][number] for number in folder[group].tolist()]
+    return place
+
+
+def _ends(group: Ints, folder: Ints) -> tuple[Ints, Ints]:
+    """The first and the last folder of each group, int64 (groups,)."""
+    count = int(group.max(initial=-1)) + 1
+    first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
+    np.minimum.at(first, group, folder)
+    np.maximum.at(last, group, folder)
+    return first, last
+
+
+def _below(own: Mapping[str, int]) -> Counter[str]:
+    """Pictures in each folder and below it."""
+    found: Counter[str] = Counter()
+    for folder, count in own.items():
+        parts = folder.split("/")
+        for end in range(1, len(parts) + 1) if count else ():
+            found["/".join(parts[:end])] += count
+    return found
+
+
+def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, int]) -> list[tuple[int, ...]]:
+    """What to sort some folders by, the most live first: pictures from where their paths part on, down to their own."""
+    parts = [folder.split("/") for folder in folders]
+    shared = next((n for n, names in enumerate(zip(*parts, strict=False)) if len(set(names)) > 1), min(map(len, parts)))
+    return [
+        (*(-totals.get("/".join(each[:end]), 0) for end in range(shared + 1, len(each) + 1)), -own.get(folder, 0))
+        for folder, each in zip(folders, parts, strict=True)
+    ]
