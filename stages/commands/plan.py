@@ -1,10 +1,11 @@
 """A plan: of each cluster which images stay and which go, in a JSON file that people and the report's page may write.
 
     {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
-      {"cluster": 0, "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
+      {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
-whether a file is still the one that was compared. The report's page leaves "mtime_ns" to the run, from which it is
+whether a file is still the one that was compared. "reason" says why the first of "keep" is the cluster's keeper, for
+people; it may be left out. The report's page leaves "mtime_ns" to the run, from which it is
 filled in.
 """
 
@@ -67,11 +68,12 @@ def is_local(file: File) -> bool:
 
 @validated(frozen=True, config=FORBID)
 class Group:
-    """One cluster: what stays, and what goes."""
+    """One cluster: what stays, and what goes; `reason`: why the first that stays is its keeper."""
 
     cluster: int
     keep: tuple[File, ...]
     remove: tuple[File, ...] = ()
+    reason: str | None = None
 
 
 @validated(frozen=True, config=FORBID)
@@ -103,7 +105,7 @@ def plan_of(results: Results) -> dict[str, Any]:
         parts = {"keep": members[stays], "remove": members[~stays]}
         files = {part: [_file(path, images.loc[path]) for path in rows["path"]] for part, rows in parts.items()}
         if files["remove"]:
-            groups.append({"cluster": int(str(cluster)), **files})
+            groups.append({"cluster": int(str(cluster)), "reason": members["reason"].iloc[0], **files})
     references = list(config["inputs"].get("reference", []))
     folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
     return {FORMAT: VERSION, "run": str(folder), "references": references, "clusters": groups}

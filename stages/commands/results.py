@@ -35,7 +35,8 @@ SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
 
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
-    *("frames", "taken", "scale", "decoder", "note", "error", "error_detail"),
+    *("frames", "taken", "camera", "software", "gps", "orientation", "quality", "tables", "subsampling", "progressive"),
+    *("was_jpeg", "scale", "decoder", "note", "error", "error_detail"),
 )
 
 
@@ -80,9 +81,11 @@ class Results:
 
         Columns: path, path_bytes (the true name where that is no UTF-8, else null), set, width and height (pixels, as
         it is to be looked at), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
-        thumbnail's values), alpha (share that is transparent, 0 to 1), frames, taken (by the camera's clock), scale (it
-        was decoded at one part in so many of its width), decoder, note (what was odd about it), error and error_detail
-        (null where it could be read), root, mtime_ns, partition."""
+        thumbnail's values), alpha (share that is transparent, 0 to 1), frames, taken (by the camera's clock), camera
+        (make and model), software (what wrote the file), gps (it says where), orientation (EXIF's), quality (of a JPEG,
+        in libjpeg's terms), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has the
+        pixels of a decoded JPEG), scale (it was decoded at one part in so many of its width), decoder, note (what was
+        odd about it), error and error_detail (null where it could be read), root, mtime_ns, partition."""
         images = self._read("thumbnail", FACTS)
         scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
@@ -121,9 +124,10 @@ class Results:
         return rows.sort_values([self.params.figure, "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
-        """Images in a cluster, keeper first: cluster, path, keeper, rank (by the keeper rules, from 0), reference and
-        dismissed (two more reasons to stay), mse_to_keeper (of the thumbnails, under every pairs.metric), width,
-        height, bytes; size (images) and diameter (largest MSE of two images) are the cluster's."""
+        """Images in a cluster, keeper first: cluster, path, keeper, rank (by the keeper rules, from 0), reason (of a
+        keeper: why it comes before the next), reference and dismissed (two more reasons to stay), mse_to_keeper (of the
+        thumbnails, under every pairs.metric), width, height, bytes; size (images) and diameter (largest MSE of two
+        images) are the cluster's."""
         return self._read("cluster", None)
 
     def hashes(self) -> pd.DataFrame:

@@ -25,7 +25,8 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
             stays = next((reason for reason in STAYS if row[reason]), "")
             far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
-            yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}"
+            why = f"  {one_line(row['reason'])}" if row["keeper"] else ""
+            yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}{why}"
 
 
 def matches_of(results: Results, path: str) -> pd.DataFrame:
