@@ -6,6 +6,9 @@ import fnmatch
 import re
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 NAMES = (
     # backups
     *("*backup*", "*back-up*", "*back up*", "backups.backupdb", "*sicherung*", "*sauvegarde*", "*respaldo*", "*бэкап*"),
@@ -27,6 +30,8 @@ NAMES = (
     *("kakaotalk*", "skype*", "discord*", "slack*", "threema*"),
 )
 """Patterns of names of files and folders, in lower case."""
+SHORT = 4
+"""Letters of a name from which on it tells something that a longer one has them, too."""
 
 
 def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
@@ -43,3 +48,23 @@ def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
         return folders[root, folder] + bool(matches(name.casefold()))
 
     return count
+
+
+def longer(names: Sequence[str], family: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which names are the shortest one of their family with something added to it, bool (n,): `IMG_7-edit.png`
+    beside `IMG_7.jpg`. Digits that go on are another number."""
+    stems = [name.rpartition(".")[0].casefold() or name.casefold() for name in names]
+    shortest: dict[int, str] = {}
+    for stem, number in zip(stems, family.tolist(), strict=True):
+        known = shortest.get(number)
+        shortest[number] = stem if known is None else min(known, stem, key=lambda each: (len(each), each))
+    return np.array(
+        [_adds(stem, shortest[number]) for stem, number in zip(stems, family.tolist(), strict=True)], np.bool_
+    )
+
+
+def _adds(stem: str, short: str) -> bool:
+    if len(short) < SHORT or stem == short or short not in stem:
+        return False
+    before, _, after = stem.partition(short)
+    return not (before[-1:].isdigit() and short[0].isdigit()) and not (short[-1].isdigit() and after[:1].isdigit())

@@ -59,9 +59,9 @@ def named(rule: Rule) -> str:
     return rule if isinstance(rule, str) else next(iter(rule))
 
 
-def keys_of(images: pa.Table, rule: Rule, family: Ints, alike: Ints) -> list[Key]:
-    """What a rule sorts images by, the first key first. `family`: a number for all images that matches join; `alike`:
-    for all of these that are equal byte for byte, int64 (n,)."""
+def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
+    """What a rule sorts images by, the first key first. `family`: a number for all images that matches join, int64
+    (n,)."""
     name, argument = (rule, None) if isinstance(rule, str) else next(iter(rule.items()))
     match name:
         case "resolution":
@@ -74,8 +74,6 @@ def keys_of(images: pa.Table, rule: Rule, family: Ints, alike: Ints) -> list[Key
             return _original(images, family)
         case "bytes":
             return [Key(-_ints(images["bytes"]), "more bytes")]
-        case "oldest":
-            return _oldest(images, alike)
         case "newest":
             return [Key(-_ints(images["mtime_ns"]), "the newest file")]
         case "taken":
@@ -84,7 +82,7 @@ def keys_of(images: pa.Table, rule: Rule, family: Ints, alike: Ints) -> list[Key
             wanted = tuple(argument or FORMATS)
             return [Key(_of_format(images["format"], wanted), f"its format comes first in {', '.join(wanted)}")]
         case "avoid":
-            return [_avoid(images, tuple(argument or copy_names.NAMES))]
+            return [_avoid(images, tuple(argument or ()), family)]
         case "folder":
             return [Key(_of_folder(images["path"], tuple(argument or ())), "in a preferred folder")]
         case "path":
@@ -105,12 +103,15 @@ def _taken(images: pa.Table) -> Key:
     return Key(_ints(pc.fill_null(images["taken"].cast(pa.int64()), LAST)), "taken earlier")
 
 
-def _oldest(images: pa.Table, alike: Ints) -> list[Key]:
-    """By the camera's date; then by that of the first file with the same bytes; then by its own."""
-    own = _ints(images["mtime_ns"])
-    first = np.full(int(alike.max(initial=-1)) + 1, LAST)
-    np.minimum.at(first, alike, own)
-    return [_taken(images), Key(first[alike], "the oldest file"), Key(own, "the oldest file")]
+def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
+    """By the camera's date, then by the file's; `alike`: numbers of images, int64 (n,), of which the first date counts
+    for all with the same number."""
+    dates = _ints(images["mtime_ns"])
+    if alike is not None:
+        first = np.full(int(alike.max(initial=-1)) + 1, LAST)
+        np.minimum.at(first, alike, dates)
+        dates = first[alike]
+    return [_taken(images), Key(dates, "the oldest file")]
 
 
 def _original(images: pa.Table, family: Ints) -> list[Key]:
@@ -122,8 +123,8 @@ def _original(images: pa.Table, family: Ints) -> list[Key]:
     editor = np.array([bool(each and EDITORS.search(each)) for each in images["software"].to_pylist()], bool)
     fine, progressive = _are(images["subsampling"], "4:4:4"), _are(images["progressive"], True)
     signs = editor.astype(np.int64) + progressive
-    # Cameras halve the chroma. Of an image without a camera, whatever has more of it is nearer to its source.
-    signs += np.where(has_camera, fine, ~fine)
+    # Cameras halve the chroma; where none is known, an image may have been encoded by any program from the start.
+    signs += has_camera & fine
     signs += np.where(quality < POOR, (POOR + 9 - quality) // 10, 0)
     by_camera = jpeg & own & ~editor & ~progressive & ~fine
     order = np.full(len(signs), 3)  # lossless, as far as is known
@@ -170,10 +171,16 @@ def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
     return np.array([places.get(FAMILIES.get(name, name.lower()), len(wanted)) for name in names], np.int64)
 
 
-def _avoid(images: pa.Table, patterns: Sequence[str]) -> Key:
-    count = copy_names.counter(patterns)
-    pairs = zip(images["root"].to_pylist(), images["path"].to_pylist(), strict=True)
-    found = np.array([count(root, path) for root, path in pairs], np.int64)
+def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
+    """Names that match a pattern; without patterns, those that copies bear, and that of another image of the family
+    with something added."""
+    paths = images["path"].to_pylist()
+    count = copy_names.counter(patterns or copy_names.NAMES)
+    found = np.array(
+        [count(root, path) for root, path in zip(images["root"].to_pylist(), paths, strict=True)], np.int64
+    )
+    if not patterns:
+        found += copy_names.longer([path.rpartition("/")[2] for path in paths], family)
     return Key(found, "not named like a copy, nor in a folder that is")
 
 

@@ -1,6 +1,6 @@
 """Which image of a cluster stays: rules in order, each of which decides where those before it tie.
 
-keep: [resolution, metadata, original, avoid, live, oldest, {path: shallowest}, bytes]
+keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, bytes]
 
 Why the default is in this order:
 
@@ -9,11 +9,13 @@ metadata    camera, date and place are lost by conversions, messengers and edito
 original    what a file's encoding tells of its past; it says nothing of copies that are equal byte for byte
 avoid       "Backup 2015" and "IMG_1 (1).jpg" say what they are; dates of files say so less surely, since programs that
             copy, unpack or fetch files set them as they like
-live        of equal files, the one among pictures that are nowhere else: a backup is less complete than its source
-oldest      a re-encoding is younger than what it was made of
+oldest      a re-encoding is younger than what it was made of; of equal files the oldest date counts for all, since a
+            backup may have kept the date that its source has lost
+live        so equal files come to this: the one among pictures that are nowhere else stays. A backup is less complete
+            than its source
 path        fewest folders; then bytes, then the alphabet, which say little
 
-`live` decides among equal files also where no rule names it, before the alphabet; `path` alone leaves nothing to it."""
+`live` decides also where no rule names it, before the alphabet; the rule `path` leaves nothing to it."""
 
 from __future__ import annotations
 
@@ -30,13 +32,13 @@ from numpy.typing import NDArray
 
 from stages.decoding import formats
 from stages.functions import imported
-from stages.keeper_keys import PATHS, TOLD, Key, Rule, keys_of, named
+from stages.keeper_keys import PATHS, TOLD, Key, Rule, keys_of, named, oldest
 from stages.live import folders_of, less_live
 
 Ints = NDArray[np.int64]
 
 DEFAULT: tuple[Rule, ...] = (
-    *("resolution", "metadata", "original", "avoid", "live", "oldest"),
+    *("resolution", "metadata", "original", "avoid", "oldest", "live"),
     {"path": "shallowest"},
     "bytes",
 )
@@ -60,7 +62,7 @@ FACTS = {
     "folder": (),
     "path": (),
 }
-"""Rules, and what each needs to know of an image beside its path and digest."""
+"""Rules, and what each needs to know of an image beside its path."""
 OF_SCAN = frozenset({"mtime_ns", "root"})
 """Those of them that the scan knows."""
 LISTS = ("folder", "format", "avoid")
@@ -108,11 +110,11 @@ def _folder(pattern: str) -> str:
 def facts(rules: Sequence[Rule]) -> set[str]:
     """Columns of `scan` and `thumbnail` that rules look at."""
     needed = {column for rule in rules for column in FACTS.get(named(rule), TOLD)}
-    return needed | ({"digest"} if _may_tie(rules) else set())
+    return needed | ({"digest"} if {"live", "oldest"} <= set(map(named, rules)) else set())
 
 
 def _may_tie(rules: Sequence[Rule]) -> bool:
-    """Whether equal files may be left to the rule `live`."""
+    """Whether images may be left to the rule `live`."""
     return not any(rule in ("path", {"path": PATHS[0]}) for rule in rules)
 
 
@@ -153,16 +155,20 @@ def ranked(
     the user's fails."""
     others = np.asarray(pc.invert(images["reference"]).to_numpy())
     keys = [Key(others, "in a reference folder")]
-    alike = _alike(images, around.family) if _may_tie(rules) else np.arange(images.num_rows)
     last = [] if "live" in rules or not _may_tie(rules) else ["live"]
-    for rule in (*rules, *last, "path"):
+    for rule in (*rules, *last):
         match named(rule):
             case "live":
-                keys.append(_live(images, keys, alike, around))
+                keys.append(_live(images, keys, around))
+            case "oldest":
+                keys += oldest(images, _alike(images, around.family) if "live" in rules else None)
             case "sharpness":
                 keys.append(Key(-sharpness(images), "sharper"))
             case _:
-                keys += keys_of(images, rule, around.family, alike)
+                keys += keys_of(images, rule, around.family)
+    if {"live", "oldest"} <= set(map(named, rules)):
+        keys += oldest(images)
+    keys += keys_of(images, "path", around.family)
     order = np.lexsort([key.values for key in reversed(keys)])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
@@ -178,11 +184,8 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
     return numbers.reshape(-1).astype(np.int64)
 
 
-def _live(images: pa.Table, keys: Sequence[Key], alike: Ints, around: Around) -> Key:
-    """Of equal files, those in live folders first; of others it says nothing."""
-    reason = "in the folder with the most images that have no copy elsewhere"
-    if len(np.unique(alike)) == len(alike):
-        return Key(np.zeros(len(alike), np.int64), reason)
+def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
+    """Those in live folders first, of images that no key before this one tells apart."""
     order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
     first = np.diff(around.family[order], prepend=-1) != 0
     start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
@@ -193,4 +196,5 @@ def _live(images: pa.Table, keys: Sequence[Key], alike: Ints, around: Around) ->
     good = np.empty(len(order), bool)
     good[order] = best
     folders = folders_of(images["path"]).to_pylist()
-    return Key(less_live(folders, around.family, alike, good, around.images()), reason)
+    places = less_live(folders, around.family, good, around.images())
+    return Key(places, "in the folder with the most images that have no copy elsewhere")

@@ -1,4 +1,4 @@
-"""Which of several folders with the same file is the live one, and which the backup.
+"""Which of several folders with the same picture is the live one, and which the backup.
 
 A picture counts for a folder if no other folder holds a file of it that is as good, by the keeper rules before this
 one: a picture without a copy counts where it is, one with worse copies where the best is, one with equal copies in two
@@ -33,18 +33,17 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.replace_substring_regex(paths, r"/[^/]*\z", "")
 
 
-def less_live(folders: Sequence[str], family: Ints, same: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """For each image how many folders with the same file are more live than its own, int64 (n,).
+def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
+    """For each image how many folders of its family are more live than its own, int64 (n,).
 
-    `folders`: of each image; `family`: a number for all images that matches join; `same`: a number for all files of one
-    family with the same bytes; `best`: which images none of their family is better than; `images`: how many images the
+    `folders`: of each image; `family`: a number for all images that matches join; `best`: which images none of their family is better than; `images`: how many images the
     run has in each folder."""
     names = sorted(set(folders))
     numbers = {name: number for number, name in enumerate(names)}
     folder = np.array([numbers[name] for name in folders], np.int64)
     place = np.zeros(len(folder), np.int64)
-    first, last = _ends(same, folder)
-    rows = np.flatnonzero(first[same] < last[same])
+    first, last = _ends(family, folder)
+    rows = np.flatnonzero(first[family] < last[family])
     if not len(rows):
         return place
     own = Counter(images)
@@ -52,9 +51,9 @@ def less_live(folders: Sequence[str], family: Ints, same: Ints, best: Mask, imag
     first, last = _ends(family[best], folder[best])
     own.update(names[number] for number in first[first == last].tolist())
     totals = _below(own)
-    rows = rows[np.lexsort([folder[rows], same[rows]])]
+    rows = rows[np.lexsort([folder[rows], family[rows]])]
     ranked: dict[tuple[int, ...], dict[int, int]] = {}
-    for group in np.split(rows, np.flatnonzero(np.diff(same[rows])) + 1):
+    for group in np.split(rows, np.flatnonzero(np.diff(family[rows])) + 1):
         which = tuple(dict.fromkeys(folder[group].tolist()))
         if which not in ranked:
             keys = _keys([names[number] for number in which], own, totals)

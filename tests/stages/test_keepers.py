@@ -77,7 +77,7 @@ def first(table: pa.Table, *rules: Rule, others: Sequence[str] = ()) -> list[int
         ({"folder": ["/p/*/q", "/a"]}, "path", ["/a/x.jpg", "/g/x.jpg", "/p/best/q/x.jpg"], [2, 0, 1]),
         ({"folder": ["/p/best", "/g/"]}, "path", ["/a/x.jpg", "/g/x.jpg", "/p/best/q/x.jpg"], [2, 1, 0]),
         ({"folder": ["*/q/*", "z/"]}, "path", ["/a/x.jpg", "/g/z/x.jpg", "/p/best/q/x.jpg"], [2, 1, 0]),
-        ({"folder": ["a", "b"]}, "path", ["/b/a/x.jpg", "/c/a/x.jpg", "/c/b/a/x.jpg"], [1, 0, 2]),
+        ({"folder": ["a", "b"]}, "path", ["/b/a/x.jpg", "/c/a/x.jpg", "/d/b/a/x.jpg"], [1, 0, 2]),
         ({"folder": ["/b/a", "b"]}, "path", ["/a/b/x.jpg", "/b/a/x.jpg", "/b/c/x.jpg"], [0, 1, 2]),
         ({"folder": ["/"]}, "path", ["/x.jpg", "s3://b/x.jpg"], [0, 1]),
         ({"folder": ["z[1]", "~"]}, "path", ["/a/x.jpg", f"{Path.home()}/x.jpg", "/z[1]/x.jpg"], [2, 1, 0]),
@@ -159,7 +159,7 @@ def test_a_rule_that_is_none_is_told(rule: Any, said: str) -> None:
 
 def test_rules_say_what_they_look_at() -> None:
     assert facts(["resolution", {"folder": ["x"]}, "path"]) == {"width", "height"}
-    assert facts([{"path": "shortest"}]) == {"digest"}, "equal files may be left to the rule live"
+    assert facts(["live", "oldest"]) == {"digest", "taken", "mtime_ns"}
     assert {"root", "camera", "taken", "mtime_ns"} <= facts(DEFAULT)
     assert {"mtime_ns", "taken", "digest"} <= facts(["tests.stages.test_keepers:fails"])
 
@@ -234,8 +234,10 @@ def test_oldest_is_the_cameras_date_then_that_of_the_file() -> None:
 
 
 def test_of_equal_files_the_oldest_date_counts_for_all_against_others() -> None:
-    table = images(digest=["x", "y", "x"], mtime_ns=[9, 5, 1])
-    assert first(table, "oldest") == [2, 0, 1]
+    table = images(digest=["x", "y", "x"], mtime_ns=[9, 5, 1], path=["/p/a/x", "/p/b/y", "/p/c/x"])
+    assert first(table, "oldest") == [2, 1, 0]
+    assert first(table, "oldest", "live", others=["/p/a/z"]) == [0, 2, 1], "which of them stays is left to live"
+    assert first(table, "oldest", "live") == [2, 0, 1], "and at last to their own dates"
 
 
 Encoded = dict[str, Any]
@@ -256,7 +258,6 @@ PNG: Encoded = {"format": "PNG", "was_jpeg": False}
         (STANDARD, {"format": "TIFF", "was_jpeg": True}),
         (STANDARD | {"quality": 98}, PNG),
         (STANDARD, STANDARD | {"subsampling": "4:4:4"}),
-        (STANDARD | {"camera": None, "subsampling": "4:4:4"}, STANDARD | {"camera": None}),
         (STANDARD | {"quality": 80}, STANDARD | {"quality": 79}),
         (STANDARD | {"quality": 70}, STANDARD | {"quality": 69}),
         (STANDARD, {"format": "WEBP"}),
@@ -317,6 +318,15 @@ def test_names_are_avoided_below_the_input_alone_and_more_of_them_more() -> None
     assert first(images(path=["/b/tmp/a.jpg", "s3://b/tmp/a.jpg"], root=["/b/tmp", "s3://b"]), "avoid") == [0, 1]
 
 
+def test_a_name_made_of_anothers_is_avoided() -> None:
+    paths = ["/p/a IMG_7.png", "/p/z/IMG_7.jpg"]
+    assert first(images(path=paths), "avoid") == [1, 0]
+    assert first(images(path=paths), {"avoid": ["none"]}) == [0, 1]
+    assert np.argsort(ranking(images(path=paths), "avoid", family=[0, 1]).places).tolist() == [0, 1]
+    for longer, short in (("IMG_71", "IMG_7"), ("x12", "x"), ("2015 b", "15 b"), ("IMG_7", "img_7")):
+        assert first(images(path=[f"/p/{longer}.jpg", f"/p/z/{short}.png"]), "avoid") == [0, 1], longer
+
+
 def test_names_to_avoid_may_be_given() -> None:
     table = images(path=["/p/Backup/a.jpg", "/p/OLD stuff/a.jpg"])
     assert first(table, {"avoid": ["old *"]}) == [0, 1]
@@ -327,11 +337,13 @@ def test_of_equal_files_the_one_in_the_live_folder_stays() -> None:
     paths = ["/p/A backup/x.jpg", "/p/Phone/x.jpg"]
     equal = images(path=paths, digest=["x", "x"], mtime_ns=[1, 2])
     others = [*paths, "/p/Phone/y.jpg"]
-    assert first(equal, "live", "oldest", others=others) == [1, 0]
+    assert first(equal, "oldest", "live", others=others) == [1, 0]
+    assert first(equal, *DEFAULT[-4:], others=others) == [1, 0]
     assert first(equal, "resolution", others=others) == [1, 0], "it decides before the alphabet, named or not"
     assert first(equal, "path", others=others) == [0, 1], "a rule says otherwise"
     assert first(equal, "oldest", others=others) == [0, 1]
-    assert first(images(path=paths), "live", others=others) == [0, 1], "of files that are not equal it says nothing"
+    unlike = images(path=paths, mtime_ns=[1, 2])
+    assert first(unlike, "oldest", "live", others=others) == [0, 1], "dates come before, of files that are not equal"
     assert first(equal, "live", others=[*others, "/p/A backup/y.jpg", "/p/A backup/z.jpg"]) == [0, 1]
 
 
