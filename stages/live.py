@@ -36,8 +36,8 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
     """For each image how many folders of its family are more live than its own, int64 (n,).
 
-    `folders`: of each image; `family`: a number for all images that matches join; `best`: which images none of their family is better than; `images`: how many images the
-    run has in each folder."""
+    `folders`: of each image; `family`: a number for all images that matches join; `best`: which images none of
+    their family is better than; `images`: how many images the run has in each folder."""
     names = sorted(set(folders))
     numbers = {name: number for number, name in enumerate(names)}
     folder = np.array([numbers[name] for name in folders], np.int64)

@@ -225,7 +225,7 @@ def _draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: _Drawn) -> None:
     number, size = cluster["cluster"][0].as_py(), cluster["size"][0].as_py()
     subjects = []
     for row in cluster.filter(pc.equal(cluster["cluster"], number)).to_pylist():
-        about = "keeper" if row["keeper"] else f"MSE {human_mse(row['mse_to_keeper'])}"
+        about = f"keeper: {row['reason']}" if row["keeper"] else f"MSE {human_mse(row['mse_to_keeper'])}"
         said = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
         subjects.append(Subject(gallery.image(row["path"]), (about, said, row["path"]), marked=row["keeper"]))
     more = f", {size - ON_SHEET:,} more are not shown" if size > ON_SHEET else ""

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from stages.commands.verify_data import Recorded
 from stages.commands.verify_dull import Ints, below
+from stages.commands.verify_keepers import check_keepers
 from stages.commands.verify_truth import Check
 
 PAIRS = 10_000
@@ -123,8 +124,8 @@ def check_clusters(run: Recorded) -> Check:
     each."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
-    columns = ["cluster", "path", "keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
-    table = run.clusters.table(columns, whole=True).to_pandas()
+    said_of = ["keeper", "reason", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
+    table = run.clusters.table(["cluster", "path", *said_of], whole=True).to_pandas()
     # Paths of a are sorted, and those of b; together they need not be, so they are looked up as a whole.
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
     image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
@@ -140,7 +141,7 @@ def check_clusters(run: Recorded) -> Check:
             check.add(run.clusters, int(keepers), 1, cluster=number, what="keepers")
     if not check.wrong:
         _check_members(run, check, table, image)
-        _check_keepers(run, check, table, image)
+        check_keepers(run, check, table, join(_edges(run, threshold), len(run.images)))
     stays = table[["keeper", "reference", "dismissed"]].any(axis=1)
     removable = table["bytes"][~stays].sum()
     figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
@@ -228,40 +229,3 @@ def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     for name, true in expected.items():
         for i in np.flatnonzero(table[name].to_numpy() != true):
             check.add(run.clusters, table[name][i].item(), true[i].item(), path=table["path"][i], what=name)
-
-
-def _check_keepers(run: Recorded, check: Check, table: pd.DataFrame, image: Ints) -> None:
-    """Each cluster's keeper must be the first in the order of `cluster.keep`; of equal ones, the first path."""
-    paths = run.images.paths.take(pa.array(image))
-    rank = np.argsort(pc.array_sort_indices(paths).to_numpy())
-    facts = {"resolution": -run.images.width[image] * run.images.height[image], "bytes": -run.images.bytes[image]}
-    facts["path"] = rank
-    rules = [str(rule) for rule in run.config["cluster"]["keep"]]  # some are mappings
-    if {"oldest", "newest"} & set(rules):
-        times = _times(run, paths)
-        facts |= {"oldest": times, "newest": -times}
-    unknown = sorted(set(rules) - set(facts))
-    if unknown:
-        check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"
-        return
-    others = ~table["reference"].to_numpy(bool)  # references come first
-    order = np.lexsort([rank, *(facts[rule] for rule in reversed(rules)), others, table["cluster"].to_numpy()])
-    first = np.diff(table["cluster"].to_numpy()[order], prepend=-1) != 0
-    right = order[first]
-    for i in np.flatnonzero(table["keeper"]):
-        true = right[table["cluster"][i]]
-        if true != i:
-            check.add(
-                run.clusters, table["path"][i], table["path"][true], cluster=int(table["cluster"][i]), what="keeper"
-            )
-
-
-def _times(run: Recorded, paths: pa.Array) -> Ints:
-    """When the files of these paths were changed last, in nanoseconds."""
-    times = np.zeros(len(paths), np.int64)
-    for file in run.scans:
-        table = file.table(["path", "mtime_ns"])
-        places = pc.index_in(paths, value_set=table["path"].combine_chunks())
-        there = places.is_valid().to_numpy(zero_copy_only=False)
-        times[there] = table["mtime_ns"].to_numpy()[places.drop_null().to_numpy()]
-    return times

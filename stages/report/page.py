@@ -59,6 +59,7 @@ def data(
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
     formats, form = _numbered([fact["format"] or "" for fact in known])
+    reasons, reason = _numbered(members["reason"].filter(_firsts(members["shown"])).to_pylist())
     return {
         "folders": folders,
         "formats": formats,
@@ -66,6 +67,8 @@ def data(
         "images": mark_of(paths),
         "clusters": np.bincount(members["shown"].to_numpy()).tolist() if paths else [],
         "numbers": members["cluster"].filter(_firsts(members["shown"])).to_pylist(),
+        "reasons": reasons,
+        "reason": reason,
         "folder": folder,
         "format": form,
         "name": [path.rpartition("/")[2] for path in paths],

@@ -443,6 +443,7 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
             "width": np.full(count, 4000),
             "height": np.full(count, 3000),
             "bytes": 1_000_000 + np.arange(count)[::-1],
+            "reason": np.where(np.arange(count) % per, None, "more pixels"),
             "reference": np.zeros(count, bool),
             "mse_to_keeper": np.arange(count) % per * 20.0,
         }

@@ -110,6 +110,7 @@ def inputs(
             "path": names[image],
             "keeper": image == group[0],
             "rank": rank,
+            "reason": None if rank else "more pixels",
             "reference": False,
             "dismissed": False,
             "size": len(group),

@@ -346,6 +346,8 @@ def test_an_altered_record_of_the_run_is_found(folder: Path, capsys: pytest.Capt
         (altered(1, keeper=True), "keepers"),
         (altered(0, keeper=False), "keepers"),
         (altered(2, bytes=1), "bytes"),
+        (altered(0, reason=None), "reason"),
+        (altered(1, reason="more pixels"), "reason"),
         (altered(2, path="/nowhere.png"), "cluster"),
         (without(1), "cluster"),
         (lambda table: pa.concat_tables([table.slice(0, 1), table]), "cluster"),
@@ -368,7 +370,8 @@ def test_a_keeper_that_the_rules_do_not_choose_is_found(folder: Path) -> None:
             i for i, (x, y) in enumerate(pairwise(rows)) if x["keeper"] and not y["keeper"] and y["mse_to_keeper"] == 0
         )
         first, second = rows[place : place + 2]
-        rows[place : place + 2] = [second | {"keeper": True}, first | {"keeper": False}]
+        kept = {"keeper": True, "reason": first["reason"]}
+        rows[place : place + 2] = [second | kept, first | {"keeper": False, "reason": None}]
         return pa.Table.from_pylist(rows, table.schema)
 
     rewrite(folder / "cluster" / "clusters.parquet", swap)
@@ -394,10 +397,10 @@ def test_an_image_that_is_in_the_wrong_cluster_is_found_under_any_linkage(tmp_pa
 
 
 def test_rules_that_verify_does_not_know_are_named(tmp_path: Path) -> None:
-    project = finished(tmp_path, "a", {"cluster": {"keep": [{"folder": ["Originals"]}, "bytes"]}})
+    project = finished(tmp_path, "a", {"cluster": {"keep": ["sharpness", "bytes"]}})
     code, report = verified(project.run_folder)
     assert code == 0
-    assert report["checks"]["clusters"]["note"].endswith("does not know cluster.keep {'folder': ['Originals']}")
+    assert report["checks"]["clusters"]["note"].endswith("does not know cluster.keep sharpness")
 
 
 def test_many_that_are_wrong_are_counted_and_some_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

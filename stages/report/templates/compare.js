@@ -15,7 +15,7 @@ function openCompare() {
     image = cluster.images[view.image];
   }
   const shape = [data.width[keeper], data.height[keeper]], turn = turnBetween(keeper, image);
-  show(document.getElementById("left"), keeper, 0, "keeper", shape);
+  show(document.getElementById("left"), keeper, 0, ["keeper", reasonOf(keeper)].filter(Boolean).join(": "), shape);
   show(document.getElementById("right"), image, turn, distanceTo(keeper, image), turn % 180 ? shape.reverse() : shape);
   document.getElementById("who").textContent = [`Cluster ${cluster.number}: image ${view.image + 1} of `
     + cluster.images.length, plain(data.name[image]), distanceTo(keeper, image)].filter(Boolean).join(" · ");

@@ -89,7 +89,8 @@ function planOf(clusters) {
     const remove = going(cluster);
     if (!remove.length) continue;
     const keeper = keeperOf(cluster), keep = cluster.images.filter(image => image !== keeper && stays(image, keeper));
-    groups.push({cluster: cluster.number, keep: [keeper, ...keep].map(fileOf), remove: remove.map(fileOf)});
+    const reason = reasonOf(keeper) || "chosen on the page";
+    groups.push({cluster: cluster.number, reason, keep: [keeper, ...keep].map(fileOf), remove: remove.map(fileOf)});
   }
   return {"fast-diff-plan": 1, run, references: data.references, clusters: groups};
 }

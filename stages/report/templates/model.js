@@ -27,6 +27,9 @@ data.clusters.forEach((size, place) => {
   whole.fill(place, first, first + size);
 });
 
+// Why the run's own keeper stays; of another one that is for the reader to say.
+const reasonOf = image => starts[whole[image]] === image ? data.reasons[data.reason[whole[image]]] : "";
+
 function recut(threshold) {
   const root = Int32Array.from(ranks), joined = new Float64Array(COUNT);
   const find = image => {

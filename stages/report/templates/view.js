@@ -130,7 +130,7 @@ function drawImage(keeper, place, image, n) {
   choose.setAttribute("aria-pressed", String(kept));
   return make("li", {className: `${kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
     + `${place === view.at && n === view.image ? " at" : ""}`},
-  look, choose, make("span", {className: "mse"}, distanceTo(keeper, image)),
+  look, choose, make("span", {className: "mse"}, image === keeper ? reasonOf(image) : distanceTo(keeper, image)),
   make("span", {className: "path", title: plain(pathOf(image))},
     make("bdi", {className: "folder"}, `${folder}/`), make("bdi", {}, name)),
   make("span", {className: "facts", title: allFactsOf(image)}, factsOf(image)));
