@@ -124,8 +124,9 @@ def check_clusters(run: Recorded) -> Check:
     each."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
-    said_of = ["keeper", "reason", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
+    said_of = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
     table = run.clusters.table(["cluster", "path", *said_of], whole=True).to_pandas()
+    table["reason"] = run.clusters.table(["reason"]).column(0).to_pylist()  # of keepers alone
     # Paths of a are sorted, and those of b; together they need not be, so they are looked up as a whole.
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
     image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
