@@ -180,7 +180,7 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
     digest = images["digest"].combine_chunks().dictionary_encode().indices
     codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
-    _, numbers = np.unique(np.stack([family, codes], axis=1), axis=0, return_inverse=True)
+    _, numbers = np.unique(family * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)
     return numbers.reshape(-1).astype(np.int64)
 
 
