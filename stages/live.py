@@ -7,6 +7,8 @@ are compared first, from the first one on in which they differ: a backup keeps t
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -53,13 +55,17 @@ def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[
     totals = _below(own)
     rows = rows[np.lexsort([folder[rows], family[rows]])]
     ranked: dict[tuple[int, ...], dict[int, int]] = {}
-    for group in np.split(rows, np.flatnonzero(np.diff(family[rows])) + 1):
-        which = tuple(dict.fromkeys(folder[group].tolist()))
+    members = folder[rows].tolist()
+    found: list[int] = []
+    for _, group in itertools.groupby(zip(family[rows].tolist(), members, strict=True), key=operator.itemgetter(0)):
+        here = [number for _, number in group]
+        which = tuple(dict.fromkeys(here))
         if which not in ranked:
             keys = _keys([names[number] for number in which], own, totals)
             order = sorted(set(keys))
             ranked[which] = {number: order.index(key) for number, key in zip(which, keys, strict=True)}
-        place[group] = [ranked[which][number] for number in folder[group].tolist()]
+        found += map(ranked[which].__getitem__, here)
+    place[rows] = found
     return place
 
 

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from pipeline.errors import TaskError
+from stages.copy_names import matcher
 from stages.focus import SIDE, Sharpness, laplacian_variance
 from stages.keeper_keys import Rule
 from stages.keepers import DEFAULT, Around, Ranking, checked, facts, ranked
@@ -309,6 +312,17 @@ def test_names_of_copies_are_avoided(name: str) -> None:
 @pytest.mark.parametrize("name", ["Phone/IMG_0001.jpg", "2015/Signal Hill.jpg", "DSC (Nikon)/a.jpg", "Temple/a.jpg"])
 def test_other_names_are_not_avoided(name: str) -> None:
     assert first(images(path=["/p/Backup/a.jpg", f"/p/{name}"]), "avoid") == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a", "*a", "a*", "*a*", "*", "**", "?a", "[ab]*", "*[!a]", "a*b", "*.x", "ä*", "(a|b)*"]
+)
+def test_a_pattern_matches_what_fnmatch_says(pattern: str) -> None:
+    names = ["".join(letters) for size in range(4) for letters in product("ab.x\nä(|", repeat=size)]
+    matches = matcher([pattern])
+    assert [name for name in names if matches(name)] == [name for name in names if fnmatchcase(name, pattern)]
+    assert matcher([pattern, "b"])("b")
+    assert not matcher(["b", "c*"])("a")
 
 
 def test_names_are_avoided_below_the_input_alone_and_more_of_them_more() -> None:
