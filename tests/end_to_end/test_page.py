@@ -157,6 +157,9 @@ def test_it_shows_the_clusters_of_the_run_the_keeper_first(opened: Opened, proje
     shown = opened.run(CLUSTERS)
     assert {frozenset(paths) for paths in shown} == clusters_of(project)
     assert {paths[0] for paths in shown} == set(members.loc[members["keeper"], "path"])
+    said = opened.run("[...document.querySelectorAll('#rows .why')].map(each => each.title)")
+    assert said
+    assert set(said) <= set(members["reason"].dropna())
     assert "1 unreadable" in opened.page.inner_text("header")
 
 
@@ -236,6 +239,7 @@ def test_choices_become_a_plan_that_apply_follows(
     plan = read_plan(path)
     assert plan.run == str(own.run_folder)
     assert any(chosen == group.keep[0].path for group in plan.clusters), "choices outlive a reload"
+    assert "chosen on the page" in {group.reason for group in plan.clusters}
     assert all(file.mtime_ns is not None for file, _ in plan.removed), "the run knows the dates"
     before = {each: each.read_bytes() for each in images.rglob("*") if each.is_file()}
     assert main(["apply", str(path), "--action", "report"]) == 0

@@ -85,16 +85,17 @@ function redraw(place) {
 const STATES = {open: "", chosen: "chosen by you", skipped: "left alone", dismissed: "no duplicates"};
 function drawCluster(cluster, place) {
   const images = cluster.images.slice(0, view.more.get(cluster.images[0]) ?? MANY), state = stateOf(cluster);
-  const rest = cluster.images.length - images.length;
+  const rest = cluster.images.length - images.length, keeper = keeperOf(cluster), why = reasonOf(keeper);
   const head = make("h3", {},
     `Cluster ${cluster.number} `,
     make("small", {}, `${grouped(cluster.images.length)} images · joined at ${data.figure} ${humanFigure(cluster.joined)} · `
       + `${humanBytes(bytesOf(going(cluster)))} would go`),
     make("small", {className: "state"}, STATES[state]),
+    make("small", {className: "why", title: why}, why && `keeper: ${why}`),
     make("span", {className: "acts"},
       button("leave alone", "s", () => toggleSkip(place), state === "skipped"),
       button("no duplicates", "d", () => toggleDismissed(place), state === "dismissed")));
-  const keeper = keeperOf(cluster), items = images.map((image, n) => drawImage(keeper, place, image, n));
+  const items = images.map((image, n) => drawImage(keeper, place, image, n));
   if (rest) {
     items.push(make("li", {className: "more"}, make("button", {type: "button", on: {click: () => {
       view.more.set(cluster.images[0], images.length + 10 * MANY);
@@ -130,7 +131,7 @@ function drawImage(keeper, place, image, n) {
   choose.setAttribute("aria-pressed", String(kept));
   return make("li", {className: `${kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
     + `${place === view.at && n === view.image ? " at" : ""}`},
-  look, choose, make("span", {className: "mse"}, image === keeper ? reasonOf(image) : distanceTo(keeper, image)),
+  look, choose, make("span", {className: "mse"}, distanceTo(keeper, image)),
   make("span", {className: "path", title: plain(pathOf(image))},
     make("bdi", {className: "folder"}, `${folder}/`), make("bdi", {}, name)),
   make("span", {className: "facts", title: allFactsOf(image)}, factsOf(image)));
