@@ -17,6 +17,6 @@
                      dismiss.py   no duplicates
     new files        check.py     against a finished run, which lender.py lends; what it found: checked.py
     is it right      verify.py, on verify_data.py, verify_files.py and verify_dull.py:
-                     verify_truth.py, verify_nearest.py, verify_recount.py
+                     verify_truth.py, verify_nearest.py, verify_recount.py, verify_keepers.py
 
 `choices.py` holds what a command line needs to know of them, so that it is read without loading them."""
