@@ -45,7 +45,7 @@ def write(store: Store, rows: Sequence[str]) -> None:
     if isinstance(store.folder, Path):
         remove_irregular(store.folder / DOUBTFUL)
     if rows:
-        store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode())
+        store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode(), durable=True)
     elif store.files.size(DOUBTFUL) is not None:
         store.files.delete([DOUBTFUL])
 

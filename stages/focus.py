@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -25,9 +23,9 @@ class Sharpness:
     """Measures images for the rule `sharpness`. `unmeasured` counts files that could not be measured, `passing` those
     among them that a later run may well measure under the same limits."""
 
-    def __init__(self, job: Job, joined: Callable[[], Ints]) -> None:
-        """`joined` gives numbers of the images to measure, int64 (n,), equal for those that one cluster may hold."""
-        self._job, self._joined = job, joined
+    def __init__(self, job: Job, family: Ints) -> None:
+        """`family`: a number per image to measure, int64 (n,), equal for images that one cluster may hold."""
+        self._job, self._family = job, family
         self.unmeasured = self.passing = 0
 
     def __call__(self, images: pa.Table) -> NDArray[np.float64]:
@@ -50,8 +48,7 @@ class Sharpness:
             self.unmeasured += 1
             self.passing += seen.problem is not None and seen.problem.code in PASSING and seen.problem not in LIMITS
         if self.unmeasured:
-            joined = self._joined()
-            found[np.isin(joined, joined[unknown])] = 0.0
+            found[np.isin(self._family, self._family[unknown])] = 0.0
         return found
 
 

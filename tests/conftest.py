@@ -13,11 +13,11 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
 
 
-LONG = ("test_soak", "test_killed_at_twenty_moments", "test_every_broken_file")
-"""Tests that take most of a minute or more: they begin first, so that no process waits for another's in the end."""
+LONG = ("test_soak", "test_spoilt", "test_every_broken_file", "test_a_thousand_disks", "test_killed_at_twenty_moments")
+"""Slow tests that take more than a minute: they begin first, so that no process waits for another's in the end."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever order pytest-randomly has given to the others, it stays."""
-    items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))
+    """Begin with long tests; the order that pytest-randomly has given to the others stays."""
+    items.sort(key=lambda item: "slow" not in item.keywords or not any(name in item.nodeid for name in LONG))

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.end_to_end.fuzz import BOUND, fuzz, mutants
 
 CASES = 10_000
 
 
+@pytest.mark.slow
 def test_every_broken_file_is_accounted_for_within_bounds(tmp_path: Path) -> None:
     outcome = fuzz(CASES, 1, tmp_path)
     assert (outcome.code, sum(outcome.rows.values())) == (0, CASES), outcome.said

@@ -213,6 +213,7 @@ def test_growing_a_folder_gives_what_one_run_over_all_of_it_gives(tmp_path: Path
     assert_equal_to_a_fresh_run(project)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_twenty_moments_the_result_is_the_same(tmp_path: Path) -> None:
     small = {

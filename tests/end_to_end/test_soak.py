@@ -9,6 +9,7 @@ from tests.end_to_end.soak import KINDS, soaked
 MINUTES = 3
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_whatever_happens(tmp_path: Path) -> None:
     soak = soaked(MINUTES, 1, tmp_path)

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "4aa6323f52b83ac4"),
-    "thumbnail": (5, "3a722b640cff60cd"),
-    "hash": (2, "e40c0128ce9dc108"),
-    "index": (2, "b6c114e06ec1247a"),
-    "pairs": (3, "e46b576c05d258e3"),
-    "cluster": (6, "8774f817509d5579"),
-    "plot": (7, "6227fb1625cb493a"),
+    "scan": (2, "b157672aed91c217"),
+    "thumbnail": (6, "040404104ad28696"),
+    "hash": (2, "a80c818ab117f730"),
+    "index": (2, "a5b155f5f72e93e3"),
+    "pairs": (3, "55bed39e5194f99e"),
+    "cluster": (7, "7f13410309e120c6"),
+    "plot": (8, "2b9a362da42e6e78"),
 }
 
 
