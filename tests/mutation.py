@@ -33,6 +33,8 @@ from tests.mutants import Mutant, mutants
 ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
 P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_", "tests/end_to_end/test_"
+ACTS = [S + "apply.py", S + "acts.py", S + "trash.py", S + "killed.py", E + "acting.py"]
+"""Tests of what is done to users' files."""
 TESTS = {
     "pipeline.artifact": [P + "artifact.py", P + "store.py", P + "storage.py"],
     "pipeline.atomic": [P + "atomic.py"],
@@ -40,10 +42,20 @@ TESTS = {
     "pipeline.lock": [P + "lock.py"],
     "pipeline.resolve": [P + "resolve.py", P + "runner.py"],
     "pipeline.store": [P + "store.py", P + "runner.py"],
-    "stages.commands.acts": [S + "apply.py", E + "acting.py"],
-    "stages.commands.apply": [S + "apply.py", E + "acting.py"],
-    "stages.commands.journal": [S + "apply.py", E + "acting.py"],
-    "stages.commands.plan": [S + "apply.py", E + "acting.py"],
+    "stages.commands.acts.act": ACTS,
+    "stages.commands.acts.folders": [S + "folders.py", *ACTS],
+    "stages.commands.acts.forecast": ACTS,
+    "stages.commands.acts.linking": ACTS,
+    "stages.commands.acts.moving": ACTS,
+    "stages.commands.acts.names": ACTS,
+    "stages.commands.acts.steps": ACTS,
+    "stages.commands.acts.trash": ACTS,
+    "stages.commands.alone": [S + "alone.py"],
+    "stages.commands.apply": ACTS,
+    "stages.commands.journal": [S + "journal.py", *ACTS],
+    "stages.commands.plan": [S + "plan.py", E + "acting.py"],
+    "stages.commands.stays": ACTS,
+    "stages.commands.undo": [S + "journal.py", *ACTS],
     "stages.kernels.arrays": [K + "arrays.py", K + "compare.py"],
     "stages.kernels.check": [K + "compare.py", K + "exact.py"],
     "stages.kernels.coarse": [K + "coarse.py", K + "slack.py"],
