@@ -8,7 +8,7 @@ folder, so the clocks of two hosts need not agree.
 
 One process at a time replaces a dead owner's lock, under `flock` where the file system has it. Many have none between
 hosts. There the lease alone decides: the dead lock is renamed before it is replaced, a lock that turns out to be
-another's is put back, and an owner that finds another's lock at a heartbeat stops.
+another run's is put back, and an owner whose heartbeat finds another run's lock stops.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ class RunLock:
         if owner:
             raise LockedError(
                 f"{self._folder} is in use by another run (process {owner.get('pid')} on {owner.get('host')}); "
-                f"wait for it to end (killed, it counts as dead after {DEAD_AFTER:.0f} s), or choose another name with "
-                "--set run=NAME"
+                f"wait for it to end (a killed run counts as dead after {DEAD_AFTER:.0f} s), or choose another name "
+                "with --set run=NAME"
             )
         if owner is not None:
             raise LockedError(f"{self._folder}: another run has just started there; wait for it to end")
@@ -188,7 +188,7 @@ class FileLock:
             return None if self._create() else {}
 
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Remove the lock of a dead owner; returns another owner, whose lock stays, where it is no longer that one's.
+        """Remove a dead owner's lock. A lock that has replaced it is put back; returns the owner of that one, else None.
 
         Between the look and this, another host may have replaced the lock: `flock` need not reach that host."""
         aside = self.path.with_name(f".lock.{self.token}.dead.tmp")
@@ -203,6 +203,8 @@ class FileLock:
             with contextlib.suppress(OSError):  # a third run has made its own: the heartbeat of that owner finds it
                 if self._links:
                     os.link(aside, self.path)
+                elif found:
+                    self._create_in_place(json.dumps(found))
             return found
         finally:
             aside.unlink(missing_ok=True)

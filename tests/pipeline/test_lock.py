@@ -191,8 +191,11 @@ def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pyt
         pytest.fail("the disk is broken")
 
 
-def test_a_lock_that_was_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_a_lock_that_was_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
     """Another host has taken the dead owner's lock between this one's look and its own taking; `flock` did not tell."""
+    if not links:
+        monkeypatch.setattr(os, "link", no_such(errno.EPERM))
     spoilt(tmp_path, {"started": "1"}, 0)
     live = {"token": "of another host", "host": "elsewhere"}
 
