@@ -1,4 +1,4 @@
-"""Commands that touch the user's own files, by a plan, and take that back."""
+"""Commands that act on the user's own files by a plan, and undo that."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli_runs import Add, named
+from pipeline.cli_say import complain, say
 from pipeline.errors import ConfigError
 from pipeline.interrupts import INTERRUPTED
 
@@ -46,7 +47,7 @@ def _apply(options: argparse.Namespace) -> int:
     to = options.to and options.to.expanduser()
     check_options(plan, options.action, to)
     if to and (said := warning(plan, to)):
-        print(f"fast-diff: {said}", file=sys.stderr)
+        complain(said)
     tally, path = Tally(), None
     if options.yes and options.action != REPORT:
         path = options.journal or options.plan.with_name(f"{options.plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
@@ -55,9 +56,9 @@ def _apply(options: argparse.Namespace) -> int:
             _tell(apply(plan, options.action, to, journal, tally))
     except KeyboardInterrupt:
         where = f"; what was done stands in {path}: take it back by fast-diff undo" if path else ""
-        print(f"fast-diff: interrupted{where}, or run the same command again to go on", file=sys.stderr)
+        complain(f"interrupted{where}, or run the same command again to go on")
         return INTERRUPTED
-    print("\n".join(summary(tally, options.action, path)))
+    say(*summary(tally, options.action, path))
     return 0 if tally.ok else 1
 
 
@@ -93,5 +94,5 @@ def _undo(options: argparse.Namespace) -> int:
     tally = Tally()
     with alone():
         _tell(undo(options.journal, tally))
-    print(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
+    say(f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not")
     return 0 if tally.ok else 1

@@ -6,12 +6,15 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.cli_say import complain, say
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -27,7 +30,7 @@ def add_commands(add: Add) -> None:
     from stages.commands.choices import FORMATS, GATE, SEVERAL_FILES, TABLES
 
     failures = add("failures", _failures, "list the images that could not be read, and why")
-    verify = add("verify", _verify, "check a finished run again, by an independent and dull path")
+    verify = add("verify", _verify, "recompute a finished run with simple, independent code and compare")
     show = add("show", _show, "list the clusters of a run, or all matches of one of its images")
     duplicates = add("duplicates", _duplicates, "list the images that are duplicates, by clusters or by hash alone")
     dismiss = add("dismiss", _dismiss, "say of images that they are no duplicates, for cluster.dismissed")
@@ -153,11 +156,15 @@ def _show(options: argparse.Namespace) -> int:
     results = load_run(options.run)
     found = matches_of(results, options.path) if options.path else results.clusters()
     if options.json:
-        sets = results.sets()
-        print((found.assign(set=found["path"].map(sets)) if sets else found).to_json(orient="records"))
+        print(_rows(found, results.sets()))
         return 0
     say(*(match_lines(results, options.path, found) if options.path else cluster_lines(found, results.sets())))
     return 0
+
+
+def _rows(found: pd.DataFrame, sets: Mapping[str, str]) -> str:
+    """Rows as JSON; with two sets each says which one its image is in."""
+    return (found.assign(set=found["path"].map(sets)) if sets else found).to_json(orient="records")
 
 
 def _duplicates(options: argparse.Namespace) -> int:
@@ -167,8 +174,7 @@ def _duplicates(options: argparse.Namespace) -> int:
     results = load_run(options.run)
     found = results.hash_clusters() if options.by == "hash" else results.clusters()
     if options.json:
-        sets = results.sets()
-        print((found.assign(set=found["path"].map(sets)) if sets else found).to_json(orient="records"))
+        print(_rows(found, results.sets()))
         return 0
     lines = hash_lines if options.by == "hash" else cluster_lines
     say(*lines(found, results.sets()))
