@@ -60,7 +60,8 @@ def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
 
 def _faults(needs: Needs, dask_worker: Any) -> list[str]:
     use(needs.storage)
-    found = [*filter(None, [fault()]), *_differing(needs)]
+    found = [f"can't load {DISTRIBUTION}: {said}"] if (said := fault()) else []
+    found += _differing(needs)
     found += [f"does not see the input {root}: mount it there under the same path" for root in _missing(needs.roots)]
     try:
         found += _storage_faults(needs)
@@ -157,7 +158,7 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
         elif isinstance(there, BaseException):
             lines.append(f"worker {worker} could not be asked: {type(there).__name__}: {' '.join(str(there).split())}")
         else:
-            lines += [f"worker {worker} {fault}" for fault in there]
+            lines += [f"worker {worker} {problem}" for problem in there]
     if lines:
         raise ConfigError(*lines)
     client.register_plugin(Admission(_plugin(needs), needs, frozenset(answers)))

@@ -1,4 +1,4 @@
-"""Why an artifact does not do any more, in words."""
+"""Explain why an artifact is stale."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pipeline.artifact import Record
 
 if TYPE_CHECKING:
     from pipeline.task import Call
+
+UNREADABLE_ARTIFACT = "unreadable"
+"""The reason for making an artifact again that is there but damaged."""
 
 
 def difference(record: Record, call: Call) -> str:

@@ -18,7 +18,7 @@ from pipeline.fingerprint import SHORT, content, digest, digest_of_list, digest_
 from pipeline.footers import Footers
 from pipeline.locations import in_use
 from pipeline.plan import Node, Plan
-from pipeline.reasons import as_json, difference
+from pipeline.reasons import UNREADABLE_ARTIFACT, as_json, difference
 from pipeline.stage import Address, Settings
 from pipeline.store import RETIRED, SUMMARY, Store
 from pipeline.task import Call, Context, Earlier, Receipt, receipt_of
@@ -247,7 +247,7 @@ class Resolver:
             try:
                 record = self.footers.record(stage, name, node.task.key)
             except ArtifactDamaged:
-                return "unreadable"
+                return UNREADABLE_ARTIFACT
             if record.fingerprint == call.fingerprint:
                 return "missing: files beside it"
             return difference(record, call)

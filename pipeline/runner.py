@@ -27,6 +27,7 @@ from typing import Any
 from pipeline.executor import ROUNDS, Executor
 from pipeline.plan import Node, Plan
 from pipeline.progress import Reporter
+from pipeline.reasons import UNREADABLE_ARTIFACT
 from pipeline.resolve import Resolver, Verdict
 from pipeline.stage import Address
 from pipeline.storage import remove
@@ -41,8 +42,6 @@ PAUSE = 1.0
 """Seconds before the second of these tries; each pause is twice as long as the one before."""
 REPAIRS = 3
 """How often an input that turned out damaged is made again before the task that reads it fails."""
-UNREADABLE = "unreadable"
-"""The reason why an artifact is made again that was taken for current."""
 MOMENT = 0.2
 """Seconds after which the driver turns to what has ended, however much there is to send."""
 PACE = 8
@@ -141,10 +140,10 @@ class Runner:
                     self._executor = None
 
     def make_again(self, damaged: Address) -> None:
-        """Have the next `run` make an artifact that can't be read: it is dropped."""
+        """Drop an artifact that can't be read, so that the next `run` makes it again."""
         receipt = self.receipts.pop(damaged, None)
         if receipt is None:
-            return  # another reader has found it out already
+            return  # another reader has dropped it already
         with contextlib.suppress(OSError):  # if it stays, whoever makes it again overwrites it, or says why not
             remove(self.resolver.store.path(damaged[0], receipt.name))
         self.resolver.footers.forget(damaged[0], receipt.name)
@@ -206,7 +205,7 @@ class Runner:
             if self.stop():
                 raise KeyboardInterrupt
             if node.address in self._unreadable:
-                verdict = replace(verdict, reason=UNREADABLE)
+                verdict = replace(verdict, reason=UNREADABLE_ARTIFACT)
             self._spans.setdefault(node.stage.name, [time.perf_counter()] * 2)
             self._running[node.address] = verdict
             if node.stage.source:
@@ -287,7 +286,7 @@ class Runner:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
 
     def _await_again(self, damaged: Address, waiting: Node) -> None:
-        """Let the reader of an artifact that was taken for current, and can't be read, wait for a new one."""
+        """Have a damaged artifact made again, and `waiting`, which reads it, wait for that."""
         self._waiting.setdefault(damaged, []).append(waiting.address)
         self._unmet[waiting.address] += 1
         self.make_again(damaged)
