@@ -147,7 +147,7 @@ def _read(path: Place) -> Iterator[tuple[Event, str]]:
     except OSError as error:
         log.warning("%s can't be read (%s); what earlier runs left there is lost", path, error.strerror or error)
     if bad > 1 or (bad and last != number):  # the last line alone: a run was killed, or is at work
-        log.warning("%s is damaged: lines that can't be read: %d; they are passed over", path, bad)
+        log.warning("%s is damaged: %d of its lines can't be read and are skipped", path, bad)
 
 
 def _opened(path: Place) -> IO[str]:

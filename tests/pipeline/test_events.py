@@ -94,7 +94,7 @@ def test_a_spoilt_log_is_one_warning_and_is_made_again(tmp_path: Path, caplog: p
     (tmp_path / "pairs/kept").touch()
     path = log(tmp_path, DEEP, '{"event": ' + DEEP, "no JSON", line("kept", n=1))
     assert computed(tmp_path, "pairs")["kept"]["n"] == 1
-    assert warned(caplog) == [f"{path} is damaged: lines that can't be read: 3; they are passed over"]
+    assert warned(caplog) == [f"{path} is damaged: 3 of its lines can't be read and are skipped"]
     assert [event["n"] for event in shortened(path)] == [1]
     assert len(warned(caplog)) == 1
     assert [event["n"] for event in shortened(path)] == [1]
