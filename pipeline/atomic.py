@@ -1,26 +1,26 @@
 """The one way in which this project writes a file: all of it or nothing.
 
-What a file promises after a power cut; `tests/power` rebuilds what a cut may leave, and holds the program to this:
+What each kind of file promises after a power cut (`tests/power` rebuilds what a cut may leave, and checks these):
 
-    artifact          whole, or absent and made again. It is synced, then renamed; the name may be lost as long as
-                      nothing tells of the artifact. Before run.json does, the stage's folder is synced.
+    artifact          whole, or absent and made again. It is synced, then renamed. Its name may be lost until run.json
+                      mentions the artifact: before that, the stage's folder is synced.
     files beside one  (the report) never taken for those of another artifact. The old artifact is retired, on disk,
-                      before the first file is written; their folder is synced before the new one has its name.
-    run.json          all that it tells of is on disk before it, and it is on disk when the command ends. A cut before
-                      leaves that of the run before.
-    .doubtful.json    names each file that an artifact may tell wrongly: on disk before the first artifact of a run, and
-                      shortened after the last.
-    .footers.tsv      the index of footers: never synced. A line counts if its checksum fits, and if the artifact is
-                      there with that size and time; then that is whole.
-    .events.jsonl     how the work went, and the pages drawn from that: never synced. They decide nothing.
-    .lock             never synced. Lost, empty or spoilt it has no owner, and the next run takes it.
-    dismissals        with all pairs that `dismiss` called added when it ended, else with all or none of them.
+                      before the first file is written; the new one gets its name after the files' folder is synced.
+    run.json          all that it mentions is on disk before it, and it is on disk when the command ends. After an
+                      earlier cut, the run.json of the previous run is there.
+    .doubtful.json    names each file whose row in an artifact may be wrong: on disk before the first artifact of a run,
+                      and shortened after the last.
+    .footers.tsv      the index of footers: never synced. A line counts if its checksum fits and the artifact has the
+                      size and time in it; such an artifact is whole.
+    .events.jsonl     the event log, and the pages drawn from it: never synced. They decide nothing.
+    .lock             never synced. A lost, empty or damaged lock has no owner, and the next run takes it.
+    dismissals        with all new pairs once `dismiss` has ended; before, with all or none of them.
     plan, export      whole, absent, or as before.
-    journal           of `apply`: an act is on disk before its file is touched, with the journal's own name.
-    what is moved     by `apply`: under its old name or under its new one, whole, or under both.
+    journal           of `apply`: an act is on disk before its file is touched, and so is the journal's name.
+    moved files       by `apply`: whole, under the old name, the new one, or both.
 
-Names of artifacts are synced once, as a run ends: with each of 10,000 it would take 1.3 ms more for each of them (9.8
-instead of 8.4; 2.5 with no sync at all), and in the end 64 ms for all (`python -m tests.benchmarks.syncs 10000`, ext4).
+Names of artifacts are synced once, as a run ends. To sync each of 10,000 would take 9.8 ms an artifact instead of 8.4
+(2.5 with no sync at all); once for all takes 64 ms (`python -m tests.benchmarks.syncs 10000`, ext4).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pipeline.locations import Place
 from pipeline.storage import put_whole
 
 NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EROFS, errno.EACCES, errno.EPERM)
-"""Errors of file systems that sync no folder."""
+"""Errors of file systems that can't sync a folder."""
 TEMPORARY = ".tmp"
 """Ending of a file that is still being written; its name begins with a dot, so that readers of the folder skip it."""
 
@@ -47,8 +47,8 @@ def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
     """Open `path` for writing; the file appears, whole, when the block ends without an exception.
 
     The bytes go to a temporary file beside `path`, which is synced and renamed. Whatever ends the block otherwise,
-    KeyboardInterrupt included, leaves neither `path` changed nor the temporary file behind. With `durable` the name is
-    on disk, too, when the block has ended. On an object store the file is one put, after the block. Raises OSError."""
+    KeyboardInterrupt included, leaves neither `path` changed nor the temporary file behind. With `durable` the file's
+    name is on disk, too, after the block. On an object store the file is one put, after the block. Raises OSError."""
     if not isinstance(path, Path):
         with put_whole(path) as file:
             yield file
@@ -71,20 +71,20 @@ def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk, where one may open it and its file system syncs folders.
+    """Sync the names in a folder to disk; does nothing where the folder can't be opened or its file system has no sync.
 
     Raises OSError where the disk fails."""
     try:
-        number = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
     except OSError:
         return
     try:
-        os.fsync(number)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno not in NO_SYNC:
             raise
     finally:
-        os.close(number)
+        os.close(descriptor)
 
 
 def sweep(folder: Place) -> int:

@@ -24,8 +24,8 @@ from pipeline.storage import Entry, below, delete, file_system, key_of, move, re
 AHEAD = 128
 """Footers that are fetched at a time."""
 SETTLED = 60.0
-"""Seconds by which a folder's last change must precede the last sync, by the file system's clock, to need no other: a
-sync takes milliseconds even where there is nothing to do."""
+"""Seconds by which a folder's last change must precede the last sync, by the file system's clock, so that the folder
+needs no new one: a sync takes milliseconds even where there is nothing to do."""
 
 
 class Files(Protocol):
@@ -61,12 +61,13 @@ class Files(Protocol):
     def move(self, source: str, target: str) -> None: ...
     def delete(self, names: Collection[str]) -> None: ...
     def sync(self, folders: Collection[str]) -> None:
-        """Have the names in some folders on disk; an object store has them there as they are put."""
+        """Sync the names in some folders to disk; an object store needs no sync."""
         ...
 
     def sync_all(self, since: str) -> None:
-        """Have on disk the names in all folders that are not hidden, and that of the run's folder. A folder that was
-        left alone since the file `since` was written, which happens after this, is not synced again."""
+        """Sync the names in all folders that are not hidden, and the name of the run's folder, to disk.
+
+        The caller writes the file `since` after this: a folder unchanged since that was last written is not synced."""
         ...
 
     def written(self, name: str, size: int) -> None:
