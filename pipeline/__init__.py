@@ -13,9 +13,9 @@ deployment.py   the section scheduler, its kinds    scheduler.py  from that sect
 fitness.py      what workers must be                watch.py      how fast it goes, and whether anything moves
 task.py         what happens where a task runs      job.py        what a task may ask for there
 reasons.py      why a task runs, in words           worker.py     what Dask's workers load
-lock.py         one run at a time on an output      owner.py      who holds a lock, and whether it lives
-regular.py      files that are no FIFOs             conditional.py  puts that a store makes on a condition
-racy.py         files too young to be trusted yet
+lock.py         one run at a time on an output      owner.py      who holds a lock, and whether that process runs
+racy.py         files too young to be trusted yet   conditional.py  conditional puts and deletes
+regular.py      opens regular files only
 progress.py     what a run shows while it works     events.py     what it leaves behind for later readers
 interrupts.py   Ctrl-C once, and twice              notices.py    warnings, during a run
 locations.py    folders and URLs                    urls.py       the URLs of a config, without their secrets
@@ -27,8 +27,8 @@ cores.py        idle cores of this machine          validate.py   what pydantic 
 yaml_source.py  YAML, and where each key stands     cli.py        the command line
 cli_runs.py     commands about finished runs        cli_acts.py   commands that touch files
 cli_end.py      what is said when a run went wrong  arguments.py  options anywhere among paths
-installation.py whether this is the code that was installed, and how to add an extra
-cli_say.py      lines for people, one line each
+installation.py whether the installed code is loaded, and how to add an extra
+cli_say.py      messages, each in one line
 """
 
 from __future__ import annotations

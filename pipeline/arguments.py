@@ -10,7 +10,7 @@ from pipeline.errors import one_line
 
 
 class Parser(argparse.ArgumentParser):
-    """Repeats what was typed, such as a name that a shell put in for `*`, in one line."""
+    """Parser whose errors are one line, whatever was typed, such as a file's name that a shell put in for `*`."""
 
     def error(self, message: str) -> NoReturn:
         super().error(one_line(message))

@@ -1,4 +1,4 @@
-"""Print lines for people: whatever a name holds, a line stays one line and does nothing to a terminal."""
+"""Print messages: whatever a name in a line holds, it stays one line and does nothing to a terminal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Puts and deletes of objects that a store makes only where a condition holds.
+"""Conditional puts and deletes of objects.
 
-S3 knows `If-None-Match` and `If-Match`. Of other stores fsspec passes on the first at most; there `replace` and
-`delete_own` do without a condition, and their callers look first.
+S3 supports `If-None-Match` and `If-Match`. For other stores fsspec passes on `If-None-Match` at most; there `replace`
+and `delete_own` work without a condition, and their callers read the object first.
 """
 
 from __future__ import annotations
@@ -13,15 +13,22 @@ from typing import Any
 from pipeline.locations import Place
 from pipeline.storage import delete, fetch, file_system, key_of, retried, write_bytes
 
+UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "ParamValidationError"})
+"""Answers of stores, and of older versions of botocore, to a condition that they do not support."""
+
 
 class NoConditionalPut(Exception):
-    """A store that knows no such condition."""
+    """The store does not support this condition."""
+
+
+class _Changed(Exception):
+    """The object has another ETag."""
 
 
 def create(place: Place, data: bytes) -> bool:
-    """Put an object unless there is one; whether `data`, which must be nobody else's, is there now.
+    """Put an object unless there is one; return whether `data` is there now. No other caller may put equal `data`.
 
-    Raises OSError; NoConditionalPut where the store knows no such put."""
+    Raises OSError; NoConditionalPut where the store supports no such put."""
     system = file_system(place)
 
     def work() -> bool:
@@ -48,14 +55,14 @@ def create(place: Place, data: bytes) -> bool:
 
 
 def read_tagged(place: Place) -> tuple[bytes, str]:
-    """An object as a whole, and its ETag; empty where the answer has none. Raises OSError."""
+    """Return a whole object and its ETag, which is empty where the answer has none. Raises OSError."""
     system = file_system(place)
     data, tag = retried(lambda: fetch(system, key_of(place)), place)
     return bytes(data), tag or ""
 
 
 def replace(place: Place, data: bytes, tag: str) -> bool:
-    """Put `data` in place of the object that has this ETag; whether it is there now. Raises OSError."""
+    """Put `data` in place of the object that has this ETag; return whether `data` is there now. Raises OSError."""
     try:
         return _if_match(place, "put_object", tag, Body=data)
     except FileNotFoundError:
@@ -70,7 +77,7 @@ def replace(place: Place, data: bytes, tag: str) -> bool:
 
 
 def delete_own(place: Place, tag: str) -> None:
-    """Delete the object that has this ETag; another one stays. Raises OSError."""
+    """Delete an object if it has this ETag. Raises OSError."""
     try:
         _if_match(place, "delete_object", tag)
     except (FileNotFoundError, _Changed):
@@ -79,12 +86,10 @@ def delete_own(place: Place, tag: str) -> None:
         delete(place, [key_of(place)])
 
 
-class _Changed(Exception):
-    """The object has another ETag."""
-
-
 def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
-    """One request on condition that an object has this ETag. Raises OSError, NoConditionalPut, _Changed."""
+    """Make one request on condition that an object has this ETag; return True.
+
+    Raises OSError, NoConditionalPut, _Changed."""
     system = file_system(place)
     if not tag or not hasattr(system, "_call_s3"):
         raise NoConditionalPut(method)
@@ -99,10 +104,6 @@ def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
             raise NoConditionalPut(said) from error
         raise
     return True
-
-
-UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "ParamValidationError"})
-"""What stores, and older versions of botocore, say of a condition that they do not know."""
 
 
 def _answer(error: BaseException | None) -> str:

@@ -188,7 +188,7 @@ class FileLock:
             return None if self._create() else {}
 
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Remove a dead owner's lock. A lock that has replaced it is put back; returns the owner of that one, else None.
+        """Remove a dead owner's lock. Return None, or the owner of a lock that has replaced it, which is put back.
 
         Between the look and this, another host may have replaced the lock: `flock` need not reach that host."""
         aside = self.path.with_name(f".lock.{self.token}.dead.tmp")
@@ -211,7 +211,7 @@ class FileLock:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """Keep other processes from replacing the lock meanwhile, where the file system can."""
+        """Keep other processes from replacing the lock meanwhile, where the file system supports `flock`."""
         path = self.path.with_name(".lock.guard")
         remove_irregular(path)
         with open(path, "w", opener=regular) as guard:
@@ -236,7 +236,7 @@ class FileLock:
 
 
 def _owner_in(path: Path) -> dict[str, Any]:
-    """What a lock file says; empty where there is none, or where it is spoilt."""
+    """Return the owner that a lock file names; empty where there is no file, or a damaged one."""
     try:
         with open(path, "rb", opener=regular) as file:
             return parsed(file.read())

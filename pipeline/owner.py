@@ -48,7 +48,7 @@ def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> 
 
 
 def _process_table() -> dict[str, str]:
-    """What tells the process table that this process sees from any other: host, boot and PID namespace."""
+    """Return what identifies the process table that this process sees: host, boot and PID namespace."""
     return {"host": socket.gethostname(), "boot": _boot(), "namespace": _namespace()}
 
 
@@ -66,7 +66,7 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process began, since numbers are used again; GONE where it does not run, None where nothing tells."""
+    """Return when a process began, since numbers are reused; GONE if it does not run, None if that is unknown."""
     if pid <= 0:
         return GONE
     if not (PROC / "self").is_symlink():

@@ -1,5 +1,6 @@
-"""Rows that a run can't be sure of: files written to so shortly before their scan that they may change once more
-without a new time. Their paths are kept for the next run, which compares the bytes:
+"""Racy files: modified so shortly before their scan that another change may leave their time as it is.
+
+Their paths are kept for the next run, which compares the bytes:
 
     <output>/<run>/.doubtful.json        a JSON list
 """
@@ -23,7 +24,7 @@ log = logging.getLogger("fast_diff.files")
 
 
 def read(store: Store) -> list[str] | None:
-    """Return the rows that earlier runs could not be sure of; None where the list is spoilt: any row may be one."""
+    """Return the rows that the next run must check; None where the list is damaged, so that any row may be one."""
     path = store.folder / DOUBTFUL
     if not path.exists() if isinstance(path, Path) else store.files.size(DOUBTFUL) is None:
         return []
@@ -34,14 +35,14 @@ def read(store: Store) -> list[str] | None:
     except (OSError, ValueError, RecursionError):
         pass
     log.warning(
-        "%s is damaged: expected a list of paths; every file is compared with its bytes, and the list is made again",
+        "%s is damaged: expected a list of paths; the bytes of every file are compared, and the list is made again",
         path,
     )
     return None
 
 
 def write(store: Store, rows: Sequence[str]) -> None:
-    """Keep rows for the next run; none: no file. Raises OSError."""
+    """Keep rows for the next run; no rows leave no file. Raises OSError."""
     if isinstance(store.folder, Path):
         remove_irregular(store.folder / DOUBTFUL)
     if rows:
@@ -51,7 +52,7 @@ def write(store: Store, rows: Sequence[str]) -> None:
 
 
 def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[str]]:
-    """Return those of `rows` that each source has found; None: all of them."""
+    """Return the `rows` of each source task; all its rows where `rows` is None."""
     if rows is not None and not rows:
         return {}
     return {

@@ -1,7 +1,7 @@
-"""Files that are opened only where they are regular files.
+"""Open a path only if it is a regular file.
 
-A plain `open` of a FIFO waits until another process opens the other end, and one of a device may have effects of its
-own. Whoever can write to a run's folder can put either in place of one of the run's files.
+A plain `open` of a FIFO waits until another process opens its other end, and opening a device may have side effects.
+Whoever can write to a run's folder can put either in place of one of the run's files.
 """
 
 from __future__ import annotations

@@ -241,7 +241,7 @@ class Stage:
                with all its columns
     uses       dotted config keys outside the own section that determine the result, or a function of the settings that
                gives them
-    bounds     dotted config keys outside the own section that say what a task may take, and change no result
+    bounds     dotted config keys outside the own section that limit a task's time or memory, and change no result
     libraries  distributions whose version changes the result
     optional_libraries  the same, where they may be missing and change some rows only: `compute` copies those rows of
                earlier artifacts that its own versions would have made
