@@ -68,7 +68,7 @@ def test_decoding_knows_files_only(path: Path) -> None:
     assert all(name.startswith(rooms) for name in own)
 
 
-@pytest.mark.parametrize("path", modules("stages/commands/*.py"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", modules("stages/commands/**/*.py"), ids=lambda path: path.stem)
 def test_commands_know_no_command_line(path: Path) -> None:
     assert not {name for name in imported(path) if name.startswith("pipeline.cli")}
 
