@@ -1,7 +1,6 @@
 """What knows images and is no stage: the commands, and what is drawn beside a run.
 
-    before a run     examples.py, estimate.py, formats.py, demo.py
-    before a run     estimate.py, status.py, formats.py, demo.py
+    before a run     examples.py, estimate.py, status.py, formats.py, demo.py
     as it ends       summary.py   its lines
                      work.py      the page on the work, from levels.py
                      dates.py     when files were written to, for the report's page
