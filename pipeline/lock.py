@@ -178,7 +178,7 @@ class FileLock:
             owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
                 return owner
-            if not owner and not self._links and self._since_heartbeat() < NAMED_SOON:
+            if not owner and self._names_soon():
                 return {}
             if self.path.is_dir():
                 raise irregular(self.path)
@@ -186,6 +186,13 @@ class FileLock:
             if other is not None:
                 return other
             return None if self._create() else {}
+
+    def _names_soon(self) -> bool:
+        """Return whether the lock, which names no owner, may name one in a moment: see `_create_in_place`."""
+        try:
+            return not self._links and self._since_heartbeat() < NAMED_SOON
+        except FileNotFoundError:  # released since
+            return False
 
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
         """Remove a dead owner's lock. Return None, or the owner of a lock that has replaced it, which is put back.

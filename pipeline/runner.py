@@ -140,7 +140,7 @@ class Runner:
                     self._executor = None
 
     def make_again(self, damaged: Address) -> None:
-        """Drop an artifact that can't be read, so that the next `run` makes it again."""
+        """Drop an artifact that can't be read, so that `run` makes it again."""
         receipt = self.receipts.pop(damaged, None)
         if receipt is None:
             return  # another reader has dropped it already

@@ -223,6 +223,20 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / ".lock").exists()
 
 
+def test_a_lock_that_was_released_meanwhile_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_such(errno.EPERM))
+    (tmp_path / ".lock").touch()
+    owner = lock.FileLock.owner
+
+    def look(self: lock.FileLock) -> dict[str, object]:
+        if not owner(self):
+            self.path.unlink()
+        return owner(self)
+
+    monkeypatch.setattr(lock.FileLock, "owner", look)
+    assert is_taken(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["", "5", "null", "[1, 2]", "{}", '{"token": 5}', "[" * 100_000])
 def test_a_lock_that_names_nobody_is_taken(tmp_path: Path, text: str) -> None:
     (tmp_path / ".lock").write_text(text)
