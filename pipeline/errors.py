@@ -1,4 +1,4 @@
-"""One tree of errors. A message is one line, or several of them: where, what, and what to do."""
+"""One tree of errors. A message has one line or several, each of which says where, what, and what to do."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ def one_line(text: str) -> str:
 
 
 class FastDiffError(Exception):
-    """Anything that the user is told about: `FastDiffError(line, line, ...)`; `exit_code` is the command's.
+    """An error whose message the user reads: `FastDiffError(line, line, ...)`; `exit_code` is the command's.
 
-    Lines are given apart, since a name in one of them may hold a line break of its own."""
+    Each line is an argument of its own, since a name in a line may hold a line break."""
 
     exit_code = 1
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The message, a line each, in which no name does anything to a terminal."""
+        """The lines of the message; control characters in names are escaped."""
         return tuple(one_line(str(line)) for line in self.args)
 
     def __str__(self) -> str:

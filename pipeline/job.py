@@ -47,7 +47,7 @@ class StoredJob:
     store: Store
     published: dict[str, list[Any]] = field(default_factory=dict)
     retired: bool = False
-    """Whether the artifact that the task made last is out of the way."""
+    """Whether the task's last artifact has been retired."""
 
     @property
     def task(self) -> Task:
@@ -110,8 +110,8 @@ class StoredJob:
         return True
 
     def _retire_last(self) -> None:
-        """Before the first file is written: the artifact that the task made last must not speak for new ones. What it
-        says of the old ones stays known."""
+        """Retire the task's last artifact before the first file is written: it must not vouch for new files. What it
+        says of the old files is read first and kept for `adopt`."""
         if self.task.filename and not self.retired:
             self._last.get("")
             self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
@@ -119,8 +119,8 @@ class StoredJob:
 
     @functools.cached_property
     def _last(self) -> Mapping[str, Any]:
-        """Size and SHA-256 of the files that the task's artifact published when it was made last; a task that was cut
-        short has retired it."""
+        """Size and SHA-256 of the files published with the task's last artifact, which a task that was cut short has
+        retired."""
         stage, key, name = self.call.context.stage.name, self.task.key, self.task.filename
         if name is None:
             return {}

@@ -2,8 +2,8 @@
 
 The lock is a file made by exclusive create. It names its owner (host, boot, PID namespace, process and that process's
 start), so that a killed run does not lock the output for ever. A process that shares all of the first three with the
-owner looks the owner up in the process table. To any other process only the heartbeat tells: the lock is a lease, and
-lasts DEAD_AFTER seconds after the last sign of life. Ages are differences to a file made at that moment in the same
+owner looks the owner up in the process table. Any other process goes by the heartbeat: the lock is a lease, and lasts
+DEAD_AFTER seconds after the last heartbeat. Ages are differences to a file made at that moment in the same
 folder, so the clocks of two hosts need not agree.
 
 One process at a time replaces a dead owner's lock, under `flock` where the file system has it. Many have none between
@@ -141,7 +141,7 @@ class FileLock:
         return True
 
     def owner(self) -> dict[str, Any]:
-        """What the lock says of whoever made it; empty where there is none."""
+        """Return the owner that the lock names; empty where there is no lock, or a damaged one."""
         return _owner_in(self.path)
 
     def _create(self) -> bool:

@@ -27,7 +27,7 @@ Owner = dict[str, Any]
 
 
 class ObjectLock:
-    """The lock as an object. Whoever holds it puts and deletes it on condition that it is still the same object."""
+    """The lock as an object. Its owner puts and deletes it on condition that its ETag is still the owner's."""
 
     heartbeat = HEARTBEAT
 
@@ -62,7 +62,7 @@ class ObjectLock:
         return json.dumps(identity(self.token)).encode()
 
     def _read(self) -> tuple[Owner, str]:
-        """What the lock says of whoever made it, and its ETag; both empty where there is none."""
+        """Return the owner that the lock names, and the lock's ETag; both empty where there is no lock."""
         try:
             text, tag = read_tagged(self.path)
         except FileNotFoundError:

@@ -18,12 +18,12 @@ GONE = ""
 
 
 def identity(token: str) -> dict[str, Any]:
-    """What a lock says of this process."""
+    """Return what a lock says of this process, as its owner."""
     return {"token": token, **_process_table(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def parsed(text: bytes) -> dict[str, Any]:
-    """What a lock says of its owner; empty where it is spoilt."""
+    """Return the owner that a lock's text names; empty where the text is damaged."""
     with contextlib.suppress(ValueError, TypeError, RecursionError):
         owner = dict(json.loads(text))
         if isinstance(owner.get("token"), str):
@@ -32,10 +32,10 @@ def parsed(text: bytes) -> dict[str, Any]:
 
 
 def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> bool:
-    """Whether a lock's owner still runs.
+    """Return whether a lock's owner still runs.
 
-    The process table decides where it is the owner's, too, and shows the process. Else the heartbeat does: another host
-    may have the same name, and a process number means another process in another container."""
+    The process table decides where this process and the owner share one that shows the owner. Else the heartbeat does:
+    another host may have the same name, and a process number means another process in another container."""
     pid = owner.get("pid")
     if isinstance(pid, int) and all(owner.get(name) == value for name, value in _process_table().items()):
         started = _started(pid)

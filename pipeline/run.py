@@ -134,7 +134,7 @@ class _Work:
     warnings: Warnings | None = None
     begun: bool = False
     doubtful: Sequence[str] | None = None
-    """Rows that the next run is to check; unknown while those before have not been."""
+    """Rows that the next run must check; None until this run has checked those of earlier runs."""
 
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
         try:
@@ -159,7 +159,7 @@ class _Work:
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
-        """Make what is missing, and after that what turns out damaged where it is drawn from; whether nothing failed.
+        """Make missing artifacts, then those found damaged while pages are drawn; return whether all tasks succeeded.
 
         Raises ArtifactDamaged where an artifact is damaged again and again."""
         for attempt in range(REPAIRS + 1):
@@ -197,7 +197,7 @@ class _Work:
             if (doubtful := plan.nodes[address].stage.doubtful)
             for row in doubtful(table)
         ]
-        if rows is not None:  # a spoilt list stays until this run has looked at every row
+        if rows is not None:  # a damaged list stays until this run has checked every row
             racy.write(self.store, sorted({*rows, *later}))
         return racy.by_source(plan, rows), later
 
@@ -254,9 +254,9 @@ class _Work:
         return (receipt.summary for (name, _), receipt in receipts.items() if name == stage)
 
     def write_record(self, reporter: Reporter) -> None:
-        """Write run.json, whatever happened; a disk that is full must not hide why the run ended.
+        """Write run.json, however the run ended; a full disk must not hide why it did.
 
-        All that it tells of is on disk before it is, and it is when this returns."""
+        All that run.json mentions is on disk before it, and run.json is on disk when this returns."""
         try:
             self.store.files.sync_all(since=RECORD)
             if self.doubtful is not None:

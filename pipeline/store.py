@@ -163,8 +163,8 @@ class Store:
         self.files.move(f"{there.stage}/{name}", f"{there.stage}/{RETIRED}/{retired}")
 
     def retire_named(self, stage: str, name: str, key: str) -> None:
-        """Retire an artifact before the files beside it are written anew: it must not speak for those, whatever ends
-        the task. What can't be read is deleted."""
+        """Retire an artifact before the files beside it are written anew: it must not vouch for new files, however the
+        task ends. An artifact that can't be read is deleted."""
         if self.files.size(f"{stage}/{name}") is None:
             return
         try:
