@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.atomic import sync_folder
 from pipeline.errors import ConfigError
-from stages.commands.acts.folders import sync
 from stages.commands.acts.names import OURS
 from stages.commands.choices import ACTIONS, LINKS
 
@@ -79,7 +79,7 @@ class Journal:
             if new:
                 self._write(FORMAT)
                 self.sync()
-                sync(path.parent)
+                sync_folder(path.parent)
             else:
                 self._drop_torn_line()
         except BaseException:

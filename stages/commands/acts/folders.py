@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
+from pipeline.atomic import NO_SYNC, sync_folder
 from stages.commands.acts.errors import Cannot
 
 Version: TypeAlias = tuple[int, int, int, int]
@@ -26,8 +27,6 @@ Version: TypeAlias = tuple[int, int, int, int]
 PIECE = 1 << 20
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems, or of their rules, that make no hard link, though they may rename."""
-NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
-"""Errors of file systems that sync no folder."""
 RENAME_NOREPLACE = 1
 
 
@@ -191,7 +190,8 @@ class Folders:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
         for path in self._late:
-            sync(path)
+            with contextlib.suppress(OSError):
+                sync_folder(path)
 
     def close(self) -> None:
         """Let go of all folders; what is stale is synced in the end, once."""
@@ -243,19 +243,10 @@ class Folders:
             if folder.loose or (stale and folder.stale):
                 folder.sync()
         while self._above:
-            sync(self._above.pop())
+            sync_folder(self._above[-1])
+            self._above.pop()
 
 
 def _is_torn(data: bytes, true: bytes) -> bool:
     """Return whether bytes are those of a true piece, or zeros."""
     return len(data) == len(true) and all(some in (0, byte) for some, byte in zip(data, true, strict=True))
-
-
-def sync(path: Path) -> None:
-    """Have the names in a folder on disk, where one may read it and its file system lets one."""
-    with contextlib.suppress(OSError):
-        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
