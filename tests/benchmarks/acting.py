@@ -1,4 +1,4 @@
-"""How long `apply` takes a file, beside the least that a safe move costs when each is synced alone.
+"""Time of `apply` per file, against the least that a safe move costs when each file is synced alone.
 
     .venv/bin/python -m tests.benchmarks.acting [FOLDER]
 

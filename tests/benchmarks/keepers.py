@@ -3,11 +3,11 @@
     python -m tests.benchmarks.keepers [FOLDER] [--each 200] [--seed 0]
 
 Two libraries are made, one of photographs as cameras write them and one of photographs without any metadata (but for an
-orientation, where a copy differs in that alone), and `fast-diff run` is let loose on each with the default rules.
-Printed is the share of originals that stay, by kind and in all. The pictures are parts of those in FOLDER; without one
-they are synthesised. A third of the copies lies in folders whose names tell, a third in folders with any name, a third
+orientation, where a copy differs in that alone), and `fast-diff run` runs over each with the default rules.
+Prints the share of originals that stay, by kind and in all. The photographs are parts of those in FOLDER; without one
+they are synthesised. A third of the copies is in folders named like copies, a third in folders with any name, a third
 in folders that come first in the alphabet. Some programs that copy keep the date of a file and some do not; one
-original in ten has lost its own date, as files that were moved to another disk or restored have.
+original in ten has lost its own date, like files that were moved to another disk or restored.
 """
 
 from __future__ import annotations

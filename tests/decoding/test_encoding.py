@@ -1,4 +1,4 @@
-"""What is told of an image's origin and of how it was encoded."""
+"""Columns about an image's origin and its encoding."""
 
 import io
 from datetime import datetime

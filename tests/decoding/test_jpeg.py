@@ -1,4 +1,4 @@
-"""JPEGs that end early, that are whole although they seem not to be, and that are huge."""
+"""JPEGs that end early, whole JPEGs that look incomplete, and huge JPEGs."""
 
 from dataclasses import replace
 from typing import Any

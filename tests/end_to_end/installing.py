@@ -1,4 +1,4 @@
-"""Environments of their own, and this program in them as a newcomer installs it."""
+"""Make environments, and install this program in them as a newcomer does."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The README's commands in one environment, in both orders; a wheel without a clone; the lowest and newest versions.
 
-Slow: each test makes an environment and fetches packages. Where only this program's own files matter, what it needs is
-borrowed from the environment of the tests."""
+Slow: each test makes an environment and fetches packages. Where only this program's own files matter, its dependencies
+are borrowed from the environment of the tests."""
 
 import shutil
 import subprocess

@@ -1,8 +1,8 @@
 """Every key of the config that can change a result changes what runs.
 
-A stage that computes with a setting which is in none of its fingerprints takes what another config made for its own.
-So, for each key: a run in a folder where many other configs have run before holds what a run of its own makes, and not
-what the run before held."""
+A stage that computes with a setting which is in none of its fingerprints would take another config's artifacts for its
+own. So, for each key: a run in a folder where many other configs have run before ends with the artifacts of a run in an
+empty folder, and these differ from those of the run before."""
 
 from __future__ import annotations
 

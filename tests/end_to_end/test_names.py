@@ -1,4 +1,4 @@
-"""A name is never more than text: in whatever a command prints, it breaks no line and does nothing to a terminal."""
+"""A file's name is never more than text: in all output of commands it breaks no line and does nothing to a terminal."""
 
 import ast
 import errno

@@ -1,4 +1,4 @@
-"""Whatever is spoilt in a run's folder, the next run heals it, or says in one line what stands in the way.
+"""Whatever is damaged in a run's folder, the next run repairs it, or says in one line what prevents that.
 
 Every hidden file and every kind of artifact is attacked at random: bits flipped, bytes cut off, zeroed or replaced,
 JSON of wrong types, a folder or a FIFO in a file's place, with a new time or the old one."""

@@ -1,4 +1,4 @@
-"""Two sets: the README's commands, of which each says which set an image is in, and leave the training set alone."""
+"""Two sets: each of the README's commands says which set an image is in, and none touches the training set."""
 
 import json
 import re

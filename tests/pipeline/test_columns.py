@@ -1,4 +1,4 @@
-"""Columns that a stage may declare: they come back from an artifact as they went in, and each value counts."""
+"""Columns that a stage may declare: an artifact gives them back unchanged, and its digest depends on each value."""
 
 import datetime as dt
 import decimal

@@ -1,4 +1,4 @@
-"""What Python loads in place of this distribution, and what to type to add to it."""
+"""Packages that hide this distribution's code, and the commands that add extras to it."""
 
 import json
 import shutil

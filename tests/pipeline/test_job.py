@@ -1,4 +1,4 @@
-"""What a task asks for where it runs: files beside its artifact."""
+"""Files that a task publishes beside its artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are acted on by a plan, and taken back; the commands that are cut."""
+"""Files to act on by a plan, and the commands that are cut: `apply` and `undo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write down what is done to the files below a folder: every write, name and sync, in order.
+"""Record the operations on the files below a folder: every write, name and sync, in order.
 
 An in-process layer over `os` and `open`. What Arrow writes comes by here as well, since the project hands it Python's
 own files. Nodes - files, folders, symbolic links - are numbered; the folder itself is 0.

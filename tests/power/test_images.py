@@ -1,4 +1,4 @@
-"""Real runs that the power cuts short come to the same, byte for byte."""
+"""Real runs end with the same artifacts after a power cut, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders to act on, plans for them, and what becomes of both; for the tests of what is done to files."""
+"""Folders and plans for the tests of `apply` and `undo`, and functions that follow and undo a plan."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Attacks on what is done to files: what is there is looked at when it is held, and nobody else's file is touched."""
+"""Attacks on `apply` and `undo`: each file is checked once it is held, and no other file is touched."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""The lock that keeps two commands apart which act on files.
+"""The lock that lets one command at a time act on files.
 
 An equivalent mutant: `os.O_RDONLY & os.O_DIRECTORY` in `_locked`; what is no folder is refused a line later."""
 
