@@ -86,7 +86,11 @@ def _requirements(extra: str) -> list[str]:
     from packaging.requirements import Requirement
 
     found = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or ()]
-    chosen = [each for each in found if each.marker is not None and each.marker.evaluate({"extra": extra})]
+    chosen = [
+        each
+        for each in found
+        if each.marker and each.marker.evaluate({"extra": extra}) and not each.marker.evaluate({"extra": ""})
+    ]
     for each in chosen:
         each.marker = None
     return [str(each) for each in chosen]
