@@ -26,7 +26,9 @@ from pipeline.errors import ConfigError
 from stages.commands.acts.names import OURS
 from stages.commands.choices import ACTIONS, LINKS
 
-FORMAT = {"fast-diff-journal": 1}
+FORMAT = "fast-diff-journal"
+VERSION = 2
+"""Of the format, in a journal's first line; since 2 every act has the name `temporary`, which taking it back needs."""
 ENDED = ("done", "failed", "undone")
 FOREIGN = "not of a journal; expected one that fast-diff alone has written"
 Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
@@ -77,7 +79,7 @@ class Journal:
         self.path = path
         try:
             if new:
-                self._write(FORMAT)
+                self._write({FORMAT: VERSION})
                 self.sync()
                 sync_folder(path.parent)
             else:
@@ -117,14 +119,13 @@ class Journal:
 
 
 def read_journal(path: Path) -> Told:
-    """Read a journal. Raises ConfigError where the file is none."""
+    """Read a journal. Raises ConfigError where the file is none, or one of another version of its format."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror or error})") from error
     lines = text.split("\n")[:-1]  # what follows the last end of a line was torn by a crash
-    if not lines or _event(lines[0]) != FORMAT:
-        raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
+    _check_format(_event(lines[0]) if lines else None, path)
     told = Told()
     acts: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines[1:], start=2):
@@ -144,6 +145,18 @@ def read_journal(path: Path) -> Told:
             told.broken.append(f"line {number}: act {event['n']} {what}; expected an unchanged journal")
     told.acts = list(acts.values())
     return told
+
+
+def _check_format(head: Any, path: Path) -> None:
+    """Raise ConfigError unless a journal's first line names the format that this version reads."""
+    version = head.get(FORMAT) if isinstance(head, dict) and len(head) == 1 else None
+    if type(version) is not int:
+        raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
+    if version != VERSION:
+        raise ConfigError(
+            f"{path}: written by {'an earlier' if version < VERSION else 'a later'} version of fast-diff: expected "
+            f"format {VERSION}, got {version}. Take it back with the version that wrote it."
+        )
 
 
 def _event(line: str) -> Any:

@@ -315,12 +315,12 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
         begun | {"action": "frobnicate"},
         begun | {"action": "hardlink"},
     ):
-        (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 1})}\n{json.dumps(broken)}\n")
+        (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 2})}\n{json.dumps(broken)}\n")
         assert main(["undo", str(tmp_path / "journal.jsonl")]) == 1
         said = capsys.readouterr().out.splitlines()
         assert len(said) == 2
         assert f"not taken back  {tmp_path / 'journal.jsonl'}: line 2: " in said[0]
-    (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 1})}\n{json.dumps(begun)}\n")
+    (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 2})}\n{json.dumps(begun)}\n")
     main(["undo", str(tmp_path / "journal.jsonl")])
     said = capsys.readouterr().out
     assert "not taken back  /x: /z is not the file that was moved there any more" in said

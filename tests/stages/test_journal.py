@@ -12,7 +12,7 @@ from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import checked
 from tests.stages.acting import followed, plan_for, state, undone
 
-HEAD = '{"fast-diff-journal": 1}\n'
+HEAD = '{"fast-diff-journal": 2}\n'
 OURS = "/.fast-diff-" + "0" * 32
 BEGUN: dict[str, Any] = {
     "n": 1,
@@ -89,6 +89,19 @@ def test_what_is_no_journal_is_said_in_one_line(text: str, tmp_path: Path) -> No
     with pytest.raises(ConfigError, match="is no journal of fast-diff") as told:
         read_journal(path)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(("number", "which"), [(1, "an earlier"), (3, "a later")])
+def test_a_journal_of_another_format_names_who_can_read_it(number: int, which: str, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    text = f"{json.dumps({'fast-diff-journal': number})}\n{json.dumps(BEGUN)}\n"
+    path.write_text(text)
+    said = f"{path}: written by {which} version of fast-diff: expected format 2, got {number}. "
+    for read in (read_journal, Journal):
+        with pytest.raises(ConfigError) as told:
+            read(path)
+        assert str(told.value) == f"{said}Take it back with the version that wrote it."
+    assert path.read_text() == text
 
 
 def test_a_journal_that_is_not_there(tmp_path: Path) -> None:
