@@ -75,7 +75,7 @@ def sync_folder(folder: Path) -> None:
 
     Raises OSError where the disk fails."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return
     try:

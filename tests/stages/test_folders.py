@@ -225,3 +225,18 @@ def test_what_is_new_is_synced_at_once_and_what_is_stale_when_asked_or_in_the_en
         held.close()
         assert synced == []
     assert synced == [tmp_path / "old"]
+
+
+def test_a_disk_that_fails_above_new_folders_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync = os.fsync
+
+    def failing(number: int) -> None:
+        if Path(f"/proc/self/fd/{number}").readlink() == tmp_path:
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with Folders() as held:
+        held.make(tmp_path / "new/deep")
+        with pytest.raises(OSError, match="Input/output error"):
+            held.sync()

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-from pipeline.atomic import NO_SYNC, sync_folder
+from pipeline.atomic import sync_folder
 from stages.commands.acts.errors import Cannot
 
 Version: TypeAlias = tuple[int, int, int, int]
@@ -27,6 +27,8 @@ Version: TypeAlias = tuple[int, int, int, int]
 PIECE = 1 << 20
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems, or of their rules, that make no hard link, though they may rename."""
+NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+"""Errors of file systems that sync no folder; a disk that has become read-only since is one that fails."""
 RENAME_NOREPLACE = 1
 
 
