@@ -8,7 +8,8 @@ from stages.commands.results import Results
 from stages.decoding.problems import LIMITS, PASSING
 from stages.text import one_line
 
-LIMITED = {problem.sentence: name for problem, name in LIMITS.items()}
+PARAMETERS = {problem.sentence: name for problem, name in LIMITS.items()}
+"""Sentences of errors that a higher limit may spare an image, and the parameter that sets the limit."""
 
 
 def lines(results: Results) -> Iterator[str]:
@@ -26,6 +27,6 @@ def _again(code: str, sentences: set[str]) -> str:
     """When images with an error are tried again, if they are."""
     if code not in PASSING:
         return ""
-    if sentences <= LIMITED.keys():
-        return f"; tried again once thumbnail.{LIMITED[sentences.pop()]} is higher"
+    if sentences <= PARAMETERS.keys():
+        return f"; tried again once thumbnail.{PARAMETERS[sentences.pop()]} is higher"
     return "; the next run tries again"

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.atomic import sync_folder
 from pipeline.errors import ConfigError
+from stages.commands.acts.act import path_in
 from stages.commands.acts.names import OURS
 from stages.commands.choices import ACTIONS, LINKS
 
@@ -176,7 +177,7 @@ def _is_event(event: Any) -> bool:
         act = Begun.model_validate_json(json.dumps(event))
     except ValidationError:
         return False
-    path, temporary = (Path(os.fsdecode(bytes.fromhex(name))) for name in (act.path, act.temporary))
+    path, temporary = path_in(act.path), path_in(act.temporary)
     return (
         act.action in ACTIONS
         and path.is_absolute()

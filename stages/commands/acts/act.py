@@ -19,8 +19,6 @@ Entry: TypeAlias = Mapping[str, Any]
 """What a journal says of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
 and attributes where the action needs them."""
 
-TAKEN = "another file has its name now"
-
 
 class Keeper(Protocol):
     """The image for whose sake another one may go."""
@@ -86,7 +84,7 @@ class Act:
             return
         aside = home is not None and self.is_whole(home, self.spare)
         if home and home.stat(self.path.name):
-            raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}" if aside else TAKEN)
+            raise self.taken(aside)
         if not aside:
             self._fetch_from_afar()
         self.changed = True
@@ -103,7 +101,7 @@ class Act:
             try:
                 self._home().claim(self.spare, self.path.name)
             except FileExistsError as error:
-                raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}") from error
+                raise self.taken() from error
             self.dropped = False
 
     def tidy(self) -> None:
@@ -123,6 +121,11 @@ class Act:
     def is_settled(self) -> bool:
         """Return whether the file is back, and nothing bears a name of our own any more. Raises OSError."""
         return not self.dropped and all(folder.stat(name) is None for folder, name in self.spares())
+
+    def taken(self, aside: bool = True) -> Cannot:
+        """Return the error that another file has this one's name; `aside`: this one's bytes are beside its place."""
+        said = "another file has its name now"
+        return Cannot(f"{said}; its own bytes are in {self.path.parent / self.spare}" if aside else said)
 
     def is_whole(self, folder: Folder, name: str) -> bool:
         """Return whether a name in a folder has the file's bytes."""

@@ -11,7 +11,7 @@ import stat
 from functools import cached_property
 from pathlib import Path
 
-from stages.commands.acts.act import TAKEN, Act, path_in
+from stages.commands.acts.act import Act, path_in
 from stages.commands.acts.errors import Cannot
 from stages.commands.acts.folders import PIECE, Folder, version
 from stages.commands.acts.moving import attributes, dress
@@ -43,7 +43,7 @@ class Link(Act):
         try:
             home.claim(self._new, self.path.name)
         except FileExistsError as error:
-            raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}") from error
+            raise self.taken() from error
 
     def _clone(self, home: Folder) -> None:
         keepers = self.folders.find(self._keeper.parent)
@@ -73,7 +73,7 @@ class Link(Act):
         if self.is_whole(home, self.path.name) and not (ours or (aside and self.entry["action"] == "reflink")):
             return
         if home.stat(self.path.name) and not self.is_whole(home, self.path.name) and not ours:
-            raise Cannot(f"{TAKEN}; its own bytes are in {self.path.parent / self.spare}" if aside else TAKEN)
+            raise self.taken(aside)
         if not aside:
             self._copy(home)
         self.changed = True
