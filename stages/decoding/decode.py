@@ -91,7 +91,8 @@ def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Fac
     except Exception as error:  # decoders meet bytes made to break them; an image's error stays with it
         if memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
-        if isinstance(error, ValueError) and (short := png.without_comments(data)) != data:
+        is_png = data.startswith(png.START)
+        if is_png and isinstance(error, ValueError) and (short := png.without_comments(data)) != data:
             thumbnail, facts = decode(short, options, name)
             return thumbnail, facts._replace(note="; ".join(filter(None, (facts.note, LEFT_OUT))))
         raise Unreadable(_problem_of(error)) from error

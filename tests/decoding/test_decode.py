@@ -314,6 +314,17 @@ def test_whatever_pillow_raises_becomes_a_code(monkeypatch: pytest.MonkeyPatch, 
     assert problem(PALETTE) == (problems.MEMORY if isinstance(error, MemoryError) else problems.TRUNCATED)
 
 
+def test_what_is_wrong_with_a_file_that_is_no_png_is_not_looked_for_without_comments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(pixels, "flatten", fail)
+    for kind in ("GIF", "JPEG", "BMP"):
+        assert problem(saved(Image.new("RGB", (20, 20)), kind)) == problems.TRUNCATED
+
+
 def test_warnings_of_pillow_are_no_errors_and_others_are_left_alone() -> None:
     odd = png(2, 1, 8, 0, [b"\5\6"], (b"acTL", bytes(8)))
     with pytest.warns(UserWarning, match="Invalid APNG"):
