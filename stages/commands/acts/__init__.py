@@ -1,34 +1,35 @@
-"""What can be done to a file that is to go, and how each act is taken back.
+"""Acts on files that are to go, and how each act is taken back.
 
     move       to the same path below another folder     trash     to the system's trash
     hardlink   a second name of its keeper               symlink   a pointer to its keeper
     reflink    a copy-on-write clone of its keeper       delete    gone for good
 
-Acts are done in groups, step by step (`steps.py`). TEMPORARY is a name that this program alone gives (`names.py`), and
-that the journal knows beforehand.
+Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of a form that this program alone uses
+(`names.py`); the journal holds the name before the act begins.
 
-    before   the journal holds all that is needed to take the group back, and is on disk, its own name included
-    lift     each file is renamed to TEMPORARY beside it: only then is it sure which file was got. It must be the one
-             whose bytes were read, and what stays must be as it was, looked at anew; else the file gets its name back.
+    before   the journal holds all that is needed to take the group back; its content and its own name are on disk
+    lift     each file is renamed to TEMPORARY beside it: only then is it certain which file was renamed. It must be the
+             file whose bytes were read, and the keeper must be unchanged when checked again; else the file gets its
+             name back.
              move, trash: the file is linked or copied to TEMPORARY in its new folder.
-             links: what takes its place, made beforehand as TEMPORARY.new, gets the file's name
-    sync     all names that came are on disk, and those of the folders above them
-    drop     TEMPORARY beside the old place goes
-    name     move, trash: TEMPORARY in the new folder gets its true name as well, never that of another file
-    sync     all names that came or went are on disk
-    clear    names that served until here go
-    after    the journal tells what came of each act
+             links: the replacement, made beforehand as TEMPORARY.new, gets the file's name
+    sync     all new names are on disk, and the names of the folders above them
+    drop     TEMPORARY beside the old place is removed
+    name     move, trash: TEMPORARY in the new folder also gets its final name, never the name of another file
+    sync     all new and all removed names are on disk
+    clear    temporary names are removed
+    after    the journal holds the outcome of each act
 
-What is promised, whenever the process is killed or the power goes: a file that is to go is at its old place, at its new
-one, or in a TEMPORARY that the journal names; its bytes are on disk at one of these before they go from another; what
-stays is never touched; nobody else's file is written over or removed. `undo` looks at the disk, not at how the act
-ended, and removes nothing but a TEMPORARY whose bytes the file holds at its place, and second names of it. What `clear`
-takes away may be back after a power cut, until the command has ended; `undo` takes it away again.
+Guarantees, whenever the process is killed or the power fails: a file that is to go is at its old place, at its new
+place, or in a TEMPORARY that the journal names; its bytes are on disk at one of these before they are removed from
+another; keepers are never touched; no other file is overwritten or removed. `undo` looks at the disk, not at the
+recorded outcome. It removes a TEMPORARY only if the restored file holds its bytes, and second names of that file. Until
+the command has ended, a power cut may bring back a name that `clear` removed; `undo` removes it again.
 
-act.py       what all acts have in common; delete      folders.py   folders held open, and what is done in them
-moving.py    move                                      names.py     names that are free, and our own
-trash.py     trash                                     forecast.py  what can be told beforehand
-linking.py   hardlink, symlink, reflink                steps.py     acts together, step by step
+act.py       base class of all acts; delete      folders.py   open folders and operations in them
+moving.py    move                                names.py     free names and temporary names
+trash.py     trash                               forecast.py  checks before an act, for dry runs, too
+linking.py   hardlink, symlink, reflink          steps.py     the steps of a group of acts
 """
 
 from __future__ import annotations
@@ -49,6 +50,6 @@ KINDS: dict[str, type[Act]] = {
 
 
 def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None) -> Act:
-    """Return the act that a journal's entry tells of; to do it, `seen` and `keeper` are needed as well."""
+    """Return the act of a journal's entry. Doing the act also needs `seen` and `keeper`; taking it back does not."""
     kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
     return kind(entry, folders, seen, keeper)

@@ -1,7 +1,7 @@
-"""What all acts have in common: the file is set aside first, and what it takes to put it back stays until the end.
+"""The base class of all acts: the file is set aside first, and can be put back until the last step.
 
-The steps forward are lift, drop, name and clear, those backward fetch, release, restore and tidy (`steps.py`). Which
-step does what is said at the head of this package.
+The forward steps are lift, drop, name and clear; the backward steps are fetch, release, restore and tidy (`steps.py`).
+The docstring of this package says what each step does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stages.commands.acts.errors import Cannot
 from stages.commands.acts.folders import Folder, Folders, Version
 
 Entry: TypeAlias = Mapping[str, Any]
-"""What a journal says of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
+"""The journal's record of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
 and attributes where the action needs them."""
 
 
@@ -25,11 +25,12 @@ class Keeper(Protocol):
 
     @property
     def version(self) -> Version:
-        """Of its file, when its bytes were read."""
+        """Version of the keeper's file when its bytes were read."""
 
     def guard(self, going: Version) -> Callable[[], None]:
-        """Look at what stays, before another file is set aside; the function that is returned looks again, and raises
-        Cannot where setting that file aside changed what stays."""
+        """Record the state of the files that stay, before another file is set aside.
+
+        Returns a function that compares: it raises Cannot where setting that file aside changed a file that stays."""
 
 
 class Act:
@@ -52,7 +53,7 @@ class Act:
     # forward
 
     def lift(self) -> None:
-        """Set the file aside, and look whether what stays is as it was; what takes its place is whole after that.
+        """Set the file aside, and check that the files that stay did not change; complete its copy or replacement.
 
         Raises Cannot, OSError, as all steps do."""
         assert self.seen is not None
@@ -65,20 +66,20 @@ class Act:
         look_again()
 
     def drop(self) -> None:
-        """Let go of the file that was set aside."""
+        """Remove the file that was set aside."""
         self.dropped = True
         self._home().remove(self.spare)
 
     def name(self) -> None:
-        """Give what takes the file's place its own name."""
+        """Give the file its final name in its new folder."""
 
     def clear(self) -> None:
-        """Take away names that served until here."""
+        """Remove temporary names."""
 
     # backward
 
     def fetch(self) -> None:
-        """Find the file, however far the act came, and have it whole beside its place."""
+        """Find the file, however far the act came, and bring its bytes to the temporary name beside its place."""
         home = self.folders.find(self.path.parent)
         if home and self.is_whole(home, self.path.name):
             return
@@ -93,7 +94,7 @@ class Act:
         raise Cannot("it was deleted, which can't be taken back")
 
     def release(self) -> None:
-        """Let go of the file where the act had put it."""
+        """Remove the file from the place to which the act had moved it."""
 
     def restore(self) -> None:
         """Give the file its name back."""
@@ -105,7 +106,7 @@ class Act:
             self.dropped = False
 
     def tidy(self) -> None:
-        """Take away names of our own; none that holds anything which the file, at its place, does not hold."""
+        """Remove temporary names, but only those whose bytes the restored file holds."""
         home = self.folders.find(self.path.parent)
         if home and self.is_whole(home, self.path.name):
             for folder, name in self.spares():
@@ -114,12 +115,12 @@ class Act:
                         folder.remove(name)
 
     def spares(self) -> list[tuple[Folder, str]]:
-        """Names of our own that an act uses until it ends."""
+        """Return folder and name of each temporary file of this act."""
         home = self.folders.find(self.path.parent)
         return [(home, self.spare)] if home else []
 
     def is_settled(self) -> bool:
-        """Return whether the file is back, and nothing bears a name of our own any more. Raises OSError."""
+        """Return whether the file is back and no temporary name is left. Raises OSError."""
         return not self.dropped and all(folder.stat(name) is None for folder, name in self.spares())
 
     def taken(self, aside: bool = True) -> Cannot:

@@ -1,7 +1,7 @@
-"""Why something is not done to a file."""
+"""The error of an act on a file."""
 
 from __future__ import annotations
 
 
 class Cannot(Exception):
-    """Why an act is not done, or can't be taken back, in one line."""
+    """The reason, in one line, why an act is not done or can't be taken back."""

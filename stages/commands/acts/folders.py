@@ -33,15 +33,15 @@ RENAME_NOREPLACE = 1
 
 
 def version(found: os.stat_result) -> Version:
-    """Return what tells one version of a file from another."""
+    """Return the fields that identify one version of a file."""
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Folder:
     """An open folder.
 
-    `loose`: a name came that may not be on disk; `stale`: a name went that may still be on disk, which costs nothing
-    but has to end."""
+    `loose`: a new name may not be on disk yet; `stale`: a removed name may still be on disk, which is harmless until
+    the command ends."""
 
     def __init__(self, path: Path, number: int) -> None:
         self.path = path
@@ -90,7 +90,7 @@ class Folder:
             os.fsync(number)
 
     def digest(self, name: str) -> tuple[os.stat_result, str]:
-        """Read a regular file: what stat says of it, and the SHA-256 of its bytes. Raises Cannot, OSError."""
+        """Return the stat result and the SHA-256 of a regular file. Raises Cannot, OSError."""
         with self.opened(name) as file:
             before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -106,8 +106,9 @@ class Folder:
         return False
 
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
-        """Return whether a regular file holds the first bytes of another file, or all, so that nothing is lost with
-        it. Zeros count as equal: a power cut leaves them where a copy was not on disk. Raises OSError, Cannot."""
+        """Return whether a regular file is a prefix of another file, so that removing it loses nothing.
+
+        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
         with self.opened(name) as some, other.opened(whole) as every:
             while data := some.read(PIECE):
                 true = every.read(len(data))
@@ -139,8 +140,9 @@ class Folder:
             raise Cannot("it was changed meanwhile")
 
     def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
-        """Give a file a second name, never that of another file; where the file system has no links, rename it, and do
-        before that what has to be done. Raises FileExistsError, OSError."""
+        """Give a file a second name, never the name of another file. Raises FileExistsError, OSError.
+
+        Where the file system has no hard links, call `before`, then rename the file."""
         self.loose = True
         try:
             os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)
@@ -159,16 +161,18 @@ class Folder:
                 raise OSError(number, os.strerror(number), new)
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-        self.rename(name, new)  # a moment after that look: the best there is on such a file system
+        self.rename(
+            name, new
+        )  # races with other programs between check and rename: such a file system offers nothing better
 
     def remove(self, name: str) -> None:
-        """Take a name away, if it is there. Raises OSError."""
+        """Remove a name, if it exists. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.number)
             self.stale = True
 
     def sync(self) -> None:
-        """Have the folder's names on disk, as far as its file system lets one. Raises OSError where a disk fails."""
+        """Sync the folder's names, if its file system can. Raises OSError where a disk fails."""
         try:
             os.fsync(self.number)
         except OSError as error:
@@ -178,7 +182,7 @@ class Folder:
 
 
 class Folders:
-    """The open folders of some acts that are done together; those above new names are synced with them."""
+    """The open folders of a group of acts; folders above new names are synced, too."""
 
     def __init__(self) -> None:
         self._open: dict[Path, Folder] = {}
@@ -196,7 +200,7 @@ class Folders:
                 sync_folder(path)
 
     def close(self) -> None:
-        """Let go of all folders; what is stale is synced in the end, once."""
+        """Close all folders; stale ones are synced once, on exit."""
         for folder in self._open.values():
             os.close(folder.number)
             if folder.loose or folder.stale:
@@ -204,7 +208,7 @@ class Folders:
         self._open.clear()
 
     def find(self, path: Path) -> Folder | None:
-        """Open a folder, or return it as it was opened before; None where there is none. Raises OSError."""
+        """Return the open folder at a path, None where there is none. Raises OSError."""
         if path not in self._open:
             try:
                 self._open[path] = Folder(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -213,7 +217,7 @@ class Folders:
         return self._open[path]
 
     def make(self, path: Path, mode: int = 0o777) -> Folder:
-        """Open a folder that new names come into; make it, and those above, where they are missing. Raises OSError."""
+        """Return the open folder at a path for new names; make missing folders. Raises OSError."""
         if path in self._open and path in self._rooted:
             return self._open[path]
         folder = self.find(path)
@@ -230,7 +234,7 @@ class Folders:
         return folder
 
     def remove_empty(self, paths: Iterable[Path]) -> None:
-        """Take away those in which nothing lies, the deepest first."""
+        """Remove the empty ones of some folders, given deepest first."""
         for path in paths:
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -240,7 +244,7 @@ class Folders:
                     above.stale = True
 
     def sync(self, stale: bool = True) -> None:
-        """Have new names on disk, and, if `stale`, that names are gone. Raises OSError where a disk fails."""
+        """Sync folders with new names and, if `stale`, with removed names. Raises OSError where a disk fails."""
         for folder in self._open.values():
             if folder.loose or (stale and folder.stale):
                 folder.sync()
@@ -250,5 +254,5 @@ class Folders:
 
 
 def _is_torn(data: bytes, true: bytes) -> bool:
-    """Return whether bytes are those of a true piece, or zeros."""
+    """Return whether each byte of `data` is the byte of `true` at its place, or zero."""
     return len(data) == len(true) and all(some in (0, byte) for some, byte in zip(data, true, strict=True))

@@ -1,4 +1,4 @@
-"""What can be told beforehand: whether an act would fail, and where its file would come to lie."""
+"""Checks before an act: whether it would fail, and the path that its file would get."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from stages.text import human_bytes
 
 
 class Forecast:
-    """Knows what earlier acts of the same command need: room on another disk, and names."""
+    """Checks acts beforehand, counting the disk space and the names that earlier acts of the same command take."""
 
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action
         self._to = to and to.absolute()
         self._room: dict[int, int] = {}
-        """Per disk, bytes that are free once all that was asked for has come there."""
+        """Free bytes of each disk, by device number, after all acts checked so far."""
         self._taken: set[Path] = set()
 
     def check(self, path: Path, found: os.stat_result, keeper: Path) -> None:
-        """Raise Cannot where it can be told that the act would fail. Touches nothing."""
+        """Raise Cannot where the act would certainly fail. Changes no file."""
         places = {"its folder": path.parent}
         if self._to:
             places["--to:"] = nearest((self._to / path.relative_to("/")).parent)
@@ -50,7 +50,7 @@ class Forecast:
         self._room[device] -= size
 
     def entry(self, path: Path, home: Folder, found: os.stat_result, keeper: Path) -> dict[str, Any]:
-        """Return what a journal is to know of the act, beside the file itself; `made`: how many folders a move makes.
+        """Return the fields of the journal's entry that depend on the action; `made`: how many folders a move makes.
 
         Raises OSError."""
         entry: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Put a link to its keeper, or a clone of it, in a file's place, and a file of its own there again."""
+"""Replace a file by a link to its keeper or by a clone of its keeper, and put the file back."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from stages.commands.acts.moving import attributes, dress
 FICLONE = 0x40049409
 """Linux' request for a clone of a file."""
 NEW = ".new"
-"""Ending of the name under which what takes a file's place is made."""
+"""Suffix of the replacement's temporary name."""
 
 
 class Link(Act):
-    """What takes the file's place is made before the file is touched, and gets its name in the moment after."""
+    """The replacement is made before the file is touched, and gets the file's name directly after."""
 
     def lift(self) -> None:
         home = self._home()
@@ -79,7 +79,7 @@ class Link(Act):
         self.changed = True
 
     def _copy(self, home: Folder) -> None:
-        """Have the file beside its place, with its keeper's bytes, which are its own."""
+        """Copy the keeper, whose bytes are equal to the file's, to the temporary name."""
         keepers = self.folders.find(self._keeper.parent)
         if keepers is None or not self.is_whole(keepers, self._keeper.name):
             raise Cannot(f"its keeper {self._keeper} does not hold its bytes any more")
@@ -110,7 +110,7 @@ class Link(Act):
         return [(folder, name) for folder, spare in super().spares() for name in (spare, spare + NEW)]
 
     def _remove_new(self, home: Folder) -> None:
-        """Take away what was made for the file's place, unless it is something else."""
+        """Remove the replacement's temporary name, unless another file has it."""
         if not home.stat(self._new):
             return
         keepers = self.folders.find(self._keeper.parent)
@@ -119,7 +119,7 @@ class Link(Act):
             home.remove(self._new)
 
     def _is_ours(self, home: Folder, name: str) -> bool:
-        """Return whether a name is a link to the keeper."""
+        """Return whether a name is a symbolic or hard link to the keeper."""
         found = home.stat(name)
         if found is not None and stat.S_ISLNK(found.st_mode):
             return os.readlink(name, dir_fd=home.number) == str(self._keeper)
@@ -143,5 +143,5 @@ def _begins_like(home: Folder, name: str, other: Folder | None, whole: str) -> b
 
 
 def clone(source: int, target: int) -> None:
-    """Let an open file share another one's bytes. Raises OSError."""
+    """Make an open file a reflink of another open file. Raises OSError."""
     fcntl.ioctl(target, FICLONE, source)

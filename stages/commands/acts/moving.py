@@ -17,12 +17,12 @@ from stages.commands.acts.errors import Cannot
 from stages.commands.acts.folders import NO_LINKS, PIECE, Folder, version
 
 MODE = 0o777
-"""Bits of a mode that are given to a copy: none that lets a file run as its owner."""
+"""Mode bits that a copy keeps: no setuid, setgid or sticky bit."""
 
 
 class Move(Act):
-    """A file is carried to its new folder under a name of our own, and its new name is a second name of that: so `undo`
-    never has to judge which of two equal files is whose."""
+    """The file gets a temporary name in its new folder, and its final name is a second name of the same inode. So
+    `undo` can tell the moved file from an equal file that was there."""
 
     folder_mode = 0o777
     lost = "{to} is not the file that was moved there any more"
@@ -33,7 +33,7 @@ class Move(Act):
         carry(self._home(), self.folders.make(self._to.parent, self.folder_mode), self.spare, self.entry)
 
     def _announce(self) -> None:
-        """Say beforehand what will come to the new folder."""
+        """Write the trash's note, before the file is moved; nothing for other folders."""
 
     def name(self) -> None:
         target = self._target()
@@ -61,7 +61,7 @@ class Move(Act):
         carry(target, home, self.spare, self.entry)
 
     def _remove_second_name(self, target: Folder) -> None:
-        """Take the new name away, where it is one more name of what bears a name of our own."""
+        """Remove the final name, where it is a second name of the temporary file."""
         there, spare = target.stat(self._to.name), target.stat(self.spare)
         if there and spare and os.path.samestat(there, spare):
             target.remove(self._to.name)
@@ -93,7 +93,7 @@ class Move(Act):
 
 
 def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -> None:
-    """Have a file in another folder, too, by the same name; where the file system has no links, there alone.
+    """Link a file into another folder under the same name; without hard links rename it, across disks copy it.
 
     Raises Cannot, OSError."""
     if target.stat(name) is not None:
@@ -114,7 +114,7 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
 
 
 def _renamed(source: Folder, target: Folder, name: str) -> bool:
-    """Rename a file to another folder; whether both are on one disk."""
+    """Rename a file to another folder; return False where the folders are on different disks."""
     try:
         os.rename(name, name, src_dir_fd=source.number, dst_dir_fd=target.number)
     except OSError as error:
@@ -126,7 +126,7 @@ def _renamed(source: Folder, target: Folder, name: str) -> bool:
 
 
 def copy(source: Folder, name: str, target: Folder, new: str) -> None:
-    """Copy a file with its owner, where one may, its extended attributes, mode and time; on disk when it returns.
+    """Copy a file with owner (where permitted), extended attributes, mode and time; the copy is synced.
 
     Raises Cannot, OSError."""
     with source.opened(name) as one, target.created(new) as other:
@@ -137,7 +137,7 @@ def copy(source: Folder, name: str, target: Folder, new: str) -> None:
 
 
 def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
-    """Give an open file an owner and extended attributes, as far as one may, a mode and a time. Raises OSError."""
+    """Set mode and time of an open file and, where permitted, owner and extended attributes. Raises OSError."""
     if owner:
         with contextlib.suppress(OSError):
             os.fchown(number, *owner)
@@ -149,7 +149,7 @@ def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mti
 
 
 def attributes(number: int) -> dict[str, str]:
-    """Return extended attributes of an open file, such as tags; in hex."""
+    """Return extended attributes of an open file, such as tags: names and values in hex."""
     with contextlib.suppress(OSError, AttributeError):  # not every system has them
         return {os.fsencode(name).hex(): os.getxattr(number, name).hex() for name in os.listxattr(number)}
     return {}

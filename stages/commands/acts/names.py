@@ -1,4 +1,4 @@
-"""Names for files that come to a folder where others are."""
+"""Free names in a folder, and temporary names."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 LONGEST = 255
-"""Bytes that a name may have on nearly all file systems."""
+"""Maximal length of a file name in bytes on nearly all file systems."""
 LONG_ENDING = 20
-"""An ending of more bytes is taken for a part of the name."""
+"""Bytes of the longest extension; a longer one counts as part of the stem."""
 OURS = re.compile(r"\.fast-diff-[0-9a-f]{32}")
-"""Names that this program alone gives to files, for a moment."""
+"""Pattern of this program's temporary names."""
 
 
 def temporary(path: Path) -> Path:
-    """Return a new name of our own beside a file."""
+    """Return a new temporary path in a file's folder."""
     return path.with_name(f".fast-diff-{uuid.uuid4().hex}")
 
 
 def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> str:
-    """Return the name, or one like it, that is not taken and has at most so many bytes."""
+    """Return the name, or a numbered variant of it, that is not taken and has at most `longest` bytes."""
     number, found = 1, numbered(name, 1, longest)
     while is_taken(found):
         number += 1
@@ -31,7 +31,7 @@ def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> 
 
 
 def numbered(name: str, number: int, longest: int = LONGEST) -> str:
-    """Return a name with a number before its ending, but for the first; cut between two characters if too long."""
+    """Return a name with a number before its extension, none for number 1; cut between characters if too long."""
     stem, ending = os.fsencode(Path(name).stem), os.fsencode(Path(name).suffix)
     if len(ending) > LONG_ENDING:
         stem, ending = stem + ending, b""

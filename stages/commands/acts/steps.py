@@ -1,4 +1,4 @@
-"""Do acts together, or take them back: step by step, with all names on disk between two steps."""
+"""Do a group of acts, or take it back, step by step; names are synced between steps."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Failure: TypeAlias = Cannot | OSError
 
 
 def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
-    """Do the acts; return why those failed that did, whose files are put back.
+    """Do the acts; return the error of each act that failed. The files of failed acts are put back.
 
-    What ends it otherwise, KeyboardInterrupt included, puts all files back that still can be."""
+    On any other exception, KeyboardInterrupt included, all files are put back where that is still possible."""
     failed: dict[Act, Failure] = {}
     try:
         _walk(acts, ("lift",), failed)
@@ -37,7 +37,7 @@ def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
 
 
 def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
-    """Put files back, however far their acts came; return why those stay away that do."""
+    """Put files back, however far their acts came; return the error of each file that could not be put back."""
     failed: dict[Act, Failure] = {}
     for step in ("fetch", "release", "restore"):
         _walk(acts, (step,), failed)
@@ -61,7 +61,7 @@ def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, Failure])
 
 
 def _synced(acts: Iterable[Act], folders: Folders, failed: dict[Act, Failure], stale: bool = True) -> None:
-    """Have names on disk; where a disk fails, no act has come further."""
+    """Sync names; where a disk fails, every act that has not failed yet fails."""
     try:
         folders.sync(stale)
     except OSError as error:

@@ -1,8 +1,8 @@
 """Trashes after freedesktop.org's specification: https://specifications.freedesktop.org/trash-spec/latest/.
 
-A file lies in `files`, and a note of its path in `info`. The note is written first, as the specification asks for. The
-library Send2Trash would do this by paths; here the file is held, and names of any length fit. On macOS the library does
-it, since only the Finder knows how.
+A file goes to `files`, a note of its path to `info`. The note is written first, as the specification demands. The
+library Send2Trash works on paths; this module works in open folders, and supports names of any length. On macOS the
+library is used, since only the Finder can put a file back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Trash:
     top: Path | None = None
 
     def place(self, path: Path, is_taken: Callable[[Path], bool]) -> Path:
-        """Return where in this trash a file would come to lie, by a name that nothing there has."""
+        """Return the path that a file would get in this trash, under a name that is free there."""
 
         def taken(name: str) -> bool:
             place, note = self.folder / "files" / name, self.folder / "info" / f"{name}{NOTE}"
@@ -61,7 +61,7 @@ def trash_for(path: Path) -> Trash:
 
 
 def nearest(path: Path) -> Path:
-    """Return the nearest of a path and the folders above it that is there."""
+    """Return the path itself if it exists, else the nearest folder above it that exists."""
     return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
 
@@ -92,7 +92,7 @@ class ToTrash(Move):
             info.remove(name)
 
     def _is_note(self, path: Path) -> bool:
-        """Return whether a note tells of this file."""
+        """Return whether a note is about a file of this name."""
         note = ConfigParser(interpolation=None)
         with contextlib.suppress(OSError, UnicodeDecodeError, Error, KeyError):
             note.read(path)
@@ -101,7 +101,7 @@ class ToTrash(Move):
 
 
 def _is_of(trash: Path, top: Path) -> bool:
-    """Return whether a trash is a disk's, and that the disk's top."""
+    """Return whether `trash` is this user's trash of the disk whose root folder is `top`."""
     user = str(os.getuid())
     return trash in (top / f".Trash-{user}", top / ".Trash" / user)
 
