@@ -1,4 +1,4 @@
-"""One command of a user at a time acts on files, since one might take away what another keeps."""
+"""The lock that lets one `apply` or `undo` of a user run at a time: one might remove a file that another one keeps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ NAME = "acts.lock"
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock of this user's `apply` and `undo` on this machine; the system frees that of a process that dies.
+    """Hold the lock of this user's `apply` and `undo` on this machine; the system releases it when the process ends.
 
-    It lies in the user's state folder, where nobody else can put anything. Raises ConfigError where another command is
-    at work, or where the lock can't be trusted."""
+    The lock lies in the user's state folder, where no other user can write. Raises ConfigError where another command
+    holds the lock, or where another user could write to the lock."""
     folder = user_state_path("fast-diff")
     try:
         number = _locked(folder)
     except OSError as error:
-        raise ConfigError(f"{folder}: its lock can't be taken ({error.strerror or error}); make room for it") from error
+        said = f"its lock can't be taken ({error.strerror or error}); expected a folder that you can write to"
+        raise ConfigError(f"{folder}: {said}") from error
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Follow a plan: each file is looked at once more before it is touched, and every act is written down."""
+"""Apply a plan: each file is checked again before an act, and each act is recorded in a journal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DONE = {"move": "moved", "trash": "to the trash", "delete": "deleted", REPORT: "
 
 @dataclass
 class Tally:
-    """What came of the files of a plan or a journal."""
+    """Counts of files done and files refused, of a plan or a journal."""
 
     done: int = 0
     bytes: int = 0
@@ -41,7 +41,7 @@ class Tally:
 
 
 def check_options(plan: Plan, action: str, to: Path | None) -> None:
-    """Raises ConfigError where the options don't go together."""
+    """Raise ConfigError where the options don't go together."""
     if (action == "move") != (to is not None):
         raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
     if to is None:
@@ -62,7 +62,7 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
 
 
 def warning(plan: Plan, to: Path) -> str:
-    """What to think of before files are moved there; empty if nothing."""
+    """Return a warning where `to` lies in one of the run's inputs, else an empty text."""
     inputs = inputs_of(plan.run)
     for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
         if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
@@ -71,26 +71,27 @@ def warning(plan: Plan, to: Path) -> str:
 
 
 GROUP = 100
-"""Files that are acted on together, so that their changes are synced together."""
+"""Files of a group of acts, whose changes are synced together."""
 GROUP_BYTES = 256 << 20
-"""Of a group; a copy to another disk takes its time, in which its files are set aside."""
+"""Bytes of a group: a copy to another disk takes time, during which the group's files are set aside."""
 
 
 @dataclass
 class _Planned:
-    """A file that is to go, as far as it has come."""
+    """A file that is to go, with the results of the checks so far."""
 
     file: File
     stays: Stays
     why: str = ""
-    """Why it is left alone."""
+    """Why the file is left alone; empty while nothing speaks against the act."""
     seen: os.stat_result | None = None
     keeper: Found | None = None
     entry: dict[str, Any] = field(default_factory=dict)
 
 
 def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
-    """Do it, or with no journal say what would be done; a line per file. Raises OSError where the journal fails."""
+    """Apply a plan, or without a journal do a dry run; yield a line per file. Raises OSError where the journal
+    fails."""
     forecast = Forecast(action, to)
     with Folders() as folders:
         for group in _groups(plan):
@@ -104,7 +105,7 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
 
 
 def _groups(plan: Plan) -> Iterator[list[_Planned]]:
-    """Yield all that is to go, folder by folder, so that few folders are synced with a group."""
+    """Yield the files that are to go in groups, sorted by folder, so that few folders are synced per group."""
     planned = []
     for cluster in plan.clusters:
         stays = Stays(cluster)
@@ -122,7 +123,7 @@ def _groups(plan: Plan) -> Iterator[list[_Planned]]:
 
 
 def _prepare(planned: _Planned, plan: Plan, action: str, forecast: Forecast, folders: Folders) -> None:
-    """Look at a file, and at what stays, and prepare what the journal is to know."""
+    """Check a file and the files that stay for it, and make the file's entry for the journal."""
     file, stays = planned.file, planned.stays
     try:
         if not is_local(file):
@@ -156,7 +157,7 @@ def _prepare(planned: _Planned, plan: Plan, action: str, forecast: Forecast, fol
 
 
 def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
-    """Do acts together. Raises OSError where the journal fails."""
+    """Do a group of acts. Raises OSError where the journal fails."""
     acts: dict[Act, tuple[int, _Planned]] = {}
     for planned in group:
         assert planned.seen is not None
@@ -189,7 +190,7 @@ def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
 
 
 def why(error: Cannot | OSError) -> str:
-    """Say what went wrong, and with which file, where that is another one."""
+    """Return an error as text, with the name of the file that it names."""
     if isinstance(error, Cannot):
         return str(error)
     where = error.filename2 or error.filename
@@ -198,7 +199,7 @@ def why(error: Cannot | OSError) -> str:
 
 
 def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
-    """The lines in the end."""
+    """Yield the lines that end the command's output."""
     said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
     yield f"{tally.done:,} files, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
     if journal and not tally.done:

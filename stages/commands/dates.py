@@ -1,7 +1,7 @@
-"""The run's name, and dates of the files in the report's clusters, in a script beside its page.
+"""The script beside the report's page with the run's name and the dates of files in the shown clusters.
 
-Neither is part of what was found: a file that is touched, or a run of another name, makes no picture anew. So the page
-does not hold them; they are written after each run that succeeded, unless they are there.
+Names and dates are no part of the report's fingerprint: touching a file or renaming the run redraws no picture. So the
+page does not hold them; each successful run writes the script, unless a current one is there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stages.rows import Places
 
 FILE = f"report/{DATES}"
 VERSION = 2
-"""Raise it when the file comes to look otherwise."""
+"""Version of the script's format."""
 TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
 document.getElementById("run").textContent = globalThis.dates.run;
 """
@@ -48,7 +48,7 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
 
 def _marked(script: bytes, mark: str) -> bytes:
-    """A script behind a comment that says what it was made from, and its digest."""
+    """Return a script behind a comment line with `mark`, a digest of the script's inputs, and the script's digest."""
     return f"// {mark} {hashlib.sha256(script).hexdigest()}\n".encode() + script
 
 

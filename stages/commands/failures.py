@@ -24,7 +24,7 @@ def lines(results: Results) -> Iterator[str]:
 
 
 def _again(code: str, sentences: set[str]) -> str:
-    """When images with an error are tried again, if they are."""
+    """Return when images with an error code are tried again; empty where never."""
     if code not in PASSING:
         return ""
     if sentences <= PARAMETERS.keys():

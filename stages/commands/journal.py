@@ -1,12 +1,12 @@
-"""What was done to files, written down before and after each act, so that it can be taken back.
+"""The write-ahead journal of acts on files, from which `undo` takes them back.
 
-A line of JSON an event: {"n": 1, "state": "begin", ...} says what is going to be done to which file, and all that is
-needed to take it back; {"n": 1, "state": "done"}, "failed" or "undone" what came of it. An act that was begun and not
-ended was interrupted: the disk says how far it came.
+Each event is a line of JSON: {"n": 1, "state": "begin", ...} names an act, its file, and all that is needed to take the
+act back; {"n": 1, "state": "done"}, "failed" or "undone" gives the act's outcome. An act without an outcome was
+interrupted: the disk shows how far the act came.
 
-What is promised after a power cut: before the first file of a group of acts is touched, the events of their begin are
-on disk, and the journal's own name is. Events of an end are on disk after what they tell of; where they are lost, the
-disk says the same. A last line without its end, and zeros in place of lines, are of acts that were not begun.
+Guarantees after a power cut: the begin events of a group of acts, and the journal's own name, are on disk before the
+first file of the group is touched. An outcome reaches the disk after the changes that it records; if an outcome is
+lost, the disk shows the same. A torn last line, and zeros in place of lines, belong to acts that were not begun.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
 Id = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]
 SECONDS = (1 << 63) - 1
-"""As many as a system's time may have."""
+"""The largest time of a file, in seconds."""
 
 
 class Begun(BaseModel):
-    """What is known of every act that was begun; names in hex. `made`: how many folders it made."""
+    """The begin event of an act; names in hex. `made`: how many folders the act makes."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -61,17 +61,17 @@ class Begun(BaseModel):
 
 
 @dataclass
-class Told:
-    """What a journal tells: acts in order, each with its last state, and what is wrong with other lines of it."""
+class History:
+    """The content of a journal: acts in order, each with its last state; and a complaint for each invalid line."""
 
     acts: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     last: int = 0
-    """The highest number that is in use."""
+    """The highest act number in use."""
 
 
 class Journal:
-    """Appends to a journal. Raises OSError where it can't be written: then nothing more may be done."""
+    """Appends events to a journal. Raises OSError where the journal can't be written: then no act may follow."""
 
     def __init__(self, path: Path) -> None:
         new = not path.exists() or not path.stat().st_size
@@ -90,7 +90,7 @@ class Journal:
             raise
 
     def _drop_torn_line(self) -> None:
-        """What a crash left of the last line would run together with the next."""
+        """Remove a last line that a crash has torn: the next event would be appended to that line."""
         self._file.seek(0)
         self._file.truncate(self._file.read().rfind(b"\n") + 1)
 
@@ -101,17 +101,17 @@ class Journal:
         self._file.close()
 
     def begin(self, act: Mapping[str, Any]) -> int:
-        """Write that an act is going to be done, once `sync` has returned; return its number."""
+        """Write the begin event of an act; return the act's number. The act may begin once `sync` has returned."""
         self._last += 1
         self._write({"n": self._last, "state": "begin", **act})
         return self._last
 
     def end(self, number: int, state: str, **more: Any) -> None:
-        """Write what came of an act."""
+        """Write the outcome of an act."""
         self._write({"n": number, "state": state, **more})
 
     def sync(self) -> None:
-        """Have on disk what was written."""
+        """Flush and sync all events written so far."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -119,33 +119,33 @@ class Journal:
         self._file.write(json.dumps(event).encode() + b"\n")
 
 
-def read_journal(path: Path) -> Told:
-    """Read a journal. Raises ConfigError where the file is none, or one of another version of its format."""
+def read_journal(path: Path) -> History:
+    """Read a journal. Raises ConfigError where the file is no journal, or has another version of the format."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror or error})") from error
     lines = text.split("\n")[:-1]  # what follows the last end of a line was torn by a crash
     _check_format(_event(lines[0]) if lines else None, path)
-    told = Told()
+    found = History()
     acts: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip("\0"):
             continue
         event = _event(line)
         if isinstance(event, dict) and type(event.get("n")) is int:
-            told.last = max(told.last, event["n"])
+            found.last = max(found.last, event["n"])
         if not _is_event(event):
-            told.broken.append(f"line {number}: {FOREIGN}")
+            found.broken.append(f"line {number}: {FOREIGN}")
         elif event["state"] == "begin" and event["n"] not in acts:
             acts[event["n"]] = event
         elif event["state"] != "begin" and event["n"] in acts:
             acts[event["n"]] |= {"state": event["state"]}
         else:
             what = "was begun before" if event["n"] in acts else "ended and was never begun"
-            told.broken.append(f"line {number}: act {event['n']} {what}; expected an unchanged journal")
-    told.acts = list(acts.values())
-    return told
+            found.broken.append(f"line {number}: act {event['n']} {what}; expected an unchanged journal")
+    found.acts = list(acts.values())
+    return found
 
 
 def _check_format(head: Any, path: Path) -> None:
@@ -168,7 +168,7 @@ def _event(line: str) -> Any:
 
 
 def _is_event(event: Any) -> bool:
-    """Return whether a line tells of an act, and of one that was begun all that its action needs."""
+    """Return whether a line is a valid event; a begin event must have all fields that its action needs."""
     if not isinstance(event, dict) or type(event.get("n")) is not int:
         return False
     if event.get("state") != "begin":

@@ -5,8 +5,7 @@
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
 whether a file is still the one that was compared. "reason" says why the first of "keep" is the cluster's keeper, for
-people; it may be left out. The report's page leaves "mtime_ns" to the run, from which it is
-filled in.
+people; it may be left out. The report's page writes no "mtime_ns": the run fills it in.
 """
 
 from __future__ import annotations

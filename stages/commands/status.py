@@ -12,8 +12,8 @@ SOURCE = "scan"
 
 
 def rows(found: Explanation) -> dict[str, dict[str, Any]]:
-    """Return tasks, current ones and those that would run, by stage; with two sets also by set, under `sets`, where
-    each task belongs to one of them."""
+    """Return counts of tasks by stage: all, current, to run. With two sets, stages whose tasks each belong to one set
+    also have the counts by set, under `sets`."""
     current = Counter(stage for stage, _ in found.current)
     by_stage: dict[str, dict[str, Any]] = {
         stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
@@ -41,7 +41,7 @@ def images(found: Explanation) -> dict[str, int]:
 
 
 def lines(found: Explanation, by_stage: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the same as text."""
+    """Yield the counts of `rows` as text, a line per stage."""
     if len(counts := images(found)) > 1:
         said = ", ".join(f"{name} {count:,} images" for name, count in counts.items())
         yield f"sets       {said}; only images of a are compared with images of b"

@@ -1,4 +1,4 @@
-"""What stays of a cluster: it must be there and whole before another image goes for its sake."""
+"""The images of a cluster that stay: one must be present and unchanged before another image may go."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECOND = 10**9
 
 @dataclass(frozen=True)
 class Found:
-    """The image for whose sake others may go: the first of those that stay which is there and whole."""
+    """The image because of which others may go: the first image that stays, is present and is unchanged."""
 
     path: Path
     version: Version
@@ -30,8 +30,10 @@ class Found:
     stays: Stays
 
     def guard(self, going: Version) -> Callable[[], None]:
-        """Look at what stays, before another file is set aside; the function that is returned looks again, and raises
-        Cannot where setting that file aside changed what stays: then both are one file, seen twice."""
+        """Record the state of the images that stay, before another file is set aside.
+
+        Returns a function that compares: it raises Cannot where setting that file aside changed an image that stays,
+        since then both paths lead to one file. Raises Cannot where the keeper has changed already."""
         before = {path: _look(path) for path in (self.path, *self.stays.alike(going))}
         if before[self.path][:4] != self.version:
             raise Cannot(NONE)
@@ -53,7 +55,7 @@ class Stays:
         self._last: Found | None = None
 
     def find(self) -> Found:
-        """Return the first of those that stay which is there and whole; bytes are read where it is another version.
+        """Return the first image that stays, is present and is unchanged; its bytes are read once per version.
 
         Raises Cannot where there is none."""
         if not self._local:
@@ -70,8 +72,8 @@ class Stays:
         raise Cannot(NONE)
 
     def refuse(self, path: Path, found: os.stat_result) -> None:
-        """Raise Cannot where a file that is to go is one that stays, by another path: through a link, a mount, another
-        file system, or another case of its letters. A second name of the same data is not. Raises OSError."""
+        """Raise Cannot where a file that is to go is an image that stays, under another path: through a link, a mount,
+        another file system, or another case of letters. A hard link is allowed to go. Raises OSError."""
         for other in self._by_inode.get((found.st_dev, found.st_ino), ()):
             if found.st_nlink == 1 or path.resolve() == other.resolve() or _same_name(path, other):
                 raise Cannot("it is one that is to stay, by another path")
@@ -81,7 +83,7 @@ class Stays:
                 raise Cannot(f"it has the size and all times of {name}, which is to stay: both may be one file")
 
     def alike(self, going: Version) -> list[Path]:
-        """Return those that stay on other disks, of a file's size and time in whole seconds, which all disks tell."""
+        """Return images that stay on other disks and have a file's size and time, in whole seconds as on any disk."""
         moment = (going[2], going[3] // SECOND)
         return [path for path, device in self._by_moment.get(moment, ()) if device != going[0]]
 
@@ -130,8 +132,9 @@ def _version(path: Path) -> Version | None:
 
 
 def _look(path: Path) -> tuple[int, ...]:
-    """Return version and time of change of a file that can be opened and read, as its disk tells them now; empty where
-    it can't. What the system remembers of a name is no proof: only a read asks a file system on another machine."""
+    """Return version and ctime of a file, after reading a byte of it; an empty tuple where the file can't be read.
+
+    The read matters: `stat` alone may be answered from a network file system's cache."""
     with contextlib.suppress(OSError, Cannot), _folder(path.parent) as folder, folder.opened(path.name) as file:
         found = os.fstat(file.fileno())
         if file.read(1) or not found.st_size:
@@ -149,7 +152,7 @@ def _folder(path: Path) -> Iterator[Folder]:
 
 
 def look(file: File, folder: Folder, name: str) -> os.stat_result:
-    """Read a file that is to go. Raises Cannot unless it is the one that was compared."""
+    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are those that were compared."""
     try:
         found, digest = folder.digest(name)
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Take back what a journal tells, the last act first."""
+"""Take back the acts of a journal, the last act first."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from stages.text import one_line
 
 
 def undo(path: Path, tally: Tally) -> Iterator[str]:
-    """Undo the acts of a journal; a line per file. Raises ConfigError where it is none."""
-    told = read_journal(path)
-    for broken in told.broken:
+    """Undo the acts of a journal; yield a line per file. Raises ConfigError where the file is no journal."""
+    found = read_journal(path)
+    for broken in found.broken:
         tally.refused[broken] += 1
         yield f"not taken back  {one_line(str(path))}: {broken}"
-    entries = [entry for entry in reversed(told.acts) if entry["state"] != "undone"]
+    entries = [entry for entry in reversed(found.acts) if entry["state"] != "undone"]
     with Journal(path) as journal, Folders() as folders:
         for group in _groups(entries):
             acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
             failed = take_back(list(acts), folders)
             with contextlib.suppress(OSError):
-                folders.sync()  # who is told that an act is undone looks for names of our own no more
+                folders.sync()  # temporary names are gone from the disk before an act counts as undone
             for act in acts:
                 if act not in failed:
                     journal.end(acts[act], "undone")
             journal.sync()
             folders.close()
             for act in acts:
-                shown = one_line(show(bytes.fromhex(act.entry["path"])))  # what is touched, whatever a line says
+                shown = one_line(show(bytes.fromhex(act.entry["path"])))  # the true path: `shown` may be forged
                 if act not in failed:
                     if act.changed:
                         tally.done += 1
                         tally.bytes += act.entry["bytes"]
                         yield f"taken back  {shown}"
-                elif act.entry["state"] != "failed":  # one that failed was never done: what is there now is another's
+                elif act.entry["state"] != "failed":  # a failed act was never done: a file there now is another one
                     reason = why(failed[act])
                     tally.refused[reason] += 1
                     yield f"not taken back  {shown}: {one_line(reason)}"

@@ -23,7 +23,7 @@ from stages.commands.acts.errors import Cannot
 from stages.commands.acts.moving import Move
 
 NOTE = ".trashinfo"
-LOST = "it is in no trash that is known here; if the system's trash shows it, take it back from there"
+NOT_FOUND = "it is in no trash that is known here; if the system's trash shows it, take it back from there"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ToTrash(Move):
     """A move to a trash, with a note."""
 
     folder_mode = 0o700
-    lost = LOST
+    lost = NOT_FOUND
 
     def _announce(self) -> None:
         place = self._to
@@ -120,4 +120,4 @@ class ToFinder(Act):
         send2trash(os.fsencode(self.path))
 
     def _fetch_from_afar(self) -> None:
-        raise Cannot(LOST)
+        raise Cannot(NOT_FOUND)
