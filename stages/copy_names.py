@@ -1,4 +1,4 @@
-"""Names that copies bear: what people, programs and systems call them and the folders in which they put them."""
+"""Names of copies: patterns of file and folder names that people, programs and systems give to copies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NAMES = (
 )
 """Patterns of names of files and folders, in lower case."""
 SHORT = 4
-"""Letters of a name from which on it tells something that a longer one has them, too."""
+"""Length from which on a name is significant within a longer name."""
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     """Return a function that tells whether a name, in lower case, matches a pattern, as fnmatch has it.
 
-    Patterns that begin or end with a star are searched for without it, which takes a tenth of the time."""
+    A star at the beginning or the end of a pattern becomes an unanchored search, which takes a tenth of the time."""
     parts = []
     for pattern in map(str.casefold, patterns):
         inner = fnmatch.translate(pattern.strip("*"))[len("(?s:") : -len(r")\Z")]  # ")\z" since Python 3.14

@@ -1,7 +1,7 @@
-"""Pairs of files that somebody has looked at and called no duplicates.
+"""Pairs of files that a person has dismissed as no duplicates.
 
-They are known by the digests of their bytes, so that they stay known under other names and in other runs, in plain
-files that people share: CSV or Parquet with the columns digest_a and digest_b; others are for people.
+A pair is identified by the digests of both files' bytes, and so holds for other names and other runs. Pairs are stored
+in files that people can share: CSV or Parquet with the columns digest_a and digest_b; other columns are for people.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Pair = tuple[str, str]
 
 
 def read(files: Sequence[str]) -> frozenset[Pair]:
-    """The pairs in some files, the lesser digest first. Raises ValueError, OSError."""
+    """Return the pairs in `files`, the lesser digest of each first. Raises ValueError, OSError."""
     found: set[Pair] = set()
     for name in files:
         path = Path(name)
@@ -50,7 +50,7 @@ def _csv(path: Path) -> list[Pair]:
 
 
 def _plain(digest: str | None) -> str:
-    """As this file's writers spell it; others use capitals, or leave spaces."""
+    """Return a digest in lower case without spaces around it: other programs write capitals or spaces."""
     return (digest or "").strip().lower()
 
 
@@ -61,28 +61,28 @@ def _parquet(path: Path) -> list[Pair]:
 
 
 def mark(pairs: Iterable[Pair]) -> str:
-    """A digest of them, which their order does not change."""
+    """Return a digest of pairs that does not depend on their order."""
     return hashlib.sha256("\n".join(f"{a} {b}" for a, b in sorted(pairs)).encode()).hexdigest()
 
 
 def spec(files: Sequence[str]) -> dict[str, str]:
-    """What a task is told of them, so that a changed file counts as a change. Raises ValueError, OSError."""
+    """Return the part of a task's spec that makes the task stale when the pairs change. Raises ValueError, OSError."""
     return {"dismissed": mark(read(files))} if files else {}
 
 
-def unchanged(files: Sequence[str], told: object) -> frozenset[Pair]:
-    """The pairs in some files, which are those that a task was told of. Raises TaskError where they are not."""
+def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
+    """Return the pairs in `files`. Raises TaskError unless their digest is `expected`, from the task's spec."""
     try:
         pairs = read(files)
     except (ValueError, OSError) as error:
         raise TaskError(f"cluster.dismissed: {error}") from error
-    if mark(pairs) != told:
+    if mark(pairs) != expected:
         raise TaskError("cluster.dismissed: a file was changed while the run was under way; run the same command again")
     return pairs
 
 
 def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
-    """For images that were dismissed, by their place among `digests`: those that each of them is to match no more."""
+    """Return for each dismissed image, by its index in `digests`, the indices of images that it must not match."""
     places: dict[str, list[int]] = {}
     for place, digest in enumerate(digests):
         places.setdefault(digest, []).append(place)

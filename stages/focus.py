@@ -1,4 +1,4 @@
-"""How sharp images are: for the rule `sharpness`, which looks at the files themselves once more."""
+"""Sharpness of images for the keeper rule `sharpness`, which decodes the files again."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Sharpness:
         self.unmeasured = self.passing = 0
 
     def __call__(self, images: pa.Table) -> NDArray[np.float64]:
-        """Variance of the Laplacian of each image in grey, scaled to SIDE x SIDE: float64 (n,).
+        """Return the variance of the Laplacian of each image in grey, scaled to SIDE x SIDE: float64 (n,).
 
         Where a file can't be measured, all images that may be in a cluster with it get 0: the rule decides nothing
-        there, for a blurred copy must not win over an image that nobody could look at. `images` has columns path,
+        there, so that a blurred copy does not win over an image that could not be measured. `images` has columns path,
         path_bytes, bytes and digest."""
         files = [
             Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
@@ -53,7 +53,7 @@ class Sharpness:
 
 
 def _options(job: Job) -> Options:
-    """Sizes have been checked by the thumbnail stage."""
+    """Return options without limits of size: the thumbnail stage has checked the sizes."""
     return Options(
         (SIDE, SIDE),
         "L",
@@ -67,7 +67,7 @@ def _options(job: Job) -> Options:
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:
-    """Variance of what each inner pixel differs from its four neighbours, uint8 (H, W)."""
+    """Return the variance over inner pixels, uint8 (H, W), of four times a pixel minus its four neighbours."""
     values = grey.astype(np.int32)
     inner = 4 * values[1:-1, 1:-1]
     edges = inner - values[:-2, 1:-1] - values[2:, 1:-1] - values[1:-1, :-2] - values[1:-1, 2:]

@@ -1,4 +1,4 @@
-"""What each keeper rule sorts images by."""
+"""The sort keys of each keeper rule."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
 
-FORMATS = ("raw", "tiff", "png", "jpeg")
-"""The rule `format` prefers them in this order."""
+PREFERRED = ("raw", "tiff", "png", "jpeg")
+"""Formats in the default order of the rule `format`."""
 PATHS = ("alphabetical", "shortest", "shallowest", "deepest")
 FAMILIES = {"MPO": "jpeg"}
-"""Formats by another name, in the spelling of the thumbnail stage."""
+"""Format names that count as another format, in the spelling of the thumbnail stage."""
 LAST = np.iinfo(np.int64).max
-"""Comes after everything that is known."""
-TOLD = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
-"""What a function of the user's is told of an image, beside its path."""
+"""Sort value of a missing value: after every known one."""
+PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
+"""Columns that a user's function receives for an image, beside its path."""
 
 JPEG = ("JPEG", "MPO")
 WEB = ("WEBP", "AVIF", "JXL", "JPEG2000")
@@ -40,28 +40,28 @@ EDITORS = re.compile(
     r"photo (?:viewer|gallery|editor)",
     re.IGNORECASE,
 )
-"""Programs that write images and are no camera's."""
+"""Names of programs, other than a camera's firmware, that write images."""
 UNSEEN = 98
-"""Quality of a JPEG from which on the grid that it leaves may not be found in a lossless file made of it."""
+"""Quality from which on a JPEG's grid may not be found in a lossless file converted from the JPEG."""
 POOR = 80
-"""Quality below which no camera encodes."""
+"""Cameras encode at this quality or higher."""
 
 
 class Key(NamedTuple):
-    """`values`: what to sort by, the least first, (n,); `reason`: why one with a lesser value stays, in words."""
+    """A sort key. `values`: (n,), the least first; `reason`: why an image with a lesser value stays."""
 
     values: NDArray[Any]
     reason: str
 
 
 def named(rule: Rule) -> str:
-    """The rule's name, or its function's."""
+    """Return the name of a rule, or of its function."""
     return rule if isinstance(rule, str) else next(iter(rule))
 
 
 def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
-    """What a rule sorts images by, the first key first. `family`: a number for all images that matches join, int64
-    (n,)."""
+    """Return the sort keys of a rule, the first one first. `family`: number of each image's connected component of
+    matches, int64 (n,)."""
     name, argument = (rule, None) if isinstance(rule, str) else next(iter(rule.items()))
     match name:
         case "resolution":
@@ -79,7 +79,7 @@ def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
         case "taken":
             return [_taken(images)]
         case "format":
-            wanted = tuple(argument or FORMATS)
+            wanted = tuple(argument or PREFERRED)
             return [Key(_of_format(images["format"], wanted), f"its format comes first in {', '.join(wanted)}")]
         case "avoid":
             return [_avoid(images, tuple(argument or ()), family)]
@@ -104,8 +104,9 @@ def _taken(images: pa.Table) -> Key:
 
 
 def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
-    """By the camera's date, then by the file's; `alike`: numbers of images, int64 (n,), of which the first date counts
-    for all with the same number."""
+    """Return the keys of the rule `oldest`: the camera's date, then the file's date.
+
+    `alike`: a number per image, int64 (n,); the earliest file date counts for all images with the same number."""
     dates = _ints(images["mtime_ns"])
     if alike is not None:
         first = np.full(int(alike.max(initial=-1)) + 1, LAST)
@@ -115,8 +116,8 @@ def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
 
 
 def _original(images: pa.Table, family: Ints) -> list[Key]:
-    """Lossless conversions of lossy files last; then by signs of having been encoded again; then those that a camera
-    turned, by a note in the file, before those whose pixels were turned."""
+    """Return the keys of the rule `original`: lossless conversions of lossy files last; then by signs of re-encoding;
+    then images that EXIF turns before images whose pixels were turned."""
     quality = _quality(images)
     jpeg, heif, has_camera = _form(images, *JPEG), _form(images, "HEIF"), _are(pc.is_valid(images["camera"]), True)
     own = _are(images["tables"], "own")
@@ -147,13 +148,15 @@ def _form(images: pa.Table, *formats: str) -> Mask:
 
 
 def _quality(images: pa.Table) -> Ints:
-    """By a JPEG's tables; 100 of what has none."""
+    """Return the quality of each JPEG by its tables, 100 for images without tables: int64 (n,)."""
     return np.asarray(pc.fill_null(images["quality"].cast(pa.int64()), 100).to_numpy(), np.int64)
 
 
 def _conversions(images: pa.Table, family: Ints) -> Mask:
-    """Which lossless images may have been made of a lossy one of their family, of as many pixels at least: of any, if
-    they have its grid; else of one that leaves no grid."""
+    """Return which lossless images may be conversions of a lossy image of their family, bool (n,).
+
+    The lossy image has at least as many pixels. Where a JPEG's grid was found in the lossless image, or could not be
+    looked for, any lossy image counts; where there is no grid, only a lossy image that leaves none."""
     pixels, jpeg, heif = _pixels(images), _form(images, *JPEG), _form(images, "HEIF")
     lossless = _form(images, *LOSSLESS) & ~_are(pc.match_substring_regex(images["mode"], "^[IF]"), True)
     seen, clear = _are(images["was_jpeg"], True), _are(images["was_jpeg"], False)
@@ -172,8 +175,9 @@ def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
 
 
 def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
-    """Names that match a pattern; without patterns, those that copies bear, and that of another image of the family
-    with something added."""
+    """Return the key of the rule `avoid`: the number of names in the path that match a pattern.
+
+    Without patterns: names of copies; and one more for another name of the family with something added to it."""
     paths = images["path"].to_pylist()
     count = copy_names.counter(patterns or copy_names.NAMES)
     found = np.array(
@@ -185,8 +189,9 @@ def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
 
 
 def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:
-    """The number of the first pattern that matches the outermost folder that any pattern matches. A pattern with a
-    slash is held against the whole path of a folder, another against its name."""
+    """Return the place of the first pattern that matches the outermost folder matched by any pattern: int64 (n,).
+
+    A pattern with a slash is compared with the whole path of a folder, any other pattern with the folder's name."""
     folders = [path.rpartition("/")[0] for path in column.to_pylist()]
     known = {folder: _outermost(folder, patterns) for folder in set(folders)}
     return np.array([known[folder] for folder in folders], np.int64)
@@ -216,7 +221,7 @@ def _of_path(column: pa.ChunkedArray, which: str) -> Key:
 def _of_function(images: pa.Table, name: str) -> NDArray[np.float64]:
     function = imported(name)
     found = np.empty(images.num_rows)
-    for number, image in enumerate(images.select(["path", *TOLD]).to_pylist()):
+    for number, image in enumerate(images.select(["path", *PASSED]).to_pylist()):
         try:
             found[number] = float(function(image))
         except RAISED as error:

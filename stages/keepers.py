@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from stages.decoding import formats
 from stages.functions import imported
-from stages.keeper_keys import PATHS, TOLD, Key, Rule, keys_of, named, oldest
+from stages.keeper_keys import PASSED, PATHS, Key, Rule, keys_of, named, oldest
 from stages.live import folders_of, less_live
 
 Ints = NDArray[np.int64]
@@ -42,7 +42,7 @@ DEFAULT: tuple[Rule, ...] = (
     {"path": "shallowest"},
     "bytes",
 )
-NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in format.pillow)} - {"mpo"}
+FORMAT_NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in format.pillow)} - {"mpo"}
 """Formats that the rule `format` may name."""
 FACTS = {
     "resolution": ("width", "height"),
@@ -62,15 +62,15 @@ FACTS = {
     "folder": (),
     "path": (),
 }
-"""Rules, and what each needs to know of an image beside its path."""
+"""Columns that each rule needs of an image, beside its path."""
 OF_SCAN = frozenset({"mtime_ns", "root"})
-"""Those of them that the scan knows."""
+"""Columns of FACTS that the scan stage has; the thumbnail stage has the others."""
 LISTS = ("folder", "format", "avoid")
 """Rules that take a list."""
 
 
 def checked(value: Any) -> Rule:
-    """A rule as it was written. Raises ValueError that says what was expected."""
+    """Return a valid rule as given in the config. Raises ValueError that says what was expected."""
     if isinstance(value, Mapping):
         name, argument = next(iter(value.items())) if len(value) == 1 else ("", None)
         if name == "path" and argument in PATHS:
@@ -96,8 +96,8 @@ def checked(value: Any) -> Rule:
 
 
 def _listed(name: str, argument: Sequence[str]) -> tuple[str, ...]:
-    if name == "format" and (odd := [each for each in argument if each.lower() not in NAMES]):
-        raise ValueError(f"expected format: names of {', '.join(sorted(NAMES))}, got {odd[0]!r}")
+    if name == "format" and (odd := [each for each in argument if each.lower() not in FORMAT_NAMES]):
+        raise ValueError(f"expected format: names of {', '.join(sorted(FORMAT_NAMES))}, got {odd[0]!r}")
     if name == "avoid" and (odd := [each for each in argument if "/" in each]):
         raise ValueError(f"expected avoid: patterns of names, without a slash, got {odd[0]!r}")
     return tuple(map(_folder, argument) if name == "folder" else argument)
@@ -108,20 +108,20 @@ def _folder(pattern: str) -> str:
 
 
 def facts(rules: Sequence[Rule]) -> set[str]:
-    """Columns of `scan` and `thumbnail` that rules look at."""
-    needed = {column for rule in rules for column in FACTS.get(named(rule), TOLD)}
+    """Return the columns of `scan` and `thumbnail` that the rules need."""
+    needed = {column for rule in rules for column in FACTS.get(named(rule), PASSED)}
     return needed | ({"digest"} if {"live", "oldest"} <= set(map(named, rules)) else set())
 
 
 def _may_tie(rules: Sequence[Rule]) -> bool:
-    """Whether images may be left to the rule `live`."""
+    """Return whether the rules may tie, so that the rule `live` decides."""
     return not any(rule in ("path", {"path": PATHS[0]}) for rule in rules)
 
 
 @dataclass(frozen=True)
 class Around:
-    """What is known of images beside themselves. `family`: a number for all images that matches join, int64 (n,);
-    `images`: how many images the run has in each folder; asked only where equal files are to be told apart."""
+    """The surroundings of images. `family`: number of each image's connected component of matches, int64 (n,);
+    `images`: returns the number of the run's images in each folder; called for the rule `live` only."""
 
     family: Ints
     images: Callable[[], Mapping[str, int]]
@@ -129,15 +129,15 @@ class Around:
 
 @dataclass(frozen=True)
 class Ranking:
-    """`places`: a place of its own for each image, int64 (n,): of any cluster, the one with the least is to stay.
-    `keys`: what they were sorted by, the first one first."""
+    """An order of images. `places`: rank of each image, int64 (n,), all different; a cluster's keeper is its image with
+    the least rank. `keys`: the sort keys, the first one first."""
 
     places: Ints
     keys: Sequence[Key]
 
     def reasons(self, first: Ints, second: Ints) -> list[str]:
-        """Why each image of `first` comes before that of `second`, rows of both, int64 (m,): the first key in which
-        they differ."""
+        """Return why image `first[i]` comes before image `second[i]`, row numbers, int64 (m,): the reason of the first
+        key in which the two images differ."""
         found = np.full(len(first), -1)
         for number, key in enumerate(self.keys):
             differ = (found < 0) & (key.values[first] != key.values[second])
@@ -148,11 +148,10 @@ class Ranking:
 def ranked(
     images: pa.Table, rules: Sequence[Rule], sharpness: Callable[[pa.Table], NDArray[np.float64]], around: Around
 ) -> Ranking:
-    """The order in which images are to stay.
+    """Rank images by the rules.
 
-    `images` are in path order, which breaks the last tie; `reference`, bool, tells those that stay in any case, and
-    come first. `sharpness` measures images, and is asked only if a rule says so. Raises TaskError where a function of
-    the user's fails."""
+    `images` are in path order, which breaks the last tie; images with `reference`, bool, come first. `sharpness`
+    measures images, and is called only for the rule `sharpness`. Raises TaskError where a user's function fails."""
     others = np.asarray(pc.invert(images["reference"]).to_numpy())
     keys = [Key(others, "in a reference folder")]
     last = [] if "live" in rules or not _may_tie(rules) else ["live"]
@@ -176,7 +175,7 @@ def ranked(
 
 
 def _alike(images: pa.Table, family: Ints) -> Ints:
-    """A number for all files of a family that are equal byte for byte, int64 (n,)."""
+    """Return a number per image, int64 (n,), equal for files of a family that are equal byte for byte."""
     digest = images["digest"].combine_chunks().dictionary_encode().indices
     codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
@@ -185,7 +184,7 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
 
 
 def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
-    """Those in live folders first, of images that no key before this one tells apart."""
+    """Return the key of the rule `live`, which ranks folders by the images that tie for best by the `keys` so far."""
     order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
     first = np.diff(around.family[order], prepend=-1) != 0
     start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))

@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 
 def per_folder(paths: Iterable[pa.ChunkedArray]) -> Counter[str]:
-    """How many of some images are in each folder."""
+    """Return the number of images in each folder."""
     found: Counter[str] = Counter()
     for column in paths:
         for row in pc.value_counts(folders_of(column)).to_pylist():
@@ -31,15 +31,15 @@ def per_folder(paths: Iterable[pa.ChunkedArray]) -> Counter[str]:
 
 
 def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The folder of each image."""
+    """Return the folder of each image."""
     return pc.replace_substring_regex(paths, r"/[^/]*\z", "")
 
 
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """For each image how many folders of its family are more live than its own, int64 (n,).
+    """Return for each image how many folders of its family are more live than its own, int64 (n,).
 
-    `folders`: of each image; `family`: a number for all images that matches join; `best`: which images none of
-    their family is better than; `images`: how many images the run has in each folder."""
+    `folders`: the folder of each image; `family`: number of each image's connected component of matches; `best`: images
+    that no image of their family beats; `images`: the number of the run's images in each folder."""
     names = sorted(set(folders))
     numbers = {name: number for number, name in enumerate(names)}
     folder = np.array([numbers[name] for name in folders], np.int64)
@@ -70,7 +70,7 @@ def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[
 
 
 def _ends(group: Ints, folder: Ints) -> tuple[Ints, Ints]:
-    """The first and the last folder of each group, int64 (groups,)."""
+    """Return the least and the greatest folder number of each group, int64 (groups,)."""
     count = int(group.max(initial=-1)) + 1
     first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     np.minimum.at(first, group, folder)
@@ -79,7 +79,7 @@ def _ends(group: Ints, folder: Ints) -> tuple[Ints, Ints]:
 
 
 def _below(own: Mapping[str, int]) -> Counter[str]:
-    """Pictures in each folder and below it."""
+    """Return the number of pictures in and below each folder."""
     found: Counter[str] = Counter()
     for folder, count in own.items():
         parts = folder.split("/")
@@ -89,7 +89,8 @@ def _below(own: Mapping[str, int]) -> Counter[str]:
 
 
 def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, int]) -> list[tuple[int, ...]]:
-    """What to sort some folders by, the most live first: pictures from where their paths part on, down to their own."""
+    """Return the sort key of each folder, the most live first: pictures in each folder from the first one on in which
+    the paths differ, then pictures in the folder itself."""
     parts = [folder.split("/") for folder in folders]
     shared = next((n for n, names in enumerate(zip(*parts, strict=False)) if len(set(names)) > 1), min(map(len, parts)))
     return [

@@ -1,6 +1,6 @@
-"""Which image of each cluster is the keeper, found once more for `verify`: image by image, by a key that is a tuple.
+"""Find the keeper of each cluster again for `verify`: image by image, sorted by tuples.
 
-Only what a rule is about comes from the modules that made the results: the names of copies and of editors."""
+Only constants of the rules, such as names of copies and of editors, come from the modules that made the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stages.commands.verify_files import File
 from stages.commands.verify_truth import Check
 from stages.copy_names import NAMES, SHORT
 from stages.decoding.encoding import LOSSLESS
-from stages.keeper_keys import EDITORS, FORMATS, POOR, UNSEEN, WEB
+from stages.keeper_keys import EDITORS, POOR, PREFERRED, UNSEEN, WEB
 
 Image: TypeAlias = dict[str, Any]
 Family: TypeAlias = list[Image]
@@ -30,12 +30,12 @@ OF_THUMBNAILS = (
 )
 OF_SCANS = ("path", "root", "mtime_ns")
 LATE = 1 << 63
-"""Comes after every date."""
+"""Sort value of a missing date: after every date."""
 
 
 def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints) -> None:
-    """Each cluster's keeper must be the first of it by `cluster.keep`. `roots`: a number for all images that matches
-    join, (n,)."""
+    """Check that each cluster's keeper is its first image by `cluster.keep`. `roots`: number of each image's connected
+    component of matches, (n,)."""
     rules = [each if isinstance(each, str) else next(iter(each.items())) for each in run.config["cluster"]["keep"]]
     if unknown := sorted({_name(rule) for rule in rules} - KEYS.keys() - {"live", "oldest"}):
         check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"
@@ -62,7 +62,7 @@ def _name(rule: str | tuple[str, Any]) -> str:
 
 
 def _families(run: Recorded, roots: Ints) -> list[Family]:
-    """What is known of images that match another."""
+    """Return the facts of images that match another image, one list per connected component."""
     members = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
     family = {run.images.path(number): int(roots[number]) for number in members.tolist()}
     known: dict[str, Image] = {path: {} for path in family}
@@ -82,7 +82,7 @@ def _rows(files: Iterable[File], columns: Sequence[str]) -> Iterable[Image]:
 
 
 def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) -> dict[str, Any]:
-    """What images sort by, by path."""
+    """Return the sort key of each image by its path."""
     names = [name for name, _ in rules]
     last: list[tuple[str, Any]] = [] if "live" in names or ("path", None) in rules else [("live", None)]
     last = [] if ("path", "alphabetical") in rules else last
@@ -99,7 +99,7 @@ def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) 
 
 
 def _oldest(shared: bool) -> Key:
-    """By the camera's date and the file's; `shared`: the first one of files with the same bytes."""
+    """Return the key of the rule `oldest`. `shared`: the earliest date counts for all files with the same bytes."""
 
     def key(image: Image, family: Family) -> Any:
         same = [each["mtime_ns"] for each in family if each["digest"] == image["digest"]] if shared else []
@@ -113,7 +113,8 @@ def _taken(image: Image) -> int:
 
 
 def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) -> dict[str, Any]:
-    """By pictures that no other folder holds as good a file of, from the first folder on in which a family differs."""
+    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, from
+    the first folder on in which the paths of a family differ."""
     folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
     own = Counter(folders)
     for family in families:
@@ -184,7 +185,7 @@ def _longer(stem: str, short: str) -> bool:
 
 
 def _of_format(wanted: Sequence[str] | None) -> Key:
-    names = [each.lower() for each in wanted or FORMATS]
+    names = [each.lower() for each in wanted or PREFERRED]
     kinds = {"MPO": "jpeg"}
 
     def key(image: Image, family: Family) -> Any:
@@ -230,4 +231,4 @@ KEYS: Mapping[str, Callable[[Any], Key]] = {
     "folder": _of_folder,
     "path": _of_path,
 }
-"""What images sort by, by the rule's name, given its argument."""
+"""Makers of sort keys by rule; each takes the rule's argument."""
