@@ -1,10 +1,9 @@
 """Join matches to clusters, choose the keeper of each, and check that every pair was accounted for.
 
-cluster.py    what a cluster is         matches.py    the matches as a graph, and how they are joined
-keepers.py    which image of it stays   keeper_keys.py  what each rule sorts by
-live.py       live folders and backups  copy_names.py  names that copies bear
-distances.py  how far its images are apart
-ledger.py     that no pair is missing
+cluster.py    the stage                    matches.py      the graph of matches, and its clusters
+keepers.py    ranking of images by rules   keeper_keys.py  the sort keys of each rule
+live.py       live folders and backups     copy_names.py   names of copies
+distances.py  distances within clusters    ledger.py       the check that no pair is missing
 
 A match is what `pairs.metric` says; `mse_to_keeper` and `diameter` are mean squared errors of the thumbnails, whatever
 that is."""
@@ -98,10 +97,10 @@ SCHEMA = pa.schema(
         ("diameter", pa.float64()),
     ]
 )
-"""`rank`: its place by the rules of `keep`, the keeper's is 0; `reason`: of a keeper, why it comes before the image of
-rank 1, else null; `reference`: below one of `inputs.reference`, so it
-stays, keeper or not; `dismissed`: called no duplicate of its keeper, so it stays, though others join the two; `size`
-and `diameter` are the cluster's: how many images it has, and the MSE of the two that are farthest apart."""
+"""`rank`: place of the image by the rules of `keep`, 0 for the keeper; `reason`: of a keeper, why the keeper comes
+before the image of rank 1, else null; `reference`: the image lies below one of `inputs.reference`, so it stays, keeper
+or not; `dismissed`: the image is dismissed as a duplicate of the keeper, so it stays, though other images join the two;
+`size` and `diameter` belong to the cluster: its number of images, and the MSE of the two that are farthest apart."""
 FILENAME = "clusters.parquet"
 STAYS = ("keeper", "reference", "dismissed")
 """Columns of which each is a reason for an image to stay; one without any of them could go."""
@@ -294,7 +293,8 @@ USES = (
 
 
 def uses(settings: Settings) -> Sequence[str]:
-    """What measuring files may take counts where a rule measures them: under higher limits more of them can be."""
+    """Return the config keys that determine the result. Limits of decoding count where the rule `sharpness` decodes
+    files: under higher limits more files can be measured."""
     return USES + BOUNDS if "sharpness" in settings("cluster.keep") else USES
 
 

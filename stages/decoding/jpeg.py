@@ -1,8 +1,8 @@
-"""Whether a JPEG holds the whole of its picture: libjpeg paints what is missing in grey, and reports nothing.
+"""Detection of truncated JPEGs: libjpeg fills missing parts with grey, and reports nothing.
 
-A file may end early in two ways. Scans may be missing: each coefficient must have been sent with all its bits. And the
-last scan may be cut: then the decoder, given all of the scan and some bytes that mean nothing, waits for more bits,
-where it would skip them after a whole scan. Neither costs a second decoding."""
+A file may be truncated in two ways. Scans may be missing: the scans of a whole file send all bits of each coefficient.
+Or the last scan may be cut: after a whole scan the decoder skips stuffing bytes, within a cut scan it consumes them and
+waits for more. Neither check decodes the image twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Layout(NamedTuple):
 
 
 def layout(data: bytes) -> Layout | None:
-    """The layout of a JPEG; None where it is of a rare kind, or has no scan."""
+    """Return the layout of a JPEG; None where its frame is of an unsupported kind, or where it has no scan."""
     at, start, end, ended, restarts, scans = 2, 0, 0, False, False, 0
     frame: _Frame | None = None
     while (found := MARKER.search(data, at)) is not None:
@@ -79,7 +79,7 @@ def layout(data: bytes) -> Layout | None:
 
 
 class _Frame:
-    """What the head of a frame says, and for each component the bits of each coefficient that no scan has sent yet."""
+    """The header of a frame, and for each component the bits of each coefficient that no scan has sent yet."""
 
     def __init__(self, data: bytes, at: int, progressive: bool) -> None:
         height, width = data[at + 3] << 8 | data[at + 4], data[at + 5] << 8 | data[at + 6]
@@ -91,7 +91,7 @@ class _Frame:
         self._missing = {name: bytearray(b"\x10" * 64 if progressive else b"\x10") for name in sampled[::3]}
 
     def take(self, scan: bytes) -> None:
-        """Take note of what a scan sends, by its head."""
+        """Record the bits that a scan sends, by the scan's header."""
         names, (first, last, bits) = scan[1:-3:2], scan[-3:]
         for name in names:
             if self.progressive:
@@ -101,13 +101,14 @@ class _Frame:
 
     @property
     def complete(self) -> bool:
-        """Whether scans have sent every bit."""
+        """Whether the scans have sent every bit."""
         return not any(map(max, self._missing.values()))
 
 
 def check_size(image: JpegImageFile, known: Layout | None, full: int, max_pixels: int) -> None:
-    """Make sure that a JPEG of `full` pixels, of which `image` shows the size at which it will be decoded, has at most
-    `max_pixels` then. Raises Unreadable."""
+    """Raise Unreadable where decoding a JPEG takes more than `max_pixels`.
+
+    `full`: pixels at full resolution; `image` has the size at which the JPEG will be decoded."""
     if full <= max_pixels:
         return
     held = known is None or (known.buffered and known.coefficients > VALUES * max_pixels)
@@ -116,8 +117,7 @@ def check_size(image: JpegImageFile, known: Layout | None, full: int, max_pixels
 
 
 def load(image: JpegImageFile, data: bytes, known: Layout) -> None:
-    """Decode the pixels of a JPEG. Raises Unreadable where they are not all there, and OSError where they are
-    broken."""
+    """Decode the pixels of a JPEG. Raises Unreadable where pixels are missing, and OSError where the data is broken."""
     if not known.complete:
         raise Unreadable(problems.TRUNCATED)
     ((name, box, _, arguments),) = image.tile
@@ -135,7 +135,7 @@ def load(image: JpegImageFile, data: bytes, known: Layout) -> None:
 
 
 def _decoded(decoder: Any, data: memoryview, known: Layout) -> bool:
-    """Whether a decoder finds all of a picture in its scans. Raises OSError."""
+    """Decode all scans; return whether they hold the whole picture. Raises OSError where the data is broken."""
     used, error = decoder.decode(data)
     rest, waits = bytes(data[max(0, used) :]), False
     for step, more in enumerate(_stuffing(known.next_restart)):
@@ -153,8 +153,8 @@ def _decoded(decoder: Any, data: memoryview, known: Layout) -> bool:
 
 
 def _stuffing(next_restart: int | None) -> Iterator[bytes]:
-    """Bytes that mean nothing after a whole scan; within one that is cut, a decoder may wait for a restart first, or
-    for the one after it, once it has taken so many bits."""
+    """Yield bytes without meaning after a whole scan. Within a cut scan, a decoder may first wait for the next restart
+    marker, or for the one after that."""
     yield STUFFING * LEAD
     yield from [STUFFING] * STEPS
     for number in () if next_restart is None else (next_restart, next_restart + 1):

@@ -1,6 +1,6 @@
-"""Whether memory ran out: decoders in C report that as broken data, or as no image at all, but leave `errno` as it was.
+"""Detection of exhausted memory: decoders in C report a failed allocation as broken data, but leave `errno` set.
 
-`errno` belongs to a thread, so this tells of what the thread itself has called since `forget`."""
+`errno` is per thread, so the result covers the calls of the current thread since `forget`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 LOCATIONS = ("__errno_location", "__error")
 """Functions of C libraries that return where `errno` of this thread is: glibc's and musl's, and macOS's."""
 UNLOADED = ("failed to map segment", "cannot allocate memory")
-"""What a dynamic linker says of a library that finds no room."""
+"""Parts of a dynamic linker's messages for a library that could not be loaded for lack of memory."""
 
 
 @functools.cache
 def _location() -> Any:
-    """The C library's function; None where there is none."""
+    """Return the C library's function for the address of `errno`; None where the library has none."""
     library = ctypes.CDLL(None)
     for name in LOCATIONS:
         if hasattr(library, name):
@@ -28,13 +28,13 @@ def _location() -> Any:
 
 
 def forget() -> None:
-    """Begin anew: what has failed so far does not count."""
+    """Clear `errno`, so that earlier failures do not count."""
     if location := _location():
         location()[0] = 0
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether memory ran out in what this thread has called since `forget`, and ended in this error."""
+    """Return whether an error comes from exhausted memory in this thread's calls since `forget`."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, ImportError) and any(words in str(error).lower() for words in UNLOADED):

@@ -26,11 +26,11 @@ UNDONE_BY = {6: 8, 8: 6}
 """Orientations that undo each other; every other one undoes itself."""
 TAKEN = (Base.DateTimeOriginal, Base.DateTimeDigitized)
 LETTERS = 100
-"""Of a name in EXIF that are kept."""
+"""Maximal length of a text field of EXIF; the rest is cut off."""
 
 BIG_TIFF = 43
 MANY_PAGES = 1_000_000
-"""Pages of a TIFF that are counted: more of them fit into a file than into memory."""
+"""Maximal count of a TIFF's pages; a crafted file could have more than fit into memory."""
 EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 """Where Pillow finds EXIF among what it knows of an image, but for TIFFs, which are made of it."""
 
@@ -51,8 +51,8 @@ def orientation(image: Image.Image) -> int:
 
 
 class Origin(NamedTuple):
-    """Where an image comes from, by its EXIF. `taken`: by the camera's clock, EXIF knows no time zone; `camera`: make
-    and model; `software`: what wrote the file; `gps`: whether it says where."""
+    """The origin of an image by its EXIF. `taken`: time by the camera's clock, without time zone; `camera`: make and
+    model; `software`: the program that wrote the file; `gps`: whether EXIF has a location."""
 
     taken: datetime | None = None
     camera: str | None = None
@@ -61,7 +61,7 @@ class Origin(NamedTuple):
 
 
 def origin(image: Image.Image) -> Origin:
-    """Return what an image's EXIF says of its origin; what is broken counts as not there."""
+    """Return the origin of an image by its EXIF; broken fields count as missing."""
     adobe = "Adobe" if "adobe" in image.info or "photoshop" in image.info else None
     if not _may_have_exif(image):
         return Origin(software=adobe)
@@ -82,7 +82,7 @@ def _part(exif: Image.Exif, part: IFD) -> Mapping[int, Any]:
 
 
 def _text(exif: Mapping[int, Any], tag: int) -> str:
-    """A text of EXIF on one line; empty where there is none."""
+    """Return a text field of EXIF as one line; empty where the field is missing or broken."""
     try:
         found = exif.get(tag) or ""
     except Exception:  # broken metadata count as none
@@ -115,7 +115,7 @@ def frames(image: Image.Image) -> int | None:
 
 
 def pages(data: bytes) -> int | None:
-    """Pages of a TIFF; None where they can't be counted. Pillow would read all that each of them says."""
+    """Return the number of pages of a TIFF, None where they can't be counted. Pillow would parse all tags of each."""
     try:
         return _pages(data)
     except struct.error:

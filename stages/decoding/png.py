@@ -32,7 +32,7 @@ ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (
 """Passes of an interlaced image: first column and row, and how far it is to the next ones."""
 MARKS: dict[str, int | tuple[int, ...]]
 MARKS = {"1": 255, "P": 91, "L": 91, "LA": (91, 45), "RGB": (91, 165, 60), "RGBA": (91, 165, 60, 45), "I;16": 23_456}
-"""What the last pixel is before an image is decoded; where it still is, the data may have ended before it."""
+"""Value of the last pixel before decoding, by mode; if unchanged after decoding, the data may have ended early."""
 MAX_TEXT_CHUNK = 1 << 26
 """Bytes of a comment or a profile. Pillow refuses whole images for more than a mebibyte; programs that draw write
 more."""
@@ -44,7 +44,7 @@ PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_CHUNK
 
 
 def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
-    """A PNG with its pixels, as Pillow decodes them; None where it is not plain, not whole, or too large."""
+    """Return a decoded PNG, equal to Pillow's; None where the PNG is not plain, not whole, or too large."""
     if not data.startswith(START) or not data.endswith(END) or len(data) < len(START) + HEAD.size:
         return None
     length, name, width, height, bits, colour, *ways, checksum = HEAD.unpack_from(data, len(START))
@@ -71,8 +71,8 @@ def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
 
 
 def load(image: PngImageFile, data: bytes) -> None:
-    """Decode the pixels of a PNG as Pillow does. Raises Unreadable where there are too few of them, for which Pillow
-    leaves the rest black, and whatever Pillow raises."""
+    """Decode the pixels of a PNG as Pillow does. Raises Unreadable where pixels are missing, which Pillow leaves black,
+    and whatever Pillow raises."""
     last = image.width - 1, image.height - 1
     mark = None if image.info.get("interlace") else MARKS.get(image.mode)
     if mark is not None:
@@ -85,7 +85,7 @@ def load(image: PngImageFile, data: bytes) -> None:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the compressed data of a PNG hold as many bytes as its header demands."""
+    """Return whether the compressed data of a PNG holds as many bytes as the header demands."""
     width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, len(START) + CHUNK.size)
     bits = depth * SAMPLES.get(colour, 1)
     missing = 0
@@ -105,8 +105,8 @@ def is_whole(data: bytes) -> bool:
 
 
 def without_comments(data: bytes) -> bytes:
-    """A PNG without comments, and without a colour profile that is larger than Pillow unpacks: Pillow gives up a whole
-    image for them. EXIF and XMP stay."""
+    """Return a PNG without comments, and without a colour profile that is larger than Pillow unpacks: Pillow rejects an
+    image because of these. EXIF and XMP stay."""
     kept = [data[: len(START)]]
     for name, start, end in _chunks(data):
         keyword, _, rest = data[start:end].partition(b"\0")

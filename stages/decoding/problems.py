@@ -33,8 +33,8 @@ TIMEOUT = Problem("timeout", "decoding took longer than thumbnail.timeout allows
 PASSING = frozenset({"unreadable", "changed", "crashed", "timeout", "memory"})
 """Codes that the next run tries again, unless the row has a limit; the others are final until the file changes."""
 LIMITS = {MEMORY: "max_memory", TIMEOUT: "timeout"}
-"""Problems that would come again under the same limit, and the parameter of the thumbnail stage that sets it. Only a
-run with a higher one tries again."""
+"""Problems that recur under the same limit, and the thumbnail stage's parameter that sets the limit. Such an image is
+tried again only under a higher limit."""
 
 
 def needs(name: str, extra: str) -> Problem:
