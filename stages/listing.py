@@ -105,7 +105,7 @@ def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _text(name: bytes) -> str:
-    """A name as patterns see it: `?` is one character, composed or not; a byte that is no UTF-8 is one, too."""
+    """Return a name in NFC, as patterns are matched: `?` matches a composed or decomposed character, or a raw byte."""
     return unicodedata.normalize("NFC", os.fsdecode(name))
 
 

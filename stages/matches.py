@@ -96,7 +96,7 @@ class Graph:
         return forest.labels(count)[groups.stands]
 
     def families(self) -> Ints:
-        """A number per image: that of all images that a chain of matches joins, dismissed or not."""
+        """Return the number of each image's connected component of matches, dismissed pairs included: int64 (n,)."""
         forest = components.Forest()
         forest.join(self.a, self.b)
         return forest.labels(len(self.paths))

@@ -37,7 +37,7 @@ def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
 
 
 def limits(settings: Settings) -> Limits:
-    """What a process that decodes may take, in whichever stage."""
+    """Return the memory, time and plugins of decoding processes, for any stage."""
     memory, seconds = map(settings, BOUNDS)
     return Limits(int(memory), float(seconds), tuple(settings("thumbnail.plugins")))
 

@@ -1,4 +1,4 @@
-"""Say of images that they are no duplicates, so that no later run joins them."""
+"""Dismiss images as no duplicates, so that no later run puts them into one cluster."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from stages.dismissed import COLUMNS, read
 from stages.text import one_line
 
 MORE = ("path_a", "path_b")
-"""What the files were called when they were dismissed."""
+"""Columns with the paths of both files at the time of dismissal."""
 
 
 def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | None) -> tuple[int, int]:
-    """Add every two of some images, or of a cluster's, to a file; how many pairs there are, and how many were new.
+    """Add all pairs of some images, or of a cluster, to a file; return the number of pairs, and of new ones.
 
-    Raises ConfigError where the run does not know them."""
+    Raises ConfigError where the run has no such images."""
     images = results.images().set_index("path")["digest"]
     if cluster is not None and paths:
         raise ConfigError("--cluster: stands in place of paths; leave one of them out")
@@ -55,9 +55,9 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
 
 
 def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
-    """Add rows - two digests, two paths - to a CSV file that may be there, but for those that it has; how many were
-    new. The file is replaced as a whole, and on disk in the end. Raises ValueError where it is another kind of file,
-    OSError."""
+    """Add rows of two digests and two paths to a CSV file, except pairs that the file has; return the number added.
+
+    The file is made if missing, replaced as a whole and synced. Raises ValueError for another kind of file, OSError."""
     begun = path.exists() and path.stat().st_size > 0
     known = set(read([str(path)])) if begun else set()
     if path.suffix == ".parquet":
@@ -86,7 +86,7 @@ def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
 
 
 def _form(path: Path) -> tuple[Sequence[str], bool]:
-    """The columns of a CSV file, and whether its last line lacks its end."""
+    """Return the columns of a CSV file, and whether its last line has no line break."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         names = csv.DictReader(file, strict=True).fieldnames or ()
     return names, not path.read_bytes().endswith((b"\n", b"\r"))

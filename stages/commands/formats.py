@@ -9,7 +9,7 @@ from stages.decoding.formats import FORMATS, Format
 
 
 def lines() -> Iterator[str]:
-    """A line per format: its name, endings, and who reads it; and in the end the command that adds what is missing."""
+    """Yield a line per format with name, library and endings; then the command that installs missing libraries."""
     for format in FORMATS:
         yield f"{format.name:<11} {_reader(format):<45} {' '.join(format.endings)}"
     if extras := list(dict.fromkeys(format.extra for format in FORMATS if format.extra and not format.version)):
@@ -17,7 +17,7 @@ def lines() -> Iterator[str]:
 
 
 def rows() -> list[dict[str, object]]:
-    """The same for machines."""
+    """Return the formats as JSON data, with the command that installs a missing library."""
     return [
         {
             "format": format.name,

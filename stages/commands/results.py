@@ -31,7 +31,7 @@ from stages.text import one_line
 
 T = TypeVar("T")
 SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
-"""Those of the config that commands ask for."""
+"""Sections of the config that commands read."""
 
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
@@ -91,8 +91,8 @@ class Results:
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:
-        """The path of an image by what a person types for it: a path from here or from ~, a URL, or what `fast-diff
-        show` prints, where names that would turn the text about are written otherwise. Raises ConfigError."""
+        """Return the path of an image that a person names: by a relative path, a path from ~, a URL, or the name that
+        `fast-diff show` prints, which escapes control characters. Raises ConfigError."""
         text = show(os.fsencode(typed))
         home = os.path.expanduser(text)  # noqa: PTH111  # as shells do: ~ is a name where there is no such user
         wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)

@@ -72,7 +72,7 @@ class Seen(NamedTuple):
 
 
 Content: TypeAlias = tuple[str, bool]
-"""What decides how a file is decoded: the digest of its bytes, and whether its name makes it camera RAW."""
+"""All that decides how a file is decoded: the digest of its bytes, and whether the file is camera RAW by its name."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
 """What became of a file: facts, the rest, and its thumbnail: where it lies in the tray, or itself."""
 
@@ -114,8 +114,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) 
 
 
 class _Twins:
-    """Images of one batch whose files may come again, the latest as far as there is room: by digest, and whether they
-    are camera RAW, which the name of a file decides."""
+    """Results of one batch for files whose content may come again, the latest KEPT bytes of them, by `Content`."""
 
     def __init__(self) -> None:
         self._batch, self._size = -1, 0
@@ -139,7 +138,7 @@ class _Twins:
 def _seen(
     file: Expected, chunk: Chunk, twins: _Twins | None, said: list[str], decoding: Callable[[], None]
 ) -> tuple[Seen, bytes | None]:
-    """Read and decode one file; only bytes that are not known yet are decoded. `decoding` is called in between."""
+    """Read and decode one file, or return the result of a twin. `decoding` is called after reading, before decoding."""
     options, digest, thumbnail = chunk.options, None, None
     key = ("", False)
     try:

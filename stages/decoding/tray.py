@@ -54,7 +54,7 @@ class Tray:
         struct.pack_into("Q", self._memory, 0, begun)
 
     def begin_decoding(self) -> None:
-        """The child has read the file that it has begun last."""
+        """Record, in the child, that the file begun last has been read."""
         struct.pack_into("Q", self._memory, 16, self.begun)
 
     @property

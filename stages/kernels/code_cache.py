@@ -58,7 +58,7 @@ def _stamp() -> str:
 
 
 class _Locator:
-    """Tell numba where compiled code of a function lies: numba's own locators may choose the folder of the source."""
+    """Gives numba the cache folder of a function: numba's own locators may choose the folder of the source."""
 
     def __init__(self, line: int, path: Path) -> None:
         self._line, self._path = line, path
@@ -70,7 +70,7 @@ class _Locator:
         return None if path is None else cls(function.__code__.co_firstlineno, path)
 
     def ensure_cache_path(self) -> None:
-        """Make the folder anew, should somebody have emptied the cache since."""
+        """Make the folder again: the cache may have been deleted meanwhile."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def get_cache_path(self) -> str:
@@ -88,7 +88,7 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # numba co
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
-    """A cache that is never in the way: a damaged entry is compiled again, and a full disk keeps nothing."""
+    """A cache whose errors are ignored: a damaged entry is compiled again, and on a full disk nothing is cached."""
 
     _impl_class = _Implementation
 
@@ -107,6 +107,6 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
 
 
 def keep(compiled: Any) -> None:
-    """Have a function that numba compiles kept on disk, where there is a place for it."""
+    """Cache a numba function's compiled code on disk, if a cache folder can be written."""
     if folder() is not None:
-        compiled._cache = _Cache(compiled.py_func)  # as its method `enable_caching` does, with another place
+        compiled._cache = _Cache(compiled.py_func)  # what `enable_caching` does, with another folder

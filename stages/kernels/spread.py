@@ -23,12 +23,10 @@ def distinct(images: Bytes) -> Bytes:
 
 
 def farthest(images: Bytes, turns: int) -> int:
-    """The largest sum of squared differences of two images, uint8 (n, H, W, C), each the least over `turns` quarter
-    turns.
+    """Return the largest sum of squared differences of two images, uint8 (n, H, W, C), the least over `turns` turns.
 
-    Turning an image about keeps distances, so the root of that least sum obeys the triangle inequality: by way of the
-    first image no two are further apart than their roots to it together. Pairs that this rules out, once farther ones
-    are known, are not compared."""
+    Turning both images keeps this sum, so its root obeys the triangle inequality: the root for two images is at most
+    the sum of their roots to the first image. Pairs whose bound is below the largest sum so far are not compared."""
     if len(images) < 2:
         return 0
     measure = exact.Squares()

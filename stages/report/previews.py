@@ -16,7 +16,8 @@ QUALITY = 80
 TOGETHER = 256
 """Previews that may wait in memory to be written."""
 SUFFIXES = ("", "", "-small", "-raw", "-raw-small")
-"""Of names of previews: of an image, and of its thumbnail; the same of camera RAW. `view.js` knows them, too."""
+"""Suffixes of names of previews by kind: none, from the image, from its thumbnail; the latter two for camera RAW.
+`view.js` has the same list."""
 Content: TypeAlias = tuple[str, bool]
 """Digest of a file's bytes, and whether it was decoded as camera RAW."""
 WRITERS = 16
@@ -36,7 +37,7 @@ class Previews:
         self._kinds: dict[Content, int] = {}
 
     def kind(self, path: str) -> int:
-        """Place in SUFFIXES of the suffix of an image's preview; 0 if it has none."""
+        """Return the kind of an image's preview, an index into SUFFIXES; 0 without a preview."""
         return self._kinds.get(self._content(path), 0)
 
     def _content(self, path: str) -> Content:
