@@ -154,13 +154,20 @@ class Params:
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """Thumbnails are bytes in C order; width and height are those of the image as it is to be looked at; contrast is
-    the standard deviation of the thumbnail's values; alpha the share of the image that is transparent; scale at which
-    part of its width it was decoded (`decode: fast`); decoder the library that did it, or that is missing; error_limit
-    the bytes of memory, or the seconds, that were not enough; camera and software are EXIF's (Adobe where only a marker
-    names it), gps whether EXIF says where, orientation EXIF's; quality, tables (`standard` or `own`), subsampling and
-    progressive are a JPEG's, quality in libjpeg's terms; was_jpeg whether a lossless image has the pixels of a decoded
-    JPEG (null: it can't be told)."""
+    """Return the artifact's schema.
+
+    width, height                   of the upright image
+    contrast                        standard deviation of the thumbnail's values
+    alpha                           share of the image that is transparent
+    scale                           the image was decoded at 1/scale of its width (`decode: fast`)
+    decoder                         library that decoded the image, or the missing one
+    error_limit                     bytes of memory, or seconds, that were not enough
+    camera, software                of EXIF; software is Adobe where only an Adobe marker says so
+    gps                             whether EXIF has a location
+    orientation                     EXIF's orientation
+    quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
+    was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: undecided
+    thumbnail                       bytes in C order"""
     height, width, channels = params.shape
     return pa.schema(
         [
@@ -278,7 +285,7 @@ def _in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Itera
 
 
 def _found(seen: Seen, params: Params) -> Found:
-    """What became of a file, as far as it does not follow from the pixels."""
+    """Return the columns of a file's row that do not follow from the thumbnail's pixels."""
     if (problem := seen.problem) is not None:
         limit = getattr(params, LIMITS[problem]) if problem in LIMITS else None
         code, said = problem.code, problem.sentence
@@ -326,14 +333,14 @@ def _known(keys: Sequence[Key], params: Params, job: Job) -> dict[Key, Row]:
 
 
 def _may_pass(error: str | None, limit: float | None, params: Params) -> bool:
-    """Whether an error may not come again."""
+    """Return whether an error may be gone on a retry: it is transient, or its limit is higher now."""
     if error not in PASSING or limit is None:
         return error in PASSING
     return limit < getattr(params, LIMITED[error])
 
 
 def retry(summary: Mapping[str, Any], params: Params) -> bool:
-    """Whether any image of a partition had an error that may not come again."""
+    """Return whether any image of a partition has an error that may be gone on a retry."""
     limits = summary.get("limits", {})
     return any(_may_pass(error, limits.get(error), params) for error in summary["errors"])
 

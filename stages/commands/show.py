@@ -72,7 +72,7 @@ def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[
 
 
 def of_set(sets: Mapping[str, str], path: str) -> str:
-    """Return the set of an image, to stand before its name; nothing where the run has one set."""
+    """Return the set of an image as a prefix of its name; empty where the run has one set."""
     return f"{sets[path]}  " if sets else ""
 
 
