@@ -268,7 +268,10 @@ def _config(options: argparse.Namespace) -> int:
 
     if (options.config is None) == (options.example is None) or (options.example and options.set):
         raise ConfigError("config: expected CONFIG or --example NAME, and one of them alone")
-    print(example(options.example) if options.example else describe(*_load(options)), end="")
+    if options.example:
+        print(example(options.example), end="")
+    else:
+        print(describe(*_load(options)), end="")
     return 0
 
 

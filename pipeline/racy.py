@@ -7,6 +7,7 @@ Their paths are kept for the next run, which compares the bytes:
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from collections.abc import Collection, Sequence
@@ -32,8 +33,11 @@ def read(store: Store) -> list[str] | None:
         rows = json.loads(store.files.read(DOUBTFUL))
         if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
             return rows
-    except (OSError, ValueError, RecursionError):
+    except (ValueError, RecursionError):
         pass
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of something that is no regular file; storage that fails is another matter
+            raise
     log.warning(
         "%s is damaged: expected a list of paths; the bytes of every file are compared, and the list is made again",
         path,

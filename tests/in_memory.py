@@ -64,7 +64,7 @@ class MemoryJob:
     distrust: frozenset[str] = frozenset()
     before_: Sequence[Before] = ()
     uses: Sequence[str] | None = None
-    """The settings that the stage declares; None: all."""
+    """The settings that the stage declares, `Stage.bounds` among them; None: all."""
 
     def before(self) -> Iterator[Before]:
         return iter(self.before_)
@@ -73,7 +73,7 @@ class MemoryJob:
         return None
 
     def settings(self, key: str) -> Any:
-        assert self.uses is None or key in self.uses, f"Stage.uses does not declare {key}"
+        assert self.uses is None or key in self.uses, f"neither Stage.uses nor Stage.bounds declares {key}"
         return self.settings_[key]
 
     def earlier(self) -> Iterator[pa.Table]:
@@ -108,7 +108,7 @@ def compute(
     task = task or Task("test", tuple((artifact.stage, artifact.key) for artifact in inputs))
     own = {f"{stage.name}.{name}": value for name, value in vars(params).items()}
     every = MemoryJob(task, {**own, **settings}, folder, **job)
-    memory_job = replace(every, uses=stage.used(every.settings))
+    memory_job = replace(every, uses=(*stage.used(every.settings), *stage.bounds))
     reads = stage.reads(params, every.settings)
     assert stage.compute is not None
     known = tuple(

@@ -23,6 +23,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from pipeline.errors import ConfigError
 from pipeline.locations import inside, place, protocol_of
+from pipeline.storage import read_bytes
 from stages.cluster import STAYS
 from stages.commands.results import Results, load_run
 from stages.listing import show
@@ -153,7 +154,7 @@ def inputs_of(run: str) -> dict[str, list[str]]:
     if not run:
         return {}
     with contextlib.suppress(Exception):  # of whatever kind, by the library of an object store
-        return dict(load_run(place(run)).summary["config"]["inputs"])
+        return dict(json.loads(read_bytes(place(run) / "run.json"))["config"]["inputs"])
     return {}
 
 

@@ -132,7 +132,7 @@ def test_the_tables_hold_what_load_run_gives(
         "images": rows_of(results, "thumbnail", [name for name in FACTS if name != "path_bytes"]),
         "hashes": results.hashes().to_dict("records"),
         "pairs": rows_of(results, "pairs"),
-        "clusters": results.clusters().to_dict("records"),
+        "clusters": rows_of(results, "cluster"),
     }
     for name, rows in expected.items():
         assert f"{name:<10}  {len(rows)} rows\n" in said

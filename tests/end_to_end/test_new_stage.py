@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,10 @@ def test_the_stage_in_the_contributors_guide_works(tmp_path: Path) -> None:
     for package in ("pipeline", "stages"):
         shutil.copytree(ROOT / package, tmp_path / "source" / package, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "source" / "stages" / "sharpness.py").write_text(code)
+    installed = tmp_path / "source" / "fast_diff_dask-0.dist-info"
+    installed.mkdir()
+    for name in ("METADATA", "entry_points.txt"):
+        (installed / name).write_text(metadata.distribution("fast-diff-dask").read_text(name) or "")
     make_images(tmp_path / "images", 12)
     project = Project(tmp_path, {"sharpness": {"scale": 2.0}})
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "source")}

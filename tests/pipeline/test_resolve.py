@@ -79,7 +79,7 @@ def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_i
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(sleep=0.001)).call.before == expected
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(fail="w00.w00")).call.before == ()
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(flaky=True, sleep=0.001)).call.before == ()
-    declare(monkeypatch, "pairs", retry=lambda summary: True)
+    declare(monkeypatch, "pairs", retry=lambda summary, params: True)
     assert judged(folder, "pairs/w00.w01").call.before == (), "what is to be made again is not built on itself"
 
 
@@ -201,7 +201,7 @@ def test_rows_in_doubt_are_looked_at_and_only_those_no_longer_true_made_again(
 
 def test_errors_that_may_pass_are_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy_run(folder)
-    declare(monkeypatch, "letters", retry=lambda summary: True)
+    declare(monkeypatch, "letters", retry=lambda summary, params: True)
     verdict = judged(folder, "letters/w00")
     assert (verdict.reason, verdict.call.forced, verdict.call.distrust) == ("errors to try again", True, frozenset())
     _, heard = toy_run(folder)

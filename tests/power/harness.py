@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pickle
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import TypeAlias
 from tests.power.disk import DATA, NAMES, Disk, cut
 from tests.power.recorder import Mark, Recorder, Recording
 
+ROOT = Path(__file__).parents[2]
 Look: TypeAlias = Callable[[Disk, Sequence[str], Random], str]
 """What is wrong with a disk, in a line, if the recorded process was so far; empty if nothing."""
 
@@ -32,7 +34,8 @@ def record(module: str, *tops: Path) -> list[Recording]:
 
     It runs in a process of its own: after a power cut no process is left, and no owner of a lock."""
     command = [sys.executable, "-m", "tests.power.harness", module, *map(str, tops)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # a command run in this process may have set PYTHONSAFEPATH
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     return [pickle.loads((top / "recording").read_bytes()) for top in tops]
 

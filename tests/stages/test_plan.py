@@ -81,7 +81,9 @@ def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
     images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])
     images.loc[1, "path_bytes"] = b"/b"
     rows = [(0, "/a", True, False), (0, "/b", False, False), (1, "/c", True, False), (1, "/d", False, True)]
-    clusters = pd.DataFrame(rows, columns=["cluster", "path", "keeper", "reference"]).assign(dismissed=False)
+    clusters = pd.DataFrame(rows, columns=["cluster", "path", "keeper", "reference"]).assign(
+        dismissed=False, reason="more pixels"
+    )
     config = {"inputs": {"a": ["/"], "reference": ["/d"]}}
     results = SimpleNamespace(
         summary={"failures": [], "clusters": {"count": 2}, "config": config},
@@ -97,6 +99,7 @@ def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
         "clusters": [
             {
                 "cluster": 0,
+                "reason": "more pixels",
                 "keep": [{"path": "/a"} | file],
                 "remove": [{"path": "/b", "path_bytes": b"/b".hex()} | file],
             }

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "b157672aed91c217"),
-    "thumbnail": (6, "040404104ad28696"),
-    "hash": (2, "a80c818ab117f730"),
-    "index": (2, "a5b155f5f72e93e3"),
-    "pairs": (3, "55bed39e5194f99e"),
-    "cluster": (7, "7f13410309e120c6"),
-    "plot": (8, "2b9a362da42e6e78"),
+    "thumbnail": (6, "af62d3656c0e7dfc"),
+    "hash": (2, "b33846f05bfb56b8"),
+    "index": (2, "02e69762772d33f6"),
+    "pairs": (3, "884f9c67cd6496e8"),
+    "cluster": (7, "c6217700b0ddf3c0"),
+    "plot": (8, "ed39f2937c1a8ff3"),
 }
 
 
