@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,6 +27,8 @@ PREFERRED = ("raw", "tiff", "png", "jpeg")
 PATHS = ("alphabetical", "shortest", "shallowest", "deepest")
 FAMILIES = {"MPO": "jpeg"}
 """Format names that count as another format, in the spelling of the thumbnail stage."""
+SECOND = 10**9
+"""Nanoseconds: dates of files that differ by less say in which order files were copied."""
 LAST = np.iinfo(np.int64).max
 """Sort value of a missing value: after every known one."""
 PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
@@ -34,6 +37,13 @@ PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "di
 JPEG = ("JPEG", "MPO")
 WEB = ("WEBP", "AVIF", "JXL", "JPEG2000")
 """Lossy formats that no camera writes."""
+HEIF_CAMERAS = re.compile(
+    r"apple|samsung|huawei|honor|xiaomi|oppo|oneplus|canon eos|sony (?:sony )?il[cm]e|nikon.* z ?\d|fujifilm x|"
+    r"panasonic dc",
+    re.IGNORECASE,
+)
+"""Cameras that write HEIF; of any other, and before HEIF_SINCE, an image in that format was converted."""
+HEIF_SINCE = datetime(2017, 6, 1)
 EDITORS = re.compile(
     r"adobe|photoshop|lightroom|gimp|picasa|image ?magick|graphicsmagick|paint|snapseed|affinity|capture one|darktable|"
     r"rawtherapee|irfanview|xnview|acdsee|photoscape|pixelmator|canva|instagram|facebook|"
@@ -112,7 +122,7 @@ def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
         first = np.full(int(alike.max(initial=-1)) + 1, LAST)
         np.minimum.at(first, alike, dates)
         dates = first[alike]
-    return [_taken(images), Key(dates, "the oldest file")]
+    return [_taken(images), Key(dates // SECOND, "the oldest file")]
 
 
 def _original(images: pa.Table, family: Ints) -> list[Key]:
@@ -128,8 +138,11 @@ def _original(images: pa.Table, family: Ints) -> list[Key]:
     signs += has_camera & fine
     signs += np.where(quality < POOR, (POOR + 9 - quality) // 10, 0)
     by_camera = jpeg & own & ~editor & ~progressive & ~fine
+    heif_camera = np.array([bool(each and HEIF_CAMERAS.match(each)) for each in images["camera"].to_pylist()], bool)
+    heif_camera &= ~_are(pc.less(images["taken"], pa.scalar(HEIF_SINCE, images["taken"].type)), True)
     order = np.full(len(signs), 3)  # lossless, as far as is known
-    kinds: list[tuple[Mask, Any]] = [(_form(images, "RAW"), 0), (heif, 1), (jpeg, 4 + signs), (by_camera, 2)]
+    kinds: list[tuple[Mask, Any]] = [(_form(images, "RAW"), 0), (heif, 4)]
+    kinds += [(heif & heif_camera, 1), (heif & has_camera & ~heif_camera, 19), (jpeg, 4 + signs), (by_camera, 2)]
     for which, value in (*kinds, (_form(images, *WEB), 20), (_form(images, "GIF"), 21)):
         order = np.where(which, value, order)
     return [

@@ -49,7 +49,7 @@ FACTS = {
     "metadata": ("camera", "taken", "gps"),
     "original": (
         *("width", "height", "format", "mode", "camera", "software", "orientation", "quality", "tables"),
-        *("subsampling", "progressive", "was_jpeg"),
+        *("subsampling", "progressive", "was_jpeg", "taken"),
     ),
     "bytes": ("bytes",),
     "format": ("format",),

@@ -2,8 +2,9 @@
 
 A picture counts for a folder if no other folder holds a file of it that is as good, by the keeper rules before this
 one: a picture without a copy counts where it is, one with worse copies where the best is, one with equal copies in two
-folders nowhere. Of two folders the live one is that with more such pictures; where both lie in further folders, these
-are compared first, from the first one on in which they differ: a backup keeps the folders of what it is a copy of."""
+folders nowhere. Of two folders the live one is that with more such pictures. Of two that lie in further folders, the
+first ones in which their paths differ are compared, with all below them: a backup keeps the folders of what it is a
+copy of."""
 
 from __future__ import annotations
 
@@ -89,11 +90,26 @@ def _below(own: Mapping[str, int]) -> Counter[str]:
 
 
 def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, int]) -> list[tuple[int, ...]]:
-    """Return the sort key of each folder, the most live first: pictures in each folder from the first one on in which
-    the paths differ, then pictures in the folder itself."""
-    parts = [folder.split("/") for folder in folders]
-    shared = next((n for n, names in enumerate(zip(*parts, strict=False)) if len(set(names)) > 1), min(map(len, parts)))
-    return [
-        (*(-totals.get("/".join(each[:end]), 0) for end in range(shared + 1, len(each) + 1)), -own.get(folder, 0))
-        for folder, each in zip(folders, parts, strict=True)
-    ]
+    """Return the sort key of each folder, the most live first, equal for folders between which nothing decides.
+
+    Folders are split by the first name in which their paths differ, and each part by the next one, as long as no other
+    part has as many pictures: parts that tie are equal in all that is below them."""
+    keys: dict[str, tuple[int, ...]] = dict.fromkeys(folders, ())
+
+    def rank(group: Sequence[str], depth: int) -> None:
+        parts: dict[str, list[str]] = {}
+        for folder in group:
+            names = folder.split("/")
+            parts.setdefault("/".join(names[:depth]) if len(names) >= depth else f"{folder}/", []).append(folder)
+        # The group's own folder, where it is one of those compared, counts without what lies below it.
+        counts = {part: own.get(part[:-1], 0) if part.endswith("/") else totals.get(part, 0) for part in parts}
+        ties = Counter(counts.values())
+        for part, members in parts.items():
+            if len(parts) > 1:
+                for folder in members:
+                    keys[folder] += (-counts[part],)
+            if len(members) > 1 and ties[counts[part]] == 1:
+                rank(members, depth + 1)
+
+    rank(folders, 1)
+    return [keys[folder] for folder in folders]

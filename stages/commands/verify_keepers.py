@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
@@ -19,7 +19,7 @@ from stages.commands.verify_files import File
 from stages.commands.verify_truth import Check
 from stages.copy_names import NAMES, SHORT
 from stages.decoding.encoding import LOSSLESS
-from stages.keeper_keys import EDITORS, POOR, PREFERRED, UNSEEN, WEB
+from stages.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
 
 Image: TypeAlias = dict[str, Any]
 Family: TypeAlias = list[Image]
@@ -103,7 +103,7 @@ def _oldest(shared: bool) -> Key:
 
     def key(image: Image, family: Family) -> Any:
         same = [each["mtime_ns"] for each in family if each["digest"] == image["digest"]] if shared else []
-        return _taken(image), min([image["mtime_ns"], *same])
+        return _taken(image), min([image["mtime_ns"], *same]) // SECOND
 
     return key
 
@@ -113,8 +113,8 @@ def _taken(image: Image) -> int:
 
 
 def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) -> dict[str, Any]:
-    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, from
-    the first folder on in which the paths of a family differ."""
+    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, at
+    the names in which the paths of a family part."""
     folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
     own = Counter(folders)
     for family in families:
@@ -129,14 +129,33 @@ def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) 
             within[parts[:end]] += count
     found: dict[str, Any] = {}
     for family in families:
-        split = [tuple(_folder(image).split("/")) for image in family]
-        shared = 0
-        while len({parts[shared : shared + 1] for parts in split}) == 1 and split[0][shared:]:
-            shared += 1
-        for image, parts in zip(family, split, strict=True):
-            steps = [-within[parts[:end]] for end in range(shared + 1, len(parts) + 1)]
-            found[image["path"]] = (*steps, -own[_folder(image)])
+        split = {tuple(_folder(image).split("/")) for image in family}
+        for image in family:
+            found[image["path"]] = _steps(tuple(_folder(image).split("/")), split, within, own)
     return found
+
+
+def _steps(
+    parts: tuple[str, ...], split: Collection[tuple[str, ...]], within: Mapping[tuple[str, ...], int], own: Counter[str]
+) -> tuple[int, ...]:
+    """Return minus the number of images at each name where a folder's path parts from another of `split`, down to the
+    first at which another one has as many."""
+
+    def count(other: tuple[str, ...], end: int) -> int:
+        return within[other[:end]] if len(other) >= end else own["/".join(other)]
+
+    steps = []
+    for end in range(1, len(parts) + 2):
+        near = {
+            other[:end] if len(other) >= end else (*other, ""): other
+            for other in split
+            if other[: end - 1] == parts[: end - 1]
+        }
+        if len(near) > 1:
+            steps.append(-count(parts, end))
+            if sum(count(other, end) == count(parts, end) for other in near.values()) > 1:
+                break
+    return tuple(steps)
 
 
 def _folder(image: Image) -> str:
@@ -154,7 +173,9 @@ def _original(image: Image, family: Family) -> Any:
     editor, fine = bool(EDITORS.search(image["software"] or "")), image["subsampling"] == "4:4:4"
     signs = editor + bool(image["progressive"]) + (fine and image["camera"] is not None)
     signs += -(-(POOR - image["quality"]) // 10) if (image["quality"] or 100) < POOR else 0
-    place = {"RAW": 0, "HEIF": 1, "GIF": 21}.get(form, 20 if form in WEB else 4 + signs if jpeg else 3)
+    heif = 4 if image["camera"] is None else 1 if HEIF_CAMERAS.match(image["camera"]) else 19
+    heif = 19 if heif == 1 and image["taken"] is not None and image["taken"] < HEIF_SINCE else heif
+    place = {"RAW": 0, "HEIF": heif, "GIF": 21}.get(form, 20 if form in WEB else 4 + signs if jpeg else 3)
     if jpeg and image["tables"] == "own" and not (editor or fine or image["progressive"]):
         place = 2
     return converted, place, image["orientation"] in (None, 1)
@@ -224,7 +245,7 @@ KEYS: Mapping[str, Callable[[Any], Key]] = {
     "original": lambda _: _original,
     "bytes": lambda _: lambda image, family: -image["bytes"],
     "newest": lambda _: lambda image, family: -image["mtime_ns"],
-    "own date": lambda _: lambda image, family: image["mtime_ns"],
+    "own date": lambda _: lambda image, family: image["mtime_ns"] // SECOND,
     "taken": lambda _: lambda image, family: _taken(image),
     "format": _of_format,
     "avoid": _avoid,

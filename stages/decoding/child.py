@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from pipeline import locations
+from stages.decoding import encoding
 from stages.decoding.decode import Facts, Options, decode, keep_quiet
 from stages.decoding.formats import PluginBroken, import_plugins, is_raw
 from stages.decoding.problems import Problem, Unreadable
@@ -180,6 +181,7 @@ def _prepare(limits: Limits) -> list[str]:
     said: list[str] = []
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = lambda message, *_, **__: said.append(str(message))
+    encoding.prepare()
     gc.freeze()  # what was imported stays; looking through it again and again is a fortieth of the time of an icon
     _limit_memory(limits.memory)
     return said

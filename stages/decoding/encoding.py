@@ -71,6 +71,11 @@ def _scaled(quality: int) -> tuple[int, ...]:
     return tuple(min(255, max(1, (each * scale + 50) // 100)) for each in STANDARD)
 
 
+def prepare() -> None:
+    """Have the BLAS library allocate its buffers now: under a limit of memory it ends the process if it gets none."""
+    _zeros(np.zeros((SIDE + 8, SIDE + 8), np.float32), 0, 0)
+
+
 def was_jpeg(image: Image.Image) -> bool | None:
     """Return whether the pixels of an image, loaded from a lossless format, are those of a decoded JPEG, perhaps turned
     since; None where this can't be decided.

@@ -63,7 +63,7 @@ def matches(
 
 
 def dates(times: Sequence[int]) -> MemoryArtifact:
-    rows = [{"path": NAMES[n], "set": "a", "root": "/", "mtime_ns": time} for n, time in enumerate(times)]
+    rows = [{"path": NAMES[n], "set": "a", "root": "/", "mtime_ns": time * 10**9} for n, time in enumerate(times)]
     return MemoryArtifact("scan", "a-end", pa.Table.from_pylist(rows, scan.SCHEMA))
 
 

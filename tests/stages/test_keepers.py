@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from pipeline.errors import TaskError
 from stages.copy_names import matcher
 from stages.focus import SIDE, Sharpness, laplacian_variance
-from stages.keeper_keys import Rule
+from stages.keeper_keys import SECOND, Rule
 from stages.keepers import DEFAULT, Around, Ranking, checked, facts, ranked
 from stages.live import per_folder
 from stages.references import are_references
@@ -64,7 +64,7 @@ def first(table: pa.Table, *rules: Rule, others: Sequence[str] = ()) -> list[int
     ("rule", "column", "values", "order"),
     [
         ("bytes", "bytes", [1, 3, 2], [1, 2, 0]),
-        ("oldest", "mtime_ns", [5, 3, 4], [1, 2, 0]),
+        ("oldest", "mtime_ns", [5 * SECOND, 3 * SECOND, 4 * SECOND], [1, 2, 0]),
         ("newest", "mtime_ns", [5, 3, 4], [0, 2, 1]),
         ("resolution", "width", [5, 3, 40], [2, 0, 1]),
         ("format", "format", ["JPEG", "TIFF", "RAW"], [2, 1, 0]),
@@ -232,15 +232,22 @@ def test_metadata_counts_camera_date_and_place() -> None:
 
 
 def test_oldest_is_the_cameras_date_then_that_of_the_file() -> None:
-    table = images(taken=[None, DAY, datetime(2014, 1, 1), DAY], mtime_ns=[1, 9, 10, 8])
+    table = images(taken=[None, DAY, datetime(2014, 1, 1), DAY], mtime_ns=[n * SECOND for n in (1, 9, 10, 8)])
     assert first(table, "oldest") == [2, 3, 1, 0]
 
 
 def test_of_equal_files_the_oldest_date_counts_for_all_against_others() -> None:
-    table = images(digest=["x", "y", "x"], mtime_ns=[9, 5, 1], path=["/p/a/x", "/p/b/y", "/p/c/x"])
+    table = images(
+        digest=["x", "y", "x"], mtime_ns=[9 * SECOND, 5 * SECOND, SECOND], path=["/p/a/x", "/p/b/y", "/p/c/x"]
+    )
     assert first(table, "oldest") == [2, 1, 0]
     assert first(table, "oldest", "live", others=["/p/a/z"]) == [0, 2, 1], "which of them stays is left to live"
     assert first(table, "oldest", "live") == [2, 0, 1], "and at last to their own dates"
+
+
+def test_dates_of_files_within_a_second_decide_nothing() -> None:
+    table = images(mtime_ns=[SECOND + 2, SECOND + 1], bytes=[9, 8])
+    assert first(table, "oldest", "bytes") == [0, 1]
 
 
 Encoded = dict[str, Any]
@@ -267,7 +274,10 @@ PNG: Encoded = {"format": "PNG", "was_jpeg": False}
         (STANDARD | {"orientation": 6}, STANDARD | {"orientation": 1}),
         ({"format": "MPO"} | OF_CAMERA, STANDARD),
         ({"format": "RAW"}, OF_CAMERA),
-        ({"format": "HEIF"}, OF_CAMERA),
+        ({"format": "HEIF", "camera": "Apple iPhone 12"}, OF_CAMERA),
+        (OF_CAMERA, {"format": "HEIF"}),
+        (STANDARD, {"format": "HEIF", "camera": "Canon PowerShot ELPH 300 HS"}),
+        (STANDARD, {"format": "HEIF", "camera": "Apple iPhone 5", "taken": datetime(2014, 1, 1)}),
         ({"format": "HEIF"}, PNG),
         (PNG, STANDARD),
         (PNG, {"format": "WEBP"}),
@@ -349,14 +359,14 @@ def test_names_to_avoid_may_be_given() -> None:
 
 def test_of_equal_files_the_one_in_the_live_folder_stays() -> None:
     paths = ["/p/A backup/x.jpg", "/p/Phone/x.jpg"]
-    equal = images(path=paths, digest=["x", "x"], mtime_ns=[1, 2])
+    equal = images(path=paths, digest=["x", "x"], mtime_ns=[SECOND, 2 * SECOND])
     others = [*paths, "/p/Phone/y.jpg"]
     assert first(equal, "oldest", "live", others=others) == [1, 0]
     assert first(equal, *DEFAULT[-4:], others=others) == [1, 0]
     assert first(equal, "resolution", others=others) == [1, 0], "it decides before the alphabet, named or not"
     assert first(equal, "path", others=others) == [0, 1], "a rule says otherwise"
     assert first(equal, "oldest", others=others) == [0, 1]
-    unlike = images(path=paths, mtime_ns=[1, 2])
+    unlike = images(path=paths, mtime_ns=[SECOND, 2 * SECOND])
     assert first(unlike, "oldest", "live", others=others) == [0, 1], "dates come before, of files that are not equal"
     assert first(equal, "live", others=[*others, "/p/A backup/y.jpg", "/p/A backup/z.jpg"]) == [0, 1]
 
@@ -383,6 +393,16 @@ def test_a_backup_that_keeps_the_folders_of_its_source_is_told_as_a_whole() -> N
     inside = ["/p/2015/x.jpg", "/p/x.jpg", "/p/2015/a.jpg"]
     assert first(nested, "live", others=inside) == [0, 1]
     assert first(nested, "live", others=[*inside, "/p/b.jpg", "/p/c.jpg"]) == [1, 0], "of a folder above, its own alone"
+
+
+def test_folders_with_as_many_pictures_tie_however_deep_they_are() -> None:
+    """The next rule decides, not the length of a path."""
+    paths = ["/p/Pictures/2019/May/a.jpg", "/p/stick/a.jpg"]
+    table = images(path=paths, digest=["a", "a"])
+    assert first(table, "live", {"path": "deepest"}, others=paths) == [0, 1]
+    assert first(table, "live", {"path": "shallowest"}, others=paths) == [1, 0]
+    assert first(table, "live", {"path": "deepest"}, others=[*paths, "/p/stick/b.jpg"]) == [1, 0]
+    assert first(table, "live", {"path": "deepest"}, others=[*paths, "/p/stick/b.jpg", "/p/Pictures/c.jpg"]) == [0, 1]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -42,7 +42,7 @@ def library(seed: int, count: int = 120) -> pa.Table:
     names = any_of("IMG_7", "IMG_7 b", "IMG_71", "a", "Copy of a", "x (1)", "wa")
     paths = sorted({f"{f}/{n}{k}.jpg" for f, n, k in zip(folders, names, any_of("", "1", "é"), strict=True)})
     count = len(paths)
-    day = datetime(2015, 1, 1)
+    day = datetime(2017, 5, 31)
     return images(
         path=paths,
         root=[path[:2] for path in paths],
@@ -51,9 +51,9 @@ def library(seed: int, count: int = 120) -> pa.Table:
         format=any_of("JPEG", "JPEG", "MPO", "PNG", "TIFF", "WEBP", "RAW", "HEIF", "GIF", "PSD"),
         mode=any_of("RGB", "I;16", "L"),
         digest=any_of(*map(str, range(12))),
-        mtime_ns=any_of(1, 2, 3),
+        mtime_ns=any_of(1, 2, 10**9, 2 * 10**9 + 1),
         taken=any_of(None, day, day + timedelta(days=1)),
-        camera=any_of(None, "A"),
+        camera=any_of(None, "A", "Apple iPhone 12"),
         software=any_of(None, "Adobe Photoshop", "Firmware 1"),
         gps=any_of(True, False),
         orientation=any_of(1, 6, None),

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "b157672aed91c217"),
-    "thumbnail": (6, "af62d3656c0e7dfc"),
-    "hash": (2, "b33846f05bfb56b8"),
-    "index": (2, "02e69762772d33f6"),
-    "pairs": (3, "884f9c67cd6496e8"),
-    "cluster": (7, "c6217700b0ddf3c0"),
-    "plot": (8, "ed39f2937c1a8ff3"),
+    "thumbnail": (6, "09d1925276bc0fbb"),
+    "hash": (2, "1f535bd18e58285d"),
+    "index": (2, "4db912e8d0f1e185"),
+    "pairs": (3, "7020f29fb19cf4db"),
+    "cluster": (7, "7299ed858cdf8bfc"),
+    "plot": (8, "bb9401e7193ba0f8"),
 }
 
 
