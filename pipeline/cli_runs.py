@@ -156,13 +156,13 @@ def _show(options: argparse.Namespace) -> int:
     results = load_run(options.run)
     found = matches_of(results, options.path) if options.path else results.clusters()
     if options.json:
-        print(_rows(found, results.sets()))
+        print(_to_json(found, results.sets()))
         return 0
     say(*(match_lines(results, options.path, found) if options.path else cluster_lines(found, results.sets())))
     return 0
 
 
-def _rows(found: pd.DataFrame, sets: Mapping[str, str]) -> str:
+def _to_json(found: pd.DataFrame, sets: Mapping[str, str]) -> str:
     """Rows as JSON; with two sets each says which one its image is in."""
     return (found.assign(set=found["path"].map(sets)) if sets else found).to_json(orient="records")
 
@@ -174,7 +174,7 @@ def _duplicates(options: argparse.Namespace) -> int:
     results = load_run(options.run)
     found = results.hash_clusters() if options.by == "hash" else results.clusters()
     if options.json:
-        print(_rows(found, results.sets()))
+        print(_to_json(found, results.sets()))
         return 0
     lines = hash_lines if options.by == "hash" else cluster_lines
     say(*lines(found, results.sets()))

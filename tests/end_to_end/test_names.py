@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 EVIL = "\x1b[31m red \u202egnp\nfast-diff: all is well\x07 [bold] \U0001f9ca \u2028"
 HEARD = {"pipeline/cli_say.py", "pipeline/progress.py", "pipeline/cli_acts.py", "stages/commands/demo.py"}
 """Modules that print what others made: by `one_line`, all but `cli_acts.py`, whose lines are made of such names."""
-DATA = {"dumps", "to_json", "describe", "example", "dot"}
+DATA = {"dumps", "to_json", "_to_json", "describe", "example", "dot"}
 """What makes text for machines, in which each name is escaped."""
 
 
