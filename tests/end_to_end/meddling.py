@@ -37,10 +37,10 @@ def dask_setup(worker: Any) -> None:
         return attempt(call, *arguments)
 
     @contextlib.contextmanager
-    def full(path: Path, **options: Any) -> Iterator[IO[bytes]]:
+    def full(path: Path, *options: Any, **named: Any) -> Iterator[IO[bytes]]:
         if Path(os.environ.get("MEDDLE_FULL", "/nonexistent")).exists():
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        with write(path, **options) as file:
+        with write(path, *options, **named) as file:
             yield file
 
     task._attempt, store.atomic_write = counted, full
