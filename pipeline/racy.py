@@ -29,15 +29,16 @@ def read(store: Store) -> list[str] | None:
     path = store.folder / DOUBTFUL
     if not path.exists() if isinstance(path, Path) else store.files.size(DOUBTFUL) is None:
         return []
+    rows: object = None
     try:
         rows = json.loads(store.files.read(DOUBTFUL))
-        if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
-            return rows
-    except (ValueError, RecursionError):
-        pass
+    except (ValueError, RecursionError) as error:
+        log.debug("%s: %s", path, error)
     except OSError as error:
         if error.errno != errno.EINVAL:  # of something that is no regular file; storage that fails is another matter
             raise
+    if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
+        return rows
     log.warning(
         "%s is damaged: expected a list of paths; the bytes of every file are compared, and the list is made again",
         path,
