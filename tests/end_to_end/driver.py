@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -129,7 +130,7 @@ class Kept:
     are part of every artifact."""
 
     project: Project
-    copy: Path
+    saved: Path
 
     @classmethod
     def of(cls, folder: Path, images: int, config: dict[str, Any] | None = None) -> Kept:
@@ -142,5 +143,5 @@ class Kept:
     def again(self) -> Project:
         """The run as it was."""
         shutil.rmtree(self.project.folder)
-        shutil.copytree(self.copy, self.project.folder)
-        return self.project
+        shutil.copytree(self.saved, self.project.folder)
+        return copy.deepcopy(self.project)

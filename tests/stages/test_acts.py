@@ -188,7 +188,8 @@ def test_an_overlay_and_its_upper_folder(tmp_path: Path) -> None:
     mount = f'mount -t overlay overlay -o "{layers}" "{tmp_path}/merged" || exit 77; exec "$@"'
     words = ["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", OVERLAY, str(tmp_path)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+        top = Path(__file__).parents[2]
+        done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(top)})
     except FileNotFoundError:
         pytest.skip("there is no `unshare` here")
     if done.returncode == 77 or "unshare:" in done.stderr:
