@@ -9,7 +9,7 @@ What each kind of file promises after a power cut (`tests/power` rebuilds what a
     run.json          all that it mentions is on disk before it, and it is on disk when the command ends. After an
                       earlier cut, the run.json of the previous run is there.
     .doubtful.json    names each file whose row in an artifact may be wrong: on disk before the first artifact of a run,
-                      and shortened after the last.
+                      and shortened after the last. A damaged list costs time, not results: every file is compared.
     .footers.tsv      the index of footers: never synced. A line counts if its checksum fits and the artifact has the
                       size and time in it; such an artifact is whole.
     .events.jsonl     the event log, and the pages drawn from it: never synced. They decide nothing.

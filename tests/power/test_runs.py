@@ -87,7 +87,7 @@ def test_without_syncs_the_same_disks_are_wrong(runs: Runs, kind: str, seed: int
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("name", ["*.parquet", "*.txt", "run.json", ".doubtful.json", "run", "texts", "total", "page"])
+@pytest.mark.parametrize("name", ["*.parquet", "*.txt", "run.json", "run", "texts", "total", "page"])
 def test_no_sync_is_one_too_many(runs: Runs, name: str) -> None:
     """Without those of one kind of file or folder, some disk is wrong."""
     called = {node for node in range(runs.recording.count) if fnmatch.filter(runs.recording.names(node), name)}
