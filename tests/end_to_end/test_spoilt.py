@@ -65,8 +65,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     (project.run_folder / ".lock").write_text(json.dumps(identity("t") | {"started": "1"}))
     (project.run_folder / ".lock.guard").touch()
     (project.run_folder / DOUBTFUL).write_text(json.dumps(sorted(map(str, (project.folder / "images").iterdir()))[:3]))
-    shutil.rmtree(made.copy)
-    shutil.copytree(project.folder, made.copy)
+    shutil.rmtree(made.saved)
+    shutil.copytree(project.folder, made.saved)
     return made
 
 
