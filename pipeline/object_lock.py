@@ -86,12 +86,10 @@ class ObjectLock:
                 return {}
         try:
             now, tag = self._read()
-            if now != owner:
+            if now and now != owner:
                 return now
-            if not tag:  # released since, or a store without tags
-                write_bytes(self.path, self._text())
-                return None
-            return None if replace(self.path, self._text(), tag) else self._owner()
+            taken = replace(self.path, self._text(), tag) if now else create(self.path, self._text())
+            return None if taken else self._owner()
         finally:
             delete(mark, [key_of(mark)])
 

@@ -235,9 +235,12 @@ class _Walk:
                             elif entry.is_dir():
                                 if recursive:
                                     heapq.heappush(folders, (False, entry.path))
-                            elif wanted(entry.name) and entry.is_file():
-                                found.append(entry.stat())
-                                paths.append(entry.path)
+                            elif wanted(entry.name):
+                                if entry.is_file():
+                                    found.append(entry.stat())
+                                    paths.append(entry.path)
+                                else:
+                                    self._unread["not a regular file"] += 1
                         except OSError as error:
                             if error.errno not in GONE:
                                 self._unread[error.strerror or str(error)] += 1

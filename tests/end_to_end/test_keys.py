@@ -164,10 +164,10 @@ def make_library(folder: Path) -> None:
 
 def write_lists(folder: Path) -> None:
     """A pair that was dismissed, and what some images show."""
-    names = ("first.jpg", "copy.jpg")
-    digests = [hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest() for name in names]
+    blank = [folder / "images" / f"blank{number}.png" for number in (0, 1)]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in blank]
     (folder / "dismissed.csv").write_text(f"digest_a,digest_b\n{','.join(sorted(digests))}\n")
-    rows = "".join(f"{folder / 'images' / name},picture\n" for name in names)
+    rows = "".join(f"{folder / 'images' / name},picture\n" for name in ("first.jpg", "copy.jpg"))
     (folder / "labels.csv").write_text(f"path,label\n{rows}")
 
 

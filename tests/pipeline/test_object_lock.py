@@ -81,6 +81,32 @@ def test_of_two_that_take_over_one_does(folder: Place, monkeypatch: pytest.Monke
         assert owner(folder)["token"] != "dead"
 
 
+@pytest.mark.parametrize("next_run", [b"", b'{"token": "next"}'])
+def test_a_lock_that_was_released_meanwhile_is_only_created(
+    folder: Place, next_run: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.write_bytes(folder / ".lock", json.dumps({"token": "dead", "host": "x", "boot": "y"}).encode())
+    monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
+    real, looks = object_lock.ObjectLock._read, iter(["as it is", "released"])
+
+    def read(lock: object_lock.ObjectLock) -> tuple[dict[str, Any], str]:
+        if next(looks, "") != "released":
+            return real(lock)
+        storage.delete(folder, [storage.key_of(folder / ".lock")])
+        if next_run:  # it begins after the look and before the put
+            storage.write_bytes(folder / ".lock", next_run)
+        return {}, ""
+
+    monkeypatch.setattr(object_lock.ObjectLock, "_read", read)
+    if next_run:
+        with pytest.raises(LockedError), RunLock(folder):
+            pytest.fail("the next run holds the lock")
+        assert owner(folder) == {"token": "next"}
+    else:
+        with RunLock(folder) as held:
+            assert owner(folder)["token"] == held._lock.token
+
+
 def test_a_heartbeat_writes_nothing_over_another_owner(folder: Place) -> None:
     with RunLock(folder) as held:
         before = storage.modified_ns(folder / ".lock")

@@ -437,8 +437,8 @@ def test_one_entry_that_is_spoilt_costs_no_other(photos: Path, tmp_path: Path) -
 # room and names
 
 
-def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int) -> None:
-    """Let a folder lie on another disk, with so much room."""
+def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int, block: int = 1) -> None:
+    """Let a folder lie on another disk, with so many free blocks of so many bytes."""
     real = os.stat
 
     def looked(path: Any, **more: Any) -> os.stat_result:
@@ -450,7 +450,7 @@ def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int) -> None:
 
     monkeypatch.setattr(os, "stat", looked)
     disk = os.statvfs(to)
-    values = [1, 1, *disk[2:4], free, *disk[5:]]
+    values = [block, block, *disk[2:4], free, *disk[5:]]
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(values))
 
 
@@ -465,6 +465,12 @@ def test_no_room_on_the_disk_that_takes_files_is_foreseen(
     _, tally, _ = followed(plan, "move", tmp_path, yes)
     assert tally.done == fits
     assert sum(count for why, count in tally.refused.items() if "has no room for it" in why) == 3 - fits
+
+
+def test_a_small_file_takes_a_whole_block(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "moved").mkdir()
+    fake_disk(monkeypatch, tmp_path / "moved", free=2, block=4096)
+    assert followed(checked(plan_for(photos), "plan"), "move", tmp_path)[1].done == 2
 
 
 def test_room_on_the_same_disk_is_not_asked_for(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,13 @@ def test_hard_links_are_images_and_symbolic_links_are_followed_if_asked(tree: Pa
     assert names(tree, tree / "folder") == ["folder/far.jpg"]  # a root may be a link
 
 
+def test_what_is_named_like_an_image_and_is_no_file_is_named(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plain = names(tree)
+    os.mkfifo(tree / "pipe.jpg")
+    assert names(tree) == plain
+    assert "not a regular file" in caplog.text
+
+
 def source(**settings: Any) -> list[Any]:
     return list(scan.source(scan.Params(), (EVERYTHING | settings).__getitem__))
 

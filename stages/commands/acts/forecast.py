@@ -22,8 +22,8 @@ class Forecast:
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action
         self._to = to and to.absolute()
-        self._room: dict[int, int] = {}
-        """Free bytes of each disk, by device number, after all acts checked so far."""
+        self._room: dict[int, tuple[int, int]] = {}
+        """Free blocks of each disk after all acts checked so far, and the bytes of a block, by device number."""
         self._taken: set[Path] = set()
 
     def check(self, path: Path, found: os.stat_result, keeper: Path) -> None:
@@ -44,10 +44,12 @@ class Forecast:
     def _take_room(self, device: int, size: int, folder: Path) -> None:
         if device not in self._room:
             disk = os.statvfs(folder)
-            self._room[device] = disk.f_bavail * disk.f_frsize
-        if self._room[device] < size:
+            self._room[device] = disk.f_bavail, disk.f_frsize
+        free, block = self._room[device]
+        needed = -(-size // block)
+        if free < needed:
             raise Cannot(f"--to: the disk of {self._to} has no room for it, of {human_bytes(size)}")
-        self._room[device] -= size
+        self._room[device] = free - needed, block
 
     def entry(self, path: Path, home: Folder, found: os.stat_result, keeper: Path) -> dict[str, Any]:
         """Return the fields of the journal's entry that depend on the action; `made`: how many folders a move makes.
