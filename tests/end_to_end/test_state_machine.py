@@ -33,9 +33,7 @@ from pipeline import runner
 from pipeline.artifact import StoredArtifact
 from pipeline.cli import main
 from pipeline.errors import ArtifactDamaged
-from stages.commands import work
 from stages.decoding import children, lanes
-from stages.report import charts
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
@@ -351,10 +349,6 @@ def killed(words: list[str], at: int) -> int:
         os._exit(code)
 
 
-def drawn(*arguments: Any, **named: Any) -> bytes:
-    return b'<svg xmlns="http://www.w3.org/2000/svg"/>'
-
-
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import what commands need: each fork would import it anew."""
@@ -367,15 +361,6 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert main(["apply", str(plan), "--action", "move", "--to", str(project.folder / "to"), "--yes"]) == 0
     for journal in project.folder.glob("*.jsonl"):
         assert main(["undo", str(journal)]) == 0
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no charts; only for runs that stay in this process, since charts are part of an artifact."""
-    for name in ("histogram", "sizes", "heat", "recall", "times"):
-        monkeypatch.setattr(charts, name, drawn)
-    for name in ("chart", "times"):
-        monkeypatch.setattr(work, name, drawn)
 
 
 @pytest.fixture

@@ -1,0 +1,33 @@
+"""Fixtures of whole runs."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from stages.commands import work
+from stages.report import charts
+
+
+def blank(*arguments: Any, **named: Any) -> bytes:
+    """Return a chart without content."""
+    return b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+
+
+@contextlib.contextmanager
+def blank_charts() -> Iterator[None]:
+    """Draw no charts, which takes longer than all else in a small run. Charts are part of an artifact: a test must not
+    compare such a run with one in another process."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("histogram", "sizes", "heat", "recall", "times"):
+            patched.setattr(charts, name, blank)
+        for name in ("chart", "times"):
+            patched.setattr(work, name, blank)
+        yield
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    with blank_charts():
+        yield
