@@ -147,11 +147,10 @@ def test_two_runs_at_once(project: Project) -> None:
     assert project.ran() == {}
 
 
-@pytest.mark.parametrize("kind", ["synchronous", "local"])
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("kind", "sent"), [("local", signal.SIGINT), ("synchronous", signal.SIGTERM)])
 def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: signal.Signals) -> None:
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": kind}}
-    make_images(project.folder / "images", 40)
+    make_images(project.folder / "images", 24)
     with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not list(project.run_folder.glob("hash/*.parquet")):
             time.sleep(0.01)
@@ -185,7 +184,7 @@ def test_interrupted_while_workers_start_it_says_so_in_one_line(project: Project
 
 def test_interrupted_twice_it_leaves_at_once(project: Project) -> None:
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": "local", "workers": 2}}
-    make_images(project.folder / "images", 60)
+    make_images(project.folder / "images", 30)
     with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not list(project.run_folder.glob("thumbnail/*.parquet")):
             time.sleep(0.01)

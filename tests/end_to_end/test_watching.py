@@ -27,6 +27,11 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path, {"partition": {"images": 4, "block": 12}})
 
 
+def few(project: Project, count: int) -> None:
+    """Leave all but `count` images out."""
+    project.config["inputs"] = {"a": [str(path) for path in sorted((project.folder / "images").iterdir())[:count]]}
+
+
 def driven(project: Project, *options: str) -> str:
     """What a run says that ends well."""
     ended = subprocess.run([*project.command(), *options], capture_output=True, text=True, timeout=120)
@@ -63,6 +68,7 @@ def test_progress_events_and_the_dashboards_address(project: Project) -> None:
 def test_the_dashboard_groups_tasks_by_stage(project: Project) -> None:
     with dask_cluster(project.folder) as section, Client(section["address"], set_as_default=False) as client:
         project.config["scheduler"] = section
+        few(project, 16)
         driven(project)
         groups = client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.task_prefixes))
         plugins = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
@@ -72,6 +78,7 @@ def test_the_dashboard_groups_tasks_by_stage(project: Project) -> None:
 
 
 def test_dasks_report_on_the_run(project: Project, tmp_path: Path) -> None:
+    few(project, 16)
     report = tmp_path / "report with spaces.html"
     project.config["scheduler"] = {"kind": "local", "workers": 1}
     driven(project, "--performance-report", str(report))
@@ -96,7 +103,7 @@ def test_a_run_in_which_nothing_ends_says_so(project: Project) -> None:
         project.folder, words=PRELOAD, environment={"MEDDLE_SLOW": "6", "MEDDLE_STAGE": "thumbnail"}
     ) as section:
         project.config["scheduler"] = section | {"min_workers": 2, "patience": 2}
-        project.config["inputs"] = {"a": [str(path) for path in sorted((project.folder / "images").iterdir())[:4]]}
+        few(project, 4)
         said = driven(project)
     assert re.search(r"nothing has finished for \d s; what the cluster was doing stands in .*\.stalled\.json", said)
     state = json.loads((project.run_folder / ".stalled.json").read_text())
