@@ -33,7 +33,8 @@ from tests.mutants import Mutant, mutants
 ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
 P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_", "tests/end_to_end/test_"
-ACTS = [S + "apply.py", S + "acts.py", S + "trash.py", S + "killed.py", E + "acting.py"]
+FILES = ("apply", "stays", "act", "undo", "forecast", "names", "steps", "trash", "killed")
+ACTS = [*(f"{S}{name}.py" for name in FILES), E + "acting.py"]
 """Tests of what is done to users' files."""
 TESTS = {
     "pipeline.artifact": [P + "artifact.py", P + "store.py", P + "storage.py"],

@@ -12,7 +12,7 @@ import pytest
 from stages.commands.apply import Tally, apply
 from stages.commands.choices import ACTIONS
 from stages.commands.journal import Journal
-from stages.commands.plan import FORMAT, VERSION, Plan
+from stages.commands.plan import FORMAT, VERSION, Plan, checked
 from stages.commands.undo import undo
 
 ODD = os.fsencode("b\udce9 \"'<img src=x onerror=alert(1)>\n😀--yes.jpg")
@@ -51,6 +51,12 @@ def plan_for(photos: Path, **more: Any) -> dict[str, Any]:
     return {FORMAT: VERSION, "run": "", "clusters": clusters, **more}
 
 
+def one(keep: Path, remove: Path, **more: Any) -> Any:
+    """A plan for two files."""
+    group = {"cluster": 0, "keep": [entry(keep)], "remove": [entry(remove)]}
+    return checked({FORMAT: VERSION, "clusters": [group], **more}, "plan")
+
+
 def followed(plan: Plan, action: str, folder: Path, yes: bool = True) -> tuple[list[str], Tally, Path]:
     """Follow a plan; lines, tally and journal."""
     tally, path = Tally(), folder / f"{action}.jsonl"
@@ -79,3 +85,12 @@ def other_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         link(source, target, **more)
 
     monkeypatch.setattr(os, "link", across)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return list(folder.rglob(".fast-diff*"))
+
+
+def folder_of(number: int | None) -> Path:
+    """Where an open file or folder lies."""
+    return Path() if number is None else Path(f"/proc/self/fd/{number}").readlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stages.commands.acts import linking
 from stages.kernels import arrays, check, compare, exact
 from tests.stages.acting import odd
 
@@ -52,3 +53,9 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, path in enumerate(sorted(folder.rglob("*.jpg"))):
         os.utime(path, ns=(10**18 + number, 10**18 + number))
     return folder
+
+
+@pytest.fixture
+def reflinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has them."""
+    monkeypatch.setattr(linking, "clone", lambda source, target: os.write(target, os.pread(source, 1 << 20, 0)))

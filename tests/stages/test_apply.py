@@ -17,7 +17,17 @@ from stages.commands.apply import Tally, apply, check_options, summary
 from stages.commands.choices import ACTIONS, LINKS
 from stages.commands.journal import Journal
 from stages.commands.plan import FORMAT, VERSION, checked
-from tests.stages.acting import WORKING, entry, followed, odd, other_disk, plan_for, state, undone
+from tests.stages.acting import (
+    WORKING,
+    entry,
+    followed,
+    odd,
+    one,
+    other_disk,
+    plan_for,
+    state,
+    undone,
+)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -421,3 +431,22 @@ def test_groups_take_all_files_however_many_fit(
     monkeypatch.setattr(applying, "GROUP_BYTES", 8)
     followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     assert [size for size in sizes if size] == [2, 1]
+
+
+def test_what_goes_from_an_object_store_is_left_alone(photos: Path, tmp_path: Path) -> None:
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg") | {"path": "s3://b/x.jpg"}]}
+    group["remove"] = [entry(photos / "b/1.jpg") | {"path": "s3://b/y.jpg"}]
+    _, tally, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
+    assert list(tally.refused) == ["it lies on an object store; plans are followed on this machine's disks alone"]
+
+
+def test_urls_among_references_inputs_and_runs_are_no_folders_here(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = tmp_path / "memory:/bucket"
+    place.mkdir(parents=True)
+    keep, remove = photos / "a/1.jpg", Path(shutil.copy2(photos / "b/1.jpg", place / "1.jpg"))
+    plan = one(keep, remove, references=["memory://bucket"], run="memory://bucket")
+    check_options(plan, "move", place / "moved")
+    assert followed(plan, "delete", tmp_path)[1].done == 1

@@ -13,6 +13,7 @@ from upath import UPath
 
 from pipeline.errors import ConfigError
 from stages.commands import plan
+from stages.commands.apply import warning
 from stages.commands.plan import FORMAT, VERSION, checked, plan_of, read_plan
 from stages.commands.results import Results
 from tests.stages.acting import entry, plan_for
@@ -145,3 +146,18 @@ def test_files_without_a_time_get_it_from_the_run(photos: Path, monkeypatch: pyt
     monkeypatch.setattr(plan, "load_run", lambda folder: pytest.fail("all have their times"))
     monkeypatch.setattr(plan, "inputs_of", lambda run: {})
     checked(plan_for(photos, run="/run"), "plan")
+
+
+def test_references_of_a_run_on_an_object_store_count(photos: Path) -> None:
+    import fsspec
+
+    inputs = {"reference": [str(photos / "c")], "a": [str(photos), "memory://bucket"]}
+    with fsspec.open("memory://bucket/run/run.json", "w") as file:
+        json.dump({"config": {"inputs": inputs}}, file)
+    with pytest.raises(ConfigError, match="lies in the reference"):
+        checked(plan_for(photos, run="memory://bucket/run"), "plan.json")
+    data = plan_for(photos, run="memory://bucket/run")
+    data["clusters"].pop()
+    plan = checked(data, "plan.json")
+    assert str(photos) in warning(plan, photos / "moved")
+    assert not warning(plan, photos.parent / "moved")

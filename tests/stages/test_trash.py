@@ -1,6 +1,9 @@
 """Trashes after freedesktop.org's specification: the user's, and those of other disks."""
 
 import os
+import shutil
+import stat
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from stages.commands.acts import forecast, trash
 from stages.commands.acts.trash import NOTE, Trash, trash_for
 from stages.commands.plan import FORMAT, VERSION, checked
-from tests.stages.acting import entry, followed, odd, plan_for, state, undone
+from tests.stages.acting import entry, followed, odd, one, plan_for, state, undone
 
 USER = str(os.getuid())
 
@@ -152,3 +155,34 @@ def test_a_deletion_in_a_folder_that_went_is_not_taken_back(photos: Path, tmp_pa
     (photos / "b").rmdir()
     assert undone(journal).refused == {"it was deleted, which can't be taken back": 1}
     assert not (photos / "b").exists()
+
+
+def test_two_files_of_one_name_go_to_the_trash_together(photos: Path, tmp_path: Path) -> None:
+    shutil.copy2(photos / "b/1.jpg", photos / "c/1.jpg")
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")]}
+    group["remove"] = [entry(photos / "b/1.jpg"), entry(photos / "c/1.jpg")]
+    before = state(photos)
+    _, tally, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "trash", tmp_path)
+    assert tally.done == 2
+    trash = tmp_path / "data/Trash"
+    assert sorted(path.name for path in (trash / "files").iterdir()) == ["1 (2).jpg", "1.jpg"]
+    assert sorted(path.name for path in (trash / "info").iterdir()) == ["1 (2).jpg.trashinfo", "1.jpg.trashinfo"]
+    assert stat.S_IMODE((trash / "files").stat().st_mode) == 0o700
+    assert undone(journal).ok
+    assert state(photos) == before
+
+
+def test_on_a_mac_the_finder_takes_files_to_the_trash(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the library, which is installed there alone; here a stand-in."""
+    finder = SimpleNamespace(send2trash=lambda path: shutil.move(os.fsdecode(path), tmp_path / "in the finder's trash"))
+    monkeypatch.setitem(sys.modules, "send2trash", finder)
+    monkeypatch.setattr(forecast, "sys", SimpleNamespace(platform="darwin"))
+    keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
+    _, tally, journal = followed(one(keep, remove), "trash", tmp_path)
+    assert tally.done == 1
+    assert (tmp_path / "in the finder's trash").read_bytes() == b"same"
+    assert "take it back from there" in str(undone(journal).refused)
+    (tmp_path / "in the finder's trash").rename(remove)
+    assert undone(journal).ok

@@ -1,0 +1,51 @@
+"""What an act would meet: room on the disk that takes its file."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.commands.plan import checked
+from tests.stages.acting import followed, plan_for
+
+
+def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int, block: int = 1) -> None:
+    """Let a folder lie on another disk, with so many free blocks of so many bytes."""
+    real = os.stat
+
+    def looked(path: Any, **more: Any) -> os.stat_result:
+        found = real(path, **more)
+        if path != to:
+            return found
+        times = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]], times)
+
+    monkeypatch.setattr(os, "stat", looked)
+    disk = os.statvfs(to)
+    values = [block, block, *disk[2:4], free, *disk[5:]]
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(values))
+
+
+@pytest.mark.parametrize(("free", "fits"), [(14, 3), (13, 2), (4, 1), (3, 0)])
+@pytest.mark.parametrize("yes", [False, True])
+def test_no_room_on_the_disk_that_takes_files_is_foreseen(
+    yes: bool, free: int, fits: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = checked(plan_for(photos), "plan")
+    (tmp_path / "moved").mkdir()
+    fake_disk(monkeypatch, tmp_path / "moved", free)
+    _, tally, _ = followed(plan, "move", tmp_path, yes)
+    assert tally.done == fits
+    assert sum(count for why, count in tally.refused.items() if "has no room for it" in why) == 3 - fits
+
+
+def test_a_small_file_takes_a_whole_block(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "moved").mkdir()
+    fake_disk(monkeypatch, tmp_path / "moved", free=2, block=4096)
+    assert followed(checked(plan_for(photos), "plan"), "move", tmp_path)[1].done == 2
+
+
+def test_room_on_the_same_disk_is_not_asked_for(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: pytest.fail("a rename takes no room"))
+    assert followed(checked(plan_for(photos), "plan"), "move", tmp_path)[1].done == 3
