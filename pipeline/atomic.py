@@ -64,7 +64,7 @@ def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
         raise
     for folder in folders if durable else ():
         sync_folder(folder)

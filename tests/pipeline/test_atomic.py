@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.atomic import atomic_write, sweep, sync_folder
 from pipeline.files import SETTLED, LocalFiles
+from pipeline.locations import place
 from tests.power.disk import cut
 from tests.power.recorder import Names, Recorder, Sync, Write
 
@@ -38,6 +39,29 @@ def test_sweep_removes_only_what_writers_left(tmp_path: Path) -> None:
         path.touch()
     assert sweep(tmp_path) == 1
     assert sorted(tmp_path.iterdir()) == sorted(keep)
+
+
+def test_sweep_leaves_a_folder_whose_name_is_that_of_a_temporary_file(tmp_path: Path) -> None:
+    folder = tmp_path / ".b.parquet.0123.tmp"
+    folder.mkdir()
+    assert sweep(tmp_path) == 0
+    assert folder.is_dir()
+
+
+def test_sweep_passes_over_a_file_that_another_process_removes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that waits for the lock removes its own temporary files."""
+    (tmp_path / ".lock.0123.tmp").touch()
+
+    def removed(path: Path) -> bool:
+        path.unlink()
+        return True
+
+    monkeypatch.setattr(Path, "is_file", removed)
+    assert sweep(tmp_path) == 1
+
+
+def test_sweep_has_nothing_to_do_on_an_object_store() -> None:
+    assert sweep(place("memory://swept")) == 0
 
 
 def test_bytes_are_on_disk_before_the_name_and_nothing_is_written_in_place(tmp_path: Path) -> None:
@@ -80,6 +104,20 @@ def test_a_folder_that_cannot_be_synced_is_let_be_and_a_disk_that_fails_is_not(
     wrong = errno.EIO
     with pytest.raises(OSError, match="wrong"):
         sync_folder(tmp_path)
+
+
+def test_a_file_is_not_synced_as_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "fsync", lambda number: pytest.fail("a file"))
+    sync_folder(tmp_path / "file")
+
+
+def test_a_synced_folder_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+    monkeypatch.setattr(os, "fsync", opened.append)
+    sync_folder(tmp_path)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
 
 
 def test_folders_that_were_left_alone_since_the_last_run_are_not_synced_again(

@@ -85,7 +85,7 @@ def test_no_flipped_bit_gives_a_wrong_result(tmp_path: Path) -> None:
     whole = path.read_bytes()
     expected = read_record(path, "stage", "k")
     caught = 0
-    for place in range(0, len(whole), 2):
+    for place in range(0, len(whole), 5):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
         artifact = StoredArtifact("stage", "k", path)
         try:
@@ -93,7 +93,7 @@ def test_no_flipped_bit_gives_a_wrong_result(tmp_path: Path) -> None:
             assert artifact.table().equals(TABLE)
         except ArtifactDamaged:
             caught += 1
-    assert caught > len(whole) / 2 * 0.9
+    assert caught > len(whole) / 5 * 0.9
 
 
 def test_what_is_no_file_is_no_artifact(tmp_path: Path) -> None:
