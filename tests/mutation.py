@@ -36,11 +36,11 @@ P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_"
 TESTS = {
     "pipeline.artifact": [P + "artifact.py", P + "store.py", P + "storage.py"],
     "pipeline.atomic": [P + "atomic.py"],
-    "pipeline.conditional": [P + "object_lock.py"],
+    "pipeline.conditional": [P + "conditional.py"],
     "pipeline.fingerprint": [P + "fingerprint.py"],
     "pipeline.lock": [P + "lock.py"],
     "pipeline.object_lock": [P + "object_lock.py"],
-    "pipeline.owner": [P + "lock.py"],
+    "pipeline.owner": [P + "owner.py", P + "lock.py"],
     "pipeline.resolve": [P + "resolve.py", P + "runner.py"],
     "pipeline.store": [P + "store.py", P + "storage.py"],
     "stages.commands.acts.act": [S + "act.py", S + "undo.py", S + "apply.py", S + "steps.py", S + "killed.py"],

@@ -4,6 +4,7 @@ import errno
 import json
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -134,6 +135,75 @@ def test_a_store_without_conditional_puts(folder: Place, unable: str, monkeypatc
         assert "knows no conditional put" in held.note
         assert owner(folder)["token"] == held.token
     assert storage.below(folder) == {}
+
+
+@pytest.fixture
+def unconditional(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that knows no conditional put, and says so."""
+
+    def create(path: Place, data: bytes) -> bool:
+        raise conditional.NoConditionalPut
+
+    monkeypatch.setattr(object_lock, "create", create)
+    monkeypatch.setattr(object_lock, "SETTLED", 0.0)
+
+
+@pytest.mark.usefixtures("unconditional")
+def test_without_a_condition_a_lock_that_names_nobody_is_taken(folder: Place) -> None:
+    storage.write_bytes(folder / ".lock", b"damaged")
+    with RunLock(folder) as held:
+        assert owner(folder)["token"] == held.token
+
+
+@pytest.mark.usefixtures("unconditional")
+def test_without_a_condition_an_owner_that_runs_keeps_the_lock(folder: Place) -> None:
+    with RunLock(folder) as held:
+        with pytest.raises(LockedError, match="in use by another run"), RunLock(folder):
+            pytest.fail("two runs at once")
+        assert owner(folder)["token"] == held.token
+
+
+@pytest.mark.usefixtures("unconditional")
+def test_without_a_condition_the_last_of_two_that_begin_at_once_holds_the_lock(
+    folder: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        storage.write_bytes(folder / ".lock", json.dumps(OTHER).encode())
+
+    monkeypatch.setattr(object_lock, "SETTLED", 2.5)
+    monkeypatch.setattr(object_lock, "time", SimpleNamespace(sleep=wait))
+    with pytest.raises(LockedError, match="elsewhere"), RunLock(folder):
+        pytest.fail("the other one was last")
+    assert waits == [2.5]
+    assert owner(folder) == OTHER
+
+
+def test_a_lock_that_was_replaced_between_two_looks_stays(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.write_bytes(folder / ".lock", b'{"token": "dead"}')
+
+    def look(*_: object) -> bool:
+        storage.write_bytes(folder / ".lock", json.dumps(OTHER).encode())
+        return False
+
+    monkeypatch.setattr(object_lock, "is_alive", look)
+    with pytest.raises(LockedError, match="elsewhere"), RunLock(folder):
+        pytest.fail("the other one holds it")
+    assert owner(folder) == OTHER
+    assert list(storage.below(folder)) == [".lock"]
+
+
+def test_of_two_that_find_a_stale_mark_one_takes_over(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.write_bytes(folder / ".lock", b'{"token": "dead"}')
+    monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
+    monkeypatch.setattr(object_lock, "STALE", -1.0)
+    monkeypatch.setattr(object_lock, "create", lambda path, data: False)  # the other one was first each time
+    storage.write_bytes(folder / ".lock.dead.taken", b"")
+    with pytest.raises(LockedError, match="has just started"), RunLock(folder):
+        pytest.fail("another one is taking over")
+    assert owner(folder) == {"token": "dead"}
 
 
 @pytest.fixture(scope="module")

@@ -237,3 +237,21 @@ def test_a_large_file_is_not_held_in_memory(folder: Place, monkeypatch: pytest.M
     with atomic_write(folder / "large") as file:
         file.write(bytes(2_000))
     assert files == [storage.key_of(folder / "large")]
+
+
+def test_a_store_sees_what_others_publish_and_a_listed_one_after_a_refresh(folder: Place) -> None:
+    plain, listed = Store(folder), Store(folder, listed=True)
+    assert plain.names("stage") == listed.names("stage") == []
+    name = publish(Store(folder))
+    assert plain.record("stage", name).rows == 4_000
+    with pytest.raises(ArtifactDamaged):
+        listed.record("stage", name)
+    listed.refresh()
+    assert listed.record("stage", name).rows == 4_000
+
+
+def test_a_listed_store_knows_the_files_that_it_writes(folder: Place) -> None:
+    listed = Store(folder, listed=True)
+    assert listed.files.size("report/page.html") is None
+    listed.publish_file("report/page.html", b"page")
+    assert listed.files.size("report/page.html") == 4

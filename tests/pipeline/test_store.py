@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -61,6 +62,80 @@ def test_equal_content_gives_equal_bytes_however_it_arrives(tmp_path: Path) -> N
     store.publish("a.parquet", record(), SCHEMA, [TABLE], None)
     store.publish("b.parquet", record(), SCHEMA, [TABLE.slice(0, 3), TABLE.slice(3, 0), TABLE.slice(3)], None)
     assert store.path("stage", "a.parquet").read_bytes() == store.path("stage", "b.parquet").read_bytes()
+
+
+def test_row_groups_are_the_same_however_the_rows_arrive(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.publish("a.parquet", record(), SCHEMA, [TABLE], None, row_group=200)
+    store.publish("b.parquet", record(), SCHEMA, [TABLE.slice(0, 250), TABLE.slice(250)], None, row_group=200)
+    assert store.path("stage", "a.parquet").read_bytes() == store.path("stage", "b.parquet").read_bytes()
+    groups = pq.read_metadata(store.path("stage", "a.parquet"))
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [200, 200, 100]
+
+
+def test_a_row_group_has_131072_rows(tmp_path: Path) -> None:
+    schema = pa.schema([("value", pa.int8())])
+    table = pa.table([np.zeros(131_073, np.int8)], schema=schema)
+    Store(tmp_path).publish("a.parquet", record(), schema, [table])
+    groups = pq.read_metadata(tmp_path / "stage/a.parquet")
+    assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [131_072, 1]
+
+
+def test_the_order_of_a_recipe_changes_no_byte(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name, recipe in (("a.parquet", {"x": 1, "y": 2}), ("b.parquet", {"y": 2, "x": 1})):
+        store.publish(name, Record("stage", "k", "f" * 64, recipe, {}), SCHEMA, [TABLE])
+    assert store.path("stage", "a.parquet").read_bytes() == store.path("stage", "b.parquet").read_bytes()
+
+
+def test_digests_that_are_known_are_not_computed_again(tmp_path: Path) -> None:
+    made = Store(tmp_path).publish("a.parquet", record(), SCHEMA, [TABLE], known={"path": "1", "value": "2"})
+    assert (made.content["path"], made.content["value"]) == ("1", "2")
+
+
+def test_names_alone_are_in_a_dictionary_and_pictures_have_no_statistics(tmp_path: Path) -> None:
+    schema = pa.schema([("path", pa.string()), ("value", pa.float64()), ("picture", PICTURE)])
+    table = pa.table([["a", "b"], [1.0, 2.0], noise(2)], schema=schema)
+    Store(tmp_path).publish("a.parquet", record(), schema, [table])
+    group = pq.read_metadata(tmp_path / "stage/a.parquet").row_group(0)
+    columns = [group.column(number) for number in range(3)]
+    assert [column.has_dictionary_page for column in columns] == [True, False, False]
+    assert [column.statistics is None for column in columns] == [False, False, True]
+
+
+def test_files_are_on_disk_before_the_artifact_that_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[Path, bool]] = []
+    artifact = tmp_path / "report/k-ffff.parquet"
+    monkeypatch.setattr("pipeline.files.sync_folder", lambda path: synced.append((path, artifact.exists())))
+    files = {"report/page.html": [4, ""], "report/pictures/a.png": [4, ""]}
+    Store(tmp_path).publish(artifact.name, Record("report", "k", "f" * 64, {}, {}, files=files), SCHEMA, [TABLE])
+    assert sorted(synced) == [(tmp_path / "report", False), (tmp_path / "report/pictures", False)]
+
+
+def test_a_file_is_durable_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("pipeline.atomic.sync_folder", synced.append)
+    Store(tmp_path).publish_file("run.json", b"{}")
+    assert not synced
+    Store(tmp_path).publish_file("run.json", b"{}", durable=True)
+    assert synced == [tmp_path]
+
+
+def test_an_artifact_is_retired_by_name_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("pipeline.files.sync_folder", synced.append)
+    store = Store(tmp_path)
+    store.retire_named("stage", "k.parquet", "k")
+    assert not synced
+    path = publish(store, "k.parquet")
+    store.retire_named("stage", "k.parquet", "k")
+    assert store.retired("stage") == [artifact_name("k", "f" * 64)]
+    assert not path.exists()
+    assert synced == [tmp_path / "stage"]
+    path.write_bytes(b"damaged")
+    store.retire_named("stage", "k.parquet", "k")
+    assert not path.exists()
+    assert store.retired("stage") == [artifact_name("k", "f" * 64)]
 
 
 def test_an_empty_result_is_an_artifact(tmp_path: Path) -> None:
@@ -162,17 +237,17 @@ def test_files_beside_an_artifact_are_part_of_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.publish_file("report/page.html", b"page")
     store.publish_file("report/old.png", b"old")
-    sha256 = "c82e0a5f6e3a4a5d3d7a4ea2b2c7a1e2b1a3e1b9f8f0f5a5b0c8d5b7f1a2e3d4"
-    with_file = Record("s", "k", "f", {}, {}, files={"report/page.html": [4, sha256]})
-    assert store.files_there(with_file)
-    assert not store.files_there(with_file, contents=True)
+    whole = Record("s", "k", "f", {}, {}, files={"report/page.html": [4, hashlib.sha256(b"page").hexdigest()]})
+    other = Record("s", "k", "f", {}, {}, files={"report/page.html": [4, hashlib.sha256(b"text").hexdigest()]})
+    assert [store.files_there(each) for each in (whole, other)] == [True, True]
+    assert [store.files_there(each, contents=True) for each in (whole, other)] == [True, False]
     store.publish_file("report/mine.png", b"of the user")
     store.retire_files_but({"report/page.html"}, lambda name: not name.endswith("mine.png"))
     retired = [path.name for path in (tmp_path / "report").rglob("*") if ".retired" in path.parts and path.is_file()]
     assert retired == ["old.png"]
     assert (tmp_path / "report" / "mine.png").read_bytes() == b"of the user"
     (tmp_path / "report" / "page.html").write_bytes(b"page!")
-    assert not store.files_there(with_file)
+    assert store.files_there(whole) is False
 
 
 PICTURE = pa.binary(64 * 48)
@@ -191,9 +266,10 @@ def noise(count: int) -> list[bytes | None]:
     return [row.tobytes() for row in data]
 
 
-def test_single_rows_are_read_from_where_they_lie(tmp_path: Path) -> None:
+@pytest.mark.parametrize("row_group", [16, 64])
+def test_single_rows_are_read_from_where_they_lie(tmp_path: Path, row_group: int) -> None:
     values = noise(50)
-    artifact = published_pictures(Store(tmp_path), values)
+    artifact = published_pictures(Store(tmp_path), values, row_group)
     for rows in ([0], [49], [3, 15, 16, 40], list(range(50))):
         found = artifact.glance("picture", rows)
         assert found is not None
@@ -211,6 +287,20 @@ def test_rows_that_are_packed_or_have_holes_are_not(tmp_path: Path) -> None:
         assert artifact.glance("picture", [row]) is None
     assert holes.glance("picture", [3, 39]) is not None  # row groups without one
     assert holes.take(["picture"], [20, 21])["picture"].to_pylist() == [None, noise(22)[21]]
+
+
+@pytest.mark.parametrize("before", [0, 40])
+def test_whether_pictures_are_packed_is_told_by_the_first_32(tmp_path: Path, before: int) -> None:
+    """One flat picture among them does not count, and none of those before the rows that are written."""
+    flat: list[bytes | None] = [bytes(PICTURE.byte_width)]
+    schema = pa.schema([("picture", PICTURE)])
+    table = pa.table([flat * before + flat + noise(40)], schema=schema).slice(before)
+    Store(tmp_path).publish("a.parquet", record(), schema, [table], None, 64)
+    assert pq.read_metadata(tmp_path / "stage/a.parquet").row_group(0).column(0).compression == "UNCOMPRESSED"
+
+
+def test_no_pictures_are_an_artifact(tmp_path: Path) -> None:
+    assert published_pictures(Store(tmp_path), []).rows == 0
 
 
 def test_a_row_of_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
