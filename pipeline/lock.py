@@ -236,8 +236,8 @@ class FileLock:
     def _since_heartbeat(self) -> float:
         probe = self.path.with_name(f".lock.{self.token}.probe.tmp")
         try:
-            probe.touch()
-            return probe.stat().st_mtime - self.path.stat().st_mtime
+            with probe.open("w") as file:  # the owner's sweep may remove it meanwhile
+                return os.fstat(file.fileno()).st_mtime - self.path.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
 

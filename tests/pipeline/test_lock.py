@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import lock, owner
 from pipeline.errors import ConfigError, LockedError
-from pipeline.lock import RunLock
+from pipeline.lock import RunLock, holder
 from pipeline.owner import DEAD_AFTER
 
 HOLD = """
@@ -261,3 +261,139 @@ def test_an_output_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="output: can't write to"), RunLock(tmp_path / "file" / "run"):
         pytest.fail("there is no such folder")
+
+
+def test_the_heartbeat_has_a_thread_that_ends_with_the_lock_and_with_the_process(tmp_path: Path) -> None:
+    with RunLock(tmp_path):
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "lock-heartbeat"]
+        assert thread.daemon
+    assert not thread.is_alive()
+
+
+def test_the_heartbeat_touches_the_lock_until_another_run_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock.FileLock, "heartbeat", 0.001)
+    with RunLock(tmp_path) as held:
+        os.utime(tmp_path / ".lock", (0, 0))
+        while (tmp_path / ".lock").stat().st_mtime == 0:
+            held._thread.join(0.001)
+            assert held._thread.is_alive()
+        (tmp_path / ".lock").write_text('{"token": "other"}')
+        held._thread.join()
+        assert not held.held
+
+
+def test_a_run_whose_lock_another_has_is_told_at_once_where_it_asks(tmp_path: Path) -> None:
+    with RunLock(tmp_path) as held:
+        assert held._lock.beat() is True
+        held.check(now=True)
+        (tmp_path / ".lock").write_text('{"token": "other"}')
+        held.check()
+        assert held.held is True
+        with pytest.raises(LockedError, match="another one has taken its place"):
+            held.check(now=True)
+        assert held.held is False
+        assert held._lock.beat() is False
+    assert (tmp_path / ".lock").read_text() == '{"token": "other"}'
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    assert is_taken(tmp_path / "new" / "er")
+
+
+def test_a_lock_that_goes_as_it_is_released_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RunLock(tmp_path) as held:
+        monkeypatch.setattr(lock.FileLock, "owner", lambda self: {"token": held.token})
+        (tmp_path / ".lock").unlink()
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "write_text", no_such(errno.ENOSPC))
+    with pytest.raises(ConfigError, match=os.strerror(errno.ENOSPC)), RunLock(tmp_path):
+        pytest.fail("there is no room")
+
+
+def test_a_link_that_fails_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_such(errno.EIO))
+    with pytest.raises(ConfigError, match=os.strerror(errno.EIO)), RunLock(tmp_path):
+        pytest.fail("the disk is broken")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_without_hard_links_names_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_such(errno.EPERM))
+    with RunLock(tmp_path) as held:
+        assert json.loads((tmp_path / ".lock").read_text())["token"] == held.token
+
+
+def test_a_lock_that_is_gone_names_nobody_soon(tmp_path: Path) -> None:
+    released = lock.FileLock(tmp_path, "t")
+    released._links = False
+    assert released._names_soon() is False
+
+
+def test_the_sweep_of_a_live_owner_does_not_make_it_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sweep removes the waiting run's temporary file as that is looked at."""
+    spoilt(tmp_path, {"host": "elsewhere"}, 0)
+    stat, fstat = Path.stat, os.fstat
+
+    def swept_by_name(path: Path, **more: bool) -> os.stat_result:
+        if path.name.endswith(".probe.tmp"):
+            path.unlink()
+        return stat(path, **more)
+
+    def swept(number: int) -> os.stat_result:
+        for path in tmp_path.glob(".lock.*.probe.tmp"):
+            path.unlink()
+        return fstat(number)
+
+    monkeypatch.setattr(Path, "stat", swept_by_name)
+    monkeypatch.setattr(os, "fstat", swept)
+    assert not is_taken(tmp_path)
+
+
+def test_a_run_that_does_not_get_the_lock_leaves_nothing(tmp_path: Path) -> None:
+    spoilt(tmp_path, {"host": "elsewhere"}, 0)
+    assert not is_taken(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ".lock.guard"]
+
+
+def test_a_dead_lock_that_is_swept_as_it_is_removed_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt(tmp_path, {"started": "1"}, 0)
+    real = lock._owner_in
+
+    def swept(path: Path) -> dict[str, object]:
+        found = real(path)
+        if path.name != ".lock":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(lock, "_owner_in", swept)
+    assert is_taken(tmp_path)
+
+
+def test_a_guard_that_becomes_a_pipe_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "remove_irregular", os.mkfifo)
+    (tmp_path / ".lock").write_text("")
+    with pytest.raises(ConfigError, match=r"\.lock\.guard"):
+        is_taken(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "age", "works"),
+    [({}, 1000, True), ({"host": "elsewhere"}, 0, True), ({"host": "elsewhere"}, OLD, False), ({"pid": 0}, 0, False)],
+)
+def test_who_works_in_a_folder(tmp_path: Path, changes: dict[str, object], age: float, works: bool) -> None:
+    spoilt(tmp_path, changes, age)
+    owner = json.loads((tmp_path / ".lock").read_text())
+    assert holder(tmp_path) == (owner if works else None)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_nobody_works_where_no_lock_names_an_owner(tmp_path: Path) -> None:
+    assert holder(tmp_path) is None
+    (tmp_path / ".lock").write_text("damaged")
+    assert holder(tmp_path) is None

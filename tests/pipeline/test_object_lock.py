@@ -181,6 +181,13 @@ def test_without_a_condition_the_last_of_two_that_begin_at_once_holds_the_lock(
     assert owner(folder) == OTHER
 
 
+def test_a_lock_that_names_nobody_is_taken(folder: Place) -> None:
+    storage.write_bytes(folder / ".lock", b"damaged")
+    with RunLock(folder) as held:
+        assert owner(folder)["token"] == held.token
+    assert storage.below(folder) == {}
+
+
 def test_a_lock_that_was_replaced_between_two_looks_stays(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     storage.write_bytes(folder / ".lock", b'{"token": "dead"}')
 
