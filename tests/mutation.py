@@ -59,7 +59,7 @@ TESTS = {
     "stages.commands.acts.steps": [S + "steps.py", S + "act.py", S + "killed.py"],
     "stages.commands.acts.trash": [S + "trash.py", S + "apply.py", S + "undo.py", S + "killed.py"],
     "stages.commands.alone": [S + "alone.py"],
-    "stages.commands.apply": [S + "apply.py", S + "act.py", S + "steps.py", S + "forecast.py"],
+    "stages.commands.apply": [S + "apply.py", S + "act.py", S + "steps.py", S + "journal.py"],
     "stages.commands.journal": [S + "journal.py", S + "undo.py", S + "act.py"],
     "stages.commands.plan": [S + "plan.py", S + "apply.py"],
     "stages.commands.stays": [S + "stays.py", S + "apply.py", S + "act.py"],

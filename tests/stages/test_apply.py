@@ -1,9 +1,11 @@
 """Following plans, and taking back what was done: files are never lost, whatever happens in between."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,9 @@ from pipeline.errors import ConfigError
 from stages.commands import apply as applying
 from stages.commands.acts import moving
 from stages.commands.acts.folders import Folder
-from stages.commands.apply import Tally, apply, check_options, summary
-from stages.commands.choices import ACTIONS, LINKS
-from stages.commands.journal import Journal
+from stages.commands.apply import Tally, apply, check_options, summary, warning, why
+from stages.commands.choices import ACTIONS, LINKS, REPORT
+from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import FORMAT, VERSION, checked
 from tests.stages.acting import (
     WORKING,
@@ -377,7 +379,31 @@ def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
     for action, to in (("move", None), ("delete", tmp_path), ("move", photos), ("move", photos / "b")):
         with pytest.raises(ConfigError, match="--to"):
             check_options(plan, action, to)
-    check_options(plan, "move", tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="is to stay"):
+        check_options(plan, "move", photos / "a")
+
+
+def test_files_go_to_any_other_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new one or not, of this folder as well; what stays in it is no matter where nothing goes for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    kept = {"cluster": 2, "keep": [entry(Path(shutil.copy(photos / "a/1.jpg", tmp_path / "there")))]}
+    for run in ("", str(tmp_path / "run")):
+        data = plan_for(photos, run=run)
+        data["clusters"].append(kept)
+        for to in (tmp_path / "there", tmp_path / "elsewhere"):
+            check_options(checked(data, "plan"), "move", to)
+
+
+def test_a_target_in_an_input_is_warned_of(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    inputs = {"a": [str(tmp_path / "none")], "b": [str(photos)]}
+    (tmp_path / "run/run.json").write_text(json.dumps({"config": {"inputs": inputs}}))
+    plan = checked(plan_for(photos, run=str(tmp_path / "run")), "plan")
+    assert warning(plan, photos / "moved") == (
+        f"--to: {photos / 'moved'} lies in the input {photos}: the next run will find there what was moved"
+    )
+    assert warning(plan, tmp_path / "moved") == ""
 
 
 def test_bytes_are_those_of_the_files_that_went(photos: Path, tmp_path: Path) -> None:
@@ -431,6 +457,77 @@ def test_groups_take_all_files_however_many_fit(
     monkeypatch.setattr(applying, "GROUP_BYTES", 8)
     followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     assert [size for size in sizes if size] == [2, 1]
+
+
+def test_a_report_touches_nothing_and_says_what_would_go(photos: Path, tmp_path: Path) -> None:
+    before = state(photos)
+    lines, tally, journal = followed(checked(plan_for(photos), "plan"), REPORT, tmp_path)
+    assert state(photos) == before
+    assert read_journal(journal).acts == []
+    assert (tally.done, tally.ok) == (3, True)
+    assert lines[0] == f"to go  {photos / 'b/1.jpg'}  (stays: {photos / 'a/1.jpg'})"
+
+
+@pytest.mark.parametrize(("yes", "said"), [(True, "deleted"), (False, "would be deleted")])
+def test_files_go_folder_by_folder_in_a_line_each(yes: bool, said: str, photos: Path, tmp_path: Path) -> None:
+    data = plan_for(photos)
+    data["clusters"].reverse()
+    data["clusters"][1]["remove"].pop()
+    lines, _, _ = followed(checked(data, "plan"), "delete", tmp_path, yes)
+    assert lines == [
+        f"{said}  {photos / 'b/1.jpg'}  (stays: {photos / 'a/1.jpg'})",
+        f"{said}  {photos / 'c/y.jpg'}  (stays: {photos / 'c/x.jpg'})",
+    ]
+
+
+def test_a_file_whose_folder_is_gone_is_gone(photos: Path, tmp_path: Path) -> None:
+    plan = checked(plan_for(photos), "plan")
+    shutil.rmtree(photos / "b")
+    _, tally, _ = followed(plan, "delete", tmp_path)
+    assert (tally.done, tally.refused) == (1, {"it is gone": 2})
+
+
+def test_a_group_is_recorded_and_closed_before_it_is_told_of(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(applying, "GROUP", 1)
+    path = tmp_path / "delete.jsonl"
+    with Journal(path) as journal:
+        next(apply(checked(plan_for(photos), "plan"), "delete", None, journal, Tally()))
+        assert [act["state"] for act in read_journal(path).acts] == ["done"]
+        opened = [place for place in Path("/proc/self/fd").iterdir() if place.is_symlink()]
+        assert not [place for place in opened if photos in place.readlink().parents]
+
+
+def test_the_journal_says_why_an_act_failed(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(moving, "carry", full)
+    _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    assert json.loads(journal.read_text().splitlines()[-1]) == {"n": 3, "state": "failed", "why": "no room"}
+
+
+def test_an_error_names_the_second_of_its_files_if_it_has_two() -> None:
+    assert why(OSError(errno.EEXIST, "File exists", "/a", None, "/b")) == "File exists (/b)"
+    assert why(OSError(errno.EEXIST, "File exists", "/a")) == "File exists (/a)"
+    assert why(OSError(errno.EEXIST, "File exists", 7)) == "File exists"
+
+
+@pytest.mark.parametrize(
+    ("action", "journal", "done", "said", "more"),
+    [
+        ("move", None, 2, "would be moved", "nothing was touched; the same command with --yes does it"),
+        ("delete", None, 0, "would be deleted", "nothing was touched; the same command with --yes does it"),
+        (REPORT, None, 2, "to go", None),
+        ("move", Path("j"), 2, "moved", "journal     j  (take it back: fast-diff undo j)"),
+        ("move", Path("j"), 0, "moved", "journal     j"),
+        ("delete", Path("j"), 2, "deleted", "journal     j  (what was deleted can't be taken back)"),
+    ],
+)
+def test_the_last_lines(action: str, journal: Path | None, done: int, said: str, more: str | None) -> None:
+    lines = list(summary(Tally(done, 3, Counter(why=1)), action, journal))
+    assert lines == [f"{done} files, 3 bytes {said}; 1 left alone", *([more] if more else [])]
 
 
 def test_what_goes_from_an_object_store_is_left_alone(photos: Path, tmp_path: Path) -> None:
