@@ -94,3 +94,26 @@ def leftovers(folder: Path) -> list[Path]:
 def folder_of(number: int | None) -> Path:
     """Where an open file or folder lies."""
     return Path() if number is None else Path(f"/proc/self/fd/{number}").readlink()
+
+
+def syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is synced, and which names come and go, in order."""
+    happened: list[str] = []
+
+    def noted(name: str) -> Any:
+        call = getattr(os, name)
+
+        def done(*given: Any, **more: Any) -> Any:
+            result = call(*given, **more)
+            if name == "fsync":
+                happened.append(f"sync {folder_of(given[0])}")
+            else:
+                folder = folder_of(more.get("dst_dir_fd", more.get("dir_fd")))
+                happened.append(f"{name} {folder / os.fspath(given[1] if len(given) > 1 else given[0])}")
+            return result
+
+        return done
+
+    for name in ("fsync", "link", "unlink", "rename"):
+        monkeypatch.setattr(os, name, noted(name))
+    return happened

@@ -14,7 +14,7 @@ from upath import UPath
 from pipeline.errors import ConfigError
 from stages.commands import plan
 from stages.commands.apply import warning
-from stages.commands.plan import FORMAT, VERSION, checked, plan_of, read_plan
+from stages.commands.plan import FORMAT, VERSION, Group, Plan, checked, is_path, path_of, plan_of, read_plan
 from stages.commands.results import Results
 from tests.stages.acting import entry, plan_for
 
@@ -30,6 +30,7 @@ def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
     yield lambda plan: plan["clusters"][0]["keep"][0].update(path="x.jpg"), "expected an absolute path"
     yield lambda plan: plan.update(references=[plan["clusters"][1]["remove"][0]["path"]]), "which is never touched"
     yield lambda plan: plan.update(colour="red"), "colour"
+    yield lambda plan: plan["clusters"][0]["keep"][0].update(bytes="4"), r"clusters\.0\.keep\.0\.bytes"
     yield lambda plan: plan["clusters"][0]["keep"][0].update(path="/tmp/a\0b"), "expected an absolute path"
     for odd in ("/tmp/./b.jpg", "/tmp/../b.jpg", "/tmp//b.jpg", "//tmp/b.jpg", "/tmp/b/"):
         yield lambda plan, odd=odd: plan["clusters"][0]["keep"][0].update(path=odd), r"expected a path without \., \.\."
@@ -47,6 +48,29 @@ def test_a_plan_that_asks_for_the_wrong_is_refused(
     with pytest.raises(ConfigError, match=said) as told:
         checked(data, "plan.json")
     assert "\n" not in str(told.value)
+
+
+def test_a_list_is_no_plan() -> None:
+    with pytest.raises(ConfigError, match="is no plan: expected"):
+        checked([], "plan.json")
+
+
+def test_a_cluster_of_no_images_asks_for_nothing() -> None:
+    data = {FORMAT: VERSION, "clusters": [{"cluster": 0, "keep": [], "remove": []}]}
+    assert checked(data, "plan") == Plan((Group(0, ()),))
+
+
+def test_a_plan_is_read_from_its_file(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps(plan_for(photos)))
+    found = read_plan(tmp_path / "plan.json")
+    assert found == checked(plan_for(photos), "plan")
+    assert found.version == Plan(()).version == VERSION
+    assert [path_of(file).name for file, _ in found.removed][::2] == ["1.jpg", "y.jpg"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", False), ("/a", True), ("a", True), ("s3://bucket/a", False)])
+def test_what_is_a_path_on_this_machine(text: str, expected: bool) -> None:
+    assert is_path(text) is expected
 
 
 def test_references_of_the_run_count_even_if_the_plan_lost_them(photos: Path, tmp_path: Path) -> None:
@@ -73,7 +97,29 @@ def test_a_plan_of_no_run_asks_none_that_happens_to_be_here(
 ) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"config": {"inputs": {"reference": [str(photos)]}}}))
     monkeypatch.chdir(tmp_path)
-    assert checked(plan_for(photos), "plan").references == ()
+    data = plan_for(photos)
+    del data["clusters"][0]["remove"][0]["mtime_ns"]
+    monkeypatch.setattr(plan, "load_run", lambda folder: pytest.fail("no run is named"))
+    assert checked(data, "plan").references == ()
+
+
+def proposed(images: pd.DataFrame, clusters: pd.DataFrame) -> list[dict[str, Any]]:
+    """Clusters of the plan for a run that has found these."""
+    summary = {"failures": [], "clusters": {"count": 1}, "config": {"inputs": {}}}
+    results = SimpleNamespace(summary=summary, images=lambda: images, clusters=lambda: clusters, folder=Path("run"))
+    return list(plan_of(cast(Results, results))["clusters"])
+
+
+def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> None:
+    facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None}
+    images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])
+    rows = [(4, "/a", True, "older"), (4, "/b", False, ""), (2, "/c", True, "larger"), (2, "/d", False, "")]
+    clusters = pd.DataFrame(rows, columns=["cluster", "path", "keeper", "reason"])
+    clusters = clusters.assign(reference=False, dismissed=False)
+    found = [(group["cluster"], group["reason"]) for group in proposed(images, clusters)]
+    assert found == [(2, "larger"), (4, "older")]
+    with pytest.raises(ConfigError, match="nothing is known of /d, which is in a cluster"):
+        proposed(images[:3], clusters)
 
 
 def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
@@ -136,13 +182,18 @@ def test_files_without_a_time_get_it_from_the_run(photos: Path, monkeypatch: pyt
     for group in data["clusters"]:
         for file in group["remove"]:
             file.pop("mtime_ns")
+    kept = data["clusters"][1]["keep"][0]
+    kept.pop("mtime_ns")
     names = [file["path"] for group in data["clusters"] for file in group["remove"]]
-    table = pa.table({"path": [*names[:2], data["clusters"][0]["keep"][0]["path"], "/x"], "mtime_ns": [1, 2, 3, 4]})
+    table = pa.table(
+        {"path": [*names[:2], data["clusters"][0]["keep"][0]["path"], kept["path"]], "mtime_ns": [1, 2, 3, 4]}
+    )
     run = SimpleNamespace(tables=lambda stage, columns: [table] if stage == "scan" else [], summary={})
     monkeypatch.setattr(plan, "load_run", lambda folder: run)
     clusters = checked(data, "plan").clusters
     assert [file.mtime_ns for group in clusters for file in group.remove] == [1, 2, None]
     assert clusters[0].keep[0].mtime_ns == data["clusters"][0]["keep"][0]["mtime_ns"]
+    assert clusters[1].keep[0].mtime_ns == 4
     monkeypatch.setattr(plan, "load_run", lambda folder: pytest.fail("all have their times"))
     monkeypatch.setattr(plan, "inputs_of", lambda run: {})
     checked(plan_for(photos, run="/run"), "plan")

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,32 +13,9 @@ from stages.commands.apply import Tally
 from stages.commands.choices import ACTIONS
 from stages.commands.journal import read_journal
 from stages.commands.plan import checked
-from tests.stages.acting import folder_of, followed, leftovers, one, other_disk, plan_for, state, undone
+from tests.stages.acting import folder_of, followed, leftovers, one, other_disk, plan_for, state, syncs, undone
 
 pytestmark = pytest.mark.usefixtures("reflinks")
-
-
-def syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is synced, and which names come and go, in order."""
-    happened: list[str] = []
-
-    def noted(name: str) -> Any:
-        call = getattr(os, name)
-
-        def done(*given: Any, **more: Any) -> Any:
-            result = call(*given, **more)
-            if name == "fsync":
-                happened.append(f"sync {folder_of(given[0])}")
-            else:
-                folder = folder_of(more.get("dst_dir_fd", more.get("dir_fd")))
-                happened.append(f"{name} {folder / os.fspath(given[1] if len(given) > 1 else given[0])}")
-            return result
-
-        return done
-
-    for name in ("fsync", "link", "unlink", "rename"):
-        monkeypatch.setattr(os, name, noted(name))
-    return happened
 
 
 def test_a_moved_file_and_all_folders_above_it_are_on_disk_before_its_source_goes(

@@ -3,17 +3,20 @@
 import contextlib
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stages.commands import undo as undoing
 from stages.commands.acts import names
 from stages.commands.apply import Tally
+from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import checked
 from stages.commands.undo import undo
-from tests.stages.acting import followed, one, plan_for, undone
+from tests.stages.acting import followed, one, plan_for, syncs, undone
 
 
 def tampered(journal: Path, **change: Any) -> None:
@@ -90,6 +93,69 @@ def test_one_entry_that_is_spoilt_costs_no_other(photos: Path, tmp_path: Path) -
     tally = Tally()
     said = list(undo(journal, tally))
     assert tally.done == 2
+    assert list(tally.refused.values()) == [1, 1]
     assert [line.startswith("not taken back") for line in said] == [True, True, False, False]
     assert "line 3: not of a journal" in said[0]
     assert "act 2 ended and was never begun" in said[1]
+
+
+# groups, and what is on disk when
+
+
+def test_what_was_undone_is_not_undone_again(photos: Path, tmp_path: Path) -> None:
+    _, _, journal = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
+    assert undone(journal).done == 1
+    (photos / "b/1.jpg").unlink()
+    assert undone(journal) == Tally()
+
+
+def test_groups_are_undone_one_after_the_other(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    sizes: list[int] = []
+    back = undoing.take_back
+
+    def counted(acts: Any, folders: Any) -> Any:
+        sizes.append(len(acts))
+        return back(acts, folders)
+
+    monkeypatch.setattr(undoing, "take_back", counted)
+    monkeypatch.setattr(undoing, "GROUP", 2)
+    assert undone(journal).done == 3
+    assert sizes == [2, 1]
+
+
+def test_two_acts_on_one_file_are_undone_one_after_the_other(photos: Path, tmp_path: Path) -> None:
+    keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
+    for _ in range(2):
+        _, tally, journal = followed(one(keep, remove), "move", tmp_path)
+        assert tally.done == 1
+        shutil.copy2(keep, remove)
+    remove.unlink()
+    assert undone(journal).done == 1
+    assert remove.read_bytes() == b"same"
+    assert [act["state"] for act in read_journal(journal).acts] == ["undone", "undone"]
+
+
+def test_a_group_is_recorded_and_closed_before_it_is_told_of(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
+    monkeypatch.setattr(undoing, "GROUP", 1)
+    lines = undo(journal, Tally())
+    next(lines)
+    assert [act["state"] for act in read_journal(journal).acts] == ["done", "done", "undone"]
+    opened = [place for place in Path("/proc/self/fd").iterdir() if place.is_symlink()]
+    assert not [place for place in opened if photos in place.readlink().parents]
+    assert len(list(lines)) == 2
+
+
+def test_temporary_names_are_gone_from_the_disk_before_an_act_counts_as_undone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, journal = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
+    happened = syncs(monkeypatch)
+    end = Journal.end
+    monkeypatch.setattr(Journal, "end", lambda self, *words: (happened.append("end"), end(self, *words)))
+    assert undone(journal).ok
+    gone = next(n for n, what in enumerate(happened) if what.startswith(f"unlink {photos}/b/.fast-diff-"))
+    assert f"sync {photos}/b" in happened[gone : happened.index("end")]
