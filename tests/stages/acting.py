@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,9 @@ def syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for name in ("fsync", "link", "unlink", "rename"):
         monkeypatch.setattr(os, name, noted(name))
     return happened
+
+
+def tampered(journal: Path, **change: Any) -> None:
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines[1] |= {name: os.fsencode(value).hex() if isinstance(value, Path) else value for name, value in change.items()}
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))

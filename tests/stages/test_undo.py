@@ -1,8 +1,6 @@
 """Undo with journals that somebody wrote on."""
 
 import contextlib
-import json
-import os
 import shutil
 import stat
 from pathlib import Path
@@ -16,13 +14,7 @@ from stages.commands.apply import Tally
 from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import checked
 from stages.commands.undo import undo
-from tests.stages.acting import followed, one, plan_for, syncs, undone
-
-
-def tampered(journal: Path, **change: Any) -> None:
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
-    lines[1] |= {name: os.fsencode(value).hex() if isinstance(value, Path) else value for name, value in change.items()}
-    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+from tests.stages.acting import followed, one, plan_for, syncs, tampered, undone
 
 
 @pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink", "delete"])

@@ -34,7 +34,6 @@ class Link(Act):
                 os.symlink(self._keeper, self._new, dir_fd=home.number)
             case "reflink":
                 self._clone(home)
-        home.loose = True
         assert self.keeper is not None
         made = home.stat(self._new)
         if self.entry["action"] == "hardlink" and (made is None or version(made) != self.keeper.version):
@@ -89,8 +88,8 @@ class Link(Act):
             shutil.copyfileobj(source, target, PIECE)
             target.flush()
             entry = self.entry
-            owner, tags = list(entry.get("owner") or []), entry.get("attributes") or {}
-            dress(target.fileno(), owner, tags, entry["mode"], entry["mtime_ns"])
+            tags = entry.get("attributes") or {}
+            dress(target.fileno(), list(entry["owner"]), tags, entry["mode"], entry["mtime_ns"])
         if not self.is_whole(home, self.spare):
             raise Cannot(f"its keeper {self._keeper} was changed meanwhile")
 
@@ -119,12 +118,14 @@ class Link(Act):
             home.remove(self._new)
 
     def _is_ours(self, home: Folder, name: str) -> bool:
-        """Return whether a name is a symbolic or hard link to the keeper."""
+        """Return whether a name is a symbolic or hard link to the keeper, which may itself have become a link."""
         found = home.stat(name)
-        if found is not None and stat.S_ISLNK(found.st_mode):
-            return os.readlink(name, dir_fd=home.number) == str(self._keeper)
+        if found is None:
+            return False
+        if stat.S_ISLNK(found.st_mode) and os.readlink(name, dir_fd=home.number) == str(self._keeper):
+            return True
         with contextlib.suppress(FileNotFoundError):
-            return found is not None and os.path.samestat(found, os.lstat(self._keeper))
+            return os.path.samestat(found, os.lstat(self._keeper))
         return False
 
     @cached_property
