@@ -32,6 +32,19 @@ def test_names_of_the_greatest_length_go_and_come_back(action: str, name: str, p
     assert there.read_bytes() == b"mine"
 
 
+def test_the_first_name_that_is_free_is_taken() -> None:
+    assert names.free("a.jpg", {"b.jpg"}.__contains__) == "a.jpg"
+    assert names.free("a.jpg", {"a.jpg"}.__contains__) == "a (2).jpg"
+    assert names.free("a.jpg", {"a.jpg", "a (2).jpg"}.__contains__) == "a (3).jpg"
+
+
+def test_names_are_cut_before_the_letter_that_has_no_room() -> None:
+    assert names.numbered("abcd.jpg", 1, 8) == "abcd.jpg"
+    assert names.numbered("aåbc.jpg", 1, 6) == "a.jpg"
+    assert names.numbered("a日bc.jpg", 1, 6) == names.numbered("a日bc.jpg", 1, 7) == "a.jpg"
+    assert names.numbered("\udc80\udc80\udc80.jpg", 1, 6) == ".jpg"
+
+
 def test_numbered_names_keep_their_ending_and_are_cut_between_letters() -> None:
     assert names.numbered("a.jpg", 1) == "a.jpg"
     assert names.numbered("a.jpg", 2) == "a (2).jpg"

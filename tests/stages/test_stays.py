@@ -1,5 +1,7 @@
 """Files that stay and files that go may be one file, seen through two file systems."""
 
+import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -11,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from stages.commands import stays as looking
+from stages.commands.acts.errors import Cannot
+from stages.commands.acts.folders import Folder, Folders, Version, version
 from stages.commands.choices import ACTIONS
 from stages.commands.plan import FORMAT, VERSION, checked
-from tests.stages.acting import entry, folder_of, followed, leftovers, one
+from stages.commands.stays import NONE, SECOND, Stays
+from tests.stages.acting import entry, folder_of, followed, leftovers, one, plan_for
 
 pytestmark = pytest.mark.usefixtures("reflinks")
 
@@ -181,3 +187,123 @@ def test_what_stays_on_an_object_store_is_no_path_here(
     group["keep"].append(entry(photos / "a/1.jpg"))
     lines, _, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
     assert lines[0].endswith(f"(stays: {photos / 'a/1.jpg'})")
+
+
+# what is known of the files that stay
+
+
+def stays_of(*keep: Path) -> Stays:
+    group = {"cluster": 0, "keep": [entry(path) for path in keep]}
+    return Stays(checked({FORMAT: VERSION, "clusters": [group]}, "plan").clusters[0])
+
+
+def version_of(path: Path) -> Version:
+    return version(path.stat())
+
+
+def test_a_keeper_may_change_its_time_of_change_where_its_second_name_goes(photos: Path) -> None:
+    keep = photos / "a/1.jpg"
+    os.link(keep, photos / "second.jpg")
+    second, other = version_of(keep), version_of(photos / "b/1.jpg")
+    for going, change, stays in (
+        (second, lambda: None, True),
+        (other, lambda: None, True),
+        (second, lambda: keep.chmod(0o600), True),
+        (other, lambda: keep.chmod(0o640), False),
+        (second, lambda: os.utime(keep), False),
+    ):
+        look_again = stays_of(keep).find().guard(going)
+        change()
+        with contextlib.nullcontext() if stays else pytest.raises(Cannot, match="which is to stay, changed"):
+            look_again()
+
+
+@pytest.mark.parametrize("change", [Path.unlink, os.utime])
+def test_a_keeper_that_changes_before_the_act_vouches_for_nothing(change: Callable[[Path], Any], photos: Path) -> None:
+    found = stays_of(photos / "a/1.jpg").find()
+    change(photos / "a/1.jpg")
+    with pytest.raises(Cannot, match=NONE):
+        found.guard(version_of(photos / "b/1.jpg"))
+
+
+def test_a_keeper_is_read_once_a_version(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    digest = Folder.digest
+    monkeypatch.setattr(Folder, "digest", lambda folder, name: (read.append(name), digest(folder, name))[1])
+    stays = stays_of(photos / "a/1.jpg")
+    assert stays.find() is stays.find()
+    assert read == ["1.jpg"]
+
+
+def test_files_alike_lie_on_another_disk_and_have_the_size_and_the_second(photos: Path) -> None:
+    keep = photos / "a/1.jpg"
+    device, inode, size, moment = version_of(keep)
+    stays = stays_of(keep)
+    assert stays.alike((device + 1, inode, size, moment // SECOND * SECOND + 5)) == [keep]
+    assert stays.alike((device, device, size, moment)) == []
+    assert stays.alike((device + 1, inode, size + 1, moment)) == []
+    assert stays.alike((device + 1, inode, size, moment + SECOND)) == []
+
+
+def test_a_second_name_may_go_and_the_only_one_may_not(photos: Path) -> None:
+    """Whatever that is called: a file can be mounted under another name."""
+    keep = photos / "a/1.jpg"
+    said = "it is one that is to stay, by another path"
+    with pytest.raises(Cannot, match=said):
+        stays_of(keep).refuse(photos / "mounted.jpg", keep.stat())
+    for name in ("a/2.jpg", "c/1.jpg"):
+        os.link(keep, photos / name)
+        stays_of(keep).refuse(photos / name, keep.stat())
+    (photos / "link.jpg").symlink_to(keep)
+    for path in (photos / "link.jpg", photos / "a/1.JPG"):
+        with pytest.raises(Cannot, match=said):
+            stays_of(keep).refuse(path, keep.stat())
+
+
+def test_a_file_is_looked_at_by_reading_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep, empty = photos / "a/1.jpg", photos / "empty.jpg"
+    empty.touch()
+    for path in (keep, empty):
+        assert looking._look(path) == (*version_of(path), path.stat().st_ctime_ns)
+    assert looking._look(photos / "none.jpg") == ()
+    fstat = os.fstat
+
+    def longer(number: int) -> os.stat_result:
+        """As a network file system may remember a file that has been emptied."""
+        found = fstat(number)
+        times = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+        return os.stat_result([*found[:6], 4, *found[7:]], times)
+
+    monkeypatch.setattr(os, "fstat", longer)
+    assert looking._look(empty) == ()
+
+
+def test_only_folders_are_opened_as_such_and_closed_again(photos: Path) -> None:
+    with looking._folder(photos) as folder:
+        os.fstat(folder.number)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(folder.number)
+    with pytest.raises(NotADirectoryError), looking._folder(photos / "a/1.jpg"):
+        pytest.fail("a file")
+
+
+def test_a_file_that_is_to_go_is_the_one_that_was_compared(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time alone is no proof."""
+    path = photos / "b/1.jpg"
+    file = checked(plan_for(photos), "plan").clusters[0].remove[0]
+    before = path.stat()
+    with Folders() as folders:
+        home = folders.find(path.parent)
+        assert home
+        assert looking.look(file, home, path.name) == before
+        path.write_bytes(b"SAME")
+        os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
+        with pytest.raises(Cannot, match="it was changed after the run"):
+            looking.look(file, home, path.name)
+
+        def refuse(folder: Folder, name: str) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(Folder, "digest", refuse)
+        with pytest.raises(Cannot, match=r"it can't be read \(Permission denied\)"):
+            looking.look(file, home, path.name)
