@@ -95,7 +95,7 @@ def test_nothing_but_regular_files_is_read(what: str, folder: Folder) -> None:
     {"link": lambda: place.symlink_to("a"), "folder": place.mkdir, "pipe": lambda: os.mkfifo(place)}[what]()
     with pytest.raises(Cannot, match="it is no regular file any more"):
         folder.digest("odd")
-    assert not folder.is_whole("odd", 4, "")
+    assert folder.is_whole("odd", 4, "") is False
 
 
 def test_a_file_that_is_written_to_while_it_is_read_is_not_taken_for_whole(
@@ -123,7 +123,16 @@ def test_a_file_is_whole_by_size_and_bytes(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("piece", "begins"), [(b"", True), (b"mi", True), (b"mine", True), (b"mines", False), (b"x", False)]
+    ("piece", "begins"),
+    [
+        (b"", True),
+        (b"mi", True),
+        (b"mine", True),
+        (b"mines", False),
+        (b"x", False),
+        (b"m\0ne", True),
+        (b"\1ine", False),
+    ],
 )
 def test_pieces_of_a_file_begin_like_it(
     piece: bytes, begins: bool, folder: Folder, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +184,7 @@ def test_a_folder_is_held_as_long_as_its_path_leads_to_it(tmp_path: Path) -> Non
         assert folder.is_held()
         assert held.find(tmp_path / "one") is folder
         (tmp_path / "one").rename(tmp_path / "two")
-        assert not folder.is_held()
+        assert folder.is_held() is False
         (tmp_path / "one").mkdir()
         assert not folder.is_held()
 
@@ -240,3 +249,130 @@ def test_a_disk_that_fails_above_new_folders_is_an_error(tmp_path: Path, monkeyp
         held.make(tmp_path / "new/deep")
         with pytest.raises(OSError, match="Input/output error"):
             held.sync()
+
+
+def closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
+
+
+def test_what_is_no_file_is_closed_again(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder.path / "odd").mkdir()
+    numbers: list[int] = []
+    opens = os.open
+    monkeypatch.setattr(os, "open", lambda *words, **more: (numbers.append(opens(*words, **more)), numbers[-1])[1])
+    with pytest.raises(Cannot), folder.opened("odd"):
+        pytest.fail("a folder")
+    assert closed(*numbers)
+
+
+def test_a_new_file_is_on_disk_when_its_block_ends(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda number: sizes.append(os.fstat(number).st_size))
+    with folder.created("new") as file:
+        file.write(b"all")
+    assert sizes == [3]
+
+
+def test_a_file_that_vanishes_as_it_is_set_aside_is_an_error(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "rename", lambda name, new, **more: os.unlink(name, dir_fd=more["src_dir_fd"]))
+    with pytest.raises(FileNotFoundError):
+        folder.set_aside("a", "spare", version((folder.path / "a").stat()))
+
+
+def test_a_file_that_goes_back_has_its_name_on_disk_before_the_other_goes(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    unlink = os.unlink
+    monkeypatch.setattr(os, "fsync", lambda number: happened.append(f"sync {(folder.path / 'a').exists()}"))
+    monkeypatch.setattr(os, "unlink", lambda name, **more: (happened.append(f"unlink {name}"), unlink(name, **more)))
+    with pytest.raises(Cannot, match="it was changed meanwhile"):
+        folder.set_aside("a", "spare", (0, 0, 0, 0))
+    assert happened == ["sync True", "unlink spare"]
+
+
+def test_a_symbolic_link_is_claimed_as_such(folder: Folder) -> None:
+    (folder.path / "link").symlink_to("a")
+    folder.claim("link", "b")
+    assert (folder.path / "b").is_symlink()
+
+
+def test_an_error_of_the_rename_that_spares_other_files_is_told(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        @staticmethod
+        def renameat2(*given: Any) -> int:
+            ctypes.set_errno(errno.EIO)
+            return -1
+
+    monkeypatch.setattr(os, "link", refuse(errno.EPERM))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: Broken)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        folder.claim("a", "b")
+    assert [path.name for path in folder.path.iterdir()] == ["a"]
+
+
+def test_only_folders_are_opened_as_such(folder: Folder) -> None:
+    with Folders() as held, pytest.raises(NotADirectoryError):
+        held.find(folder.path / "a")
+
+
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_what_comes_where_a_folder_is_made_is_not_opened(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "precious").mkdir()
+    new = tmp_path / "new"
+
+    def late(*_: Any, **more: Any) -> None:
+        new.symlink_to(tmp_path / "precious") if what == "link" else new.write_bytes(b"")
+        raise FileExistsError
+
+    monkeypatch.setattr(os, "mkdir", late)
+    with Folders() as held, pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        held.make(new)
+
+
+def test_a_new_folder_is_open_to_all_whom_the_user_lets_in(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with Folders() as held:
+            held.make(tmp_path / "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o750
+
+
+def test_new_names_are_synced_wherever_their_folder_was_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found already, made already, closed meanwhile, or emptied."""
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    (tmp_path / "old").mkdir()
+    with Folders() as held:
+        assert held.find(tmp_path / "old")
+        held.make(tmp_path / "old")
+        held.sync()
+        assert tmp_path in synced
+        synced.clear()
+        held.make(tmp_path / "old/deep")
+        held.sync()
+        assert synced == [tmp_path / "old"]
+        held.close()
+        deep, old = held.make(tmp_path / "old/deep"), held.find(tmp_path / "old")
+        assert old
+        synced.clear()
+        held.remove_empty([tmp_path / "old/deep"])
+        assert closed(deep.number)
+        held.sync()
+        assert synced == [tmp_path / "old"]
+        synced.clear()
+        with held.make(tmp_path / "old").created("new"):
+            pass
+        synced.clear()
+        held.close()
+    assert synced == [tmp_path / "old"]
