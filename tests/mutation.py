@@ -43,7 +43,7 @@ TESTS = {
     "pipeline.owner": [P + "owner.py", P + "lock.py"],
     "pipeline.resolve": [P + "resolve.py", P + "runner.py"],
     "pipeline.store": [P + "store.py", P + "storage.py"],
-    "stages.commands.acts.act": [S + "act.py", S + "undo.py", S + "apply.py", S + "steps.py"],
+    "stages.commands.acts.act": [S + "act.py", S + "undo.py", S + "moving.py", S + "steps.py"],
     "stages.commands.acts.folders": [S + "folders.py", S + "act.py", S + "steps.py", S + "apply.py"],
     "stages.commands.acts.forecast": [S + "forecast.py", S + "apply.py", S + "trash.py"],
     "stages.commands.acts.linking": [S + "linking.py", S + "apply.py", S + "act.py", S + "undo.py"],

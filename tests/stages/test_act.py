@@ -10,11 +10,12 @@ import pytest
 
 from stages.commands import apply as applying
 from stages.commands.acts import linking
-from stages.commands.acts.act import Act
+from stages.commands.acts.act import Act, path_in
 from stages.commands.acts.folders import Folder
 from stages.commands.choices import ACTIONS
 from stages.commands.journal import read_journal
-from tests.stages.acting import followed, leftovers, one, state, undone
+from stages.commands.plan import FORMAT, VERSION, checked
+from tests.stages.acting import entry, followed, leftovers, odd, one, state, undone
 
 pytestmark = pytest.mark.usefixtures("reflinks")
 
@@ -169,3 +170,39 @@ def test_undo_writes_over_nothing_that_comes_in_between(
     assert undone(journal).ok, "once that is out of the way"
     assert remove.read_bytes() == b"same"
     assert not leftovers(tmp_path)
+
+
+# folders and files that went, or came
+
+
+@pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink"])
+def test_a_folder_that_went_meanwhile_is_made_again_for_what_comes_back(
+    action: str, photos: Path, tmp_path: Path
+) -> None:
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
+    odd(photos).unlink()
+    _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), action, tmp_path)
+    (photos / "b/1.jpg").unlink(missing_ok=True)
+    (photos / "b").rmdir()
+    assert undone(journal).done == 1
+    assert (photos / "b/1.jpg").read_bytes() == b"same"
+
+
+def test_a_deletion_in_a_folder_that_went_is_not_taken_back(photos: Path, tmp_path: Path) -> None:
+    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
+    odd(photos).unlink()
+    _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
+    (photos / "b").rmdir()
+    assert undone(journal).refused == {"it was deleted, which can't be taken back": 1}
+    assert not (photos / "b").exists()
+
+
+def test_the_only_bytes_of_a_file_stay_beside_another_one_that_begins_like_it(photos: Path, tmp_path: Path) -> None:
+    remove = photos / "b/1.jpg"
+    _, _, journal = followed(one(photos / "a/1.jpg", remove), "move", tmp_path)
+    (act,) = read_journal(journal).acts
+    spare = path_in(act["temporary"])
+    path_in(act["to"]).rename(spare)
+    remove.write_bytes(b"same and more")
+    assert list(undone(journal).refused) == [f"another file has its name now; its own bytes are in {spare}"]
+    assert (spare.read_bytes(), remove.read_bytes()) == (b"same", b"same and more")

@@ -17,7 +17,7 @@ from stages.commands.acts.errors import Cannot
 from stages.commands.acts.folders import Folder, Folders
 from stages.commands.acts.moving import Move, attributes, carry, copy, dress
 from stages.commands.journal import read_journal
-from tests.stages.acting import followed, leftovers, one, state, syncs, undone
+from tests.stages.acting import followed, leftovers, one, other_disk, state, syncs, undone
 
 TIME = 10**18 + 7
 ENTRY = {"bytes": 4, "digest": sha256(b"mine").hexdigest()}
@@ -106,9 +106,10 @@ def test_other_errors_of_links_and_renames_are_told(
     ways: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, target = ways
-    for link, rename in ((errno.EIO, errno.EIO), (errno.EPERM, errno.EIO)):
-        monkeypatch.setattr(os, "link", refuse(link))
-        monkeypatch.setattr(os, "rename", refuse(rename))
+    for number in (errno.EIO, errno.EPERM):
+        monkeypatch.setattr(os, "link", refuse(number))
+        if number == errno.EPERM:
+            monkeypatch.setattr(os, "rename", refuse(errno.EIO))
         with pytest.raises(OSError, match=os.strerror(errno.EIO)):
             carry(source, target, "a", ENTRY)
         assert not list(target.path.iterdir())
@@ -248,6 +249,16 @@ def test_both_names_of_a_moved_file_go_once_it_is_back(photos: Path, tmp_path: P
     assert remove.read_bytes() == b"same"
 
 
+def test_both_names_of_a_file_on_another_disk_go(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The move was killed before it removed the temporary one."""
+    other_disk(monkeypatch)
+    remove, to, _, aside, journal = moved(photos, tmp_path)
+    os.link(to, aside)
+    assert undone(journal).done == 1
+    assert remove.read_bytes() == b"same"
+    assert not (tmp_path / "moved").exists()
+
+
 def test_both_names_of_a_moved_file_stay_while_another_file_has_its_old_name(photos: Path, tmp_path: Path) -> None:
     remove, to, _, aside, journal = moved(photos, tmp_path)
     os.link(to, aside)
@@ -285,7 +296,8 @@ def test_another_file_under_the_temporary_name_stays(photos: Path, tmp_path: Pat
     assert aside.read_bytes() == b"theirs"
 
 
-def test_the_folders_of_a_trash_stay(photos: Path, tmp_path: Path) -> None:
+def test_a_move_to_the_trash_has_a_note_and_leaves_its_folders(photos: Path, tmp_path: Path) -> None:
     _, to, _, _, journal = moved(photos, tmp_path, "trash")
+    assert [note.name for note in (to.parent.parent / "info").iterdir()] == [f"{to.name}.trashinfo"]
     assert undone(journal).done == 1
     assert to.parent.is_dir()

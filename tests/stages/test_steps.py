@@ -4,14 +4,17 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stages.commands.acts import KINDS
+from stages.commands import apply as applying
+from stages.commands.acts import KINDS, moving
 from stages.commands.acts.act import Act
+from stages.commands.acts.folders import Folders
 from stages.commands.apply import Tally
 from stages.commands.choices import ACTIONS
-from stages.commands.journal import read_journal
+from stages.commands.journal import Journal, read_journal
 from stages.commands.plan import checked
 from tests.stages.acting import folder_of, followed, leftovers, one, other_disk, plan_for, state, syncs, undone
 
@@ -128,3 +131,66 @@ def test_an_interrupt_puts_back_what_was_begun(
         assert state(photos) == before
         assert not (tmp_path / "moved").exists()
         assert undone(tmp_path / f"{action}.jsonl") == Tally()
+
+
+def test_temporary_names_are_gone_from_the_disk_before_an_act_counts_as_failed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(moving, "carry", full)
+    plan = one(photos / "a/1.jpg", photos / "b/1.jpg")
+    happened, end = syncs(monkeypatch), Journal.end
+    monkeypatch.setattr(
+        Journal, "end", lambda self, *words, **more: (happened.append("end"), end(self, *words, **more))
+    )
+    assert list(followed(plan, "move", tmp_path)[1].refused) == ["no room"]
+    gone = next(n for n, what in enumerate(happened) if what.startswith(f"unlink {photos}/b/.fast-diff-"))
+    assert f"sync {photos}/b" in happened[gone : happened.index("end")]
+
+
+def test_what_comes_back_from_another_disk_has_its_name_on_disk_before_the_moved_file_goes(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_disk(monkeypatch)
+    remove = photos / "b/1.jpg"
+    _, _, journal = followed(one(photos / "a/1.jpg", remove), "move", tmp_path)
+    happened = syncs(monkeypatch)
+    assert undone(journal).done == 1
+    copied = next(n for n, what in enumerate(happened) if what.startswith(f"sync {remove.parent}/.fast-diff-"))
+    gone = next(n for n, what in enumerate(happened) if what.startswith(f"unlink {tmp_path}/moved"))
+    assert f"sync {remove.parent}" in happened[copied:gone]
+
+
+def test_temporary_names_that_cannot_be_removed_are_told_of(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, journal = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
+
+    def broken(act: Act) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(KINDS["move"], "tidy", broken)
+    assert list(undone(journal).refused) == ["Input/output error"]
+
+
+def test_a_disk_that_fails_is_no_reason_for_what_failed_before(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = checked(plan_for(photos), "plan")
+    sync, failed = Folders.sync, []
+
+    def fails_once(folders: Folders, stale: bool = True) -> None:
+        if not failed:
+            failed.append(folders)
+            raise OSError(errno.EIO, "Input/output error")
+        sync(folders, stale)
+
+    do = applying.do
+    monkeypatch.setattr(Folders, "sync", fails_once)
+    monkeypatch.setattr(
+        applying, "do", lambda acts, folders: ((photos / "c/y.jpg").write_bytes(b"worked on"), do(acts, folders))[1]
+    )
+    _, tally, _ = followed(plan, "delete", tmp_path)
+    assert tally.refused == {"Input/output error": 2, "it was changed meanwhile": 1}

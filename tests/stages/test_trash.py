@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from stages.commands import apply as applying
 from stages.commands.acts import forecast, trash
+from stages.commands.acts.folders import Folders
 from stages.commands.acts.trash import NOTE, Trash, trash_for
+from stages.commands.journal import read_journal
 from stages.commands.plan import FORMAT, VERSION, checked
 from tests.stages.acting import entry, followed, odd, one, plan_for, state, undone
 
@@ -135,28 +138,6 @@ def test_a_trash_that_cannot_be_written_to_is_foreseen(
     assert tally.refused == {f"the trash {closed} can't be written to": 3}
 
 
-@pytest.mark.parametrize("action", ["move", "trash", "hardlink", "symlink"])
-def test_a_folder_that_went_meanwhile_is_made_again_for_what_comes_back(
-    action: str, photos: Path, tmp_path: Path
-) -> None:
-    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
-    odd(photos).unlink()
-    _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), action, tmp_path)
-    (photos / "b/1.jpg").unlink(missing_ok=True)
-    (photos / "b").rmdir()
-    assert undone(journal).done == 1
-    assert (photos / "b/1.jpg").read_bytes() == b"same"
-
-
-def test_a_deletion_in_a_folder_that_went_is_not_taken_back(photos: Path, tmp_path: Path) -> None:
-    group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
-    odd(photos).unlink()
-    _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
-    (photos / "b").rmdir()
-    assert undone(journal).refused == {"it was deleted, which can't be taken back": 1}
-    assert not (photos / "b").exists()
-
-
 def test_two_files_of_one_name_go_to_the_trash_together(photos: Path, tmp_path: Path) -> None:
     shutil.copy2(photos / "b/1.jpg", photos / "c/1.jpg")
     group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")]}
@@ -186,3 +167,79 @@ def test_on_a_mac_the_finder_takes_files_to_the_trash(
     assert "take it back from there" in str(undone(journal).refused)
     (tmp_path / "in the finder's trash").rename(remove)
     assert undone(journal).ok
+
+
+@pytest.mark.parametrize("taken", ["files/1.jpg", "info/1.jpg.trashinfo", None])
+def test_a_place_in_the_trash_is_free_of_files_notes_and_earlier_acts(taken: str | None, tmp_path: Path) -> None:
+    found = Trash(tmp_path)
+    if taken:
+        (tmp_path / taken).parent.mkdir()
+        (tmp_path / taken).touch()
+    first = tmp_path / "files/1.jpg"
+    assert found.place(Path("/1.jpg"), lambda place: not taken and place == first) == tmp_path / "files/1 (2).jpg"
+    assert found.place(Path("/2.jpg"), lambda place: False) == tmp_path / "files/2.jpg"
+    long = found.place(Path(f"/{'x' * 251}.jpg"), lambda place: False)
+    assert len(f"{long.name}{NOTE}") == 255
+
+
+def test_a_file_in_place_of_a_shared_trash_is_none(disk: Path, photos: Path) -> None:
+    (disk / ".Trash").touch()
+    (disk / ".Trash").chmod(0o1777)
+    assert trash_for(photos / "a/1.jpg") == Trash(disk / f".Trash-{USER}", disk)
+
+
+def trashed(photos: Path, tmp_path: Path) -> tuple[Path, Path, Path, Path]:
+    """Move a file to the trash; its path, its place there, the note, and the journal."""
+    remove = photos / "b/1.jpg"
+    _, _, journal = followed(one(photos / "a/1.jpg", remove), "trash", tmp_path)
+    home = tmp_path / "data/Trash"
+    return remove, home / "files/1.jpg", home / f"info/1.jpg{NOTE}", journal
+
+
+def test_without_its_trash_a_file_that_is_back_needs_nothing(photos: Path, tmp_path: Path) -> None:
+    remove, place, _, journal = trashed(photos, tmp_path)
+    place.rename(remove)
+    shutil.rmtree(tmp_path / "data")
+    assert undone(journal).ok
+
+
+def test_the_note_of_a_file_that_stays_in_the_trash_stays(photos: Path, tmp_path: Path) -> None:
+    _, place, note, journal = trashed(photos, tmp_path)
+    place.write_bytes(b"else")
+    assert not undone(journal).ok
+    assert note.exists()
+
+
+def test_the_note_of_another_file_stays(photos: Path, tmp_path: Path) -> None:
+    remove, place, note, journal = trashed(photos, tmp_path)
+    place.rename(remove)
+    note.write_text("[Trash Info]\nPath=/somebody/else.jpg\n")
+    assert undone(journal).ok
+    assert note.exists()
+
+
+def test_notes_are_read_whatever_is_in_them(photos: Path, tmp_path: Path) -> None:
+    """A name that is no UTF-8, signs of percent, and no note at all."""
+    _, _, note, journal = trashed(photos, tmp_path)
+    act = trash.ToTrash(read_journal(journal).acts[0], Folders())
+    assert act._is_note(note) is True
+    for text in ("", "[Trash Info]\n", "Path=/1.jpg", "[Trash Info]\nPath=/2.jpg\n"):
+        note.write_text(text)
+        assert act._is_note(note) is False
+    assert act._is_note(note / "none") is False
+    act.path = act.path.with_name(os.fsdecode(b"b\xe9%.jpg"))
+    note.write_text("[Trash Info]\nPath=/x/b%E9%25.jpg\n")
+    assert act._is_note(note) is True
+
+
+def test_the_finder_gets_no_file_whose_keeper_has_changed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finder = SimpleNamespace(send2trash=lambda path: pytest.fail("its keeper has changed"))
+    monkeypatch.setitem(sys.modules, "send2trash", finder)
+    monkeypatch.setattr(forecast, "sys", SimpleNamespace(platform="darwin"))
+    keep, do = photos / "a/1.jpg", applying.do
+    plan = one(keep, photos / "b/1.jpg")
+    monkeypatch.setattr(applying, "do", lambda acts, folders: (keep.write_bytes(b"else"), do(acts, folders))[1])
+    _, tally, _ = followed(plan, "trash", tmp_path)
+    assert list(tally.refused) == ["no image that is to stay is there and as it was"]
