@@ -42,7 +42,7 @@ SECONDS = (1 << 63) - 1
 class Begun(BaseModel):
     """The begin event of an act; names in hex. `made`: how many folders the act makes."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True)
 
     n: Annotated[int, Field(ge=1, lt=1 << 63)]
     action: str

@@ -1,5 +1,6 @@
 """Journals of what was done to files: read back whole, or each entry that can't be trusted refused in one line."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
-from stages.commands.journal import Journal, read_journal
+from stages.commands.journal import Journal, _is_event, read_journal
 from stages.commands.plan import checked
 from tests.stages.acting import followed, plan_for, state, undone
 
@@ -80,8 +81,11 @@ def test_numbers_go_on_where_a_journal_is_continued(photos: Path, tmp_path: Path
     assert state(photos) == before
 
 
+MORE = json.dumps({"fast-diff-journal": 2, "more": 1}) + "\n"
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"n": 1}\n', "no json\nat all\n", "[1]\n", "\xff\n", HEAD.strip(), "[" * 100_000 + "\n"]
+    "text", ["", "{}", '{"n": 1}\n', "no json\nat all\n", "[1]\n", "\xff\n", HEAD.strip(), "[" * 100_000 + "\n", MORE]
 )
 def test_what_is_no_journal_is_said_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
@@ -204,3 +208,36 @@ def test_a_journal_and_its_name_are_on_disk_before_the_first_act(
     assert happened[:first] == [f"sync {journal}", f"sync {tmp_path}", f"sync {journal}"]
     assert happened[-1] == f"sync {journal}"
     assert f"sync {photos / 'b'}" in happened[first:-1]
+
+
+def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.touch()
+    with Journal(path) as journal:
+        assert journal.begin(BEGUN) == 1
+    assert read_journal(path).acts == [BEGUN]
+
+
+def test_what_is_synced_can_be_read_and_what_has_ended_is_closed(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal") as journal:
+        journal.begin(BEGUN)
+        journal.sync()
+        assert read_journal(journal.path).acts == [BEGUN]
+    assert journal._file.closed
+
+
+def test_a_journal_that_cannot_be_begun_is_an_error_and_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(number: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="Input/output error") as told:  # keeps the frames, and what they hold, alive
+        Journal(tmp_path / "journal")
+    opened = [place for place in Path("/proc/self/fd").iterdir() if place.is_symlink()]
+    assert tmp_path / "journal" not in [place.readlink() for place in opened]
+    assert told.value.errno == errno.EIO
+
+
+@pytest.mark.parametrize("event", [[], {"n": "1"}, {"n": 1, "state": "gone"}, {"n": 1, "state": "begin"}])
+def test_what_is_no_event(event: Any) -> None:
+    assert _is_event(event) is False

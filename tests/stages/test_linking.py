@@ -280,6 +280,6 @@ def test_what_cannot_be_looked_at_is_no_link_and_no_beginning(photos: Path, tmp_
         home = folders.find(remove.parent)
         assert isinstance(home, Folder)
         act = Link(read_journal(journal).acts[0], folders)
-        assert act._is_ours(home, remove.name) is False
+        assert act._is_ours(home, remove.name) is act._is_ours(home, "none") is False
         assert linking._begins_like(home, spare.name, home, remove.name) is False
         assert linking._begins_like(home, remove.name, None, remove.name) is False
