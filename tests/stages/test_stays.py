@@ -240,7 +240,8 @@ def test_files_alike_lie_on_another_disk_and_have_the_size_and_the_second(photos
     device, inode, size, moment = version_of(keep)
     stays = stays_of(keep)
     assert stays.alike((device + 1, inode, size, moment // SECOND * SECOND + 5)) == [keep]
-    assert stays.alike((device, device, size, moment)) == []
+    assert stays.alike((device, inode, size, moment)) == []
+    assert stays.alike((device + 1, device, size, moment)) == [keep]
     assert stays.alike((device + 1, inode, size + 1, moment)) == []
     assert stays.alike((device + 1, inode, size, moment + SECOND)) == []
 
