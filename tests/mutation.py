@@ -76,7 +76,7 @@ TESTS = {
     "stages.kernels.slack": [K + "slack.py", K + "coarse.py"],
     "stages.kernels.space": [K + "directions.py", K + "filters.py"],
     "stages.kernels.spread": [K + "spread.py"],
-    "stages.kernels.turns": [S + "hash.py", K + "exact.py"],
+    "stages.kernels.turns": [K + "turns.py"],
 }
 OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 

@@ -120,20 +120,21 @@ class BlockPair:
         """For one run of a's images after the other: all their matches, sorted by position in a, then in b."""
         start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._check.side
         low = min(side, max(LEAST, PAIRS // max(1, len(self.b))))
-        height = count if self._filter is not None else low
+        height, wide = (low, False) if self._filter is None else (count, True)
         while start < count:
             rows = slice(start, min(start + height, count))
-            wide = self._filter is not None and (height > side or rows == slice(0, count))
             found = self._wide(rows) if wide else self._narrow(rows)
             if found is None:
                 height = (rows.stop - start) // 4
-                height = height if height > side else low
+                wide = height > side
+                height = height if wide else low
                 continue
             self.ledger.matches += int((self.a.weight[found.a] * self.b.weight[found.b]).sum())
             yield rows, found
             start = rows.stop
             if self._filter is not None and len(found.a) <= ROWS:
                 height *= 2
+                wide = height > side
 
     def _wide(self, rows: slice) -> Found | None:
         """All matches of a run of rows, by one sweep over b; None where there are too many candidates for that."""

@@ -260,13 +260,124 @@ def test_settled_blocks_are_not_looked_at(diagonal: bool) -> None:
     assert pair.ledger == expected(a, a if diagonal else b, diagonal, rules, apart)[1]
 
 
-@pytest.mark.parametrize(("compiled", "kind"), [(0, Leaves), (2**62, Product)])
-def test_which_filter_is_taken(monkeypatch: pytest.MonkeyPatch, compiled: int, kind: type) -> None:
+@pytest.mark.parametrize(
+    ("pairs", "numba", "device", "kind"),
+    [
+        (25, True, CPU, Leaves),
+        (26, True, CPU, Product),
+        (25, False, CPU, Product),
+        (25, True, replace(STRICT, free=1), Product),
+    ],
+    ids=["many", "few", "no numba", "gpu"],
+)
+def test_which_filter_is_taken(
+    monkeypatch: pytest.MonkeyPatch, pairs: int, numba: bool, device: Device, kind: type
+) -> None:
     """The other tests would not tell, so this one does."""
-    monkeypatch.setattr(compare, "COMPILED", compiled)
+    monkeypatch.setattr(compare, "COMPILED", pairs)
+    monkeypatch.setattr(compare, "compiled", lambda: numba)
     monkeypatch.setattr(compare, "CROWDED", 2)
-    pair = paired(block(1, 5, (8, 8, 1)), None, Rules(9, 1, "compare"), mse((8, 8, 1), 1, 9))
+    pair = paired(block(1, 5, (8, 8, 1)), None, Rules(9, 1, "compare"), mse((8, 8, 1), 1, 9), device)
     assert isinstance(pair._filter, kind)
+
+
+@pytest.mark.parametrize("crowded", [0.2, 0.19])
+def test_crowded_blocks_are_given_no_filter(monkeypatch: pytest.MonkeyPatch, crowded: float) -> None:
+    """Two of ten pairs pass the bounds: the first image of b is near the first of a, the last near the last."""
+    monkeypatch.setattr(compare, "CROWDED", crowded)
+    shades = np.array([0, 255]), np.array([1, 60, 120, 180, 254])
+    a, b = (Block(np.repeat(each, 64).astype(np.uint8).reshape(-1, 8, 8, 1)) for each in shades)
+    pair = paired(a, b, Rules(64, 1, "compare"), mse((8, 8, 1), 1, 64))
+    assert pair._share() == 0.2
+    assert (pair._filter is not None) is (crowded == 0.2)
+    one = Block(a.points[:1])
+    assert paired(one, None, Rules(64, 1, "compare"), mse((8, 8, 1), 1, 64))._share() == 1
+
+
+@pytest.mark.parametrize("agree", [False, True])
+def test_a_low_block_with_more_candidates_than_room_is_compared_by_tiles(
+    monkeypatch: pytest.MonkeyPatch, agree: bool
+) -> None:
+    """A sweep that was refused once is not tried again with the same rows: it would be for ever."""
+    monkeypatch.setattr(compare, "CROWDED", 2)
+    monkeypatch.setattr(compare, "CANDIDATES", 0)
+    monkeypatch.setattr(compare, "LEAST", 1)
+    swept: list[slice] = []
+    wide = BlockPair._wide
+
+    def once(self: BlockPair, rows: slice) -> Found | None:
+        assert rows not in swept
+        swept.append(rows)
+        return wide(self, rows)
+
+    monkeypatch.setattr(BlockPair, "_wide", once)
+    a, b = block(3, 9, (8, 8, 1)), block(4, 7, (8, 8, 1))
+    a.points[:], b.points[:] = a.points[0], a.points[0]
+    a.hashes, b.hashes = np.zeros((9, 4), np.int64), np.full((7, 4), not agree, np.int64)
+    rules = Rules(500, 4, "zero")
+    pair = paired(a, b, rules, mse((8, 8, 1), 4, 500))
+    rows, ledger = expected(a, b, False, rules, apart)
+    assert compared(pair) == rows
+    assert pair.ledger == ledger
+    assert swept == [slice(0, 9)]
+
+
+@pytest.mark.usefixtures("room")
+@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, settled=("a", "b"))
+def test_a_settled_block_is_compared_with_one_that_is_not(device: Device, settled: str) -> None:
+    """Only pairs of two settled images are left out."""
+    a, b = block(1, 12, (8, 8, 1)), block(2, 10, (8, 8, 1))
+    a.settled, b.settled = np.full(12, settled == "a"), np.full(10, settled == "b")
+    rules = Rules(500, 4, "compare")
+    rows, ledger = expected(a, b, False, rules, apart)
+    pair = paired(a, b, rules, mse((8, 8, 1), 4, 500, device), device)
+    assert len(rows) > 5
+    assert compared(pair) == rows
+    assert pair.ledger == ledger
+
+
+def test_without_a_limit_no_bound_is_asked(device: Device) -> None:
+    """The metric may have a space all the same."""
+    a, rules = block(1, 12, (8, 8, 1)), Rules(None, 4, "compare")
+    pair = paired(a, None, rules, mse((8, 8, 1), 4, 1, device), device)
+    assert compared(pair) == expected(a, a, True, rules, apart)[0]
+
+
+@pytest.mark.parametrize("hashed", ["neither", "a", "b"])
+@pytest.mark.parametrize("same_hash", ["zero", "skip"])
+def test_images_without_hashes_agree_with_none(same_hash: str, hashed: str) -> None:
+    a, b = block(1, 12, (8, 8, 1)), block(2, 10, (8, 8, 1))
+    a.hashes, b.hashes = (each.hashes if hashed == name else None for name, each in (("a", a), ("b", b)))
+    rules = Rules(500, 4, same_hash)
+    pair = paired(a, b, rules, mse((8, 8, 1), 4, 500))
+    rows, ledger = expected(a, b, False, rules, apart)
+    assert compared(pair) == rows
+    assert pair.ledger == ledger
+
+
+@pytest.mark.usefixtures("room")
+@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, same_hash=("zero", "skip"), diagonal=BOTH)
+def test_all_hashes_agree(device: Device, same_hash: str, diagonal: bool) -> None:
+    a, b = block(1, 17, (8, 8, 1), kinds=2), block(2, 9, (8, 8, 1), kinds=2)
+    a.hashes, b.hashes = np.zeros((17, 4), np.int64), np.zeros((9, 4), np.int64)
+    rules = Rules(500, 4, same_hash)
+    pair = paired(a, None if diagonal else b, rules, mse((8, 8, 1), 4, 500, device), device)
+    rows, ledger = expected(a, a if diagonal else b, diagonal, rules, apart)
+    assert compared(pair) == rows
+    assert pair.ledger == ledger
+
+
+@pytest.mark.parametrize(("crowded", "compared_pairs", "directions"), [(-1, 15, 15), (2, 36, 3)])
+def test_levels_count_the_pairs_that_are_left(
+    monkeypatch: pytest.MonkeyPatch, crowded: float, compared_pairs: int, directions: int
+) -> None:
+    """Of 15 pairs, by tiles and by a filter that looks at both orders; three of them pass the bounds."""
+    monkeypatch.setattr(compare, "CROWDED", crowded)
+    points = np.repeat([0, 1, 2, 90, 180, 250], 64).astype(np.uint8).reshape(6, 8, 8, 1)
+    pair = paired(Block(points), None, Rules(256, 1, "compare"), mse((8, 8, 1), 1, 256))
+    assert len(compared(pair)) == 3
+    levels = pair.levels
+    assert [levels.order, levels.compared, levels.directions, levels.sums] == [0, compared_pairs, directions, 3]
 
 
 @pytest.mark.usefixtures("room")

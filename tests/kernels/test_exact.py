@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stages.kernels import exact, native
 from stages.kernels.arrays import Device
-from stages.kernels.exact import Floats, Function, Squares
+from stages.kernels.exact import Floats, Function, Near, Squares
 from tests.kernels import plain
 
 STRICT = Device("strict", array_api_strict, array_api_strict.asarray, np.asarray, free=1)
@@ -150,6 +150,73 @@ def test_pairs_of_any_layout(checking: Squares) -> None:
     i, j = np.array([6, 0, 3]), np.array([1, 1, 0])
     expected = [plain.squares(images[x], turned[y]) for x, y in zip(i, j, strict=True)]
     assert checking.pairs(images, turned, i, j, EVERYTHING).tolist() == expected
+
+
+def near_by_loop(distances: np.ndarray, wanted: np.ndarray, most: float) -> list[tuple[int, int, float, int]]:
+    """Pairs of `distances`, (turns, n, m), that are wanted and at most `most` apart, with the turns that attain it."""
+    found = []
+    for i, j in np.argwhere(wanted).tolist():
+        values = distances[:, i, j].tolist()
+        if min(values) <= most:
+            found.append((i, j, min(values), sum(1 << turn for turn, each in enumerate(values) if each == min(values))))
+    return found
+
+
+def rows_of(near: Near) -> list[tuple[int, int, float, int]]:
+    assert [column.dtype for column in (near.i, near.j, near.turns)] == [np.int64, np.int64, np.uint8]
+    return list(zip(*(column.tolist() for column in near), strict=True))
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+@pytest.mark.parametrize("width", [5, 1_025, 66_052])
+def test_near_pairs_of_a_tile(squares: Squares, width: int, turns: int) -> None:
+    lefts = [extremes(1, 5, width)] * turns
+    rights = [extremes(2 + turn, 4, width) for turn in range(turns)]
+    rights[0][3] = rights[-1][3] = lefts[0][4]  # attained in two turns
+    distances = np.array(
+        [((a[:, None].astype(np.int64) - b) ** 2).sum(axis=2) for a, b in zip(lefts, rights, strict=True)]
+    )
+    wanted = np.random.default_rng(9).random((5, 4)) < 0.7
+    wanted[4, 3] = True
+    values = np.unique(distances.min(axis=0))
+    for most in [-1, *values[::3].tolist(), float(values[2]) + 0.5, np.inf]:
+        found = squares.near(lefts, rights, wanted, most)
+        assert rows_of(found) == near_by_loop(distances, wanted, most)
+        assert found.values.dtype == np.int64
+
+
+def test_near_pairs_of_a_tile_of_no_rows(squares: Squares) -> None:
+    rows = np.zeros((3, 7), np.uint8)
+    for a, b in ((rows, rows[:0]), (rows[:0], rows)):
+        found = squares.near([a, a], [b, b], np.ones((len(a), len(b)), bool), np.inf)
+        assert rows_of(found) == []
+
+
+def test_near_pairs_of_vectors_and_of_a_function() -> None:
+    random = np.random.default_rng(10)
+    lefts, rights = ([random.integers(0, 3, (n, 1, 2, 1)).astype(np.float32) for _ in range(3)] for n in (5, 4))
+    wanted = random.random((5, 4)) < 0.7
+    flat = [[rows.reshape(len(rows), 2) for rows in side] for side in (lefts, rights)]
+    for measure, a, b in ((Floats(), *flat), (Function(brightness), lefts, rights)):
+        distances = np.array([measure.cross(x, y) for x, y in zip(a, b, strict=True)])
+        for most in (0, 1, 2.0, np.inf):
+            assert rows_of(measure.near(a, b, wanted, most)) == near_by_loop(distances, wanted, most)
+
+
+@pytest.mark.parametrize("size", [48, 12_288])
+def test_the_faster_way_costs_less(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Costs choose between two ways to the same distances; here only their order is held, not the figures."""
+    monkeypatch.setattr(exact, "fast_bytes", lambda: None)
+    monkeypatch.setattr(exact, "compiled", lambda: False)
+    slowest, device = Squares().costs(size), Squares(STRICT).costs(size)
+    monkeypatch.setattr(exact, "compiled", lambda: True)
+    compiled = Squares().costs(size)
+    monkeypatch.setattr(exact, "fast_bytes", object)
+    numkong = Squares().costs(size)
+    assert device.product < numkong.product < compiled.product == slowest.product < slowest.apart
+    assert compiled.apart <= compiled.alike < slowest.alike
+    for measure in (Floats(), Function(brightness)):
+        assert 1 <= measure.costs(size).product <= measure.costs(size).apart <= measure.costs(size).alike
 
 
 @pytest.mark.parametrize(("kong", "calls"), [(True, 1), (False, 0)])
