@@ -8,7 +8,7 @@ import array_api_strict
 import numpy as np
 import pytest
 
-from stages.kernels import arrays
+from stages.kernels import arrays, native
 from stages.kernels.arrays import CPU, SIDE, Device, NoDevice
 
 
@@ -20,6 +20,7 @@ def rounded(values: np.ndarray, bits: int) -> np.ndarray:
 
 def short(bits: int) -> Any:
     def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        assert a.dtype == b.dtype == np.float32
         return np.matmul(rounded(a, bits), rounded(b, bits))
 
     return SimpleNamespace(ones=np.ones, float32=np.float32, matmul=matmul)
@@ -114,3 +115,21 @@ def test_a_tile_takes_its_share_of_memory(free: int) -> None:
     assert side == SIDE or side * side * 5 * 16 <= free
     larger = side + SIDE
     assert larger > 32_768 or larger * larger * 5 * 16 > free or not free
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_numba_is_looked_for(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if there and name == "numba" else None)
+    assert arrays.compiled.__wrapped__() is there
+
+
+@pytest.mark.parametrize("enough", [True, False])
+@pytest.mark.parametrize("numba", [True, False])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_loops_are_compiled_if_loaded_or_worth_loading(
+    monkeypatch: pytest.MonkeyPatch, loaded: bool, numba: bool, enough: bool
+) -> None:
+    monkeypatch.setattr(arrays, "compiled", lambda: numba)
+    if not loaded:
+        monkeypatch.delitem(sys.modules, native.__name__)
+    assert (arrays.loops(enough) is not None) is (loaded or (numba and enough))

@@ -20,6 +20,20 @@ def test_cuts_are_the_least_of_their_window(hashes: list[int], window: int) -> N
     assert cut.cuts(np.array(hashes, np.uint64), window).tolist() == plain(hashes, window)
 
 
+@pytest.mark.parametrize(("mean", "window"), [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (1000, 499)])
+def test_the_window_of_a_mean(mean: int, window: int) -> None:
+    """The widest with 2w + 1 members at most."""
+    assert cut.window(mean) == window
+
+
+@pytest.mark.parametrize(
+    ("hashes", "window", "cuts"),
+    [([9, 3, 3, 9], 1, [1]), ([3, 9, 3, 9, 3], 2, []), ([9, 9, 3, 9, 3, 9, 9], 2, [2]), ([4, 4, 4], 0, [0, 1, 2])],
+)
+def test_of_equal_hashes_the_first_is_the_cut(hashes: list[int], window: int, cuts: list[int]) -> None:
+    assert cut.cuts(np.array(hashes, np.uint64), window).tolist() == cuts
+
+
 def pieces(hashes: np.ndarray, window: int) -> set[tuple[int, ...]]:
     return {tuple(piece) for piece in np.split(hashes, cut.cuts(hashes, window) + 1)}
 

@@ -1,3 +1,4 @@
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from stages.kernels import directions, slack
 from stages.kernels.directions import LEADING, principal
-from stages.kernels.space import Space, prepare
+from stages.kernels.space import Space, largest_norm, prepare
 
 
 def as_they_are(vectors: np.ndarray) -> np.ndarray:
@@ -81,6 +82,26 @@ def test_points_in_few_dimensions_lose_nothing(rank: int) -> None:
     keys = principal(as_they_are(flat)).keys(flat, as_they_are).rows.astype(np.float64)
     whole = ((flat[:, None].astype(np.float64) - flat) ** 2).sum(axis=2)
     assert ((keys[:, None] - keys) ** 2).sum(axis=2) == pytest.approx(whole, rel=1e-4, abs=1e-6)
+
+
+def test_keys_are_projections_about_the_mean_with_the_largest_norm_on_the_way() -> None:
+    vectors = points(6, 30, 12, 12).astype(np.float32) / np.float32(1000)
+    found = principal(as_they_are(vectors))
+    assert found.centre == pytest.approx(vectors.astype(np.float64).mean(axis=0))
+    keys = found.keys(vectors, as_they_are)
+    about = vectors - found.centre
+    assert keys.rows == pytest.approx(about @ found.basis, rel=1e-5, abs=1e-7)
+    assert keys.norm == pytest.approx(np.linalg.norm(vectors.astype(np.float64), axis=1).max())
+    near = found.keys(np.zeros((1, 12), np.float32), as_they_are)
+    assert near.norm == pytest.approx(np.linalg.norm(found.centre))
+
+
+@pytest.mark.parametrize("rows", [[], [[0, 0]], [[0.25, 0]], [[3, 4], [0, 1]], [[16_777_216, 1, 1, 1]]])
+def test_the_largest_norm_of_rows(rows: list[list[float]]) -> None:
+    """In float64: one more than 2²⁴ is no number of float32."""
+    given = np.array(rows, np.float32).reshape(len(rows), -1 if rows else 2)
+    exact = max((sum(Fraction(x) ** 2 for x in row) for row in given.tolist()), default=Fraction(0))
+    assert largest_norm(given) == math.sqrt(exact)
 
 
 def test_keys_are_made_in_parts_and_padded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.kernels import arrays, coarse, product, slack
+from stages.kernels import arrays, coarse, leaves, product, slack
 from stages.kernels.arrays import CPU, Device
-from stages.kernels.leaves import Leaves
+from stages.kernels.directions import LEADING
+from stages.kernels.leaves import LEAF, Leaves, grow
 from stages.kernels.product import Product
-from stages.kernels.space import Candidates, Filter, Prepared, Space, largest_norm, merged, prepare
+from stages.kernels.space import Candidates, Filter, Levels, Prepared, Space, largest_norm, merged, prepare
 from tests.kernels import plain
 from tests.pairwise import pairwise
 
@@ -125,6 +126,8 @@ def test_one_side_with_itself(filtering: Any, n: int, dimensions: tuple[int, int
     checked(told(chosen.candidates(a[n // 2 :], None, True, 10**6)), rows, rows, space, a[n // 2 :], a, True)
     checked(told(chosen.candidates(a[::2], a[1::3], True, 10**6)), rows, rows, space, a[::2], a[1::3], True)
     checked(told(chosen.candidates(a, a, True, 10**6)), rows, rows, space, a, a, True)
+    low, high = a[: n // 2], a[n - n // 2 :]
+    checked(told(chosen.candidates(low, high, True, 10**6)), rows, rows, space, low, high, True)
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -303,6 +306,153 @@ def test_what_is_just_at_the_cut_passes(filtering: Any, monkeypatch: pytest.Monk
         for squared, count in ((9.0, each * (2 * each - 1)), (8.99, each * (each - 1))):
             chosen = filtering(prepare(rows, rows, Space(squared, np.zeros((1, 1), np.int64))))
             assert len(told(chosen.candidates(np.arange(2 * each), None, True, 10**4))) == count
+
+
+def test_what_is_just_at_the_cut_passes_far_from_the_middle(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There float32 has few digits left for a reach that is a little longer than the cut."""
+    at_their_word(monkeypatch)
+    inner, outer = np.array([[-1_000], [1_000]], np.float32), np.array([[-1_003], [1_003]], np.float32)
+    for left, right in ((inner, outer), (outer, inner)):
+        chosen = filtering(prepare(left, right, Space(9.0, np.zeros((1, 1), np.int64))))
+        assert told(chosen.candidates(np.arange(2), None, False, 10)) == {(0, 0): 1, (1, 1): 1}
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_rows_of_the_product_are_rounded_once(right: bool) -> None:
+    keys = np.random.default_rng(7).normal(size=(50, 8)).astype(np.float32) * np.float32(1_000)
+    half = (-(keys.astype(np.float64) ** 2).sum(axis=1) / 2).astype(np.float32)
+    found = product.operand(keys, right)
+    assert found.dtype == np.float32
+    assert np.array_equal(found[:, :8], keys)
+    assert np.array_equal(found[:, 8:], np.stack([np.ones(50), half] if right else [half, np.ones(50)], axis=1))
+
+
+# How the work fell away
+
+
+def tight(middles: list[float], each: int) -> np.ndarray:
+    """Points in groups far from each other."""
+    spread = np.random.default_rng(8).random((len(middles) * each, 3)) / 100
+    return (spread + np.repeat(middles, each)[:, None]).astype(np.float32)
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("filtering", ["numpy", "strict"], indirect=True)
+def test_products_are_of_tiles_within_reach(filtering: Any) -> None:
+    """Tiles have 16 rows: one of each group of 16, and two of 20."""
+    left, right = tight([0, 500, 900], 16), np.concatenate([tight([0], 20), tight([500], 10)])
+    space = Space(1.0, np.arange(3)[None])
+    two = filtering(prepare(left, right, space))
+    two.candidates(np.arange(48), None, False, 10**4)
+    two.candidates(np.arange(48), None, False, 10**4)  # levels are counted up
+    near = 16 * 20 + 16 * 10
+    assert two.levels == Levels(order=2 * (48 * 30 - near), compared=2 * near, directions=2 * near, sums=2 * near)
+    one = filtering(prepare(left, left, space))
+    one.candidates(np.arange(48), None, True, 10**4)
+    near = 3 * 16 * 15 // 2
+    assert one.levels == Levels(order=48 * 48 // 2 - 3 * 256, compared=3 * 256, directions=near, sums=near)
+    whole = filtering(prepare(left[:16], left[:16], space))
+    whole.candidates(np.arange(16), None, True, 10**4)
+    assert (whole.levels.order, whole.levels.compared) == (0, 256)
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("same", [True, False])
+def test_leaves_compare_what_boxes_leave(same: bool, whole: bool, turns: int) -> None:
+    """Every box and every pair by a plain loop over the same keys."""
+    left = clouds(1, 200, 24, turns)
+    right = left if same else clouds(2, 150, 24, turns)
+    prepared = prepare(left, right, Space(4.0, np.arange(24 * turns).reshape(turns, 24)))
+    a, b = np.arange(len(left)) if whole else np.arange(3, len(left), 2), None if whole else np.arange(2, len(right))
+    chosen = Leaves(prepared)
+    found = chosen.candidates(a, b, same, 10**5)
+    assert found is not None
+    positions = np.arange(len(right)) if b is None else b
+    compared = directions = 0
+    for step in prepared.passes:
+        alone = same and whole and step.symmetric
+        grown_a, grown_b = (grow(side.rows[some]) for side, some in ((step.left, a), (step.right, positions)))
+        low, high = grown_b[2:]
+        for leaf, number in enumerate(grown_a[0].tolist()):
+            boxes = np.arange(low.shape[1]) >= (leaf // LEAF if alone else 0)
+            key = step.left.rows[a[number]][:, None]
+            away = (np.maximum(np.maximum(low - key, key - high), 0) ** 2).sum(axis=0)
+            compared += LEAF * int(np.count_nonzero(boxes & (away <= step.cut)))
+        far = ((step.left.rows[a][:, None] - step.right.rows[positions]) ** 2).sum(axis=2)
+        directions += int(np.count_nonzero((far <= step.cut) & ((a[:, None] < positions) | (not same))))
+    pairs = len(a) * len(positions) // (2 if same and whole else 1)
+    assert 0 < compared < pairs * turns
+    assert chosen.levels == Levels(pairs * turns - compared, compared, directions, len(found.a))
+
+
+def test_no_pairs_are_told_apart_by_boxes_where_all_are_near() -> None:
+    rows = np.zeros((10, 4), np.float32)
+    chosen = Leaves(prepare(rows, rows, Space(1.0, np.arange(4)[None])))
+    chosen.candidates(np.arange(10), None, True, 100)
+    assert chosen.levels == Levels(order=0, compared=10 * LEAF, directions=45, sums=45)
+
+
+# Leaves
+
+
+@settings(max_examples=60)
+@given(values=st.lists(st.integers(0, 9), min_size=1, max_size=40), data=st.data())
+def test_a_split_has_the_lesser_values_first(values: list[int], data: st.DataObject) -> None:
+    """Of a part of an order; the rest of it stays."""
+    count = len(values)
+    start = data.draw(st.integers(0, count - 1))
+    stop = data.draw(st.integers(start + 1, count))
+    middle = data.draw(st.integers(start, stop))
+    order = np.random.default_rng(count).permutation(count).astype(np.int32)
+    before, keys = order.copy(), np.array(values, np.float32)
+    leaves._split(keys, order, start, stop, middle)
+    assert [*order[:start], *order[stop:]] == [*before[:start], *before[stop:]]
+    assert sorted(order[start:stop]) == sorted(before[start:stop])
+    assert keys[order[start:middle]].max(initial=0) <= keys[order[middle:stop]].min(initial=9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 64, 65, 300])
+def test_leaves_are_split_where_they_spread_most(count: int) -> None:
+    """Keys that differ little about large means, in a direction of their own in each part."""
+    random = np.random.default_rng(count)
+    keys = random.normal(size=(count, LEADING)) * random.uniform(0.1, 0.5, LEADING) + random.uniform(2, 9, LEADING)
+    keys[: count // 3, 5] += 3
+    keys[count // 2 :, 2] -= 2
+    rows = keys.astype(np.float32)
+    order, grown, low, high = grow(rows)
+    number = -(-count // LEAF)
+    assert sorted(order.tolist()) == list(range(count))
+    assert grown.shape == (number, LEADING, LEAF)
+    assert low.shape == high.shape == (LEADING, number)
+    for leaf in range(number):
+        held = rows[order[leaf * LEAF : (leaf + 1) * LEAF]]
+        assert np.array_equal(grown[leaf, :, : len(held)], held.T)
+        assert np.isinf(grown[leaf, :, len(held) :]).all()
+        assert np.array_equal(low[:, leaf], held.min(axis=0))
+        assert np.array_equal(high[:, leaf], held.max(axis=0))
+
+    def halves(first: int, last: int) -> None:
+        if last - first > 1:
+            middle = (first + last) // 2
+            lesser, greater = (rows[order[x * LEAF : y * LEAF]] for x, y in ((first, middle), (middle, last)))
+            spread = np.concatenate([lesser, greater]).astype(np.float64).var(axis=0).argmax()
+            assert lesser[:, spread].max() <= greater[:, spread].min()
+            halves(first, middle)
+            halves(middle, last)
+
+    halves(0, number)
+
+
+@pytest.mark.parametrize("width", [1, 31, 32, 33, 64, 70])
+def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -> None:
+    """Sums that float32 holds exactly."""
+    u, v = (np.random.default_rng(seed).integers(0, 9, width).astype(np.float32) for seed in (1, 2))
+    v[-1] = u[-1] + 2
+    whole = float(((u - v) ** 2).sum())
+    assert leaves._apart(u, v, np.float32(np.inf)) == leaves._apart(u, v, np.float32(whole)) == whole
+    for less in {0.0, float(((u - v)[:32] ** 2).sum()), whole - 1} - {whole}:
+        assert leaves._apart(u, v, np.float32(less)) > less
 
 
 @pytest.mark.parametrize("name", FILTERS)

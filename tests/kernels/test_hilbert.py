@@ -26,6 +26,14 @@ def test_a_square_in_its_place_is_walked_through_in_one_go(inner: int) -> None:
         assert len(set((rows[here] // inner).tolist())) == len(set((columns[here] // inner).tolist())) == 1
 
 
+@pytest.mark.parametrize("side", [2, 4, 8, 32])
+def test_it_goes_along_the_columns_first_at_the_largest_scale(side: int) -> None:
+    rows, columns = np.indices((side, side)).reshape(2, -1)
+    quarter = places(rows, columns) // (side * side // 4)
+    upper, left = rows < side // 2, columns < side // 2
+    assert quarter.tolist() == np.select([upper & left, upper, ~left], [0, 1, 2], 3).tolist()
+
+
 def test_no_cells_and_some_cells() -> None:
     assert places(np.array([], np.int64), np.array([], np.int64)).tolist() == []
     every = places(*np.indices((8, 8)).reshape(2, -1))

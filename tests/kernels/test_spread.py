@@ -41,6 +41,19 @@ def test_most_pairs_of_a_tight_cluster_with_two_that_stand_out_are_not_compared(
     assert len(compared) < 250, "of 5,050 tiles"
 
 
+def test_a_pair_as_far_apart_as_its_bound_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two images on opposite sides of the first; another pair, compared before them, is nearer by one part in 10⁹."""
+    monkeypatch.setattr(spread, "TILE", 1)
+    middle = np.full((200, 200, 3), 100, np.uint8)
+    one, other = middle + 91, middle - 91
+    before = other.copy()
+    before.ravel()[:182] += 1
+    before.ravel()[182:363] -= 1
+    most = 182**2 * middle.size
+    assert int(((one.astype(int) - before) ** 2).sum()) == most - 1
+    assert farthest(np.stack([middle, one, other, before]), 1) == most
+
+
 @pytest.mark.parametrize("count", [0, 1, 30])
 def test_each_different_image_is_taken_once_in_the_order_of_its_first_copy(count: int) -> None:
     images = np.random.default_rng(count).integers(0, 2, (count, 2, 2, 1), dtype=np.uint8)
