@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
@@ -8,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from stages.kernels import coarse
+from stages.kernels import coarse, native
 from tests.kernels import plain
 
 SQUARE = [(4, 4, 1), (5, 5, 3), (7, 7, 4), (13, 13, 3), (16, 16, 1), (50, 50, 3)]
 SHAPES = [*SQUARE, (4, 9, 1), (7, 13, 3), (50, 20, 4)]
 GRIDS = [(shape, grid) for shape in SHAPES for grid in (4, 8, 16) if grid <= min(shape[:2])]
 TURNING = [(shape, grid) for shape, grid in GRIDS if shape in SQUARE]
+
+
+@pytest.fixture(params=["compiled", "numpy"], scope="module")
+def looping(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Sums and invariants by compiled loops, and by NumPy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coarse, "loops", lambda enough: native if request.param == "compiled" else None)
+        yield
 
 
 def test_edges_mirror_each_other_and_leave_out_an_odd_middle() -> None:
@@ -29,6 +38,7 @@ def test_edges_mirror_each_other_and_leave_out_an_odd_middle() -> None:
             assert sorted({*range(side)} - {x for cell in cells for x in range(*cell)}) == [side // 2] * (side % 2)
 
 
+@pytest.mark.usefixtures("looping")
 @pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
 def test_sums_are_those_of_the_cells(shape: coarse.Shape, grid: int, monkeypatch: pytest.MonkeyPatch) -> None:
     images = plain.gallery(shape)[-9:]
@@ -41,11 +51,33 @@ def test_sums_are_those_of_the_cells(shape: coarse.Shape, grid: int, monkeypatch
     assert coarse.coarse(images, grid).tolist() == expected
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 5, 1), (5, 8, 4), (9, 9, 2), (4, 6, 1)], ids=str)
+def test_contrast_is_the_standard_deviation_of_all_values(shape: coarse.Shape) -> None:
+    images = plain.gallery(shape)
+    found = coarse.contrast(images, coarse.coarse(images))
+    assert found.dtype == np.float32
+    for image, each in zip(images, found.tolist(), strict=True):
+        values = image.ravel().tolist()
+        squared = len(values) * sum(value**2 for value in values) - sum(values) ** 2
+        assert each == np.float32(math.sqrt(squared) / len(values))
+
+
+@pytest.mark.parametrize("side", [1022, 1023])
+def test_contrast_of_a_large_thumbnail_of_nearly_one_colour(side: int) -> None:
+    """The squares of sums are beyond what float64 holds; their differences are not."""
+    image = np.full((1, side, side, 4), 254, np.uint8)
+    image[0, 0, 0, 0] = 255
+    size = image.size
+    assert coarse.contrast(image, coarse.coarse(image)).tolist() == [np.float32(math.sqrt(size - 1) / size)]
+
+
+@pytest.mark.usefixtures("looping")
 def test_no_thumbnails() -> None:
     sums = coarse.coarse(np.empty((0, 8, 8, 3), np.uint8))
     assert sums.shape == coarse.vectors(sums, (8, 8, 3)).shape == (0, 64)
 
 
+@pytest.mark.usefixtures("looping")
 @pytest.mark.parametrize("side", [1024, 1023])
 def test_sums_of_large_thumbnails_at_the_extremes(side: int) -> None:
     image = np.full((1, side, side, 4), 255, np.uint8)
@@ -159,6 +191,7 @@ def test_a_turn_permutes_the_columns_exactly(shape: coarse.Shape, grid: int, tur
     ].tobytes(order="C")
 
 
+@pytest.mark.usefixtures("looping")
 @pytest.mark.parametrize("shape", SQUARE, ids=str)
 def test_the_invariants_bound_every_turn(shape: coarse.Shape) -> None:
     images = plain.gallery(shape)
@@ -186,6 +219,7 @@ def test_the_invariants_bound_whatever_the_vectors(entries: np.ndarray, alike: b
     assert ((w[0] - w[1]) ** 2).sum() <= least * (1 + 1e-12) + 1e-12 * (u @ u + v @ v)
 
 
+@pytest.mark.usefixtures("looping")
 @pytest.mark.parametrize("shape", SQUARE, ids=str)
 @pytest.mark.parametrize("turn", range(4))
 def test_no_turn_changes_the_invariants(shape: coarse.Shape, turn: int) -> None:
@@ -194,6 +228,7 @@ def test_no_turn_changes_the_invariants(shape: coarse.Shape, turn: int) -> None:
     assert turned == pytest.approx(coarse.invariants(plain.vectors(images), shape[2]), abs=1e-9)
 
 
+@pytest.mark.usefixtures("looping")
 @pytest.mark.parametrize("shape", SQUARE, ids=str)
 def test_the_invariants_tell_apart_what_they_can(shape: coarse.Shape) -> None:
     """Images that differ alike in the four cells of each orbit: nothing of their distance is lost."""

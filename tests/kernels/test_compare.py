@@ -402,6 +402,46 @@ def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: 
             assert pair.levels.checked + pair.levels.products > 0
 
 
+@pytest.mark.parametrize("prices", COSTS)
+@pytest.mark.parametrize("limit", [None, 0, 40])
+def test_tiles_of_which_few_pairs_are_wanted(monkeypatch: pytest.MonkeyPatch, prices: str, limit: int | None) -> None:
+    """Whatever is cheapest, only these are measured: those of one kind, that agree in no hash."""
+    monkeypatch.setattr(compare, "CROWDED", -1)
+    monkeypatch.setattr(check, "MANY", 0)
+    a = block(1, 30, (8, 8, 1), kinds=6)
+    rules = Rules(limit, 4, "skip")
+    pair = paired(a, None, rules, mse((8, 8, 1), 4, limit, CPU, Priced(prices)))
+    rows, ledger = expected(a, a, True, rules, apart)
+    assert compared(pair) == rows
+    assert pair.ledger == ledger
+
+
+@pytest.mark.parametrize(
+    ("prices", "gain", "levels"),
+    [
+        ("one by one", np.inf, [0, 20, 0]),
+        ("products", np.inf, [0, 10, 25]),
+        ("one by one", 0, [6, 16, 0]),
+        ("products", 0, [6, 10, 9]),
+    ],
+)
+def test_levels_count_what_is_measured_in_tiles(
+    monkeypatch: pytest.MonkeyPatch, prices: str, gain: float, levels: list[int]
+) -> None:
+    """All ten pairs of five images pass coarse sums; finer sums tell the last one apart; the other four are equal.
+
+    The ten are the sample, too. A product is of all five rows and columns, or of three that finer sums leave."""
+    monkeypatch.setattr(compare, "CROWDED", -1)
+    monkeypatch.setattr(check, "MANY", 0)
+    monkeypatch.setattr(check, "GAIN", gain)
+    points = np.full((5, 8, 8, 1), 100, np.uint8)
+    points[4] += np.indices((8, 8)).sum(axis=0)[:, :, None].astype(np.uint8) % 2 * 60
+    points[:4, ::2] += 60
+    pair = paired(Block(points), None, Rules(0, 1, "compare"), mse((8, 8, 1), 1, 0, CPU, Priced(prices)))
+    assert len(compared(pair)) == 6
+    assert [pair.levels.finer, pair.levels.checked, pair.levels.products] == levels
+
+
 def test_empty_blocks(device: Device) -> None:
     shape = (8, 8, 1)
     some, none = block(5, 3, shape), Block(np.empty((0, *shape), np.uint8))
