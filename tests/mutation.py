@@ -70,7 +70,7 @@ TESTS = {
     "stages.kernels.identity": [S + "hash.py"],
     "stages.kernels.leaves": [K + "filters.py", K + "compare.py"],
     "stages.kernels.linkage": [K + "linkage.py"],
-    "stages.kernels.metric": [K + "compare.py", S + "metrics.py"],
+    "stages.kernels.metric": [K + "metric.py"],
     "stages.kernels.native": [K + "exact.py", K + "coarse.py", K + "filters.py"],
     "stages.kernels.product": [K + "filters.py", K + "compare.py"],
     "stages.kernels.slack": [K + "slack.py", K + "coarse.py"],

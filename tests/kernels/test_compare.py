@@ -470,15 +470,21 @@ def known(a: Block, b: Block, diagonal: bool, rules: Rules, limit: float | None,
 @pairwise(
     indirect=("room",),
     room=ROOMS,
+    crowded=(-1, 2),
     diagonal=BOTH,
     limits=((43, 43), (43, 90), (43, 22), (43, None), (None, None), (None, 43)),
     same_hash=RULES,
 )
 def test_what_is_known_is_copied(
-    monkeypatch: pytest.MonkeyPatch, diagonal: bool, limits: tuple[int | None, int | None], same_hash: str
+    monkeypatch: pytest.MonkeyPatch,
+    crowded: float,
+    diagonal: bool,
+    limits: tuple[int | None, int | None],
+    same_hash: str,
 ) -> None:
     """Whatever the earlier limit was; pairs that it covers are not looked at again."""
     limit, before = limits
+    monkeypatch.setattr(compare, "CROWDED", crowded)
     monkeypatch.setattr(compare, "COMPILED", 0 if diagonal else 2**62)
     shape = (8, 8, 1)
     a, b = block(6, 40, shape, kinds=2), block(7, 30, shape, kinds=2)
