@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "b157672aed91c217"),
-    "thumbnail": (6, "09d1925276bc0fbb"),
-    "hash": (2, "1f535bd18e58285d"),
-    "index": (2, "4db912e8d0f1e185"),
-    "pairs": (3, "7020f29fb19cf4db"),
-    "cluster": (7, "7299ed858cdf8bfc"),
-    "plot": (8, "bb9401e7193ba0f8"),
+    "scan": (2, "aad9944fe32af92a"),
+    "thumbnail": (6, "197a25a8ca126b67"),
+    "hash": (2, "c3a3031cee0fb1de"),
+    "index": (2, "e3a697ace6b3c82c"),
+    "pairs": (3, "51312cd8b108501f"),
+    "cluster": (7, "c65acbaf76498416"),
+    "plot": (8, "dd735e87922254b4"),
 }
 
 
