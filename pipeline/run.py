@@ -13,29 +13,29 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pipeline import racy
-from pipeline.atomic import sweep
-from pipeline.config import Config
-from pipeline.deployment import kind_of, missing_files
-from pipeline.errors import ArtifactDamaged, ConfigError
-from pipeline.events import LOG, EventLog
-from pipeline.fitness import Needs, needs_of
-from pipeline.footers import Footers
-from pipeline.installation import DISTRIBUTION
-from pipeline.interrupts import interrupts
-from pipeline.locations import use
-from pipeline.lock import RunLock
-from pipeline.notices import Warnings
-from pipeline.plan import Plan, in_order, make_plan
-from pipeline.progress import Plain, Reporter, Reporters
-from pipeline.resolve import Resolver
-from pipeline.runner import REPAIRS, Failure, Runner
-from pipeline.scheduler import open_executor
+from pipeline.cluster.deployment import kind_of, missing_files
+from pipeline.cluster.fitness import Needs, needs_of
+from pipeline.cluster.scheduler import open_executor
+from pipeline.config.settings import Config
+from pipeline.execution.notices import Warnings
+from pipeline.execution.progress import Plain, Reporter, Reporters
+from pipeline.execution.runner import REPAIRS, Failure, Runner
+from pipeline.execution.task import Receipt
+from pipeline.execution.watch import STALLED
+from pipeline.machine.installation import DISTRIBUTION
+from pipeline.machine.interrupts import interrupts
+from pipeline.messages.errors import ArtifactDamaged, ConfigError
+from pipeline.plan import racy
+from pipeline.plan.resolve import Resolver
+from pipeline.plan.tasks import Plan, in_order, make_plan
 from pipeline.stage import Address, Stage, Task, Upstream
-from pipeline.storage import below
-from pipeline.store import Store
-from pipeline.task import Receipt
-from pipeline.watch import STALLED
+from pipeline.store.atomic import sweep
+from pipeline.store.backends.locations import use
+from pipeline.store.backends.storage import below
+from pipeline.store.events import LOG, EventLog
+from pipeline.store.footers import Footers
+from pipeline.store.lock import RunLock
+from pipeline.store.store import Store
 
 RECORD = "run.json"
 

@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.columns import check_columns
-from pipeline.locations import Place
+from pipeline.store.backends.locations import Place
+from pipeline.store.columns import check_columns
 
 Scalar: TypeAlias = str | int | float | bool | None
 Address: TypeAlias = tuple[str, str]
@@ -166,7 +166,7 @@ class Job(Protocol):
         """The artifact of another task that holds exactly this column, by its content digest.
 
         For reading what the inputs point to without listing every artifact as an input. Raises
-        `pipeline.errors.ArtifactDamaged` where there is none (the runner then makes it again)."""
+        `pipeline.messages.errors.ArtifactDamaged` where there is none (the runner then makes it again)."""
         ...
 
     def publish(self, name: str, data: bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from distributed import WorkerPlugin
 
-from pipeline.fitness import Needs, faults
+from pipeline.cluster.fitness import Needs, faults
 
 LOG = logging.getLogger("distributed.worker")
 """That of Dask's worker, so that this stands among what it says."""

@@ -1,12 +1,8 @@
 """Join matches to clusters, choose the keeper of each, and check that every pair was accounted for.
 
-cluster.py    the stage                    matches.py      the graph of matches, and its clusters
-keepers.py    ranking of images by rules   keeper_keys.py  the sort keys of each rule
-live.py       live folders and backups     copy_names.py   names of copies
-distances.py  distances within clusters    ledger.py       the check that no pair is missing
-
-A match is what `pairs.metric` says; `mse_to_keeper` and `diameter` are mean squared errors of the thumbnails, whatever
-that is."""
+The graph of matches and the rules for keepers are in `clustering/`. A match is what `pairs.metric` says;
+`mse_to_keeper` and `diameter` are mean squared errors of thumbnails, whatever the metric is.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +18,18 @@ from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages import dismissed, keepers
-from stages.distances import inside
-from stages.figure import column_of
-from stages.focus import Sharpness
-from stages.keeper_keys import Rule
-from stages.ledger import check_ledger
-from stages.live import per_folder
-from stages.matches import Matches
-from stages.paths import FileName
-from stages.references import are_references
-from stages.rows import rows_of
-from stages.thumbnails import BOUNDS
+from stages.clustering import dismissed, keepers
+from stages.clustering.distances import inside
+from stages.clustering.focus import Sharpness
+from stages.clustering.keeper_keys import Rule
+from stages.clustering.ledger import check_ledger
+from stages.clustering.live import per_folder
+from stages.clustering.matches import Matches
+from stages.clustering.rows import rows_of
+from stages.comparing.figure import column_of
+from stages.comparing.paths import FileName
+from stages.comparing.references import are_references
+from stages.comparing.thumbnails import BOUNDS
 
 Ints = NDArray[np.int64]
 

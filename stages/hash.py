@@ -15,12 +15,12 @@ from PIL import Image
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
-from stages.functions import RAISED, imported, said
-from stages.kernels.exact import turned
-from stages.kernels.identity import identities, shift_bits
-from stages.thumbnails import pixels, thumbnail_shape
+from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.thumbnails import pixels, thumbnail_shape
+from stages.kernels.measure.exact import turned
+from stages.kernels.measure.identity import identities, shift_bits
 
 Function = Callable[[Any], object]
 """From an array (H, W, C), or from a PIL.Image."""

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from pipeline.stage import Address, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages.embed import embedded
-from stages.thumbnails import coarse_type, pixels, thumbnail_shape
+from stages.comparing.embed import embedded
+from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
 
 HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
 

@@ -1,11 +1,6 @@
 """Compare every image with every image, exactly; one task per block pair.
 
-pairs.py       what is read and written     kernels/compare.py   how a block pair is gone through
-blocks.py      rules and groups of a block  kernels/coarse.py    lower bounds, and why they hold
-metrics/       what is compared             kernels/leaves.py    finding candidates, in numba
-index.py       what is stored of a block    kernels/product.py   the same by products, and on a GPU
-thumbnails.py  reading candidates           kernels/exact.py     the figures themselves
-copies.py      pairs within groups
+Blocks, metrics and earlier results are in `comparing/`; `kernels/compare.py` compares two blocks.
 """
 
 from __future__ import annotations
@@ -22,19 +17,20 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import TaskError
-from pipeline.installation import install_extra
+from pipeline.machine.installation import install_extra
+from pipeline.messages.errors import TaskError
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages import copies
-from stages.blocks import INDEXES, Block, index_columns, index_table, read_blocks
-from stages.delta import earlier
-from stages.figure import column_of
-from stages.functions import imported
-from stages.kernels import arrays, hilbert, turns
+from stages.comparing import copies
+from stages.comparing.blocks import INDEXES, Block, index_columns, index_table, read_blocks
+from stages.comparing.delta import earlier
+from stages.comparing.figure import column_of
+from stages.comparing.functions import imported
+from stages.comparing.metrics.kinds import KINDS, Kind, kind_of
+from stages.comparing.thumbnails import CHANNELS, thumbnail_shape
+from stages.kernels import arrays, hilbert
 from stages.kernels.compare import BlockPair, Rules
-from stages.kernels.metric import Found
-from stages.metrics.kinds import KINDS, Kind, kind_of
-from stages.thumbnails import CHANNELS, thumbnail_shape
+from stages.kernels.measure import turns
+from stages.kernels.measure.metric import Found
 
 DEFAULT_THRESHOLD = 200.0
 TILE = 8

@@ -15,18 +15,18 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages import dismissed
-from stages.figure import SETTINGS, Figure, column_of, figure_of
-from stages.matches import Matches
-from stages.paths import FileName
+from stages.clustering import dismissed
+from stages.clustering.matches import Matches
+from stages.comparing.figure import SETTINGS, Figure, column_of, figure_of
+from stages.comparing.paths import FileName
+from stages.comparing.text import human_bytes, human_mse
+from stages.comparing.thumbnails import BOUNDS
 from stages.report import charts, folders, labels, page
 from stages.report.dendrogram import dendrogram
 from stages.report.extremes import EVERY, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 from stages.report.previews import Previews
-from stages.text import human_bytes, human_mse
-from stages.thumbnails import BOUNDS
 
 ON_SHEET = 24
 """Images of a cluster on its contact sheet."""

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
 from pipeline.stage import Settings, Stage, Task
 from stages.kernels import cut
-from stages.listing import EXTENSIONS, PIECE, Files, Rules, find, show, stamps, texts
-from stages.listing_urls import exists, is_url
+from stages.listing.files import EXTENSIONS, PIECE, Files, Rules, find, show, stamps, texts
+from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")
 RACY_NS = 2_000_000_000

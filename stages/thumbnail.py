@@ -19,14 +19,14 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from stages.decoding import formats
+from stages.comparing.thumbnails import CHANNELS, coarse_type
 from stages.decoding.child import Limits, Seen
 from stages.decoding.decode import Options
+from stages.decoding.formats import registry as formats
 from stages.decoding.lanes import Lanes
 from stages.decoding.problems import LIMITS, PASSING, Unreadable
 from stages.decoding.reading import Expected, read
-from stages.kernels.coarse import coarse, contrast
-from stages.thumbnails import CHANNELS, coarse_type
+from stages.kernels.bounds.coarse import coarse, contrast
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import ArtifactDamaged
-from pipeline.fingerprint import content
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.plan.fingerprint import content
 from pipeline.stage import Artifact, Before, Inputs, Result, Stage, Task
 
 

@@ -1,7 +1,7 @@
 """Break a module in many small ways, one at a time, and name the changes that none of its tests notices.
 
-    python -m tests.mutation pipeline.resolve              # every mutant of the module
-    python -m tests.mutation pipeline.resolve:202          # those of one line
+    python -m tests.mutation pipeline.plan.resolve              # every mutant of the module
+    python -m tests.mutation pipeline.plan.resolve:202          # those of one line
     python -m tests.mutation --sample 40 stages.kernels    # 40 of each module of a package, drawn by --seed
 
 `TESTS` says which tests belong to a module. A mutant runs in a forked process, on a copy of the tree, with the tests
@@ -32,53 +32,59 @@ from tests.mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[1]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.tsv")
-P, S, K, E = "tests/pipeline/test_", "tests/stages/test_", "tests/kernels/test_", "tests/end_to_end/test_"
-TESTS = {
-    "pipeline.artifact": [P + "artifact.py", P + "store.py", P + "storage.py"],
-    "pipeline.atomic": [P + "atomic.py"],
-    "pipeline.conditional": [P + "conditional.py"],
-    "pipeline.fingerprint": [P + "fingerprint.py"],
-    "pipeline.lock": [P + "lock.py"],
-    "pipeline.object_lock": [P + "object_lock.py"],
-    "pipeline.owner": [P + "owner.py", P + "lock.py"],
-    "pipeline.resolve": [P + "resolve.py", P + "runner.py"],
-    "pipeline.store": [P + "store.py", P + "storage.py"],
-    "stages.commands.acts.act": [S + "act.py", S + "undo.py", S + "moving.py", S + "steps.py"],
-    "stages.commands.acts.folders": [S + "folders.py", S + "act.py", S + "steps.py", S + "apply.py"],
-    "stages.commands.acts.forecast": [S + "forecast.py", S + "apply.py", S + "trash.py"],
-    "stages.commands.acts.linking": [S + "linking.py", S + "apply.py", S + "act.py", S + "undo.py"],
-    "stages.commands.acts.moving": [S + "moving.py", S + "apply.py", S + "undo.py"],
-    "stages.commands.acts.names": [S + "names.py"],
-    "stages.commands.acts.steps": [S + "steps.py", S + "act.py"],
-    "stages.commands.acts.trash": [S + "trash.py", S + "undo.py"],
-    "stages.commands.alone": [S + "alone.py"],
-    "stages.commands.apply": [S + "apply.py", S + "act.py", S + "steps.py", S + "journal.py"],
-    "stages.commands.journal": [S + "journal.py", S + "undo.py", S + "act.py"],
-    "stages.commands.plan": [S + "plan.py", S + "apply.py"],
-    "stages.commands.stays": [S + "stays.py", S + "apply.py", S + "act.py"],
-    "stages.commands.undo": [S + "undo.py", S + "journal.py", S + "apply.py", S + "act.py"],
-    "stages.kernels.arrays": [K + "arrays.py", K + "compare.py"],
-    "stages.kernels.check": [K + "compare.py", K + "exact.py"],
-    "stages.kernels.coarse": [K + "coarse.py", K + "slack.py"],
-    "stages.kernels.compare": [K + "compare.py"],
-    "stages.kernels.components": [K + "components.py"],
-    "stages.kernels.cut": [K + "cut.py"],
-    "stages.kernels.directions": [K + "directions.py", K + "filters.py"],
-    "stages.kernels.exact": [K + "exact.py"],
-    "stages.kernels.groups": [K + "groups.py"],
-    "stages.kernels.hilbert": [K + "hilbert.py"],
-    "stages.kernels.identity": [S + "hash.py"],
-    "stages.kernels.leaves": [K + "filters.py", K + "compare.py"],
-    "stages.kernels.linkage": [K + "linkage.py"],
-    "stages.kernels.metric": [K + "metric.py"],
-    "stages.kernels.native": [K + "exact.py", K + "coarse.py", K + "filters.py"],
-    "stages.kernels.product": [K + "filters.py", K + "compare.py"],
-    "stages.kernels.slack": [K + "slack.py", K + "coarse.py"],
-    "stages.kernels.space": [K + "directions.py", K + "filters.py"],
-    "stages.kernels.spread": [K + "spread.py"],
-    "stages.kernels.turns": [K + "turns.py"],
+TESTS: dict[str, str] = {
+    "pipeline.store.artifact": "artifact store storage",
+    "pipeline.store.atomic": "atomic",
+    "pipeline.store.backends.conditional": "conditional",
+    "pipeline.plan.fingerprint": "fingerprint",
+    "pipeline.store.lock": "lock",
+    "pipeline.store.backends.object_lock": "object_lock",
+    "pipeline.store.owner": "owner lock",
+    "pipeline.plan.resolve": "resolve runner",
+    "pipeline.store.store": "store storage",
+    "stages.commands.acts.act": "act undo moving steps",
+    "stages.commands.acts.folders": "folders act steps apply",
+    "stages.commands.acts.forecast": "forecast apply trash",
+    "stages.commands.acts.linking": "linking apply act undo",
+    "stages.commands.acts.moving": "moving apply undo",
+    "stages.commands.acts.names": "names",
+    "stages.commands.acts.steps": "steps act",
+    "stages.commands.acts.trash": "trash undo",
+    "stages.commands.alone": "alone",
+    "stages.commands.apply": "apply act steps journal",
+    "stages.commands.journal": "journal undo act",
+    "stages.commands.plan": "plan apply",
+    "stages.commands.stays": "stays apply act",
+    "stages.commands.undo": "undo journal apply act",
+    "stages.kernels.arrays": "arrays compare",
+    "stages.kernels.filters.check": "compare exact",
+    "stages.kernels.bounds.coarse": "coarse slack",
+    "stages.kernels.compare": "compare",
+    "stages.kernels.graph.components": "components",
+    "stages.kernels.cut": "cut",
+    "stages.kernels.bounds.directions": "directions filters",
+    "stages.kernels.measure.exact": "exact",
+    "stages.kernels.graph.groups": "groups",
+    "stages.kernels.hilbert": "hilbert",
+    "stages.kernels.measure.identity": "hash",
+    "stages.kernels.filters.leaves": "filters compare",
+    "stages.kernels.graph.linkage": "linkage",
+    "stages.kernels.measure.metric": "metric",
+    "stages.kernels.measure.native": "exact coarse filters",
+    "stages.kernels.filters.product": "filters compare",
+    "stages.kernels.bounds.slack": "slack coarse",
+    "stages.kernels.bounds.space": "directions filters",
+    "stages.kernels.measure.spread": "spread",
+    "stages.kernels.measure.turns": "turns",
 }
+"""The tests of a module: the `test_….py` of these names."""
 OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+
+def tests_of(module: str) -> list[str]:
+    """Return the files in which the tests of a module stand, relative to the repository."""
+    folder = ROOT / "tests" / module.partition(".")[0]
+    return [str(path.relative_to(ROOT)) for name in TESTS[module].split() for path in folder.rglob(f"test_{name}.py")]
 
 
 class Watch:
@@ -154,7 +160,7 @@ def passes(child: int, limit: float) -> bool:
 def survivors(module: str, tree: Path, chosen: list[Mutant]) -> list[Mutant]:
     """Those of the mutants of a module that its tests let live."""
     path = Path(f"{module.replace('.', '/')}.py")
-    tests = TESTS[module]
+    tests = tests_of(module)
     watch = Watch(tree / path, tree / "watched.json")
     if not passes(pytest_in(tree, tests, watch), 3_000):
         sys.exit(f"{module}: its tests fail without any mutant:\n{(tree / 'output').read_text()[-3_000:]}")

@@ -15,7 +15,6 @@
                      journal.py   what was done; alone.py: one command at a time
                      dismiss.py   no duplicates
     new files        check.py     against a finished run, which lender.py lends; what it found: checked.py
-    is it right      verify.py, on verify_data.py, verify_files.py and verify_dull.py:
-                     verify_truth.py, verify_nearest.py, verify_recount.py, verify_keepers.py
+    is it right      verify/
 
 `choices.py` holds what a command line needs to know of them, so that it is read without loading them."""

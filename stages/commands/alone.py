@@ -11,7 +11,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
 
 NAME = "acts.lock"
 

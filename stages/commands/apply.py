@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
 from stages.commands.acts import act_of
 from stages.commands.acts.act import Act
 from stages.commands.acts.errors import Cannot
@@ -20,8 +20,8 @@ from stages.commands.choices import LINKS, REPORT
 from stages.commands.journal import Journal
 from stages.commands.plan import File, Plan, inputs_of, is_local, is_path, name_of, path_of, reference_of
 from stages.commands.stays import Found, Stays, look
-from stages.listing import show
-from stages.text import human_bytes, one_line
+from stages.comparing.text import human_bytes, one_line
+from stages.listing.files import show
 
 DONE = {"move": "moved", "trash": "to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(LINKS, "linked")
 

@@ -22,23 +22,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.artifact import StoredArtifact
-from pipeline.config import Config, from_mapping
-from pipeline.config import Inputs as Roots
-from pipeline.errors import ConfigError, LockedError, TaskError, one_line
-from pipeline.locations import in_use, inside, protocol_of, use
-from pipeline.notices import Warnings
-from pipeline.progress import Reporter
+from pipeline.config.settings import Config, from_mapping
+from pipeline.config.settings import Inputs as Roots
+from pipeline.execution.notices import Warnings
+from pipeline.execution.progress import Reporter
+from pipeline.messages.errors import ConfigError, LockedError, TaskError, one_line
 from pipeline.run import RunRecord, run
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, no_complaints
-from pipeline.storage import read_bytes
-from pipeline.store import Store
+from pipeline.store.artifact import StoredArtifact
+from pipeline.store.backends.locations import in_use, inside, protocol_of, use
+from pipeline.store.backends.storage import read_bytes
+from pipeline.store.store import Store
 from stages import pairs, scan, thumbnail
+from stages.clustering.ledger import account
 from stages.commands.lender import ENDING, LENT, Lender, lender, true_names
 from stages.commands.results import Results
 from stages.kernels import cut
-from stages.ledger import account
-from stages.listing import Files, find, show, stamps, texts
+from stages.listing.files import Files, find, show, stamps, texts
 
 STAGES = (*LENT, pairs.STAGE)
 NEW = "new"

@@ -7,7 +7,7 @@ from typing import Any
 
 from stages.commands.check import Checked
 from stages.commands.show import distance, turn
-from stages.text import one_line
+from stages.comparing.text import one_line
 
 SHOWN = 20
 """Unreadable images that are named."""

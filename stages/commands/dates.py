@@ -13,14 +13,14 @@ from collections.abc import Collection
 
 import numpy as np
 
-from pipeline.config import Config
-from pipeline.fingerprint import digest
-from pipeline.store import Store
+from pipeline.config.settings import Config
+from pipeline.plan.fingerprint import digest
+from pipeline.store.store import Store
 from stages.cluster import FILENAME
+from stages.clustering.rows import Places
 from stages.commands.results import Results
 from stages.report.extremes import number
 from stages.report.page import DATES, by_worth, in_order, mark_of
-from stages.rows import Places
 
 FILE = f"report/{DATES}"
 VERSION = 2

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline.errors import ConfigError
-from stages.text import human_bytes, human_mse, one_line
+from pipeline.messages.errors import ConfigError
+from stages.comparing.text import human_bytes, human_mse, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,12 +11,12 @@ from math import comb
 from pathlib import Path
 from stat import S_IMODE
 
-from pipeline.atomic import atomic_write
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import atomic_write
+from stages.clustering.dismissed import COLUMNS, read
 from stages.commands.plan import LOST
 from stages.commands.results import Results
-from stages.dismissed import COLUMNS, read
-from stages.text import one_line
+from stages.comparing.text import one_line
 
 MORE = ("path_a", "path_b")
 """Columns with the paths of both files at the time of dismissal."""

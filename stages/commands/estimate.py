@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import Config
-from pipeline.cores import usable
-from pipeline.plan import Plan
+from pipeline.config.settings import Config
+from pipeline.machine.cores import usable
+from pipeline.plan.tasks import Plan
 from pipeline.stage import Address
+from stages.comparing.text import human_bytes, human_count, human_seconds
 from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
-from stages.text import human_bytes, human_count, human_seconds
 
 PROBED = 64
 """Files that are decoded to see how long it takes."""

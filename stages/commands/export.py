@@ -19,8 +19,8 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from pipeline.atomic import atomic_write
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import atomic_write
 from stages.cluster import STAYS
 from stages.commands.fiftyone import fiftyone
 from stages.commands.results import Results

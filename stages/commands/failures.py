@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stages.commands.results import Results
+from stages.comparing.text import one_line
 from stages.decoding.problems import LIMITS, PASSING
-from stages.text import one_line
 
 PARAMETERS = {problem.sentence: name for problem, name in LIMITS.items()}
 """Sentences of errors that a higher limit may spare an image, and the parameter that sets the limit."""

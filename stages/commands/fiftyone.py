@@ -22,9 +22,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.atomic import atomic_write
-from pipeline.errors import ConfigError
-from pipeline.locations import protocol_of
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import atomic_write
+from pipeline.store.backends.locations import protocol_of
 from stages.cluster import STAYS
 from stages.commands.results import Results
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.installation import install_extra
-from stages.decoding.formats import FORMATS, Format
+from pipeline.machine.installation import install_extra
+from stages.decoding.formats.registry import FORMATS, Format
 
 
 def lines() -> Iterator[str]:

@@ -21,8 +21,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.atomic import sync_folder
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import sync_folder
 from stages.commands.acts.act import path_in
 from stages.commands.acts.names import OURS
 from stages.commands.choices import ACTIONS, LINKS

@@ -16,16 +16,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifact import Record, StoredArtifact
-from pipeline.atomic import TEMPORARY, atomic_write
-from pipeline.config import Config
-from pipeline.errors import ArtifactDamaged, ConfigError
-from pipeline.fingerprint import recipe
-from pipeline.footers import Footers
-from pipeline.lock import holder
-from pipeline.reasons import other_recipe
+from pipeline.config.settings import Config
+from pipeline.messages.errors import ArtifactDamaged, ConfigError
+from pipeline.plan.fingerprint import recipe
+from pipeline.plan.reasons import other_recipe
 from pipeline.stage import Task
-from pipeline.store import Store
+from pipeline.store.artifact import Record, StoredArtifact
+from pipeline.store.atomic import TEMPORARY, atomic_write
+from pipeline.store.footers import Footers
+from pipeline.store.lock import holder
+from pipeline.store.store import Store
 from stages import hash as hash_stage
 from stages import index, scan, thumbnail
 from stages.commands.results import Results

@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
-from pipeline.events import Event, computed
-from pipeline.footers import Footers
-from pipeline.locations import Place
-from pipeline.store import Store
+from pipeline.store.backends.locations import Place
+from pipeline.store.events import Event, computed
+from pipeline.store.footers import Footers
+from pipeline.store.store import Store
+from stages.comparing.text import human_seconds
 from stages.kernels.arrays import CPU
-from stages.kernels.space import Levels
-from stages.text import human_seconds
+from stages.kernels.bounds.space import Levels
 
 STAGE = "pairs"
 LEDGER = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")

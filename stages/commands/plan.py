@@ -21,13 +21,13 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
-from pipeline.errors import ConfigError
-from pipeline.locations import inside, place, protocol_of
-from pipeline.storage import read_bytes
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import inside, place, protocol_of
+from pipeline.store.backends.storage import read_bytes
 from stages.cluster import STAYS
 from stages.commands.results import Results, load_run
-from stages.listing import show
-from stages.text import one_line
+from stages.comparing.text import one_line
+from stages.listing.files import show
 
 FORMAT = "fast-diff-plan"
 VERSION = 1

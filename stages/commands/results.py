@@ -15,19 +15,20 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from pipeline.artifact import StoredArtifact
-from pipeline.errors import ArtifactDamaged, ConfigError
-from pipeline.locations import Place, canonical, protocol_of
-from pipeline.storage import exists, read_bytes
-from pipeline.store import Store
+from pipeline.messages.errors import ArtifactDamaged, ConfigError
+from pipeline.store.artifact import StoredArtifact
+from pipeline.store.backends.locations import Place, canonical, protocol_of
+from pipeline.store.backends.storage import exists, read_bytes
+from pipeline.store.store import Store
 from stages import pairs as pairs_stage
-from stages.blocks import Block, index_columns, read_blocks
 from stages.cluster import FILENAME
-from stages.kernels import components, groups, turns
-from stages.listing import show
-from stages.metrics.hamming import HASHES
-from stages.metrics.kinds import kind_of
-from stages.text import one_line
+from stages.comparing.blocks import Block, index_columns, read_blocks
+from stages.comparing.metrics.hamming import HASHES
+from stages.comparing.metrics.kinds import kind_of
+from stages.comparing.text import one_line
+from stages.kernels.graph import components, groups
+from stages.kernels.measure import turns
+from stages.listing.files import show
 
 T = TypeVar("T")
 SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
@@ -207,7 +208,7 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/groups.py`."""
+        """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/graph/groups.py`."""
         params = self.params
         if params.identical == "all":
             return self._read("pairs", self._columns)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.errors import ConfigError
-from stages import dismissed
+from pipeline.messages.errors import ConfigError
 from stages.cluster import STAYS
+from stages.clustering import dismissed
 from stages.commands.results import Results
-from stages.text import human_bytes, human_mse, human_number, one_line
+from stages.comparing.text import human_bytes, human_mse, human_number, one_line
 
 
 def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:

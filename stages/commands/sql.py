@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import ConfigError
-from pipeline.installation import install, install_extra
-from pipeline.locations import mask
+from pipeline.machine.installation import install, install_extra
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import mask
 from stages.commands.results import FACTS, Results
-from stages.metrics.hamming import HASHES
+from stages.comparing.metrics.hamming import HASHES
 
 ROWS = 10_000
 """Rows that are sent at a time."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from stages.commands.acts.errors import Cannot
 from stages.commands.acts.folders import Folder, Version, version
 from stages.commands.plan import File, Group, is_local, path_of
+from stages.comparing.text import one_line
 from stages.decoding.reading import in_range
-from stages.listing import show
-from stages.text import one_line
+from stages.listing.files import show
 
 NONE = "no image that is to stay is there and as it was"
 SECOND = 10**9

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.locations import Place
-from pipeline.storage import exists
-from stages.text import human_bytes, human_seconds
+from pipeline.store.backends.locations import Place
+from pipeline.store.backends.storage import exists
+from stages.comparing.text import human_bytes, human_seconds
 
 
 def summary_lines(record: Mapping[str, Any], folder: Place) -> Iterator[str]:

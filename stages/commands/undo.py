@@ -12,8 +12,8 @@ from stages.commands.acts.folders import Folders
 from stages.commands.acts.steps import take_back
 from stages.commands.apply import GROUP, Tally, why
 from stages.commands.journal import Journal, read_journal
-from stages.listing import show
-from stages.text import one_line
+from stages.comparing.text import one_line
+from stages.listing.files import show
 
 
 def undo(path: Path, tally: Tally) -> Iterator[str]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 
-from pipeline.config import Config
-from pipeline.events import seconds
-from pipeline.fingerprint import digest
-from pipeline.store import Store
+from pipeline.config.settings import Config
+from pipeline.plan.fingerprint import digest
+from pipeline.store.events import seconds
+from pipeline.store.store import Store
 from stages.commands.levels import STAGE, Row, Work, caution, computed_on, rate, recorded, rows, summed, took, unknown
 from stages.report.charts import LIGHT, both, decades, plain, svg, times
 

@@ -7,11 +7,7 @@
         tray.py         memory that both see
           reading.py    bytes and their digest
           decode.py     from bytes to a thumbnail
-            formats.py  what can be read, and by whom
-            png.py      plain PNGs, the short way; PNGs that end early
-            jpeg.py     JPEGs that end early, or are huge
-            jxl.py      the head of a JPEG XL
-            tiff.py     TIFFs that Pillow misreads
+            formats/    what can be read, and by whom; a file for each format that needs one
             pixels.py   8 bits a value, transparency
             colour.py   ICC profiles
             metadata.py EXIF, frames

@@ -21,10 +21,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from pipeline import locations
+from pipeline.store.backends import locations
 from stages.decoding import encoding
 from stages.decoding.decode import Facts, Options, decode, keep_quiet
-from stages.decoding.formats import PluginBroken, import_plugins, is_raw
+from stages.decoding.formats.registry import PluginBroken, import_plugins, is_raw
 from stages.decoding.problems import Problem, Unreadable
 from stages.decoding.reading import Expected, read
 from stages.decoding.tray import Tray

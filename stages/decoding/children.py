@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import Pipe
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from stages.decoding import problems
 from stages.decoding.child import Answer, Chunk, Limits, Seen
 from stages.decoding.decode import Facts

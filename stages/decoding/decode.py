@@ -14,10 +14,11 @@ from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from stages.decoding import jpeg, memory, pixels, png, problems, salvage
+from stages.decoding import memory, pixels, problems, salvage
 from stages.decoding.colour import conversion_of
 from stages.decoding.encoding import LOSSLESS, encoding, was_jpeg
-from stages.decoding.formats import is_unsupported, open_image
+from stages.decoding.formats import jpeg, png
+from stages.decoding.formats.registry import is_unsupported, open_image
 from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, origin, pages
 from stages.decoding.problems import Problem, Unreadable
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeAlias
 
-from pipeline.locations import in_use
+from pipeline.store.backends.locations import in_use
 from stages.decoding import problems
 from stages.decoding.child import Chunk, Limits, Seen
 from stages.decoding.children import Child, Died, idle

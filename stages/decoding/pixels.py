@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from stages.decoding import problems
+from stages.decoding.formats.wide import HUGE, MISSING, ends, finite, missing_of
 from stages.decoding.problems import Unreadable
-from stages.decoding.wide import HUGE, MISSING, ends, finite, missing_of
 
 if TYPE_CHECKING:
     from stages.decoding.colour import Conversion

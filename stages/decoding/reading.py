@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
-from stages.listing_urls import read_url
+from stages.listing.urls import read_url
 
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """O_NONBLOCK: a pipe that has taken the file's place must not be waited for."""

@@ -94,9 +94,9 @@ def compiled() -> bool:
 
 def loops(enough: bool) -> Any:
     """`kernels.native`, if it is loaded already, or there is numba and enough to do to load it; else None."""
-    if "stages.kernels.native" not in sys.modules and not (enough and compiled()):
+    if "stages.kernels.measure.native" not in sys.modules and not (enough and compiled()):
         return None
-    from stages.kernels import native
+    from stages.kernels.measure import native
 
     return native
 

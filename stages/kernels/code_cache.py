@@ -52,7 +52,7 @@ def folder() -> Path | None:
 @functools.cache
 def _stamp() -> str:
     whole = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         whole.update(path.read_bytes())
     return whole.hexdigest()
 

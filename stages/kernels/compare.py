@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stages.kernels import product
 from stages.kernels.arrays import CPU, Device, compiled
-from stages.kernels.check import Check
-from stages.kernels.metric import Bits, Found, Ints, Mask, Metric, Side, joined, nothing
-from stages.kernels.space import NOTHING, Candidates, Filter, Levels, merged, prepare
+from stages.kernels.bounds.space import NOTHING, Candidates, Filter, Levels, merged, prepare
+from stages.kernels.filters import product
+from stages.kernels.filters.check import Check
+from stages.kernels.measure.metric import Bits, Found, Ints, Mask, Metric, Side, joined, nothing
 
 CANDIDATES = 1 << 22
 ROWS = 1 << 20
@@ -100,7 +100,7 @@ class BlockPair:
             right = self.a.vectors if self.diagonal else self.b.vectors
             prepared = prepare(self.a.vectors, right, self.metric.space)
             if not self.device.free and compiled() and len(self.a) * len(self.b) >= COMPILED:
-                from stages.kernels.leaves import Leaves
+                from stages.kernels.filters.leaves import Leaves
 
                 self._filter = Leaves(prepared)
             else:

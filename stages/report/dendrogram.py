@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.kernels import linkage
-from stages.matches import ENDS, Graph, Matches
-from stages.rows import Places
+from stages.clustering.matches import ENDS, Graph, Matches
+from stages.clustering.rows import Places
+from stages.kernels.graph import linkage
 
 HELD = 4_000_000
 """Matches in memory beyond which those that a spanning tree does without are let go."""
@@ -85,7 +85,7 @@ def dendrogram(
 def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
     """An image of each part of a cluster that no link joins to its keeper: what `pairs.same_hash: zero` or a dismissal
     leaves to copies is not in the rows."""
-    from stages.kernels.components import Forest
+    from stages.kernels.graph.components import Forest
 
     forest = Forest()
     forest.join(a, b)

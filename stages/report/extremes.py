@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stage import Artifact
-from stages.figure import Figure
+from stages.comparing.figure import Figure
 
 BINS = 60
 EVERY = 1 << 60

@@ -13,10 +13,10 @@ import pyarrow as pa
 from PIL import Image
 
 from pipeline.stage import Artifact, Inputs, Job
+from stages.comparing.thumbnails import limits, thumbnail_shape
 from stages.decoding.decode import Options
 from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected
-from stages.thumbnails import limits, thumbnail_shape
 
 SIDE = 400
 """Longest side of an image that is handed out."""

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from pipeline.stage import Inputs
-from stages.listing_urls import is_url
-from stages.matches import Graph
+from stages.clustering.matches import Graph
+from stages.listing.urls import is_url
 
 COLUMNS = ("path", "label")
 Doubles = NDArray[np.float64]

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.cluster import stay
+from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
-from stages.text import human_bytes, human_count, human_mse, one_line
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
 """Parts of the page's script, in their order."""

@@ -24,18 +24,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.artifact import Record, read_record
-from pipeline.cli import discover
-from pipeline.config import Config, from_mapping
-from pipeline.executor import Executor
-from pipeline.fitness import needs_of
-from pipeline.footers import Footers
-from pipeline.plan import make_plan
-from pipeline.progress import Quiet
-from pipeline.resolve import Resolver
-from pipeline.runner import Runner
-from pipeline.scheduler import open_executor
-from pipeline.store import Store
+from pipeline.cli.main import discover
+from pipeline.cluster.fitness import needs_of
+from pipeline.cluster.scheduler import open_executor
+from pipeline.config.settings import Config, from_mapping
+from pipeline.execution.executor import Executor
+from pipeline.execution.progress import Quiet
+from pipeline.execution.runner import Runner
+from pipeline.plan.resolve import Resolver
+from pipeline.plan.tasks import make_plan
+from pipeline.store.artifact import Record, read_record
+from pipeline.store.footers import Footers
+from pipeline.store.store import Store
 from stages.decoding.decode import decode
 from tests.benchmarks.decoders import DECODERS, EXACT, FAST, SIDE, exact, missing
 

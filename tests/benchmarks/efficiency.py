@@ -31,18 +31,18 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipeline.cli import discover
-from pipeline.config import Config, from_mapping
-from pipeline.executor import Executor
-from pipeline.fitness import needs_of
-from pipeline.footers import Footers
-from pipeline.plan import in_order, make_plan
-from pipeline.progress import Quiet
-from pipeline.resolve import Resolver
-from pipeline.runner import Runner
-from pipeline.scheduler import open_executor
+from pipeline.cli.main import discover
+from pipeline.cluster.fitness import needs_of
+from pipeline.cluster.scheduler import open_executor
+from pipeline.config.settings import Config, from_mapping
+from pipeline.execution.executor import Executor
+from pipeline.execution.progress import Quiet
+from pipeline.execution.runner import Runner
+from pipeline.plan.resolve import Resolver
+from pipeline.plan.tasks import in_order, make_plan
 from pipeline.stage import Stage
-from pipeline.store import Store
+from pipeline.store.footers import Footers
+from pipeline.store.store import Store
 from tests.benchmarks.decode import Warm, bare_chunk
 from tests.benchmarks.growth import Numbered, fake_thumbnails
 from tests.benchmarks.scale import cluster

@@ -19,11 +19,12 @@ from functools import partial
 import numpy as np
 import threadpoolctl
 
-from stages.kernels import arrays, exact
+from stages.comparing.metrics.mse import Mse
+from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device
 from stages.kernels.compare import BlockPair, Rules, Side
-from stages.kernels.metric import Found, joined
-from stages.metrics.mse import Mse
+from stages.kernels.measure import exact
+from stages.kernels.measure.metric import Found, joined
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.benchmarks.pairs import LIMIT, VALUES, side

@@ -24,15 +24,15 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from pipeline.cli import discover
-from pipeline.config import from_mapping
-from pipeline.progress import Quiet
+from pipeline.cli.main import discover
+from pipeline.config.settings import from_mapping
+from pipeline.execution.progress import Quiet
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan, thumbnail
 from stages.kernels import cut
-from stages.kernels.coarse import coarse
-from stages.listing import Files
+from stages.kernels.bounds.coarse import coarse
+from stages.listing.files import Files
 from tests.benchmarks.thumbnails import synthesised
 
 

@@ -29,7 +29,7 @@ import yaml
 from PIL import Image, ImageEnhance
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.photographs import photograph
 
 TELLING = ("Backup 2015", "old laptop backup", "Kopie", "Archive", "Downloads", "copies", "tmp", "Trash")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.plan import Node, in_order, make_plan
+from pipeline.plan.tasks import Node, in_order, make_plan
 from stages.kernels import hilbert
 from tests.benchmarks.many import config_of, many
 

@@ -16,7 +16,7 @@ from tests.benchmarks.rerun import make
 
 CHILD = """
 import resource, sys
-from pipeline.cli import main
+from pipeline.cli.main import main
 code = main(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 sys.exit(code)

@@ -24,10 +24,12 @@ import numpy as np
 import psutil
 import threadpoolctl
 
-from stages.kernels import coarse, compare, exact
+from stages.comparing.metrics.mse import Mse
+from stages.kernels import compare
 from stages.kernels.arrays import CPU
+from stages.kernels.bounds import coarse
 from stages.kernels.compare import BlockPair, Rules, Side
-from stages.metrics.mse import Mse
+from stages.kernels.measure import exact
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.benchmarks.thumbnails import SHAPE

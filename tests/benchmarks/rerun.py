@@ -48,7 +48,7 @@ def main() -> None:
         images, config = Path(name) / "images", Path(name) / "config.yaml"
         make(images, count)
         config.write_text(f"output: {name}/outputs\ninputs: {{a: [{images}]}}\n")
-        run = [sys.executable, "-m", "pipeline.cli", "run", str(config), "--quiet"]
+        run = [sys.executable, "-m", "pipeline.cli.main", "run", str(config), "--quiet"]
         first = seconds(run)
         time.sleep(2.5)  # so that the last images are no longer too young to be trusted
         seconds(run)

@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import threadpoolctl
 
-from pipeline.cli import discover
-from pipeline.config import from_mapping
-from pipeline.progress import Quiet
+from pipeline.cli.main import discover
+from pipeline.config.settings import from_mapping
+from pipeline.execution.progress import Quiet
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result
-from stages.kernels.exact import Squares
+from stages.kernels.measure.exact import Squares
 from tests.benchmarks import growth
 from tests.benchmarks.thumbnails import SHAPE, synthesised
 

@@ -27,13 +27,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline import executor
-from pipeline.artifact import Record, artifact_name
-from pipeline.plan import in_order, make_plan
-from pipeline.progress import Quiet
+from pipeline.execution import executor
+from pipeline.execution.progress import Quiet
+from pipeline.execution.task import Call, Outcome, Receipt, run_task
+from pipeline.plan.tasks import in_order, make_plan
 from pipeline.stage import Address
-from pipeline.store import SUMMARY, Store
-from pipeline.task import Call, Outcome, Receipt, run_task
+from pipeline.store.artifact import Record, artifact_name
+from pipeline.store.store import SUMMARY, Store
 from tests.benchmarks.many import SUMMARIES, blocks_for, config_of, many
 
 MIB = 1 << 20

@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.cli import discover
-from pipeline.config import Config, from_mapping
-from pipeline.plan import make_plan
-from pipeline.progress import Quiet
+from pipeline.cli.main import discover
+from pipeline.config.settings import Config, from_mapping
+from pipeline.execution.progress import Quiet
+from pipeline.plan.tasks import make_plan
 from pipeline.run import run
 
 A_FOLDER = 1_000

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.kernels.spread import distinct, farthest
+from stages.kernels.measure.spread import distinct, farthest
 from tests.benchmarks.thumbnails import SHAPE
 
 

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-from pipeline.atomic import atomic_write
-from pipeline.files import LocalFiles
+from pipeline.store.atomic import atomic_write
+from pipeline.store.backends.files import LocalFiles
 
 ROUNDS = 10
 STAGES = 7

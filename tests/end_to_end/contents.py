@@ -22,8 +22,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli import discover
-from pipeline.store import Store
+from pipeline.cli.main import discover
+from pipeline.store.store import Store
 from tests.end_to_end.driver import LONG_AGO, Project
 from tests.end_to_end.fuzz import mutants
 

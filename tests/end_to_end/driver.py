@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands.work import PAGE, PICTURES
 
 LONG_AGO = 1_600_000_000
@@ -81,7 +81,7 @@ class Project:
     def command(self, *overrides: str, name: str = "run") -> list[str]:
         """The same as the words of a command for a process of its own."""
         sets = [word for override in overrides for word in ("--set", override)]
-        return [sys.executable, "-m", "pipeline.cli", name, str(self.yaml), *sets]
+        return [sys.executable, "-m", "pipeline.cli.main", name, str(self.yaml), *sets]
 
     def spawn(self, *overrides: str, **arguments: Any) -> subprocess.CompletedProcess[str]:
         """`fast-diff run` in a process of its own."""

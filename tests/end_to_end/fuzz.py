@@ -20,8 +20,8 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from stages.decoding.formats import HEIC, JPEG_XL, RAW, _register
-from tests.decoding.samples import dng, every_format, saved, smooth
+from stages.decoding.formats.registry import HEIC, JPEG_XL, RAW, _register
+from tests.stages.decoding.samples import dng, every_format, saved, smooth
 
 Random = np.random.Generator
 MEMORY = 512 << 20
@@ -142,7 +142,7 @@ def fuzz(count: int, seed: int, folder: Path) -> Outcome:
         "scheduler": {"kind": "synchronous"},
     }
     (folder / "fuzz.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "pipeline.cli", "run", str(folder / "fuzz.yaml"), "--quiet"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "run", str(folder / "fuzz.yaml"), "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     rows = pd.read_parquet(folder / "outputs" / "fuzz" / "thumbnail", columns=["error"])["error"]

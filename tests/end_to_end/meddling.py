@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline import store, task
+from pipeline.execution import task
+from pipeline.store import store
 
 
 def dask_setup(worker: Any) -> None:

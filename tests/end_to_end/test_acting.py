@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands.plan import read_plan
 from tests.end_to_end.driver import Project, make_image
 
@@ -212,7 +212,7 @@ def test_what_was_not_measured_is_not_said_to_be_equal(tmp_path: Path, capsys: p
 def test_a_function_that_ends_the_program_ends_its_task(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rule = "tests.stages.test_keepers:leaves"
+    rule = "tests.stages.clustering.test_keepers:leaves"
     project = Project(tmp_path, {"cluster": {"keep": [rule]}, "scheduler": {"kind": kind, "workers": 1}})
     first = make_image(tmp_path / "images" / "1.png", 5)
     shutil.copyfile(first, tmp_path / "images" / "2.png")
@@ -247,9 +247,11 @@ def test_a_run_that_did_not_end_well_proposes_nothing(tmp_path: Path, capsys: py
     project = Project(tmp_path)
     make_image(tmp_path / "images" / "a.jpg", 1)
     assert project.run() == 0
-    assert project.run("cluster.keep=[tests.stages.test_keepers:fails, path]") == 0, "there is no cluster to choose in"
+    assert project.run("cluster.keep=[tests.stages.clustering.test_keepers:fails, path]") == 0, (
+        "there is no cluster to choose in"
+    )
     make_image(tmp_path / "images" / "b.jpg", 1)
-    assert project.run("cluster.keep=[tests.stages.test_keepers:says_nothing]") == 1
+    assert project.run("cluster.keep=[tests.stages.clustering.test_keepers:says_nothing]") == 1
     assert main(["plan", str(project.yaml), str(tmp_path / "plan.json")]) == 2
     assert "did not end well" in capsys.readouterr().err
 
@@ -332,7 +334,7 @@ def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_pa
     (tmp_path / "images" / "ü-日本.jpg").write_bytes((tmp_path / "images" / "1.jpg").read_bytes())
     assert project.run() == 0
     assert main(["plan", str(project.run_folder), str(tmp_path / "plan.json")]) == 0
-    words = [sys.executable, "-m", "pipeline.cli", "apply", str(tmp_path / "plan.json"), "--action", "move"]
+    words = [sys.executable, "-m", "pipeline.cli.main", "apply", str(tmp_path / "plan.json"), "--action", "move"]
     words += ["--to", str(tmp_path / "bin"), "--yes"]
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     before = sorted((tmp_path / "images").iterdir())
@@ -349,7 +351,7 @@ def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_pa
     (journal,) = tmp_path.glob("plan-*.jsonl")
     assert journal.name in said
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "undo", str(journal)],
+        [sys.executable, "-m", "pipeline.cli.main", "undo", str(journal)],
         env={**os.environ, **plain, "PYTHONIOENCODING": "latin-1"},
         capture_output=True,
         check=True,

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.runner import Runner
+from pipeline.execution.runner import Runner
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
 
 
@@ -222,7 +222,7 @@ def test_a_full_disk_fails_tasks_not_results(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A quota stand-in: from some moment on every write says that no space is left."""
-    from pipeline import atomic
+    from pipeline.store import atomic
 
     project.config["partition"] = {"images": 2, "block": 4}
     real, left = os.fsync, [12]
@@ -257,7 +257,7 @@ def test_an_unreadable_folder_is_said_and_the_rest_done(
             raise PermissionError(errno.EACCES, "Permission denied", path)
         return real(path)
 
-    monkeypatch.setattr("stages.listing.os.scandir", scandir)
+    monkeypatch.setattr("stages.listing.files.os.scandir", scandir)
     assert project.run(options=[]) == 0
     assert "private can't be listed (Permission denied)" in capsys.readouterr().err
     assert len(project.record()["warnings"]) == 1
@@ -275,7 +275,7 @@ def test_nothing_is_written_into_the_inputs(project: Project, tmp_path: Path) ->
 def test_a_short_ledger_fails_loudly(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.artifact import StoredArtifact
+    from pipeline.store.artifact import StoredArtifact
 
     real = StoredArtifact.summary
 

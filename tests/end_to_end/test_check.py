@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from pipeline import load_run
-from pipeline.cli import main
-from pipeline.errors import ConfigError
-from pipeline.locations import place
-from pipeline.lock import RunLock
+from pipeline.cli.main import main
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import place
+from pipeline.store.lock import RunLock
 from stages import pairs, scan
 from stages.commands import check, lender
 from stages.commands.results import Results
@@ -247,7 +247,7 @@ def test_copies_where_there_can_be_no_links(own: Gate, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patched:
         patched.setattr("stages.commands.lender.os.link", refuse)
-        patched.setattr("pipeline.lock.os.link", shutil.copy)
+        patched.setattr("pipeline.store.lock.os.link", shutil.copy)
         assert own.found(new, code=3)["matches"]
         assert own.found(new, code=3)["matches"]
     assert own.work.ran() == {}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import discover, main
-from pipeline.config import from_mapping
+from pipeline.cli.main import discover, main
+from pipeline.config.settings import from_mapping
 from stages.commands.estimate import cores_of
 from tests.end_to_end.driver import Project, make_images
 

@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import create_engine, text
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.end_to_end.driver import Project, make_image
 
 HOSTILE = "\"<img src=x onerror=alert(1)>\n',.png"

@@ -162,7 +162,7 @@ def test_without_any_worker_the_run_waits_and_then_says_so(cluster: Cluster) -> 
 
 
 def _publish(folder: str, call: Any, start: Any) -> None:
-    from pipeline.task import run_task
+    from pipeline.execution.task import run_task
 
     start.wait()
     for _ in range(20):
@@ -174,12 +174,12 @@ def test_two_workers_that_run_one_task_leave_one_artifact_whole(
 ) -> None:
     from dataclasses import replace
 
-    from pipeline.cli import discover
-    from pipeline.config import load
-    from pipeline.footers import Footers
-    from pipeline.plan import make_plan
-    from pipeline.resolve import Resolver
-    from pipeline.store import Store
+    from pipeline.cli.main import discover
+    from pipeline.config.settings import load
+    from pipeline.plan.resolve import Resolver
+    from pipeline.plan.tasks import make_plan
+    from pipeline.store.footers import Footers
+    from pipeline.store.store import Store
 
     project, artifacts = expected
     config = load(project.yaml, discover())

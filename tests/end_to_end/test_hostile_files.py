@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.decoding import problems
 from stages.decoding.lanes import Lanes
 from stages.decoding.problems import Unreadable
 from stages.decoding.reading import Expected, read
-from tests.decoding.samples import png, saved, smooth
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
+from tests.stages.decoding.samples import png, saved, smooth
 
 PICTURE = Image.fromarray(smooth(120, 90, seed=5))
 JPEG = saved(PICTURE, "JPEG", quality=90)
@@ -203,7 +203,7 @@ def test_an_image_whose_sharpness_can_not_be_measured_just_now_is_measured_by_th
         return name_of(rows.loc[rows["keeper"], "path"].item())
 
     with monkeypatch.context() as patched:
-        patched.setattr("stages.focus.Lanes", away)
+        patched.setattr("stages.clustering.focus.Lanes", away)
         assert project.run(options=()) == 0
         assert "1 images, whose clusters the rule sharpness left undecided" in capsys.readouterr().out
         assert (project.record()["unmeasured"], keeper()) == (1, "blurred.png")

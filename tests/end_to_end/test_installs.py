@@ -103,13 +103,13 @@ def test_a_wheel_runs_without_a_clone(built: Path, tmp_path: Path) -> None:
 
 
 CORE = (
-    "tests/kernels/test_code_cache.py",
-    "tests/kernels/test_components.py",
-    "tests/kernels/test_linkage.py",
-    "tests/pipeline/test_store.py",
-    "tests/stages/test_charts.py",
+    "tests/stages/kernels/test_code_cache.py",
+    "tests/stages/kernels/graph/test_components.py",
+    "tests/stages/kernels/graph/test_linkage.py",
+    "tests/pipeline/store/test_store.py",
+    "tests/stages/report/test_charts.py",
     "tests/stages/test_index.py",
-    "tests/stages/test_results.py",
+    "tests/stages/commands/test_results.py",
 )
 """Quick tests of what depends on libraries: numba, SciPy, Parquet, Matplotlib, pandas, and a whole run."""
 TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands import demo
 from tests.benchmarks.keepers import KINDS, plant, stayed
 from tests.end_to_end.driver import Project

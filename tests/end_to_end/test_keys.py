@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cli import discover
-from pipeline.fingerprint import result_params
-from pipeline.store import Store
-from tests.decoding.test_colour import SWAPPED
+from pipeline.cli.main import discover
+from pipeline.plan.fingerprint import result_params
+from pipeline.store.store import Store
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
+from tests.stages.decoding.test_colour import SWAPPED
 
 HERE = __name__
 
@@ -201,7 +201,7 @@ def test_a_run_after_others_holds_what_a_run_of_its_own_makes(
     if section != "plot":  # it takes longer than all the others
         *others, plot = discover()
         quick = dataclasses.replace(plot, compute=lambda *_: plot.schema.empty_table())
-        monkeypatch.setattr("pipeline.cli.discover", lambda: [*others, quick])
+        monkeypatch.setattr("pipeline.cli.main.discover", lambda: [*others, quick])
     assert project.run() == 0
     usual = contents(project)
     for case in CASES[section]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands import work
 from tests.end_to_end.driver import Kept, Project, make_image, make_images
 

@@ -19,7 +19,7 @@ from PIL import Image
 from sqlalchemy import Engine, create_engine, text
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands import sql
 from stages.commands.results import FACTS, Results
 from tests.end_to_end.driver import Project, make_image

@@ -14,17 +14,22 @@ import pytest
 from rich.console import Console
 
 from pipeline import load_run
-from pipeline.cli import main
-from pipeline.errors import ConfigError, FastDiffError
-from pipeline.notices import Warnings
-from pipeline.progress import Quiet
+from pipeline.cli.main import main
+from pipeline.execution.notices import Warnings
+from pipeline.execution.progress import Quiet
+from pipeline.messages.errors import ConfigError, FastDiffError
 from stages.commands import demo
 from tests.end_to_end.driver import Project, make_image
 
 ROOT = Path(__file__).parents[2]
 EVIL = "\x1b[31m red \u202egnp\nfast-diff: all is well\x07 [bold] \U0001f9ca \u2028"
-HEARD = {"pipeline/cli_say.py", "pipeline/progress.py", "pipeline/cli_acts.py", "stages/commands/demo.py"}
-"""Modules that print what others made: by `one_line`, all but `cli_acts.py`, whose lines are made of such names."""
+HEARD = {
+    "pipeline/messages/say.py",
+    "pipeline/execution/progress.py",
+    "pipeline/cli/acts.py",
+    "stages/commands/demo.py",
+}
+"""Modules that print what others made: by `one_line`, all but `acts.py`, whose lines are made of such names."""
 DATA = {"dumps", "to_json", "_to_json", "describe", "example", "dot"}
 """What makes text for machines, in which each name is escaped."""
 
@@ -143,7 +148,7 @@ def test_whatever_is_printed_goes_through_one_line() -> None:
         for call in calls(path)
         if called(call) == "print" and not (call.args and called(call.args[0]) in DATA)
     ]
-    assert raw == [], "print such lines by `say` or `complain` of pipeline/cli_say.py"
+    assert raw == [], "print such lines by `say` or `complain` of pipeline/messages/say.py"
 
 
 def test_lines_of_an_error_are_given_apart() -> None:

@@ -15,10 +15,11 @@ import fsspec
 import pandas as pd
 import pytest
 
-from pipeline import load_run, storage
-from pipeline.cli import main
-from pipeline.footers import INDEX
-from pipeline.runner import PATIENT_ATTEMPTS
+from pipeline import load_run
+from pipeline.cli.main import main
+from pipeline.execution.runner import PATIENT_ATTEMPTS
+from pipeline.store.backends import storage
+from pipeline.store.footers import INDEX
 from tests.end_to_end.driver import Project, make_image, make_images
 from tests.end_to_end.object_store import SECRET, ObjectStore, object_store
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands.plan import read_plan
 from stages.report import page as pages
 from stages.report.dendrogram import Dendrogram

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.end_to_end.driver import make_images
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def test_the_commands_work_as_they_stand(tmp_path: Path, words: str) -> None:
     config, *options = shlex.split(words)
     given = yaml.safe_load((ROOT / config).read_text()) | {"inputs": {"a": ["Pictures"]}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(given))
-    command = [sys.executable, "-m", "pipeline.cli", "run", "config.yaml", *options, "--set", "run=mine"]
+    command = [sys.executable, "-m", "pipeline.cli.main", "run", "config.yaml", *options, "--set", "run=mine"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     environment["MPLCONFIGDIR"] = matplotlib.get_configdir()  # else each process lists the system's fonts anew
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)

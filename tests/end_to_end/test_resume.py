@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.end_to_end.conftest import blank_charts
 from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image, make_images
 
@@ -70,8 +70,8 @@ def test_nothing_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*arguments: object, **keywords: object) -> None:
         pytest.fail("a second run reads no column of any artifact")
 
-    monkeypatch.setattr("pipeline.artifact.StoredArtifact.table", refuse)
-    monkeypatch.setattr("pipeline.artifact.StoredArtifact.batches", refuse)
+    monkeypatch.setattr("pipeline.store.artifact.StoredArtifact.table", refuse)
+    monkeypatch.setattr("pipeline.store.artifact.StoredArtifact.batches", refuse)
     monkeypatch.setattr("pipeline.run.open_executor", refuse)
     assert project.run() == 0
     assert project.ran() == {}

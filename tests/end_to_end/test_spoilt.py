@@ -21,15 +21,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import load_run
-from pipeline.artifact import StoredArtifact
-from pipeline.cli import main
-from pipeline.errors import ArtifactDamaged, ConfigError
-from pipeline.events import LOG
-from pipeline.fingerprint import content
-from pipeline.footers import INDEX
-from pipeline.owner import identity
-from pipeline.racy import DOUBTFUL
-from pipeline.store import RETIRED
+from pipeline.cli.main import main
+from pipeline.messages.errors import ArtifactDamaged, ConfigError
+from pipeline.plan.fingerprint import content
+from pipeline.plan.racy import DOUBTFUL
+from pipeline.store.artifact import StoredArtifact
+from pipeline.store.events import LOG
+from pipeline.store.footers import INDEX
+from pipeline.store.owner import identity
+from pipeline.store.store import RETIRED
 from tests.end_to_end.conftest import blank_charts
 from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image
 

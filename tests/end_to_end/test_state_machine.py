@@ -29,10 +29,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from PIL import Image
 
-from pipeline import runner
-from pipeline.artifact import StoredArtifact
-from pipeline.cli import main
-from pipeline.errors import ArtifactDamaged
+from pipeline.cli.main import main
+from pipeline.execution import runner
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.store.artifact import StoredArtifact
 from stages.decoding import children, lanes
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 

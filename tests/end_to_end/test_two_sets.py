@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.end_to_end.driver import make_images
 
 ROOT = Path(__file__).parents[2]

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 from tests.end_to_end.driver import Project, make_image, make_images
-from tests.stages.test_verify import altered, rewrite
+from tests.stages.commands.verify.test_verify import altered, rewrite
 
 
 def verify(project: Project, run: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "pipeline.cli", "verify", str(run)]
+    words = [sys.executable, "-m", "pipeline.cli.main", "verify", str(run)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=project.folder)
 
 

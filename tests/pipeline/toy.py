@@ -12,16 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.errors import TaskError
-from pipeline.executor import Executor, SynchronousExecutor
-from pipeline.footers import Footers
-from pipeline.plan import Plan, make_plan
-from pipeline.progress import Quiet
-from pipeline.resolve import Resolver
-from pipeline.runner import Runner
+from pipeline.execution.executor import Executor, SynchronousExecutor
+from pipeline.execution.progress import Quiet
+from pipeline.execution.runner import Runner
+from pipeline.execution.task import Outcome
+from pipeline.messages.errors import TaskError
+from pipeline.plan.resolve import Resolver
+from pipeline.plan.tasks import Plan, make_plan
 from pipeline.stage import Address, Inputs, Job, Settings, Stage, Task, Upstream
-from pipeline.store import Store
-from pipeline.task import Outcome
+from pipeline.store.footers import Footers
+from pipeline.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.cli import main
+from pipeline.cli.main import main
 from stages.commands.plan import FORMAT, VERSION
 from tests.power.recorder import Recorder
 

@@ -19,12 +19,12 @@ import pyarrow as pa
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
-from pipeline.artifact import StoredArtifact
-from pipeline.config import from_mapping
-from pipeline.progress import Quiet
+from pipeline.config.settings import from_mapping
+from pipeline.execution.progress import Quiet
 from pipeline.run import run
 from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
-from pipeline.store import Store
+from pipeline.store.artifact import StoredArtifact
+from pipeline.store.store import Store
 from tests.power.recorder import Recorder
 
 LONG_AGO = 1_600_000_000 * 10**9

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from stages.commands.acts import linking
-from stages.kernels import arrays, check, compare, exact
-from tests.stages.acting import odd
+from stages.kernels import arrays, compare
+from stages.kernels.filters import check
+from stages.kernels.measure import exact
+from tests.stages.commands.acting import odd
 
 PRICES = {
     "whole": exact.Costs(1, 1e9, 1e9),

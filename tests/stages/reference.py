@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.stage import Before, Task
 from stages import hash as hash_stage
 from stages import index, pairs
-from stages.kernels.coarse import coarse, length
+from stages.kernels.bounds.coarse import coarse, length
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute

@@ -8,12 +8,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from pipeline.stage import Upstream
-from stages import cluster, distances, pairs, scan
+from stages import cluster, pairs, scan
+from stages.clustering import distances
+from stages.clustering.dismissed import read
+from stages.clustering.matches import Graph
 from stages.commands.dismiss import append
-from stages.dismissed import read
-from stages.matches import Graph
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from stages.hash import STAGE, Params
-from stages.kernels.identity import shift_bits
+from stages.kernels.measure.identity import shift_bits
 from tests.in_memory import MemoryArtifact, compute
 
 HERE = __name__

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.errors import TaskError
+from pipeline.messages.errors import TaskError
 from pipeline.stage import Task, Upstream
 from stages import index
-from stages.kernels.coarse import coarse
+from stages.kernels.bounds.coarse import coarse
 from tests.in_memory import MemoryArtifact, compute
 from tests.stages.reference import block, gallery, settings
 

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.stage import Task, Upstream
 from stages import pairs
-from stages.blocks import read_blocks
-from stages.kept import Kept
-from stages.kernels import groups
-from stages.kernels.groups import Rows
+from stages.comparing.blocks import read_blocks
+from stages.comparing.kept import Kept
+from stages.kernels.graph import groups
+from stages.kernels.graph.groups import Rows
 from tests.in_memory import MemoryArtifact
 from tests.pairwise import pairwise
 from tests.stages.conftest import WAYS
@@ -243,7 +243,7 @@ def test_the_index_of_a_block_is_read_once_for_pairs_that_follow_each_other(monk
     params = params_for(shape, threshold=123.0)
     expected = [computed([one, other], params, shape) for one, other in (blocks, blocks[::-1])]
     kept: Kept[pa.Table] = Kept(1 << 20)
-    monkeypatch.setattr("stages.blocks._kept", kept)
+    monkeypatch.setattr("stages.comparing.blocks._kept", kept)
     reads: list[tuple[str, str, tuple[str, ...]]] = []
     table = MemoryArtifact.table
 

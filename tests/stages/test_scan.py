@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.messages.errors import ConfigError
 from stages import scan
 from stages.decoding.reading import Expected, read
-from stages.listing import Rules, find
+from stages.listing.files import Rules, find
 
 EVERYTHING = {
     "partition.images": "auto",

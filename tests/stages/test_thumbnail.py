@@ -14,9 +14,10 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.stage import Result, Task, Upstream
-from stages.decoding import formats, lanes, problems
+from stages.decoding import lanes, problems
 from stages.decoding.child import Seen
-from stages.kernels.coarse import coarse
+from stages.decoding.formats import registry as formats
+from stages.kernels.bounds.coarse import coarse
 from stages.thumbnail import STAGE, Params
 from tests.in_memory import MemoryArtifact, compute
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli import discover
+from pipeline.cli.main import discover
 from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "aad9944fe32af92a"),
-    "thumbnail": (6, "197a25a8ca126b67"),
-    "hash": (2, "c3a3031cee0fb1de"),
-    "index": (2, "e3a697ace6b3c82c"),
-    "pairs": (3, "51312cd8b108501f"),
-    "cluster": (7, "c65acbaf76498416"),
-    "plot": (8, "dd735e87922254b4"),
+    "scan": (2, "309318c860859a7d"),
+    "thumbnail": (6, "2bfb59a1cf7dfc57"),
+    "hash": (2, "f7c0f9fc2f143197"),
+    "index": (2, "e5a13090e7f0f114"),
+    "pairs": (3, "d54884052aa64a52"),
+    "cluster": (7, "ffdf62df93089f52"),
+    "plot": (8, "6ee48a15ef903dc6"),
 }
 
 

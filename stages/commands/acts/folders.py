@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-from pipeline.atomic import sync_folder
+from pipeline.store.atomic import sync_folder
 from stages.commands.acts.errors import Cannot
 
 Version: TypeAlias = tuple[int, int, int, int]

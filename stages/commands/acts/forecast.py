@@ -13,7 +13,7 @@ from stages.commands.acts.folders import Folder
 from stages.commands.acts.moving import attributes
 from stages.commands.acts.trash import nearest, trash_for
 from stages.commands.choices import LINKS
-from stages.text import human_bytes
+from stages.comparing.text import human_bytes
 
 
 class Forecast:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from pipeline import load_run
-from pipeline.cli import main
+from pipeline.cli.main import main
 
 
 def matches(folder: str, work: Path, threshold: float, processes: int) -> list[tuple[str, str]]:

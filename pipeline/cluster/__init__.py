@@ -1,0 +1,7 @@
+"""From the config's section `scheduler` to workers.
+
+deployment.py   the section's parameters, and the table of scheduler kinds
+arguments.py    the arguments of each kind's cluster class
+scheduler.py    start or find a cluster, wait for workers, return an executor
+fitness.py      check each worker: versions, storage, memory
+"""

@@ -1,0 +1,188 @@
+"""What a worker must be before it gets a task: the same software, the same storage, and memory enough.
+
+Workers are asked when the run connects, and those that join later when they do."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pipeline.machine.installation import DISTRIBUTION, fault
+from pipeline.messages.errors import ConfigError
+from pipeline.plan.fingerprint import installed
+from pipeline.store.backends.locations import Options, Place, in_use, mask, protocol_of, use
+from pipeline.store.backends.storage import read_bytes, remove, write_bytes
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run needs of each worker. `versions` of distributions that change results, None for what is not to be
+    there; `roots` are the inputs and `folder` the run's; `memory` in bytes for each task that runs at a time; `probe`
+    is a file in the folder that holds its own name, by which a worker tells that it sees this very folder."""
+
+    versions: dict[str, str | None]
+    folder: Place
+    roots: Sequence[str] = ()
+    memory: int = 0
+    probe: str = ""
+    storage: Options = field(default_factory=dict, repr=False)
+
+
+def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int) -> Needs:
+    """What a run needs that is started here."""
+    return Needs(versions((DISTRIBUTION, "numpy", "pyarrow", *libraries)), folder, roots, memory, storage=in_use())
+
+
+def versions(names: Sequence[str]) -> dict[str, str | None]:
+    """Versions of distributions, and of Python without its last number."""
+    return {name: installed(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
+
+
+def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
+    """What is wrong with the worker where this is called, and how to mend it; nothing if it can take tasks."""
+    try:
+        return _faults(needs, dask_worker)
+    except Exception as error:  # whatever it is, a worker that can't even be looked at is not fit
+        return [f"could not look at its storage ({type(error).__name__}: {mask(' '.join(str(error).split()))[:300]})"]
+
+
+def _faults(needs: Needs, dask_worker: Any) -> list[str]:
+    use(needs.storage)
+    found = [f"can't load {DISTRIBUTION}: {said}"] if (said := fault()) else []
+    found += _differing(needs)
+    found += [f"does not see the input {root}: mount it there under the same path" for root in _missing(needs.roots)]
+    try:
+        found += _storage_faults(needs)
+    except FileNotFoundError:
+        found.append(f"does not see the folder {needs.folder} of this run: put output where all machines see it")
+    return [*found, *_memory_faults(needs, dask_worker)]
+
+
+def _differing(needs: Needs) -> Iterator[str]:
+    there = versions([name for name in needs.versions if name != "Python"])
+    for name, version in needs.versions.items():
+        if there[name] != version:
+            yield f"has {name} {there[name] or 'missing'}, expected {version or 'none'}: install the same there"
+
+
+def _missing(roots: Sequence[str]) -> Iterator[str]:
+    return (root for root in roots if protocol_of(root) is None and not os.path.lexists(root))
+
+
+def _storage_faults(needs: Needs) -> Iterator[str]:
+    """Raises FileNotFoundError where there is no such folder, or another one of that name."""
+    if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
+        raise FileNotFoundError(needs.probe)
+    mine = needs.folder / _probe_name()
+    try:
+        write_bytes(mine, mine.name.encode())
+        if read_bytes(mine).decode() != mine.name:
+            yield f"reads something else from {needs.folder} than it has written there: mend that storage"
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        yield f"can't write to {needs.folder} ({error.strerror}): let it, or choose another output"
+    finally:
+        with contextlib.suppress(OSError):
+            remove(mine)
+
+
+def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
+    limit = getattr(getattr(dask_worker, "memory_manager", None), "memory_limit", None)
+    if not limit or not needs.memory:
+        return
+    each = limit // dask_worker.state.nthreads
+    if each < needs.memory:
+        yield (
+            f"has {each // MEBIBYTE:,} MiB of memory a task, expected {needs.memory // MEBIBYTE:,} MiB for blocks of "
+            "this size: raise its limit, give it fewer threads, or lower partition.block"
+        )
+
+
+def check_memory(limit: str | int, needs: Needs) -> None:
+    """Look at what this machine's own workers may take. Raises ConfigError where that is too little."""
+    from dask.utils import parse_bytes
+
+    each = 0 if limit == "auto" else int(parse_bytes(limit))
+    if each and each < needs.memory:
+        raise ConfigError(
+            f"scheduler.memory_limit: expected at least {needs.memory // MEBIBYTE:,} MiB for blocks of this size, got "
+            f"{limit}; raise it, or lower partition.block"
+        )
+
+
+def _probe_name() -> str:
+    """Of the kind that is swept up if it is left behind."""
+    return f".probe.{uuid.uuid4().hex}.tmp"
+
+
+@contextlib.contextmanager
+def probed(needs: Needs) -> Iterator[Needs]:
+    """The needs with a probe that lies in the run's folder as long as this lasts."""
+    name = _probe_name()
+    path = needs.folder / name
+    write_bytes(path, name.encode())
+    try:
+        yield replace(needs, probe=name)
+    finally:
+        with contextlib.suppress(OSError):
+            remove(path)
+
+
+@contextlib.contextmanager
+def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
+    """Ask every worker that is there, and have those asked that come while this lasts. Raises ConfigError, a line per
+    fault."""
+    from pipeline.worker import Admission
+
+    lines = []
+    answers = client.run(faults, needs, on_error="return")
+    for worker, there in answers.items():
+        if isinstance(there, ImportError | AttributeError) or "No module named 'pipeline'" in str(there):
+            version = needs.versions[DISTRIBUTION]
+            lines.append(f"worker {worker} can't import {DISTRIBUTION}: install version {version} there")
+        elif isinstance(there, OSError) and _has_left(client, worker):
+            continue
+        elif isinstance(there, BaseException):
+            lines.append(f"worker {worker} could not be asked: {type(there).__name__}: {' '.join(str(there).split())}")
+        else:
+            lines += [f"worker {worker} {problem}" for problem in there]
+    if lines:
+        raise ConfigError(*lines)
+    client.register_plugin(Admission(_plugin(needs), needs, frozenset(answers)))
+    try:
+        yield
+    finally:
+        dismiss(client, needs)
+
+
+def dismiss(client: Client, needs: Needs) -> None:
+    """Have workers that join no longer asked; also what a driver of the same run has left, which was killed."""
+    with contextlib.suppress(Exception):  # a scheduler that is gone, or has no such plugin, needs nothing
+        client.unregister_worker_plugin(_plugin(needs))
+
+
+def _plugin(needs: Needs) -> str:
+    """Runs on one scheduler have one each."""
+    return f"fast-diff-{hashlib.sha256(str(needs.folder).encode()).hexdigest()[:16]}"
+
+
+def _has_left(client: Client, worker: str) -> bool:
+    """Whether a worker that broke off has gone; its scheduler may learn so a moment later."""
+    for _ in range(10):
+        if worker not in client.scheduler_info(n_workers=-1)["workers"]:
+            return True
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,111 @@
+"""The config as resolved, as YAML that loads again to the same config and tells what each key means."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from pipeline.config.settings import CORE, TOP, Config
+from pipeline.stage import Speed, Stage
+
+COLUMN = 30
+"""Where the comments begin; a longer value has its comment in the lines below it."""
+WIDTH = 115
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML on one line."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # The dumper takes 1e3 for text and leaves it bare, which the loader reads as a number; and only double quotes keep
+    # a text with a line break on one line.
+    quoted = re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value) or not value.isprintable()
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, '"' if quoted else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def describe(config: Config, stages: Sequence[Stage]) -> str:
+    """YAML of every key with its meaning, the values it may have, and its default where it differs from that."""
+    kinds = CORE | {stage.name: stage.params for stage in stages}
+    plain = config.as_dict()
+    lines = ["# The config as resolved; where a value is not the default, the default stands behind its meaning.", ""]
+    for key, meaning in TOP.items():
+        lines += _entry(f"{key}: {_flow(plain[key])}", meaning)
+    for section, _ in config.sections():
+        kind = kinds[section]
+        defaults = kind()
+        lines += ["", *_entry(f"{section}:", _first_line(kind))]
+        for name, meaning in _meanings(kind):
+            value = plain[section][name]
+            default = _flow(_listed(getattr(defaults, name)))
+            changed = section != "inputs" and _flow(value) != default
+            lines += _entry(f"  {name}: {_flow(value)}", meaning + _whole(f" (default: {default})") * changed)
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(kind: type) -> str:
+    """The dataclass's own words; `dataclass` puts the signature there where it has none."""
+    doc = kind.__doc__ or ""
+    return "" if doc.startswith(f"{kind.__name__}(") else doc.strip().partition("\n")[0]
+
+
+def _meanings(kind: type) -> Iterator[tuple[str, str]]:
+    """Each field's name and what a reader should know of it."""
+    hints = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        marks = getattr(hint, "__metadata__", ())
+        words = next((text for mark in marks if (text := getattr(mark, "description", None))), "")
+        choices = _choices(hint)
+        if not all(re.search(rf"\b{re.escape(choice)}\b", words) for choice in choices):
+            words += _whole(f" ({' | '.join(choices)})")
+        if any(isinstance(mark, Speed) for mark in marks):
+            words += " (changes speed only)"
+        yield field.name, words.strip()
+
+
+def _choices(hint: Any) -> list[str]:
+    """The words that the type names as values, wherever in it; with what else may stand in their place."""
+    if get_origin(hint) is Literal:
+        return [str(value) for value in get_args(hint)]
+    words = [word for part in get_args(hint) for word in _choices(part)]
+    return ["a number", *words] if words and get_origin(hint) in (Union, UnionType) and _is_number(hint) else words
+
+
+def _is_number(hint: Any) -> bool:
+    return hint in (int, float) or any(_is_number(part) for part in get_args(hint) if part is not Literal)
+
+
+def _whole(text: str) -> str:
+    """`text` with spaces between which no line is broken."""
+    return text[0] + text[1:].replace(" ", "\xa0")
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _flow(value: Any) -> str:
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, width=math.inf, allow_unicode=True, sort_keys=False
+    )
+    return text.removesuffix("...\n").strip()
+
+
+def _entry(code: str, meaning: str) -> Iterator[str]:
+    """The key on the left, its meaning on the right, aligned."""
+    comments = textwrap.wrap(meaning, WIDTH - COLUMN - 2, break_long_words=False, break_on_hyphens=False)
+    beside = len(code) < COLUMN
+    for left, right in zip_longest([code], comments if beside or not comments else ["", *comments], fillvalue=""):
+        yield f"{left:<{COLUMN}}# " + right.replace("\xa0", " ") if right else left

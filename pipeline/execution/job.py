@@ -1,0 +1,136 @@
+"""What a task may ask of the machine room: its settings, earlier artifacts, those of other tasks, files of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline.machine.cores import Core, take_core
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.stage import Artifact, Before, Inputs, Task
+from pipeline.store.artifact import StoredArtifact, artifact_names
+from pipeline.store.backends.locations import Place
+from pipeline.store.store import RETIRED, Store
+
+if TYPE_CHECKING:
+    from pipeline.execution.task import Call
+
+
+@functools.lru_cache(maxsize=4)
+def _listing(store: Store, stage: str) -> dict[str, list[str]]:
+    """Names in a stage's folder by the key of their task, as this process has seen them last."""
+    by_key: dict[str, list[str]] = {}
+    for name in store.names(stage):
+        by_key.setdefault(name.rpartition("-")[0], []).append(name)
+    return by_key
+
+
+def _listed_anew(store: Store, stage: str) -> dict[str, list[str]]:
+    listing = _listing(store, stage)
+    found = _listing.__wrapped__(store, stage)
+    listing.clear()
+    listing.update(found)
+    return listing
+
+
+@dataclass
+class StoredJob:
+    """See `pipeline.stage.Job`."""
+
+    call: Call
+    store: Store
+    published: dict[str, list[Any]] = field(default_factory=dict)
+    retired: bool = False
+    """Whether the task's last artifact has been retired."""
+
+    @property
+    def task(self) -> Task:
+        return self.call.task
+
+    @property
+    def folder(self) -> Place:
+        return self.store.folder
+
+    @property
+    def distrust(self) -> frozenset[str]:
+        return self.call.distrust
+
+    def settings(self, key: str) -> Any:
+        return self.call.context.config[key]
+
+    def earlier(self) -> Iterator[pa.Table]:
+        for name in self.call.earlier:
+            try:
+                yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
+            except ArtifactDamaged:
+                continue  # a donor that can't be read gives no rows: they are computed
+
+    def before(self) -> Iterator[Before]:
+        for earlier in self.call.before:
+            inputs = zip(self.task.inputs, earlier.inputs, strict=True)
+            yield Before(
+                StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / earlier.path),
+                Inputs(tuple(StoredArtifact(stage, key, self.folder / path) for (stage, key), path in inputs)),
+                earlier.params,
+            )
+
+    def spare_core(self) -> Core | None:
+        return take_core(self.call.cores)
+
+    def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
+        for look in (_listing, _listed_anew):  # one that was published since is in no older listing
+            for name in look(self.store, stage).get(key, ()):
+                artifact = StoredArtifact(stage, key, self.store.path(stage, name))
+                with contextlib.suppress(ArtifactDamaged):  # an older one; the right one is whole
+                    if artifact.content.get(column) == digest:
+                        return artifact
+        raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
+
+    def publish(self, name: str, data: bytes) -> str:
+        assert self.call.context.stage.owns(name), f"{name}: Stage.files does not know it"
+        self._retire_last()
+        self.store.publish_file(name, data)
+        self._published(name, data)
+        return name
+
+    def adopt(self, name: str) -> bool:
+        known = self._last.get(name)
+        if known is None or self.store.files.size(name) != known[0]:
+            return False
+        data = self.store.files.read(name)
+        if hashlib.sha256(data).hexdigest() != known[1]:
+            return False
+        self._published(name, data)
+        return True
+
+    def _retire_last(self) -> None:
+        """Retire the task's last artifact before the first file is written: it must not vouch for new files. What it
+        says of the old files is read first and kept for `adopt`."""
+        if self.task.filename and not self.retired:
+            self._last.get("")
+            self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
+            self.retired = True
+
+    @functools.cached_property
+    def _last(self) -> Mapping[str, Any]:
+        """Size and SHA-256 of the files published with the task's last artifact, which a task that was cut short has
+        retired."""
+        stage, key, name = self.call.context.stage.name, self.task.key, self.task.filename
+        if name is None:
+            return {}
+        with contextlib.suppress(ArtifactDamaged, OSError):
+            return self.store.files.record(f"{stage}/{name}", stage, key).files
+        with contextlib.suppress(ArtifactDamaged, OSError):
+            retired = self.store.files.entries(f"{stage}/{RETIRED}")
+            last = max(artifact_names(retired), key=lambda name: retired[name].mtime_ns, default=None)
+            return self.store.files.record(f"{stage}/{RETIRED}/{last}", stage, key).files if last else {}
+        return {}
+
+    def _published(self, name: str, data: bytes) -> None:
+        self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]

@@ -1,0 +1,300 @@
+"""What a run shows while it works: bars on a terminal, plain lines elsewhere, JSON for machines, or nothing.
+
+All of it goes to standard error; standard output is for the summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import IO, Any, Protocol
+
+from pipeline.execution.task import Outcome
+from pipeline.execution.watch import Cluster
+from pipeline.messages.errors import one_line
+from pipeline.stage import Address
+
+STEADY = 1.0
+"""Seconds after which a pace means something."""
+EVERY = 10.0
+"""Seconds between two plain lines of a stage that is still at work."""
+ALIKE = 3
+"""So many tasks that fail for one reason are named."""
+
+
+class Reporter(Protocol):
+    """Hears of everything that a run does."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        """The plan is made: so many tasks in each stage."""
+        ...
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        """A task has ended: run, skipped, failed or blocked."""
+        ...
+
+    def message(self, text: str) -> None:
+        """One line that the user should see."""
+        ...
+
+    def cluster(self, cluster: Cluster) -> None:
+        """How the cluster is, now and then."""
+        ...
+
+    def end(self) -> None:
+        """The run is over, in whatever way."""
+        ...
+
+
+class Reporters:
+    """Several reporters as one; a context manager that ends them all."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters: Sequence[Reporter] = reporters
+
+    def __enter__(self) -> Reporters:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        for reporter in self._reporters:
+            reporter.begin(stages)
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        for reporter in self._reporters:
+            reporter.task(address, how, reason, outcome)
+
+    def message(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.message(text)
+
+    def cluster(self, cluster: Cluster) -> None:
+        for reporter in self._reporters:
+            reporter.cluster(cluster)
+
+    def end(self) -> None:
+        for reporter in self._reporters:
+            reporter.end()
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        """Nothing to show."""
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        """Nothing to show."""
+
+    def message(self, text: str) -> None:
+        """Nothing to show."""
+
+    def cluster(self, cluster: Cluster) -> None:
+        """Nothing to show."""
+
+    def end(self) -> None:
+        """Nothing to show."""
+
+
+class _Pace:
+    """How fast the tasks of one stage run, since the first of them began."""
+
+    def __init__(self) -> None:
+        self._tasks = self._work = 0
+        self._unit, self._since = "", 0.0
+
+    def add(self, outcome: Outcome) -> None:
+        self._since = self._since or time.monotonic() - outcome.seconds
+        self._tasks += 1
+        if outcome.work:
+            self._work, self._unit = self._work + outcome.work[0], outcome.work[1]
+
+    def words(self, left: int) -> list[str]:
+        """What it gets through a second, and how long the rest will take at that pace."""
+        seconds = time.monotonic() - self._since
+        if not self._tasks or seconds < STEADY:
+            return []
+        rate = [f"{_short(self._work / seconds)} {self._unit}/s"] if self._unit else []
+        return [*rate, f"{_clock(seconds / self._tasks * left)} left"] if left else rate
+
+
+def _short(number: float) -> str:
+    """Three digits, and a letter for thousands."""
+    letters = ["", "k", "M", "G", "T"]
+    while number >= 1_000 and len(letters) > 1:
+        number, letters = number / 1_000, letters[1:]
+    return f"{number:.3g}{letters[0]}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
+
+
+def describe_cluster(cluster: Cluster) -> str:
+    """A cluster in a few words."""
+    one = cluster.workers == 1
+    return f"{cluster.workers:,} worker{'' if one else 's'}, {cluster.memory / 2**30:.1f} GiB of memory in use"
+
+
+class _Counting(Quiet):
+    """Counts how the tasks of each stage have ended, and how fast that goes."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        self.total = dict(stages)
+        self.counts = {stage: Counter[str]() for stage in stages}
+        self._settled: set[Address] = set()
+        self._repeated: Counter[str] = Counter()
+        self._paces = {stage: _Pace() for stage in stages}
+        self._reasons: Counter[str] = Counter()
+
+    def failure(self, address: Address, reason: str) -> Iterator[str]:
+        """Lines on a task that failed: the first few of one kind, since a full disk fails them all."""
+        self._reasons[reason] += 1
+        if self._reasons[reason] <= ALIKE:
+            yield f"{'/'.join(address)} failed: {reason}"
+        if self._reasons[reason] == ALIKE:
+            yield "more that fail in the same way are counted"
+
+    def describe(self, stage: str) -> str:
+        words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
+        counts = self.counts[stage]
+        said = [f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]]
+        said += self._paces[stage].words(self.total[stage] - self.done(stage))
+        return ", ".join(said) or "waiting"
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        self.counts[address[0]][how] += 1
+        if address in self._settled:
+            self._repeated[address[0]] += 1
+        elif address[1]:  # steps of one name, as those of `verify`, have no key
+            self._settled.add(address)
+        if outcome and how == "run":
+            self._paces[address[0]].add(outcome)
+
+    def done(self, stage: str) -> int:
+        """Tasks that have ended: one whose artifact was made again counts once."""
+        return self.counts[stage].total() - self._repeated[stage]
+
+
+class Plain(_Counting):
+    """One line per stage as it ends, and one now and then for a stage that takes long."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._said: dict[str, float] = {}
+        self._cluster = ""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        super().begin(stages)
+        self._said = dict.fromkeys(stages, time.monotonic())
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        super().task(address, how, reason, outcome)
+        stage = address[0]
+        done, total = self.done(stage), self.total[stage]
+        for line in self.failure(address, reason) if how == "failed" else ():
+            self.message(line)
+        if done == total or time.monotonic() - self._said[stage] > EVERY:
+            self._said[stage] = time.monotonic()
+            where = f"; {self._cluster}" if self._cluster and done < total else ""
+            self.message(f"{stage:<10} {done:,} of {total:,} tasks  ({self.describe(stage)}{where})")
+
+    def cluster(self, cluster: Cluster) -> None:
+        self._cluster = describe_cluster(cluster)
+
+    def message(self, text: str) -> None:
+        print(one_line(text), file=self._stream, flush=True)
+
+
+class Json(Quiet):
+    """One JSON object a line."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def _say(self, event: str, **fields: Any) -> None:
+        print(json.dumps({"event": event, "time": round(time.time(), 3)} | fields), file=self._stream, flush=True)
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        self._say("plan", tasks=dict(stages))
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        fields: dict[str, Any] = {"stage": address[0], "key": address[1], "how": how}
+        if reason:
+            fields["reason"] = reason
+        if outcome:
+            if outcome.receipt:
+                fields |= {"artifact": outcome.receipt.name, "rows": outcome.receipt.rows}
+            if outcome.size is not None:
+                fields["bytes"] = outcome.size
+            fields |= {"worker": outcome.worker} if outcome.worker else {}
+            fields |= {"seconds": round(outcome.seconds, 4), **outcome.stats}
+            fields |= {"detail": outcome.detail} if outcome.detail else {}
+        self._say("task", **fields)
+
+    def message(self, text: str) -> None:
+        self._say("message", text=text)
+
+    def cluster(self, cluster: Cluster) -> None:
+        self._say("cluster", **vars(cluster))
+
+    def end(self) -> None:
+        self._say("end")
+
+
+class Bars(_Counting):
+    """A bar per stage on the terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        super().begin(stages)
+        for stage, total in stages.items():
+            self._tasks[stage] = self._progress.add_task(stage, total=total, state="")
+        self._cluster = self._progress.add_task("", total=None, state="", visible=False)
+        self._progress.start()
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        super().task(address, how, reason, outcome)
+        stage = address[0]
+        self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
+        for line in self.failure(address, reason) if how == "failed" else ():
+            self.message(line)
+
+    def cluster(self, cluster: Cluster) -> None:
+        state = describe_cluster(cluster)
+        self._progress.update(self._cluster, description="workers", state=state, visible=True)
+
+    def message(self, text: str) -> None:
+        self._progress.console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        self._progress.stop()
+
+
+def make_reporter(quiet: bool, log_format: str) -> Reporter:
+    """The reporter for a command line: `log_format` is `text` or `json`."""
+    if log_format == "json":
+        return Json()
+    if quiet:
+        return Quiet()
+    return Bars() if sys.stderr and sys.stderr.isatty() else Plain()

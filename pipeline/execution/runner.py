@@ -1,0 +1,304 @@
+"""Runs a plan: one loop for every scheduler.
+
+The driver keeps, per task, the number of inputs that are not there yet, and a queue of the ready ones by rank. It
+judges a task when it becomes ready: current ones are done at once, without Dask; the others are submitted, never
+more at a time than the executor's window, with all they need as plain arguments, and let go as they finish.
+
+Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other at one place,
+which reads what they share once. How many the executor says, by how many are left and how long they take. A task whose
+bundle had no time for it is ready again; one that failed, or whose bundle did, goes alone the next time, and after a
+pause if it was for want of space or of an answer.
+
+Dask blames whatever was on the workers that died, what only waited there included. Who it was comes out in the end:
+once nothing else is left, the suspects run one after the other, each with the whole cluster to itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline.execution.executor import ROUNDS, Executor
+from pipeline.execution.progress import Reporter
+from pipeline.execution.task import Call, Outcome, Receipt, drop_manifests, run_source, storage_message, without_inputs
+from pipeline.plan.reasons import UNREADABLE_ARTIFACT
+from pipeline.plan.resolve import Resolver, Verdict
+from pipeline.plan.tasks import Node, Plan
+from pipeline.stage import Address
+from pipeline.store.backends.storage import remove
+
+ATTEMPTS = 2
+"""How often a task is tried before its error is recorded."""
+PATIENT_ATTEMPTS = 4
+"""The same where the error is one of storage, which may right itself; but once one task has failed for good and none
+has succeeded since, a first error is the last."""
+PAUSE = 1.0
+"""Seconds before the second of these tries; each pause is twice as long as the one before."""
+REPAIRS = 3
+"""How often an input that turned out damaged is made again before the task that reads it fails."""
+MOMENT = 0.2
+"""Seconds after which the driver turns to what has ended, however much there is to send."""
+PACE = 8
+"""How long a task takes is taken to be the mean over about so many of the last ones of its stage."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that could not be done; `detail` is for whoever mends the code."""
+
+    address: Address
+    message: str
+    detail: str = ""
+
+
+def _one_name_each(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same mapping; a name that stands in a hundred thousand of them is held once."""
+    return {sys.intern(name): value for name, value in values.items()}
+
+
+class _Live:
+    """Bundles that are at work; for each of their tasks, the number of those in its bundle that have not ended."""
+
+    def __init__(self) -> None:
+        self.bundles = 0
+        self._left: dict[Address, list[int]] = {}
+
+    def add(self, tasks: Sequence[Address]) -> None:
+        self.bundles += 1
+        count = [len(tasks)]
+        self._left.update((task, count) for task in tasks)
+
+    def drop(self, task: Address) -> None:
+        """A task has ended, and with the last of its tasks a bundle."""
+        if left := self._left.pop(task, None):
+            left[0] -= 1
+            self.bundles -= left[0] == 0
+
+
+@dataclass
+class Runner:
+    """One run of a plan. `start` is called when the first task must run; until then there is no executor.
+
+    `stop` is asked between tasks; once it is true the run ends with KeyboardInterrupt. `check` raises what else is to
+    end it."""
+
+    plan: Plan
+    resolver: Resolver
+    start: Callable[[], Executor]
+    reporter: Reporter
+    stop: Callable[[], bool] = lambda: False
+    check: Callable[[], None] = lambda: None
+    receipts: dict[Address, Receipt] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    state: dict[Address, str] = field(default_factory=dict)
+    """How each settled task ended: run, skipped, failed or blocked."""
+
+    def __post_init__(self) -> None:
+        self._unmet = {address: len(set(node.task.inputs)) for address, node in self.plan.nodes.items()}
+        self._ready = [(node.rank, address) for address, node in self.plan.nodes.items() if not node.task.inputs]
+        heapq.heapify(self._ready)
+        self._left = Counter(self.plan.stages())
+        self._running: dict[Address, Verdict] = {}
+        self._live = _Live()
+        self._pace: dict[str, float] = {}
+        self._tries: Counter[Address] = Counter()
+        self._later: list[tuple[float, Node]] = []
+        self._suspects: deque[Node] = deque()
+        self._hopeless = False
+        self._waiting: dict[Address, list[Address]] = {}
+        self._unreadable: set[Address] = set()
+        self._executor: Executor | None = None
+        self._manifests = False
+        self._spans: dict[str, list[float]] = {}
+
+    def run(self) -> None:
+        """Run everything that is missing. Errors of tasks end up in `failures`; raises SchedulerLost."""
+        try:
+            while self._ready or self._running or self._later or self._suspects:
+                self._fill_window()
+                if self._running and self._executor:
+                    for outcome in self._executor.finished(MOMENT if self._later else None):
+                        self._settle(outcome)
+                elif self._later and not self._ready:
+                    time.sleep(MOMENT)
+                if self.stop():
+                    raise KeyboardInterrupt
+                self.check()
+        finally:
+            try:
+                if self._manifests:
+                    drop_manifests(self.resolver.store.folder)
+            finally:
+                if self._executor:
+                    self._executor.close()
+                    self._executor = None
+
+    def make_again(self, damaged: Address) -> None:
+        """Drop an artifact that can't be read, so that `run` makes it again."""
+        receipt = self.receipts.pop(damaged, None)
+        if receipt is None:
+            return  # another reader has dropped it already
+        with contextlib.suppress(OSError):  # if it stays, whoever makes it again overwrites it, or says why not
+            remove(self.resolver.store.path(damaged[0], receipt.name))
+        self.resolver.footers.forget(damaged[0], receipt.name)
+        self._unreadable.add(damaged)
+        self._again(self.plan.nodes[damaged])
+
+    def seconds(self, stage: str) -> float:
+        """Wall time from a stage's first task to the end of its last one; stages overlap."""
+        return self._spans[stage][1] - self._spans[stage][0] if stage in self._spans else 0.0
+
+    def _fill_window(self) -> None:
+        now = time.monotonic()
+        for due in [node for when, node in self._later if when <= now]:
+            self._again(due)
+        self._later = [(when, node) for when, node in self._later if when > now]
+        if self._suspects and not (self._ready or self._running or self._later):
+            self._again(self._suspects.popleft())
+        bundles: list[list[Call]] = []
+        began = time.perf_counter()
+        while self._ready and self._room(began):
+            calls = self._next_bundle()
+            if calls:
+                bundles.append(calls)
+                self._live.add([call.address for call in calls])
+            if self._executor and len(bundles) >= self._executor.slots:
+                self._executor.submit(bundles)
+                bundles = []
+        if bundles and self._executor:
+            self._executor.submit(bundles)
+
+    def _room(self, began: float) -> bool:
+        """Whether to go on filling the window: not beyond what keeps every slot busy until the next look at what has
+        ended, and, once there is work for all, for no longer than a moment."""
+        if self._executor is None:
+            return True
+        busy = ROUNDS * self._executor.slots
+        if self._live.bundles >= busy and time.perf_counter() - began > MOMENT:
+            return False
+        enough = self._live.bundles >= busy and len(self._running) >= self._executor.window
+        return self._live.bundles < self._executor.window and not enough
+
+    def _next_bundle(self) -> list[Call]:
+        """The next ready tasks that must run and may run as one; those before them that need not are done at once."""
+        calls: list[Call] = []
+        most = 1
+        first: Node | None = None
+        while self._ready and len(calls) < most:
+            node = self.plan.nodes[self._ready[0][1]]
+            if first and not node.stage.source and not self._together(first, node):
+                break
+            heapq.heappop(self._ready)
+            if self._waits_anew(node):
+                continue
+            self._left[node.stage.name] -= 1
+            verdict = self.resolver.judge(node, self.receipts)
+            if verdict.receipt:
+                self._done(node, verdict.receipt, "skipped")
+                continue
+            if self.stop():
+                raise KeyboardInterrupt
+            if node.address in self._unreadable:
+                verdict = replace(verdict, reason=UNREADABLE_ARTIFACT)
+            self._spans.setdefault(node.stage.name, [time.perf_counter()] * 2)
+            self._running[node.address] = verdict
+            if node.stage.source:
+                self._settle(run_source(verdict.call, self.plan.sources[node.address]))
+                continue
+            self._executor = self._executor or self.start()
+            try:
+                calls.append(without_inputs(replace(verdict.call, cores=self._executor.cores)))
+            except OSError as error:
+                self._settle(Outcome(node.address, message=storage_message(error, verdict.call), passing=True))
+                continue
+            self._manifests |= calls[-1].manifest is not None
+            if first is None and node.address not in self._tries:
+                first = node
+                most = self._executor.at_once(self._left[node.stage.name], self._pace.get(node.stage.name))
+        return calls
+
+    def _waits_anew(self, node: Node) -> bool:
+        """Whether an input of a task that was ready is being made again, since another reader has found it damaged."""
+        gone = {needed for needed in node.task.inputs if needed not in self.receipts}
+        for needed in gone:
+            self._waiting.setdefault(needed, []).append(node.address)
+        self._unmet[node.address] += len(gone)
+        return bool(gone)
+
+    def _together(self, first: Node, node: Node) -> bool:
+        """Whether a task may be in a bundle with another one."""
+        same = (first.stage.name, first.task.group) == (node.stage.name, node.task.group)
+        return same and node.address not in self._tries
+
+    def _settle(self, outcome: Outcome) -> None:
+        verdict = self._running.pop(outcome.address)
+        self._live.drop(outcome.address)
+        node = self.plan.nodes[outcome.address]
+        if not outcome.begun:
+            self._again(node)
+            return
+        self._spans[node.stage.name][1] = time.perf_counter()
+        self.resolver.footers.add(outcome.footer)
+        if outcome.receipt:
+            if outcome.ran:
+                pace = self._pace.get(node.stage.name, outcome.seconds)
+                self._pace[node.stage.name] = pace + (outcome.seconds - pace) / PACE
+                self._hopeless = False
+            self._done(node, outcome.receipt, "run" if outcome.ran else "skipped", verdict.reason, outcome)
+            return
+        self._tries[outcome.address] += 1
+        tries = self._tries[outcome.address]
+        if outcome.damaged and outcome.damaged in self.plan.nodes and tries <= REPAIRS:
+            self._await_again(outcome.damaged, waiting=node)
+        elif outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
+            self._later.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
+        elif outcome.suspect and tries < ATTEMPTS:
+            self._suspects.append(node)
+        elif outcome.damaged is None and not outcome.passing and tries < ATTEMPTS:
+            self._again(node)
+        else:
+            self._hopeless |= outcome.passing
+            self._fail(node, outcome)
+
+    def _again(self, node: Node) -> None:
+        """A task is ready once more."""
+        self._left[node.stage.name] += 1
+        heapq.heappush(self._ready, (node.rank, node.address))
+
+    def _done(self, node: Node, receipt: Receipt, how: str, reason: str = "", outcome: Outcome | None = None) -> None:
+        self.receipts[node.address] = replace(
+            receipt, content=_one_name_each(receipt.content), summary=_one_name_each(receipt.summary)
+        )
+        first_time = node.address not in self.state
+        if first_time or how == "run":
+            self.state[node.address] = how
+            self.reporter.task(node.address, how, reason, outcome)
+        released = self._waiting.pop(node.address, [])
+        for address in [*released, *(self.plan.dependents[node.address] if first_time else ())]:
+            self._unmet[address] -= 1
+            if not self._unmet[address]:
+                heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
+
+    def _await_again(self, damaged: Address, waiting: Node) -> None:
+        """Have a damaged artifact made again, and `waiting`, which reads it, wait for that."""
+        self._waiting.setdefault(damaged, []).append(waiting.address)
+        self._unmet[waiting.address] += 1
+        self.make_again(damaged)
+
+    def _fail(self, node: Node, outcome: Outcome) -> None:
+        self.state[node.address] = "failed"
+        self.failures.append(Failure(node.address, outcome.message, outcome.detail))
+        self.reporter.task(node.address, "failed", outcome.message, outcome)
+        behind = [*self.plan.dependents[node.address], *self._waiting.pop(node.address, [])]
+        while behind:
+            address = behind.pop()
+            if address not in self.state:
+                self.state[address] = "blocked"
+                self.reporter.task(address, "blocked", f"needs {'/'.join(node.address)}", None)
+                behind.extend(self.plan.dependents[address])

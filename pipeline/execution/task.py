@@ -1,0 +1,296 @@
+"""What happens where a task runs: the call that the driver sends, and the outcome that comes back.
+
+Both are a few kilobytes at most; tables and images go through storage."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import hashlib
+import json
+import pickle
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.execution.job import StoredJob
+from pipeline.machine.cores import take_core
+from pipeline.machine.process import prepare
+from pipeline.messages.errors import ArtifactDamaged, FastDiffError, TaskError
+from pipeline.stage import Address, Inputs, Result, Stage, Task
+from pipeline.store.artifact import Record, StoredArtifact, artifact_name
+from pipeline.store.backends.locations import Options, Place, mask_all, use
+from pipeline.store.backends.storage import FINAL, read_bytes
+from pipeline.store.footer_index import Footer, footer_of
+from pipeline.store.store import Store
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all the tasks of one stage share in one run. On its way to a worker it is packed once, and there unpacked
+    once: calls by the thousand carry the same bytes. `storage`: see `locations.use`; never shown."""
+
+    stage: Stage
+    params: Any
+    folder: Place
+    config: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    storage: Options = field(default_factory=dict, repr=False)
+
+    @functools.cached_property
+    def packed(self) -> bytes:
+        """The fields, as bytes for another process; a stage may hold functions without a name."""
+        import cloudpickle
+
+        return cloudpickle.dumps([getattr(self, field.name) for field in fields(self)])
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Context], tuple[bytes]]:
+        return _unpacked, (self.packed,)
+
+
+@functools.lru_cache(maxsize=64)
+def _unpacked(packed: bytes) -> Context:
+    return Context(*pickle.loads(packed))
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier artifact of a task that may be built on, and its inputs, in the order of `Task.inputs`; paths relative
+    to the run's folder."""
+
+    path: str
+    inputs: Sequence[str]
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One task, ready to run. `inputs` and `earlier` are paths relative to the run's folder; `cores`: how many tasks
+    run at a time on the machine where this one does; `content`: of the table that a source stage has found;
+    `manifest`: a file that holds the inputs, where there are too many to send."""
+
+    context: Context
+    task: Task
+    fingerprint: str
+    input_digests: Mapping[str, str]
+    inputs: Sequence[tuple[str, str, str]] = ()
+    earlier: Sequence[str] = ()
+    before: Sequence[Earlier] = ()
+    distrust: frozenset[str] = frozenset()
+    forced: bool = False
+    cores: int = 1
+    content: Mapping[str, str] | None = None
+    manifest: str | None = None
+
+    @property
+    def address(self) -> Address:
+        return self.context.stage.name, self.task.key
+
+
+MANY = 1_000
+"""Inputs of a call that may be sent with it; more are written to a file, and its name is sent."""
+MANIFESTS = ".manifests"
+
+
+def without_inputs(call: Call) -> Call:
+    """A call of many inputs as it is sent: they are written down in the run's folder, for its worker to read."""
+    if len(call.inputs) <= MANY:
+        return call
+    text = json.dumps([list(entry) for entry in call.inputs]).encode()
+    name = f"{MANIFESTS}/{call.context.stage.name}-{hashlib.sha256(text).hexdigest()}.json"
+    Store(call.context.folder).publish_file(name, text)
+    return replace(call, task=replace(call.task, inputs=()), inputs=(), manifest=name)
+
+
+def drop_manifests(folder: Place) -> None:
+    """Delete what `without_inputs` has written, once nobody reads it any more."""
+    files = Store(folder).files
+    with contextlib.suppress(OSError):
+        files.delete([f"{MANIFESTS}/{name}" for name in files.below(MANIFESTS)])
+
+
+def with_inputs(call: Call) -> Call:
+    """The same call as it was. Raises TaskError where the file is no longer what was written."""
+    if call.manifest is None:
+        return call
+    text = read_bytes(call.context.folder / call.manifest)
+    if hashlib.sha256(text).hexdigest() not in call.manifest:
+        raise TaskError(f"{call.context.folder / call.manifest} is damaged; run the same command again")
+    inputs = [(stage, key, name) for stage, key, name in json.loads(text)]
+    task = replace(call.task, inputs=tuple((stage, key) for stage, key, _ in inputs))
+    return replace(call, task=task, inputs=inputs, manifest=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the driver keeps of a finished task."""
+
+    name: str
+    content: Mapping[str, str]
+    rows: int
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended: a receipt, or a message in one line. `damaged` names an input that must be made again; `begun`
+    is false for one that its bundle had no time for; `footer` is what the index of footers is to know; `work` is what
+    it got through, and of what; `worker` is where it ran; `passing`: what went wrong may right itself, as a full disk
+    does; `size`: bytes of its artifact, if it was made; `suspect`: its workers died, of it or of what ran beside it."""
+
+    address: Address
+    receipt: Receipt | None = None
+    ran: bool = True
+    begun: bool = True
+    footer: Footer | None = None
+    message: str = ""
+    detail: str = ""
+    damaged: Address | None = None
+    passing: bool = False
+    suspect: bool = False
+    size: int | None = None
+    seconds: float = 0.0
+    stats: Mapping[str, Any] = field(default_factory=dict)
+    work: tuple[int, str] | None = None
+    worker: str = ""
+
+
+def receipt_of(record: Record, name: str) -> Receipt:
+    """The receipt of an artifact that is there."""
+    return Receipt(name, record.content, record.rows, record.summary)
+
+
+def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
+    """Run calls one after the other; those that have not begun after so many seconds come back as they are.
+
+    A bundle that is repeated, its worker lost, finds what was published and makes only the rest."""
+    end = time.monotonic() + seconds
+    outcomes: list[Outcome] = []
+    for call in calls:
+        late = outcomes and time.monotonic() > end
+        outcomes.append(Outcome(call.address, begun=False) if late else run_task(call))
+    return outcomes
+
+
+def run_task(call: Call) -> Outcome:
+    """Compute one task and publish its artifact; every error comes back as an outcome."""
+    prepare()
+    use(call.context.storage)
+    core = take_core(call.cores)  # with none left the task runs all the same: its scheduler has counted them
+    try:
+        return _attempt(call, _compute)
+    finally:
+        if core:
+            core.close()
+
+
+def run_source(call: Call, found: pa.Table) -> Outcome:
+    """Publish what a source stage found."""
+    return _attempt(call, lambda job: Result((found,)))
+
+
+def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
+    started = time.perf_counter()
+    try:
+        record, name, ran, stats, size = _publish(call, compute)
+        path = call.context.folder / record.stage / name
+        footer = None if call.task.filename else footer_of(record, path)
+        seconds = time.perf_counter() - started
+        work = call.context.stage.work(record.summary) if ran and call.context.stage.work else None
+        receipt = receipt_of(record, name)
+        return Outcome(
+            call.address,
+            receipt,
+            ran,
+            footer=footer,
+            seconds=seconds,
+            stats=stats,
+            work=work,
+            worker=_worker(),
+            size=size,
+        )
+    except ArtifactDamaged as error:
+        outcome = Outcome(call.address, message=str(error), damaged=(error.stage, error.key))
+    except FastDiffError as error:
+        outcome = Outcome(call.address, message=str(error))
+    except OSError as error:
+        message = storage_message(error, call)
+        passing = not isinstance(error, FINAL)
+        outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), passing=passing)
+    except (Exception, SystemExit) as error:  # a task's errors stay with that task
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        outcome = Outcome(call.address, message=message, detail=traceback.format_exc())
+    return replace(outcome, message=mask_all(outcome.message), detail=mask_all(outcome.detail))
+
+
+def _worker() -> str:
+    """The address of the Dask worker that this runs on; empty elsewhere."""
+    worker = sys.modules.get("distributed.worker")
+    if worker is None:
+        return ""
+    with contextlib.suppress(ValueError):
+        return str(worker.get_worker().address)
+    return ""
+
+
+def _compute(job: StoredJob) -> Result:
+    call = job.call
+    inputs = Inputs(tuple(StoredArtifact(stage, key, job.store.path(stage, name)) for stage, key, name in call.inputs))
+    compute = call.context.stage.compute
+    assert compute is not None, f"{call.context.stage.name} has neither compute nor source"
+    returned = compute(inputs, call.context.params, job)
+    return Result((returned,)) if isinstance(returned, pa.Table) else returned
+
+
+def _publish(
+    call: Call, compute: Callable[[StoredJob], Result]
+) -> tuple[Record, str, bool, Mapping[str, Any], int | None]:
+    """Record and name of the artifact, whether it was made now, what is to be told of that, and its bytes then."""
+    call = with_inputs(call)
+    stage, job = call.context.stage, StoredJob(call, Store(call.context.folder))
+    name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
+    if not call.forced and (record := current(job.store, stage.name, call.task.key, name, call.fingerprint)):
+        return record, name, False, {}, None
+    result = compute(job)
+    with contextlib.closing(result.tables) if isinstance(result.tables, Generator) else contextlib.nullcontext():
+        record = _written(call, name, result, job)
+    return record, name, True, result.stats, job.store.sizes.get(name)
+
+
+def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
+    stage = call.context.stage
+    record = Record(
+        stage.name,
+        call.task.key,
+        call.fingerprint,
+        call.context.recipe,
+        call.input_digests,
+        summary=result.summary,
+        files={file: job.published[file] for file in sorted(result.files)},
+    )
+    schema = stage.schema_for(call.context.params, job.settings)
+    span = stage.reuse[0] if stage.reuse else None
+    return job.store.publish(name, record, schema, result.tables, span, stage.row_group, call.content)
+
+
+def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:
+    """The record of an artifact, if it is there, readable and made from exactly this."""
+    try:
+        record = store.record(stage, name, key)
+    except ArtifactDamaged:
+        return None
+    return record if record.fingerprint == fingerprint and store.files_there(record) else None
+
+
+def storage_message(error: OSError, call: Call) -> str:
+    """What went wrong with a disk or a store, and what to do, in one line."""
+    where = error.filename2 or error.filename or call.context.folder  # of a rename, what it was to become
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"disk full while writing to {call.context.folder}; free some space and run the same command again"
+    return f"{error.strerror or error} ({where}); mend it and run the same command again"

@@ -1,0 +1,7 @@
+"""The process, and the machine that it runs on.
+
+installation.py   check that Python loads this distribution's code; say how to add what is missing
+process.py        limits of a process that runs tasks: threads and memory
+cores.py          idle cores of this machine, shared by all processes of a user
+interrupts.py     SIGINT and SIGTERM: the first stops a run in good order, the second at once
+"""

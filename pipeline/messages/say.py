@@ -1,0 +1,19 @@
+"""Print messages: whatever a name in a line holds, it stays one line and does nothing to a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from pipeline.messages.errors import one_line
+
+
+def say(*lines: str) -> None:
+    """Print lines to standard output."""
+    for line in lines:
+        print(one_line(line))
+
+
+def complain(*lines: str) -> None:
+    """Print lines to standard error, each after the program's name."""
+    for line in lines:
+        print(f"fast-diff: {one_line(line)}", file=sys.stderr)

@@ -1,0 +1,66 @@
+"""Racy files: modified so shortly before their scan that another change may leave their time as it is.
+
+Their paths are kept for the next run, which compares the bytes:
+
+    <output>/<run>/.doubtful.json        a JSON list
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pipeline.plan.resolve import doubtful_rows
+from pipeline.plan.tasks import Plan
+from pipeline.stage import Address
+from pipeline.store.regular import remove_irregular
+from pipeline.store.store import Store
+
+DOUBTFUL = ".doubtful.json"
+
+log = logging.getLogger("fast_diff.files")
+
+
+def read(store: Store) -> list[str] | None:
+    """Return the rows that the next run must check; None where the list is damaged, so that any row may be one."""
+    path = store.folder / DOUBTFUL
+    if not path.exists() if isinstance(path, Path) else store.files.size(DOUBTFUL) is None:
+        return []
+    rows: object = None
+    try:
+        rows = json.loads(store.files.read(DOUBTFUL))
+    except (ValueError, RecursionError) as error:
+        log.debug("%s: %s", path, error)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of something that is no regular file; storage that fails is another matter
+            raise
+    if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
+        return rows
+    log.warning(
+        "%s is damaged: expected a list of paths; the bytes of every file are compared, and the list is made again",
+        path,
+    )
+    return None
+
+
+def write(store: Store, rows: Sequence[str]) -> None:
+    """Keep rows for the next run; no rows leave no file. Raises OSError."""
+    if isinstance(store.folder, Path):
+        remove_irregular(store.folder / DOUBTFUL)
+    if rows:
+        store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode(), durable=True)
+    elif store.files.size(DOUBTFUL) is not None:
+        store.files.delete([DOUBTFUL])
+
+
+def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[str]]:
+    """Return the `rows` of each source task; all its rows where `rows` is None."""
+    if rows is not None and not rows:
+        return {}
+    return {
+        address: table.column(0).to_pylist() if rows is None else doubtful_rows(table, table.column_names[0], rows)
+        for address, table in plan.sources.items()
+    }

@@ -1,0 +1,54 @@
+"""Explain why an artifact is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pipeline.store.artifact import Record
+
+if TYPE_CHECKING:
+    from pipeline.execution.task import Call
+
+UNREADABLE_ARTIFACT = "unreadable"
+"""The reason for making an artifact again that is there but damaged."""
+
+
+def difference(record: Record, call: Call) -> str:
+    """Why an earlier artifact of the same task does not do any more, in words."""
+    if said := other_recipe(record.recipe, call.context.recipe):
+        return said
+    changed = [name for name, value in call.input_digests.items() if record.inputs.get(name) != value]
+    return f"input changed: {', '.join(changed)}" if changed else "missing"
+
+
+def other_recipe(old: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+    """In what an earlier artifact's recipe differs from today's, in words; empty where it is the same."""
+    new = as_json(recipe)
+    if old["version"] != new["version"]:
+        return f"version {old['version']} → {new['version']}"
+    if old["schema"] != new["schema"] and old["params"] == new["params"]:
+        return "version: other columns"
+    return _changes("params", old["params"], new["params"]) or _changes("library", old["libraries"], new["libraries"])
+
+
+def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return (
+        f"{what} changed: " + ", ".join(f"{key} {_show(old.get(key))} → {_show(new.get(key))}" for key in keys)
+        if keys
+        else ""
+    )
+
+
+def _show(value: Any) -> str:
+    return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` as it comes back from a footer: tuples are lists there."""
+    plain: dict[str, Any] = {
+        key: as_json(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
+        for key, value in data.items()
+    }
+    return plain

@@ -1,0 +1,275 @@
+"""What is current, what must run, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.execution.task import Call, Context, Earlier, Receipt, receipt_of
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.plan.donors import Donors
+from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
+from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference
+from pipeline.plan.tasks import Node, Plan
+from pipeline.stage import Address, Settings
+from pipeline.store.artifact import Record, StoredArtifact, artifact_name
+from pipeline.store.backends.locations import in_use
+from pipeline.store.footers import Footers
+from pipeline.store.store import RETIRED, SUMMARY, Store
+
+Contents: TypeAlias = Callable[[Address], Mapping[str, str]]
+"""What an input holds: the digest of each column."""
+
+PARTS = 1 << 12
+"""What inputs contribute to fingerprints is kept for so many of them."""
+VERSIONS = 4
+"""Earlier artifacts of a task that are looked at, the latest first."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a task's artifact is current (`receipt`), or the call that makes it and the reason why."""
+
+    call: Call
+    receipt: Receipt | None = None
+    reason: str = ""
+
+
+@dataclass
+class Resolver:
+    """Judges tasks whose inputs are known. `read_only` leaves the disk as it is (`status`, `explain`)."""
+
+    plan: Plan
+    store: Store
+    footers: Footers
+    params: Mapping[str, Any]
+    settings: Settings
+    doubts: Mapping[Address, Collection[str]] = field(default_factory=dict)
+    read_only: bool = False
+
+    def __post_init__(self) -> None:
+        stages = {node.stage.name: node.stage for node in self.plan.nodes.values()}
+        self.contexts = {
+            name: Context(
+                stage,
+                self.params[name],
+                self.store.folder,
+                {key: self.settings(key) for key in (*stage.used(self.settings), *stage.bounds)},
+                recipe(stage, self.params[name], self.settings),
+                in_use(),
+            )
+            for name, stage in stages.items()
+        }
+        self.reads = {name: stage.reads(self.params[name], self.settings) for name, stage in stages.items()}
+        self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
+        self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
+        self._earlier: dict[str, dict[str, list[tuple[str, str]]]] = {}
+        self._donors: dict[str, Donors] = {}
+
+    def judge(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
+        """Whether a task must run; all its inputs must have receipts."""
+        call = self._call(node, receipts)
+        name = artifact_name(node.task.key, call.fingerprint, node.task.filename)
+        record = self._current(node, call, name) or self._taken_back(node, call, name)
+        if record is None:
+            return Verdict(self._with_donors(node, call), None, self._reason(node, call, name))
+        distrust = self._no_longer_true(node, name)
+        if distrust or node.stage.retry(record.summary, call.context.params):
+            forced = replace(call, forced=True, distrust=frozenset(distrust))
+            reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
+            return Verdict(self._with_donors(node, forced), None, reason)
+        return Verdict(call, receipt_of(record, name))
+
+    def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
+        """The receipt that publishing a source's table will give."""
+        table = self.plan.sources[node.address]
+        name = artifact_name(node.task.key, verdict.call.fingerprint, node.task.filename)
+        return Receipt(name, {**(verdict.call.content or {})} | {SUMMARY: digest({})[:32]}, table.num_rows)
+
+    def _call(self, node: Node, receipts: Mapping[Address, Receipt]) -> Call:
+        """The call for a task, with its fingerprint: all that determines its content, and nothing else."""
+        inputs = [(stage, key, receipts[stage, key].name) for stage, key in node.task.inputs]
+        digests = self._input_digests(node, lambda needed: receipts[needed].content)
+        found = content(self.plan.sources[node.address]) if node.stage.source else None
+        if found is not None:
+            digests = {"found": digest(found)[:SHORT]}
+        context = self.contexts[node.stage.name]
+        determined_by = {
+            "recipe": self._recipes[node.stage.name],
+            "key": encoded(node.task.key),
+            "spec": encoded(node.task.spec),
+            "inputs": encoded(digests),
+        }
+        return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
+
+    def _input_digests(self, node: Node, content: Contents) -> dict[str, str]:
+        """Per stage, a digest of what a task reads of its inputs, by the contents of these."""
+        by_stage: dict[str, list[Address]] = {}
+        for needed in node.task.inputs:
+            by_stage.setdefault(needed[0], []).append(needed)
+        reader = node.stage.name
+        return {
+            stage: digest_of_list(self._part(reader, needed, content(needed)) for needed in inputs)[:SHORT]
+            for stage, inputs in by_stage.items()
+        }
+
+    def _part(self, reader: str, needed: Address, content: Mapping[str, str]) -> bytes:
+        """What of an input enters the fingerprint of a task of a stage: the digests of the columns that are read there,
+        or of all, and of its summary. Those asked for last are kept: many block pairs have a block in common."""
+        known = self._parts.get((reader, needed))
+        if known is not None and known[0] is content:
+            return known[1]
+        columns = self.reads[reader].get(needed[0])
+        if columns is None:
+            columns = sorted(set(content) - {SUMMARY})
+        part = encoded([needed[1], *(content.get(column, "") for column in columns), content[SUMMARY]])
+        if len(self._parts) >= PARTS:
+            self._parts.clear()
+        self._parts[reader, needed] = content, part
+        return part
+
+    def _current(self, node: Node, call: Call, name: str) -> Record | None:
+        """The record of a task's artifact, if it is there and made from exactly this."""
+        with contextlib.suppress(ArtifactDamaged):
+            record = self.footers.record(node.stage.name, name, node.task.key)
+            if record.fingerprint == call.fingerprint and self.store.files_there(record):
+                return record
+        return None
+
+    def _taken_back(self, node: Node, call: Call, name: str) -> Record | None:
+        """A retired artifact that this run wants again."""
+        retired = artifact_name(node.task.key, call.fingerprint)
+        folder = f"{node.stage.name}/{RETIRED}"
+        if retired not in self.footers.names(folder):
+            return None
+        path = self.store.folder / folder / retired
+        try:
+            record = self.footers.record(folder, retired, node.task.key)
+            for _ in StoredArtifact(node.stage.name, node.task.key, path).batches():
+                continue  # whoever reads it next may be a user's own script, which checks nothing
+        except ArtifactDamaged:
+            return None
+        if record.fingerprint != call.fingerprint or not self.store.files_there(record, contents=True):
+            return None
+        if not self.read_only:
+            self.store.take_back(node.stage.name, retired, name)
+            self.footers.forget(folder, retired)
+        return record
+
+    def _no_longer_true(self, node: Node, name: str) -> Collection[str]:
+        doubts = [row for needed in node.task.inputs for row in self.doubts.get(needed, ())]
+        if not doubts or not node.stage.recheck:
+            return ()
+        artifact = StoredArtifact(node.stage.name, node.task.key, self.store.path(node.stage.name, name))
+        try:
+            return node.stage.recheck(artifact, doubts)
+        except ArtifactDamaged:
+            return doubts
+
+    def _with_donors(self, node: Node, call: Call) -> Call:
+        """Earlier artifacts, made in the same way, whose rows overlap with this task's."""
+        stage = node.stage
+        if stage.builds_on is not None:
+            call = replace(call, before=tuple(self._built_on(node, call)))
+        if not stage.reuse or not node.task.inputs:
+            return call
+        first = self.plan.sources.get(node.task.inputs[0])
+        if first is None or not first.num_rows:
+            return call
+        if stage.name not in self._donors:
+            recipe = _but_for_libraries(as_json(call.context.recipe), stage.optional_libraries)
+            alike = (
+                (path, record.span)
+                for path, record in self._all_records(stage.name)
+                if record.span and _but_for_libraries(record.recipe, stage.optional_libraries) == recipe
+            )
+            self._donors[stage.name] = Donors(alike)
+        ends = pc.min_max(first.column(stage.reuse[0])).as_py()
+        return replace(call, earlier=tuple(self._donors[stage.name].between(ends["min"], ends["max"])))
+
+    def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
+        """Earlier artifacts of this task on which it may build, the latest first."""
+        assert node.stage.builds_on is not None
+        versions = self._versions(node.address)
+        recipe = _but_for(as_json(call.context.recipe), node.stage.builds_on) if versions else {}
+        for path, record in versions:
+            if record.fingerprint != call.fingerprint and _but_for(record.recipe, node.stage.builds_on) == recipe:
+                inputs = self._inputs_of(node, record)
+                if inputs is not None:
+                    yield Earlier(path, inputs, record.recipe["params"])
+
+    def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
+        """The artifacts that one was made from, if all are still there; their digests tell."""
+        versions = [self._versions(needed) for needed in node.task.inputs]
+        for chosen in itertools.islice(itertools.product(*versions), VERSIONS**2):
+            contents = {needed: other.content for needed, (_, other) in zip(node.task.inputs, chosen, strict=True)}
+            if self._input_digests(node, contents.__getitem__) == record.inputs:
+                return [path for path, _ in chosen]
+        return None
+
+    def _versions(self, address: Address) -> list[tuple[str, Record]]:
+        """Artifacts of one task, this run's and retired ones, the latest first."""
+        stage, key = address
+        found = []
+        for folder, name in self._by_key(stage).get(key, []):
+            seen = self.footers.names(folder).get(name)
+            with contextlib.suppress(ArtifactDamaged):
+                if seen is not None:
+                    found.append((seen.mtime_ns, f"{folder}/{name}", self.footers.record(folder, name, key)))
+        return [(name, record) for _, name, record in sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]]
+
+    def _by_key(self, stage: str) -> Mapping[str, list[tuple[str, str]]]:
+        """Folders and names of the artifacts of a stage, retired ones first, by the key of their task."""
+        if stage not in self._earlier:
+            by_key: dict[str, list[tuple[str, str]]] = {}
+            for folder in (f"{stage}/{RETIRED}", stage):
+                for name in sorted(self.footers.names(folder)):
+                    by_key.setdefault(name.rpartition("-")[0], []).append((folder, name))
+            self._earlier[stage] = by_key
+        return self._earlier[stage]
+
+    def _all_records(self, stage: str) -> Iterator[tuple[str, Record]]:
+        """Footers of all the artifacts of a stage, retired ones first."""
+        for folder in (f"{stage}/{RETIRED}", stage):
+            for name in sorted(self.footers.names(folder)):
+                with contextlib.suppress(ArtifactDamaged):  # no donor, and no news: whoever needs it finds it missing
+                    yield f"{folder}/{name}", self.footers.record(folder, name)
+
+    def _reason(self, node: Node, call: Call, name: str) -> str:
+        stage = node.stage.name
+        if name in self.footers.names(stage):
+            try:
+                record = self.footers.record(stage, name, node.task.key)
+            except ArtifactDamaged:
+                return UNREADABLE_ARTIFACT
+            if record.fingerprint == call.fingerprint:
+                return "missing: files beside it"
+            return difference(record, call)
+        for folder, other in reversed(self._by_key(stage).get(node.task.key, [])):
+            try:
+                return difference(self.footers.record(folder, other, node.task.key), call)
+            except ArtifactDamaged:
+                continue
+        return "missing"
+
+
+def _but_for(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A recipe without some of its parameters."""
+    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
+
+
+def _but_for_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A recipe without the versions of some libraries."""
+    libraries = {name: version for name, version in recipe["libraries"].items() if name not in names}
+    return dict(recipe) | {"libraries": libraries}
+
+
+def doubtful_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
+    """Those of `rows` that stand in a table."""
+    return table.column(column).filter(pc.is_in(table.column(column), pa.array(list(rows), pa.string()))).to_pylist()

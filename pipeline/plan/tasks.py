@@ -1,0 +1,114 @@
+"""The plan: every task of the run and what it waits for; known whole before the first task starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pipeline.messages.errors import ConfigError
+from pipeline.stage import Address, Settings, Stage, Task, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One task in the plan. `rank` is its place in line: what is ready and has the least rank runs first."""
+
+    stage: Stage
+    task: Task
+    rank: int
+
+    @property
+    def address(self) -> Address:
+        return self.stage.name, self.task.key
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The DAG of tasks. `sources` holds the tables that the source stages found, by address."""
+
+    nodes: Mapping[Address, Node]
+    dependents: Mapping[Address, Sequence[Address]]
+    sources: Mapping[Address, pa.Table]
+
+    def stages(self) -> dict[str, int]:
+        """Number of tasks of each stage, in the order of the stages."""
+        counts: dict[str, int] = {}
+        for stage, _ in self.nodes:
+            counts[stage] = counts.get(stage, 0) + 1
+        return counts
+
+    def graph(self) -> dict[Address, tuple[Address, ...]]:
+        """The plan as keys and what they depend on."""
+        return {address: node.task.inputs for address, node in self.nodes.items()}
+
+
+def in_order(stages: Sequence[Stage]) -> list[Stage]:
+    """Stages such that each comes after those it needs. Raises ConfigError for a circle or an unknown need."""
+    waiting = {stage.name: stage for stage in stages}
+    ordered: list[Stage] = []
+    done: set[str] = set()
+    while waiting:
+        ready = [stage for stage in waiting.values() if done.issuperset(stage.needs)]
+        if not ready:
+            raise ConfigError(f"stages {', '.join(sorted(waiting))} need each other, or a stage that does not exist")
+        ordered.extend(waiting.pop(stage.name) for stage in ready)
+        done.update(stage.name for stage in ready)
+    return ordered
+
+
+def make_plan(stages: Sequence[Stage], params: Mapping[str, object], settings: Settings) -> Plan:
+    """Look at the world with the source stages, then cut the work of every stage.
+
+    Raises ConfigError, by the source stages, where there is nothing to work on."""
+    by_stage: dict[str, list[Task]] = {}
+    sources: dict[Address, pa.Table] = {}
+    for stage in stages:
+        if stage.source:
+            found = list(stage.source(params[stage.name], settings))
+            by_stage[stage.name] = [task for task, _ in found]
+            sources.update({(stage.name, task.key): table for task, table in found})
+        else:
+            upstream = Upstream({need: by_stage[need] for need in _all_needs(stage, stages)}, settings)
+            by_stage[stage.name] = list(stage.tasks(upstream, params[stage.name]))
+    tasks = {(stage.name, task.key): (stage, task) for stage in stages for task in by_stage[stage.name]}
+    ranks = {address: rank for rank, address in enumerate(_depth_first(tasks))}
+    dependents: dict[Address, list[Address]] = {address: [] for address in tasks}
+    for address, (_, task) in tasks.items():
+        for needed in dict.fromkeys(task.inputs):
+            dependents[needed].append(address)
+    nodes = {address: Node(stage, task, ranks[address]) for address, (stage, task) in tasks.items()}
+    return Plan(nodes, dependents, sources)
+
+
+def _all_needs(stage: Stage, stages: Sequence[Stage]) -> list[str]:
+    """Stages that a stage needs, directly or through others."""
+    by_name = {other.name: other for other in stages}
+    needs = list(stage.needs)
+    for name in needs:
+        needs.extend(need for need in by_name[name].needs if need not in needs)
+    return needs
+
+
+def _depth_first(tasks: Mapping[Address, tuple[Stage, Task]]) -> Iterator[Address]:
+    """Every task after its inputs, and as soon after them as may be.
+
+    The last stages are walked first, each in its own order (`Task.order`); so a pair of blocks comes right after what
+    it still lacked, long before the thumbnails of blocks that only later pairs need."""
+    seen: set[Address] = set()
+    # Inputs of a task that joins many others are walked with the latest stages first: pairs before thumbnails.
+    depth = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tasks))}
+    for sink in reversed(list(tasks)):
+        stack = [(sink, False)]
+        while stack:
+            address, entered = stack.pop()
+            if entered:
+                yield address
+            elif address not in seen:
+                seen.add(address)
+                stack.append((address, True))
+                inputs = sorted(
+                    tasks[address][1].inputs, key=lambda needed: (-depth[needed[0]], tasks[needed][1].order)
+                )
+                stack.extend((needed, False) for needed in reversed(inputs) if needed not in seen)

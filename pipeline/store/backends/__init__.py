@@ -1,0 +1,10 @@
+"""Where files lie: a folder of this machine, or an object store by way of fsspec.
+
+files.py         the operations that a store needs, for both
+locations.py     paths and URLs; credentials are kept out of messages
+urls.py          the URLs of a config, and the options that fsspec opens them with
+storage.py       object stores: put, read, list, copy and delete, with retries
+conditional.py   conditional puts and deletes
+object_lock.py   the lock of an output on an object store
+ranges.py        Parquet on an object store, a range at a time
+"""

@@ -1,0 +1,117 @@
+"""Conditional puts and deletes of objects.
+
+S3 supports `If-None-Match` and `If-Match`. For other stores fsspec passes on `If-None-Match` at most; there `replace`
+and `delete_own` work without a condition, and their callers read the object first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import Any
+
+from pipeline.store.backends.locations import Place
+from pipeline.store.backends.storage import delete, fetch, file_system, key_of, retried, write_bytes
+
+UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "ParamValidationError"})
+"""Answers of stores, and of older versions of botocore, to a condition that they do not support."""
+
+
+class NoConditionalPut(Exception):
+    """The store does not support this condition."""
+
+
+class _Changed(Exception):
+    """The object has another ETag."""
+
+
+def create(place: Place, data: bytes) -> bool:
+    """Put an object unless there is one; return whether `data` is there now. No other caller may put equal `data`.
+
+    Raises OSError; NoConditionalPut where the store supports no such put."""
+    system = file_system(place)
+
+    def work() -> bool:
+        try:
+            system.pipe_file(key_of(place), data, mode="create")
+        except FileExistsError:  # it may be the same: answers get lost, and libraries below ask again by themselves
+            with contextlib.suppress(FileNotFoundError):
+                return bool(fetch(system, key_of(place))[0] == data)
+            return False
+        except (TypeError, ValueError, NotImplementedError) as error:  # what file systems say that know no such mode
+            raise NoConditionalPut(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.ENOSYS:
+                raise NoConditionalPut(str(error)) from error
+            raise
+        return True
+
+    try:
+        return retried(work, place)
+    except OSError as error:
+        if isinstance(error.__cause__, NoConditionalPut):
+            raise NoConditionalPut(str(error)) from error
+        raise
+
+
+def read_tagged(place: Place) -> tuple[bytes, str]:
+    """Return a whole object and its ETag, which is empty where the answer has none. Raises OSError."""
+    system = file_system(place)
+    data, tag = retried(lambda: fetch(system, key_of(place)), place)
+    return bytes(data), tag or ""
+
+
+def replace(place: Place, data: bytes, tag: str) -> bool:
+    """Put `data` in place of the object that has this ETag; return whether `data` is there now. Raises OSError."""
+    try:
+        return _if_match(place, "put_object", tag, Body=data)
+    except FileNotFoundError:
+        return False
+    except NoConditionalPut:
+        write_bytes(place, data)
+        return True
+    except _Changed:  # also where the answer to the first try got lost
+        with contextlib.suppress(FileNotFoundError):
+            return read_tagged(place)[0] == data
+        return False
+
+
+def delete_own(place: Place, tag: str) -> None:
+    """Delete an object if it has this ETag. Raises OSError."""
+    try:
+        _if_match(place, "delete_object", tag)
+    except (FileNotFoundError, _Changed):
+        return
+    except NoConditionalPut:
+        delete(place, [key_of(place)])
+
+
+def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
+    """Make one request on condition that an object has this ETag; return True.
+
+    Raises OSError, NoConditionalPut, _Changed."""
+    system = file_system(place)
+    if not tag or not hasattr(system, "_call_s3"):
+        raise NoConditionalPut(method)
+    bucket, key, _ = system.split_path(key_of(place))
+    try:
+        retried(lambda: system.call_s3(method, Bucket=bucket, Key=key, IfMatch=f'"{tag}"', **more), place)
+    except OSError as error:
+        said = _answer(error)
+        if said in ("PreconditionFailed", "412"):
+            raise _Changed from error
+        if error.errno == errno.ENOSYS or said in UNKNOWN:
+            raise NoConditionalPut(said) from error
+        raise
+    return True
+
+
+def _answer(error: BaseException | None) -> str:
+    """The code of the answer below an error, or the name of the error where no answer came."""
+    name = ""
+    while error is not None:
+        code = getattr(error, "response", {}).get("Error", {}).get("Code")
+        if code:
+            return str(code)
+        name, error = type(error).__name__, error.__cause__
+    return name

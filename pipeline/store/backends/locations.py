@@ -1,0 +1,173 @@
+"""Folders of this machine, and URLs that fsspec opens; secrets stay out of whatever is shown.
+
+A local place is a plain `pathlib.Path`, and nothing here is imported for it. A URL is a `UPath`, whose file system gets
+its keyword arguments from fsspec's own config: the environment, the user's files, and the config's section `storage`.
+No URL that is kept holds a user's name, a password or a query; what is shown passes through `mask`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pipeline.machine.installation import install_extra
+from pipeline.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+Place: TypeAlias = "Path | UPath"
+"""Where a file or a folder lies."""
+Options: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Keyword arguments of fsspec's file systems, by protocol."""
+
+URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)", re.DOTALL)
+"""A colon: fsspec chains protocols with two of them."""
+HERE = frozenset({"file", "local"})
+MEMORY = "memory"
+"""A protocol of fsspec for tests: files in the memory of one process."""
+EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "azure"),
+}
+"""Protocols of object stores, and the extra of this distribution that brings them."""
+OBJECT_STORES = frozenset({*EXTRAS, MEMORY})
+"""What an output may lie on: an object appears whole, with one put."""
+CREDENTIALS = {
+    **dict.fromkeys(("s3", "s3a"), ("key", "secret")),
+    **dict.fromkeys(("ftp", "sftp", "ssh", "smb"), ("username", "password")),
+}
+"""What fsspec calls the two words before the @ of a URL."""
+MASK = "***"
+SHORTEST = 4
+"""Letters of a value that may be secret; shorter ones stand in every other word."""
+
+
+def protocol_of(text: str) -> str | None:
+    """The protocol of a URL, in lower case; None for a path of this machine."""
+    match = URL.match(text)
+    return match[1].lower() if match else None
+
+
+def mask(text: str) -> str:
+    """A text without what may be secret in the URLs that it holds: all before an @, and all behind a question mark."""
+    text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@", rf"\1{MASK}@", text)
+    return re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?]*)\?[^\s'\"]*", rf"\1?{MASK}", text)
+
+
+def mask_all(text: str) -> str:
+    """The same, and without any value of the options that are in use."""
+    text = mask(text)
+    values = {str(value) for each in _in_use.values() for value in each.values() if isinstance(value, str)}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, MASK) if len(value) >= SHORTEST else text
+    return text
+
+
+def masked(options: Options) -> dict[str, dict[str, str]]:
+    """Which options there are, without their values."""
+    return {protocol: dict.fromkeys(values, MASK) for protocol, values in options.items()}
+
+
+def canonical(text: str) -> str:
+    """A URL in the one form that counts as its name: protocol in lower case, no slash at the end; `file:` is a path.
+
+    Raises ValueError for what is no URL of files, without its secrets."""
+    match = URL.match(text)
+    if match is None:
+        return text
+    protocol, rest = match[1].lower(), match[2].rstrip("/")
+    if protocol in HERE:
+        return f"/{match[2].lstrip('/')}"
+    if "::" in text or not rest or not rest.isprintable():
+        raise ValueError(f"expected a URL such as s3://bucket/folder, got {mask(text)!r}")
+    if "?" in rest or "#" in rest:
+        raise ValueError(
+            f"expected a URL without a query or a fragment, got {mask(text)!r}; keys and tokens belong into "
+            f"storage.{protocol}, or into the environment"
+        )
+    return f"{protocol}://{rest}"
+
+
+def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
+    """A canonical URL without the words before its @, which are put into `options`.
+
+    Raises ValueError where they have no place there, or another URL has said otherwise."""
+    protocol, rest = url.split("://", 1)
+    authority, slash, path = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    if protocol in OBJECT_STORES and ":" in host:
+        raise ValueError(
+            f"expected a bucket behind ://, got {protocol}://{MASK}; put a key that has a slash into storage.{protocol}"
+        )
+    if not at:
+        return url
+    names = CREDENTIALS.get(protocol)
+    if names is None:
+        raise ValueError(f"expected a URL without credentials, got {mask(url)!r}; put them into storage.{protocol}")
+    told = options.setdefault(protocol, {})
+    for name, value in zip(names, user.split(":", 1), strict=False):
+        if told.setdefault(name, value) != value:
+            raise ValueError(f"expected one {name} for {protocol}, got another one for {mask(url)!r}")
+    return f"{protocol}://{host}{slash}{path}"
+
+
+def place(text: str) -> Place:
+    """The place that a canonical URL or an absolute path names."""
+    if protocol_of(text) is None:
+        return Path(text)
+    from upath import UPath
+
+    return UPath(text, use_listings_cache=False)
+
+
+def check_installed(protocol: str) -> None:
+    """Raises ConfigError where fsspec knows no such protocol, or what it needs for it is not installed."""
+    import fsspec
+
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ValueError as error:
+        raise ConfigError(f"{protocol}:// is no protocol that fsspec knows; expected such as s3, gs or az") from error
+    except ImportError as error:
+        missing = f"install {error.name or 'what fsspec needs'}"
+        how = install_extra(EXTRAS[protocol]) if protocol in EXTRAS else missing
+        raise ConfigError(f"{protocol}:// needs a package that is not installed: {how}") from error
+
+
+def inside(one: str, other: str) -> bool:
+    """Whether a place is another one or lies below it; both as text."""
+    return one == other or one.startswith(f"{other}/")
+
+
+_lock = threading.Lock()
+_in_use: Options = {}
+_before: dict[str, Mapping[str, Any] | None] = {}
+
+
+def use(options: Options) -> None:
+    """Give these options to every file system that this process opens from now on, in place of those given before."""
+    global _in_use
+    with _lock:
+        if options == _in_use:
+            return
+        from fsspec.config import conf
+
+        for protocol, values in _before.items():
+            conf.pop(protocol, None)
+            if values is not None:
+                conf[protocol] = values
+        _before.clear()
+        for protocol, values in options.items():
+            _before[protocol] = conf.get(protocol)
+            conf[protocol] = {**conf.get(protocol, {}), **values}
+        _in_use = options
+
+
+def in_use() -> Options:
+    """What `use` was given last; for handing it on to another process."""
+    return _in_use

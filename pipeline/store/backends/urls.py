@@ -1,0 +1,90 @@
+"""The URLs of a config: checked, freed of their credentials, and what fsspec is told to open them with."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, TypeVar
+
+from pipeline.config.yaml_source import Keys, Source
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends import locations
+
+T = TypeVar("T")
+
+
+class Urls:
+    """Goes through the URLs of one config. `options` is its section `storage`, with what stood before an @;
+    `problems` are lines for the user, without secrets."""
+
+    def __init__(self, source: Source) -> None:
+        self.problems: list[str] = []
+        self._source = source
+        self.options = self._section(source.data.get("storage"))
+
+    def _complain(self, keys: Keys, text: str) -> None:
+        named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+        self.problems.append(f"{self._source.place(keys)}: {named[1:]}: {text}")
+
+    def _section(self, data: Any) -> dict[str, dict[str, Any]]:
+        options: dict[str, dict[str, Any]] = {}
+        if data is not None and not isinstance(data, dict):
+            self._complain(("storage",), "expected protocols and their settings, such as {s3: {endpoint_url: ...}}")
+            return options
+        for protocol, values in (data or {}).items():
+            keys = ("storage", str(protocol))
+            if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+                self._complain(keys, "expected fsspec's keyword arguments, such as {endpoint_url: ...}")
+            elif masked := [name for name, value in values.items() if value == locations.MASK]:
+                self._complain((*keys, masked[0]), "expected the value, got the stars that are shown in its place")
+            elif self._installed(keys, str(protocol)):
+                options[str(protocol)] = dict(values)
+        return options
+
+    def inputs(self, inputs: T) -> T:
+        """The same inputs, credentials taken out of their URLs."""
+        roots = {
+            field.name: tuple(
+                self._root(("inputs", field.name, number), root)
+                for number, root in enumerate(getattr(inputs, field.name))
+            )
+            for field in dataclasses.fields(inputs)  # type: ignore[arg-type]  # a dataclass of any kind
+        }
+        return dataclasses.replace(inputs, **roots)  # type: ignore[type-var]  # the same
+
+    def _root(self, keys: Keys, root: str) -> str:
+        protocol = locations.protocol_of(root)
+        if protocol is None:
+            return root
+        if protocol == locations.MEMORY:
+            self._complain(keys, "memory:// is of one process, and images are read in others; use s3:// or a folder")
+            return root
+        return self._opened(keys, protocol, root)
+
+    def output(self, output: str, kind: str) -> str:
+        """The output, absolute and canonical, credentials taken out of its URL; `kind` is `scheduler.kind`."""
+        protocol, keys = locations.protocol_of(output), ("output",)
+        if protocol is None:
+            return output
+        if protocol == locations.MEMORY and kind not in ("synchronous", "threads"):
+            self._complain(keys, f"memory:// is of one process; scheduler.kind {kind} has several: use threads")
+        elif protocol not in locations.OBJECT_STORES:
+            said = f"expected a folder, or the URL of an object store such as s3, gs or az, got {output!r}"
+            self._complain(keys, f"{said}; elsewhere a file may be seen before it is whole")
+            return output
+        return self._opened(keys, protocol, output)
+
+    def _opened(self, keys: Keys, protocol: str, url: str) -> str:
+        if self._installed(keys, protocol):
+            try:
+                return locations.without_credentials(url, self.options)
+            except ValueError as error:
+                self._complain(keys, str(error))
+        return url
+
+    def _installed(self, keys: Keys, protocol: str) -> bool:
+        try:
+            locations.check_installed(protocol)
+        except ConfigError as error:
+            self._complain(keys, str(error))
+            return False
+        return True

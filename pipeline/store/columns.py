@@ -1,0 +1,49 @@
+"""Which columns an artifact may have: types that a content digest covers and that Parquet gives back as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+from pyarrow import types
+
+from pipeline.messages.errors import ConfigError
+
+FIXED: Sequence[Callable[[pa.DataType], bool]] = (
+    types.is_boolean,
+    types.is_integer,
+    types.is_floating,
+    types.is_date32,
+    types.is_time64,
+    types.is_duration,
+    types.is_decimal,
+    types.is_string,
+    types.is_binary,
+)
+FINE = ("ms", "us", "ns")
+"""Units of time that Parquet has: it gives whole seconds back as milliseconds."""
+SUPPORTED = (
+    "bool, integers, floats, decimals, string, binary (fixed-size, too), date32, time and timestamp from ms on, "
+    "duration, or a fixed-size list of one of these"
+)
+
+
+def is_supported(kind: pa.DataType) -> bool:
+    """Return whether a column of this type can be digested, stored and read back as it was."""
+    if types.is_fixed_size_list(kind):
+        return kind.list_size > 0 and is_supported(kind.value_type)
+    if types.is_fixed_size_binary(kind):
+        return kind.byte_width > 0
+    if types.is_timestamp(kind) or types.is_time32(kind):
+        return kind.unit in FINE
+    return any(fits(kind) for fits in FIXED)
+
+
+def check_columns(stage: str, schema: pa.Schema) -> None:
+    """Raise ConfigError for the first column of a stage's schema that no artifact can hold, or that stands twice."""
+    for column in schema:
+        where = f"stage {stage}: column {column.name}"
+        if not is_supported(column.type):
+            raise ConfigError(f"{where}: expected {SUPPORTED}, got {column.type}; declare another type in its schema")
+        if schema.names.count(column.name) > 1:
+            raise ConfigError(f"{where}: expected each name once, got it twice; rename one of them")

@@ -1,0 +1,248 @@
+"""Where artifacts lie, and how they are written, read, retired and taken back.
+
+    <output>/<run>/<stage>/<key>-<fingerprint>.parquet       this run's artifacts
+    <output>/<run>/<stage>/.retired/                          earlier ones that a later run may want again
+
+The artifact is the record: its footer holds the fingerprint of all that determined it and the digests of what it
+holds. There is no other list of what is done, so none can disagree with the files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.plan.fingerprint import ColumnDigest, digest
+from pipeline.store.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, artifact_names, kinds
+from pipeline.store.atomic import atomic_write
+from pipeline.store.backends.files import Files, LocalFiles, ObjectFiles
+from pipeline.store.backends.locations import Place
+
+RETIRED = ".retired"
+SUMMARY = "#summary"
+"""Under this name a record's `content` holds the digest of its summary, beside those of the columns."""
+DICTIONARY = 16 << 20
+"""Bytes of the names of a column that are written once a row group: those of a whole block, so that a pair of images
+takes a few bytes however long their paths are."""
+SHORT_GROUP = 1 << 10
+IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
+"""For packed pictures: what is packed and unpacked at a time stays in a core's cache. Others lie in one page a row
+group, where single ones are found (`Artifact.glance`)."""
+SHRINKS = 0.8
+"""Pictures that lz4 makes smaller than that are packed."""
+PACKED = "lz4"
+SAMPLE = 32
+"""Pictures by which that is told."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """One run's folder. `listed`: it is listed once, and what is known from that is not asked for again; for the one
+    process that holds the run's lock, since what others do is seen after `refresh` only."""
+
+    folder: Place
+    listed: bool = False
+
+    @cached_property
+    def files(self) -> Files:
+        """What lies in the folder."""
+        return LocalFiles(self.folder) if isinstance(self.folder, Path) else ObjectFiles(self.folder, self.listed)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the artifacts that were published through this object, by name."""
+        return {}
+
+    def path(self, stage: str, name: str) -> Place:
+        """Where an artifact of this run lies."""
+        return self.folder / stage / name
+
+    def names(self, stage: str) -> list[str]:
+        """Names of the artifacts in the stage's folder, sorted."""
+        return artifact_names(self.files.names(stage))
+
+    def retired(self, stage: str) -> list[str]:
+        """Names of the stage's retired artifacts, sorted."""
+        return artifact_names(self.files.names(f"{stage}/{RETIRED}"))
+
+    def record(self, stage: str, name: str, key: str | None = None) -> Record:
+        """The footer of an artifact in a stage's folder, retired or not. Raises ArtifactDamaged."""
+        return self.files.record(f"{stage}/{name}", stage, key or name)
+
+    def summaries(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Mapping[str, Any]]:
+        """Summaries of a stage's artifacts, of those that can be read; `wanted`: name -> content of each."""
+        for record in self.files.records(stage, wanted):
+            yield record.summary
+
+    def refresh(self) -> None:
+        """What has been published elsewhere is there now."""
+        self.files.refresh()
+
+    def publish(
+        self,
+        name: str,
+        record: Record,
+        schema: pa.Schema,
+        tables: Iterable[pa.Table],
+        span_column: str | None = None,
+        row_group: int = 1 << 17,
+        known: Mapping[str, str] | None = None,
+    ) -> Record:
+        """Write an artifact, atomically; returns its record with digests filled in (of the columns: `known`, if they
+        are). Raises OSError.
+
+        `record.summary` is read after the last table, so that it may be filled on the way. An artifact under a
+        name of its own that another configuration made is retired first, not overwritten."""
+        path = self.path(record.stage, name)
+        digests = {column.name: ColumnDigest(column.type) for column in schema if known is None}
+        rows, span = 0, None
+        pieces = _row_groups(tables, schema, row_group)
+        first = next(pieces, schema.empty_table())
+        compression = {name: _compression(first.column(name), row_group) for name in schema.names}
+        packed = any(
+            pa.types.is_fixed_size_binary(column.type) and compression[column.name] == PACKED for column in schema
+        )
+        with atomic_write(path) as file:
+            with pq.ParquetWriter(
+                file,
+                schema,
+                compression=compression,
+                use_dictionary=[column.name for column in schema if pa.types.is_string(column.type)],
+                write_statistics=[column.name for column in schema if not pa.types.is_fixed_size_binary(column.type)],
+                dictionary_pagesize_limit=DICTIONARY,
+                write_page_checksum=True,
+                store_schema=True,
+                **(IN_CACHE if packed else {}),
+            ) as writer:
+                for table in itertools.chain([first], pieces):  # no rows are one row group, too, for pyarrow before 20
+                    for column, column_digest in digests.items():
+                        column_digest.update(table.column(column))
+                    if span_column and table.num_rows:
+                        ends = pc.min_max(table.column(span_column)).as_py()
+                        span = (min(span[0], ends["min"]), max(span[1], ends["max"])) if span else tuple(ends.values())
+                    rows += table.num_rows
+                    writer.write_table(table, row_group_size=row_group)
+                content = {**(known or {})} | {column: d.hexdigest() for column, d in digests.items()}
+                content[SUMMARY] = digest(record.summary)[:32]
+                fields = asdict(record) | {
+                    "schema": kinds(schema, schema.names),
+                    "content": content,
+                    "rows": rows,
+                    "span": span,
+                }
+                text = json.dumps(fields, sort_keys=True).encode()
+                writer.add_key_value_metadata(
+                    {METADATA: text, METADATA_DIGEST: hashlib.sha256(text).hexdigest().encode()}
+                )
+            self.sizes[name] = file.tell()
+            if name != artifact_name(record.key, record.fingerprint):
+                self._retire_other(name, record)
+            self.files.sync({file.rpartition("/")[0] for file in record.files})  # before what says that they are there
+        return Record(**fields)
+
+    def _retire_other(self, name: str, record: Record) -> None:
+        with contextlib.suppress(ArtifactDamaged):
+            there = self.record(record.stage, name, record.key)
+            if there.fingerprint != record.fingerprint:
+                self._retire(name, there)
+
+    def _retire(self, name: str, there: Record) -> None:
+        retired = artifact_name(there.key, there.fingerprint)
+        self.files.move(f"{there.stage}/{name}", f"{there.stage}/{RETIRED}/{retired}")
+
+    def retire_named(self, stage: str, name: str, key: str) -> None:
+        """Retire an artifact before the files beside it are written anew: it must not vouch for new files, however the
+        task ends. An artifact that can't be read is deleted."""
+        if self.files.size(f"{stage}/{name}") is None:
+            return
+        try:
+            self._retire(name, self.record(stage, name, key))
+        except ArtifactDamaged:
+            self.files.delete([f"{stage}/{name}"])
+        self.files.sync([stage])
+
+    def retire_all_but(self, stage: str, names: frozenset[str]) -> int:
+        """Move every artifact of a stage that this run does not own out of the readers' way; files that are called
+        otherwise are not ours."""
+        others = [name for name in self.names(stage) if name not in names and OWN_NAME.fullmatch(name)]
+        for name in others:
+            target = name
+            with contextlib.suppress(ArtifactDamaged):
+                record = self.record(stage, name)
+                target = artifact_name(record.key, record.fingerprint)
+            self.files.move(f"{stage}/{name}", f"{stage}/{RETIRED}/{target}")
+        return len(others)
+
+    def retire_files_but(self, names: Collection[str], owned: Callable[[str], bool]) -> None:
+        """The same for files published beside artifacts, in the folders that hold some of `names`; of files that are
+        not `owned` nothing is known, and nothing is touched."""
+        for top in {name.split("/")[0] for name in names}:
+            for inside in sorted(self.files.below(top)):
+                name = f"{top}/{inside}"
+                if name not in names and owned(name):
+                    self.files.move(name, f"{top}/{RETIRED}/{inside}")
+
+    def prune(self) -> tuple[int, int]:
+        """Delete what was retired; returns the number of files and of bytes."""
+        retired = {name: size for name, size in self.files.below("").items() if name.split("/")[1:2] == [RETIRED]}
+        self.files.delete(sorted(retired))
+        return len(retired), sum(retired.values())
+
+    def take_back(self, stage: str, retired: str, name: str) -> None:
+        """Make a retired artifact one of this run's again."""
+        self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
+
+    def publish_file(self, name: str, data: bytes, durable: bool = False) -> None:
+        """Write one file beside the artifacts; `name` is relative to the run's folder. See `atomic_write`."""
+        with atomic_write(self.folder / name, durable) as file:
+            file.write(data)
+        self.files.written(name, len(data))
+
+    def files_there(self, record: Record, contents: bool = False) -> bool:
+        """Whether the files published beside an artifact are there with the right size (`contents`: and bytes)."""
+        for name, (size, sha256) in record.files.items():
+            if self.files.size(name) != size:
+                return False
+            if contents and hashlib.sha256(self.files.read(name)).hexdigest() != sha256:
+                return False
+        return True
+
+
+def _compression(first: pa.ChunkedArray, row_group: int) -> str:
+    """Of a column, by its first values. Pictures are read at random, and photographs hardly shrink: left as they are,
+    single rows are found without unpacking others. In short row groups the start of zstd alone takes longer than all
+    the rest of writing."""
+    if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
+        chunk, width = first.chunk(0), first.type.byte_width
+        values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)
+        return PACKED if pa.compress(values, PACKED).size < SHRINKS * values.size else "none"
+    return PACKED if row_group < SHORT_GROUP else "zstd"
+
+
+def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
+    """The same rows in pieces of one size, whatever pieces they came in: equal content gives equal files."""
+    waiting: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        waiting.append(table if table.schema.equals(schema) else table.cast(schema))
+        rows += table.num_rows
+        if rows >= size:
+            whole = pa.concat_tables(waiting)
+            full = rows - rows % size
+            for start in range(0, full, size):
+                yield whole.slice(start, size).combine_chunks()
+            waiting, rows = [whole.slice(full)], rows - full
+    if rows:
+        yield pa.concat_tables(waiting).combine_chunks()

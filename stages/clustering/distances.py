@@ -1,0 +1,143 @@
+"""Mean squared errors inside clusters: of each member to its keeper, and of the two that are farthest apart.
+
+Recorded matches are taken as they are; a pair that is no match, or whose metric is another one, is measured anew from
+the thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.stage import Inputs, Job
+from stages.clustering.rows import Places
+from stages.comparing.thumbnails import pixels, thumbnail_shape
+from stages.kernels.measure import exact, spread
+
+IMAGES = 4_096
+"""Thumbnails that are held at a time, but for those of a single cluster."""
+
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+class Inside(NamedTuple):
+    """`to_keeper`: MSE of each member to its keeper, float64 (n,). `diameter`: of the two of its cluster that are
+    farthest apart, float64 (clusters,)."""
+
+    to_keeper: Doubles
+    diameter: Doubles
+
+
+class _Measure:
+    """Distances of the thumbnails of some images, by their rows, as the config has them."""
+
+    def __init__(self, inputs: Inputs, job: Job, places: Places) -> None:
+        self._artifacts, self._places = inputs.of("thumbnail"), places
+        self.shape = thumbnail_shape(job.settings)
+        self.divisor = self.shape[0] * self.shape[1]
+        self.divisor *= self.shape[2] if job.settings("pairs.normalize") == "value" else 1
+        self.turns = 4 if job.settings("pairs.rotations") else 1
+        self._squares = exact.Squares()
+
+    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> Doubles:
+        """MSE of a[i] and b[j]."""
+        sums = [self._squares.pairs(a, exact.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
+        return np.asarray(np.min(sums, axis=0) / self.divisor, np.float64)
+
+    @cached_property
+    def _where(self) -> tuple[Ints, Ints]:
+        """Which artifact each image's thumbnail is in, and in which row."""
+        artifact, row = np.full((2, len(self._places)), -1)
+        for number, each in enumerate(self._artifacts):
+            places = self._places.of(each.table(["path"])["path"])
+            here = np.flatnonzero(places >= 0)
+            artifact[places[here]], row[places[here]] = number, here
+        return artifact, row
+
+    def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
+        """Places in `images`, and thumbnails (n, H, W, C) there, one partition at a time."""
+        artifact, row = (column[images] for column in self._where)
+        order = np.lexsort([row, artifact])
+        for places in np.split(order, np.flatnonzero(np.diff(artifact[order])) + 1) if len(images) else ():
+            column = self._artifacts[artifact[places[0]]].take(["thumbnail"], row[places].tolist())["thumbnail"]
+            yield places, pixels(column, self.shape)
+
+    def all(self, images: Ints) -> Bytes:
+        """Thumbnails of all of them."""
+        held = np.empty((len(images), *self.shape), np.uint8)
+        for places, thumbnails in self.thumbnails(images):
+            held[places] = thumbnails
+        return held
+
+
+def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Ints) -> Inside:
+    """For images `paths`: the row of the keeper of each, and its cluster, int64 (n,), ascending from 0."""
+    sizes, places = np.bincount(cluster), Places(paths)
+    measure = _Measure(inputs, job, places)
+    to_keeper = np.full(len(paths), np.nan)
+    to_keeper[keeper == np.arange(len(paths))] = 0.0
+    known, most = np.zeros(len(sizes), np.int64), np.zeros(len(sizes))
+    if job.settings("pairs.metric") == "mse":
+        _recorded(inputs, places, keeper, cluster, to_keeper, known, most)
+    _to_keepers(measure, keeper, to_keeper)
+    np.maximum.at(most, cluster, to_keeper)
+    open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2)
+    _spreads(measure, cluster, to_keeper, np.flatnonzero(open_), most)
+    return Inside(to_keeper, most)
+
+
+def _recorded(
+    inputs: Inputs, places: Places, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
+) -> None:
+    """Fill in what matches tell: distances to keepers; and of each cluster how many of its pairs are recorded, and the
+    largest distance among them."""
+    for artifact in inputs.of("pairs"):
+        for batch in artifact.batches(["path_a", "path_b", "mse"]):
+            a, b = (places.of(batch.column(name)) for name in ("path_a", "path_b"))
+            members = (a >= 0) & (b >= 0)
+            a, b, found = a[members], b[members], batch.column("mse").to_numpy()[members]
+            for member, other in ((a, b), (b, a)):
+                to_it = keeper[member] == other
+                to_keeper[member[to_it]] = found[to_it]
+            together = cluster[a] == cluster[b]
+            np.add.at(known, cluster[a[together]], 1)
+            np.maximum.at(most, cluster[a[together]], found[together])
+
+
+def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
+    """Fill in what is still unknown; one partition of thumbnails at a time."""
+    unknown = np.flatnonzero(np.isnan(to_keeper))
+    keepers = np.unique(keeper[unknown])
+    for start in range(0, len(keepers), IMAGES):
+        some = keepers[start : start + IMAGES]
+        rows = unknown[np.isin(keeper[unknown], some)]
+        held = measure.all(some)
+        for places, thumbnails in measure.thumbnails(rows):
+            members = rows[places]
+            of_keeper = np.searchsorted(some, keeper[members])
+            to_keeper[members] = measure.pairs(held, thumbnails, of_keeper, np.arange(len(members)))
+
+
+def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:
+    """Raise `most` to the diameter of clusters of which not all pairs are recorded. Copies of a keeper are as far from
+    all others as it is."""
+    wanted = np.isin(cluster, open_) & (to_keeper > 0)
+    wanted |= np.isin(cluster, open_) & (np.diff(cluster, prepend=-1) != 0)
+    rows = np.flatnonzero(wanted)
+    ends = np.flatnonzero(np.diff(cluster[rows], append=-1)) + 1
+    start = 0
+    while start < len(rows):
+        within = ends[(ends > start) & (ends <= start + IMAGES)]
+        stop = int(within[-1]) if len(within) else int(ends[ends > start][0])
+        some = rows[start:stop]
+        held = measure.all(some)
+        for number in np.unique(cluster[some]):
+            found = spread.farthest(spread.distinct(held[cluster[some] == number]), measure.turns)
+            most[number] = max(most[number], found / measure.divisor)
+        start = stop

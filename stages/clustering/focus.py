@@ -1,0 +1,74 @@
+"""Sharpness of images for the keeper rule `sharpness`, which decodes the files again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.stage import Job
+from stages.comparing.thumbnails import limits
+from stages.decoding.decode import Options
+from stages.decoding.lanes import Lanes
+from stages.decoding.problems import LIMITS, PASSING
+from stages.decoding.reading import Expected
+
+Ints = NDArray[np.int64]
+
+SIDE = 512
+"""Pixels a side at which images are compared: large enough to tell an enlarged copy from its original."""
+
+
+class Sharpness:
+    """Measures images for the rule `sharpness`. `unmeasured` counts files that could not be measured, `passing` those
+    among them that a later run may well measure under the same limits."""
+
+    def __init__(self, job: Job, family: Ints) -> None:
+        """`family`: a number per image to measure, int64 (n,), equal for images that one cluster may hold."""
+        self._job, self._family = job, family
+        self.unmeasured = self.passing = 0
+
+    def __call__(self, images: pa.Table) -> NDArray[np.float64]:
+        """Return the variance of the Laplacian of each image in grey, scaled to SIDE x SIDE: float64 (n,).
+
+        Where a file can't be measured, all images that may be in a cluster with it get 0: the rule decides nothing
+        there, so that a blurred copy does not win over an image that could not be measured. `images` has columns path,
+        path_bytes, bytes and digest."""
+        files = [
+            Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
+            for row in images.select(["path", "path_bytes", "bytes", "digest"]).to_pylist()
+        ]
+        found = np.zeros(len(files))
+        unknown = np.zeros(len(files), np.bool_)
+        for number, seen, grey in Lanes(files, _options(self._job), limits(self._job.settings), self._job.spare_core):
+            if grey is not None:
+                found[number] = laplacian_variance(np.frombuffer(grey, np.uint8).reshape(SIDE, SIDE))
+                continue
+            unknown[number] = True
+            self.unmeasured += 1
+            self.passing += seen.problem is not None and seen.problem.code in PASSING and seen.problem not in LIMITS
+        if self.unmeasured:
+            found[np.isin(self._family, self._family[unknown])] = 0.0
+        return found
+
+
+def _options(job: Job) -> Options:
+    """Return options without limits of size: the thumbnail stage has checked the sizes."""
+    return Options(
+        (SIDE, SIDE),
+        "L",
+        fast=True,
+        background=(255, 255, 255),
+        upright=job.settings("thumbnail.orientation") == "exif",
+        max_bytes=1 << 40,
+        max_pixels=1 << 40,
+        trust="bytes",
+    )
+
+
+def laplacian_variance(grey: NDArray[np.uint8]) -> float:
+    """Return the variance over inner pixels, uint8 (H, W), of four times a pixel minus its four neighbours."""
+    values = grey.astype(np.int32)
+    inner = 4 * values[1:-1, 1:-1]
+    edges = inner - values[:-2, 1:-1] - values[2:, 1:-1] - values[1:-1, :-2] - values[1:-1, 2:]
+    return float(edges.var())

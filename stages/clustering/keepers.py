@@ -1,0 +1,199 @@
+"""Which image of a cluster stays: rules in order, each of which decides where those before it tie.
+
+keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, bytes]
+
+Why the default is in this order:
+
+resolution  pixels that are gone can't be made again
+metadata    camera, date and place are lost by conversions, messengers and editors, and no copy gains them
+original    what a file's encoding tells of its past; it says nothing of copies that are equal byte for byte
+avoid       "Backup 2015" and "IMG_1 (1).jpg" say what they are; dates of files say so less surely, since programs that
+            copy, unpack or fetch files set them as they like
+oldest      a re-encoding is younger than what it was made of; of equal files the oldest date counts for all, since a
+            backup may have kept the date that its source has lost
+live        so equal files come to this: the one among pictures that are nowhere else stays. A backup is less complete
+            than its source
+path        fewest folders; then bytes, then the alphabet, which say little
+
+`live` decides also where no rule names it, before the alphabet; the rule `path` leaves nothing to it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.clustering.keeper_keys import PASSED, PATHS, Key, Rule, keys_of, named, oldest
+from stages.clustering.live import folders_of, less_live
+from stages.comparing.functions import imported
+from stages.decoding.formats import registry as formats
+
+Ints = NDArray[np.int64]
+
+DEFAULT: tuple[Rule, ...] = (
+    *("resolution", "metadata", "original", "avoid", "oldest", "live"),
+    {"path": "shallowest"},
+    "bytes",
+)
+FORMAT_NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in format.pillow)} - {"mpo"}
+"""Formats that the rule `format` may name."""
+FACTS = {
+    "resolution": ("width", "height"),
+    "metadata": ("camera", "taken", "gps"),
+    "original": (
+        *("width", "height", "format", "mode", "camera", "software", "orientation", "quality", "tables"),
+        *("subsampling", "progressive", "was_jpeg", "taken"),
+    ),
+    "bytes": ("bytes",),
+    "format": ("format",),
+    "oldest": ("taken", "mtime_ns"),
+    "newest": ("mtime_ns",),
+    "taken": ("taken",),
+    "sharpness": ("bytes", "digest", "path_bytes"),
+    "avoid": ("root",),
+    "live": (),
+    "folder": (),
+    "path": (),
+}
+"""Columns that each rule needs of an image, beside its path."""
+OF_SCAN = frozenset({"mtime_ns", "root"})
+"""Columns of FACTS that the scan stage has; the thumbnail stage has the others."""
+LISTS = ("folder", "format", "avoid")
+"""Rules that take a list."""
+
+
+def checked(value: Any) -> Rule:
+    """Return a valid rule as given in the config. Raises ValueError that says what was expected."""
+    if isinstance(value, Mapping):
+        name, argument = next(iter(value.items())) if len(value) == 1 else ("", None)
+        if name == "path" and argument in PATHS:
+            return {name: argument}
+        if name in LISTS and isinstance(argument, list | tuple) and argument:
+            if all(isinstance(each, str) and each for each in argument):
+                return {name: _listed(name, argument)}
+            raise ValueError(f"expected {name}: [names in order of preference], got {argument!r}")
+        raise ValueError(
+            f"expected folder: [patterns], format: [names], avoid: [patterns] or path: {', '.join(PATHS[:-1])} or "
+            f"{PATHS[-1]}, got {dict(value)!r}"
+        )
+    if isinstance(value, str) and ":" in value:
+        imported(value)
+        return value
+    plain = sorted(FACTS.keys() - {"folder"})
+    if value in plain:
+        return str(value)
+    near = difflib.get_close_matches(str(value), plain, 1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    more = "folder: [patterns], format: [names], avoid: [patterns], path: shallowest, or package.module:function"
+    raise ValueError(f"expected {', '.join(plain)}, {more}, got {value!r}{hint}")
+
+
+def _listed(name: str, argument: Sequence[str]) -> tuple[str, ...]:
+    if name == "format" and (odd := [each for each in argument if each.lower() not in FORMAT_NAMES]):
+        raise ValueError(f"expected format: names of {', '.join(sorted(FORMAT_NAMES))}, got {odd[0]!r}")
+    if name == "avoid" and (odd := [each for each in argument if "/" in each]):
+        raise ValueError(f"expected avoid: patterns of names, without a slash, got {odd[0]!r}")
+    return tuple(map(_folder, argument) if name == "folder" else argument)
+
+
+def _folder(pattern: str) -> str:
+    return os.path.expanduser(pattern).rstrip("/") or "/"  # noqa: PTH111  # where the config is read
+
+
+def facts(rules: Sequence[Rule]) -> set[str]:
+    """Return the columns of `scan` and `thumbnail` that the rules need."""
+    needed = {column for rule in rules for column in FACTS.get(named(rule), PASSED)}
+    return needed | ({"digest"} if {"live", "oldest"} <= set(map(named, rules)) else set())
+
+
+def _may_tie(rules: Sequence[Rule]) -> bool:
+    """Return whether the rules may tie, so that the rule `live` decides."""
+    return not any(rule in ("path", {"path": PATHS[0]}) for rule in rules)
+
+
+@dataclass(frozen=True)
+class Around:
+    """The surroundings of images. `family`: number of each image's connected component of matches, int64 (n,);
+    `images`: returns the number of the run's images in each folder; called for the rule `live` only."""
+
+    family: Ints
+    images: Callable[[], Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """An order of images. `places`: rank of each image, int64 (n,), all different; a cluster's keeper is its image with
+    the least rank. `keys`: the sort keys, the first one first."""
+
+    places: Ints
+    keys: Sequence[Key]
+
+    def reasons(self, first: Ints, second: Ints) -> list[str]:
+        """Return why image `first[i]` comes before image `second[i]`, row numbers, int64 (m,): the reason of the first
+        key in which the two images differ."""
+        found = np.full(len(first), -1)
+        for number, key in enumerate(self.keys):
+            differ = (found < 0) & (key.values[first] != key.values[second])
+            found[differ] = number
+        return [self.keys[number].reason for number in found.tolist()]
+
+
+def ranked(
+    images: pa.Table, rules: Sequence[Rule], sharpness: Callable[[pa.Table], NDArray[np.float64]], around: Around
+) -> Ranking:
+    """Rank images by the rules.
+
+    `images` are in path order, which breaks the last tie; images with `reference`, bool, come first. `sharpness`
+    measures images, and is called only for the rule `sharpness`. Raises TaskError where a user's function fails."""
+    others = np.asarray(pc.invert(images["reference"]).to_numpy())
+    keys = [Key(others, "in a reference folder")]
+    last = [] if "live" in rules or not _may_tie(rules) else ["live"]
+    for rule in (*rules, *last):
+        match named(rule):
+            case "live":
+                keys.append(_live(images, keys, around))
+            case "oldest":
+                keys += oldest(images, _alike(images, around.family) if "live" in rules else None)
+            case "sharpness":
+                keys.append(Key(-sharpness(images), "sharper"))
+            case _:
+                keys += keys_of(images, rule, around.family)
+    if {"live", "oldest"} <= set(map(named, rules)):
+        keys += oldest(images)
+    keys += keys_of(images, "path", around.family)
+    order = np.lexsort([key.values for key in reversed(keys)])
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order))
+    return Ranking(places, keys)
+
+
+def _alike(images: pa.Table, family: Ints) -> Ints:
+    """Return a number per image, int64 (n,), equal for files of a family that are equal byte for byte."""
+    digest = images["digest"].combine_chunks().dictionary_encode().indices
+    codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
+    _, numbers = np.unique(family * (int(codes.max(initial=0)) + 1) + codes, return_inverse=True)
+    return numbers.reshape(-1).astype(np.int64)
+
+
+def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
+    """Return the key of the rule `live`, which ranks folders by the images that tie for best by the `keys` so far."""
+    order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
+    first = np.diff(around.family[order], prepend=-1) != 0
+    start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
+    best = np.ones(len(order), bool)
+    for key in keys:
+        values = key.values[order]
+        best &= values == values[start]
+    good = np.empty(len(order), bool)
+    good[order] = best
+    folders = folders_of(images["path"]).to_pylist()
+    places = less_live(folders, around.family, good, around.images())
+    return Key(places, "in the folder with the most images that have no copy elsewhere")

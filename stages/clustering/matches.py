@@ -1,0 +1,188 @@
+"""The matches of a run as a graph: its images numbered in path order, and the clusters that they form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.stage import Artifact
+from stages.clustering.rows import Places
+from stages.kernels.graph import components, linkage
+
+ENDS = ("path_a", "path_b")
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which rows of the pairs stage are matches here: `column` holds their distance, at most `threshold`; images whose
+    paths are in `flat` match nothing."""
+
+    pairs: Sequence[Artifact]
+    column: str
+    threshold: float
+    flat: pa.Array
+
+    @cached_property
+    def _flat(self) -> Places:
+        return Places(self.flat)
+
+    def rows(self, *more: str) -> Iterator[pa.RecordBatch]:
+        """Them, with the two paths, their distance and more columns."""
+        for artifact in self.pairs:
+            for batch in artifact.batches([*ENDS, self.column, *more]):
+                near = pc.less_equal(batch.column(self.column), self.threshold)
+                matching = batch.filter(near)
+                if len(self._flat):
+                    a, b = (self._flat.of(matching.column(name)) for name in ENDS)
+                    matching = matching.filter(pa.array((a < 0) & (b < 0)))
+                if matching:
+                    yield matching
+
+    def chained(self) -> tuple[pa.Array, Ints]:
+        """Paths of all images that match another, sorted, and which of them a chain of matches joins: a number per
+        image, int64 (n,). Memory follows the images, not the matches."""
+        numbers: dict[str, int] = {}
+        forest = components.Forest()
+        for batch in self.rows():
+            forest.join(*(_numbered(batch.column(name), numbers) for name in ENDS))
+        paths, place = _in_order(numbers)
+        return paths, forest.labels(len(numbers))[np.argsort(place)]
+
+    def graph(self) -> Graph:
+        """All of it in memory: 25 bytes a match, twice that while it is put together, and what the paths take."""
+        numbers: dict[str, int] = {}
+        parts = []
+        for batch in self.rows("measured"):
+            ends = (_numbered(batch.column(name), numbers) for name in ENDS)
+            parts.append((*ends, batch.column(self.column).to_numpy(), batch.column("measured").to_numpy(False)))
+        paths, place = _in_order(numbers)
+        none = np.empty(0, np.int64)
+        columns: list[NDArray[Any]] = [np.concatenate(column) for column in zip(*parts, strict=True)] or [none] * 4
+        a, b = place[columns[0]], place[columns[1]]
+        distance, measured = columns[2].astype(np.float64), columns[3].astype(np.bool_)
+        return Graph(paths, np.minimum(a, b), np.maximum(a, b), distance, measured)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Images, by path, and matches: a[i] and b[i], int64 (m,), a[i] < b[i], are so far apart; `measured`: looked at."""
+
+    paths: pa.Array
+    a: Ints
+    b: Ints
+    distance: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+
+    def clusters(self, how: str, rank: Ints, apart: Mapping[int, Collection[int]]) -> Ints:
+        """A number per image by `cluster.linkage`; see `groups` for `apart`, and `linkage.star` for `rank`."""
+        groups, count = self.groups(apart), len(self.paths)
+        if how == "complete":
+            return linkage.complete(count, groups.a, groups.b, groups.distance)[groups.stands]
+        if how == "star":
+            best = rank.copy()
+            np.minimum.at(best, groups.stands, rank)
+            return linkage.star(best, groups.a, groups.b)[groups.stands]
+        forest = components.Forest()
+        forest.join(groups.a, groups.b)
+        return forest.labels(count)[groups.stands]
+
+    def families(self) -> Ints:
+        """Return the number of each image's connected component of matches, dismissed pairs included: int64 (n,)."""
+        forest = components.Forest()
+        forest.join(self.a, self.b)
+        return forest.labels(len(self.paths))
+
+    def groups(self, apart: Mapping[int, Collection[int]]) -> Groups:
+        """Images at distance 0 as one, since of identical images often one alone was compared with others
+        (`pairs.identical: group`): what holds of it holds of all of them.
+
+        `apart`: for images that were dismissed, those that each of them is to match no more, both ways. They stand for
+        themselves."""
+        same = components.Forest()
+        zero = self.measured & (self.distance == 0)
+        same.join(self.a[zero], self.b[zero])
+        _, kind = np.unique(same.labels(len(self.paths)), return_inverse=True)
+        alone = np.isin(np.arange(len(kind)), list(apart))
+        keys = np.where(alone, kind.max(initial=0) + 1 + np.arange(len(kind)), kind)
+        _, first, number = np.unique(keys, return_index=True, return_inverse=True)
+        stands = first[number].astype(np.int64)
+        a, b, distance = _edges(kind[self.a], kind[self.b], self.distance)
+        if apart:
+            a, b, distance = _apart(a, b, distance, kind, np.unique(stands), apart)
+        else:
+            first_of = np.unique(kind, return_index=True)[1]
+            a, b = first_of[a], first_of[b]
+        return Groups(stands, *_edges(a, b, distance))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """`stands`: for each image the one that stands for it, itself for most, int64 (n,). The others are the matches of
+    images that stand for themselves, as in `Graph`."""
+
+    stands: Ints
+    a: Ints
+    b: Ints
+    distance: Doubles
+
+
+def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
+    """Each pair of two different numbers once, the lesser one first, with its largest distance."""
+    a, b = np.minimum(a, b), np.maximum(a, b)
+    order = np.lexsort([-distance, b, a])
+    order = order[a[order] != b[order]]
+    a, b = a[order], b[order]
+    new = np.diff(a, prepend=-1).astype(bool) | np.diff(b, prepend=-1).astype(bool)
+    return a[new], b[new], distance[order][new]
+
+
+def _apart(
+    a: Ints, b: Ints, distance: Doubles, kind: Ints, images: Ints, apart: Mapping[int, Collection[int]]
+) -> tuple[Ints, Ints, Doubles]:
+    """Edges between kinds of identical images as edges between the `images` that stand for themselves, but for the ones
+    that were dismissed; and those at distance 0 between such images of one kind."""
+    order = np.argsort(kind[images], kind="stable")
+    images = images[order]
+    starts = np.searchsorted(kind[images], np.arange(int(kind.max(initial=-1)) + 2))
+    sizes = np.diff(starts)
+    alone = (sizes[a] == 1) & (sizes[b] == 1)
+    found: list[tuple[int, int, float]] = []
+
+    def of(number: int) -> list[int]:
+        return list(images[starts[number] : starts[number + 1]].tolist())
+
+    for one, other, far in zip(a[~alone].tolist(), b[~alone].tolist(), distance[~alone].tolist(), strict=True):
+        found += [(x, y, far) for x in of(one) for y in of(other)]
+    for number in np.flatnonzero(sizes > 1).tolist():
+        found += [(x, y, 0.0) for place, x in enumerate(of(number)) for y in of(number)[:place]]
+    found += zip(
+        images[starts[a[alone]]].tolist(), images[starts[b[alone]]].tolist(), distance[alone].tolist(), strict=True
+    )
+    kept = [edge for edge in found if edge[1] not in apart.get(edge[0], ())]
+    columns = list(zip(*kept, strict=True)) or [(), (), ()]
+    return np.array(columns[0], np.int64), np.array(columns[1], np.int64), np.array(columns[2], np.float64)
+
+
+def _numbered(column: pa.Array, numbers: dict[str, int]) -> Ints:
+    """Numbers that stand for the strings of a column; new strings get the next ones."""
+    encoded = column.dictionary_encode()
+    known = [numbers.setdefault(path, len(numbers)) for path in encoded.dictionary.to_pylist()]
+    return np.array(known, np.int64)[encoded.indices.to_numpy()]
+
+
+def _in_order(numbers: dict[str, int]) -> tuple[pa.Array, Ints]:
+    """The strings, sorted, and for each number the place of its string there."""
+    strings = pa.array(numbers, pa.string())
+    order = pc.array_sort_indices(strings).to_numpy().astype(np.int64)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return strings.take(pa.array(order)), place

@@ -1,0 +1,289 @@
+"""What a run recorded, as plain arrays, for `verify`.
+
+Nothing here comes from the stages or their kernels: what is read is the Parquet that every user can read, and what is
+computed is NumPy on 64-bit integers. Only so can `verify` find a mistake of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import Place
+from stages.commands.verify.dull import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
+from stages.commands.verify.files import STAGES, File, damaged, files_of, read_summary
+
+GATHER = 128 << 20
+"""Bytes of thumbnails that are held for one run of pairs, and about as many for the partitions read last."""
+HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Images:
+    """All readable images, those of set a in path order, then those of b; arrays are (n,), numbers are places here.
+
+    partition  number of the partition, ascending        hashes  64-bit digests of the four hashes, (n, 4)
+    block      number of the block, ascending            stands  which image stands for this one: itself, or an earlier
+    in_b       whether it is of set b                    place   how many of its group come before it
+    kind       only images of equal kind are compared    size    images in its group
+    settled    no two of these are compared
+    """
+
+    paths: pa.Array
+    width: Ints
+    height: Ints
+    bytes: Ints
+    in_b: NDArray[np.bool_]
+    partition: Ints
+    block: Ints
+    kind: Ints
+    settled: NDArray[np.bool_]
+    hashes: NDArray[np.uint64]
+    stands: Ints
+    place: Ints
+    size: Ints
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, number: int) -> str:
+        """The path of one image."""
+        return str(self.paths[int(number)].as_py())
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one pairs artifact; a and b are numbers of images, -1 where the path is none of that block."""
+
+    table: pa.RecordBatch
+    a: Ints
+    b: Ints
+    mse: NDArray[np.float64]
+    measured: NDArray[np.bool_]
+
+    def ints(self, name: str) -> Ints:
+        """Another column as int64."""
+        return np.asarray(self.table.column(name).to_numpy(), np.int64)
+
+
+class Recorded:
+    """A finished run. Raises ConfigError where its artifacts are damaged or do not belong together."""
+
+    def __init__(self, folder: Place, step: Step) -> None:
+        self.folder, self.step = folder, step
+        self.summary = read_summary(folder)
+        self.config: dict[str, Any] = self.summary["config"]
+        self.two_sets = bool(self.config["inputs"]["b"])
+        files = {stage: files_of(folder, stage) for stage in STAGES}
+        self.scans = list(files["scan"].values())
+        (self.clusters,) = files["cluster"].values()
+        self._hash_files, self._thumbnail_files = files["hash"], files["thumbnail"]
+        for stage in ("thumbnail", "hash"):
+            self._same_keys(stage, files["scan"].keys(), files[stage].keys())
+        self.parts = self._in_path_order()
+        self.blocks = [part.key for part in self.parts if part.key in files["index"]]
+        self._same_keys("index", self.blocks, files["index"].keys())
+        self.pairs = self._block_pairs(files["pairs"])
+
+    def _same_keys(self, stage: str, expected: Collection[str], there: Collection[str]) -> None:
+        odd = sorted(set(expected) ^ set(there))
+        if odd:
+            raise ConfigError(f"{self.folder}: {stage}/{odd[0]} is missing, or left over; run `fast-diff run` again")
+
+    def _in_path_order(self) -> list[File]:
+        files = self._thumbnail_files.values()
+        first = {file.key: next(file.batches(["path"], 1)).column(0)[0].as_py().encode() for file in files}
+        return sorted(files, key=lambda file: (file.key[:2], first[file.key]))
+
+    def _block_pairs(self, files: Mapping[str, File]) -> dict[tuple[int, int], File]:
+        a = [number for number, key in enumerate(self.blocks) if key.startswith("a-")]
+        b = [number for number, key in enumerate(self.blocks) if key.startswith("b-")]
+        wanted = [(i, j) for i in a for j in b] if self.two_sets else [(i, j) for i in a for j in a if i <= j]
+        keys = {f"{self.blocks[i]}.{self.blocks[j]}": (i, j) for i, j in wanted}
+        self._same_keys("pairs", keys, files.keys())
+        return {place: files[key] for key, place in keys.items()}
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a thumbnail."""
+        width, height = self.config["thumbnail"]["size"]
+        size = next(self.parts[0].batches(["thumbnail"], 1)).schema.field(0).type.byte_width
+        return height, width, size // (height * width)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """How pairs were compared."""
+        pairs = self.config["pairs"]
+        height, width, channels = self.shape
+        return Rules(
+            pairs["threshold"],
+            4 if pairs["rotations"] else 1,
+            height * width * (channels if pairs["normalize"] == "value" else 1),
+            pairs["same"],
+            pairs["same_hash"],
+            pairs["identical"] == "group",
+            tuple(self.config["inputs"]["reference"]) if pairs.get("references") == "skip" else (),
+        )
+
+    def flat(self, least: float) -> NDArray[np.bool_]:
+        """Which images have a lower standard deviation of their thumbnails' values, measured anew."""
+        if not least:
+            return np.zeros(len(self.images), np.bool_)
+        found = []
+        for number in range(len(self.parts)):
+            thumbnails = self.thumbnails_of(number)
+            spread = np.array([image.astype(np.float64).std() for image in thumbnails], np.float32)
+            found.append(spread < least)
+        return np.concatenate(found)
+
+    @cached_property
+    def images(self) -> Images:
+        """Every readable image; one pass over the thumbnails."""
+        tables: list[pa.Table] = []
+        identity: list[NDArray[np.uint64]] = []
+        for number, part in enumerate(self.parts):
+            table = part.table(["path", "width", "height", "bytes", "error"])
+            table = table.filter(pc.is_null(table["error"])).drop_columns(["error"])
+            hashes = self._hash_files[part.key].table(["path", *HASHES])
+            if not table["path"].combine_chunks().equals(hashes["path"].combine_chunks()):
+                raise ConfigError(f"thumbnail/{part.key} and hash/{part.key} are about different images; delete both")
+            for name in HASHES:
+                values = digests(hashes[name]) if self.rules.same_hash != "compare" else np.zeros(len(table), np.uint64)
+                table = table.append_column(name, pa.array(values))
+            table = table.append_column("partition", pa.array(np.full(len(table), number)))
+            tables.append(table)
+            identity.append(
+                identities(self.thumbnails_of(number), self.rules.turns)
+                if self.rules.grouped
+                else np.empty(0, np.uint64)
+            )
+            self.step("images")
+        return self._images(pa.concat_tables(tables), np.concatenate(identity))
+
+    def _images(self, table: pa.Table, identity: NDArray[np.uint64]) -> Images:
+        paths = table["path"].combine_chunks()
+        width, height, size, partition = (
+            np.asarray(table[name].to_numpy(), np.int64) for name in ("width", "height", "bytes", "partition")
+        )
+        in_b = np.array([part.key.startswith("b-") for part in self.parts])[partition]
+        closes = np.array([part.key in self.blocks for part in self.parts])
+        block = (np.cumsum(closes) - closes)[partition]
+        hashes = np.stack([table[name].to_numpy() for name in HASHES], axis=1)
+        kind = kinds(width, height, self.rules)
+        number = np.arange(len(table))
+        settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
+        group = pd.DataFrame({"block": block, "identity": identity if self.rules.grouped else number, "kind": kind})
+        group = group.assign(settled=settled)
+        group = pd.concat([group, pd.DataFrame(hashes)], axis=1).assign(number=number)
+        groups = group.groupby([name for name in group.columns if name != "number"], sort=False)["number"]
+        stands, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
+        weight = np.bincount(stands, minlength=len(table))[stands]
+        return Images(paths, width, height, size, in_b, partition, block, kind, settled, hashes, stands, place, weight)
+
+    @cached_property
+    def _starts(self) -> Ints:
+        """Number of the first image of each partition, and of the end."""
+        return np.searchsorted(self.images.partition, np.arange(len(self.parts) + 1))
+
+    def numbers_of(self, part: int) -> Ints:
+        """Numbers of the images of a partition; they follow each other."""
+        return np.arange(self._starts[part], self._starts[part + 1])
+
+    def block(self, number: int) -> Ints:
+        """Numbers of the images of a block; they follow each other."""
+        return np.arange(*np.searchsorted(self.images.block, [number, number + 1]))
+
+    @cached_property
+    def thumbnails_of(self) -> Callable[[int], Bytes]:
+        """From the number of a partition to the thumbnails of its readable images, uint8 (m, H, W, C); keeps a few."""
+        size = int(np.prod(self.shape)) * max(part.rows for part in self.parts)
+
+        @lru_cache(maxsize=max(1, GATHER // size))
+        def read(number: int) -> Bytes:
+            table = self.parts[number].table(["thumbnail", "error"])
+            values = table.filter(pc.is_null(table["error"]))["thumbnail"].to_pylist()
+            if None in values:
+                raise damaged(self.parts[number].path)
+            return np.frombuffer(b"".join(values), np.uint8).reshape(-1, *self.shape)
+
+        return read
+
+    def thumbnails(self, numbers: Ints) -> Bytes:
+        """Thumbnails of images, uint8 (m, H, W, C)."""
+        out = np.empty((len(numbers), *self.shape), np.uint8)
+        partition = self.images.partition[numbers]
+        for part in np.unique(partition):
+            there = partition == part
+            out[there] = self.thumbnails_of(int(part))[numbers[there] - self._starts[part]]
+        return out
+
+    @property
+    def pairs_at_once(self) -> int:
+        """Pairs whose thumbnails are held together."""
+        return max(1, GATHER // (2 * int(np.prod(self.shape))))
+
+    def measure(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
+        """For each pair of images the least sum of squares over the turns of b; as bits, the turns that attain it."""
+        least, bits = np.empty(len(a), np.int64), np.empty(len(a), np.int64)
+        for start in range(0, len(a), self.pairs_at_once):
+            part = slice(start, start + self.pairs_at_once)
+            numbers, places = np.unique(np.concatenate([a[part], b[part]]), return_inverse=True)
+            held = self.thumbnails(numbers)
+            of_a, of_b = np.split(places.reshape(-1), 2)
+            sums = np.stack([sums_of_squares(held, of_a, of_b, turn) for turn in range(self.rules.turns)])
+            least[part] = sums.min(axis=0)
+            bits[part] = sum((sums[turn] == least[part]).astype(np.int64) << turn for turn in range(len(sums)))
+        return least, bits
+
+    def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
+        """The rows of the artifact of one block pair, a run after the other."""
+        for batch in self.pairs[place].batches(
+            ["path_a", "path_b", "mse", "rotation", "turns", "measured"], self.pairs_at_once, whole=True
+        ):
+            if batch.num_rows:
+                a, b = (
+                    self._numbers(block, batch.column(f"path_{side}")) for block, side in zip(place, "ab", strict=True)
+                )
+                mse, measured = (batch.column(name).to_numpy(zero_copy_only=False) for name in ("mse", "measured"))
+                yield Rows(batch, a, b, mse, measured)
+
+    def _numbers(self, block: int, paths: pa.Array) -> Ints:
+        start, index = self._index(block)
+        encoded = paths.dictionary_encode()
+        found = index.get_indexer(pd.Index(encoded.dictionary.to_pylist(), dtype=object))
+        return np.where(found >= 0, found + start, -1).astype(np.int64)[encoded.indices.to_numpy()]
+
+    @cached_property
+    def _index(self) -> Callable[[int], tuple[int, pd.Index]]:
+        """From a block to its first image's number and all its paths; keeps a few."""
+
+        @lru_cache(maxsize=4)
+        def make(block: int) -> tuple[int, pd.Index]:
+            first, end = np.searchsorted(self.images.block, [block, block + 1]).tolist()
+            return first, pd.Index(self.images.paths[first:end].to_pylist(), dtype=object)
+
+        return make
+
+    def find(self, a: Ints, b: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """What the results say of these pairs of images, each stood for by itself: the MSE, nan where there is no row,
+        and whether it was measured."""
+        wanted, inverse = np.unique(a * len(self.images) + b, return_inverse=True)
+        mse, measured = np.full(len(wanted), np.nan), np.zeros(len(wanted), bool)
+        blocks = np.stack([self.images.block[a], self.images.block[b]], axis=1)
+        for i, j in np.unique(blocks, axis=0).tolist():
+            for rows in self.rows((i, j)) if (i, j) in self.pairs else ():
+                keys = rows.a * len(self.images) + rows.b
+                known = np.isin(keys, wanted) & (rows.a >= 0) & (rows.b >= 0)
+                places = np.searchsorted(wanted, keys[known])
+                mse[places], measured[places] = rows.mse[known], rows.measured[known]
+        return mse[inverse.reshape(-1)], measured[inverse.reshape(-1)]

@@ -1,0 +1,117 @@
+"""The artifacts of a finished run, for `verify`: found, and read with pyarrow alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import Place
+from pipeline.store.backends.ranges import open_parquet, read_footer
+from pipeline.store.backends.storage import listed, read_bytes
+
+ARTIFACT = re.compile(r".+-[0-9a-f]{16}\.parquet|clusters\.parquet")
+"""How artifacts are called; people leave files of their own beside them."""
+STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
+
+
+@dataclass(frozen=True)
+class File:
+    """One artifact: where it lies, and what its footer says of it."""
+
+    path: Place
+    key: str
+    rows: int
+    summary: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """As it is shown: stage/file."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+    def table(self, columns: Sequence[str], whole: bool = False) -> pa.Table:
+        """Columns as a whole. Raises ConfigError where they can't be read."""
+        return pa.Table.from_batches(self.batches(columns, max(1, self.rows), whole), schema=self._schema(columns))
+
+    def batches(self, columns: Sequence[str], size: int, whole: bool = False) -> Iterator[pa.RecordBatch]:
+        """The same in pieces of at most `size` rows; page checksums are verified. `whole`: there may be no nulls."""
+        try:
+            with open_parquet(self.path) as file:
+                rows = 0
+                for batch in file.iter_batches(size, columns=list(columns), use_threads=False):
+                    rows += batch.num_rows
+                    if whole and any(column.null_count for column in batch.columns):
+                        raise ValueError("nulls")
+                    yield batch.select(list(columns)).replace_schema_metadata(None)
+                if rows != self.rows:
+                    raise ValueError("rows")
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise damaged(self.path) from error
+
+    def _schema(self, columns: Sequence[str]) -> pa.Schema:
+        try:
+            schema = read_footer(self.path).schema.to_arrow_schema()
+            return pa.schema([schema.field(name) for name in columns])
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise damaged(self.path) from error
+
+
+def files_of(folder: Place, stage: str) -> dict[str, File]:
+    """A stage's artifacts by their keys. Raises ConfigError where there is none, one is damaged, or two share a key."""
+    paths = [path for path in listed(folder, stage) if ARTIFACT.fullmatch(path.name)]
+    if not paths:
+        raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")
+    found: dict[str, File] = {}
+    for path in paths:
+        file = _file(path)
+        if file.key in found:
+            raise ConfigError(f"{path} and {found[file.key].path.name} are about the same; run `fast-diff run` again")
+        found[file.key] = file
+    return found
+
+
+def _file(path: Place) -> File:
+    try:
+        metadata = read_footer(path)
+        text = metadata.metadata[b"fast-diff"]
+        if hashlib.sha256(text).hexdigest().encode() != metadata.metadata[b"fast-diff-digest"]:
+            raise ValueError("footer")
+        record = json.loads(text)
+        if record["rows"] != metadata.num_rows:
+            raise ValueError("rows")
+        return File(path, record["key"], record["rows"], record["summary"])
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        raise damaged(path) from error
+
+
+def damaged(path: Place) -> ConfigError:
+    """What to raise for an artifact that can't be read."""
+    return ConfigError(f"{path} is damaged; delete it and run `fast-diff run` again, which makes it anew")
+
+
+def read_summary(folder: Place) -> dict[str, Any]:
+    """run.json of a run that has come to its end. Raises ConfigError for any other, or one that verify can't judge."""
+    try:
+        summary = dict(json.loads(read_bytes(folder / "run.json")))
+        metric = summary["config"]["pairs"]["metric"]
+        unfinished = [stage for stage in STAGES if not _tasks(summary["stages"][stage])]
+        failed, counted = summary["failures"], summary["clusters"]["count"] is not None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{folder / 'run.json'} is damaged; run `fast-diff run` again, which writes it anew"
+        ) from error
+    if metric != "mse":
+        raise ConfigError(f"verify knows pairs.metric mse only, and {folder} was compared with {metric}")
+    if failed or unfinished or not counted:
+        raise ConfigError(f"{folder} is not finished; run `fast-diff run` to its end first")
+    return summary
+
+
+def _tasks(counts: Mapping[str, int]) -> int:
+    return counts["tasks_run"] + counts["tasks_skipped"]

@@ -1,0 +1,255 @@
+"""Find the keeper of each cluster again for `verify`: image by image, sorted by tuples.
+
+Only constants of the rules, such as names of copies and of editors, come from the modules that made the results."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from stages.clustering.copy_names import NAMES, SHORT
+from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
+from stages.commands.verify.data import Recorded
+from stages.commands.verify.dull import Ints, below
+from stages.commands.verify.files import File
+from stages.commands.verify.truth import Check
+from stages.decoding.encoding import LOSSLESS
+
+Image: TypeAlias = dict[str, Any]
+Family: TypeAlias = list[Image]
+Key: TypeAlias = Callable[[Image, Family], Any]
+OF_THUMBNAILS = (
+    *("path", "width", "height", "bytes", "format", "mode", "digest", "taken", "camera", "software", "gps"),
+    *("orientation", "quality", "tables", "subsampling", "progressive", "was_jpeg"),
+)
+OF_SCANS = ("path", "root", "mtime_ns")
+LATE = 1 << 63
+"""Sort value of a missing date: after every date."""
+
+
+def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints) -> None:
+    """Check that each cluster's keeper is its first image by `cluster.keep`. `roots`: number of each image's connected
+    component of matches, (n,)."""
+    rules = [each if isinstance(each, str) else next(iter(each.items())) for each in run.config["cluster"]["keep"]]
+    if unknown := sorted({_name(rule) for rule in rules} - KEYS.keys() - {"live", "oldest"}):
+        check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"
+        return
+    families = _families(run, roots)
+    order = _order(run, [rule if isinstance(rule, tuple) else (rule, None) for rule in rules], families)
+    columns = zip(table["cluster"], table["path"], table["keeper"], table["reason"], strict=True)
+    first: dict[int, str] = {}
+    kept: dict[int, str] = {}
+    for cluster, path, keeper, reason in columns:
+        first[cluster] = min(first.get(cluster, path), path, key=order.__getitem__)
+        if keeper:
+            kept[cluster] = path
+        if keeper != isinstance(reason, str):
+            stands = reason if isinstance(reason, str) else None
+            check.add(run.clusters, stands, "a reason" if keeper else None, path=path, what="reason")
+    for cluster, path in kept.items():
+        if first[cluster] != path:
+            check.add(run.clusters, path, first[cluster], cluster=int(cluster), what="keeper")
+
+
+def _name(rule: str | tuple[str, Any]) -> str:
+    return rule if isinstance(rule, str) else rule[0]
+
+
+def _families(run: Recorded, roots: Ints) -> list[Family]:
+    """Return the facts of images that match another image, one list per connected component."""
+    members = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
+    family = {run.images.path(number): int(roots[number]) for number in members.tolist()}
+    known: dict[str, Image] = {path: {} for path in family}
+    for files, columns in ((run.parts, OF_THUMBNAILS), (run.scans, OF_SCANS)):
+        for row in _rows(files, columns):
+            if row["path"] in known:
+                known[row["path"]] |= row
+    found: dict[int, Family] = {}
+    for path, image in known.items():
+        image["reference"] = below(path, run.config["inputs"]["reference"])
+        found.setdefault(family[path], []).append(image)
+    return list(found.values())
+
+
+def _rows(files: Iterable[File], columns: Sequence[str]) -> Iterable[Image]:
+    return (row for file in files for row in file.table(list(columns)).to_pylist())
+
+
+def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) -> dict[str, Any]:
+    """Return the sort key of each image by its path."""
+    names = [name for name, _ in rules]
+    last: list[tuple[str, Any]] = [] if "live" in names or ("path", None) in rules else [("live", None)]
+    last = [] if ("path", "alphabetical") in rules else last
+    dates: list[tuple[str, Any]] = [("own date", None)] if {"live", "oldest"} <= set(names) else []
+    keys: dict[str, list[Any]] = {image["path"]: [not image["reference"]] for each in families for image in each}
+    for name, argument in (*rules, *last, *dates, ("path", None)):
+        live = _live(run, keys, families) if name == "live" else None
+        key = _oldest("live" in names) if name == "oldest" else KEYS[name](argument) if live is None else None
+        for family in families:
+            for image in family:
+                path = image["path"]
+                keys[path].append(live[path] if live is not None else key(image, family) if key else None)
+    return keys
+
+
+def _oldest(shared: bool) -> Key:
+    """Return the key of the rule `oldest`. `shared`: the earliest date counts for all files with the same bytes."""
+
+    def key(image: Image, family: Family) -> Any:
+        same = [each["mtime_ns"] for each in family if each["digest"] == image["digest"]] if shared else []
+        return _taken(image), min([image["mtime_ns"], *same]) // SECOND
+
+    return key
+
+
+def _taken(image: Image) -> int:
+    return LATE if image["taken"] is None else int(pd.Timestamp(image["taken"]).value)
+
+
+def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) -> dict[str, Any]:
+    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, at
+    the names in which the paths of a family part."""
+    folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
+    own = Counter(folders)
+    for family in families:
+        own.subtract(_folder(image) for image in family)
+        least = min(keys[image["path"]] for image in family)
+        best = {_folder(image) for image in family if keys[image["path"]] == least}
+        own.update(best if len(best) == 1 else ())
+    within: Counter[tuple[str, ...]] = Counter()
+    for folder, count in own.items():
+        parts = tuple(folder.split("/"))
+        for end in range(1, len(parts) + 1):
+            within[parts[:end]] += count
+    found: dict[str, Any] = {}
+    for family in families:
+        split = {tuple(_folder(image).split("/")) for image in family}
+        for image in family:
+            found[image["path"]] = _steps(tuple(_folder(image).split("/")), split, within, own)
+    return found
+
+
+def _steps(
+    parts: tuple[str, ...], split: Collection[tuple[str, ...]], within: Mapping[tuple[str, ...], int], own: Counter[str]
+) -> tuple[int, ...]:
+    """Return minus the number of images at each name where a folder's path parts from another of `split`, down to the
+    first at which another one has as many."""
+
+    def count(other: tuple[str, ...], end: int) -> int:
+        return within[other[:end]] if len(other) >= end else own["/".join(other)]
+
+    steps = []
+    for end in range(1, len(parts) + 2):
+        near = {
+            other[:end] if len(other) >= end else (*other, ""): other
+            for other in split
+            if other[: end - 1] == parts[: end - 1]
+        }
+        if len(near) > 1:
+            steps.append(-count(parts, end))
+            if sum(count(other, end) == count(parts, end) for other in near.values()) > 1:
+                break
+    return tuple(steps)
+
+
+def _folder(image: Image) -> str:
+    return str(image["path"].rpartition("/")[0])
+
+
+def _original(image: Image, family: Family) -> Any:
+    form, jpeg = image["format"], image["format"] in ("JPEG", "MPO")
+    sources = [each for each in family if each["width"] * each["height"] >= image["width"] * image["height"]]
+    lossy = [each for each in sources if each["format"] in ("JPEG", "MPO", "HEIF")]
+    if image["was_jpeg"] is False:
+        lossy = [each for each in lossy if each["format"] == "HEIF" or (each["quality"] or 100) >= UNSEEN]
+    deep = (image["mode"] or " ")[0] in "IF"
+    converted = form in LOSSLESS and not deep and bool(lossy)
+    editor, fine = bool(EDITORS.search(image["software"] or "")), image["subsampling"] == "4:4:4"
+    signs = editor + bool(image["progressive"]) + (fine and image["camera"] is not None)
+    signs += -(-(POOR - image["quality"]) // 10) if (image["quality"] or 100) < POOR else 0
+    heif = 4 if image["camera"] is None else 1 if HEIF_CAMERAS.match(image["camera"]) else 19
+    heif = 19 if heif == 1 and image["taken"] is not None and image["taken"] < HEIF_SINCE else heif
+    place = {"RAW": 0, "HEIF": heif, "GIF": 21}.get(form, 20 if form in WEB else 4 + signs if jpeg else 3)
+    if jpeg and image["tables"] == "own" and not (editor or fine or image["progressive"]):
+        place = 2
+    return converted, place, image["orientation"] in (None, 1)
+
+
+def _avoid(patterns: Sequence[str] | None) -> Key:
+    wanted = [pattern.casefold() for pattern in patterns or NAMES]
+
+    def key(image: Image, family: Family) -> Any:
+        top = image["root"].rstrip("/") + "/"
+        inside = image["path"][len(top) :] if image["path"].startswith(top) else image["path"].rpartition("/")[2]
+        parts = [part.casefold() for part in inside.split("/")]
+        count = sum(any(fnmatch.fnmatchcase(part, pattern) for pattern in wanted) for part in parts)
+        return count + (not patterns and _longer(_stem(image), min(map(_stem, family), key=lambda s: (len(s), s))))
+
+    return key
+
+
+def _stem(image: Image) -> str:
+    name = image["path"].rpartition("/")[2].casefold()
+    return str(name.rpartition(".")[0] or name)
+
+
+def _longer(stem: str, short: str) -> bool:
+    before, found, after = stem.partition(short)
+    digits = ((before[-1:] + short[0]).isdigit() and before) or ((short[-1] + after[:1]).isdigit() and after)
+    return bool(found) and len(short) >= SHORT and stem != short and not digits
+
+
+def _of_format(wanted: Sequence[str] | None) -> Key:
+    names = [each.lower() for each in wanted or PREFERRED]
+    kinds = {"MPO": "jpeg"}
+
+    def key(image: Image, family: Family) -> Any:
+        name = kinds.get(image["format"].upper(), image["format"].lower())
+        return names.index(name) if name in names else len(names)
+
+    return key
+
+
+def _of_folder(patterns: Sequence[str]) -> Key:
+    def key(image: Image, family: Family) -> Any:
+        for outer in reversed(PurePosixPath(image["path"]).parents):
+            for number, pattern in enumerate(patterns):
+                texts = [str(outer), f"{outer}/"] if "/" in pattern else [outer.name]
+                if pattern in texts or any(fnmatch.fnmatchcase(text, pattern) for text in texts):
+                    return number
+        return len(patterns)
+
+    return key
+
+
+def _of_path(which: str | None) -> Key:
+    depth: Key = lambda image, family: image["path"].count("/")  # noqa: E731
+    return {
+        "shortest": lambda image, family: len(image["path"]),
+        "shallowest": depth,
+        "deepest": lambda image, family: -image["path"].count("/"),
+    }.get(which or "", lambda image, family: image["path"].encode())
+
+
+KEYS: Mapping[str, Callable[[Any], Key]] = {
+    "resolution": lambda _: lambda image, family: -image["width"] * image["height"],
+    "metadata": lambda _: (
+        lambda image, family: (image["camera"] is None) + (image["taken"] is None) + (not image["gps"])
+    ),
+    "original": lambda _: _original,
+    "bytes": lambda _: lambda image, family: -image["bytes"],
+    "newest": lambda _: lambda image, family: -image["mtime_ns"],
+    "own date": lambda _: lambda image, family: image["mtime_ns"] // SECOND,
+    "taken": lambda _: lambda image, family: _taken(image),
+    "format": _of_format,
+    "avoid": _avoid,
+    "folder": _of_folder,
+    "path": _of_path,
+}
+"""Makers of sort keys by rule; each takes the rule's argument."""

@@ -1,0 +1,137 @@
+"""Images against all others, for `verify`: whatever is nearest to the threshold, on either side of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.commands.verify.data import Recorded
+from stages.commands.verify.dull import Ints
+from stages.commands.verify.truth import Check, decide, hold_against_results
+
+NEAR = 50
+"""Pairs taken on either side of the threshold, by their truth and by their bound."""
+TOGETHER = 256
+"""Images of a partition that are compared at once with those of the sample."""
+GRID = 4
+ROUNDING = 1e-3
+"""Sums of squares are integers; a bound in float64 is off by less than this."""
+
+Features = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass
+class Near:
+    """The pairs whose figure is nearest to a limit on one side of it: their distance to it, and both images."""
+
+    distance: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    a: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    b: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def add(self, distance: NDArray[np.float64], a: Ints, b: Ints) -> None:
+        """Keep the NEAR nearest of those so far and these."""
+        distance = np.concatenate([self.distance, distance])
+        order = np.argsort(distance, kind="stable")[:NEAR]
+        self.distance = distance[order]
+        self.a, self.b = np.concatenate([self.a, a])[order], np.concatenate([self.b, b])[order]
+
+
+def check_nearest(run: Recorded, images: int, seed: int) -> Check:
+    """Images taken at random, each against all others: every match of theirs, and what is nearest to the threshold by
+    its true MSE or by the lower bound, has a row exactly if it must; and the bound is at most the truth."""
+    check = Check()
+    n, threshold = len(run.images), run.rules.threshold
+    if threshold is None:
+        check.facts["note"] = "without a threshold nothing is near it; the ledger counts that no pair is missing"
+        return check
+    sample = np.sort(np.random.default_rng(seed).choice(n, min(images, n), replace=False))
+    if not len(sample):
+        return check
+    limit = threshold * run.rules.divisor
+    # |a - b turned| = |a turned back - b|, so only the sample is turned, and once.
+    ours = [_features(np.rot90(run.thumbnails(sample), -turn, axes=(1, 2))) for turn in range(run.rules.turns)]
+    sides = {name: Near() for name in ("below", "above", "bound_below", "bound_above")}
+    found: list[tuple[Ints, Ints, Ints]] = []
+    distances: dict[str, float | None] = {}
+    pairs = 0
+    for part in range(len(run.parts)):
+        numbers = run.numbers_of(part)
+        for start in range(0, len(numbers), TOGETHER):
+            others = numbers[start : start + TOGETHER]
+            sums, least_bound = _against(run, check, ours, sample, others)
+            images_a, images_b = (x.ravel() for x in np.broadcast_arrays(sample[:, None], others))
+            wanted = (images_a != images_b) & (run.images.kind[images_a] == run.images.kind[images_b])
+            wanted &= ~(run.images.settled[images_a] & run.images.settled[images_b])
+            if run.two_sets:
+                wanted &= run.images.in_b[images_a] != run.images.in_b[images_b]
+            a, b = np.minimum(images_a, images_b)[wanted], np.maximum(images_a, images_b)[wanted]
+            truth, bound = sums.ravel()[wanted], least_bound.ravel()[wanted]
+            pairs += len(a)
+            match = truth / run.rules.divisor <= threshold
+            found.append((a[match], b[match], truth[match]))
+            figures = {"below": (truth, match), "above": (truth, ~match)}
+            figures |= {"bound_below": (bound, bound <= limit), "bound_above": (bound, bound > limit)}
+            for name, (figure, there) in figures.items():
+                sides[name].add(np.abs(figure - limit)[there], a[there], b[there])
+        run.step("nearest")
+    for name, near in sides.items():
+        found.insert(0, (near.a, near.b, run.measure(near.a, near.b)[0]))  # these count, of pairs measured twice
+        figure = near.distance[:1] / run.rules.divisor
+        distances[name] = float(figure[0]) if len(figure) else None
+    a, b, least = (np.concatenate(each) for each in zip(*found, strict=True))
+    _, once = np.unique(a * n + b, return_index=True)
+    truth_of = decide(run, a[once], b[once], least[once], np.ones(len(once), np.int64))
+    hold_against_results(run, check, a[once], b[once], truth_of)
+    check.facts |= {"images": len(sample), "looked_up": len(once), "nearest_to_threshold": distances}
+    check.counted = pairs
+    return check
+
+
+def _features(thumbnails: NDArray[np.uint8]) -> Features:
+    """Of thumbnails, uint8 (m, H, W, C): their values, float64 (m, D), and vectors (m, 16 C + 1) that are never
+    farther apart than the values are.
+
+    The mean of a cell of p pixels times the root of p, for each cell and channel; and the root of what is left, the sum
+    of squared differences to these means. A cell's share of a distance is p (mean - mean')² plus that of the
+    remainders, and two remainders are at least as far apart as their lengths differ."""
+    count, height, width, channels = thumbnails.shape
+    values = thumbnails.astype(np.float64)
+    means, left = [], np.zeros(count)
+    for top, bottom in _cells(height):
+        for first, end in _cells(width):
+            cell = values[:, top:bottom, first:end]
+            mean = cell.mean(axis=(1, 2), keepdims=True)
+            left += ((cell - mean) ** 2).sum(axis=(1, 2, 3))
+            means.append(mean[:, 0, 0] * np.sqrt((bottom - top) * (end - first)))
+    vectors = np.concatenate([*means, np.sqrt(left)[:, None]], axis=1)
+    return values.reshape(count, height * width * channels), vectors
+
+
+def _cells(side: int) -> Iterator[tuple[int, int]]:
+    """Four cells along a side, each pixel in one."""
+    for number in range(GRID):
+        yield side * number // GRID, side * (number + 1) // GRID
+
+
+def _against(
+    run: Recorded, check: Check, ours: Sequence[Features], sample: Ints, others: Ints
+) -> tuple[Ints, NDArray[np.float64]]:
+    """The least sum of squares and the least bound over the turns, (sample, others); and bounds held against sums.
+
+    `ours` are the features of the sample, turned back. The sums are exact: each partial sum of the product is an
+    integer below 2⁵³."""
+    values, vectors = _features(run.thumbnails(others))
+    squares = (values * values).sum(axis=1)
+    sums, bounds = [], []
+    for turn, (of_sample, its_vectors) in enumerate(ours):
+        both = (of_sample * of_sample).sum(axis=1)[:, None] + squares
+        sums.append((both - 2 * (of_sample @ values.T)).astype(np.int64))
+        bounds.append(np.stack([((vectors - of_one) ** 2).sum(axis=1) for of_one in its_vectors]))
+        for place in check.named(np.flatnonzero(bounds[-1] > sums[-1] + ROUNDING)):
+            i, j = divmod(place, len(others))
+            paths = {"path_a": run.images.path(sample[i]), "path_b": run.images.path(others[j])}
+            check.add("verify", {"bound": float(bounds[-1][i, j])}, {"sum": int(sums[-1][i, j])}, **paths, turn=turn)
+    return np.min(sums, axis=0), np.min(bounds, axis=0)

@@ -1,0 +1,223 @@
+"""Check a finished run again on the user's own images, by simple and independent code.
+
+Nothing here uses the kernels that made the results, so a mistake of these kernels can't hide itself. What is taken as
+given: the thumbnails, and for `pairs.same_hash` the hashes, as they were recorded.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from pipeline.machine.installation import DISTRIBUTION
+from pipeline.store.backends.locations import Place
+from stages.commands.verify.data import Recorded, Rows
+from stages.commands.verify.dull import Ints
+from stages.commands.verify.files import File
+from stages.commands.verify.nearest import check_nearest
+from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
+from stages.commands.verify.truth import Check, Truth, decide, hold_against_results, row_of, smallest
+
+SAID = {
+    "matches": "rows measured again",
+    "ledger": "block pairs counted again",
+    "random": "random pairs looked up",
+    "nearest": "pairs of some images with all others",
+    "clusters": "images in clusters",
+}
+
+
+def steps(run: Recorded) -> dict[str, int]:
+    """How much there is to do, by name; `step` is called with the name as each of it is done."""
+    near = {} if run.config["pairs"]["threshold"] is None else {"nearest": len(run.parts)}
+    return {"images": len(run.parts), "matches": len(run.pairs), "random": 1, **near, "clusters": 1}
+
+
+def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
+    """The content of verify.json: `pairs` random pairs and `images` images against all others are looked at, too.
+
+    Raises ConfigError where an artifact is damaged."""
+    matched, matches = check_matches(run)
+    checks = {
+        "matches": matches,
+        "ledger": check_ledger(run, matched),
+        "random": check_random(run, pairs, seed),
+        "nearest": check_nearest(run, images, seed),
+        "clusters": check_clusters(run),
+    }
+    keys = ("metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical")
+    return {
+        "version": metadata.version(DISTRIBUTION),
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "run": run.summary["run"],
+        "config": {
+            "inputs": run.config["inputs"],
+            "thumbnail": {name: run.config["thumbnail"][name] for name in ("size", "channels")},
+            "pairs": {name: run.config["pairs"].get(name) for name in keys},
+            "cluster": {name: run.config["cluster"][name] for name in ("linkage", "threshold")},
+        },
+        "asked": {"pairs": pairs, "images": images, "seed": seed},
+        "images": len(run.images),
+        "checks": {name: check.as_dict() for name, check in checks.items()},
+        "ok": not any(check.wrong for check in checks.values()),
+    }
+
+
+def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
+    """Measure every row again. Also returns how many pairs of images the rows of each block pair stand for."""
+    check, matched = Check(), dict.fromkeys(run.pairs, 0)
+    for place, file in run.pairs.items():
+        last = -1
+        for rows in run.rows(place):
+            check.counted += len(rows.a)
+            last = _check_rows(run, file, rows, last, check)
+            matched[place] += _stood_for(run, rows)
+        run.step("matches")
+    return matched, check
+
+
+def _check_rows(run: Recorded, file: File, rows: Rows, last: int, check: Check) -> int:
+    """Check some rows that follow a row with the key `last`; returns the key of their last one."""
+    known = (rows.a >= 0) & (rows.b >= 0)
+    keys = np.where(known & (rows.a < rows.b), rows.a * len(run.images) + rows.b, -1)
+    before = np.maximum.accumulate(np.concatenate([[last], keys]))
+    a, b = np.where(known, rows.a, 0), np.where(known, rows.b, 0)
+    truth = decide(run, a, b, *(run.measure(a, b) if known.any() else (a, b)))
+    alone = (run.images.stands[a] == a) & (run.images.stands[b] == b)
+    right = (rows.mse == truth.mse) & (rows.measured == truth.measured) & (rows.ints("turns") == truth.turns)
+    right &= rows.ints("rotation") == smallest(truth.turns) * 90
+    wrong = [
+        (~known, "no two readable images of these blocks"),
+        (known & (a >= b), "the paths are not in order"),
+        ((keys >= 0) & (keys <= before[:-1]), "not after the row before it, or twice"),
+        (known & ~alone & (run.images.stands[b] != a), "an identical image stands for one of them"),
+        (known & ~truth.recorded, "no match"),
+        (known & truth.recorded & ~right, None),
+    ]
+    there = np.zeros(len(a), bool)
+    for mask, why in wrong:
+        for i in check.named(np.flatnonzero(mask & ~there)):
+            stands = row_of(rows.mse[i], rows.ints("rotation")[i], rows.ints("turns")[i], rows.measured[i])
+            paths = {name: rows.table.column(name)[i].as_py() for name in ("path_a", "path_b")}
+            true = why if why != "no match" else f"no match (MSE {truth.mse[i]!s})"
+            check.add(file, stands, true or truth.row(i), **paths)
+        there |= mask
+    return int(before[-1])
+
+
+def _stood_for(run: Recorded, rows: Rows) -> int:
+    """Pairs of images that some rows stand for: between two groups all across; the row that joins an image to the one
+    that stands for it brings its pairs with all that come before it in the group."""
+    known = (rows.a >= 0) & (rows.b >= 0)
+    a, b = rows.a[known], rows.b[known]
+    images = run.images
+    inside = images.stands[a] == images.stands[b]
+    return int(np.where(inside, images.place[b], images.size[a] * images.size[b]).sum()) + int((~known).sum())
+
+
+def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check:
+    """Count pairs anew for each block pair, and hold run.json against the sums."""
+    check = Check(facts={"note": "every block pair is counted in full, by grouping; none is sampled"})
+    total = dict.fromkeys(LEDGER, 0)
+    for place, file in run.pairs.items():
+        expected = expected_ledger(run, *place) | {"matches": matched[place]}
+        if run.rules.threshold is None and expected["matches"] != expected["pairs_total"] - expected["skipped_by_rule"]:
+            there = expected["pairs_total"] - expected["skipped_by_rule"]
+            check.add(file, expected["matches"], there, what="pairs that the rows stand for, without a threshold")
+        check.counted += 1
+        for name in LEDGER:
+            total[name] += expected[name]
+            if file.summary.get(name) != expected[name]:
+                check.add(file, file.summary.get(name), expected[name], what=f"ledger.{name}")
+    facts = {f"ledger.{name}": total[name] for name in LEDGER} | {"images.readable": len(run.images)}
+    facts["ledger.pairs_total"] = _pairs_in_all(run)
+    for name, true in facts.items():
+        section, _, key = name.partition(".")
+        stands = run.summary[section].get(key)
+        if stands != true:
+            check.add("run.json", stands, true, what=name)
+    check.facts["ledger"] = total
+    return check
+
+
+def _pairs_in_all(run: Recorded) -> int:
+    """Pairs of readable images, by their number alone."""
+    n, b = len(run.images), int(run.images.in_b.sum())
+    return (n - b) * b if run.two_sets else n * (n - 1) // 2
+
+
+def check_random(run: Recorded, pairs: int, seed: int) -> Check:
+    """Pairs taken at random: each has a row exactly if it must."""
+    check = Check()
+    a, b = sample_pairs(run, pairs, np.random.default_rng(seed))
+    order = np.lexsort((b, run.images.partition[b], run.images.partition[a]))  # thumbnails lie by partition
+    a, b = a[order], b[order]
+    truths = []
+    for start in range(0, len(a), run.pairs_at_once):
+        part = slice(start, start + run.pairs_at_once)
+        truths.append(decide(run, a[part], b[part], *run.measure(a[part], b[part])))
+    if truths:
+        names = Truth.__dataclass_fields__
+        truth = Truth(*(np.concatenate([getattr(each, name) for each in truths]) for name in names))
+        hold_against_results(run, check, a, b, truth)
+        check.facts["matches"] = int(truth.recorded.sum())
+    run.step("random")
+    return check
+
+
+def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tuple[Ints, Ints]:
+    """So many different pairs of images, a < b; all pairs where there are no more."""
+    n, total = len(run.images), _pairs_in_all(run)
+    first_b = n - int(run.images.in_b.sum())
+    if total <= pairs:
+        a, b = np.divmod(np.arange(total), max(1, n - first_b)) if run.two_sets else np.triu_indices(n, 1)
+        return a.astype(np.int64), (b + first_b if run.two_sets else b).astype(np.int64)
+    keys = np.empty(0, np.int64)
+    while len(keys) < pairs:
+        if run.two_sets:
+            a, b = random.integers(0, first_b, pairs), random.integers(first_b, n, pairs)
+        else:
+            a, b = random.integers(0, n, pairs), random.integers(0, n - 1, pairs)
+            b += b >= a  # any other image, each alike
+        keys = np.union1d(keys, np.minimum(a, b) * n + np.maximum(a, b))
+    keys = random.choice(keys, pairs, replace=False)
+    return keys // n, keys % n
+
+
+def lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """What was checked, how many, and what was wrong; a line a check."""
+    for name, check in report["checks"].items():
+        counts, note = f"{check['counted']:,}, wrong: {check['wrong']:,}", check.get("note")
+        if note and not check["counted"]:
+            counts = f"none; {note}"
+        elif note and name == "clusters":
+            counts += f"; {note}"
+        yield f"{name:<10}  {SAID[name]}: {counts}"
+
+
+def complaints(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
+    """A line for each offender that is named, and what to do."""
+    wrong = sum(check["wrong"] for check in report["checks"].values())
+    artifacts: dict[str, None] = {}
+    for name, check in report["checks"].items():
+        for offender in check["offenders"]:
+            artifacts[offender["artifact"]] = None
+            where = [str(value) for key, value in offender.items() if key not in ("artifact", "stands", "true")]
+            stands, true = (_said(offender[key]) for key in ("stands", "true"))
+            yield f"{name}: {offender['artifact']}: {', '.join(where)}: stands {stands}, true is {true}"
+    if wrong:
+        files = [str(folder / name) for name in artifacts if "/" in name]
+        what = f"delete {', '.join(files)} and run `fast-diff run` again" if files else "run `fast-diff run` again"
+        yield f"{wrong:,} wrong; {what}, which makes anew what is missing"
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)

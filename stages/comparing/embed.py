@@ -1,0 +1,58 @@
+"""Vectors that a user's function makes from thumbnails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.messages.errors import TaskError
+from stages.comparing.functions import RAISED, imported, said
+from stages.kernels.measure.exact import turned
+
+AT_ONCE = 256
+"""Thumbnails that the function is given at a time."""
+
+
+def embedded(name: str, thumbnails: NDArray[np.uint8], turns: int, paths: pa.ChunkedArray) -> pa.Array:
+    """A column of vectors, binary, of thumbnails uint8 (n, H, W, C): float32 (turns, d) each, in C order.
+
+    Raises TaskError where the function fails, or gives anything but finite numbers (n, d), d at least 1."""
+    vectors = [_vectors(name, turned(thumbnails, turn), paths) for turn in range(turns)]
+    lengths = {each.shape[1] for each in vectors}
+    if len(lengths) > 1:
+        raise TaskError(
+            f"pairs.embedding {name}: expected vectors of one length, got {' and '.join(map(str, sorted(lengths)))} "
+            f"numbers for turns of {paths[0].as_py()}"
+        )
+    whole = np.stack(vectors, axis=1).astype("<f4")
+    return pa.array([row.tobytes() for row in whole], pa.binary())
+
+
+def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> NDArray[np.float32]:
+    function = imported(name)
+    parts: list[NDArray[np.float32]] = []
+    for start in range(0, len(images), AT_ONCE):
+        some = images[start : start + AT_ONCE]
+        some.flags.writeable = False
+        first = paths[start].as_py()
+        try:
+            given = np.asarray(function(some), np.float32)
+        except RAISED as error:
+            where = f"{len(some)} images from {first}"
+            raise TaskError(f"pairs.embedding {name} failed on {where}: {said(error)}") from error
+        if given.ndim != 2 or len(given) != len(some) or not given.shape[1]:
+            raise TaskError(
+                f"pairs.embedding {name}: expected an array ({len(some)}, d), one vector for each image, got "
+                f"{given.shape} for {len(some)} images from {first}"
+            )
+        if parts and given.shape[1] != parts[0].shape[1]:
+            raise TaskError(
+                f"pairs.embedding {name}: expected vectors of one length, got {given.shape[1]} numbers for {first} and "
+                f"{parts[0].shape[1]} for {paths[0].as_py()}"
+            )
+        if not np.isfinite(given).all():
+            bad = paths[start + int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])].as_py()
+            raise TaskError(f"pairs.embedding {name}: expected finite numbers, got others for {bad}")
+        parts.append(given)
+    return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)

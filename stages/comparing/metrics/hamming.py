@@ -1,0 +1,96 @@
+"""Bits in which hashes differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.messages.errors import TaskError
+from stages.comparing.metrics.compared import Compared, Images, Shape, in_turn, unturned
+from stages.kernels.arrays import Device
+from stages.kernels.bounds.space import Space
+from stages.kernels.measure import exact
+from stages.kernels.measure.metric import Metric
+
+if TYPE_CHECKING:
+    from stages.pairs import Params
+
+HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
+HEX = frozenset("0123456789abcdefABCDEF")
+
+
+class Hamming:
+    """Bits in which hashes differ; hash_0 of one image and, in turn k, hash_k of the other."""
+
+    turns_alike = False
+
+    def __init__(self, params: Params, shape: Shape, device: Device) -> None:
+        self._turns = 4 if params.rotations else 1
+        self.limit = None if params.threshold is None else float(np.floor(params.threshold))
+        self._first: tuple[str, str] | None = None
+        self._device = device
+
+    @staticmethod
+    def symmetric(params: Params) -> bool:
+        """See `Mse`."""
+        return not params.rotations
+
+    @property
+    def _bits(self) -> int:
+        """Bits of a hash, known once one has been seen."""
+        return 4 * len(self._first[0]) if self._first else 0
+
+    @property
+    def kernel(self) -> Metric:
+        """Known once the hashes have been seen."""
+        bits = self._bits
+        orders = np.arange(self._turns * bits).reshape(self._turns, bits)
+        space = None if self.limit is None else Space(min(self.limit, float(bits)), orders)
+        return Metric(exact.Squares(self._device), space, unturned, in_turn, self._turns * bits)
+
+    @staticmethod
+    def columns(params: Params) -> Sequence[str]:
+        """Columns of the index that it needs."""
+        return ["path", *(HASHES if params.rotations else HASHES[:1])]
+
+    def compared(self, images: Images) -> Compared:
+        """Images by the bits of their hashes, uint8 (n, turns, bits), each 0 or 1."""
+        whole = np.stack([self._unpacked(images.rows, name) for name in HASHES[: self._turns]], axis=1)
+        vectors = whole.reshape(len(whole), self._turns * whole.shape[2]).astype(np.float32)
+        return Compared(vectors, lambda positions: (whole, positions))
+
+    def _unpacked(self, rows: pa.Table, name: str) -> NDArray[np.uint8]:
+        texts = rows[name].to_pylist()
+        if self._first is None and texts:
+            self._first = texts[0], rows["path"][0].as_py()
+        if not HEX.issuperset("".join(texts)) or {4 * len(text) for text in texts} - {self._bits} or "" in texts:
+            self._refuse(rows, texts)
+        padded = [text + "0" * (len(text) % 2) for text in texts]  # ImageHash's need not fill their last byte
+        packed = np.frombuffer(bytes.fromhex("".join(padded)), np.uint8).reshape(len(texts), -(-self._bits // 8))
+        return np.unpackbits(packed, axis=1)[:, : self._bits]
+
+    def _refuse(self, rows: pa.Table, texts: Sequence[str]) -> NoReturn:
+        """Raise TaskError that names the first image whose hash is no hex, or of another length than the first."""
+        assert self._first is not None
+        length = len(self._first[0])
+        odd = next(n for n, text in enumerate(texts) if len(text) != length or not text or not HEX.issuperset(text))
+        text, path = texts[odd], rows["path"][odd].as_py()
+        given = f"pairs.metric hamming: hash.function gives {text[:80]!r} for {path}"
+        if not text or not HEX.issuperset(text):
+            raise TaskError(f"{given}; expected hex digits, as the text of ImageHash's hashes has them")
+        raise TaskError(
+            f"{given}, {len(text)} hex digits, but {length} for {self._first[1]}; "
+            "expected as many for each image, in every turn"
+        )
+
+    def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """What is recorded of what was measured."""
+        return values.astype(np.float64)
+
+    def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
+        """What had been measured, from what was recorded of it."""
+        return figures.astype(np.int64)

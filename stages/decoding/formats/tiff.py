@@ -1,0 +1,86 @@
+"""TIFFs that Pillow does not read, or reads wrongly: floats of 16 and 64 bits or in colour, unsigned integers of 32
+bits, planes of 16 bits. tifffile reads them; the first page counts."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from stages.decoding import problems
+from stages.decoding.formats.wide import HUGE, ends, finite, missing_of
+from stages.decoding.problems import Unreadable
+
+ASSOCIATED, SEPARATE = (1,), (2,)
+"""What a first extra sample may be, as TIFF numbers it: alpha that colours were multiplied by, and alpha that they were
+not. Any other is no transparency."""
+
+
+def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
+    """The first page as L, RGB or RGBA, what its samples are, and its orientation, 1 to 8.
+
+    Unsigned integers are scaled by their range, floats as `wide.ends` says, over all colours; signed integers from
+    their least to their greatest value. Raises Unreadable, and what tifffile raises."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages.first
+        if page.imagewidth * page.imagelength > max_pixels:
+            raise Unreadable(problems.MANY_PIXELS)
+        if page.photometric not in (0, 1, 2):
+            raise Unreadable(problems.UNSUPPORTED)
+        samples = _samples(page.asarray(), page.axes)
+        turned, profile, missing = (page.tags.get(number) for number in (274, 34675, 42113))
+        extra, photometric = tuple(page.extrasamples)[:1], int(page.photometric)
+    colours = 3 if photometric == 2 else 1
+    image = Image.fromarray(_squeezed(_colours(samples[..., :colours], extra, samples, missing, photometric == 0)))
+    if extra in (ASSOCIATED, SEPARATE):
+        image.putalpha(Image.fromarray(_scaled(samples[..., colours], *_whole(samples.dtype))))
+    if profile is not None and isinstance(profile.value, bytes):
+        image.info["icc_profile"] = profile.value
+    turn = int(turned.value) if turned is not None and turned.value in range(1, 9) else 1
+    return image, f"{samples.dtype}", turn
+
+
+def _colours(
+    values: NDArray[np.generic], extra: tuple[int, ...], samples: NDArray[np.generic], missing: Any, inverted: bool
+) -> NDArray[np.uint8]:
+    """The colours of a page as bytes, (height, width, 1 or 3)."""
+    start, end = _whole(values.dtype)
+    floats = values.astype(np.float64)
+    if extra == ASSOCIATED:  # they were multiplied by alpha
+        alpha = samples[..., values.shape[2], np.newaxis].astype(np.float64) / _whole(samples.dtype)[1]
+        floats = np.divide(floats, alpha, out=np.zeros_like(floats), where=alpha > 0)
+    if values.dtype.kind != "u":
+        there = finite(values, missing_of(missing.value) if missing is not None else None)
+        low, high = (float(floats[there].min()), float(floats[there].max())) if there.any() else (0.0, 1.0)
+        start, end = ends(low, high) if values.dtype.kind == "f" else (low, high)
+        floats[~there & ~(np.abs(floats) >= HUGE)] = start  # no light at all
+        floats = np.clip(floats, low, high)
+    found = _scaled(floats, start, end)
+    return 255 - found if inverted else found
+
+
+def _whole(kind: np.dtype[Any]) -> tuple[float, float]:
+    """The range of what is stored in so many bits; floats of alpha are from 0 to 1."""
+    return 0.0, 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
+
+
+def _scaled(values: NDArray[Any], start: float, end: float) -> NDArray[np.uint8]:
+    scaled = np.clip((values.astype(np.float64) - start) * (255 / ((end - start) or 1.0)), 0, 255)
+    return np.ascontiguousarray(np.rint(np.nan_to_num(scaled)).astype(np.uint8))
+
+
+def _squeezed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return values[..., 0] if values.shape[2] == 1 else values
+
+
+def _samples(values: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
+    """A page as (height, width, samples)."""
+    kept = values.reshape([size for size, axis in zip(values.shape, axes, strict=True) if axis in "YXS"])
+    names = [axis for axis in axes if axis in "YXS"]
+    if "S" not in names:
+        return kept[..., np.newaxis]
+    return np.moveaxis(kept, names.index("S"), -1)

@@ -1,0 +1,234 @@
+"""Measuring candidates: one by one, or, where they crowd, whole tiles; whichever is cheaper for these data.
+
+Flat images, scans of text, frames of a film: there a lower bound keeps most pairs of a tile. What to do with them is
+counted in costs (`exact.Costs`). A few candidates, spread over the tile, are measured first: if few of them are
+matches, the others will mostly be left early, or be told apart by sums over a finer grid, at one product a turn; if
+most are, nothing beats the exact product of the rows and columns that are left. So the worst that data can do is to
+cost a bound beside brute force. tests/benchmarks/pairs.py holds the whole against brute force on such data.
+
+Measured at 64x64x3, one core: a pair that is left early costs 0.16 µs, a match 0.8, both 10 in NumPy; a pair of the
+exact product 0.025 µs by NumKong, 0.2 by BLAS; 8x8 sums 14 µs an image and 0.005 a pair. Sums of 16x16 cells cost
+110 µs an image, and never won over the product. A fixed share of candidates, in place of costs and a sample, was up to
+twenty times slower than brute force where candidates are many and matches few.
+
+Memory: `GATHERED` bytes of points in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from stages.kernels.arrays import Device
+from stages.kernels.bounds import slack
+from stages.kernels.bounds.space import Candidates, Levels, largest_norm
+from stages.kernels.filters import product
+from stages.kernels.measure import exact
+from stages.kernels.measure.exact import Points, Values
+from stages.kernels.measure.metric import Bits, Floats, Found, Ints, Metric, Side, View, joined, nothing
+
+TILE = 1_024
+"""Images a side of a tile, at most."""
+GATHERED = 256 << 20
+"""Bytes of points that are held at a time."""
+MANY, SAMPLE = 4_096, 64
+"""Where a tile has so many candidates, some of them tell how many are matches."""
+GAIN = 10
+"""A finer grid is tried where it costs at most one part in so many of what it may save."""
+
+
+@dataclass
+class Part:
+    """Some images of one side: what a tile needs of them, made when it is first asked for."""
+
+    side: Side
+    positions: Ints
+    metric: Metric
+    left: bool
+
+    def __post_init__(self) -> None:
+        self._views: list[Points] = []
+        self._vectors: dict[int, Floats] = {0: self.side.vectors[self.positions]}
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @cached_property
+    def points(self) -> Points:
+        """Theirs and no others', (n, ...)."""
+        points, rows = self.side.points(self.positions)
+        return points[rows]
+
+    def views(self, turns: int, rows: Ints) -> list[Points]:
+        """Some of the points as the measure takes them, in each turn; where a turn changes nothing, one array."""
+        made = self.metric.left if self.left else self.metric.right
+        for turn in range(len(self._views), turns):
+            self._views.append(made(self.points, turn) if made else self.points)
+        if len(rows) == len(self):
+            return self._views
+        chosen = {id(view): view[rows] for view in self._views}
+        return [chosen[id(view)] for view in self._views]
+
+    def vectors(self, level: int) -> Floats:
+        """Vectors of a bound: 0 is the metric's space, those after it are finer."""
+        if level not in self._vectors:
+            self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
+        return self._vectors[level]
+
+
+class Check:
+    """Measures pairs of two sides; `levels` is counted up."""
+
+    def __init__(
+        self, a: Side, b: Side, metric: Metric, turns: int, most: float, device: Device, levels: Levels
+    ) -> None:
+        self._a, self._b, self._metric = a, b, metric
+        self._turns, self._most, self._device, self._levels = turns, most, device, levels
+        self._costs = metric.measure.costs(metric.size)
+        self.side = min(TILE, max(16, GATHERED // max(1, (turns + 1) * metric.size)))
+
+    def part(self, positions: Ints, left: bool) -> Part:
+        """Images of the left or the right side of a tile."""
+        return Part(self._a if left else self._b, positions, self._metric, left)
+
+    def candidates(self, candidates: Candidates) -> Found:
+        """Matches among candidates, sorted by position in a."""
+        side, columns = self.side, -(-len(self._b) // self.side)
+        tile = candidates.a // side * columns + candidates.b // side
+        count = np.bincount(tile) if len(tile) else np.empty(0, np.int64)
+        parts = [nothing(self._metric)]
+        for number in np.flatnonzero(count * self._costs.alike > side * self._turns * self._costs.product):
+            i, j = divmod(int(number), columns)
+            left = np.arange(i * side, min((i + 1) * side, len(self._a)))
+            right = np.arange(j * side, min((j + 1) * side, len(self._b)))
+            here = tile == number
+            crowd = candidates.where(here)
+            rows = np.unique(crowd.a)
+            if len(crowd.a) * self._costs.alike > len(rows) * len(right) * self._turns * self._costs.product:
+                bits = np.zeros((len(left), len(right)), np.uint8)
+                bits[crowd.a - left[0], crowd.b - right[0]] = crowd.turns
+                parts.append(self.tile(self.part(left, True), self.part(right, False), bits))
+                candidates, tile = candidates.where(~here), tile[~here]
+        return joined([*parts, *self._one_by_one(candidates)])
+
+    def tile(self, left: Part, right: Part, bits: Bits) -> Found:
+        """Matches among the pairs of a tile that may match in the turns `bits`, uint8 (left, right)."""
+        alike, each, level, finest = 1.0, self._costs.alike, 1, len(self._metric.finer)
+        if np.count_nonzero(bits) > MANY and self._metric.space is not None:
+            alike, each = self._sampled(left, right, bits)
+        while True:
+            may = bits > 0
+            i, j = np.flatnonzero(may.any(axis=1)), np.flatnonzero(may.any(axis=0))
+            turns = sum(int(np.count_nonzero(bits & 1 << turn)) for turn in range(self._turns))
+            one = turns * each
+            whole = len(i) * len(j) * self._turns * self._costs.product
+            if level > finest:
+                break
+            finer = bits.size * self._metric.finer[level - 1].orders.size
+            if GAIN * finer > (1 - alike) * min(one, whole):
+                break
+            bits = bits & self.bounds(left, right, level)
+            self._levels.finer += int(np.count_nonzero(bits))
+            level += 1
+        if one >= whole:
+            return self._product(left, right, bits, i, j)
+        a, b = np.divmod(np.flatnonzero(bits > 0), len(right))
+        some = Candidates(left.positions[a], right.positions[b], bits[a, b])
+        return self._measured(some, left.points, right.points, a, b)
+
+    def _sampled(self, left: Part, right: Part, bits: Bits) -> tuple[float, float]:
+        """Of some of a tile's candidates: the share of matches, and what it costs to measure one in a turn.
+
+        A pair that is left early is read up to about the part of it that comes to the limit."""
+        places = np.flatnonzero(bits > 0)
+        i, j = np.divmod(places[:: max(1, len(places) // SAMPLE)], bits.shape[1])
+        matches, costs = np.zeros(len(i), bool), []
+        for turn in range(self._turns):
+            passing = np.flatnonzero(bits[i, j] >> turn & 1)
+            if len(passing):
+                values = self._in_turn(left.points, right.points, i[passing], j[passing], turn, np.inf)
+                matches[passing] |= values <= self._most
+                costs.append(self._costs.alike * self._most / np.maximum(values, max(self._most, 1)))
+        self._levels.checked += len(i)
+        return float(matches.mean()), float(np.maximum(np.concatenate(costs), self._costs.apart).mean())
+
+    def bounds(self, left: Part, right: Part, level: int) -> Bits:
+        """The turns in which the pairs of a tile pass a bound: uint8 (left, right), by one product a turn."""
+        space, xp = self._metric.space, self._device.xp
+        assert space is not None
+        orders = space.orders if level == 0 else self._metric.finer[level - 1].orders
+        u, v = left.vectors(level), right.vectors(level)
+        bound = float(slack.bound(space.squared, largest_norm(u), largest_norm(v), orders.shape[1]))
+        rows = self._device.put(product.operand(u[:, orders[0]]))
+        passing = xp.zeros((len(u), len(v)), dtype=xp.uint8)
+        for turn, order in enumerate(orders):
+            columns = self._device.put(product.operand(v[:, order], right=True))
+            may = xp.logical_not(xp.matmul(rows, columns.T) < bound)
+            passing = passing | xp.astype(may, xp.uint8) * (1 << turn)
+        found: Bits = np.asarray(self._device.get(passing))
+        return found
+
+    def _product(self, left: Part, right: Part, bits: Bits, i: Ints, j: Ints) -> Found:
+        """By the product of the rows i and the columns j of a tile."""
+        if not len(i):
+            return nothing(self._metric)
+        if 4 * len(i) > 3 * len(left):  # taking some out would cost more than they do
+            i = np.arange(len(left))
+        if 4 * len(j) > 3 * len(right):
+            j = np.arange(len(right))
+        wanted = bits > 0 if bits.shape == (len(i), len(j)) else bits[np.ix_(i, j)] > 0
+        self._levels.products += len(i) * len(j)
+        lefts, rights = (part.views(self._turns, rows) for part, rows in ((left, i), (right, j)))
+        near = self._metric.measure.near(lefts, rights, wanted, self._most)
+        a, b = left.positions[i[near.i]], right.positions[j[near.j]]
+        return Found(a, b, near.values, near.turns, np.ones(len(a), bool))
+
+    def _one_by_one(self, candidates: Candidates) -> Iterator[Found]:
+        """Measure candidates as many at a time as there is room for their points."""
+        a, b = np.unique(candidates.a), np.unique(candidates.b)
+        if (len(a) + len(b)) * self._metric.size > GATHERED and len(candidates.a) > 1:
+            longer, places = (a, candidates.a) if len(a) > len(b) else (b, candidates.b)
+            lower = places < longer[len(longer) // 2]
+            for half in (lower, ~lower):
+                yield from self._one_by_one(candidates.where(half))
+        elif len(candidates.a):
+            (points_a, rows_a), (points_b, rows_b) = self._a.points(a), self._b.points(b)
+            i, j = rows_a[np.searchsorted(a, candidates.a)], rows_b[np.searchsorted(b, candidates.b)]
+            yield self._measured(candidates, points_a, points_b, i, j)
+
+    def _measured(self, candidates: Candidates, points_a: Points, points_b: Points, i: Ints, j: Ints) -> Found:
+        """Measure candidates in the turns in which they may match; their points are the rows i and j.
+
+        A turn that attains the least, being a match, passes every lower bound; so no other needs measuring."""
+        metric = self._metric
+        values: Values = np.full((self._turns, len(i)), _beyond(metric.measure.numbers), metric.measure.numbers)
+        for turn in range(self._turns):
+            passing = np.flatnonzero(candidates.turns >> turn & 1)
+            if len(passing):
+                values[turn, passing] = self._in_turn(points_a, points_b, i[passing], j[passing], turn, self._most)
+        self._levels.checked += len(i)
+        smallest, bits = exact.least(values)
+        found = Found(candidates.a, candidates.b, smallest, bits, np.ones(len(i), bool))
+        return found.where(smallest <= self._most)
+
+    def _in_turn(self, points_a: Points, points_b: Points, i: Ints, j: Ints, turn: int, most: float) -> Values:
+        """Figures of the rows i with the rows j in a turn."""
+        metric = self._metric
+        left, at_left = _seen(metric.left, points_a, i, turn)
+        right, at_right = _seen(metric.right, points_b, j, turn)
+        return metric.measure.pairs(left, right, at_left, at_right, most)
+
+
+def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:
+    """Points of some rows as the measure takes them, and which of these are theirs."""
+    if view is None or turn == 0:
+        return (view(points, 0) if view else points), rows
+    used = np.unique(rows)
+    return view(points[used], turn), np.searchsorted(used, rows)
+
+
+def _beyond(numbers: type) -> float:
+    return np.iinfo(np.int64).max if numbers is np.int64 else np.inf

@@ -1,0 +1,30 @@
+"""Digests that tell identical thumbnails, as they are and up to quarter turns."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.kernels.measure.exact import turned
+
+Bytes = NDArray[np.uint8]
+
+
+def shift_bits(thumbnails: Bytes, shift: int) -> Bytes:
+    """Each value of a uint8 array shifted, right if `shift` is positive; bits shifted out are dropped."""
+    return np.right_shift(thumbnails, shift) if shift >= 0 else np.left_shift(thumbnails, -shift)
+
+
+def identities(thumbnails: Bytes) -> tuple[list[str], list[str], list[int], list[int]]:
+    """For thumbnails, uint8 (n, H, W, C), four lists of length n:
+
+    the SHA-256 of each, in hex; the least of those of its turns; the smallest turn that attains it; and how many turns
+    leave the image unchanged. A thumbnail that is not square has two turns that keep its shape, 0 and 180 degrees."""
+    turns = range(4) if thumbnails.shape[1] == thumbnails.shape[2] else range(0, 4, 2)
+    digests = [[hashlib.sha256(image).hexdigest() for image in turned(thumbnails, k)] for k in turns]
+    least = [min(each) for each in zip(*digests, strict=True)]
+    turn = [turns[each.index(min(each))] for each in zip(*digests, strict=True)]
+    symmetry = [each.count(each[0]) for each in zip(*digests, strict=True)]
+    return digests[0], least, turn, symmetry

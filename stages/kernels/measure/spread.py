@@ -1,0 +1,47 @@
+"""How far apart the members of a cluster are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.kernels.measure import exact
+
+TILE = 256
+"""Images a side of what is compared at a time."""
+
+Bytes = NDArray[np.uint8]
+
+
+def distinct(images: Bytes) -> Bytes:
+    """Return each different image once, uint8 (m, H, W, C), in the order of first appearance.
+
+    A dictionary of bytes: `np.unique` over rows makes a field of a record for each byte of an image."""
+    last = len(images) - 1
+    first = {image.tobytes(): last - number for number, image in enumerate(images[::-1])}
+    return images[np.sort(np.fromiter(first.values(), np.int64, len(first)))]
+
+
+def farthest(images: Bytes, turns: int) -> int:
+    """Return the largest sum of squared differences of two images, uint8 (n, H, W, C), the least over `turns` turns.
+
+    Turning both images keeps this sum, so its root obeys the triangle inequality: the root for two images is at most
+    the sum of their roots to the first image. Pairs whose bound is below the largest sum so far are not compared."""
+    if len(images) < 2:
+        return 0
+    measure = exact.Squares()
+
+    def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
+        return np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+
+    starts = range(0, len(images), TILE)
+    from_first = np.concatenate([least(images[:1], images[start : start + TILE])[0] for start in starts])
+    order = np.argsort(-from_first, kind="stable")
+    images, roots = images[order], np.sqrt(from_first[order])
+    most = int(from_first.max())
+    for start in starts:
+        for other in range(start, len(images), TILE):
+            if (roots[start] + roots[other]) ** 2 * (1 + 1e-9) < most:
+                break
+            most = max(most, int(least(images[start : start + TILE], images[other : other + TILE]).max()))
+    return most

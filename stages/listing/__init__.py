@@ -1,0 +1,5 @@
+"""Find the files below folders and URLs.
+
+files.py   folders: one `os.scandir` a folder, one `stat` a file
+urls.py    URLs: one listing by fsspec
+"""

@@ -1,0 +1,65 @@
+"""Files that a task publishes beside its artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pyarrow as pa
+import pytest
+
+from pipeline.execution.job import StoredJob
+from pipeline.stage import Task
+from pipeline.store.artifact import Record
+from pipeline.store.store import RETIRED, Store
+
+SCHEMA = pa.schema([("number", pa.int64())])
+STAGE: Any = SimpleNamespace(name="total", owns=lambda name: True)
+
+
+def job(folder: Path) -> StoredJob:
+    call = SimpleNamespace(context=SimpleNamespace(stage=STAGE), task=Task("all", filename="total.parquet"))
+    return StoredJob(cast(Any, call), Store(folder))
+
+
+def made(folder: Path, fingerprint: str, *pages: str) -> None:
+    """A task that ended: its artifact, and the files beside that."""
+    task = job(folder)
+    for page in pages:
+        task.publish(f"page/{page}", page.encode())
+    record = Record("total", "all", fingerprint * 64, {}, {}, files=dict(task.published))
+    task.store.publish("total.parquet", record, SCHEMA, [])
+
+
+def test_an_artifact_does_not_speak_for_files_that_come_after_it(tmp_path: Path) -> None:
+    """Also where the task that writes them is cut short."""
+    made(tmp_path, "a", "one", "two")
+    task = job(tmp_path)
+    assert (tmp_path / "total" / "total.parquet").exists()
+    task.publish("page/one", b"ONE")
+    assert not (tmp_path / "total" / "total.parquet").exists()
+    assert [path.name[:5] for path in (tmp_path / "total" / RETIRED).iterdir()] == ["all-a"]
+    made(tmp_path, "b", "three")
+    assert Store(tmp_path).record("total", "total.parquet", "all").fingerprint == "b" * 64
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_files_of_the_last_artifact_are_adopted_if_they_are_as_they_were(tmp_path: Path, cut_short: bool) -> None:
+    made(tmp_path, "a", "one", "two", "three")
+    task = job(tmp_path)
+    if cut_short:
+        task.publish("page/three", b"THREE")
+        task = job(tmp_path)
+    (tmp_path / "page" / "two").write_bytes(b"TWO")
+    assert [task.adopt(f"page/{name}") for name in ("one", "two", "four")] == [True, False, False]
+    task.publish("page/five", b"five")
+    assert task.adopt("page/one"), "what was retired is still known"
+    assert set(task.published) == {"page/one", "page/five"}
+
+
+def test_a_damaged_artifact_is_deleted_before_its_files_are_written(tmp_path: Path) -> None:
+    made(tmp_path, "a", "one")
+    (tmp_path / "total" / "total.parquet").write_bytes(b"PAR1")
+    job(tmp_path).publish("page/one", b"ONE")
+    assert not list((tmp_path / "total").glob("*.parquet"))

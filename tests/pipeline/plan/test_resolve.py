@@ -1,0 +1,317 @@
+"""Which earlier artifacts a run takes, builds on and takes back; with the toy stages.
+
+The bounds of the caches in `resolve.py` (`PARTS`, `VERSIONS`) change no result, only what is looked at again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.execution.task import Earlier
+from pipeline.plan.resolve import Resolver, Verdict, doubtful_rows
+from pipeline.plan.tasks import Node
+from pipeline.stage import Inputs, Job, Result, Task
+from pipeline.store.artifact import artifact_name
+from pipeline.store.store import RETIRED, SUMMARY, Store
+from tests.pipeline import toy
+from tests.pipeline.execution.test_runner import damage_page
+from tests.pipeline.toy import WORDS, Letters, Pairs, toy_plan, toy_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "words.txt").write_text("one two three four five")
+    return tmp_path
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:
+    """Change the declaration of a toy stage."""
+    monkeypatch.setattr(toy, "STAGES", [replace(s, **changes) if s.name == name else s for s in toy.STAGES])
+
+
+def judged(folder: Path, name: str, read_only: bool = False, **params: Any) -> Verdict:
+    """What is found of the task `name` where all its inputs are current."""
+    _, resolver = toy_plan(folder, **params)
+    resolver.read_only = read_only
+    with resolver.footers:
+        return verdicts(resolver)[name]
+
+
+def verdicts(resolver: Resolver) -> dict[str, Verdict]:
+    """All tasks in order, as far as their inputs are known."""
+    found: dict[str, Verdict] = {}
+    receipts: dict[tuple[str, str], Any] = {}
+    for address, node in sorted(resolver.plan.nodes.items(), key=lambda item: item[1].rank):
+        if all(needed in receipts for needed in node.task.inputs):
+            verdict = found["/".join(address)] = resolver.judge(node, receipts)
+            if verdict.receipt:
+                receipts[address] = verdict.receipt
+            elif node.stage.source:
+                receipts[address] = resolver.foreseen(node, verdict)
+    return found
+
+
+def retire(folder: Path, stage: str) -> Path:
+    """Put the artifacts of a stage aside; where they lie then."""
+    Store(folder / "run").retire_all_but(stage, frozenset())
+    return folder / "run" / stage / RETIRED
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
+
+
+def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_it_may_differ_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, "pairs", builds_on=("sleep",))
+    toy_run(folder)
+    (made,) = (folder / "run" / "pairs").glob("w00.w01-*")
+    inputs = [
+        str(next((folder / "run" / "letters").glob(f"{key}-*")).relative_to(folder / "run")) for key in ("w00", "w01")
+    ]
+    params = {"fail": "", "flaky": False, "sleep": 0.0}
+    expected = (Earlier(f"pairs/{made.name}", inputs, params),)
+    assert judged(folder, "pairs/w00.w01", pairs=Pairs(sleep=0.001)).call.before == expected
+    assert judged(folder, "pairs/w00.w01", pairs=Pairs(fail="w00.w00")).call.before == ()
+    assert judged(folder, "pairs/w00.w01", pairs=Pairs(flaky=True, sleep=0.001)).call.before == ()
+    declare(monkeypatch, "pairs", retry=lambda summary, params: True)
+    assert judged(folder, "pairs/w00.w01").call.before == (), "what is to be made again is not built on itself"
+
+
+def test_nothing_is_built_on_once_its_inputs_are_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, "pairs", builds_on=("sleep",))
+    toy_run(folder)
+    assert len(judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.before) == 1
+    next((folder / "run" / "letters").glob("w00-*")).unlink()
+    (folder / "words.txt").write_text("one two three! four five")
+    toy_run(folder, pairs=Pairs(fail="w00.w00"))
+    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.before == ()
+
+
+def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, "pairs", builds_on=("sleep",))
+    for sleep in (0.001, 0.002, 0.003):
+        toy_run(folder, pairs=Pairs(sleep=sleep))
+    retire(folder, "pairs")
+    before = judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.004)).call.before
+    assert [earlier.params["sleep"] for earlier in before] == [0.003, 0.002, 0.001]
+    assert {earlier.path.rpartition("/")[0] for earlier in before} == {f"pairs/{RETIRED}"}
+
+
+def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, "letters", reuse=("word",), libraries=("numpy",), optional_libraries=("pyarrow",))
+    toy_run(folder)
+    donors = [f"letters/{path.name}" for path in sorted((folder / "run" / "letters").glob("*.parquet"))]
+    (folder / "words.txt").write_text("one two three! four five")
+    assert list(judged(folder, "letters/w00").call.earlier) == donors[:1]
+    (folder / "words.txt").write_text("five one zoo four five")
+    assert list(judged(folder, "letters/w00").call.earlier) == donors
+    assert judged(folder, "letters/w00", letters=Letters(2)).call.earlier == ()
+    monkeypatch.setattr("pipeline.plan.fingerprint.installed", lambda name: None)
+    assert list(judged(folder, "letters/w00").call.earlier) == donors, "an optional library counts row by row"
+    monkeypatch.setattr("pipeline.plan.fingerprint.metadata.version", lambda name: "0.1")
+    assert judged(folder, "letters/w00").call.earlier == ()
+
+
+def test_rows_are_copied_only_where_a_source_says_which_there_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, "pairs", reuse=("product",))
+    toy_run(folder)
+    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.earlier == ()
+
+
+def test_a_retired_artifact_is_read_before_it_is_taken_back(folder: Path) -> None:
+    toy_run(folder)
+    (retired,) = retire(folder, "letters").glob("w00-*")
+    damage_page(retired)
+    runner, heard = toy_run(folder)
+    assert "letters/w00" in heard.did("run")
+    assert "letters/w01" in heard.did("skipped")
+    assert not runner.failures
+    assert pq.read_table(folder / "run" / "letters", page_checksum_verification=True).num_rows == 5
+
+
+def test_a_retired_artifact_of_the_same_name_but_another_fingerprint_stays_where_it_is(folder: Path) -> None:
+    toy_run(folder)
+    (retired,) = retire(folder, "letters").glob("w00-*")
+    wanted = judged(folder, "letters/w00", read_only=True, letters=Letters(2)).call.fingerprint
+    retired.rename(retired.with_name(artifact_name("w00", wanted)))
+    assert judged(folder, "letters/w00", letters=Letters(2)).receipt is None
+    assert retired.with_name(artifact_name("w00", wanted)).exists()
+
+
+def test_who_only_looks_moves_nothing(folder: Path) -> None:
+    toy_run(folder)
+    retire(folder, "letters")
+    before = files(folder)
+    assert judged(folder, "letters/w00", read_only=True).receipt is not None
+    assert files(folder) == before
+    assert judged(folder, "letters/w00").receipt is not None
+    assert files(folder).keys() != before.keys()
+
+
+def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> None:
+    """It may turn out damaged in the same run, and must be made again then."""
+    toy_run(folder)
+    retire(folder, "letters")
+    _, resolver = toy_plan(folder)
+    node: Node = resolver.plan.nodes["letters", "w00"]
+    with resolver.footers:
+        words = resolver.judge(resolver.plan.nodes["words", "w00"], {}).receipt
+        assert words is not None
+        receipts = {("words", "w00"): words}
+        back = resolver.judge(node, receipts).receipt
+        assert back is not None
+        assert back.name not in resolver.footers.names(f"letters/{RETIRED}")
+        (folder / "run" / "letters" / back.name).unlink()
+        assert resolver.judge(node, receipts).receipt is None
+
+
+def test_rows_in_doubt_are_looked_at_and_only_those_no_longer_true_made_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def recheck(artifact: Any, doubts: Any) -> list[str]:
+        asked.append(sorted(doubts))
+        assert artifact.table().num_rows == 3
+        return [row for row in doubts if row == "two"]
+
+    declare(monkeypatch, "letters", recheck=recheck)
+    toy_run(folder)
+    _, resolver = toy_plan(folder)
+    resolver.doubts = {("words", "w00"): ["one", "two"], ("words", "w01"): []}
+    with resolver.footers:
+        found = verdicts(resolver)
+        assert asked == [["one", "two"]]
+        assert found["letters/w00"].reason == "input changed: 1 with equal size and time"
+        assert (found["letters/w00"].call.forced, found["letters/w00"].call.distrust) == (True, {"two"})
+        assert found["letters/w01"].receipt is not None
+        resolver.doubts = {("words", "w00"): ["one"]}
+        assert verdicts(resolver)["letters/w00"].receipt is not None
+        damage_page(next((folder / "run" / "letters").glob("w00-*")))
+        assert verdicts(resolver)["letters/w00"].call.distrust == {"one"}
+
+
+def test_errors_that_may_pass_are_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy_run(folder)
+    declare(monkeypatch, "letters", retry=lambda summary, params: True)
+    verdict = judged(folder, "letters/w00")
+    assert (verdict.reason, verdict.call.forced, verdict.call.distrust) == ("errors to try again", True, frozenset())
+    _, heard = toy_run(folder)
+    assert heard.did("run") == ["letters/w00", "letters/w01"]
+
+
+def test_the_fingerprint_takes_in_what_is_read_and_no_more(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each input the columns that the stage reads, and its key: where inputs change places, so does the result."""
+    _, resolver = toy_plan(folder)
+    resolver.footers.close()
+    (wide,) = (node for address, node in resolver.plan.nodes.items() if address == ("pairs", "w00.w01"))
+    content = {key: {"word": "1", "letters": key, "#summary": "3"} for key in ("w00", "w01")}
+
+    def digests(node: Node, **changes: str) -> dict[str, str]:
+        changed = {key: columns | changes for key, columns in content.items()}
+        return resolver._input_digests(node, lambda needed: changed[needed[1]])
+
+    whole = digests(wide)
+    assert resolver._input_digests(wide, lambda needed: content[needed[1]]) == whole
+    assert resolver._input_digests(wide, lambda needed: content[needed[1]]) == whole
+    assert digests(wide, word="2") == whole
+    assert digests(wide, letters="4") != whole
+    assert digests(wide, **{"#summary": "4"}) != whole
+    turned = replace(wide, task=replace(wide.task, inputs=wide.task.inputs[::-1]))
+    assert digests(turned) != whole
+    monkeypatch.setattr(resolver, "reads", {"pairs": {}})
+    assert digests(wide, word="2") != digests(wide)
+    assert digests(wide, word="2", letters="1") != digests(wide, word="1", letters="2")
+
+
+def test_reasons_name_what_is_missing(folder: Path) -> None:
+    assert judged(folder, "words/w00").reason == "missing"
+    toy_run(folder)
+    (made,) = (folder / "run" / "letters").glob("w00-*")
+    whole = made.read_bytes()
+    made.write_bytes(whole[:99])
+    assert judged(folder, "letters/w00").reason == "unreadable"
+    made.write_bytes(whole)
+    assert judged(folder, "letters/w00", letters=Letters(2)).reason == "params changed: times 1 → 2"
+    retire(folder, "letters")
+    assert judged(folder, "letters/w00", letters=Letters(2)).reason == "params changed: times 1 → 2"
+
+
+def test_a_receipt_that_is_foreseen_is_the_one_that_comes(folder: Path) -> None:
+    _, resolver = toy_plan(folder)
+    with resolver.footers:
+        node = resolver.plan.nodes["words", "w01"]
+        verdict = resolver.judge(node, {})
+        foreseen = resolver.foreseen(node, verdict)
+        assert resolver.foreseen(node, replace(verdict, call=replace(verdict.call, content=None))).content.keys() == {
+            SUMMARY
+        }
+    toy_run(folder)
+    assert judged(folder, "words/w01").receipt == foreseen
+
+
+def test_an_artifact_counts_only_with_the_files_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there with the right size; of one that is taken back, with the right bytes, too."""
+
+    def compute(inputs: Inputs, params: Letters, job: Job) -> Result:
+        return Result((toy.letters(inputs, params, job),), files=(job.publish(f"side/{job.task.key}.txt", b"text"),))
+
+    declare(monkeypatch, "letters", compute=compute, files=("side/*",))
+    toy_run(folder)
+    side = folder / "run" / "side" / "w00.txt"
+    side.unlink()
+    assert judged(folder, "letters/w00").reason == "missing: files beside it"
+    side.write_bytes(b"tex")
+    assert judged(folder, "letters/w00").receipt is None
+    side.write_bytes(b"texT")
+    assert judged(folder, "letters/w00").receipt is not None, "files that are there are told by their size"
+    retire(folder, "letters")
+    assert judged(folder, "letters/w00", read_only=True).receipt is None
+    side.write_bytes(b"text")
+    assert judged(folder, "letters/w00", read_only=True).receipt is not None
+
+
+def test_the_reason_is_that_of_the_latest_artifact_that_can_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_run(folder)
+    declare(monkeypatch, "total", version=2)
+    assert judged(folder, "total/total").reason == "version 1 → 2"
+    retire(folder, "letters")
+    toy_run(folder, letters=Letters(2))
+    assert judged(folder, "letters/w00", letters=Letters(3)).reason == "params changed: times 2 → 3"
+    (made,) = (folder / "run" / "letters").glob("w00-*")
+    made.write_bytes(made.read_bytes()[:99])
+    assert judged(folder, "letters/w00", letters=Letters(3)).reason == "params changed: times 1 → 3"
+
+
+def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An artifact without rows spans nothing."""
+
+    def source(params: Any, settings: Any) -> Iterator[tuple[Task, pa.Table]]:
+        words = (folder / "words.txt").read_text().split()
+        yield Task("w00"), pa.table({"word": words}, WORDS)
+        yield Task("w01"), pa.table({"word": ["zoo"]}, WORDS)
+
+    declare(monkeypatch, "words", source=source)
+    declare(monkeypatch, "letters", reuse=("word",))
+    for words, donors in (("", 0), ("one two", 0), ("one", 1), ("", 0)):
+        (folder / "words.txt").write_text(words)
+        assert len(judged(folder, "letters/w00").call.earlier) == donors, words
+        toy_run(folder)
+    retire(folder, "letters")
+    (folder / "words.txt").write_text("seven")
+    assert [name.rpartition("/")[0] for name in judged(folder, "letters/w00").call.earlier] == [f"letters/{RETIRED}"]
+
+
+def test_doubtful_rows_are_those_that_stand_in_a_table() -> None:
+    assert doubtful_rows(pa.table({"word": ["a", "b", "a"]}, WORDS), "word", {"a", "c"}) == ["a", "a"]
+    assert doubtful_rows(pa.table({"word": ["a"]}, WORDS), "word", set()) == []

@@ -1,0 +1,90 @@
+"""Thumbnails of single images out of their partitions: by whatever way they are read, they are those of the index."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.store.artifact import Record, StoredArtifact
+from pipeline.store.store import Store
+from stages.comparing import thumbnails
+from stages.comparing.kept import Kept
+from stages.comparing.thumbnails import FEW, BlockThumbnails
+
+SHAPE = (8, 8, 3)
+WIDTH = 8 * 8 * 3
+COUNT = 20 * FEW
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Kept[thumbnails.Bytes]:
+    kept: Kept[thumbnails.Bytes] = Kept(1 << 20)
+    monkeypatch.setattr(thumbnails, "_kept", kept)
+    return kept
+
+
+class Job:
+    """Finds the one artifact."""
+
+    def __init__(self, artifact: StoredArtifact) -> None:
+        self._artifact = artifact
+
+    def find(self, stage: str, key: str, column: str, digest: str) -> StoredArtifact:
+        return self._artifact
+
+
+@pytest.fixture(params=["photographs", "drawings"])
+def images(request: pytest.FixtureRequest) -> thumbnails.Bytes:
+    random = np.random.default_rng(0)
+    if request.param == "drawings":
+        return np.repeat(random.integers(0, 256, COUNT, dtype=np.uint8), WIDTH).reshape(-1, *SHAPE)
+    return random.integers(0, 256, (COUNT, *SHAPE), dtype=np.uint8)
+
+
+@pytest.fixture
+def artifact(images: thumbnails.Bytes, tmp_path: Path) -> StoredArtifact:
+    schema = pa.schema([("thumbnail", pa.binary(WIDTH))])
+    table = pa.table([[image.tobytes() for image in images]], schema=schema)
+    store = Store(tmp_path)
+    store.publish("k.parquet", Record("thumbnail", "k", "f" * 64, {}, {}), schema, [table], None, 128)
+    return StoredArtifact("thumbnail", "k", store.path("thumbnail", "k.parquet"))
+
+
+def block(artifact: StoredArtifact, images: thumbnails.Bytes) -> BlockThumbnails:
+    rows = np.arange(len(images), dtype=np.int32)
+    identity = pa.chunked_array([[hashlib.sha256(image.tobytes()).hexdigest() for image in images]])
+    return BlockThumbnails(Job(artifact), SHAPE, [["k", "digest"]], np.zeros_like(rows), rows, identity)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wanted", [[5], [0, 127, 128, COUNT - 1], range(COUNT)], ids=["one", "few", "all"])
+def test_they_are_those_of_the_images(artifact: StoredArtifact, images: thumbnails.Bytes, wanted: list[int]) -> None:
+    found, rows = block(artifact, images)(np.array(wanted))
+    assert np.array_equal(found[rows], images[wanted])
+
+
+def test_few_are_read_without_the_others(
+    artifact: StoredArtifact, images: thumbnails.Bytes, nothing_kept: Kept[thumbnails.Bytes]
+) -> None:
+    block(artifact, images)(np.array([1, 300]))
+    assert nothing_kept.size == 0
+    block(artifact, images)(np.arange(COUNT))
+    assert nothing_kept.size == COUNT * WIDTH
+
+
+@pytest.mark.parametrize("wanted", [[5], range(COUNT)], ids=["one", "all"])
+def test_a_damaged_one_is_never_taken_for_right(
+    artifact: StoredArtifact, images: thumbnails.Bytes, wanted: list[int]
+) -> None:
+    assert isinstance(artifact.path, Path)
+    whole = bytearray(artifact.path.read_bytes())
+    column = pq.read_metadata(artifact.path).row_group(0).column(0)
+    packed = column.compression != "UNCOMPRESSED"
+    place = column.data_page_offset + column.total_compressed_size - 9 if packed else whole.index(images[5].tobytes())
+    whole[place] ^= 1
+    artifact.path.write_bytes(whole)
+    with pytest.raises(ArtifactDamaged):
+        block(artifact, images)(np.array(wanted))

@@ -1,0 +1,111 @@
+"""Groups of copies, and rows about groups as rows about images, against every pair looked at."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from stages.kernels.graph.groups import Rows, aspect_classes, expand, representatives
+
+Row = tuple[int, int, float, int, bool]
+
+
+@pytest.mark.parametrize(
+    ("same", "rotations", "alike"),
+    [
+        ("any", True, [{0, 1, 2, 3, 4, 5}]),
+        ("dimensions", False, [{0}, {1}, {2}, {3}, {4, 5}]),
+        ("dimensions", True, [{0, 1}, {2}, {3}, {4, 5}]),
+        ("aspect", False, [{0, 3}, {1}, {2}, {4, 5}]),
+        ("aspect", True, [{0, 1, 3}, {2}, {4, 5}]),
+    ],
+)
+def test_which_images_are_compared_by_their_sizes(same: str, rotations: bool, alike: list[set[int]]) -> None:
+    """The last two are as large as sizes can be told; one more pixel makes another class."""
+    width, height = np.array([6, 4, 6, 3, 2**31 - 1, 2**31 - 1]), np.array([4, 6, 5, 2, 2**31 - 2, 2**31 - 2])
+    classes = aspect_classes(width, height, same, rotations)
+    assert classes.dtype == np.int64
+    assert [{i for i in range(6) if classes[i] == kind} for kind in dict.fromkeys(classes.tolist())] == alike
+
+
+def test_the_first_of_equal_rows_stands_for_them() -> None:
+    keys = np.array([[1, 2], [2, 1], [1, 2], [1, 1], [2, 1], [1, 2]])
+    assert representatives(keys).tolist() == [0, 1, 0, 3, 1, 0]
+    assert representatives(keys[:0]).tolist() == []
+
+
+def library(seed: int, count: int) -> list[np.ndarray]:
+    """Few pictures in every turn: one as a turn leaves it, one as half a turn does, and some that all turns change."""
+    random = np.random.default_rng(seed)
+    plain = random.integers(0, 256, (3, 4, 4))
+    halved = plain[0] + np.rot90(plain[0], 2)
+    kinds = [*plain, halved, halved + np.rot90(halved)]
+    return [np.rot90(kinds[random.integers(len(kinds))], random.integers(4)) for _ in range(count)]
+
+
+def row(images: list[np.ndarray], a: int, b: int) -> Row:
+    sums = [int(np.square(images[a] - np.rot90(images[b], turn)).sum()) for turn in range(4)]
+    return a, b, float(min(sums)), sum(1 << turn for turn in range(4) if sums[turn] == min(sums)), True
+
+
+def facts(images: list[np.ndarray], ends: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The representative of each image within its block, the turn to the shared form, and how many turns change
+    nothing; blocks end before the images `ends`."""
+    forms = [[np.rot90(image, turn).tobytes() for turn in range(4)] for image in images]
+    shared = [(sum(number >= end for end in ends), min(form)) for number, form in enumerate(forms)]
+    return (
+        np.array([shared.index(key) for key in shared]),
+        np.array([form.index(min(form)) for form in forms]),
+        np.array([form.count(form[0]) for form in forms]),
+    )
+
+
+def as_arrays(rows: list[Row]) -> Rows:
+    a, b, mse, bits, measured = zip(*rows, strict=True) if rows else [()] * 5
+    return Rows(
+        np.array(a, np.int64), np.array(b, np.int64), np.array(mse), np.array(bits, np.uint8), np.array(measured, bool)
+    )
+
+
+def as_rows(rows: Rows) -> list[Row]:
+    columns = (getattr(rows, name).tolist() for name in Rows.__dataclass_fields__)
+    return sorted(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_of_one_set_are_those_of_every_pair(seed: int) -> None:
+    """Two blocks: representatives of one, of the other, and across; the lesser image first."""
+    images = library(seed, 17)
+    of, turn, symmetry = facts(images, [9])
+    firsts = sorted(set(of.tolist()))
+    short = [row(images, a, b) for a, b in itertools.combinations(firsts, 2)]
+    short += [row(images, first, x) for x, first in enumerate(of.tolist()) if x != first]
+    found = expand(as_arrays(short), of, turn, symmetry, swap=True)
+    assert as_rows(found) == [row(images, a, b) for a, b in itertools.combinations(range(17), 2)]
+    assert (found.mse.dtype, found.turns.dtype, found.measured.dtype) == (np.float64, np.uint8, np.bool_)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_of_two_sets_keep_their_sides(seed: int) -> None:
+    """The second set's images may have the lesser numbers."""
+    images = library(seed, 12)
+    of, turn, symmetry = facts(images, [5])
+    a, b = ({x for x in of.tolist() if side(x)} for side in (lambda x: x >= 5, lambda x: x < 5))
+    short = [row(images, x, y) for x, y in itertools.product(sorted(a), sorted(b))]
+    whole = [row(images, x, y) for x, y in itertools.product(range(5, 12), range(5))]
+    assert as_rows(expand(as_arrays(short), of, turn, symmetry, swap=False)) == whole
+
+
+def test_pairs_that_were_not_measured_keep_their_turns() -> None:
+    """They agree in hash: the members of a group do so in the same turns, whatever their own."""
+    of, turn, symmetry = np.array([0, 0, 2, 2]), np.array([0, 1, 2, 0]), np.ones(4, np.int64)
+    short = [(0, 1, 0.0, 0b0100, False), (0, 2, 0.0, 0b0010, False)]
+    found = as_rows(expand(as_arrays(short), of, turn, symmetry, swap=True))
+    across = [(a, b, 0.0, 0b0010, False) for a in (0, 1) for b in (2, 3)]
+    assert found == sorted([(0, 1, 0.0, 0b0100, False), *across])
+
+
+def test_no_rows() -> None:
+    none = np.empty(0, np.int64)
+    assert as_rows(expand(as_arrays([]), none, none, none, swap=True)) == []
+    assert as_rows(expand(as_arrays([]), np.arange(3), np.zeros(3, np.int64), np.ones(3, np.int64), swap=True)) == []

@@ -1,0 +1,104 @@
+"""The dullest possible references, and images on which lower bounds are tight or hard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from stages.kernels.bounds import coarse
+from stages.kernels.bounds.coarse import Shape
+
+Bytes = np.ndarray
+"""uint8 (H, W, C), or (n, H, W, C)."""
+
+
+def squares(a: Bytes, b: Bytes) -> int:
+    """Sum of squared differences, in Python integers."""
+    return sum((x - y) ** 2 for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
+
+
+def apart(a: Bytes, b: Bytes, turns: int) -> list[int]:
+    """Sums of squared differences of a and each turn of b."""
+    return [squares(a, np.rot90(b, turn)) for turn in range(turns)]
+
+
+def cells(shape: Shape, grid: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each cell, from the definition: edges mirror each other, an odd middle line is left out."""
+
+    def along(side: int) -> list[slice]:
+        lower = [slice(side * n // grid, side * (n + 1) // grid) for n in range(grid // 2)]
+        return lower + [slice(side - part.stop, side - part.start) for part in reversed(lower)]
+
+    return ((rows, columns) for rows in along(shape[0]) for columns in along(shape[1]))
+
+
+def sums(image: Bytes, grid: int) -> list[int]:
+    """What `coarse` gives for one image."""
+    found = []
+    for rows, columns in cells(image.shape, grid):
+        values = image[rows, columns].reshape(-1, image.shape[2]).tolist()
+        found += [sum(channel) for channel in zip(*values, strict=True)]
+        found.append(sum(value**2 for pixel in values for value in pixel))
+    return found
+
+
+def vector(image: Bytes, grid: int) -> list[Decimal]:
+    """The vector u of one image to 60 digits."""
+    found = []
+    with localcontext(prec=60):
+        for rows, columns in cells(image.shape, grid):
+            channels = image[rows, columns].reshape(-1, image.shape[2]).T.tolist()
+            m = Decimal(len(channels[0]))
+            left = sum(len(channel) * sum(v**2 for v in channel) - sum(channel) ** 2 for channel in channels)
+            found += [(sum(channel) - 128 * m) / m.sqrt() for channel in channels]
+            found.append((left / m).sqrt())
+    return found
+
+
+def gallery(shape: Shape, seed: int = 0) -> Bytes:
+    """Constants, nearly constants, checkerboards, single pixels, ramps, noise, and what is one value apart."""
+    random = np.random.default_rng(seed)
+    checks = np.indices(shape[:2]).sum(axis=0)[:, :, None] % 2 * np.ones(shape[2])
+    ramp = np.linspace(0, 255, shape[0] * shape[1] * shape[2]).reshape(shape)
+    pixel = np.zeros(shape)
+    pixel[0, shape[1] - 1, 0] = 255
+    images = [np.full(shape, value) for value in (0, 1, 127, 254, 255)]
+    images += [checks * 255, 255 - checks * 255, checks + 127, pixel, 255 - pixel, ramp]
+    images += [random.integers(0, 256, shape) for _ in range(3)]
+    images += [np.clip(image + random.integers(-1, 2, shape), 0, 255) for image in images[:4] + images[-3:]]
+    return np.array(images).astype(np.uint8)
+
+
+def stepped(random: np.random.Generator, shape: Shape, grid: int, orbits: bool, most: int = 2) -> tuple[Bytes, Bytes]:
+    """Two images that differ wholly in the means of their cells, so that the bound is as large as the distance.
+
+    `orbits`: cells that quarter turns carry into each other differ alike, and the invariants' bound is tight too."""
+    noise, level = int(random.integers(0, 4)), int(random.integers(0, 256))
+    low = max(0, level - noise - most)
+    a = random.integers(low, min(255 - most, low + noise) + 1, shape) if low < 255 - most else np.full(shape, low)
+    a = np.minimum(a, 255 - most)
+    steps = random.integers(0, most + 1, (grid, grid, shape[2])) * (random.random((grid, grid, 1)) < 0.6)
+    if orbits:
+        quarter = steps[: grid // 2, : grid // 2]
+        top = np.concatenate([quarter, np.rot90(quarter, -1)], axis=1)
+        steps = np.concatenate([top, np.rot90(top, 2)], axis=0)
+        assert np.array_equal(steps, np.rot90(steps))
+    b = a.copy()
+    for (rows, columns), step in zip(cells(shape, grid), steps.reshape(-1, shape[2]), strict=True):
+        b[rows, columns] += step
+    return a.astype(np.uint8), b.astype(np.uint8)
+
+
+def nudged(random: np.random.Generator, image: Bytes, by: int) -> Bytes:
+    """The same image with one value moved by one, or none."""
+    found = image.astype(int)
+    place = tuple(random.integers(0, size) for size in image.shape)
+    found[place] += by
+    return np.clip(found, 0, 255).astype(np.uint8)
+
+
+def vectors(images: Bytes, grid: int = coarse.GRID) -> np.ndarray:
+    """The float32 vectors as the kernels make them."""
+    return coarse.vectors(coarse.coarse(images, grid), images.shape[1:], grid)

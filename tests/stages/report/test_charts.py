@@ -1,0 +1,119 @@
+"""Charts: what they count, that they are well-formed SVG, the same each time, and as good on dark pages."""
+
+import itertools
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stages.report import charts, folders, labels
+from tests.stages.report.test_dendrogram import matches, random_rows
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: charts.sizes({2: 60, 9: 2, 120: 1}),
+        lambda: charts.sizes({2: 1}),
+        lambda: charts.heat(["a", "<b>", "\x00\U0001f9ca" * 40], np.array([[0, 5, 0], [5, 0, 1], [0, 1, 700]])),
+        lambda: charts.recall(np.array([0.0, 20.0]), np.array([0.2, 0.9]), 200.0, "MSE"),
+        lambda: charts.recall(np.array([]), np.array([]), 200.0, "MSE"),
+        lambda: charts.times({"scan": 0.0, "thumbnail": 12.5}),
+        lambda: charts.times({"scan": 0.0}),
+    ],
+)
+def test_well_formed_and_the_same_each_time(draw: object) -> None:
+    assert callable(draw)
+    picture = draw()
+    assert draw() == picture
+    light, dark = charts.both(picture)
+    assert light == picture != dark
+    assert all(ElementTree.fromstring(each).tag.endswith("svg") for each in (light, dark))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cost_$5_$6", "$\\frac{$", "^_{", "\\", "a\nb", "\U0001f9ca", "\u202egnp", "$$", "\\$x$", "%", "&<\"'>", " ", "_"],
+)
+def test_a_name_in_a_chart_is_text_whatever_it_reads_like(name: str) -> None:
+    """A folder called `cost_$5_$6` once ended the report, since Matplotlib took it for a formula."""
+    counts = np.array([[1, 2], [2, 1]])
+    picture = charts.heat([name, "other"], counts)
+    assert picture != charts.heat(["b", "other"], counts)
+    for drawn in (picture, charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, f"distance by {name}")):
+        assert ElementTree.fromstring(drawn).tag.endswith("svg")
+
+
+def test_a_formula_in_a_name_is_drawn_letter_by_letter() -> None:
+    """`$x_2$` takes the glyphs of the same letters in an order that is no formula."""
+    glyphs = [
+        set(re.findall(rb'<path id="([^"]+)"', charts.heat([name, "b"], np.ones((2, 2), np.int64))))
+        for name in ("$x_2$", "2x_$")
+    ]
+    assert glyphs[0] == glyphs[1]
+
+
+@pytest.mark.parametrize(("largest", "edges"), [(2, [2, 3]), (9, [2, 3, 4, 5, 10]), (10, [2, 3, 4, 5, 10, 20])])
+def test_bars_of_sizes_end_with_the_largest(largest: int, edges: list[int]) -> None:
+    assert charts._size_edges(largest) == edges
+
+
+def test_which_folder_duplicates_which() -> None:
+    groups = [["/x/a/1", "/x/a/2", "/x/b/1"], ["/x/b/2", "/x/b/c/1"], ["/x/b/3", "/x/a/3"]]
+    members = pa.table({"path": list(itertools.chain(*groups)), "cluster": np.repeat([4, 7, 9], [3, 2, 2])})
+    found = folders.shared(members)
+    assert found is not None
+    assert (found.names, found.left) == (["a", "b", "b/c"], 0)
+    assert found.images.tolist() == [[2, 3, 0], [2, 0, 1], [0, 1, 0]]
+    assert folders.shared(members.slice(0, 2)) is None
+    paths = [f"/{n:02}/{k}" for n in range(40) for k in range(2)]
+    few = folders.shared(pa.table({"path": paths, "cluster": np.repeat(np.arange(40), 2)}))
+    assert few is not None
+    assert (len(few.names), few.left) == (folders.MOST, 40 - folders.MOST)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("two", [False, True])
+def test_recall_is_what_counting_pairs_says(seed: int, two: bool) -> None:
+    random = np.random.default_rng(seed)
+    sets = {f"p{n:02}": "b" if two and n % 3 == 0 else "a" for n in range(14)}
+    rows = [row for row in random_rows(seed) if not two or sets[f"p{row[0]:02}"] != sets[f"p{row[1]:02}"]]
+    named = {path: str(random.integers(0, 4)) for path in sets if random.random() < 0.8} | {"gone": "1"}
+    graph = matches(rows).graph()
+    # whatever is at distance 0 counts as one, so distances of copies are those of the first
+    group = graph.groups({})
+    stands = dict(zip(graph.paths.to_pylist(), group.stands.tolist(), strict=True))
+    far = {(a, b): d for a, b, d in zip(group.a.tolist(), group.b.tolist(), group.distance.tolist(), strict=True)}
+
+    def distance(x: str, y: str) -> float:
+        if x not in stands or y not in stands:
+            return np.inf
+        a, b = sorted((stands[x], stands[y]))
+        return 0.0 if a == b else far.get((a, b), np.inf)
+
+    known = sorted(path for path in named if path in sets)
+    compared = [(x, y) for x, y in itertools.combinations(known, 2) if not two or sets[x] != sets[y]]
+    true = [distance(x, y) for x, y in compared if named[x] == named[y]]
+    false = [distance(x, y) for x, y in compared if named[x] != named[y]]
+    found = labels.recall(graph, named, sets, set(sets.values()) == {"a", "b"})
+    assert (found.pairs, found.unknown) == (len(true), 1)
+    assert found.false == sum(np.isfinite(false))
+    for at, share in zip(found.distances.tolist(), found.share.tolist(), strict=True):
+        assert share == pytest.approx(sum(each <= at for each in true) / len(true))
+    assert found.distances.tolist() == sorted({each for each in true if np.isfinite(each)})
+
+
+def test_labels_are_read_from_either_kind_of_file(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    (tmp_path / "labels.csv").write_text("label,path\n1,a.png\n2,/x/b.png\n,c.png\n")
+    pq.write_table(pa.table({"path": ["a.png", "/x/b.png"], "label": [1, 2]}), tmp_path / "labels.parquet")
+    expected = {str(tmp_path / "a.png"): "1", "/x/b.png": "2"}
+    for name in ("labels.csv", "labels.parquet"):
+        assert labels.read(str(tmp_path / name)) == expected
+    (tmp_path / "other.csv").write_text("file,label\na,b\n")
+    with pytest.raises(ValueError, match="expected CSV or Parquet with the columns path, label"):
+        labels.read(str(tmp_path / "other.csv"))
