@@ -35,8 +35,8 @@ def load_run(run: str | locations.Place) -> Any:
         return loader.load()(_opened(str(run)) if isinstance(run, str) else run)
     path: locations.Place = Path(str(run))
     if path.suffix in (".yaml", ".yml") and not path.is_dir():
-        from pipeline.cli.main import discover
         from pipeline.config.settings import load
+        from pipeline.plan.discovery import discover
 
         config = load(str(run), discover())
         locations.use(config.storage)

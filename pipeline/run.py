@@ -20,12 +20,12 @@ from pipeline.config.settings import Config
 from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Plain, Reporter, Reporters
 from pipeline.execution.runner import REPAIRS, Failure, Runner
-from pipeline.execution.task import Receipt
 from pipeline.execution.watch import STALLED
 from pipeline.machine.installation import DISTRIBUTION
 from pipeline.machine.interrupts import interrupts
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
+from pipeline.plan.call import Receipt
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
 from pipeline.stage import Address, Stage, Task, Upstream

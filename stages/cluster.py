@@ -6,7 +6,6 @@ The graph of matches and the rules for keepers are in `clustering/`. A match is 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ from stages.clustering import dismissed, keepers
 from stages.clustering.distances import inside
 from stages.clustering.focus import Sharpness
 from stages.clustering.keeper_keys import Rule
+from stages.clustering.keepers import stay
 from stages.clustering.ledger import check_ledger
 from stages.clustering.live import per_folder
 from stages.clustering.matches import Matches
@@ -98,13 +98,6 @@ before the image of rank 1, else null; `reference`: the image lies below one of 
 or not; `dismissed`: the image is dismissed as a duplicate of the keeper, so it stays, though other images join the two;
 `size` and `diameter` belong to the cluster: its number of images, and the MSE of the two that are farthest apart."""
 FILENAME = "clusters.parquet"
-STAYS = ("keeper", "reference", "dismissed")
-"""Columns of which each is a reason for an image to stay; one without any of them could go."""
-
-
-def stay(members: pa.Table) -> pa.ChunkedArray:
-    """Which of some rows have a reason to stay."""
-    return functools.reduce(pc.or_, (members[reason] for reason in STAYS))
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from itertools import product
 from typing import Annotated, Any, Literal
 
@@ -22,11 +22,11 @@ from pipeline.messages.errors import TaskError
 from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.comparing import copies
 from stages.comparing.blocks import INDEXES, Block, index_columns, index_table, read_blocks
+from stages.comparing.comparison import Comparison
 from stages.comparing.delta import earlier
-from stages.comparing.figure import column_of
 from stages.comparing.functions import imported
 from stages.comparing.metrics.kinds import KINDS, Kind, kind_of
-from stages.comparing.thumbnails import CHANNELS, thumbnail_shape
+from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels import arrays, hilbert
 from stages.kernels.compare import BlockPair, Rules
 from stages.kernels.measure import turns
@@ -38,9 +38,6 @@ TILE = 8
 SUPER_TILE = 16
 """They run along Hilbert's curve, and those of a square of so many blocks a side may run as one, at one place: any run
 of k of them reads some 2 to 3 roots of k blocks."""
-UNSURE = 3.0
-"""`decode: fast` moves the root of an MSE by less than this, for 99 of 100 pairs of near-duplicate photographs;
-see tests/benchmarks/decode.py."""
 ROWS = 1 << 18
 """Rows of a table that is handed on at a time."""
 PROCESS, AN_IMAGE = 400 << 20, 2_500
@@ -121,17 +118,9 @@ class Params:
         return value
 
     @property
-    def figure(self) -> str:
-        """The column of the distances."""
-        return column_of(self.metric)
-
-    def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:
-        """Which matches `thumbnail.decode: exact` might put on the other side of the threshold, by their figures."""
-        if self.threshold is None or self.metric != "mse" or decode == "exact":
-            return np.zeros(len(values), np.bool_)
-        unsure = UNSURE / (CHANNELS[channels] ** 0.5 if self.normalize == "value" else 1)
-        near: NDArray[np.bool_] = np.sqrt(values) > self.threshold**0.5 - unsure
-        return near
+    def comparison(self) -> Comparison:
+        """What blocks, metrics and earlier results need of this section."""
+        return Comparison(**{field.name: getattr(self, field.name) for field in fields(Comparison)})
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
@@ -141,7 +130,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
         [
             ("path_a", pa.string()),
             ("path_b", pa.string()),
-            (params.figure, pa.float64()),
+            (params.comparison.column, pa.float64()),
             ("rotation", pa.int16()),
             ("turns", pa.uint8()),
             ("measured", pa.bool_()),
@@ -211,7 +200,7 @@ def _tiles(blocks: Sequence[str]) -> list[Sequence[str]]:
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Of the index, only what the rules look at."""
-    return {"index": index_columns(params)}
+    return {"index": index_columns(params.comparison)}
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
@@ -224,17 +213,17 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 def _matches(
     indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
 ) -> Iterator[pa.Table]:
-    device = _device(params)
+    device, comparison = _device(params), params.comparison
     references = job.settings("inputs.reference") if params.references == "skip" else ()
-    blocks = read_blocks([index_table(index, params) for index in indexes], params, references)
-    kind = kind_of(params)(params, thumbnail_shape(job.settings), device)
-    first = None if len(blocks) > 1 or kind.symmetric(params) else blocks[0].apart()
-    known = earlier(job, blocks, kind, params)
+    blocks = read_blocks([index_table(index, comparison) for index in indexes], comparison, references)
+    kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
+    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].apart()
+    known = earlier(job, blocks, kind, comparison)
     sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
-    rules = Rules(kind.limit, 4 if params.rotations else 1, params.same_hash)
+    rules = Rules(kind.limit, comparison.turns, params.same_hash)
     diagonal = len(blocks) == 1
     pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
-    inside = copies.rows(blocks[0], params) if diagonal else None
+    inside = copies.rows(blocks[0], comparison) if diagonal else None
     for rows, found in pair.runs():
         found = found._replace(a=blocks[0].standing[found.a], b=blocks[-1].standing[found.b])
         if inside is not None:
@@ -243,7 +232,7 @@ def _matches(
             found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
         yield from _tables(found, blocks, kind, params, job.settings)
     if diagonal:
-        copies.enter(pair.ledger, blocks[0], params)
+        copies.enter(pair.ledger, blocks[0], comparison)
     counts = [len(block.table) for block in blocks]
     total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
     summary |= {"pairs_total": total, **asdict(pair.ledger)}
@@ -274,7 +263,7 @@ def _tables(
                 turns.SMALLEST[found.turns[rows]] * np.int16(90),
                 found.turns[rows],
                 found.measured[rows],
-                params.borderline(values, *how),
+                params.comparison.borderline(values, *how),
             ],
             schema=columns,
         )

@@ -22,7 +22,8 @@ from pydantic.dataclasses import dataclass
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Settings, Stage, Task
 from stages.kernels import cut
-from stages.listing.files import EXTENSIONS, PIECE, Files, Rules, find, show, stamps, texts
+from stages.listing.files import PIECE, Files, find, show, stamps, texts
+from stages.listing.rules import EXTENSIONS, Rules
 from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")

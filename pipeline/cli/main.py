@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import os
-import pkgutil
 import sys
 from collections.abc import Callable, Collection, Sequence
 from importlib import metadata
@@ -24,6 +23,7 @@ from pipeline.machine import installation
 from pipeline.machine.interrupts import INTERRUPTED, forget
 from pipeline.messages.errors import ConfigError, FastDiffError
 from pipeline.messages.say import complain, say
+from pipeline.plan.discovery import discover
 from pipeline.store.backends.locations import mask
 
 if TYPE_CHECKING:
@@ -31,18 +31,6 @@ if TYPE_CHECKING:
     from pipeline.run import RunRecord
     from pipeline.stage import Stage
     from pipeline.store.store import Store
-
-
-def discover() -> list[Stage]:
-    """Every `stages/*.py` that ends in a `STAGE`, in the order in which they need each other. Raises ConfigError."""
-    import stages
-    from pipeline.plan.tasks import in_order
-
-    names = [module.name for module in pkgutil.iter_modules(stages.__path__) if not module.ispkg]
-    modules = [importlib.import_module(f"stages.{name}") for name in sorted(names)]
-    if not (found := [module.STAGE for module in modules if hasattr(module, "STAGE")]):
-        raise ConfigError(f"{stages.__path__[0]}: no stage is there; install {installation.DISTRIBUTION} again")
-    return in_order(found)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

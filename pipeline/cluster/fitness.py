@@ -5,10 +5,8 @@ Workers are asked when the run connects, and those that join later when they do.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import platform
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +19,7 @@ from pipeline.store.backends.locations import Options, Place, in_use, mask, prot
 from pipeline.store.backends.storage import read_bytes, remove, write_bytes
 
 if TYPE_CHECKING:
-    from distributed import Client
+    pass
 
 MEBIBYTE = 1 << 20
 
@@ -139,50 +137,3 @@ def probed(needs: Needs) -> Iterator[Needs]:
     finally:
         with contextlib.suppress(OSError):
             remove(path)
-
-
-@contextlib.contextmanager
-def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
-    """Ask every worker that is there, and have those asked that come while this lasts. Raises ConfigError, a line per
-    fault."""
-    from pipeline.worker import Admission
-
-    lines = []
-    answers = client.run(faults, needs, on_error="return")
-    for worker, there in answers.items():
-        if isinstance(there, ImportError | AttributeError) or "No module named 'pipeline'" in str(there):
-            version = needs.versions[DISTRIBUTION]
-            lines.append(f"worker {worker} can't import {DISTRIBUTION}: install version {version} there")
-        elif isinstance(there, OSError) and _has_left(client, worker):
-            continue
-        elif isinstance(there, BaseException):
-            lines.append(f"worker {worker} could not be asked: {type(there).__name__}: {' '.join(str(there).split())}")
-        else:
-            lines += [f"worker {worker} {problem}" for problem in there]
-    if lines:
-        raise ConfigError(*lines)
-    client.register_plugin(Admission(_plugin(needs), needs, frozenset(answers)))
-    try:
-        yield
-    finally:
-        dismiss(client, needs)
-
-
-def dismiss(client: Client, needs: Needs) -> None:
-    """Have workers that join no longer asked; also what a driver of the same run has left, which was killed."""
-    with contextlib.suppress(Exception):  # a scheduler that is gone, or has no such plugin, needs nothing
-        client.unregister_worker_plugin(_plugin(needs))
-
-
-def _plugin(needs: Needs) -> str:
-    """Runs on one scheduler have one each."""
-    return f"fast-diff-{hashlib.sha256(str(needs.folder).encode()).hexdigest()[:16]}"
-
-
-def _has_left(client: Client, worker: str) -> bool:
-    """Whether a worker that broke off has gone; its scheduler may learn so a moment later."""
-    for _ in range(10):
-        if worker not in client.scheduler_info(n_workers=-1)["workers"]:
-            return True
-        time.sleep(0.1)
-    return False

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.arguments import TLS, arguments
 from pipeline.cluster.deployment import LOOPBACK, Scheduler, Tls, flat, is_loopback, kind_of
-from pipeline.cluster.fitness import Needs, check_memory, checked_workers, dismiss, probed
+from pipeline.cluster.fitness import Needs, check_memory, probed
 from pipeline.execution.executor import DaskExecutor, Executor, SynchronousExecutor
 from pipeline.execution.watch import Cluster, Watch, tell_nobody
 from pipeline.machine.installation import install_extra
@@ -83,6 +83,8 @@ def _found_nobody(error: BaseException) -> bool:
 
 def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:
     """A client of workers that are there and fit; closing `opened` closes all that this opens."""
+    from pipeline.cluster.admission import checked_workers, dismiss
+
     if scheduler.kind == "local":
         check_memory(scheduler.memory_limit, needs)
     opened.enter_context(_configured(scheduler))

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.execution.task import Call, Outcome, run_bundle, run_task
+from pipeline.execution.task import Outcome, run_bundle, run_task
 from pipeline.execution.watch import Watch
 from pipeline.messages.errors import SchedulerLost
+from pipeline.plan.call import Call
 from pipeline.store.backends.locations import mask_all
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pipeline.store.backends.locations import Place
 from pipeline.store.store import RETIRED, Store
 
 if TYPE_CHECKING:
-    from pipeline.execution.task import Call
+    from pipeline.plan.call import Call
 
 
 @functools.lru_cache(maxsize=4)

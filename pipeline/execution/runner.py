@@ -26,7 +26,8 @@ from typing import Any
 
 from pipeline.execution.executor import ROUNDS, Executor
 from pipeline.execution.progress import Reporter
-from pipeline.execution.task import Call, Outcome, Receipt, drop_manifests, run_source, storage_message, without_inputs
+from pipeline.execution.task import Outcome, drop_manifests, run_source, storage_message, without_inputs
+from pipeline.plan.call import Call, Receipt
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT
 from pipeline.plan.resolve import Resolver, Verdict
 from pipeline.plan.tasks import Node, Plan

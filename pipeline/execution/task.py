@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import hashlib
 import json
-import pickle
 import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,75 +21,13 @@ from pipeline.execution.job import StoredJob
 from pipeline.machine.cores import take_core
 from pipeline.machine.process import prepare
 from pipeline.messages.errors import ArtifactDamaged, FastDiffError, TaskError
-from pipeline.stage import Address, Inputs, Result, Stage, Task
+from pipeline.plan.call import Call, Receipt, receipt_of
+from pipeline.stage import Address, Inputs, Result
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
-from pipeline.store.backends.locations import Options, Place, mask_all, use
+from pipeline.store.backends.locations import Place, mask_all, use
 from pipeline.store.backends.storage import FINAL, read_bytes
 from pipeline.store.footer_index import Footer, footer_of
 from pipeline.store.store import Store
-
-
-@dataclass(frozen=True)
-class Context:
-    """What all the tasks of one stage share in one run. On its way to a worker it is packed once, and there unpacked
-    once: calls by the thousand carry the same bytes. `storage`: see `locations.use`; never shown."""
-
-    stage: Stage
-    params: Any
-    folder: Place
-    config: Mapping[str, Any]
-    recipe: Mapping[str, Any]
-    storage: Options = field(default_factory=dict, repr=False)
-
-    @functools.cached_property
-    def packed(self) -> bytes:
-        """The fields, as bytes for another process; a stage may hold functions without a name."""
-        import cloudpickle
-
-        return cloudpickle.dumps([getattr(self, field.name) for field in fields(self)])
-
-    def __reduce__(self) -> tuple[Callable[[bytes], Context], tuple[bytes]]:
-        return _unpacked, (self.packed,)
-
-
-@functools.lru_cache(maxsize=64)
-def _unpacked(packed: bytes) -> Context:
-    return Context(*pickle.loads(packed))
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """An earlier artifact of a task that may be built on, and its inputs, in the order of `Task.inputs`; paths relative
-    to the run's folder."""
-
-    path: str
-    inputs: Sequence[str]
-    params: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One task, ready to run. `inputs` and `earlier` are paths relative to the run's folder; `cores`: how many tasks
-    run at a time on the machine where this one does; `content`: of the table that a source stage has found;
-    `manifest`: a file that holds the inputs, where there are too many to send."""
-
-    context: Context
-    task: Task
-    fingerprint: str
-    input_digests: Mapping[str, str]
-    inputs: Sequence[tuple[str, str, str]] = ()
-    earlier: Sequence[str] = ()
-    before: Sequence[Earlier] = ()
-    distrust: frozenset[str] = frozenset()
-    forced: bool = False
-    cores: int = 1
-    content: Mapping[str, str] | None = None
-    manifest: str | None = None
-
-    @property
-    def address(self) -> Address:
-        return self.context.stage.name, self.task.key
-
 
 MANY = 1_000
 """Inputs of a call that may be sent with it; more are written to a file, and its name is sent."""
@@ -128,16 +64,6 @@ def with_inputs(call: Call) -> Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the driver keeps of a finished task."""
-
-    name: str
-    content: Mapping[str, str]
-    rows: int
-    summary: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a task ended: a receipt, or a message in one line. `damaged` names an input that must be made again; `begun`
     is false for one that its bundle had no time for; `footer` is what the index of footers is to know; `work` is what
@@ -159,11 +85,6 @@ class Outcome:
     stats: Mapping[str, Any] = field(default_factory=dict)
     work: tuple[int, str] | None = None
     worker: str = ""
-
-
-def receipt_of(record: Record, name: str) -> Receipt:
-    """The receipt of an artifact that is there."""
-    return Receipt(name, record.content, record.rows, record.summary)
 
 
 def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:

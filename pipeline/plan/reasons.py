@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.store.artifact import Record
 
 if TYPE_CHECKING:
-    from pipeline.execution.task import Call
+    from pipeline.plan.call import Call
 
 UNREADABLE_ARTIFACT = "unreadable"
 """The reason for making an artifact again that is there but damaged."""

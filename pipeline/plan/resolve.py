@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.execution.task import Call, Context, Earlier, Receipt, receipt_of
 from pipeline.messages.errors import ArtifactDamaged
+from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
 from pipeline.plan.donors import Donors
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference

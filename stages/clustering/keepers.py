@@ -20,6 +20,7 @@ path        fewest folders; then bytes, then the alphabet, which say little
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,13 @@ OF_SCAN = frozenset({"mtime_ns", "root"})
 """Columns of FACTS that the scan stage has; the thumbnail stage has the others."""
 LISTS = ("folder", "format", "avoid")
 """Rules that take a list."""
+STAYS = ("keeper", "reference", "dismissed")
+"""Columns of which each is a reason for an image to stay; one without any of them could go."""
+
+
+def stay(members: pa.Table) -> pa.ChunkedArray:
+    """Which of some rows have a reason to stay."""
+    return functools.reduce(pc.or_, (members[reason] for reason in STAYS))
 
 
 def checked(value: Any) -> Rule:

@@ -74,7 +74,7 @@ class Checked:
     @property
     def figure(self) -> str:
         """The column of the distances."""
-        figure: str = self.config.params["pairs"].figure
+        figure: str = self.config.params["pairs"].comparison.column
         return figure
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from pipeline.messages.errors import ConfigError
 from pipeline.store.atomic import atomic_write
-from stages.cluster import STAYS
+from stages.clustering.keepers import STAYS
 from stages.commands.fiftyone import fiftyone
 from stages.commands.results import Results
 
@@ -67,7 +67,7 @@ def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
     images = results.images()
     found: dict[str, list[tuple[str, float]]] = {path: [] for path in images.loc[images["error"].isna(), "path"]}
     rows = results.pairs(expand=True)
-    for a, b, distance in rows[["path_a", "path_b", results.params.figure]].itertuples(index=False):
+    for a, b, distance in rows[["path_a", "path_b", results.comparison.column]].itertuples(index=False):
         found[a].append((b, float(distance)))
         found[b].append((a, float(distance)))
     return found

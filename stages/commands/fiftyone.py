@@ -25,7 +25,7 @@ import pandas as pd
 from pipeline.messages.errors import ConfigError
 from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import protocol_of
-from stages.cluster import STAYS
+from stages.clustering.keepers import STAYS
 from stages.commands.results import Results
 
 DUPLICATE, UNREADABLE = "duplicate", "unreadable"
@@ -79,7 +79,7 @@ def _samples(results: Results, images: pd.DataFrame) -> Iterator[dict[str, Any]]
 
 def _matches(results: Results) -> dict[str, list[dict[str, Any]]]:
     """Of each image that has any: labels of the others, nearest first, with the turn of the other that fits it."""
-    figure = results.params.figure
+    figure = results.comparison.column
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     rows = results.pairs(expand=True)[["path_a", "path_b", figure, "rotation"]]
     for a, b, far, turned in rows.itertuples(index=False):

@@ -18,7 +18,7 @@ def fails(results: Results, on: str) -> str:
         count = results.summary["ledger"]["matches"]
         of = "an image of inputs.a and one of inputs.b" if two else "images"
         return f"{count:,} pairs of {of} match" if count else ""
-    for table in results.tables("pairs", (results.params.figure, "measured")):
+    for table in results.tables("pairs", (results.comparison.column, "measured")):
         if pc.any(pc.and_(pc.equal(table[0], 0), table[1])).as_py():
             return "some images of inputs.b are identical to images of inputs.a" if two else "some images are identical"
     return ""

@@ -24,7 +24,7 @@ from pydantic.dataclasses import dataclass as validated
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import inside, place, protocol_of
 from pipeline.store.backends.storage import read_bytes
-from stages.cluster import STAYS
+from stages.clustering.keepers import STAYS
 from stages.commands.results import Results, load_run
 from stages.comparing.text import one_line
 from stages.listing.files import show

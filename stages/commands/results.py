@@ -23,6 +23,7 @@ from pipeline.store.store import Store
 from stages import pairs as pairs_stage
 from stages.cluster import FILENAME
 from stages.comparing.blocks import Block, index_columns, read_blocks
+from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.hamming import HASHES
 from stages.comparing.metrics.kinds import kind_of
 from stages.comparing.text import one_line
@@ -122,7 +123,7 @@ class Results:
 
         `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
-        return rows.sort_values([self.params.figure, "path_a", "path_b"], ignore_index=True)
+        return rows.sort_values([self.comparison.column, "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
         """Images in a cluster, keeper first: cluster, path, keeper, rank (by the keeper rules, from 0), reason (of a
@@ -143,7 +144,7 @@ class Results:
 
         Two images are joined if hash_0 of one is among the turns of the other (without rotations: hash_0 only)."""
         hashes = self._read("hash", ("path", *HASHES)).sort_values("path", ignore_index=True)
-        turned = 4 if self.params.rotations else 1
+        turned = self.comparison.turns
         columns = [hashes[name] for name in HASHES[:turned]]
         numbers, _ = pd.factorize(pd.concat(columns, ignore_index=True))
         codes = numbers.astype(np.int64).reshape(turned, len(hashes))
@@ -175,14 +176,14 @@ class Results:
         return rows[rows["error"].notna()].sort_values("path", ignore_index=True)
 
     @property
-    def params(self) -> pairs_stage.Params:
+    def comparison(self) -> Comparison:
         """How pairs were compared."""
         text = json.dumps(self.summary["config"]["pairs"])
-        return TypeAdapter(pairs_stage.Params).validate_json(text)
+        return TypeAdapter(pairs_stage.Params).validate_json(text).comparison
 
     @property
     def _columns(self) -> list[str]:
-        return ["path_a", "path_b", self.params.figure, "rotation", "turns", "measured", "borderline"]
+        return ["path_a", "path_b", self.comparison.column, "rotation", "turns", "measured", "borderline"]
 
     def artifacts(self, stage: str) -> list[StoredArtifact]:
         """A stage's artifacts, by name; each raises ArtifactDamaged where it can't be read. Raises ConfigError."""
@@ -209,17 +210,17 @@ class Results:
 
     def _expanded(self) -> pd.DataFrame:
         """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/graph/groups.py`."""
-        params = self.params
-        if params.identical == "all":
+        comparison = self.comparison
+        if comparison.identical == "all":
             return self._read("pairs", self._columns)
         found = zip(self.artifacts("pairs"), self.tables("pairs", self._columns), strict=True)
         parts = {artifact.key: table for artifact, table in found if len(table)}
         if not parts:
             return self._read("pairs", self._columns)
         blocks_with_rows = {key for pair in parts for key in pair.split(".")}
-        tables = list(self.tables("index", index_columns(params), blocks_with_rows))
+        tables = list(self.tables("index", index_columns(comparison), blocks_with_rows))
         tables.sort(key=lambda table: table["path"][:1].to_pylist())
-        blocks = read_blocks(tables, params, self.summary["config"]["inputs"].get("reference", ()))
+        blocks = read_blocks(tables, comparison, self.summary["config"]["inputs"].get("reference", ()))
         paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
         known = pd.Index(paths.to_pandas())
         thumbnail = self.summary["config"]["thumbnail"]
@@ -228,23 +229,23 @@ class Results:
             groups.Rows(
                 known.get_indexer(rows["path_a"]).astype(np.int64),
                 known.get_indexer(rows["path_b"]).astype(np.int64),
-                rows[params.figure].to_numpy(),
+                rows[comparison.column].to_numpy(),
                 rows["turns"].to_numpy(),
                 rows["measured"].to_numpy(),
             ),
             blocks,
-            params,
+            comparison,
             swap=not self.summary["config"]["inputs"]["b"],
         )
         return pd.DataFrame(
             {
                 "path_a": known[whole.a],
                 "path_b": known[whole.b],
-                params.figure: whole.mse,
+                comparison.column: whole.mse,
                 "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
                 "turns": whole.turns,
                 "measured": whole.measured,
-                "borderline": params.borderline(whole.mse, thumbnail["decode"], thumbnail["channels"]),
+                "borderline": comparison.borderline(whole.mse, thumbnail["decode"], thumbnail["channels"]),
             }
         )
 
@@ -266,7 +267,7 @@ def _damaged(artifact: StoredArtifact) -> ConfigError:
     return ConfigError(f"{artifact.path} is damaged; delete it, and the next run makes it again")
 
 
-def expanded(rows: groups.Rows, blocks: Sequence[Block], params: pairs_stage.Params, swap: bool) -> groups.Rows:
+def expanded(rows: groups.Rows, blocks: Sequence[Block], comparison: Comparison, swap: bool) -> groups.Rows:
     """Every pair of images that the rows of some blocks stand for; images are numbered in path order.
 
     `swap` for a single set. Where a metric is not symmetric, rows within a block are about their two images alone."""
@@ -276,10 +277,10 @@ def expanded(rows: groups.Rows, blocks: Sequence[Block], params: pairs_stage.Par
     stands = np.concatenate([block.representative + start for block, start in zip(blocks, starts, strict=False)])
     turn, symmetry = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("turn", "symmetry"))
     inside = stands[rows.a] == stands[rows.b]
-    alone = (place[rows.a] == place[rows.b]) & ~inside & (not kind_of(params).symmetric(params))
+    alone = (place[rows.a] == place[rows.b]) & ~inside & (not kind_of(comparison).symmetric(comparison))
     fields = groups.Rows.__dataclass_fields__
     whole = groups.expand(groups.Rows(*(getattr(rows, name)[~alone] for name in fields)), stands, turn, symmetry, swap)
-    if not kind_of(params).turns_alike:  # copies are as far apart as the first and any other, in the same turns
+    if not kind_of(comparison).turns_alike:  # copies are as far apart as the first and any other, in the same turns
         first = np.zeros(len(stands), np.int64)
         first[rows.a[inside]] = np.flatnonzero(inside)
         within = np.flatnonzero(stands[whole.a] == stands[whole.b])

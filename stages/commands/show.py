@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from pipeline.messages.errors import ConfigError
-from stages.cluster import STAYS
 from stages.clustering import dismissed
+from stages.clustering.keepers import STAYS
 from stages.commands.results import Results
 from stages.comparing.text import human_bytes, human_mse, human_number, one_line
 
@@ -37,7 +37,7 @@ def matches_of(results: Results, path: str) -> pd.DataFrame:
     or the files of `cluster.dismissed` can't be read any more."""
     name = results.name_of(path)
     rows = results.pairs(expand=True)
-    figure = results.params.figure
+    figure = results.comparison.column
     first, second = rows[rows["path_a"] == name], rows[rows["path_b"] == name]
     turned = (360 - second["rotation"]) % 360
     parts = [
@@ -63,7 +63,7 @@ def _dismissed(results: Results, name: str, others: pd.Series[str]) -> list[bool
 
 def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[str]:
     """The same as text."""
-    figure, sets = results.params.figure, results.sets()
+    figure, sets = results.comparison.column, results.sets()
     other = {"a": "b", "b": "a"}.get(sets.get(results.name_of(path), ""))
     yield f"{one_line(path)}: {len(matches):,} matches" + (f" in inputs.{other}" if other else "")
     for row in matches.to_dict("records"):

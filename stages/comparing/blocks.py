@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Job
+from stages.comparing.comparison import Comparison
 from stages.comparing.kept import Kept
 from stages.comparing.metrics.compared import Images
 from stages.comparing.metrics.hamming import HASHES
@@ -20,9 +21,6 @@ from stages.kernels.bounds import coarse
 from stages.kernels.bounds.coarse import Shape
 from stages.kernels.graph import groups
 from stages.kernels.measure.metric import Side
-
-if TYPE_CHECKING:
-    from stages.pairs import Params
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -35,10 +33,10 @@ _kept: Kept[Any] = Kept(INDEXES)
 """By what tells them: names of columns and the digests of their content."""
 
 
-def index_table(artifact: Artifact, params: Params) -> pa.Table:
+def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
     """The columns of a block's index that these parameters need, but for the coarse sums; read anew only if another
     block came between."""
-    columns, content = [name for name in index_columns(params) if name != COARSE], artifact.content
+    columns, content = [name for name in index_columns(comparison) if name != COARSE], artifact.content
     told = tuple((name, content[name]) for name in columns)
     table = _kept.get(told)
     if table is None:
@@ -58,43 +56,47 @@ def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
     return vectors
 
 
-def index_columns(params: Params) -> list[str]:
+def index_columns(comparison: Comparison) -> list[str]:
     """Columns of the index that these parameters need."""
-    wanted = ["path", "partition", "row", "identity", *kind_of(params).columns(params)]
-    wanted += ["width", "height"] if params.same != "any" else []
-    wanted += HASHES if params.same_hash != "compare" else ()
-    wanted += [*_identity(params)] if params.identical == "group" else ()
+    wanted = ["path", "partition", "row", "identity", *kind_of(comparison).columns(comparison)]
+    wanted += ["width", "height"] if comparison.same != "any" else []
+    wanted += HASHES if comparison.same_hash != "compare" else ()
+    wanted += [*_identity(comparison)] if comparison.identical == "group" else ()
     return list(dict.fromkeys(wanted))
 
 
-def _turned_alike(params: Params) -> bool:
+def _turned_alike(comparison: Comparison) -> bool:
     """Whether one image may stand for turned copies of itself."""
-    return params.rotations and kind_of(params).turns_alike
+    return comparison.rotations and kind_of(comparison).turns_alike
 
 
-def _identity(params: Params) -> tuple[str, ...]:
-    return ("identity_turned", "turn", "symmetry") if _turned_alike(params) else ("identity",)
+def _identity(comparison: Comparison) -> tuple[str, ...]:
+    return ("identity_turned", "turn", "symmetry") if _turned_alike(comparison) else ("identity",)
 
 
 class Block:
     """One block: its table, the numbers of its hashes, its rules' classes and its groups."""
 
-    def __init__(self, table: pa.Table, params: Params, numbers: Mapping[str, Ints], references: Sequence[str]) -> None:
-        self.table, self.params = table, params
+    def __init__(
+        self, table: pa.Table, comparison: Comparison, numbers: Mapping[str, Ints], references: Sequence[str]
+    ) -> None:
+        self.table, self.comparison = table, comparison
         self.settled = None
-        if params.references == "skip" and references:
+        if comparison.references == "skip" and references:
             self.settled = np.asarray(are_references(table["path"], references).to_numpy(), bool)
         zeros = np.zeros(len(table), np.int64)
         self.kind = zeros
-        if params.same != "any":
-            self.kind = groups.aspect_classes(self.ints("width"), self.ints("height"), params.same, params.rotations)
-        self.hashes = numbers["hashes"] if params.same_hash != "compare" else None
+        if comparison.same != "any":
+            self.kind = groups.aspect_classes(
+                self.ints("width"), self.ints("height"), comparison.same, comparison.rotations
+            )
+        self.hashes = numbers["hashes"] if comparison.same_hash != "compare" else None
         self.representative = np.arange(len(table))
-        if params.identical == "group":
+        if comparison.identical == "group":
             keys = [numbers["identity"], self.kind, *(self.hashes.T if self.hashes is not None else ())]
             keys += [] if self.settled is None else [self.settled.astype(np.int64)]
             self.representative = groups.representatives(np.stack(keys, axis=1))
-        turned = _turned_alike(params) and params.identical == "group"
+        turned = _turned_alike(comparison) and comparison.identical == "group"
         self.turn = self.ints("turn") if turned else zeros
         self.symmetry = self.ints("symmetry") if turned else zeros + 1
 
@@ -137,16 +139,16 @@ class Block:
         )
 
 
-def read_blocks(tables: Sequence[pa.Table], params: Params, references: Sequence[str] = ()) -> list[Block]:
+def read_blocks(tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str] = ()) -> list[Block]:
     """Blocks of index tables, with strings numbered alike in all of them; `references`: `inputs.reference`."""
     numbered: list[dict[str, Ints]] = [{} for _ in tables]
-    if params.identical == "group":
-        for numbers, codes in zip(numbered, _codes(tables, [_identity(params)[0]]), strict=True):
+    if comparison.identical == "group":
+        for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
             numbers["identity"] = codes[:, 0]
-    if params.same_hash != "compare":
+    if comparison.same_hash != "compare":
         for numbers, codes in zip(numbered, _codes(tables, HASHES), strict=True):
             numbers["hashes"] = codes
-    return [Block(table, params, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
+    return [Block(table, comparison, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.comparing.blocks import Block
+from stages.comparing.comparison import Comparison
 from stages.kernels.compare import Ledger
 from stages.kernels.measure import turns
 from stages.kernels.measure.metric import Found, joined
 
-if TYPE_CHECKING:
-    from stages.pairs import Params
-
 Ints = NDArray[np.int64]
 
 
-def rows(block: Block, params: Params) -> Found | None:
+def rows(block: Block, comparison: Comparison) -> Found | None:
     """A row of MSE 0 for each image that another one stands for; by position in the block."""
     b = np.flatnonzero(_stood_for(block))
-    if params.same_hash == "skip" or not len(b):
+    if comparison.same_hash == "skip" or not len(b):
         return None  # their hashes agree, and the rule comes first
     a = block.representative[b]
     bits = turns.between(block.turn[a], block.turn[b], block.symmetry[b])
-    if params.same_hash == "zero" and block.hashes is not None:
+    if comparison.same_hash == "zero" and block.hashes is not None:
         bits = np.zeros(len(b), np.uint8)
-        for turn in range(4 if params.rotations else 1):
+        for turn in range(comparison.turns):
             bits |= (block.hashes[b, 0] == block.hashes[b, turn]).astype(np.uint8) << turn
         bits |= turns.reversed_(bits)
-    measured = np.full(len(b), params.same_hash == "compare")
+    measured = np.full(len(b), comparison.same_hash == "compare")
     return Found(a, b, np.zeros(len(b), np.int64), bits, measured)
 
 
@@ -46,12 +42,12 @@ def beside(found: Found, inside: Found, standing: Ints) -> Found:
     return joined([found, inside.where(here)])
 
 
-def enter(ledger: Ledger, block: Block, params: Params) -> None:
+def enter(ledger: Ledger, block: Block, comparison: Comparison) -> None:
     """Count pairs within groups: not compared, since hashes agree (`skip`) or they are known to be identical."""
     sizes = np.bincount(block.representative, minlength=len(block.table))
     pairs = sizes * (sizes - 1) // 2
     apart = int(
-        pairs.sum() if params.same_hash == "skip" else 0 if block.settled is None else pairs[block.settled].sum()
+        pairs.sum() if comparison.same_hash == "skip" else 0 if block.settled is None else pairs[block.settled].sum()
     )
     within = int(pairs.sum()) - apart
     ledger.skipped_by_rule += apart

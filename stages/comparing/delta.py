@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +19,12 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.stage import Before, Job
 from stages.comparing.blocks import Block, index_table, read_blocks
+from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels.arrays import CPU
 from stages.kernels.compare import Earlier
 from stages.kernels.measure.metric import Found
-
-if TYPE_CHECKING:
-    from stages.pairs import Params
 
 PLACES = ("path", "partition", "row", "coarse")
 """Columns of the index that tell where an image is, or follow from another."""
@@ -35,27 +32,27 @@ PLACES = ("path", "partition", "row", "coarse")
 Mask = NDArray[np.bool_]
 
 
-def earlier(job: Job, blocks: Sequence[Block], kind: Kind, params: Params) -> Earlier | None:
+def earlier(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> Earlier | None:
     """The earlier artifact that tells most, if there is any; a damaged one tells nothing."""
-    if not kind.symmetric(params):
+    if not kind.symmetric(comparison):
         return None  # who comes first in a pair matters then, and copies are not stood for
     told = []
     for before in job.before():
         try:
-            told.append(_told(before, job, blocks, kind, params))
+            told.append(_told(before, job, blocks, kind, comparison))
         except ArtifactDamaged:
             continue
     limit = kind.limit
     return max(told, key=lambda each: (each.covers(limit), each.known_a.sum() * each.known_b.sum()), default=None)
 
 
-def _told(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, params: Params) -> Earlier:
-    references = job.settings("inputs.reference") if params.references == "skip" else ()
-    old = read_blocks([index_table(index, params) for index in before.inputs.of("index")], params, references)
+def _told(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> Earlier:
+    references = job.settings("inputs.reference") if comparison.references == "skip" else ()
+    old = read_blocks([index_table(index, comparison) for index in before.inputs.of("index")], comparison, references)
     known = [_known(block, was) for block, was in zip(blocks, old, strict=True)]
-    then = replace(params, threshold=before.params["threshold"])
-    limit = kind_of(params)(then, thumbnail_shape(job.settings), CPU).limit
-    return Earlier(limit, known[0], known[-1], _rows(before, blocks, known, kind, params))
+    then = replace(comparison, threshold=before.params["threshold"])
+    limit = kind_of(comparison)(then, thumbnail_shape(job.settings), CPU).limit
+    return Earlier(limit, known[0], known[-1], _rows(before, blocks, known, kind, comparison))
 
 
 def _known(block: Block, was: Block) -> Mask:
@@ -70,9 +67,9 @@ def _known(block: Block, was: Block) -> Mask:
     return np.asarray(same.to_numpy(), bool)
 
 
-def _rows(before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, params: Params) -> Found:
+def _rows(before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison) -> Found:
     """Rows of two known images that were measured, by their places among the representatives."""
-    table = before.artifact.table(["path_a", "path_b", params.figure, "turns", "measured"])
+    table = before.artifact.table(["path_a", "path_b", comparison.column, "turns", "measured"])
     places, keep = [], np.asarray(table["measured"].to_numpy(), bool)
     for name, block, there in (("path_a", blocks[0], known[0]), ("path_b", blocks[-1], known[-1])):
         paths = block.table["path"].combine_chunks().take(pa.array(block.standing))
@@ -82,7 +79,7 @@ def _rows(before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: 
     found = Found(
         places[0][keep],
         places[1][keep],
-        kind.measured(table[params.figure].to_numpy()[keep]),
+        kind.measured(table[comparison.column].to_numpy()[keep]),
         table["turns"].to_numpy()[keep],
         np.ones(int(keep.sum()), bool),
     )

@@ -9,9 +9,9 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pipeline.store.backends.storage import entry_of, fetch, opened, retried
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
-from stages.listing.urls import read_url
 
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """O_NONBLOCK: a pipe that has taken the file's place must not be waited for."""
@@ -80,6 +80,16 @@ def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
     if len(data) != file.size or (digest if trust == "bytes" else stamp) != file.stamp:
         raise Unreadable(problems.CHANGED)
     return data, digest
+
+
+def read_url(url: str) -> tuple[bytes, str]:
+    """A file as a whole, in one request where the store's answer holds its tag, and its stamp. Raises OSError."""
+    system, path = opened(url)
+    data, tag = retried(lambda: fetch(system, path), url)
+    if tag is None:
+        entry = entry_of(retried(lambda: system.info(path), url))
+        tag = entry.tag or str(entry.mtime_ns)
+    return data, tag
 
 
 def _read_all(number: int, size: int) -> bytes:

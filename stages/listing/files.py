@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import array
 import errno
-import fnmatch
 import hashlib
 import heapq
 import logging
 import os
-import re
 import stat
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,17 +24,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.decoding.formats.registry import FORMATS
-from stages.decoding.reading import in_range
-from stages.listing.urls import Named, Stat, find_urls, is_url, read_url
+from stages.decoding.reading import in_range, read_url
+from stages.listing.rules import Rules
+from stages.listing.urls import Stat, find_urls, is_url
 
 logger = logging.getLogger("fast_diff")
 
-EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
-"""Endings that `scan.extensions: default` takes for images; some need an extra to be read, and say so."""
 GONE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 """What an entry ends in that is no file: it went away, or is a link to nowhere or to itself."""
-DOT = ord(".")
 PIECE = 1 << 16
 """Paths that stand as Python objects at a time."""
 
@@ -66,51 +60,6 @@ class Files:
         counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
         full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)
         return [root for root in self.roots if not true[root].startswith(full)]
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Which files below a root count. `extensions` are lower case, without their dot; None takes every file."""
-
-    recursive: bool = True
-    extensions: frozenset[bytes] | None = EXTENSIONS
-    ignore_names: Sequence[str] = ()
-    ignore_paths: Sequence[str] = ()
-    follow_links: bool = False
-
-    def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
-        """Whether a file or folder is to be left out: by its name, or by its whole path. None: none is."""
-        names, paths = _expression(self.ignore_names), _expression(map(_absolute, self.ignore_paths))
-        if names is None and paths is None:
-            return None
-        return lambda entry: bool(
-            (names and names.match(_text(entry.name))) or (paths and paths.match(_text(entry.path)))
-        )
-
-    def wanted(self, name: bytes) -> bool:
-        """Whether a file of this name counts as an image."""
-        if self.extensions is None:
-            return True
-        dot = name.rfind(b".")
-        return dot > 0 and _lower(name[dot + 1 :]) in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
-
-
-def _lower(ending: bytes) -> bytes:
-    return ending.lower() if ending.isascii() else os.fsencode(os.fsdecode(ending).lower())
-
-
-def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    either = "|".join(f"(?:{fnmatch.translate(unicodedata.normalize('NFC', pattern))})" for pattern in patterns)
-    return re.compile(either, re.DOTALL) if either else None
-
-
-def _text(name: bytes) -> str:
-    """Return a name in NFC, as patterns are matched: `?` matches a composed or decomposed character, or a raw byte."""
-    return unicodedata.normalize("NFC", os.fsdecode(name))
-
-
-def _absolute(pattern: str) -> str:
-    return pattern if pattern.startswith("*") or "://" in pattern else os.path.abspath(os.path.expanduser(pattern))
 
 
 def _times(found: list[int]) -> array.array[int]:

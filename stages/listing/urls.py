@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pipeline.store.backends.locations import protocol_of
-from pipeline.store.backends.storage import Entry, entry_of, fetch, opened, retried
-
-if TYPE_CHECKING:
-    from stages.listing.files import Rules
-
-
-class Named(NamedTuple):
-    """What a rule looks at."""
-
-    name: bytes
-    path: bytes
+from pipeline.store.backends.storage import Entry, entry_of, opened, retried
+from stages.listing.rules import Named, Rules
 
 
 class Stat(NamedTuple):
@@ -88,13 +79,3 @@ def _wanted(root: str, rules: Rules) -> Callable[[str], bool]:
         return left_out[folder] or bool(ignore and ignore(Named(last.encode(), f"{root}/{name}".encode())))
 
     return lambda name: rules.wanted(name.rpartition("/")[2].encode()) and not out(name)
-
-
-def read_url(url: str) -> tuple[bytes, str]:
-    """A file as a whole, in one request where the store's answer holds its tag, and its stamp. Raises OSError."""
-    system, path = opened(url)
-    data, tag = retried(lambda: fetch(system, path), url)
-    if tag is None:
-        entry = entry_of(retried(lambda: system.info(path), url))
-        tag = entry.tag or str(entry.mtime_ns)
-    return data, tag

@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pipeline import load_run
-from pipeline.cli.main import discover
 from pipeline.config.settings import from_mapping
 from pipeline.execution.progress import Quiet
+from pipeline.plan.discovery import discover
 from pipeline.run import run
 from stages.decoding.colour import conversion_of
 from tests.benchmarks.decoders import SIDE, exact, missing, opencv_cubic

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.cli.main import discover
 from pipeline.cluster.fitness import needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.executor import Executor
 from pipeline.execution.progress import Quiet
 from pipeline.execution.runner import Runner
+from pipeline.plan.discovery import discover
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import make_plan
 from pipeline.store.artifact import Record, read_record

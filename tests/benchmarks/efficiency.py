@@ -31,13 +31,13 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from pipeline.cli.main import discover
 from pipeline.cluster.fitness import needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.executor import Executor
 from pipeline.execution.progress import Quiet
 from pipeline.execution.runner import Runner
+from pipeline.plan.discovery import discover
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import in_order, make_plan
 from pipeline.stage import Stage

@@ -24,9 +24,9 @@ import numpy as np
 import psutil
 import pyarrow as pa
 
-from pipeline.cli.main import discover
 from pipeline.config.settings import from_mapping
 from pipeline.execution.progress import Quiet
+from pipeline.plan.discovery import discover
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan, thumbnail

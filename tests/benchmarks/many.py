@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.cli.main import discover
 from pipeline.config.settings import Config, from_mapping
+from pipeline.plan.discovery import discover
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan
 

@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import threadpoolctl
 
-from pipeline.cli.main import discover
 from pipeline.config.settings import from_mapping
 from pipeline.execution.progress import Quiet
+from pipeline.plan.discovery import discover
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result
 from stages.kernels.measure.exact import Squares

@@ -29,7 +29,8 @@ import pyarrow.parquet as pq
 
 from pipeline.execution import executor
 from pipeline.execution.progress import Quiet
-from pipeline.execution.task import Call, Outcome, Receipt, run_task
+from pipeline.execution.task import Outcome, run_task
+from pipeline.plan.call import Call, Receipt
 from pipeline.plan.tasks import in_order, make_plan
 from pipeline.stage import Address
 from pipeline.store.artifact import Record, artifact_name

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.cli.main import discover
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.progress import Quiet
+from pipeline.plan.discovery import discover
 from pipeline.plan.tasks import make_plan
 from pipeline.run import run
 

@@ -22,7 +22,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.main import discover
+from pipeline.plan.discovery import discover
 from pipeline.store.store import Store
 from tests.end_to_end.driver import LONG_AGO, Project
 from tests.end_to_end.fuzz import mutants

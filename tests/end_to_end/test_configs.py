@@ -10,8 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipeline.cli.main import discover
 from pipeline.config.settings import load
+from pipeline.plan.discovery import discover
 from tests.end_to_end.dockerfile import built, impossible, steps
 
 ROOT = Path(__file__).parents[2]

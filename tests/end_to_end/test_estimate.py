@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.main import discover, main
+from pipeline.cli.main import main
 from pipeline.config.settings import from_mapping
+from pipeline.plan.discovery import discover
 from stages.commands.estimate import cores_of
 from tests.end_to_end.driver import Project, make_images
 

@@ -174,8 +174,8 @@ def test_two_workers_that_run_one_task_leave_one_artifact_whole(
 ) -> None:
     from dataclasses import replace
 
-    from pipeline.cli.main import discover
     from pipeline.config.settings import load
+    from pipeline.plan.discovery import discover
     from pipeline.plan.resolve import Resolver
     from pipeline.plan.tasks import make_plan
     from pipeline.store.footers import Footers

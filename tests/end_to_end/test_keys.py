@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cli.main import discover
+from pipeline.plan.discovery import discover
 from pipeline.plan.fingerprint import result_params
 from pipeline.store.store import Store
 from tests.end_to_end.driver import LONG_AGO, Project, make_image

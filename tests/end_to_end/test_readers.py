@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cli.main import discover
+from pipeline.plan.discovery import discover
 from tests.end_to_end.driver import Project, make_images
 
 STAGES = [stage.name for stage in discover()]

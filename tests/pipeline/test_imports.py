@@ -1,4 +1,6 @@
-"""Imports point one way."""
+"""Imports point one way: no two modules import each other, and each folder imports only what `ARROWS` allows it.
+
+Imports inside functions and those for type checkers count, too."""
 
 import ast
 import subprocess
@@ -8,85 +10,107 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NUMERICAL = {"numpy", "numba", "scipy", "numkong", "cupy", "array_api_compat"}
-STANDARD = {
-    "__future__",
-    "collections",
-    "dataclasses",
-    "functools",
-    "hashlib",
-    "importlib",
-    "itertools",
-    "math",
-    "sys",
-    "typing",
-    "enum",
+PATHS = sorted(path for top in ("pipeline", "stages") for path in (ROOT / top).rglob("*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
+
+PIPELINE = ("pipeline.stage", "pipeline.messages", "pipeline.store.backends", "pipeline.machine.installation")
+"""What stages know of the pipeline."""
+ARROWS = {
+    "pipeline.messages": ("pipeline.messages",),
+    "pipeline.machine": ("pipeline.machine", "pipeline.messages"),
+    "pipeline.cli": ("pipeline", "stages"),
+    "pipeline": ("pipeline",),
+    "stages.kernels": ("stages.kernels",),
+    "stages.decoding": ("stages.decoding", *PIPELINE),
+    "stages.listing": ("stages.listing", "stages.decoding", *PIPELINE),
+    "stages.comparing": ("stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
+    "stages.clustering": ("stages.clustering", "stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
+    "stages.report": (
+        *("stages.report", "stages.clustering", "stages.comparing", "stages.decoding", "stages.kernels"),
+        *("stages.listing", *PIPELINE),
+    ),
+    "stages.commands": ("stages", "pipeline"),
+    "stages": ("stages", *PIPELINE),
 }
-FILES = {"contextlib", "logging", "os", "pathlib", "platformdirs", "tempfile"}
-"""For the one kernel that finds a place for compiled code."""
+"""For each folder, the packages and modules that its modules may import; the longest name that fits counts."""
+NOT = {"stages": "stages.commands", "stages.commands": "pipeline.cli", "pipeline": "pipeline.cli"}
+"""Exceptions from these."""
+LIBRARIES = {"array_api_compat", "cupy", "numba", "numkong", "numpy", "scipy"}
+"""What kernels import beside the standard library."""
 
 
 def imported(path: Path) -> set[str]:
-    """Dotted names of all the modules that a file imports, wherever it does so."""
+    """Dotted names of all that a file imports."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
+            assert node.level == 0, f"{path}: relative import"
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return names
 
 
-def modules(pattern: str) -> list[Path]:
-    return sorted(path for path in ROOT.glob(pattern) if path.name != "__init__.py")
+def module_of(name: str) -> str | None:
+    """The module of this project that a dotted name is, or is defined in."""
+    return next((each for each in (name, name.rpartition(".")[0]) if each in MODULES), None)
 
 
-@pytest.mark.parametrize("path", modules("stages/kernels/**/*.py"), ids=lambda path: path.stem)
-def test_kernels_know_arrays_only(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imported(path)}
-    own = {name for name in imported(path) if name.startswith("stages")}
-    assert roots <= NUMERICAL | STANDARD | {"stages"} | (FILES if path.stem == "code_cache" else set())
-    assert all(name.startswith("stages.kernels") for name in own)
+GRAPH = {
+    module: {found for name in imported(path) if (found := module_of(name))} - {module}
+    for module, path in MODULES.items()
+}
 
 
-STAGES = [
-    path
-    for room in ("*", "comparing/**/*", "clustering/*", "report/*", "listing/*")
-    for path in modules(f"stages/{room}.py")
-]
+def below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
-@pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
-def test_stages_know_the_interface_of_the_pipeline_only(path: Path) -> None:
-    own = {name for name in imported(path) if name.startswith("pipeline")}
-    rooms = (
-        "pipeline.stage",
-        "pipeline.messages.errors",
-        "pipeline.store.backends.locations",
-        "pipeline.store.backends.storage",
-        "pipeline.machine.installation",
-    )
-    assert all(name.startswith(rooms) for name in own)
-    assert not {name for name in imported(path) if name.split(".")[0] in ("dask", "distributed")}
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Strongly connected components of more than one module: what each module of a set reaches, and is reached by."""
+
+    def reached(start: str) -> set[str]:
+        found, waiting = set(), [start]
+        while waiting:
+            new = graph[waiting.pop()] - found
+            found |= new
+            waiting += new
+        return found
+
+    reach = {module: reached(module) for module in graph}
+    found = {frozenset(each for each in reach[module] if module in reach[each]) for module in graph}
+    return sorted(sorted(group) for group in found if group)
 
 
-@pytest.mark.parametrize("path", modules("stages/decoding/**/*.py"), ids=lambda path: path.stem)
-def test_decoding_knows_files_only(path: Path) -> None:
-    own = {name for name in imported(path) if name.split(".")[0] in ("pipeline", "stages")} - {"pipeline"}
-    rooms = ("stages.decoding", "stages.listing.urls", "pipeline.messages.errors", "pipeline.store.backends.locations")
-    assert all(name.startswith(rooms) for name in own)
+def test_no_modules_import_each_other() -> None:
+    assert circles(GRAPH) == []
 
 
-@pytest.mark.parametrize("path", modules("stages/commands/**/*.py"), ids=lambda path: path.stem)
-def test_commands_know_no_command_line(path: Path) -> None:
-    assert not {name for name in imported(path) if name.startswith("pipeline.cli")}
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": set()}
+    assert circles(graph) == [["a", "b", "c"]]
 
 
-@pytest.mark.parametrize("path", modules("pipeline/**/*.py"), ids=lambda path: path.stem)
-def test_the_pipeline_knows_no_stages(path: Path) -> None:
-    own = {name for name in imported(path) if name.split(".")[0] == "stages"}
-    assert not own or path.parent.name == "cli"
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_arrows(module: str) -> None:
+    folder = max((name for name in ARROWS if below(module, name)), key=len)
+    wrong = [
+        other
+        for other in sorted(GRAPH[module])
+        if not any(below(other, allowed) for allowed in ARROWS[folder]) or (folder in NOT and below(other, NOT[folder]))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if below(name, "stages.kernels")))
+def test_kernels_import_numerical_libraries_only(module: str) -> None:
+    roots = {name.split(".")[0] for name in imported(MODULES[module])} - sys.stdlib_module_names - {"stages"}
+    assert roots <= LIBRARIES | ({"platformdirs"} if module == "stages.kernels.code_cache" else set())
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if below(name, "stages")))
+def test_stages_know_nothing_of_dask(module: str) -> None:
+    assert not {name.split(".")[0] for name in imported(MODULES[module])} & {"dask", "distributed"}
 
 
 def test_reading_a_command_line_loads_nothing_heavy() -> None:

@@ -143,7 +143,7 @@ def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool) -> No
 
 def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swap: bool = True) -> list[tuple]:
     """Rows of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
-    blocks = read_blocks(tables, params, REFERENCES)
+    blocks = read_blocks(tables, params.comparison, REFERENCES)
     offsets = np.cumsum([0, *(len(table) for table in tables)])
     paths = [path for table in tables for path in table["path"].to_pylist()]
     number = {path: n for n, path in enumerate(paths)}

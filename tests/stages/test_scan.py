@@ -7,7 +7,8 @@ import pytest
 from pipeline.messages.errors import ConfigError
 from stages import scan
 from stages.decoding.reading import Expected, read
-from stages.listing.files import Rules, find
+from stages.listing.files import find
+from stages.listing.rules import Rules
 
 EVERYTHING = {
     "partition.images": "auto",

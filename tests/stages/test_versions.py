@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.main import discover
+from pipeline.plan.discovery import discover
 from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "309318c860859a7d"),
-    "thumbnail": (6, "2bfb59a1cf7dfc57"),
-    "hash": (2, "f7c0f9fc2f143197"),
-    "index": (2, "e5a13090e7f0f114"),
-    "pairs": (3, "d54884052aa64a52"),
-    "cluster": (7, "ffdf62df93089f52"),
-    "plot": (8, "6ee48a15ef903dc6"),
+    "scan": (2, "8f1e05e4c29c0b5b"),
+    "thumbnail": (6, "1063c0ea8bc707f8"),
+    "hash": (2, "37d6a12d67acbf75"),
+    "index": (2, "c0ba82f10e0fc85e"),
+    "pairs": (3, "24025fa42017c904"),
+    "cluster": (7, "3511af32d653b853"),
+    "plot": (8, "2ddc440b853c56c0"),
 }
 
 

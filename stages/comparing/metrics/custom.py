@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
+from stages.comparing.comparison import Comparison
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.metrics.compared import Compared, Images, Shape
 from stages.kernels.arrays import Device
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Metric
-
-if TYPE_CHECKING:
-    from stages.pairs import Params
 
 
 class Custom:
@@ -27,10 +25,10 @@ class Custom:
 
     turns_alike = False
 
-    def __init__(self, params: Params, shape: Shape, device: Device) -> None:
-        self._name, self._function = f"pairs.metric {params.metric}", imported(params.metric)
+    def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
+        self._name, self._function = f"pairs.metric {comparison.metric}", imported(comparison.metric)
         self._seen: list[pa.Table] = []
-        self.limit = params.threshold
+        self.limit = comparison.threshold
         self.kernel = Metric(
             exact.Function(self._distances),
             None,
@@ -40,7 +38,7 @@ class Custom:
         )
 
     @staticmethod
-    def symmetric(params: Params) -> bool:
+    def symmetric(comparison: Comparison) -> bool:
         """Nobody knows; see `Mse`."""
         return False
 
@@ -76,7 +74,7 @@ class Custom:
         return "an image"
 
     @staticmethod
-    def columns(params: Params) -> Sequence[str]:
+    def columns(comparison: Comparison) -> Sequence[str]:
         """Columns of the index that it needs: to say which image it was, for there are no bounds."""
         return ["path", "identity"]
 

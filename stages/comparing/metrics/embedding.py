@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
+from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import Compared, Images, Shape, in_turn, unturned
 from stages.kernels.arrays import Device
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Metric
-
-if TYPE_CHECKING:
-    from stages.pairs import Params
 
 LONGEST = 2.0**60
 """Length of a vector whose squared distances float32 can still hold."""
@@ -29,17 +27,17 @@ class Embedding:
 
     turns_alike = False
 
-    def __init__(self, params: Params, shape: Shape, device: Device) -> None:
-        self._name = f"pairs.embedding {params.embedding}"
-        self._cosine = params.embedding_distance == "cosine"
-        self._turns = 4 if params.rotations else 1
-        self.limit = params.threshold
+    def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
+        self._name = f"pairs.embedding {comparison.embedding}"
+        self._cosine = comparison.embedding_distance == "cosine"
+        self._turns = comparison.turns
+        self.limit = comparison.threshold
         self._first: tuple[int, str] | None = None
 
     @staticmethod
-    def symmetric(params: Params) -> bool:
+    def symmetric(comparison: Comparison) -> bool:
         """See `Mse`."""
-        return not params.rotations
+        return not comparison.rotations
 
     @property
     def _entries(self) -> int:
@@ -59,7 +57,7 @@ class Embedding:
         return Metric(measure, space, unturned, in_turn, 4 * self._turns * self._entries)
 
     @staticmethod
-    def columns(params: Params) -> Sequence[str]:
+    def columns(comparison: Comparison) -> Sequence[str]:
         """Columns of the index that it needs."""
         return ["path", "vector"]
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
+from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import Compared, Images, Shape, in_turn, unturned
 from stages.kernels.arrays import Device
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Metric
-
-if TYPE_CHECKING:
-    from stages.pairs import Params
 
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 HEX = frozenset("0123456789abcdefABCDEF")
@@ -28,16 +26,16 @@ class Hamming:
 
     turns_alike = False
 
-    def __init__(self, params: Params, shape: Shape, device: Device) -> None:
-        self._turns = 4 if params.rotations else 1
-        self.limit = None if params.threshold is None else float(np.floor(params.threshold))
+    def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
+        self._turns = comparison.turns
+        self.limit = None if comparison.threshold is None else float(np.floor(comparison.threshold))
         self._first: tuple[str, str] | None = None
         self._device = device
 
     @staticmethod
-    def symmetric(params: Params) -> bool:
+    def symmetric(comparison: Comparison) -> bool:
         """See `Mse`."""
-        return not params.rotations
+        return not comparison.rotations
 
     @property
     def _bits(self) -> int:
@@ -53,9 +51,9 @@ class Hamming:
         return Metric(exact.Squares(self._device), space, unturned, in_turn, self._turns * bits)
 
     @staticmethod
-    def columns(params: Params) -> Sequence[str]:
+    def columns(comparison: Comparison) -> Sequence[str]:
         """Columns of the index that it needs."""
-        return ["path", *(HASHES if params.rotations else HASHES[:1])]
+        return ["path", *(HASHES if comparison.rotations else HASHES[:1])]
 
     def compared(self, images: Images) -> Compared:
         """Images by the bits of their hashes, uint8 (n, turns, bits), each 0 or 1."""

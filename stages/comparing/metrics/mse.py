@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import Compared, Images, Shape
 from stages.kernels import arrays
 from stages.kernels.arrays import Device
@@ -16,9 +17,6 @@ from stages.kernels.bounds import coarse
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Finer, Metric
-
-if TYPE_CHECKING:
-    from stages.pairs import Params
 
 FINER = (8,)
 """Grids of the sums that thin out crowded tiles."""
@@ -31,17 +29,17 @@ class Mse:
     """Whether a turned copy is as far from any image, in some turn, as the original: one may stand for both."""
 
     @staticmethod
-    def symmetric(params: Params) -> bool:
+    def symmetric(comparison: Comparison) -> bool:
         """Whether a and b are as far apart as b and a, which lets copies of either stand for each other in any order.
 
         Hashes and vectors of turned images need not be turned ones of these: then a with b turned is one thing, and b
         with a turned another."""
         return True
 
-    def __init__(self, params: Params, shape: Shape, device: Device) -> None:
-        self._divisor = shape[0] * shape[1] * (shape[2] if params.normalize == "value" else 1)
-        self.limit = None if params.threshold is None else coarse.limit(params.threshold, self._divisor)
-        turns = 4 if params.rotations else 1
+    def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
+        self._divisor = shape[0] * shape[1] * (shape[2] if comparison.normalize == "value" else 1)
+        self.limit = None if comparison.threshold is None else coarse.limit(comparison.threshold, self._divisor)
+        turns = comparison.turns
         space = None
         if self.limit is not None:
             invariants = partial(coarse.invariants, channels=shape[2]) if turns > 1 else None
@@ -60,9 +58,9 @@ class Mse:
         )
 
     @staticmethod
-    def columns(params: Params) -> Sequence[str]:
+    def columns(comparison: Comparison) -> Sequence[str]:
         """Columns of the index that it needs."""
-        return ["coarse"] if params.threshold is not None else []
+        return ["coarse"] if comparison.threshold is not None else []
 
     def compared(self, images: Images) -> Compared:
         """Images by their thumbnails."""

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from pipeline.cli.main import discover
 from pipeline.config.describe import describe
 from pipeline.config.settings import CORE, from_mapping, load
+from pipeline.plan.discovery import discover
 from pipeline.stage import SPEED, Stage
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))

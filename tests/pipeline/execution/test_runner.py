@@ -10,8 +10,9 @@ import pytest
 from pipeline.execution import runner as runner_module
 from pipeline.execution.executor import SynchronousExecutor
 from pipeline.execution.runner import Runner
-from pipeline.execution.task import Call, Outcome, run_bundle
+from pipeline.execution.task import Outcome, run_bundle
 from pipeline.messages.errors import ConfigError
+from pipeline.plan.call import Call
 from pipeline.plan.tasks import in_order
 from pipeline.stage import Address, Stage
 from tests.pipeline.toy import STAGES, TOTAL, Heard, Letters, Nothing, Pairs, toy_plan, toy_run

@@ -130,7 +130,7 @@ def test_no_command_starts_on_code_that_is_hidden(
 
 def test_stages_without_a_stage_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import stages
-    from pipeline.cli.main import discover
+    from pipeline.plan.discovery import discover
 
     monkeypatch.setattr(stages, "__path__", [str(tmp_path)])
     with pytest.raises(ConfigError, match=f"^{tmp_path}: no stage is there; install fast-diff-dask again$"):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.execution.task import Earlier
+from pipeline.plan.call import Earlier
 from pipeline.plan.resolve import Resolver, Verdict, doubtful_rows
 from pipeline.plan.tasks import Node
 from pipeline.stage import Inputs, Job, Result, Task

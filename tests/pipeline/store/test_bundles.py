@@ -15,8 +15,9 @@ import pytest
 from pipeline.execution import executor as executors
 from pipeline.execution import task as tasks
 from pipeline.execution.executor import DaskExecutor, SynchronousExecutor
-from pipeline.execution.task import Call, Outcome, run_bundle, run_task
+from pipeline.execution.task import Outcome, run_bundle, run_task
 from pipeline.execution.watch import Watch, tell_nobody
+from pipeline.plan.call import Call
 from tests.pipeline.toy import Heard, Pairs, toy_run
 
 PAIRS = 15 * 16 // 2

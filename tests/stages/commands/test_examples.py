@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 import stages
-from pipeline.cli.main import discover, main
+from pipeline.cli.main import main
 from pipeline.config.settings import load
+from pipeline.plan.discovery import discover
 from stages.commands.examples import examples
 
 ROOT = Path(__file__).parents[3]

@@ -178,7 +178,7 @@ def all_rows(artifact: MemoryArtifact, blocks: Sequence[Artifacts], params: pair
     a, b, distance, _, turns, measured = zip(*rows_of(artifact.rows_), strict=True) if artifact.rows else [()] * 6
     places = [np.array([number[path] for path in side], np.int64) for side in (a, b)]
     rows = Rows(*places, np.array(distance, float), np.array(turns, np.uint8), np.array(measured, bool))
-    whole = expanded(rows, read_blocks(tables, params), params, swap)
+    whole = expanded(rows, read_blocks(tables, params.comparison), params.comparison, swap)
     rotation = [(n & -n).bit_length() * 90 - 90 for n in whole.turns.tolist()]
     sides = [[paths[n] for n in side] for side in (whole.a, whole.b)]
     return sorted(zip(*sides, whole.mse.tolist(), rotation, whole.turns.tolist(), whole.measured.tolist(), strict=True))

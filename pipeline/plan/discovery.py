@@ -1,0 +1,32 @@
+"""Find the stages that installed distributions declare."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from pipeline.machine.installation import DISTRIBUTION
+from pipeline.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.stage import Stage
+
+GROUP = "fast_diff.stages"
+"""Entry points of packages; each module of such a package that ends in a `STAGE` is a stage."""
+
+
+def discover() -> list[Stage]:
+    """Return all stages, in the order in which they need each other. Raises ConfigError."""
+    from pipeline.plan.tasks import in_order
+
+    found, places = [], []
+    for package in (entry.load() for entry in metadata.entry_points(group=GROUP)):
+        places += package.__path__
+        names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+        modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+        found += [module.STAGE for module in modules if hasattr(module, "STAGE")]
+    if not found:
+        raise ConfigError(f"{', '.join(places)}: no stage is there; install {DISTRIBUTION} again")
+    return in_order(found)
