@@ -1,5 +1,6 @@
 """What the stage `pairs` compares, and what the stages before it prepare.
 
+comparison.py     the settings that decide which pairs are matches
 blocks.py         one block: classes of the rules, representatives of identical images
   metrics/        a file a metric: the points that it compares, and the rows that come out
   thumbnails.py   thumbnails of single images, with a cache per process
