@@ -81,7 +81,7 @@ TESTS: dict[str, str] = {
 OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
-def tests_of(module: str) -> list[str]:
+def files_for(module: str) -> list[str]:
     """Return the files in which the tests of a module stand, relative to the repository."""
     folder = ROOT / "tests" / module.partition(".")[0]
     return [str(path.relative_to(ROOT)) for name in TESTS[module].split() for path in folder.rglob(f"test_{name}.py")]
@@ -160,7 +160,7 @@ def passes(child: int, limit: float) -> bool:
 def survivors(module: str, tree: Path, chosen: list[Mutant]) -> list[Mutant]:
     """Those of the mutants of a module that its tests let live."""
     path = Path(f"{module.replace('.', '/')}.py")
-    tests = tests_of(module)
+    tests = files_for(module)
     watch = Watch(tree / path, tree / "watched.json")
     if not passes(pytest_in(tree, tests, watch), 3_000):
         sys.exit(f"{module}: its tests fail without any mutant:\n{(tree / 'output').read_text()[-3_000:]}")

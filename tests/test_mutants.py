@@ -1,7 +1,7 @@
 """Mutants, and the two tables of the command that runs them."""
 
 from tests.mutants import mutants
-from tests.mutation import EQUIVALENT, ROOT, TESTS, tests_of
+from tests.mutation import EQUIVALENT, ROOT, TESTS, files_for
 
 SOURCE = '''
 LIMIT = 3
@@ -37,7 +37,7 @@ def test_each_mutant_changes_one_thing_that_counts() -> None:
 def test_the_tables_name_what_there_is() -> None:
     for module, names in TESTS.items():
         assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
-        assert len(tests_of(module)) == len(names.split()), module
+        assert len(files_for(module)) == len(names.split()), module
     for line in EQUIVALENT.read_text().splitlines():
         path, changed, why = line.split("\t")
         assert (ROOT / path).exists(), line

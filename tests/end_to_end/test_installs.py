@@ -18,7 +18,7 @@ from tests.end_to_end.installing import Environment, clone, pythons, uv
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 COMPILE = (
-    "import numpy as np; from stages.kernels import native, leaves; a = np.zeros((2, 8), np.uint8); i = np.arange(2);"
+    "import numpy as np; from stages.kernels.measure import native; a = np.zeros((2, 8), np.uint8); i = np.arange(2);"
     "native.sums(a, a, i, i, 9)"
 )
 """What a run over more than 11,000 images compiles, in part."""

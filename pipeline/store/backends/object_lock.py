@@ -50,23 +50,23 @@ class ObjectLock:
     def release(self) -> None:
         with contextlib.suppress(OSError):  # the next run finds this process gone
             owner, tag = self._read()
-            if owner.get("token") == self.token:
+            if tag is not None and owner.get("token") == self.token:
                 delete_own(self.path, tag)
 
     def beat(self) -> bool:
         """Give a sign of life; whether the lock is this run's still. Raises OSError."""
         owner, tag = self._read()
-        return owner.get("token") == self.token and replace(self.path, self._text(), tag)
+        return tag is not None and owner.get("token") == self.token and replace(self.path, self._text(), tag)
 
     def _text(self) -> bytes:
         return json.dumps(identity(self.token)).encode()
 
-    def _read(self) -> tuple[Owner, str]:
-        """Return the owner that the lock names, and the lock's ETag; both empty where there is no lock."""
+    def _read(self) -> tuple[Owner, str | None]:
+        """Return the owner that the lock names, and the lock's ETag (empty: the store gives none; None: no lock)."""
         try:
             text, tag = read_tagged(self.path)
         except FileNotFoundError:
-            return {}, ""
+            return {}, None
         return parsed(text), tag
 
     def _owner(self) -> Owner:
@@ -88,7 +88,7 @@ class ObjectLock:
             now, tag = self._read()
             if now and now != owner:
                 return now
-            taken = replace(self.path, self._text(), tag) if now else create(self.path, self._text())
+            taken = create(self.path, self._text()) if tag is None else replace(self.path, self._text(), tag)
             return None if taken else self._owner()
         finally:
             delete(mark, [key_of(mark)])

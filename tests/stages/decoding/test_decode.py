@@ -40,12 +40,6 @@ def code(data: bytes, options: Options = EXACT) -> str:
     return problem(data, options).code
 
 
-@pytest.fixture(autouse=True)
-def pillow_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding sets Pillow's limit of pixels, which is one for the whole process."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-
-
 def colours(data: bytes, options: Options = EXACT) -> np.ndarray:
     """Pixels at the image's own size, where resizing changes nothing: (height, width, channels)."""
     with Image.open(io.BytesIO(data)) as image:

@@ -90,13 +90,13 @@ def test_a_lock_that_was_released_meanwhile_is_only_created(
     monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
     real, looks = object_lock.ObjectLock._read, iter(["as it is", "released"])
 
-    def read(lock: object_lock.ObjectLock) -> tuple[dict[str, Any], str]:
+    def read(lock: object_lock.ObjectLock) -> tuple[dict[str, Any], str | None]:
         if next(looks, "") != "released":
             return real(lock)
         storage.delete(folder, [storage.key_of(folder / ".lock")])
         if next_run:  # it begins after the look and before the put
             storage.write_bytes(folder / ".lock", next_run)
-        return {}, ""
+        return {}, None
 
     monkeypatch.setattr(object_lock.ObjectLock, "_read", read)
     if next_run:
