@@ -127,7 +127,8 @@ def test_a_cache_that_fills_the_disk_ends_nothing(home: Path, monkeypatch: pytes
 def test_nothing_is_written_beside_the_code(tmp_path: Path) -> None:
     """The very kernels, in a process of its own: they are declared when their module is loaded."""
     code = (
-        "import numpy as np; from stages.kernels.measure import native; a = np.zeros((2, 8), np.uint8); i = np.arange(2)\n"
+        "import numpy as np; from stages.kernels.measure import native\n"
+        "a = np.zeros((2, 8), np.uint8); i = np.arange(2)\n"
         "native.sums(a, a, i, i, 9)"
     )
     before = set(KERNELS.rglob("*.nb?"))
