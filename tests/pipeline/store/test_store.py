@@ -197,6 +197,13 @@ def test_a_column_whose_name_is_no_text_is_damage(tmp_path: Path) -> None:
             read()
 
 
+def test_a_missing_artifact_is_called_by_its_key_or_its_name(tmp_path: Path) -> None:
+    for key, called in ((None, "k.parquet"), ("k", "k")):
+        with pytest.raises(ArtifactDamaged) as told:
+            Store(tmp_path).record("stage", "k.parquet", key)
+        assert (told.value.stage, told.value.key) == ("stage", called)
+
+
 def test_the_footer_says_what_made_it(tmp_path: Path) -> None:
     text = pq.read_metadata(publish(Store(tmp_path))).metadata[METADATA]
     assert json.loads(text)["fingerprint"] == "f" * 64

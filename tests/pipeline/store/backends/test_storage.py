@@ -122,6 +122,9 @@ def test_damage_is_found(folder: Place, damage: str) -> None:
         storage.write_bytes(path, bytes(data[: {"cut": 1_000, "empty": 0}.get(damage)]))
     with pytest.raises(ArtifactDamaged):
         StoredArtifact("stage", "k", path).table()
+    if damage != "flipped":  # which is seen where the rows are read
+        with pytest.raises(ArtifactDamaged):
+            _ = StoredArtifact("stage", "k", path).record
 
 
 def test_a_listed_store_asks_for_nothing_that_is_not_there(folder: Place, requests: list[tuple[str, int]]) -> None:
