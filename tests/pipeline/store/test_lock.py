@@ -324,6 +324,7 @@ def test_a_link_that_fails_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_lock_without_hard_links_names_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_such(errno.EPERM))
     with RunLock(tmp_path) as held:
+        assert lock.FileLock(tmp_path, "other")._create_in_place("{}") is False
         assert json.loads((tmp_path / ".lock").read_text())["token"] == held.token
 
 
