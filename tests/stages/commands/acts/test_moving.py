@@ -249,6 +249,15 @@ def test_both_names_of_a_moved_file_go_once_it_is_back(photos: Path, tmp_path: P
     assert remove.read_bytes() == b"same"
 
 
+def test_a_copy_back_that_was_begun_is_made_anew(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other_disk(monkeypatch)
+    remove, _, spare, _, journal = moved(photos, tmp_path)
+    spare.write_bytes(b"sa")
+    assert undone(journal).done == 1
+    assert remove.read_bytes() == b"same"
+    assert not leftovers(tmp_path)
+
+
 def test_both_names_of_a_file_on_another_disk_go(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The move was killed before it removed the temporary one."""
     other_disk(monkeypatch)
