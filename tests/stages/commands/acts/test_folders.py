@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ def refuse(number: int) -> Any:
 @pytest.fixture(params=["links", "renameat2", "renameat2 without flags", "neither"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What a file system can do: hard links, or renames that never write over another file, or neither."""
+    ctypes.set_errno(0)
     if request.param != "links":
         monkeypatch.setattr(os, "link", refuse(errno.EPERM))
     if request.param == "neither":
@@ -293,6 +295,14 @@ def test_a_file_that_goes_back_has_its_name_on_disk_before_the_other_goes(
     with pytest.raises(Cannot, match="it was changed meanwhile"):
         folder.set_aside("a", "spare", (0, 0, 0, 0))
     assert happened == ["sync True", "unlink spare"]
+
+
+def test_a_symbolic_link_is_looked_at_itself(folder: Folder) -> None:
+    (folder.path / "link").symlink_to("nowhere")
+    found = folder.stat("link")
+    assert found
+    assert stat.S_ISLNK(found.st_mode)
+    assert folder.stat("nowhere") is None
 
 
 def test_a_symbolic_link_is_claimed_as_such(folder: Folder) -> None:
