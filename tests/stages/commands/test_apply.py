@@ -466,6 +466,7 @@ def test_a_report_touches_nothing_and_says_what_would_go(photos: Path, tmp_path:
     assert read_journal(journal).acts == []
     assert (tally.done, tally.ok) == (3, True)
     assert lines[0] == f"to go  {photos / 'b/1.jpg'}  (stays: {photos / 'a/1.jpg'})"
+    assert followed(checked(plan_for(photos), "plan"), REPORT, tmp_path, yes=False)[0] == lines
 
 
 @pytest.mark.parametrize(("yes", "said"), [(True, "deleted"), (False, "would be deleted")])
@@ -493,7 +494,8 @@ def test_a_group_is_recorded_and_closed_before_it_is_told_of(
     monkeypatch.setattr(applying, "GROUP", 1)
     path = tmp_path / "delete.jsonl"
     with Journal(path) as journal:
-        next(apply(checked(plan_for(photos), "plan"), "delete", None, journal, Tally()))
+        lines = apply(checked(plan_for(photos), "plan"), "delete", None, journal, Tally())
+        next(lines)
         assert [act["state"] for act in read_journal(path).acts] == ["done"]
         opened = [place for place in Path("/proc/self/fd").iterdir() if place.is_symlink()]
         assert not [place for place in opened if photos in place.readlink().parents]
