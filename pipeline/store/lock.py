@@ -152,7 +152,7 @@ class FileLock:
         try:
             draft.write_text(text)
             os.link(draft, self.path)
-        except FileExistsError:
+        except (FileExistsError, FileNotFoundError):  # the latter: an owner's sweep has removed the draft
             return False
         except OSError as error:
             if error.errno not in NO_LINKS:

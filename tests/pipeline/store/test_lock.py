@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.store import lock
+from pipeline.store import owner
+from pipeline.store.atomic import sweep
 from pipeline.messages.errors import ConfigError, LockedError
-from pipeline.store import lock, owner
 from pipeline.store.lock import RunLock, holder
 from pipeline.store.owner import DEAD_AFTER
 
@@ -352,6 +354,21 @@ def test_the_sweep_of_a_live_owner_does_not_make_it_dead(tmp_path: Path, monkeyp
     monkeypatch.setattr(Path, "stat", swept_by_name)
     monkeypatch.setattr(os, "fstat", swept)
     assert not is_taken(tmp_path)
+
+
+def test_a_run_whose_draft_the_owner_sweeps_is_told_of_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def swept(source: Path, target: Path) -> None:
+        sweep(tmp_path)
+        link(source, target)
+
+    with RunLock(tmp_path):
+        monkeypatch.setattr(os, "link", swept)
+        with pytest.raises(LockedError, match="in use by another run"), RunLock(tmp_path):
+            pytest.fail("two runs at once")
 
 
 def test_a_run_that_does_not_get_the_lock_leaves_nothing(tmp_path: Path) -> None:
