@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.messages.errors import ArtifactDamaged
-from pipeline.plan.fingerprint import digest
 from pipeline.store.artifact import METADATA, Record, StoredArtifact, artifact_name, read_record
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.plan.fingerprint import ColumnDigest, digest
 from pipeline.store.backends.ranges import open_parquet
 from pipeline.store.store import Store
 
@@ -86,6 +86,21 @@ def test_the_order_of_a_recipe_changes_no_byte(tmp_path: Path) -> None:
     for name, recipe in (("a.parquet", {"x": 1, "y": 2}), ("b.parquet", {"y": 2, "x": 1})):
         store.publish(name, Record("stage", "k", "f" * 64, recipe, {}), SCHEMA, [TABLE])
     assert store.path("stage", "a.parquet").read_bytes() == store.path("stage", "b.parquet").read_bytes()
+
+
+def test_digests_are_those_of_the_columns_of_all_tables(tmp_path: Path) -> None:
+    made = Store(tmp_path).publish("a.parquet", record(), SCHEMA, [TABLE, TABLE], row_group=300)
+    for name in SCHEMA.names:
+        column = ColumnDigest(SCHEMA.field(name).type)
+        column.update(pa.concat_tables([TABLE, TABLE])[name])
+        assert made.content[name] == column.hexdigest()
+
+
+def test_tables_of_other_types_are_cast(tmp_path: Path) -> None:
+    other = pa.table({"path": ["a"], "value": pa.array([3], pa.int32())})
+    Store(tmp_path).publish("a.parquet", record(), SCHEMA, [other])
+    found = StoredArtifact("stage", "k", tmp_path / "stage/a.parquet").table()
+    assert found.equals(pa.table({"path": ["a"], "value": [3.0]}, SCHEMA))
 
 
 def test_digests_that_are_known_are_not_computed_again(tmp_path: Path) -> None:
