@@ -168,3 +168,16 @@ def test_an_object_that_is_gone_is_not_replaced(there: Place, monkeypatch: pytes
     assert replace(there, b"new", "1") is False
     delete_own(there, "1")
     assert not storage.exists(there)
+
+
+def test_an_object_that_is_gone_after_a_refused_put_is_not_replaced(
+    there: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditional, "file_system", lambda place: S3(coded("PreconditionFailed")))
+    monkeypatch.setattr(conditional, "fetch", lambda system, path: storage.read_bytes(there))
+    assert replace(there, b"new", "1") is False
+
+
+def test_an_object_is_read_with_its_tag(there: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conditional, "fetch", lambda system, path: (b"data", "1"))
+    assert read_tagged(there) == (b"data", "1")

@@ -156,6 +156,14 @@ def test_without_a_condition_a_lock_that_names_nobody_is_taken(folder: Place) ->
 
 
 @pytest.mark.usefixtures("unconditional")
+def test_without_a_condition_a_dead_owner_is_replaced(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage.write_bytes(folder / ".lock", b'{"token": "dead"}')
+    monkeypatch.setattr(owners, "DEAD_AFTER", -1.0)
+    with RunLock(folder) as held:
+        assert owner(folder)["token"] == held.token
+
+
+@pytest.mark.usefixtures("unconditional")
 def test_without_a_condition_an_owner_that_runs_keeps_the_lock(folder: Place) -> None:
     with RunLock(folder) as held:
         with pytest.raises(LockedError, match="in use by another run"), RunLock(folder):
