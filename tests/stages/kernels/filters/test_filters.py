@@ -323,7 +323,7 @@ def test_what_is_just_at_the_cut_passes_far_from_the_middle(filtering: Any, monk
 def test_rows_of_the_product_are_rounded_once(right: bool) -> None:
     keys = np.random.default_rng(7).normal(size=(50, 8)).astype(np.float32) * np.float32(1_000)
     half = (-(keys.astype(np.float64) ** 2).sum(axis=1) / 2).astype(np.float32)
-    found = product.operand(keys, right)
+    found = product.operand(keys, right=True) if right else product.operand(keys)
     assert found.dtype == np.float32
     assert np.array_equal(found[:, :8], keys)
     assert np.array_equal(found[:, 8:], np.stack([np.ones(50), half] if right else [half, np.ones(50)], axis=1))
