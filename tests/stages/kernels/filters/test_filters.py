@@ -49,6 +49,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 def told(candidates: Candidates | None) -> Told:
     """Candidates as a table; they must be sorted, each pair once."""
     assert candidates is not None
+    assert [column.dtype for column in candidates] == [np.int64, np.int64, np.uint8]
     pairs = list(zip(candidates.a.tolist(), candidates.b.tolist(), strict=True))
     assert pairs == sorted(set(pairs))
     assert all(bits > 0 for bits in candidates.turns.tolist())
