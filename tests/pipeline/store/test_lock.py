@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import lock
-from pipeline.store import owner
-from pipeline.store.atomic import sweep
 from pipeline.messages.errors import ConfigError, LockedError
+from pipeline.store import lock, owner
+from pipeline.store.atomic import sweep
 from pipeline.store.lock import RunLock, holder
 from pipeline.store.owner import DEAD_AFTER
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.store.artifact import METADATA, Record, StoredArtifact, artifact_name, read_record
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import ColumnDigest, digest
+from pipeline.store.artifact import METADATA, Record, StoredArtifact, artifact_name, read_record
 from pipeline.store.backends.ranges import open_parquet
 from pipeline.store.store import Store
 
