@@ -330,6 +330,13 @@ def test_what_is_just_at_the_cut_passes_far_from_the_middle(filtering: Any, monk
         assert told(chosen.candidates(np.arange(2), None, False, 10)) == {(0, 0): 1, (1, 1): 1}
 
 
+def test_what_is_just_at_the_cut_passes_near_the_middle(filtering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_their_word(monkeypatch)
+    middle, outer = np.array([[0]], np.float32), np.array([[-3], [3]], np.float32)
+    chosen = filtering(prepare(middle, outer, Space(9.0, np.zeros((1, 1), np.int64))))
+    assert told(chosen.candidates(np.arange(1), None, False, 10)) == {(0, 0): 1, (0, 1): 1}
+
+
 @pytest.mark.parametrize("right", [False, True])
 def test_rows_of_the_product_are_rounded_once(right: bool) -> None:
     keys = np.random.default_rng(7).normal(size=(50, 8)).astype(np.float32) * np.float32(1_000)
