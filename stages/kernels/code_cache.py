@@ -60,14 +60,15 @@ def _stamp() -> str:
 class _Locator:
     """Gives numba the cache folder of a function: numba's own locators may choose the folder of the source."""
 
-    def __init__(self, line: int, path: Path) -> None:
+    def __init__(self, line: int, path: Path, source: str) -> None:
         self._line, self._path = line, path
+        self._py_file = source  # numba names it where code can't be cached, as under NUMBA_OPT=0
 
     @classmethod
-    def from_function(cls, function: Any, _source: str) -> _Locator | None:
+    def from_function(cls, function: Any, source: str) -> _Locator | None:
         """Return a locator, or None where compiled code can't be kept."""
         path = folder()
-        return None if path is None else cls(function.__code__.co_firstlineno, path)
+        return None if path is None else cls(function.__code__.co_firstlineno, path, source)
 
     def ensure_cache_path(self) -> None:
         """Make the folder again: the cache may have been deleted meanwhile."""

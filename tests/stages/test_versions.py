@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8f1e05e4c29c0b5b"),
-    "thumbnail": (6, "1063c0ea8bc707f8"),
-    "hash": (2, "37d6a12d67acbf75"),
-    "index": (2, "c0ba82f10e0fc85e"),
-    "pairs": (3, "24025fa42017c904"),
-    "cluster": (7, "3511af32d653b853"),
-    "plot": (8, "2ddc440b853c56c0"),
+    "thumbnail": (6, "2e6828410120f896"),
+    "hash": (2, "408df89de12cb957"),
+    "index": (2, "deb79466e345fdad"),
+    "pairs": (3, "f8db1a98f04739da"),
+    "cluster": (7, "44ac04a02a7b4291"),
+    "plot": (8, "a2b5f499cd08dbfe"),
 }
 
 

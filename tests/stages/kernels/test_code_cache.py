@@ -137,3 +137,15 @@ def test_nothing_is_written_beside_the_code(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert {path.name.split("-")[0] for path in compiled_files(tmp_path)} == {"native._sums"}
     assert set(KERNELS.rglob("*.nb?")) == before
+
+
+def test_kernels_run_where_numba_caches_nothing(tmp_path: Path) -> None:
+    code = (
+        "import numba, numpy as np; from stages.kernels.code_cache import keep\n"
+        "compiled = numba.njit(lambda values: values.sum()); keep(compiled)\n"
+        "print(compiled(np.arange(4)))"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "NUMBA_OPT": "0"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "6\n"
