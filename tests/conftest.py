@@ -20,7 +20,10 @@ def own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
-LONG = ("test_soak", "test_spoilt", "test_every_broken_file", "test_a_thousand_disks", "test_killed_at_twenty_moments")
+LONG = (
+    *("test_soak", "test_spoilt", "test_every_broken_file", "test_a_thousand_disks", "test_killed_at_twenty_moments"),
+    *("test_the_same_for_longer", "test_lowest", "test_newest", "test_workers_elsewhere", "test_nothing_listens"),
+)
 """Slow tests that take more than a minute: they begin first, so that no process waits for another's in the end."""
 
 

@@ -182,6 +182,7 @@ def test_interrupted_while_workers_start_it_says_so_in_one_line(project: Project
     ]
 
 
+@pytest.mark.slow
 def test_interrupted_twice_it_leaves_at_once(project: Project) -> None:
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": "local", "workers": 2}}
     make_images(project.folder / "images", 30)

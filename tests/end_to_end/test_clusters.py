@@ -70,6 +70,7 @@ def test_slurm_that_refuses_jobs_is_one_line(expected: tuple[Project, dict[str, 
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_batch_systems_grow_with_the_work_and_encrypt(
     expected: tuple[Project, dict[str, bytes]], tmp_path: Path
 ) -> None:
@@ -93,7 +94,7 @@ def test_a_class_of_ones_own(expected: tuple[Project, dict[str, bytes]], tmp_pat
     same(expected, tmp_path, section, "--allow-cluster-class")
 
 
-@pytest.mark.parametrize("encrypted", [False, True], ids=["open", "tls"])
+@pytest.mark.parametrize("encrypted", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["open", "tls"])
 def test_ssh(encrypted: bool, expected: tuple[Project, dict[str, bytes]], tmp_path: Path) -> None:
     with ssh_host() as port:
         connect = {"known_hosts": None, "port": port, "username": "someone", "client_keys": None}

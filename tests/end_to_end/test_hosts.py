@@ -33,6 +33,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[st
     return project, project.artifacts()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut-for-a-while"])
 def test_a_run_across_hosts(
     cut: bool, hosts: Hosts, expected: tuple[Project, dict[str, bytes]], tmp_path: Path

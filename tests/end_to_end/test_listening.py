@@ -92,7 +92,9 @@ LEAST = {"synchronous": 0, "threads": 1, "local": 3, "slurm": 4, "ssh": 4}
 """Sockets that must be found: a scheduler's page, two workers', where these are."""
 
 
-@pytest.mark.parametrize("kind", LEAST)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ("slurm", "ssh") else kind for kind in LEAST]
+)
 def test_nothing_listens_beyond_loopback(
     kind: str, tmp_path: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +108,7 @@ def test_nothing_listens_beyond_loopback(
     assert "without TLS" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encrypted", [False, True], ids=["open", "tls"])
 @pytest.mark.parametrize("kind", ["slurm", "ssh"])
 def test_workers_elsewhere_are_reached_but_nobody_there_is_shown_a_page(

@@ -120,7 +120,7 @@ def late_worker(folder: Path, address: str, within: list[str]) -> "subprocess.Po
         return subprocess.Popen([*within, *words], env=environment, stdout=said, stderr=said)
 
 
-@pytest.mark.parametrize("fit", [True, False], ids=["fit", "blind"])
+@pytest.mark.parametrize("fit", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fit", "blind"])
 def test_a_worker_that_joins_late_is_looked_at_first(project: Project, tmp_path: Path, fit: bool) -> None:
     (tmp_path / "outputs").mkdir()
     within = [] if fit else elsewhere(tmp_path / "outputs")

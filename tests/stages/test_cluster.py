@@ -53,7 +53,7 @@ def matches(
     edges: Sequence[tuple[str, str, float]], images: int, metric: pairs.Params = MSE, **ledger: int
 ) -> MemoryArtifact:
     rows = [
-        {"path_a": a, "path_b": b, metric.figure: found, "rotation": 0, "turns": 1, "measured": True}
+        {"path_a": a, "path_b": b, metric.comparison.column: found, "rotation": 0, "turns": 1, "measured": True}
         for a, b, found in edges
     ]
     total = images * (images - 1) // 2

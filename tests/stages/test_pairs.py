@@ -74,8 +74,8 @@ def test_matches_near_the_threshold_are_borderline_where_decoding_is_fast(normal
     assert True in expected
     assert False in expected
     values = table["mse"].to_numpy()
-    assert not params.borderline(values, "exact", "rgb").any()
-    assert not params_for(shape, threshold=None).borderline(values, "fast", "rgb").any()
+    assert not params.comparison.borderline(values, "exact", "rgb").any()
+    assert not params_for(shape, threshold=None).comparison.borderline(values, "fast", "rgb").any()
 
 
 RULES = [

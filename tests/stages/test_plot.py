@@ -101,7 +101,14 @@ def inputs(
     scanned = MemoryArtifact("scan", "p", pa.Table.from_pylist(files, scan.SCHEMA))
     small, _ = compute(thumbnail.STAGE, [scanned], thumbnail.Params(size=(8, 8)), SETTINGS, Path())
     matches = [
-        {"path_a": names[a], "path_b": names[b], metric.figure: far, "rotation": 90, "turns": 2, "measured": far > 0}
+        {
+            "path_a": names[a],
+            "path_b": names[b],
+            metric.comparison.column: far,
+            "rotation": 90,
+            "turns": 2,
+            "measured": far > 0,
+        }
         for a, b, far in sorted(rows)
     ]
     members = [

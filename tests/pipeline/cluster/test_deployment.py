@@ -241,7 +241,7 @@ def test_a_scheduler_that_goes_while_workers_are_looked_at_is_told_of_as_such(
     def goes(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(opening, "dismiss", goes)
+    monkeypatch.setattr("pipeline.cluster.admission.dismiss", goes)
     with pytest.raises(told):
         opening.open_executor(section(kind="threads", workers=1), needs_of(tmp_path, (), (), 0))
 

@@ -245,7 +245,7 @@ def test_slow_storage_is_told_from_a_slow_decoder(
         return
     (tmp_path / "slow.py").write_text(SLOW_READING)
     monkeypatch.syspath_prepend(str(tmp_path))
-    ((seen, _),) = decoded(made(tmp_path, b"fine"), Limits(seconds=1.5, plugins=("slow",)))
+    ((seen, _),) = decoded(made(tmp_path, b"fine"), Limits(seconds=3.0, plugins=("slow",)))
     assert seen.problem == problem
 
 
