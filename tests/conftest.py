@@ -22,12 +22,19 @@ def own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LONG = (
     *("test_soak", "test_spoilt", "test_every_broken_file", "test_a_thousand_disks", "test_killed_at_twenty_moments"),
-    *("test_the_same_for_longer", "test_lowest", "test_newest", "test_workers_elsewhere", "test_nothing_listens"),
+    *(
+        "test_the_same_for_longer",
+        "test_the_lowest",
+        "test_the_newest",
+        "test_workers_elsewhere",
+        "test_nothing_listens",
+    ),
+    *("test_workers_that_are_killed", "test_a_lost_scheduler", "test_every_scheduler", "test_interrupted_it"),
 )
-"""Slow tests that take more than a minute: they begin first, so that no process waits for another's in the end."""
+"""Tests that take half a minute and more: they begin first, so that no process waits for another's in the end."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with long tests; the order that pytest-randomly has given to the others stays."""
-    items.sort(key=lambda item: "slow" not in item.keywords or not any(name in item.nodeid for name in LONG))
+    items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))

@@ -94,7 +94,8 @@ def test_a_class_of_ones_own(expected: tuple[Project, dict[str, bytes]], tmp_pat
     same(expected, tmp_path, section, "--allow-cluster-class")
 
 
-@pytest.mark.parametrize("encrypted", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["open", "tls"])
+@pytest.mark.slow
+@pytest.mark.parametrize("encrypted", [False, True], ids=["open", "tls"])
 def test_ssh(encrypted: bool, expected: tuple[Project, dict[str, bytes]], tmp_path: Path) -> None:
     with ssh_host() as port:
         connect = {"known_hosts": None, "port": port, "username": "someone", "client_keys": None}

@@ -229,6 +229,7 @@ def test_a_store_that_is_away_is_one_line(
     assert line.endswith("after 5 tries; mend it and run the same command again")
 
 
+@pytest.mark.slow
 def test_of_two_drivers_the_second_is_refused(project: Project, store: ObjectStore, bucket: str) -> None:
     second: list[subprocess.CompletedProcess[str]] = []
 
@@ -362,6 +363,7 @@ def test_inputs_that_are_not_there(
     assert message in line
 
 
+@pytest.mark.slow
 def test_no_secret_is_shown_or_kept(
     project: Project, store: ObjectStore, bucket: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

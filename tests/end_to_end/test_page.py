@@ -433,6 +433,7 @@ def test_it_fits_a_phone(browser: Any, project: Project, colours: str) -> None:
         assert opened.page.locator("#rows .card").first.bounding_box()["width"] <= 360
 
 
+@pytest.mark.slow
 def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
     """Few of them stand in the document at a time, wherever one looks, and each can be reached."""
     clusters, per = 50_000, 3

@@ -98,6 +98,7 @@ def test_dasks_report_is_refused_where_there_is_none(project: Project, tmp_path:
         assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_run_in_which_nothing_ends_says_so(project: Project) -> None:
     with dask_cluster(
         project.folder, words=PRELOAD, environment={"MEDDLE_SLOW": "6", "MEDDLE_STAGE": "thumbnail"}
