@@ -17,6 +17,9 @@ CUT = 6.0
 """Seconds without a wire."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
     if reason := impossible():
@@ -33,7 +36,6 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[st
     return project, project.artifacts()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut-for-a-while"])
 def test_a_run_across_hosts(
     cut: bool, hosts: Hosts, expected: tuple[Project, dict[str, bytes]], tmp_path: Path

@@ -16,6 +16,7 @@ from tests.end_to_end.meddling import begun
 from tests.end_to_end.test_clusters import elsewhere
 from tests.end_to_end.test_schedulers import dask_cluster
 
+pytestmark = pytest.mark.slow
 SLOW = {"MEDDLE_SLOW": "0.5"}
 """Some 50 tasks take longer than it is quiet between two lines on a stage."""
 PRELOAD = ("--preload", "tests.end_to_end.meddling")
@@ -98,7 +99,6 @@ def test_dasks_report_is_refused_where_there_is_none(project: Project, tmp_path:
         assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.slow
 def test_a_run_in_which_nothing_ends_says_so(project: Project) -> None:
     with dask_cluster(
         project.folder, words=PRELOAD, environment={"MEDDLE_SLOW": "6", "MEDDLE_STAGE": "thumbnail"}
@@ -121,7 +121,7 @@ def late_worker(folder: Path, address: str, within: list[str]) -> "subprocess.Po
         return subprocess.Popen([*within, *words], env=environment, stdout=said, stderr=said)
 
 
-@pytest.mark.parametrize("fit", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["fit", "blind"])
+@pytest.mark.parametrize("fit", [True, False], ids=["fit", "blind"])
 def test_a_worker_that_joins_late_is_looked_at_first(project: Project, tmp_path: Path, fit: bool) -> None:
     (tmp_path / "outputs").mkdir()
     within = [] if fit else elsewhere(tmp_path / "outputs")
