@@ -10,16 +10,13 @@ import platform
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.machine.installation import DISTRIBUTION, fault
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.fingerprint import installed
 from pipeline.store.backends.locations import Options, Place, in_use, mask, protocol_of, use
 from pipeline.store.backends.storage import read_bytes, remove, write_bytes
-
-if TYPE_CHECKING:
-    pass
 
 MEBIBYTE = 1 << 20
 

@@ -30,7 +30,7 @@ def test_one_command_acts_at_a_time_wherever_temporary_files_lie(
         pass
 
 
-def test_the_lock_lies_in_the_users_state_folder_and_is_theirs_alone(folder: Path) -> None:
+def test_the_lock_lies_in_the_users_state_folder_for_that_user_alone(folder: Path) -> None:
     with alone():
         assert (folder / NAME).is_file()
         assert folder.stat().st_mode & 0o777 == 0o700

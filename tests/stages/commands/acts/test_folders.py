@@ -54,12 +54,12 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 def test_a_name_is_claimed_only_where_it_is_free(kind: str, folder: Folder) -> None:
     done: list[str] = []
-    (folder.path / "b").write_bytes(b"theirs")
+    (folder.path / "b").write_bytes(b"other")
     with pytest.raises(FileExistsError) as told:
         folder.claim("a", "b")
     assert told.value.errno == errno.EEXIST
     assert (folder.path / "a").read_bytes() == b"mine"
-    assert (folder.path / "b").read_bytes() == b"theirs"
+    assert (folder.path / "b").read_bytes() == b"other"
     folder.loose = False
     folder.claim("a", "c", lambda: done.append("before"))
     assert folder.loose
@@ -146,7 +146,7 @@ def test_pieces_of_a_file_begin_like_it(
 
 def test_what_is_set_aside_is_the_version_that_was_expected(folder: Folder) -> None:
     expected = version((folder.path / "a").stat())
-    (folder.path / "spare").write_bytes(b"theirs")
+    (folder.path / "spare").write_bytes(b"other")
     with pytest.raises(FileExistsError):
         folder.set_aside("a", "spare", expected)
     (folder.path / "spare").unlink()

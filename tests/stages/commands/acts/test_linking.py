@@ -103,14 +103,14 @@ def test_a_file_that_comes_where_the_link_is_to_lie_is_not_written_over(
     def renamed(name: str, new: str, **more: Any) -> None:
         rename(name, new, **more)
         if name == "1.jpg":
-            remove.write_bytes(b"theirs")
+            remove.write_bytes(b"other")
 
     monkeypatch.setattr(os, "rename", renamed)
     _, tally, _ = followed(one(photos / "a/1.jpg", remove), action, tmp_path)
     (aside,) = leftovers(tmp_path)
     said = f"another file has its name now; its own bytes are in {aside}; fast-diff undo puts it back"
     assert list(tally.refused) == [said]
-    assert (remove.read_bytes(), aside.read_bytes()) == (b"theirs", b"same")
+    assert (remove.read_bytes(), aside.read_bytes()) == (b"other", b"same")
 
 
 def test_a_clone_has_the_mode_time_and_owner_of_the_file_that_it_replaces(photos: Path, tmp_path: Path) -> None:
@@ -215,9 +215,9 @@ def test_a_link_that_is_gone_is_no_hindrance(action: str, photos: Path, tmp_path
 def test_another_file_in_place_of_the_link_stays(action: str, photos: Path, tmp_path: Path) -> None:
     _, remove, _, journal = linked(photos, tmp_path, action)
     remove.unlink()
-    remove.write_bytes(b"theirs")
+    remove.write_bytes(b"other")
     assert list(undone(journal).refused) == ["another file has its name now"]
-    assert remove.read_bytes() == b"theirs"
+    assert remove.read_bytes() == b"other"
     assert not leftovers(tmp_path)
 
 
@@ -250,10 +250,10 @@ def test_a_copy_that_was_begun_is_made_anew(content: bytes, photos: Path, tmp_pa
 @pytest.mark.parametrize("ending", ["", NEW])
 def test_another_file_under_a_temporary_name_stays(ending: str, photos: Path, tmp_path: Path) -> None:
     _, _, spare, journal = linked(photos, tmp_path, "symlink")
-    theirs = spare.with_name(spare.name + ending)
-    theirs.write_bytes(b"the only copy")
-    assert undone(journal).refused.keys() <= {f"File exists ({theirs})", f"File exists ({theirs.name})"}
-    assert theirs.read_bytes() == b"the only copy"
+    other = spare.with_name(spare.name + ending)
+    other.write_bytes(b"the only copy")
+    assert undone(journal).refused.keys() <= {f"File exists ({other})", f"File exists ({other.name})"}
+    assert other.read_bytes() == b"the only copy"
 
 
 @pytest.mark.parametrize("action", ["hardlink", "symlink"])

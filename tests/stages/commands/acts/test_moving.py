@@ -63,10 +63,10 @@ def test_a_symbolic_link_is_carried_as_such(ways: tuple[Folder, Folder]) -> None
 
 def test_nothing_is_carried_to_a_name_that_is_taken(ways: tuple[Folder, Folder]) -> None:
     source, target = ways
-    (target.path / "a").write_bytes(b"theirs")
+    (target.path / "a").write_bytes(b"other")
     with pytest.raises(FileExistsError, match=str(target.path / "a")):
         carry(source, target, "a", ENTRY)
-    assert (target.path / "a").read_bytes() == b"theirs"
+    assert (target.path / "a").read_bytes() == b"other"
 
 
 def test_without_hard_links_a_file_is_renamed(ways: tuple[Folder, Folder], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_a_file_whose_new_name_fails_goes_back(
     def late(act: Move) -> None:
         if not foreign:
             raise OSError(errno.EIO, "no name")
-        act._to.write_bytes(b"theirs")
+        act._to.write_bytes(b"other")
         name(act)
 
     monkeypatch.setattr(Move, "name", late)
@@ -194,7 +194,7 @@ def test_a_file_whose_new_name_fails_goes_back(
     _, tally, _ = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
     assert list(tally.refused) == [f"{to} has come into being meanwhile" if foreign else "no name"]
     assert state(photos) == before
-    assert (to.read_bytes() if to.exists() else b"") == (b"theirs" if foreign else b"")
+    assert (to.read_bytes() if to.exists() else b"") == (b"other" if foreign else b"")
     assert not leftovers(tmp_path)
 
 
@@ -271,10 +271,10 @@ def test_both_names_of_a_file_on_another_disk_go(photos: Path, tmp_path: Path, m
 def test_both_names_of_a_moved_file_stay_while_another_file_has_its_old_name(photos: Path, tmp_path: Path) -> None:
     remove, to, _, aside, journal = moved(photos, tmp_path)
     os.link(to, aside)
-    remove.write_bytes(b"theirs")
+    remove.write_bytes(b"other")
     assert list(undone(journal).refused) == ["another file has its name now"]
     assert to.read_bytes() == aside.read_bytes() == b"same"
-    assert remove.read_bytes() == b"theirs"
+    assert remove.read_bytes() == b"other"
 
 
 def test_a_new_name_whose_removal_was_lost_in_a_power_cut_goes(photos: Path, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_new_name_whose_removal_was_lost_in_a_power_cut_goes(photos: Path, tmp
     assert not (tmp_path / "moved").exists()
 
 
-@pytest.mark.parametrize("content", [None, b"same", b"theirs"])
+@pytest.mark.parametrize("content", [None, b"same", b"other"])
 def test_another_file_under_the_new_name_stays(content: bytes | None, photos: Path, tmp_path: Path) -> None:
     """The file itself lies beside its old name: the move had come no further."""
     remove, to, spare, _, journal = moved(photos, tmp_path)
@@ -300,9 +300,9 @@ def test_another_file_under_the_new_name_stays(content: bytes | None, photos: Pa
 def test_another_file_under_the_temporary_name_stays(photos: Path, tmp_path: Path) -> None:
     remove, to, _, aside, journal = moved(photos, tmp_path)
     to.rename(remove)
-    aside.write_bytes(b"theirs")
+    aside.write_bytes(b"other")
     assert undone(journal).ok
-    assert aside.read_bytes() == b"theirs"
+    assert aside.read_bytes() == b"other"
 
 
 def test_a_move_to_the_trash_has_a_note_and_leaves_its_folders(photos: Path, tmp_path: Path) -> None:
