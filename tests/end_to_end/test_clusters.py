@@ -13,6 +13,8 @@ from tests.end_to_end.clusters import batch_system, certificates, ssh_host
 from tests.end_to_end.driver import Project, make_images
 from tests.end_to_end.test_schedulers import dask_cluster
 
+pytestmark = pytest.mark.drawn
+
 BATCH = {"cores": 1, "memory": "2GiB", "walltime": "00:10:00"}
 
 

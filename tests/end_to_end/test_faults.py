@@ -14,6 +14,8 @@ from tests.end_to_end.driver import Project, make_images
 from tests.end_to_end.faulty import Cluster, cmdline
 from tests.end_to_end.meddling import begun
 
+pytestmark = pytest.mark.drawn
+
 IMAGES = 60
 
 

@@ -24,7 +24,6 @@ from tests.end_to_end.driver import Project, make_image, make_images
 from tests.end_to_end.object_store import SECRET, ObjectStore, object_store
 
 IMAGES = 12
-pytestmark = pytest.mark.usefixtures("undrawn")
 OWN = {"run.json", ".events.jsonl", INDEX}
 """Files that tell of one run, and differ between two with equal results."""
 FOOTERS = 3

@@ -22,7 +22,7 @@ from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [pytest.mark.drawn, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>.png",

@@ -30,7 +30,6 @@ from pipeline.store.events import LOG
 from pipeline.store.footers import INDEX
 from pipeline.store.owner import identity
 from pipeline.store.store import RETIRED
-from tests.end_to_end.conftest import blank_charts
 from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image
 
 HIDDEN = (LOG, INDEX, DOUBTFUL, ".lock", ".lock.guard", "run.json")
@@ -58,11 +57,10 @@ LINES = (
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """A run with every kind of file: retired artifacts, a list of racy files, and the lock of a run that was killed."""
-    with blank_charts():
-        made = Kept.of(tmp_path_factory.mktemp("spoilt"), 10, SMALL)
-        project = made.project
-        assert project.run(OTHER) == 0
-        assert project.run() == 0
+    made = Kept.of(tmp_path_factory.mktemp("spoilt"), 10, SMALL)
+    project = made.project
+    assert project.run(OTHER) == 0
+    assert project.run() == 0
     (project.run_folder / ".lock").write_text(json.dumps(identity("t") | {"started": "1"}))
     (project.run_folder / ".lock.guard").touch()
     (project.run_folder / DOUBTFUL).write_text(json.dumps(sorted(map(str, (project.folder / "images").iterdir()))[:3]))
@@ -72,7 +70,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 @pytest.fixture(autouse=True)
-def quick(undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look up what is installed once: most of the time would go into that."""
     monkeypatch.setattr(metadata, "version", functools.lru_cache(metadata.version))
     monkeypatch.setattr(metadata, "entry_points", functools.lru_cache(metadata.entry_points))
