@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
-from pipeline.plan.donors import Donors
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference
+from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address, Settings
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
@@ -70,7 +70,7 @@ class Resolver:
         self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
         self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
         self._earlier: dict[str, dict[str, list[tuple[str, str]]]] = {}
-        self._donors: dict[str, Donors] = {}
+        self._by_span: dict[str, SpanIndex] = {}
 
     def judge(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
         """Whether a task must run; all its inputs must have receipts."""
@@ -182,16 +182,16 @@ class Resolver:
         first = self.plan.sources.get(node.task.inputs[0])
         if first is None or not first.num_rows:
             return call
-        if stage.name not in self._donors:
+        if stage.name not in self._by_span:
             recipe = _but_for_libraries(as_json(call.context.recipe), stage.optional_libraries)
             alike = (
                 (path, record.span)
                 for path, record in self._all_records(stage.name)
                 if record.span and _but_for_libraries(record.recipe, stage.optional_libraries) == recipe
             )
-            self._donors[stage.name] = Donors(alike)
+            self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse[0])).as_py()
-        return replace(call, earlier=tuple(self._donors[stage.name].between(ends["min"], ends["max"])))
+        return replace(call, earlier=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
 
     def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
         """Earlier artifacts of this task on which it may build, the latest first."""
