@@ -288,7 +288,7 @@ def _foreseen(resolver: Resolver) -> Explanation:
             more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
             reasons[node.address] = f"decided when its inputs have run: {'/'.join(stale[0])}{more}"
             continue
-        verdict = resolver.judge(node, receipts)
+        verdict = resolver.resolve(node, receipts)
         if verdict.receipt:
             receipts[node.address] = verdict.receipt
             current[node.address] = verdict.receipt.name

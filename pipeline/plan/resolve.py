@@ -72,7 +72,7 @@ class Resolver:
         self._earlier: dict[str, dict[str, list[tuple[str, str]]]] = {}
         self._by_span: dict[str, SpanIndex] = {}
 
-    def judge(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
+    def resolve(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
         """Whether a task must run; all its inputs must have receipts."""
         call = self._call(node, receipts)
         name = artifact_name(node.task.key, call.fingerprint, node.task.filename)

@@ -47,7 +47,7 @@ def verdicts(resolver: Resolver) -> dict[str, Verdict]:
     receipts: dict[tuple[str, str], Any] = {}
     for address, node in sorted(resolver.plan.nodes.items(), key=lambda item: item[1].rank):
         if all(needed in receipts for needed in node.task.inputs):
-            verdict = found["/".join(address)] = resolver.judge(node, receipts)
+            verdict = found["/".join(address)] = resolver.resolve(node, receipts)
             if verdict.receipt:
                 receipts[address] = verdict.receipt
             elif node.stage.source:
@@ -163,14 +163,14 @@ def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> Non
     _, resolver = toy_plan(folder)
     node: Node = resolver.plan.nodes["letters", "w00"]
     with resolver.footers:
-        words = resolver.judge(resolver.plan.nodes["words", "w00"], {}).receipt
+        words = resolver.resolve(resolver.plan.nodes["words", "w00"], {}).receipt
         assert words is not None
         receipts = {("words", "w00"): words}
-        back = resolver.judge(node, receipts).receipt
+        back = resolver.resolve(node, receipts).receipt
         assert back is not None
         assert back.name not in resolver.footers.names(f"letters/{RETIRED}")
         (folder / "run" / "letters" / back.name).unlink()
-        assert resolver.judge(node, receipts).receipt is None
+        assert resolver.resolve(node, receipts).receipt is None
 
 
 def test_rows_in_doubt_are_looked_at_and_only_those_no_longer_true_made_again(
@@ -249,7 +249,7 @@ def test_a_receipt_that_is_foreseen_is_the_one_that_comes(folder: Path) -> None:
     _, resolver = toy_plan(folder)
     with resolver.footers:
         node = resolver.plan.nodes["words", "w01"]
-        verdict = resolver.judge(node, {})
+        verdict = resolver.resolve(node, {})
         foreseen = resolver.foreseen(node, verdict)
         assert resolver.foreseen(node, replace(verdict, call=replace(verdict.call, content=None))).content.keys() == {
             SUMMARY
