@@ -78,7 +78,7 @@ class Artifact(Protocol):
     """A finished artifact: its columns are read from storage when asked for, checksums verified.
 
     `take` reads some rows, ascending, and no more of the file than the row groups that hold them (`Stage.row_group`).
-    `glance` reads nothing but the rows of one fixed-size binary column, where the file lets it: uint8 (rows, width), or
+    `read_rows_unverified` reads nothing but the rows of one fixed-size binary column, where the file lets it: uint8 (rows, width), or
     None. No checksum covers them, so it is for who can tell whether they are right, and else takes them.
     `content` maps a column to the digest of its values in row order. `summary` is the small JSON record that the
     task published beside the rows (the ledger of a block pair, say).
@@ -97,7 +97,7 @@ class Artifact(Protocol):
     def table(self, columns: Sequence[str] | None = None) -> pa.Table: ...
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table: ...
-    def glance(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None: ...
+    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None: ...
 
 
 @dataclass(frozen=True)
