@@ -40,10 +40,10 @@ from pipeline.store.store import Store
 RECORD = "run.json"
 
 
-Aside: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
+AfterSuccess: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 
 
-def nothing_aside(store: Store, ran: Collection[str]) -> Collection[str]:
+def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
     """The default of `run`: no files but those of artifacts."""
     return ()
 
@@ -74,14 +74,14 @@ def run(
     config: Config,
     stages: Sequence[Stage],
     reporter: Reporter,
-    aside: Aside = nothing_aside,
+    after_success: AfterSuccess = no_files,
     performance_report: Path | None = None,
 ) -> RunRecord:
     """Run what is missing. Errors of tasks are in the record that is returned.
 
-    `aside` is called in the end, with the run's store and the stages of which anything was computed, if all went well:
-    it draws what is no result, such as what the event log tells, and returns the names of its files, relative to that
-    folder; they stay beside the artifacts' own.
+    `after_success` is called once all tasks have succeeded, with the run's store and the names of the stages that ran
+    tasks. The function writes files that are no artifacts, such as charts of the event log, and returns the names of
+    these files, relative to the run's folder: all other files of the same kind are retired.
     `performance_report` is where Dask's own page on the run is to go, if Dask has anything to do.
     Raises ConfigError, LockedError where nothing could be begun, SchedulerLost after run.json is written."""
     use(config.storage)
@@ -92,7 +92,7 @@ def run(
         store = Store(config.folder, listed=True)
         log = EventLog(config.folder / LOG, store.files)
         with Reporters(reporter, log) as reporters:
-            work = _Work(config, in_order(stages), store, aside, log, performance_report)
+            work = _Work(config, in_order(stages), store, after_success, log, performance_report)
             return _locked(work, reporters, lock)
 
 
@@ -126,7 +126,7 @@ class _Work:
     config: Config
     stages: Sequence[Stage]
     store: Store
-    aside: Aside
+    after_success: AfterSuccess
     log: EventLog
     performance_report: Path | None = None
     runner: Runner | None = None
@@ -217,7 +217,7 @@ class _Work:
                     files.update(record.files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
-        files.update(self.aside(self.store, ran))
+        files.update(self.after_success(self.store, ran))
         self.store.retire_files_but(files, lambda name: any(stage.owns(name) for stage in self.stages))
 
     def record(self) -> dict[str, Any]:

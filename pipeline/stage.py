@@ -77,9 +77,9 @@ class Upstream:
 class Artifact(Protocol):
     """A finished artifact: its columns are read from storage when asked for, checksums verified.
 
-    `take` reads some rows, ascending, and no more of the file than the row groups that hold them (`Stage.row_group`).
-    `read_rows_unverified` reads nothing but the rows of one fixed-size binary column, where the file lets it: uint8 (rows, width), or
-    None. No checksum covers them, so it is for who can tell whether they are right, and else takes them.
+    `take` reads the row groups that hold the wanted rows, given in ascending order (`Stage.row_group`).
+    `read_rows_unverified` reads single rows of one fixed-size binary column without a checksum: uint8 (rows, width),
+    or None where the file's layout prevents this. The caller must verify the values, or else call `take`.
     `content` maps a column to the digest of its values in row order. `summary` is the small JSON record that the
     task published beside the rows (the ledger of a block pair, say).
     """

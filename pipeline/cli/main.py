@@ -184,11 +184,11 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
     from stages.commands.summary import summary_lines
     from stages.commands.work import draw_work
 
-    def aside(store: Store, ran: Collection[str]) -> Collection[str]:
+    def after_success(store: Store, ran: Collection[str]) -> Collection[str]:
         return (*draw_work(config, store, ran), *draw_dates(config, store))
 
     page = getattr(options, "performance_report", None)  # `demo` has none
-    record = run(config, stages, make_reporter(options.quiet, options.log_format), aside, page)
+    record = run(config, stages, make_reporter(options.quiet, options.log_format), after_success, page)
     if options.log_format == "json":
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:
