@@ -133,7 +133,7 @@ class _Work:
     looked: float = 0.0
     warnings: Warnings | None = None
     begun: bool = False
-    doubtful: Sequence[str] | None = None
+    later: Sequence[str] | None = None
     """Rows that the next run must check; None until this run has checked those of earlier runs."""
 
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
@@ -143,14 +143,16 @@ class _Work:
             self.looked = time.perf_counter() - started
             self.begun = True
             reporter.begin(plan.stages())
-            doubts, later = self._doubts(plan)
+            racy_rows, later = self._racy_rows(plan)
             start = functools.partial(
                 open_executor, self.config.scheduler, self._needs(plan), reporter.cluster, self.performance_report
             )
-            resolver = Resolver(plan, self.store, Footers(self.store), self.config.params, self.config.settings, doubts)
+            resolver = Resolver(
+                plan, self.store, Footers(self.store), self.config.params, self.config.settings, racy_rows
+            )
             self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, lock.check)
             if self._computed(self.runner, lock):
-                self.doubtful = later
+                self.later = later
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
@@ -188,14 +190,14 @@ class _Work:
         memory = max((stage.memory(upstream, self.config.params[stage.name]) for stage in self.stages), default=0)
         return needs_of(self.store.folder, (*self.config.inputs.a, *self.config.inputs.b), libraries, memory)
 
-    def _doubts(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
+    def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
         rows = racy.read(self.store)
         later = [
             row
             for address, table in plan.sources.items()
-            if (doubtful := plan.nodes[address].stage.doubtful)
-            for row in doubtful(table)
+            if (racy_of := plan.nodes[address].stage.racy)
+            for row in racy_of(table)
         ]
         if rows is not None:  # a damaged list stays until this run has checked every row
             racy.write(self.store, sorted({*rows, *later}))
@@ -259,8 +261,8 @@ class _Work:
         All that run.json mentions is on disk before it, and run.json is on disk when this returns."""
         try:
             self.store.files.sync_all(since=RECORD)
-            if self.doubtful is not None:
-                racy.write(self.store, self.doubtful)
+            if self.later is not None:
+                racy.write(self.store, self.later)
             self.store.publish_file(RECORD, json.dumps(self.record(), indent=2).encode(), durable=True)
         except OSError as error:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
@@ -273,8 +275,8 @@ def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
     plan = make_plan(in_order(stages), config.params, config.settings)
     store = Store(config.folder, listed=True)
     with Warnings(Plain()), Footers(store, read_only=True) as footers:
-        doubts = racy.by_source(plan, racy.read(store))
-        return _foreseen(Resolver(plan, store, footers, config.params, config.settings, doubts, read_only=True))
+        racy_rows = racy.by_source(plan, racy.read(store))
+        return _foreseen(Resolver(plan, store, footers, config.params, config.settings, racy_rows, read_only=True))
 
 
 def _foreseen(resolver: Resolver) -> Explanation:

@@ -252,10 +252,10 @@ class Stage:
     builds_on  parameters in which an earlier artifact of a task may differ so that a new one can build on it, through
                `Job.before`; None: it makes everything anew
     source     a source stage: looks at the world at each run
-    doubtful   of a source stage: rows of a table that may still change unnoticed, by the first column; the next run
+    racy   of a source stage: rows of a table that may still change unnoticed, by the first column; the next run
                has them checked
     figures    summaries of the stage's artifacts -> sections of run.json
-    recheck    (artifact, doubtful rows) -> those that the artifact no longer tells truly
+    recheck    (artifact, racy rows) -> those that the artifact no longer tells truly
     retry      (summary, params) -> whether the task is to be tried again by this run: some rows hold an error that may
                pass, or that these parameters may spare them
     memory     (upstream, params) -> bytes that the largest task takes, its process included, as far as can be told;
@@ -282,7 +282,7 @@ class Stage:
     reuse: tuple[str, ...] = ()
     builds_on: tuple[str, ...] | None = None
     source: Callable[[Any, Settings], Iterable[tuple[Task, pa.Table]]] | None = None
-    doubtful: Callable[[pa.Table], Sequence[str]] | None = None
+    racy: Callable[[pa.Table], Sequence[str]] | None = None
     figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
     recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
     retry: Callable[[Mapping[str, Any], Any], bool] = nothing_to_retry

@@ -220,7 +220,7 @@ def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     return hashes
 
 
-def doubtful(table: pa.Table) -> list[str]:
+def racy(table: pa.Table) -> list[str]:
     """Paths of the files that were written to just now; a URL's tag tells of its bytes, whenever it was written."""
     tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
     young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
@@ -231,4 +231,4 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(numbers, pa.string())
 
 
-STAGE = Stage("scan", version=2, needs=(), params=Params, schema=SCHEMA, source=source, doubtful=doubtful, check=check)
+STAGE = Stage("scan", version=2, needs=(), params=Params, schema=SCHEMA, source=source, racy=racy, check=check)

@@ -355,8 +355,8 @@ def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
     """Those of `paths` whose bytes are no longer the ones that the artifact was made from."""
     rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
     changed = []
-    doubtful = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
-    rows = rows.filter(pc.and_(doubtful, pc.is_valid(rows["digest"])))
+    racy = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
+    rows = rows.filter(pc.and_(racy, pc.is_valid(rows["digest"])))
     for name, row in zip(_names(rows), rows.to_pylist(), strict=True):
         try:
             _, digest = read(Expected(name, row["bytes"], row["digest"]), "bytes", row["bytes"])

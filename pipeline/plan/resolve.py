@@ -50,7 +50,7 @@ class Resolver:
     footers: Footers
     params: Mapping[str, Any]
     settings: Settings
-    doubts: Mapping[Address, Collection[str]] = field(default_factory=dict)
+    racy: Mapping[Address, Collection[str]] = field(default_factory=dict)
     read_only: bool = False
 
     def __post_init__(self) -> None:
@@ -163,14 +163,14 @@ class Resolver:
         return record
 
     def _no_longer_true(self, node: Node, name: str) -> Collection[str]:
-        doubts = [row for needed in node.task.inputs for row in self.doubts.get(needed, ())]
-        if not doubts or not node.stage.recheck:
+        racy = [row for needed in node.task.inputs for row in self.racy.get(needed, ())]
+        if not racy or not node.stage.recheck:
             return ()
         artifact = StoredArtifact(node.stage.name, node.task.key, self.store.path(node.stage.name, name))
         try:
-            return node.stage.recheck(artifact, doubts)
+            return node.stage.recheck(artifact, racy)
         except ArtifactDamaged:
-            return doubts
+            return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
         """Earlier artifacts, made in the same way, whose rows overlap with this task's."""
@@ -270,6 +270,6 @@ def _but_for_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dic
     return dict(recipe) | {"libraries": libraries}
 
 
-def doubtful_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
+def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
     """Those of `rows` that stand in a table."""
     return table.column(column).filter(pc.is_in(table.column(column), pa.array(list(rows), pa.string()))).to_pylist()

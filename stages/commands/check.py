@@ -217,14 +217,14 @@ def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) 
         return found
 
     special = {
-        "scan": dataclasses.replace(scan.STAGE, source=source, doubtful=_doubtful, check=no_complaints),
+        "scan": dataclasses.replace(scan.STAGE, source=source, racy=_racy, check=no_complaints),
         "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, recheck=_recheck),
     }
     return [special.get(stage.name, stage) for stage in STAGES]
 
 
-def _doubtful(rows: pa.Table) -> Sequence[str]:
-    return scan.doubtful(rows) if rows["set"][0].as_py() == NEW else []
+def _racy(rows: pa.Table) -> Sequence[str]:
+    return scan.racy(rows) if rows["set"][0].as_py() == NEW else []
 
 
 def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:

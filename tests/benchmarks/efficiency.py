@@ -98,7 +98,7 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
     if not options.folder:
         make_photographs(photographs, options.images)
     stages = {stage.name: stage for stage in discover()}
-    scan = dataclasses.replace(stages["scan"], doubtful=None)
+    scan = dataclasses.replace(stages["scan"], racy=None)
     yield Job("thumbnail", folder, photographs, [scan, stages["thumbnail"]], {"images": max(8, options.images // 40)})
     fake = dataclasses.replace(scan, source=Numbered(options.pairs_images))
     thumbnail = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)

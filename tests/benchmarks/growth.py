@@ -93,7 +93,7 @@ class Peak(threading.Thread):
 def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any]]:
     """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
     stages = {stage.name: stage for stage in discover()}
-    stages["scan"] = dataclasses.replace(stages["scan"], source=Numbered(images), doubtful=None)
+    stages["scan"] = dataclasses.replace(stages["scan"], source=Numbered(images), racy=None)
     stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}

@@ -67,7 +67,7 @@ def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> 
         kernel = AtOnce(stage.name, schema, seconds if stage.name == "pairs" else 0.0)
         changed: dict[str, Any] = {"compute": kernel, "recheck": None}
         if stage.source:
-            changed = {"source": Found(partitions, blocks), "doubtful": None}
+            changed = {"source": Found(partitions, blocks), "racy": None}
         stages.append(dataclasses.replace(stage, **changed))
     return stages
 

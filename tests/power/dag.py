@@ -89,7 +89,7 @@ def _page(text: str) -> str:
 
 
 STAGES = (
-    Stage("names", 1, (), Nothing, NAMES, source=names, doubtful=racy),
+    Stage("names", 1, (), Nothing, NAMES, source=names, racy=racy),
     Stage("texts", 1, ("names",), Texts, TEXTS, texts_tasks, texts, recheck=changed),
     Stage("total", 1, ("texts",), Nothing, TEXTS, total_tasks, total, files=("page/*.txt",)),
 )

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.plan.call import Earlier
-from pipeline.plan.resolve import Resolver, Verdict, doubtful_rows
+from pipeline.plan.resolve import Resolver, Verdict, racy_rows
 from pipeline.plan.tasks import Node
 from pipeline.stage import Inputs, Job, Result, Task
 from pipeline.store.artifact import artifact_name
@@ -173,27 +173,27 @@ def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> Non
         assert resolver.resolve(node, receipts).receipt is None
 
 
-def test_rows_in_doubt_are_looked_at_and_only_those_no_longer_true_made_again(
+def test_racy_rows_are_looked_at_and_only_those_no_longer_true_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
 
-    def recheck(artifact: Any, doubts: Any) -> list[str]:
-        asked.append(sorted(doubts))
+    def recheck(artifact: Any, racy: Any) -> list[str]:
+        asked.append(sorted(racy))
         assert artifact.table().num_rows == 3
-        return [row for row in doubts if row == "two"]
+        return [row for row in racy if row == "two"]
 
     declare(monkeypatch, "letters", recheck=recheck)
     toy_run(folder)
     _, resolver = toy_plan(folder)
-    resolver.doubts = {("words", "w00"): ["one", "two"], ("words", "w01"): []}
+    resolver.racy = {("words", "w00"): ["one", "two"], ("words", "w01"): []}
     with resolver.footers:
         found = verdicts(resolver)
         assert asked == [["one", "two"]]
         assert found["letters/w00"].reason == "input changed: 1 with equal size and time"
         assert (found["letters/w00"].call.forced, found["letters/w00"].call.distrust) == (True, {"two"})
         assert found["letters/w01"].receipt is not None
-        resolver.doubts = {("words", "w00"): ["one"]}
+        resolver.racy = {("words", "w00"): ["one"]}
         assert verdicts(resolver)["letters/w00"].receipt is not None
         damage_page(next((folder / "run" / "letters").glob("w00-*")))
         assert verdicts(resolver)["letters/w00"].call.distrust == {"one"}
@@ -312,6 +312,6 @@ def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch:
     assert [name.rpartition("/")[0] for name in judged(folder, "letters/w00").call.earlier] == [f"letters/{RETIRED}"]
 
 
-def test_doubtful_rows_are_those_that_stand_in_a_table() -> None:
-    assert doubtful_rows(pa.table({"word": ["a", "b", "a"]}, WORDS), "word", {"a", "c"}) == ["a", "a"]
-    assert doubtful_rows(pa.table({"word": ["a"]}, WORDS), "word", set()) == []
+def test_racy_rows_are_those_that_stand_in_a_table() -> None:
+    assert racy_rows(pa.table({"word": ["a", "b", "a"]}, WORDS), "word", {"a", "c"}) == ["a", "a"]
+    assert racy_rows(pa.table({"word": ["a"]}, WORDS), "word", set()) == []
