@@ -72,7 +72,7 @@ class Explanation:
 
 def run(
     config: Config,
-    stages: Sequence[Stage],
+    stages: Sequence[Stage[Any]],
     reporter: Reporter,
     after_success: AfterSuccess = no_files,
     performance_report: Path | None = None,
@@ -111,9 +111,11 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
             work.write_record(reporters)
 
 
-def check(config: Config, stages: Sequence[Stage]) -> None:
+def check(config: Config, stages: Sequence[Stage[Any]]) -> None:
     """Let every stage look at the settings as a whole. Raises ConfigError with a line per complaint."""
-    complaints = [line for stage in stages for line in stage.check(config.params[stage.name], config.settings)]
+    complaints = [
+        line for stage in stages for line in stage.preflight.check(config.params[stage.name], config.settings)
+    ]
     if not complaints:
         for stage in stages:
             stage.schema_for(config.params[stage.name], config.settings)
@@ -124,7 +126,7 @@ def check(config: Config, stages: Sequence[Stage]) -> None:
 @dataclass
 class _Work:
     config: Config
-    stages: Sequence[Stage]
+    stages: Sequence[Stage[Any]]
     store: Store
     after_success: AfterSuccess
     log: EventLog
@@ -182,13 +184,17 @@ class _Work:
 
     def _needs(self, plan: Plan) -> Needs:
         """What this run needs of its workers."""
-        libraries = [name for stage in self.stages for name in (*stage.libraries, *stage.optional_libraries)]
+        libraries = [name for stage in self.stages for name in (*stage.cache_key.libraries, *stage.cache_key.optional)]
         by_stage: dict[str, list[Task]] = {}
         for (stage, _), node in plan.nodes.items():
             by_stage.setdefault(stage, []).append(node.task)
         upstream = Upstream(by_stage, self.config.settings)
-        memory = max((stage.memory(upstream, self.config.params[stage.name]) for stage in self.stages), default=0)
-        return needs_of(self.store.folder, (*self.config.inputs.a, *self.config.inputs.b), libraries, memory)
+        memory, remedy = max(
+            (stage.preflight.memory(upstream, self.config.params[stage.name]), stage.preflight.remedy)
+            for stage in self.stages
+        )
+        roots = [root for roots in self.config.roots.values() for root in roots]
+        return needs_of(self.store.folder, roots, libraries, memory, remedy)
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
@@ -196,8 +202,8 @@ class _Work:
         later = [
             row
             for address, table in plan.sources.items()
-            if (racy_of := plan.nodes[address].stage.racy)
-            for row in racy_of(table)
+            if (source := plan.nodes[address].stage.source) and source.racy
+            for row in source.racy(table)
         ]
         if rows is not None:  # a damaged list stays until this run has checked every row
             racy.write(self.store, sorted({*rows, *later}))
@@ -220,7 +226,7 @@ class _Work:
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
         files.update(self.after_success(self.store, ran))
-        self.store.retire_files_but(files, lambda name: any(stage.owns(name) for stage in self.stages))
+        self.store.retire_files_but(files, lambda name: any(stage.output.owns(name) for stage in self.stages))
 
     def record(self) -> dict[str, Any]:
         """The content of run.json."""
@@ -232,7 +238,7 @@ class _Work:
                 counts[stage.name]["seconds"] = round(
                     self.runner.seconds(stage.name) + (self.looked if stage.source else 0), 3
                 )
-            figures |= stage.figures(self._summaries(stage.name))
+            figures |= stage.output.figures(self._summaries(stage.name))
         if self.runner:
             words = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_failed", "blocked": ""}
             for (name, _), how in self.runner.state.items():
@@ -268,7 +274,7 @@ class _Work:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
 
 
-def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
+def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
     """What `run` would do now, and why; changes nothing. Raises ConfigError."""
     use(config.storage)
     check(config, stages)

@@ -20,10 +20,11 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Settings, Stage, Task
+from pipeline.stage import Preflight, Settings, Source, Stage, Task
 from stages.kernels import cut
 from stages.listing.files import PIECE, Files, find, show, stamps, texts
 from stages.listing.rules import EXTENSIONS, Rules
+from stages.listing.sections import SECTIONS
 from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")
@@ -231,4 +232,12 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(numbers, pa.string())
 
 
-STAGE = Stage("scan", version=2, needs=(), params=Params, schema=SCHEMA, source=source, racy=racy, check=check)
+STAGE: Stage[Params] = Stage(
+    "scan",
+    version=2,
+    needs=(),
+    params=Params,
+    schema=SCHEMA,
+    source=Source(source, racy, SECTIONS),
+    preflight=Preflight(check),
+)
