@@ -15,11 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
 from pipeline.cluster.deployment import Scheduler, complaints
-from pipeline.config.validate import unknown_key, validate
+from pipeline.config.validate import accept_single_values, unknown_key, validate
 from pipeline.config.yaml_source import Source, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Stage
@@ -62,7 +62,26 @@ def _root(value: Any) -> Any:
     return value
 
 
-Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(_absolute)], ...]
+ROOT = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "minLength": 1, "description": "folder, image or URL"},
+                "reference": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "never propose images below this path for removal",
+                },
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    ]
+}
+"""JSON Schema of an input."""
+Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(_absolute), WithJsonSchema(ROOT)], ...]
 
 
 @dataclass(frozen=True, config=FORBID)
@@ -162,8 +181,9 @@ def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage], overrides: Se
 def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) -> Config:
     for override in overrides:
         source.override(override)
-    _name_references(source.data.get("inputs"))
     kinds = CORE | {stage.name: stage.params for stage in stages}
+    accept_single_values(source, kinds)
+    _name_references(source.data.get("inputs"))
     problems = [unknown_key(source, (key,), {**TOP, **kinds}) for key in source.data if key not in {**TOP, **kinds}]
     values = {}
     for name, kind in kinds.items():
