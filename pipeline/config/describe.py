@@ -45,8 +45,8 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     for section, _ in config.sections():
         kind = kinds[section]
         defaults = kind()
-        lines += ["", *_entry(f"{section}:", _first_line(kind))]
-        for name, meaning in _meanings(kind):
+        lines += ["", *_entry(f"{section}:", first_line(kind))]
+        for name, meaning in meanings(kind):
             value = plain[section][name]
             default = _flow(_listed(getattr(defaults, name)))
             changed = default != "[]" and _flow(value) != default
@@ -54,13 +54,13 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _first_line(kind: type) -> str:
+def first_line(kind: type) -> str:
     """The dataclass's own words; `dataclass` puts the signature there where it has none."""
     doc = kind.__doc__ or ""
     return "" if doc.startswith(f"{kind.__name__}(") else doc.strip().partition("\n")[0]
 
 
-def _meanings(kind: type) -> Iterator[tuple[str, str]]:
+def meanings(kind: type) -> Iterator[tuple[str, str]]:
     """Each field's name and what a reader should know of it."""
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):

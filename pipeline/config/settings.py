@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cluster.deployment import Scheduler, complaints
-from pipeline.config.validate import dotted, unknown_key, validate
+from pipeline.config.validate import accept_single_values, dotted, unknown_key, validate
 from pipeline.config.yaml_source import Source, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Section, Stage
@@ -119,6 +119,7 @@ def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[s
     for override in overrides:
         source.override(override)
     sections, kinds = sections_of(stages), kinds_of(stages)
+    accept_single_values(source, kinds)
     for name, section in sections.items():
         if isinstance(source.data.get(name), dict):
             section.prepare(source.data[name])

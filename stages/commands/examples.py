@@ -14,5 +14,11 @@ def examples() -> dict[str, Path]:
 
 
 def example(name: str) -> str:
-    """Return the text of an example, which names itself as a file of the current folder."""
-    return examples()[name].read_text(encoding="utf-8").replace(f"configs/{name}.yaml", f"{name}.yaml")
+    """Return the text of an example, for a file in the current folder.
+
+    The schema line names the installed schema by its absolute path, so that editors find the schema offline."""
+    from pipeline.config.schema import FILE
+
+    file = examples()[name]
+    text = file.read_text(encoding="utf-8").replace(f"configs/{name}.yaml", f"{name}.yaml")
+    return text.replace(f"$schema={FILE}", f"$schema={file.with_name(FILE)}")

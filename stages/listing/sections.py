@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import Section
@@ -31,7 +31,26 @@ def _root(value: Any) -> Any:
     return value
 
 
-Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute)], ...]
+ROOT = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {
+            "type": "object",
+            "properties": {
+                "path": {"type": "string", "minLength": 1, "description": "folder, image or URL"},
+                "reference": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "never propose images below this path for removal",
+                },
+            },
+            "required": ["path"],
+            "additionalProperties": False,
+        },
+    ]
+}
+"""JSON Schema of an input."""
+Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), WithJsonSchema(ROOT)], ...]
 
 
 @dataclass(frozen=True, config=FORBID)
