@@ -3,4 +3,4 @@
 files.py   folders: one `os.scandir` a folder, one `stat` a file
 urls.py    URLs: one listing by fsspec
 rules.py   which files count as images
-"""
+table.py   the files found, as columns"""
