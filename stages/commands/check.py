@@ -37,8 +37,9 @@ from stages.clustering.ledger import account
 from stages.commands.lender import ENDING, LENT, Lender, lender, true_names
 from stages.commands.results import Results
 from stages.kernels import cut
-from stages.listing.files import Files, find, show, stamps, texts
+from stages.listing.files import find, show, stamps, texts
 from stages.listing.sections import SECTIONS, ImageSets
+from stages.listing.table import FileTable
 
 STAGES = (*LENT, pairs.STAGE)
 NEW = "new"
@@ -53,7 +54,7 @@ class Found:
     """The files that were named: `files` are new, so many others are `known` to the run and unchanged; `changed` are
     those of the new ones of which the run has seen another state, by their paths."""
 
-    files: Files
+    files: FileTable
     known: int
     changed: pa.Array
 
@@ -192,13 +193,13 @@ def _new(config: Config, lent: Lender) -> Found:
     return Found(_those(files, ~known), int(known.sum()), changed)
 
 
-def _those(files: Files, mask: NDArray[np.bool_]) -> Files:
+def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
     """Some of the files."""
     columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes")}
     return dataclasses.replace(files, paths=files.paths.filter(pa.array(mask)), **columns)
 
 
-def _new_tasks(files: Files, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:
+def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:
     """The partitions of the new files."""
     mean, block = scan.partition_sizes(config.settings, others + len(files))
     narrow, wide = cut.window(mean), cut.window(block)

@@ -32,7 +32,7 @@ from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan, thumbnail
 from stages.kernels import cut
 from stages.kernels.bounds.coarse import coarse
-from stages.listing.files import Files
+from stages.listing.table import FileTable
 from tests.benchmarks.thumbnails import synthesised
 
 
@@ -40,7 +40,7 @@ def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Ta
     """Partitions of files that are not there."""
     paths = pa.array([b"/synthesised/%012d.jpg" % n for n in range(images)], pa.large_binary())
     ones = np.ones(images, np.int64)
-    files = Files(paths, [b"/synthesised"], np.zeros(images, np.int32), ones, ones, ones)
+    files = FileTable(paths, [b"/synthesised"], np.zeros(images, np.int32), ones, ones, ones)
     mean, block = scan.partition_sizes(settings, images)
     yield from scan.partitions("a", files, cut.window(mean), cut.window(block), params.trust)
 

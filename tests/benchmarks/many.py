@@ -25,7 +25,7 @@ SUMMARIES: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class MatchArrays:
     """A scan that finds so many partitions of one image each, in so many blocks; travels to workers."""
 
     partitions: int
@@ -67,7 +67,7 @@ def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> 
         kernel = AtOnce(stage.name, schema, seconds if stage.name == "pairs" else 0.0)
         changed: dict[str, Any] = {"compute": kernel, "reuse": dataclasses.replace(stage.reuse, recheck=None)}
         if stage.source:
-            changed = {"source": dataclasses.replace(stage.source, list=Found(partitions, blocks), racy=None)}
+            changed = {"source": dataclasses.replace(stage.source, list=MatchArrays(partitions, blocks), racy=None)}
         stages.append(dataclasses.replace(stage, **changed))
     return stages
 

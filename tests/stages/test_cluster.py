@@ -356,7 +356,7 @@ def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: 
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "names.csv").write_text("digest_a,digest_b\nx.png,y.png\n")
-    expected = "expected CSV or Parquet of SHA-256 digests, digest_a, digest_b"
+    expected = "expected CSV or Parquet of SHA-256 digests with the columns digest_a, digest_b"
     for name, kind in (("bytes.parquet", pa.binary()), ("numbers.parquet", pa.int64())):
         column = pa.array([b"x" if kind == pa.binary() else 1], kind)
         pq.write_table(pa.table({"digest_a": column, "digest_b": column}), tmp_path / name)

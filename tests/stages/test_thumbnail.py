@@ -107,12 +107,12 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     file(paths[3]).unlink()
     table, result = run(scan, tmp_path)
     assert table["error"].to_pylist() == [None, "changed", None, "changed", None, None]
-    assert table["error_detail"][3].as_py() == "the file was gone when it was to be read"
+    assert table["error_detail"][3].as_py() == "the file disappeared between scanning and reading"
     assert result.summary == {"images": 6, "readable": 4, "failed": 2, "errors": {"changed": 2}}
     assert STAGE.reuse.retry(result.summary, PARAMS)
     again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, earlier_=[table])
     assert again["error"].to_pylist() == [None, "truncated", None, None, None]
-    assert again["error_detail"][1].as_py() == "the image's data is cut short or broken"
+    assert again["error_detail"][1].as_py() == "the image data is truncated or damaged"
     assert dict(result.stats) == {"decoded": 1, "reused": 4}
     assert not STAGE.reuse.retry(result.summary, PARAMS)
     for name in ("thumbnail", "width", "contrast"):

@@ -328,8 +328,8 @@ def test_a_function_is_given_images_and_one_image() -> None:
         (lambda images, image: np.zeros((len(images), 1)), r"got an array \(3, 1\)"),
         (lambda images, image: ["far"] * len(images), "of <U3"),
         (lambda images, image: np.zeros(len(images), complex), "of complex128"),
-        (lambda images, image: [0, 1, -1e-9], "got a negative one"),
-        (lambda images, image: [0, 1, np.nan], "is no number"),
+        (lambda images, image: [0, 1, -1e-9], "got a negative number"),
+        (lambda images, image: [0, 1, np.nan], "number or NaN"),
     ],
 )
 def test_what_a_function_gives_is_checked(given: Any, message: str) -> None:
