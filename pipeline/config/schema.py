@@ -25,7 +25,7 @@ TOP_TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def json_schema(stages: Sequence[Stage]) -> dict[str, Any]:
+def json_schema(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a config with the sections of these stages.
 
     Descriptions are the texts that `fast-diff config` prints. A list accepts a single value, as the loader does."""
@@ -43,7 +43,7 @@ def json_schema(stages: Sequence[Stage]) -> dict[str, Any]:
     }
 
 
-def schema_text(stages: Sequence[Stage]) -> str:
+def schema_text(stages: Sequence[Stage[Any]]) -> str:
     """Return the text of the schema file, which ends in a line break."""
     return json.dumps(json_schema(stages), indent=2, ensure_ascii=False) + "\n"
 
