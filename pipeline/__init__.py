@@ -16,24 +16,27 @@ messages/     errors, and printing
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.messages.errors import ConfigError
-from pipeline.store.backends import locations
+if TYPE_CHECKING:
+    from pipeline.store.backends.locations import Place
 
 
-def load_run(run: str | locations.Place) -> Any:
-    """The results of a run as pandas DataFrames: see `stages.commands.results.Results`.
+def load_run(run: str | Place) -> Any:
+    """Return the results of a run as pandas DataFrames: see `stages.commands.results.tables.Results`.
 
     `run` is a run's folder, such as "outputs/demo" or "s3://bucket/outputs/demo", or the YAML config that made it; the
     config's section `storage` says how a URL is opened, else fsspec's own config does. Raises ConfigError."""
+    from importlib import metadata
+
+    from pipeline.messages.errors import ConfigError
+    from pipeline.store.backends import locations
+
     (loader,) = metadata.entry_points(group="fast_diff.results")
-    if (protocol := locations.protocol_of(str(run))) is not None:
-        locations.check_installed(protocol)
-        return loader.load()(_opened(str(run)) if isinstance(run, str) else run)
-    path: locations.Place = Path(str(run))
+    if locations.protocol_of(str(run)) is not None:
+        return loader.load()(open_place(run) if isinstance(run, str) else run)
+    path: Place = Path(str(run))
     if path.suffix in (".yaml", ".yml") and not path.is_dir():
         from pipeline.config.settings import load
         from pipeline.plan.discovery import discover
@@ -42,12 +45,18 @@ def load_run(run: str | locations.Place) -> Any:
         locations.use(config.storage)
         path = config.folder
     if isinstance(path, Path) and not path.is_dir():
-        raise ConfigError(f"{path} is no folder of a run; expected one like outputs/demo, or a config")
+        raise ConfigError(f"{path} is not a run folder; expected one such as outputs/demo, or a config")
     return loader.load()(path)
 
 
-def _opened(url: str) -> locations.Place:
-    """The place of a URL; credentials in it are given to fsspec, and not kept in it."""
+def open_place(url: str) -> Place:
+    """Return the place of a URL; fsspec gets the credentials in it, and the place does not keep them.
+
+    Raises ConfigError for what is no URL of files, or needs a package that is missing."""
+    from pipeline.messages.errors import ConfigError
+    from pipeline.store.backends import locations
+
+    locations.check_installed(url.partition("://")[0].lower())
     try:
         options: dict[str, dict[str, Any]] = {}
         bare = locations.without_credentials(locations.canonical(url), options)

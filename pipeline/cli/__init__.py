@@ -1,8 +1,13 @@
-"""The command line.
+"""The command line: finds the commands that packages declare, and calls one of them.
 
-main.py        reads the command line and calls the command
-acts.py        commands that change the user's files by a plan
-runs.py        commands about finished runs
-end.py         what is printed when a run fails or is interrupted
-arguments.py   options and paths in any order
+main.py         the entry point: from a command line to an exit code
+discovery.py    find commands, as `pipeline.plan.discovery` finds stages
+command.py      the contract: a command is frozen data that names one function
+parameters.py   options and arguments that several commands share
+interface.py    declared commands as commands of click, and their help
+usage.py        one line for each mistake in a command line
+targets.py      the run or the config that a command line names
+completion.py   what a shell offers after Tab
+colour.py       whether output may have colours
+end.py          messages at the end of a run that failed or was interrupted
 """

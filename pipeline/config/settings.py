@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipeline.cluster.deployment import Scheduler, complaints
 from pipeline.config.validate import accept_single_values, dotted, unknown_key, validate
@@ -88,18 +88,31 @@ class Config:
         return plain
 
 
-def load(path: str | Path, stages: Sequence[Stage[Any]], overrides: Sequence[str] = ()) -> Config:
+Given: TypeAlias = tuple[str, Any, str]
+"""A dotted key, its value as plain data, and the words of the command line that gave the value."""
+
+
+def load(
+    path: str | Path, stages: Sequence[Stage[Any]], overrides: Sequence[str] = (), given: Sequence[Given] = ()
+) -> Config:
     """Read a YAML config; `overrides` are texts like "pairs.threshold=100". Raises ConfigError, a line per mistake.
 
-    A run without a name is named after the file: `holiday.yaml` makes the run `holiday`."""
+    A run without a name is named after the file: `holiday.yaml` makes the run `holiday`. Values of `given` replace
+    those of the file, and are no YAML."""
     source = read_yaml(Path(path))
     source.data.setdefault("run", Path(path).stem)
-    return _resolve(source, stages, overrides)
+    return _resolve(source, stages, overrides, given)
 
 
-def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage[Any]], overrides: Sequence[str] = ()) -> Config:
-    """The same from plain data, in which `run` is required. Raises ConfigError."""
-    return _resolve(Source(copy.deepcopy(dict(data)), {(): "config"}), stages, overrides)
+def from_mapping(
+    data: Mapping[str, Any],
+    stages: Sequence[Stage[Any]],
+    overrides: Sequence[str] = (),
+    given: Sequence[Given] = (),
+    place: str = "config",
+) -> Config:
+    """The same from plain data, in which `run` is required; `place` is where errors say it is. Raises ConfigError."""
+    return _resolve(Source(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
@@ -115,7 +128,9 @@ def kinds_of(stages: Sequence[Stage[Any]]) -> dict[str, type]:
     return {name: section.kind for name, section in sections_of(stages).items()} | CORE
 
 
-def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
+def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[str], given: Sequence[Given]) -> Config:
+    for key, value, place in given:
+        source.put(tuple(key.split(".")), value, place)
     for override in overrides:
         source.override(override)
     sections, kinds = sections_of(stages), kinds_of(stages)

@@ -57,6 +57,11 @@ class Source:
             parsed = _parse(value, keys, lambda mark: place, inner)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{place}: the value is not YAML; quote it, or write a list as [x, y]") from error
+        self.put(keys, parsed, place)
+        self.places |= inner.places
+
+    def put(self, keys: tuple[str, ...], value: Any, place: str) -> None:
+        """Set a value by its key's path, whatever stood there; `place` says where the value comes from."""
         section = self.data
         for length, key in enumerate(keys[:-1], 1):
             self.places.setdefault(keys[:length], place)
@@ -64,9 +69,8 @@ class Source:
                 section[key] = {}
                 self.places[keys[:length]] = place
             section = section[key]
-        section[keys[-1]] = parsed
-        self.places = {at: where for at, where in self.places.items() if at[: len(keys)] != keys}
-        self.places |= {**inner.places, keys: place}
+        section[keys[-1]] = value
+        self.places = {at: where for at, where in self.places.items() if at[: len(keys)] != keys} | {keys: place}
 
 
 def read_yaml(path: Path) -> Source:

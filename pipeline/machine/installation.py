@@ -2,20 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
-import shlex
-import shutil
+import os
 import sys
-from importlib import metadata
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Protocol
 
 from pipeline.messages.errors import ConfigError
 
 DISTRIBUTION = "fast-diff-dask"
 PACKAGES = ("pipeline", "stages")
 """Import names of the distribution; as they are generic, something else may stand in their place."""
+
+
+class Installed(Protocol):
+    """What is read of an installed distribution; `importlib.metadata.Distribution` has it, too."""
+
+    def read_text(self, filename: str) -> str | None:
+        """Return a file of the distribution's metadata, None if missing."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The metadata of this distribution, as it is installed.
+
+    `importlib.metadata` finds the same, but takes longer to load than all else that `fast-diff --help` needs."""
+
+    folder: Path
+
+    def read_text(self, filename: str) -> str | None:
+        """Return a file of the metadata, None if missing."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return (self.folder / filename).read_text(encoding="utf-8")
+        return None
+
+    @property
+    def version(self) -> str:
+        """The version of the distribution."""
+        lines = (self.read_text("METADATA") or self.read_text("PKG-INFO") or "").splitlines()
+        return next((line.partition(":")[2].strip() for line in lines if line.startswith("Version:")), "unknown")
+
+    def entry_points(self, group: str) -> Iterator[str]:
+        """Yield the values of the entry points of a group."""
+        section = ""
+        for line in map(str.strip, (self.read_text("entry_points.txt") or "").splitlines()):
+            if line.startswith("["):
+                section = line.strip("[]").strip()
+            elif section == group and "=" in line:
+                yield line.partition("=")[2].strip()
+
+
+def installed() -> Metadata | None:
+    """Return the metadata of this distribution, None where it is not installed."""
+    stem = DISTRIBUTION.replace("-", "_")
+    for place in sys.path:
+        with contextlib.suppress(OSError):
+            for name in sorted(os.listdir(place or ".")):  # noqa: PTH208  # a place may be no folder
+                if name == f"{stem}.egg-info" or (
+                    name.startswith(f"{stem}-") and name.endswith((".dist-info", ".egg-info"))
+                ):
+                    return Metadata(Path(place or ".") / name)
+    return None
 
 
 def check() -> None:
@@ -30,11 +81,14 @@ def check() -> None:
 
 def fault() -> str | None:
     """Say what stands in the way of this distribution's code; None if nothing does."""
-    try:
-        folder = _folder(metadata.distribution(DISTRIBUTION))
-    except metadata.PackageNotFoundError:
+    distribution = installed()
+    if distribution is None:
+        import shlex
+
         code = Path(__file__).parents[2]
         return f"{code}: {DISTRIBUTION} is not installed for {sys.executable}: {_pip()} -e {shlex.quote(str(code))}"
+    clone, editable = _source(distribution)
+    folder = clone if clone is not None and editable else distribution.folder.parent
     for name in PACKAGES:
         expected = folder / name
         spec = importlib.util.find_spec(name)
@@ -49,14 +103,10 @@ def fault() -> str | None:
     return None
 
 
-def _folder(distribution: metadata.Distribution) -> Path:
-    """The folder that holds the packages of a distribution."""
-    clone, editable = _source(distribution)
-    return clone if clone is not None and editable else Path(str(distribution.locate_file("")))
+def _source(distribution: Installed) -> tuple[Path | None, bool]:
+    """Return the folder that a distribution was installed from, if any, and whether it is editable there."""
+    from urllib.parse import unquote, urlsplit
 
-
-def _source(distribution: metadata.Distribution) -> tuple[Path | None, bool]:
-    """The folder of this machine that a distribution was installed from, if any, and whether it is editable there."""
     try:
         given = json.loads(distribution.read_text("direct_url.json") or "{}")
         url = urlsplit(given["url"])
@@ -68,6 +118,8 @@ def _source(distribution: metadata.Distribution) -> tuple[Path | None, bool]:
 
 def install(*requirements: str) -> str:
     """Return the command that installs requirements beside this program, be its environment active or not."""
+    import shlex
+
     return " ".join([_pip(), *map(shlex.quote, requirements)])
 
 
@@ -75,6 +127,9 @@ def install_extra(*extras: str) -> str:
     """Return the command that adds extras of this distribution, by way of the clone that it was installed from.
 
     Where there is none, or it is gone, the command names what the extras would bring."""
+    import shlex
+    from importlib import metadata
+
     for distribution in metadata.distributions(name=DISTRIBUTION):
         clone, editable = _source(distribution)
         if clone is not None and (clone / "pyproject.toml").is_file():
@@ -83,6 +138,8 @@ def install_extra(*extras: str) -> str:
 
 
 def _requirements(extra: str) -> list[str]:
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
     found = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or ()]
@@ -97,7 +154,10 @@ def _requirements(extra: str) -> list[str]:
 
 
 def _pip() -> str:
-    """The command that installs into the environment of this Python; uv's environments have no pip."""
+    """Return the command that installs into this Python's environment; environments of uv have no pip."""
+    import shlex
+    import shutil
+
     found = shutil.which("pip")
     if found and Path(found).parent == Path(sys.executable).parent:
         return "pip install"

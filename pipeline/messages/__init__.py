@@ -1,5 +1,6 @@
 """What a person reads in a terminal.
 
 errors.py   the tree of errors: each message says where, what, and what to do
+words.py    plurals that agree with their numbers
 say.py      print a line, whatever control characters a name in the line holds
 """

@@ -1,19 +1,32 @@
-"""The images that could not be read, by what was wrong with them."""
+"""List the images that could not be read, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from stages.commands.results import Results
-from stages.comparing.text import one_line
-from stages.decoding.problems import LIMITS, PASSING
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, run_argument
+from pipeline.cli.targets import results_of
+from pipeline.messages.errors import one_line
+from pipeline.messages.say import say
 
-PARAMETERS = {problem.sentence: name for problem, name in LIMITS.items()}
-"""Sentences of errors that a higher limit may spare an image, and the parameter that sets the limit."""
+if TYPE_CHECKING:
+    from stages.commands.results.tables import Results
+
+
+def failures(run: str | None, as_json: bool) -> int:
+    """Print the images, and return the exit code."""
+    results = results_of(run)
+    if as_json:
+        print(results.failures().to_json(orient="records"))
+    else:
+        say(*lines(results))
+    return 0
 
 
 def lines(results: Results) -> Iterator[str]:
-    """Per code, how many there are and whether they are tried again; then each image, with a sentence."""
+    """Yield each error code with its number of images, then each of these images with a sentence."""
     rows = results.failures()
     if rows.empty:
         yield "every image could be read"
@@ -25,8 +38,27 @@ def lines(results: Results) -> Iterator[str]:
 
 def _again(code: str, sentences: set[str]) -> str:
     """Return when images with an error code are tried again; empty where never."""
+    from stages.decoding.problems import LIMITS, PASSING
+
     if code not in PASSING:
         return ""
-    if sentences <= PARAMETERS.keys():
-        return f"; tried again once thumbnail.{PARAMETERS[sentences.pop()]} is higher"
+    parameters = {problem.sentence: name for problem, name in LIMITS.items()}  # a higher limit may spare an image
+    if sentences <= parameters.keys():
+        return f"; tried again once thumbnail.{parameters[sentences.pop()]} is higher"
     return "; the next run tries again"
+
+
+COMMAND = Command(
+    "failures",
+    "review",
+    does="list the images that could not be read, and why",
+    help="List the images of a finished run that could not be read, by error code, each with a sentence. Errors that "
+    "may pass, such as a missing permission, are tried again by the next run; errors in the bytes are final until the "
+    "file changes.",
+    examples={
+        "fast-diff failures": "of the last run here",
+        "fast-diff failures outputs/Pictures --json": "for a script",
+    },
+    arguments=(run_argument(), JSON),
+    function=failures,
+)

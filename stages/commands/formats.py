@@ -1,15 +1,33 @@
-"""Which formats this installation reads, and what it lacks."""
+"""List the image formats that this installation reads, and what it lacks."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON
 from pipeline.machine.installation import install_extra
-from stages.decoding.formats.registry import FORMATS, Format
+from pipeline.messages.say import say
+
+if TYPE_CHECKING:
+    from stages.decoding.formats.registry import Format
+
+
+def formats(as_json: bool) -> int:
+    """Print the formats, and return the exit code."""
+    if as_json:
+        print(json.dumps(rows()))
+    else:
+        say(*lines())
+    return 0
 
 
 def lines() -> Iterator[str]:
     """Yield a line per format with name, library and endings; then the command that installs missing libraries."""
+    from stages.decoding.formats.registry import FORMATS
+
     for format in FORMATS:
         yield f"{format.name:<11} {_reader(format):<45} {' '.join(format.endings)}"
     if extras := list(dict.fromkeys(format.extra for format in FORMATS if format.extra and not format.version)):
@@ -18,6 +36,8 @@ def lines() -> Iterator[str]:
 
 def rows() -> list[dict[str, object]]:
     """Return the formats as JSON data, with the command that installs a missing library."""
+    from stages.decoding.formats.registry import FORMATS
+
     return [
         {
             "format": format.name,
@@ -38,3 +58,15 @@ def _reader(format: Format) -> str:
 
 def _install(format: Format) -> str:
     return install_extra(format.extra) if format.extra else f"a build of Pillow with {format.feature}"
+
+
+COMMAND = Command(
+    "formats",
+    "set up",
+    does="list the image formats that this installation reads",
+    help="List the image formats, the library that reads each of them, and their file name endings; at the end the "
+    "command that installs what is missing.",
+    examples={"fast-diff formats": "a table", "fast-diff formats --json": "for a script"},
+    arguments=(JSON,),
+    function=formats,
+)

@@ -1,59 +1,44 @@
-"""Take back the acts of a journal, the last act first."""
+"""Undo the actions recorded in a journal."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+import json
 from pathlib import Path
 
-from stages.commands.acts import act_of
-from stages.commands.acts.act import Act, Entry
-from stages.commands.acts.folders import Folders
-from stages.commands.acts.steps import take_back
-from stages.commands.apply import GROUP, Tally, why
-from stages.commands.journal import Journal, read_journal
-from stages.comparing.text import one_line
-from stages.listing.files import show
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, Argument, Name
+from pipeline.messages.say import say
 
 
-def undo(path: Path, tally: Tally) -> Iterator[str]:
-    """Undo the acts of a journal; yield a line per file. Raises ConfigError where the file is no journal."""
-    found = read_journal(path)
-    for broken in found.broken:
-        tally.refused[broken] += 1
-        yield f"not taken back  {one_line(str(path))}: {broken}"
-    entries = [entry for entry in reversed(found.acts) if entry["state"] != "undone"]
-    with Journal(path) as journal, Folders() as folders:
-        for group in _groups(entries):
-            acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
-            failed = take_back(list(acts), folders)
-            with contextlib.suppress(OSError):
-                folders.sync()  # temporary names are gone from the disk before an act counts as undone
-            for act in acts:
-                if act not in failed:
-                    journal.end(acts[act], "undone")
-            journal.sync()
-            folders.close()
-            for act in acts:
-                shown = one_line(show(bytes.fromhex(act.entry["path"])))  # the true path: `shown` may be forged
-                if act not in failed:
-                    if act.changed:
-                        tally.done += 1
-                        tally.bytes += act.entry["bytes"]
-                        yield f"taken back  {shown}"
-                elif act.entry["state"] != "failed":  # a failed act was never done: a file there now is another one
-                    reason = why(failed[act])
-                    tally.refused[reason] += 1
-                    yield f"not taken back  {shown}: {one_line(reason)}"
+def undo(journal: Path, as_json: bool) -> int:
+    """Undo the acts, print a line a file, and return the exit code."""
+    from stages.commands.apply.alone import alone
+    from stages.commands.apply.follow import Tally
+    from stages.commands.apply.output import tell
+    from stages.commands.apply.take_back import as_dict, summary, undo
+
+    tally = Tally()
+    with alone():
+        tell(undo(journal, tally), silent=as_json)
+    if as_json:
+        print(json.dumps(as_dict(tally)))
+    else:
+        say(summary(tally))
+    return 0 if tally.ok else 1
 
 
-def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Yield acts that may be taken back together: no two of them on one file, since the later is taken back first."""
-    group: dict[str, Entry] = {}
-    for entry in entries:
-        if len(group) == GROUP or entry["path"] in group:
-            yield list(group.values())
-            group = {}
-        group[entry["path"]] = entry
-    if group:
-        yield list(group.values())
+COMMAND = Command(
+    "undo",
+    "clean up",
+    does="undo the actions recorded in a journal",
+    help="Undo what `fast-diff apply` did, the last act first, by the journal that it wrote: each file gets its place "
+    "and its content back, and no other file is overwritten. Deleted files can't be restored. After an interrupt or a "
+    "power cut, run the same command again.",
+    examples={
+        "fast-diff undo plan-20260101-120000.jsonl": "put every file back",
+        "fast-diff undo plan-20260101-120000.jsonl --json": "print counts for a script",
+    },
+    arguments=(Argument("journal", "JOURNAL", "A journal that `fast-diff apply` has written.", type=Name()), JSON),
+    function=undo,
+    exits={0: "done, for every file", 1: "some files could not be restored", 2: "bad usage, or not a journal"},
+)

@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from stages.commands.apply import Tally, apply
-from stages.commands.journal import Journal
-from stages.commands.plan import FORMAT, VERSION, checked
-from stages.commands.undo import undo
+from stages.commands.apply.follow import Tally, apply
+from stages.commands.apply.journal import Journal
+from stages.commands.apply.take_back import undo
+from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 
 FILES = 3000
 FOLDERS = 30

@@ -100,7 +100,7 @@ def step_plan(options: argparse.Namespace) -> dict[str, Any]:
 def step_run(options: argparse.Namespace) -> dict[str, Any]:
     """A whole run, as the command line makes it; a feed has workers that only answer."""
     from pipeline.run import no_files, run
-    from stages.commands.work import draw_work
+    from stages.commands.run.work import draw_work
 
     config = config_of(Path(options.folder), json.loads(options.scheduler) or {})
     stages = many(options.partitions, blocks_for(options.pairs), config, options.seconds)

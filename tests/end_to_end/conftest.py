@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stages.commands import work
+from stages.commands.run import work
 from stages.report import charts
 
 

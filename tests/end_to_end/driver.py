@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from pipeline.cli.main import main
-from stages.commands.work import PAGE, PICTURES
+from stages.commands.run.work import PAGE, PICTURES
 
 LONG_AGO = 1_600_000_000
 """Modification time of the images that tests make: not so young that the next run would look twice."""

@@ -216,7 +216,7 @@ def test_a_folder_that_may_not_be_entered_is_one_line(
     monkeypatch.setattr(Path, "is_file", refuse)
     assert project.run("pairs.threshold=150") == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("fast-diff:")]
-    assert line.endswith("Permission denied; mend it and run the same command again")
+    assert line.endswith("Permission denied; fix the cause, then run the same command again: finished work is kept")
 
 
 def test_a_full_disk_fails_tasks_not_results(

@@ -16,8 +16,9 @@ from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import place
 from pipeline.store.lock import RunLock
 from stages import pairs, scan
-from stages.commands import check, lender
-from stages.commands.results import Results
+from stages.commands.check import compare as check
+from stages.commands.check import lender
+from stages.commands.results.tables import Results
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
 
 OLD = 30
@@ -202,7 +203,7 @@ def test_errors_of_the_run_that_may_pass_are_not_tried_again(own: Gate, monkeypa
     paths = sorted(images.iterdir())
     paths[0].write_bytes(paths[0].read_bytes()[:400])
     assert own.project.run() == 0
-    for module in ("stages.thumbnail", "stages.commands.lender"):
+    for module in ("stages.thumbnail", "stages.commands.check.lender"):
         monkeypatch.setattr(f"{module}.PASSING", frozenset({"truncated"}))
     new = own.project.folder / "new.jpg"
     shutil.copy2(paths[1], new)
@@ -246,7 +247,7 @@ def test_copies_where_there_can_be_no_links(own: Gate, monkeypatch: pytest.Monke
         raise PermissionError(1, "Operation not permitted")
 
     with monkeypatch.context() as patched:
-        patched.setattr("stages.commands.lender.os.link", refuse)
+        patched.setattr("stages.commands.check.lender.os.link", refuse)
         patched.setattr("pipeline.store.lock.os.link", shutil.copy)
         assert own.found(new, code=3)["matches"]
         assert own.found(new, code=3)["matches"]
@@ -347,7 +348,7 @@ def test_an_interrupt_leaves_nothing_half_done(own: Gate, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("stages.commands.check.thumbnail.compute", interrupted)
+        patched.setattr("stages.commands.check.compare.thumbnail.compute", interrupted)
         own.check(new, code=130)
     assert not list(own.work.run_folder.rglob("*.tmp"))
     own.check(new, code=3)

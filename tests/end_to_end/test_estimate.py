@@ -7,7 +7,7 @@ import pytest
 from pipeline.cli.main import main
 from pipeline.config.settings import from_mapping
 from pipeline.plan.discovery import discover
-from stages.commands.estimate import cores_of
+from stages.commands.estimate.forecast import cores_of
 from tests.end_to_end.driver import Project, make_images
 
 
@@ -24,11 +24,11 @@ def test_before_a_run_and_after_it(tmp_path: Path, capsys: pytest.CaptureFixture
     size = sum(path.stat().st_size for path in (tmp_path / "images").iterdir())
     before = estimated(project, capsys)
     assert not project.run_folder.exists(), "nothing is written"
-    assert f"images      21, {size / 1000:.1f} kB; 1 of 21 that were tried can't be read" == before["images"]
+    assert f"images      21, {size / 1000:.1f} kB; 1 of 21 files that were tried can't be read" == before["images"]
     assert before["pairs"].startswith("pairs       210, in ")
-    assert "by a probe of 21 files; 1 cores)" in before["thumbnails"]
+    assert "by a probe of 21 files; 1 core)" in before["thumbnails"]
     assert project.run() == 0
-    assert "100% of them are there already" in estimated(project, capsys)["thumbnails"]
+    assert "100% of the thumbnails are up to date" in estimated(project, capsys)["thumbnails"]
 
 
 def test_two_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

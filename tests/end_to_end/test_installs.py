@@ -109,7 +109,7 @@ CORE = (
     "tests/pipeline/store/test_store.py",
     "tests/stages/report/test_charts.py",
     "tests/stages/test_index.py",
-    "tests/stages/commands/test_results.py",
+    "tests/stages/commands/results/test_tables.py",
 )
 """Quick tests of what depends on libraries: numba, SciPy, Parquet, Matplotlib, pandas, and a whole run."""
 TOOLS = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis")

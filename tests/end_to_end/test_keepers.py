@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import load_run
 from pipeline.cli.main import main
-from stages.commands import demo
+from stages.commands.demo import images as demo
 from tests.benchmarks.keepers import KINDS, plant, stayed
 from tests.end_to_end.driver import Project
 

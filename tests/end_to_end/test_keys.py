@@ -201,7 +201,7 @@ def test_a_run_after_others_holds_what_a_run_of_its_own_makes(
     if section != "plot":  # it takes longer than all the others
         *others, plot = discover()
         quick = dataclasses.replace(plot, compute=lambda *_: plot.schema.empty_table())
-        monkeypatch.setattr("pipeline.cli.main.discover", lambda: [*others, quick])
+        monkeypatch.setattr("pipeline.plan.discovery.discover", lambda: [*others, quick])
     assert project.run() == 0
     usual = contents(project)
     for case in CASES[section]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.cli.main import main
-from stages.commands import work
+from stages.commands.run import work
 from tests.end_to_end.driver import Kept, Project, make_image, make_images
 
 pytestmark = pytest.mark.drawn

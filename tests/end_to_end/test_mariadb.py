@@ -20,8 +20,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from pipeline import load_run
 from pipeline.cli.main import main
-from stages.commands import sql
-from stages.commands.results import FACTS, Results
+from stages.commands.export import sql
+from stages.commands.results.tables import FACTS, Results
 from tests.end_to_end.driver import Project, make_image
 
 NAMES = (

@@ -18,7 +18,7 @@ from pipeline.cli.main import main
 from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Quiet
 from pipeline.messages.errors import ConfigError, FastDiffError
-from stages.commands import demo
+from stages.commands.demo import images as demo
 from tests.end_to_end.driver import Project, make_image
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +26,11 @@ EVIL = "\x1b[31m red \u202egnp\nfast-diff: all is well\x07 [bold] \U0001f9ca \u2
 HEARD = {
     "pipeline/messages/say.py",
     "pipeline/execution/progress.py",
-    "pipeline/cli/acts.py",
-    "stages/commands/demo.py",
+    "stages/commands/apply/output.py",
+    "stages/commands/demo/images.py",
 }
-"""Modules that print what others made: by `one_line`, all but `acts.py`, whose lines are made of such names."""
-DATA = {"dumps", "to_json", "_to_json", "describe", "example", "dot"}
+"""Modules that print what others made: by `one_line`, all but `output.py`, whose lines are made of such names."""
+DATA = {"dumps", "to_json", "describe", "text_of", "script", "dot"}
 """What makes text for machines, in which each name is escaped."""
 
 

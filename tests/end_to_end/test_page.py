@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline import load_run
 from pipeline.cli.main import main
-from stages.commands.plan import read_plan
+from stages.commands.plan.plan_file import read_plan
 from stages.report import page as pages
 from stages.report.dendrogram import Dendrogram
 from stages.report.page import DATES

@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from pipeline.cli.main import main
-from stages.commands.plan import FORMAT, VERSION
+from stages.commands.plan.plan_file import FORMAT, VERSION
 from tests.power.recorder import Recorder
 
 LONG_AGO = 1_600_000_000 * 10**9

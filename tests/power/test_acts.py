@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from stages.commands.acts.folders import Folders
+from stages.commands.apply.acts.folders import Folders
 from tests.power.acts import LONG_AGO, TO_ANOTHER_DISK, apply, before, files_for, surroundings, undo
 from tests.power.disk import Disk
 from tests.power.harness import cuts, record

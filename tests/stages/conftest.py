@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from stages.commands.acts import linking
+from stages.commands.apply.acts import linking
 from stages.kernels import arrays, compare
 from stages.kernels.filters import refine
 from stages.kernels.measure import exact, floats
-from tests.stages.commands.acting import odd
+from tests.stages.commands.apply.acting import odd
 
 PRICES = {
     "whole": exact.Costs(1, 1e9, 1e9),

@@ -14,7 +14,7 @@ from stages import cluster, pairs, scan
 from stages.clustering import distances
 from stages.clustering.dismissed import read
 from stages.clustering.matches import Graph
-from stages.commands.dismiss import append
+from stages.commands.dismiss.pairs import append
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute

@@ -1,6 +1,6 @@
 """Recompute a finished run with simple, independent code, and compare.
 
-verify.py        the command: a random sample, or every pair
+verify.py        the checks: a random sample, or every pair
   files.py       the run's artifacts, read by pyarrow alone
   data.py        their columns as plain arrays
   truth.py       what the rules say of one pair; what a check found
@@ -9,3 +9,74 @@ verify.py        the command: a random sample, or every pair
   keepers.py     the keeper of each cluster, by sorted tuples
   dull.py        distances, by NumPy on 64-bit integers
 """
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, QUIET, Natural, run_argument
+from pipeline.cli.targets import results_of
+from pipeline.messages.errors import ConfigError
+from pipeline.messages.say import complain, say
+
+
+def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
+    """Recompute, write verify.json, print what was found, and return the exit code."""
+    from pipeline.execution.progress import make_reporter
+    from pipeline.store.lock import RunLock
+    from pipeline.store.store import Store
+    from stages.commands.verify.data import Recorded
+    from stages.commands.verify.verify import complaints, lines, steps, verify
+
+    folder = results_of(run).folder
+    reporter = make_reporter(quiet, "text")
+    with RunLock(folder):
+        recorded = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
+        reporter.begin(steps(recorded))
+        try:
+            report = verify(recorded, pairs, images, seed)
+        finally:
+            reporter.end()
+        path = folder / "verify.json"
+        try:
+            Store(folder).publish_file(path.name, json.dumps(report, indent=2).encode())
+        except OSError as error:
+            raise ConfigError(f"{path} can't be written ({error.strerror}); make room for it") from error
+    if as_json:
+        print(json.dumps(report))
+    elif not quiet:
+        say(*lines(report), f"verified    {path}")
+    complain(*complaints(report, folder))
+    return 0 if report["ok"] else 1
+
+
+def _count(name: str, default: int, text: str) -> click.Option:
+    said = f"{text} (default: {default:,})."
+    return click.Option([f"--{name}"], type=Natural(), default=default, metavar="N", help=said)
+
+
+COMMAND = Command(
+    "verify",
+    "inspect",
+    does="recompute a finished run with simple, independent code",
+    help="Recompute a finished run with code that shares nothing with the run, and compare: every recorded match, the "
+    "count of every block pair, random pairs, some images against all others, every cluster and its keeper. The "
+    "outcome is also written to verify.json in the run's folder.",
+    examples={
+        "fast-diff verify": "the last run here",
+        "fast-diff verify outputs/Pictures --pairs 1000000 --seed 7": "a larger sample, and another one",
+    },
+    arguments=(
+        run_argument(),
+        _count("pairs", 100_000, "Random pairs to measure, most of which do not match"),
+        _count("images", 200, "Random images to compare with all others"),
+        _count("seed", 0, "Seed of the random sample"),
+        JSON,
+        QUIET,
+    ),
+    function=recompute,
+    exits={0: "the run is right", 1: "a figure is wrong, or an artifact can't be read", 2: "bad usage, or no run"},
+)

@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,10 +55,35 @@ def place(monkeypatch: pytest.MonkeyPatch, distribution: Installed, *search: Pat
     def found(name: str) -> ModuleSpec | None:
         return PathFinder.find_spec(name, [str(folder) for folder in search])
 
-    monkeypatch.setattr(metadata, "distribution", lambda _: distribution)
+    here = SimpleNamespace(read_text=distribution.read_text, folder=distribution.folder / "fast_diff_dask.dist-info")
+    monkeypatch.setattr(installation, "installed", lambda: here)
     monkeypatch.setattr(metadata, "distributions", lambda **_: iter([distribution]))
     monkeypatch.setattr(metadata, "requires", lambda _: distribution.requires)
     monkeypatch.setattr("importlib.util.find_spec", found)
+
+
+def test_metadata_are_those_that_python_finds() -> None:
+    found = installation.installed()
+    assert found
+    assert found.version == metadata.version(installation.DISTRIBUTION)
+    for group in ("fast_diff.commands", "fast_diff.results", "fast_diff.stages", "console_scripts", "no"):
+        expected = metadata.distribution(installation.DISTRIBUTION).entry_points.select(group=group)
+        assert list(found.entry_points(group)) == [entry.value for entry in expected]
+
+
+@pytest.mark.parametrize("name", ["fast_diff_dask-1.0.dist-info", "fast_diff_dask-1.0-py3.11.egg-info"])
+def test_metadata_lie_in_a_folder_of_the_search_path(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "METADATA").write_text("Metadata-Version: 2.1\nVersion: 1.0\n\nVersion: 2.0\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "gone"), str(tmp_path)])
+    found = installation.installed()
+    assert found == installation.Metadata(tmp_path / name)
+    assert found.version == "1.0"
+    assert list(found.entry_points("fast_diff.stages")) == []
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "gone")])
+    assert installation.installed() is None
 
 
 def test_here_nothing_stands_in_the_way() -> None:
@@ -109,10 +135,7 @@ def test_a_linked_folder_is_the_folder(tmp_path: Path, code: Path, monkeypatch: 
 
 
 def test_code_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def missing(name: str) -> metadata.Distribution:
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "distribution", missing)
+    monkeypatch.setattr(installation, "installed", lambda: None)
     assert main(["--version"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"fast-diff: {ROOT}: fast-diff-dask is not installed for {sys.executable}: " in line

@@ -16,7 +16,7 @@ from pipeline.store.backends.locations import place
 from pipeline.store.backends.storage import read_bytes
 from pipeline.store.events import LOG, EventLog, computed, seconds
 from pipeline.store.store import RETIRED
-from stages.commands.levels import recorded
+from stages.commands.results.levels import recorded
 
 
 def line(artifact: str, how: str = "run", stage: str = "pairs", **more: Any) -> str:

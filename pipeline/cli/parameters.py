@@ -1,0 +1,103 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli import completion
+from pipeline.cli.usage import nearest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+class Argument(click.Argument):
+    """A positional argument with a line of help."""
+
+    def __init__(self, name: str, metavar: str, help: str, **more: Any) -> None:
+        super().__init__([name], metavar=metavar, **more)
+        self.text = help
+
+
+class Name(click.ParamType[Path]):
+    """The name of a file or folder; refuses the empty text, as of a variable that is not set."""
+
+    name = "path"
+
+    def __init__(self, folder: bool = False) -> None:
+        self.folder = folder
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if not value:
+            self.fail("expected a name, got an empty text", param, ctx)
+        return Path(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        return _offer(incomplete, "dir" if self.folder else "file")
+
+
+class Place(click.ParamType[str]):
+    """A folder or a URL, as it is typed; refuses the empty text."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("expected a folder or a URL, got an empty text", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
+        return _offer(incomplete, "dir")
+
+
+def _offer(incomplete: str, kind: str) -> list[CompletionItem[Any]]:
+    """Have the shell complete names itself; `kind` is click's name for what: `file` or `dir`."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type=kind)]
+
+
+class Natural(click.ParamType[int]):
+    """A whole number from 0."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not str(value).isdecimal():
+            self.fail(f"expected a whole number from 0, got {value!r}", param, ctx)
+        return int(value)
+
+
+class OneOf(click.Choice[str]):
+    """One of a few words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            words = ", ".join(self.choices[:-1]) + f" or {self.choices[-1]}"
+            self.fail(f"expected {words}, got {value!r}{nearest(str(value), self.choices)}", param, ctx)
+        return str(value)
+
+
+def run_argument(name: str = "run", metavar: str = "RUN", text: str = "") -> Argument:
+    """Return the argument for a finished run, which may be left out."""
+    text = text or "A run's folder, or its config (default: the last run in ./outputs)."
+    return Argument(name, f"[{metavar}]", text, required=False, shell_complete=completion.runs)
+
+
+TARGET = run_argument("target")
+"""What `status` and its like look at."""
+SET = click.Option(
+    ["--set", "sets"],
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key of the config, such as pairs.threshold=100.",
+    shell_complete=completion.keys,
+)
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for machines.")
+QUIET = click.Option(["--quiet"], is_flag=True, help="Print no progress and no summary.")
+LOG_FORMAT = click.Option(
+    ["--log-format"], type=OneOf(("text", "json")), default="text", help="Form of progress; json: an event a line."
+)

@@ -1,0 +1,46 @@
+"""Completion in shells, by click's own protocol: a script asks this program what may follow."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    ShellComplete,
+    add_completion_class,
+    get_completion_class,
+    shell_complete,
+)
+
+PROGRAM = "fast-diff"
+VARIABLE = "_FAST_DIFF_COMPLETE"
+"""Environment variable by which a shell asks: `bash_complete`, `zsh_source`, ...; click derives it from the name."""
+
+
+class Bash(BashComplete):
+    """Completion for Bash, whose script takes words as they are: names with spaces come quoted."""
+
+    source_template = BashComplete.source_template.replace("read type", "read -r type")
+
+    def format_completion(self, item: object) -> str:
+        kind, value = getattr(item, "type", "plain"), getattr(item, "value", "")
+        return f"{kind},{shlex.quote(value) if kind == 'plain' and not value.startswith('-') else value}"
+
+
+def script(shell: str) -> str:
+    """Return the script that a shell reads to complete this program's command lines."""
+    return _class(shell)(None, {}, PROGRAM, VARIABLE).source()  # type: ignore[arg-type]  # scripts need no command
+
+
+def _class(shell: str) -> type[ShellComplete]:
+    add_completion_class(Bash)
+    found = get_completion_class(shell)
+    assert found is not None
+    return found
+
+
+def answer(command: click.Command, instruction: str) -> int:
+    """Answer a shell that asks by `VARIABLE`; return the exit code."""
+    add_completion_class(Bash)
+    return shell_complete(command, {}, PROGRAM, VARIABLE, instruction)

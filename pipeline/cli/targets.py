@@ -1,0 +1,121 @@
+"""The run or the config that a command line names; without one, the last run in ./outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.messages.errors import ConfigError
+from pipeline.messages.say import complain
+
+if TYPE_CHECKING:
+    from pipeline.config.settings import Config
+    from pipeline.stage import Stage
+    from pipeline.store.backends.locations import Place
+
+OUTPUTS = "outputs"
+"""Folder of runs, below the current folder, of a config that names no other."""
+RECORD = "run.json"
+WORK = ".check"
+"""Ending of folders beside a run in which a command works; such a folder is no run of its own."""
+CONFIGS = (".yaml", ".yml")
+
+
+def runs_here() -> list[Path]:
+    """Return the runs in ./outputs, the last one first."""
+    found: list[tuple[int, Path]] = []
+    for record in Path(OUTPUTS).glob(f"*/{RECORD}"):
+        folder = record.parent
+        if not folder.name.startswith(".") and not (folder.name.endswith(WORK) and _is_run(_without_ending(folder))):
+            found.append((record.stat().st_mtime_ns, folder))
+    return [folder for _, folder in sorted(found, reverse=True)]
+
+
+def _without_ending(folder: Path) -> Path:
+    return folder.with_name(folder.name.removesuffix(WORK))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def names_a_run(text: str) -> bool:
+    """Return whether a word of a command line names a run or a config, and not a file of a run."""
+    from pipeline.store.backends.locations import protocol_of
+
+    return protocol_of(text) is not None or Path(text).suffix in CONFIGS or Path(text).is_dir()
+
+
+def last_run() -> str:
+    """Return the last run in ./outputs, and say which one it is. Raises ConfigError where there is none."""
+    runs = runs_here()
+    if not runs:
+        raise ConfigError(
+            f"no run in ./{OUTPUTS}: expected RUN, a run's folder or its config; start one with fast-diff run FOLDER"
+        )
+    complain(f"of the last run here, {runs[0]}")
+    return str(runs[0])
+
+
+def results_of(run: str | None) -> Any:
+    """Return the results of a run, or of the last one here: see `pipeline.load_run`. Raises ConfigError."""
+    from pipeline import load_run
+
+    return load_run(last_run() if run is None else run)
+
+
+def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage[Any]]]:
+    """Return the config that a run's folder, its URL or a YAML file holds, and the stages; of the last run here where
+    `target` is None. Raises ConfigError."""
+    from pipeline.config.settings import load
+    from pipeline.plan import discovery
+    from pipeline.store.backends.locations import protocol_of
+
+    target = last_run() if target is None else target
+    stages = discovery.discover()
+    if protocol_of(target) is not None:
+        from pipeline import open_place
+
+        return _recorded(open_place(target), stages, overrides), stages
+    if Path(target).is_dir():
+        return _recorded(Path(target).absolute(), stages, overrides), stages
+    return load(target, stages, overrides), stages
+
+
+def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
+    """Return the config of a run's run.json, for the place where the run lies now; masked secrets are left out."""
+    from pipeline.config.settings import from_mapping
+    from pipeline.store.backends.locations import in_use
+
+    data = {key: value for key, value in read_record(folder)["config"].items() if key != "storage"}
+    given = [("run", folder.name, str(folder)), ("output", str(folder.parent), str(folder))]
+    config = from_mapping(_shown(data), stages, overrides, given, place=str(folder / RECORD))
+    return dataclasses.replace(config, storage={**in_use(), **config.storage})
+
+
+def read_record(folder: Place) -> Mapping[str, Any]:
+    """Return the content of a run's run.json. Raises ConfigError where the folder is not one of a run."""
+    from pipeline.store.backends.storage import exists, read_bytes
+
+    path = folder / RECORD
+    try:
+        if not exists(path):
+            raise ConfigError(f"{folder} is not a run folder: it has no {RECORD}; expected one such as outputs/demo")
+        record = json.loads(read_bytes(path))
+        return {**record, "config": dict(record["config"])}
+    except OSError as error:
+        raise ConfigError(f"{folder} can't be read ({error.strerror or error}); see its endpoint and keys") from error
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged; run the same command again, which writes it anew") from error
+
+
+def _shown(value: Any) -> Any:
+    """Return plain data without the values that were masked as secrets."""
+    from pipeline.store.backends.locations import MASK
+
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items() if item != MASK}
+    return [_shown(item) for item in value if item != MASK] if isinstance(value, list) else value

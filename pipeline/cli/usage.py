@@ -1,0 +1,50 @@
+"""One line for each mistake in a command line: where, what was expected, what came, and the nearest valid word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+
+def line(error: click.UsageError) -> str:
+    """Return the line for a mistake that click has found."""
+    command = error.ctx.command_path if error.ctx else "fast-diff"
+    _, _, name = command.partition(" ")
+    said = f"{name}: {_said(error)}" if name else _said(error)
+    return f"{said} See {command} --help" if said.endswith("?") else f"{said}; see {command} --help"
+
+
+def _said(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        options = error.ctx.command.params if error.ctx else ()
+        valid = [text for option in options for text in option.opts if text.startswith("--")] + ["--help"]
+        return f"{error.option_name}: unknown option{nearest(error.option_name, valid)}"
+    if isinstance(error, click.MissingParameter) and error.param:
+        return f"expected {_hint(error)}"
+    if isinstance(error, click.BadParameter) and error.param:
+        return f"{_hint(error)}: {error.message}"
+    if isinstance(error, click.BadOptionUsage):
+        takes = "requires an argument" in error.message
+        return f"{error.option_name}: expected a value" if takes else _lower(error.message)
+    return _lower(error.message)
+
+
+def _hint(error: click.BadParameter) -> str:
+    """The option, or the argument as the help shows it."""
+    assert error.param is not None
+    if isinstance(error.param, click.Option):
+        return max(error.param.opts, key=len)
+    return error.param.human_readable_name
+
+
+def _lower(text: str) -> str:
+    return (text[:1].lower() + text[1:]).rstrip(".")
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return a hint at the valid word that is nearest to another one; empty where none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(valid), 1)
+    return f"; did you mean {near[0]}?" if near else ""

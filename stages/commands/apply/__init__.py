@@ -1,0 +1,105 @@
+"""Follow a plan: check each file again, act on it, and record each act in a journal.
+
+follow.py      the plan from beginning to end
+actions.py     names of the actions
+stays.py       the images that stay: one must be present and unchanged
+acts/          what is done to files, in which order, and what is promised after a power cut
+journal.py     what was done, for `undo`
+take_back.py   undo the acts of a journal
+alone.py       one `apply` or `undo` of a user at a time
+output.py      print lines while files change, even if nobody reads them any more
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, Argument, Name, OneOf
+from pipeline.messages.errors import ConfigError
+from pipeline.messages.say import complain, say
+from stages.commands.apply.actions import ACTIONS, REPORT
+
+if TYPE_CHECKING:
+    from stages.commands.apply.journal import Journal
+
+
+def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | None, as_json: bool) -> int:
+    """Follow a plan, print a line a file, and return the exit code."""
+    from pipeline.machine.interrupts import INTERRUPTED
+    from stages.commands.apply.alone import alone
+    from stages.commands.apply.follow import Tally, apply, as_dict, check_options, summary, warning
+    from stages.commands.apply.output import tell
+    from stages.commands.plan.plan_file import read_plan
+
+    checked = read_plan(plan)
+    to = to and to.expanduser()
+    check_options(checked, action, to)
+    if to and (said := warning(checked, to)):
+        complain(said)
+    tally, path = Tally(), None
+    if yes and action != REPORT:
+        path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+    try:
+        with alone(), _opened(path) if path else contextlib.nullcontext() as opened:
+            tell(apply(checked, action, to, opened, tally), silent=as_json)
+    except KeyboardInterrupt:
+        where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
+        complain(f"interrupted{where}, or run the same command again to go on")
+        return INTERRUPTED
+    if as_json:
+        print(json.dumps(as_dict(tally, action, path)))
+    else:
+        say(*summary(tally, action, path))
+    return 0 if tally.ok else 1
+
+
+def _opened(path: Path) -> Journal:
+    """Return a journal to write to. Raises ConfigError."""
+    from stages.commands.apply.journal import Journal
+
+    try:
+        return Journal(path)
+    except OSError as error:
+        raise ConfigError(f"--journal: {path} can't be written ({error.strerror}); choose another place") from error
+
+
+COMMAND = Command(
+    "apply",
+    "clean up",
+    does="follow a plan: a dry run, or with --yes for good",
+    help="Act on the files that a plan removes: move them, put them into the trash, replace them by links, or delete "
+    "them. Without --yes the command is a dry run. Each file is checked again before the act: a file that changed "
+    "since the run, or whose kept image is gone, is left alone. A journal records each act; `fast-diff undo` reverses "
+    "all but delete.",
+    examples={
+        "fast-diff apply plan.json --action move --to ~/duplicates": "a dry run",
+        "fast-diff apply plan.json --action move --to ~/duplicates --yes": "move the files",
+    },
+    arguments=(
+        Argument("plan", "PLAN", "A file that `fast-diff plan` or the report's page has written.", type=Name()),
+        click.Option(
+            ["--action"],
+            type=OneOf((REPORT, *ACTIONS)),
+            required=True,
+            help=f"What to do with the files that are to go: {', '.join((REPORT, *ACTIONS))}.",
+        ),
+        click.Option(["--to"], type=Name(folder=True), metavar="FOLDER", help="For move: folder to move the files to."),
+        click.Option(["--yes"], is_flag=True, help="Do it; without --yes nothing is touched."),
+        click.Option(["--journal"], type=Name(), metavar="FILE", help="Journal to write (default: beside PLAN)."),
+        JSON,
+    ),
+    function=apply,
+    exits={
+        0: "done, for every file",
+        1: "some files were left alone",
+        2: "bad usage or plan",
+        130: "interrupted; the journal records what was done",
+    },
+)

@@ -1,0 +1,55 @@
+"""Acts on files that are to go, and how each act is taken back.
+
+    move       to the same path below another folder     trash     to the system's trash
+    hardlink   a second name of its keeper               symlink   a pointer to its keeper
+    reflink    a copy-on-write clone of its keeper       delete    gone for good
+
+Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of a form that this program alone uses
+(`names.py`); the journal holds the name before the act begins.
+
+    before   the journal holds all that is needed to take the group back; its content and its own name are on disk
+    lift     each file is renamed to TEMPORARY beside it: only then is it certain which file was renamed. It must be the
+             file whose bytes were read, and the keeper must be unchanged when checked again; else the file gets its
+             name back.
+             move, trash: the file is linked or copied to TEMPORARY in its new folder.
+             links: the replacement, made beforehand as TEMPORARY.new, gets the file's name
+    sync     all new names are on disk, and the names of the folders above them
+    drop     TEMPORARY beside the old place is removed
+    name     move, trash: TEMPORARY in the new folder also gets its final name, never the name of another file
+    sync     all new and all removed names are on disk
+    clear    temporary names are removed
+    after    the journal holds the outcome of each act
+
+Guarantees, whenever the process is killed or the power fails: a file that is to go is at its old place, at its new
+place, or in a TEMPORARY that the journal names; its bytes are on disk at one of these before they are removed from
+another; keepers are never touched; no other file is overwritten or removed. `undo` looks at the disk, not at the
+recorded outcome. It removes a TEMPORARY only if the restored file holds its bytes, and second names of that file. Until
+the command has ended, a power cut may bring back a name that `clear` removed; `undo` removes it again.
+
+act.py       base class of all acts; delete      folders.py   open folders and operations in them
+moving.py    move                                names.py     free names and temporary names
+trash.py     trash                               forecast.py  checks before an act, for dry runs, too
+linking.py   hardlink, symlink, reflink          steps.py     the steps of a group of acts
+"""
+
+from __future__ import annotations
+
+from stages.commands.apply.actions import LINKS
+from stages.commands.apply.acts.act import Act, Entry, Keeper
+from stages.commands.apply.acts.folders import Folders, Version
+from stages.commands.apply.acts.linking import Link
+from stages.commands.apply.acts.moving import Move
+from stages.commands.apply.acts.trash import ToFinder, ToTrash
+
+KINDS: dict[str, type[Act]] = {
+    "move": Move,
+    "trash": ToTrash,
+    "delete": Act,
+    **dict.fromkeys(LINKS, Link),
+}
+
+
+def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None) -> Act:
+    """Return the act of a journal's entry. Doing the act also needs `seen` and `keeper`; taking it back does not."""
+    kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
+    return kind(entry, folders, seen, keeper)

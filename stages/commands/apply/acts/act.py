@@ -1,0 +1,141 @@
+"""The base class of all acts: the file is set aside first, and can be put back until the last step.
+
+The forward steps are lift, drop, name and clear; the backward steps are fetch, release, restore and tidy (`steps.py`).
+The docstring of this package says what each step does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folder, Folders, Version
+
+Entry: TypeAlias = Mapping[str, Any]
+"""The journal's record of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
+and attributes where the action needs them."""
+
+
+class Keeper(Protocol):
+    """The image for whose sake another one may go."""
+
+    @property
+    def version(self) -> Version:
+        """Version of the keeper's file when its bytes were read."""
+
+    def guard(self, going: Version) -> Callable[[], None]:
+        """Record the state of the files that stay, before another file is set aside.
+
+        Returns a function that compares: it raises Cannot where setting that file aside changed a file that stays."""
+
+
+class Act:
+    """An act on one file, forward and backward; this one deletes."""
+
+    def __init__(
+        self, entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None
+    ) -> None:
+        self.entry = entry
+        self.folders = folders
+        self.path = path_in(entry["path"])
+        self.spare = path_in(entry["temporary"]).name
+        self.seen = seen
+        self.keeper = keeper
+        self.changed = False
+        """Whether there was anything to take back."""
+        self.dropped = False
+        """Whether the file has left its place, and is not back."""
+
+    # forward
+
+    def lift(self) -> None:
+        """Set the file aside, and check that the files that stay did not change; complete its copy or replacement.
+
+        Raises Cannot, OSError, as all steps do."""
+        assert self.seen is not None
+        assert self.keeper is not None
+        home = self._home()
+        if not home.is_held():
+            raise Cannot("its folder is another one now")
+        look_again = self.keeper.guard(self.seen)
+        home.set_aside(self.path.name, self.spare, self.seen)
+        look_again()
+
+    def drop(self) -> None:
+        """Remove the file that was set aside."""
+        self.dropped = True
+        self._home().remove(self.spare)
+
+    def name(self) -> None:
+        """Give the file its final name in its new folder."""
+
+    def clear(self) -> None:
+        """Remove temporary names."""
+
+    # backward
+
+    def fetch(self) -> None:
+        """Find the file, however far the act came, and bring its bytes to the temporary name beside its place."""
+        home = self.folders.find(self.path.parent)
+        if home and self.is_whole(home, self.path.name):
+            return
+        aside = home is not None and self.is_whole(home, self.spare)
+        if home and home.stat(self.path.name):
+            raise self.taken(aside)
+        if not aside:
+            self._fetch_from_afar()
+        self.changed = True
+
+    def _fetch_from_afar(self) -> None:
+        raise Cannot("it was deleted, which can't be taken back")
+
+    def release(self) -> None:
+        """Remove the file from the place to which the act had moved it."""
+
+    def restore(self) -> None:
+        """Give the file its name back."""
+        if self.changed:
+            try:
+                self._home().claim(self.spare, self.path.name)
+            except FileExistsError as error:
+                raise self.taken() from error
+            self.dropped = False
+
+    def tidy(self) -> None:
+        """Remove temporary names, but only those whose bytes the restored file holds."""
+        home = self.folders.find(self.path.parent)
+        if home and self.is_whole(home, self.path.name):
+            for folder, name in self.spares():
+                with contextlib.suppress(Cannot, FileNotFoundError):
+                    if folder.begins_like(name, home, self.path.name):
+                        folder.remove(name)
+
+    def spares(self) -> list[tuple[Folder, str]]:
+        """Return folder and name of each temporary file of this act."""
+        home = self.folders.find(self.path.parent)
+        return [(home, self.spare)] if home else []
+
+    def is_settled(self) -> bool:
+        """Return whether the file is back and no temporary name is left. Raises OSError."""
+        return not self.dropped and all(folder.stat(name) is None for folder, name in self.spares())
+
+    def taken(self, aside: bool = True) -> Cannot:
+        """Return the error that another file has this one's name; `aside`: this one's bytes are beside its place."""
+        said = "another file has its name now"
+        return Cannot(f"{said}; its own bytes are in {self.path.parent / self.spare}" if aside else said)
+
+    def is_whole(self, folder: Folder, name: str) -> bool:
+        """Return whether a name in a folder has the file's bytes."""
+        return folder.is_whole(name, self.entry["bytes"], self.entry["digest"])
+
+    def _home(self) -> Folder:
+        return self.folders.make(self.path.parent)
+
+
+def path_in(name: str) -> Path:
+    """Return the path that a journal writes in hex."""
+    return Path(os.fsdecode(bytes.fromhex(name)))

@@ -1,0 +1,258 @@
+"""Folders held open, so that a name in one of them is the same file from the first look to the last step.
+
+A path may lead elsewhere from one moment to the next: a folder on the way is swapped for a link, an editor saves a new
+version. Each step here therefore works on a name in an open folder, and looks at the file that it got.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader, BufferedWriter
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from pipeline.store.atomic import sync_folder
+from stages.commands.apply.acts.errors import Cannot
+
+Version: TypeAlias = tuple[int, int, int, int]
+"""Device, inode, size and time of a file: no rename changes them, and each new version of the file does."""
+
+PIECE = 1 << 20
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""Errors of file systems, or of their rules, that make no hard link, though they may rename."""
+NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+"""Errors of file systems that sync no folder; a disk that has become read-only since is one that fails."""
+RENAME_NOREPLACE = 1
+
+
+def version(found: os.stat_result) -> Version:
+    """Return the fields that identify one version of a file."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+class Folder:
+    """An open folder.
+
+    `loose`: a new name may not be on disk yet; `stale`: a removed name may still be on disk, which is harmless until
+    the command ends."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self.number = number
+        self.loose = False
+        self.stale = False
+
+    def stat(self, name: str) -> os.stat_result | None:
+        """Look at a name without following a link; None where it is free. Raises OSError."""
+        try:
+            return os.stat(name, dir_fd=self.number, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def is_held(self) -> bool:
+        """Return whether the folder's path still leads to it."""
+        with contextlib.suppress(OSError):
+            return os.path.samestat(self.path.stat(), os.fstat(self.number))
+        return False
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[BufferedReader]:
+        """Open a regular file to read; follow no link, wait for no pipe. Raises Cannot, OSError."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            number = os.open(name, flags, dir_fd=self.number)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):
+                raise Cannot("it is no regular file any more") from error
+            raise
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise Cannot("it is no regular file any more")
+        with os.fdopen(number, "rb") as file:
+            yield file
+
+    @contextlib.contextmanager
+    def created(self, name: str, mode: int = 0o600) -> Iterator[BufferedWriter]:
+        """Open a new file to write, never one that is there; it is on disk when the block ends. Raises OSError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        number = os.open(name, flags, mode, dir_fd=self.number)
+        self.loose = True
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(number)
+
+    def digest(self, name: str) -> tuple[os.stat_result, str]:
+        """Return the stat result and the SHA-256 of a regular file. Raises Cannot, OSError."""
+        with self.opened(name) as file:
+            before = os.fstat(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if version(os.fstat(file.fileno())) != version(before):
+                raise Cannot("it is being written to")
+        return before, digest
+
+    def is_whole(self, name: str, size: int, digest: str) -> bool:
+        """Return whether a regular file with this content has the name."""
+        with contextlib.suppress(OSError, Cannot):
+            found = self.stat(name)
+            return found is not None and found.st_size == size and self.digest(name)[1] == digest
+        return False
+
+    def begins_like(self, name: str, other: Folder, whole: str) -> bool:
+        """Return whether a regular file is a prefix of another file, so that removing it loses nothing.
+
+        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
+        with self.opened(name) as some, other.opened(whole) as every:
+            while data := some.read(PIECE):
+                true = every.read(len(data))
+                if data != true and not _is_torn(data, true):
+                    return False
+        return True
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a file another name in this folder, one that is known to be free. Raises OSError."""
+        os.rename(name, new, src_dir_fd=self.number, dst_dir_fd=self.number)
+        self.stale = True
+
+    def set_aside(self, name: str, new: str, expected: Version) -> None:
+        """Rename a file, and put it back where it turns out to be another version. Raises Cannot, OSError."""
+        if self.stat(new) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
+        try:
+            self.rename(name, new)
+        except FileNotFoundError as error:
+            raise Cannot("it is gone") from error
+        found = self.stat(new)
+        if found is None or version(found) != expected:
+            try:
+                self.claim(new, name)
+            except FileExistsError as error:
+                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} is the version before") from error
+            self.sync()
+            self.remove(new)
+            raise Cannot("it was changed meanwhile")
+
+    def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
+        """Give a file a second name, never the name of another file. Raises FileExistsError, OSError.
+
+        Where the file system has no hard links, call `before`, then rename the file."""
+        self.loose = True
+        try:
+            os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            before()
+            self._rename_to_free(name, new)
+
+    def _rename_to_free(self, name: str, new: str) -> None:
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if rename is not None:
+            if not rename(self.number, os.fsencode(name), self.number, os.fsencode(new), RENAME_NOREPLACE):
+                return
+            if (number := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
+                raise OSError(number, os.strerror(number), new)
+        if self.stat(new) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
+        self.rename(
+            name, new
+        )  # races with other programs between check and rename: such a file system offers nothing better
+
+    def remove(self, name: str) -> None:
+        """Remove a name, if it exists. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.number)
+            self.stale = True
+
+    def sync(self) -> None:
+        """Sync the folder's names, if its file system can. Raises OSError where a disk fails."""
+        try:
+            os.fsync(self.number)
+        except OSError as error:
+            if error.errno not in NO_SYNC:
+                raise
+        self.loose = self.stale = False
+
+
+class Folders:
+    """The open folders of a group of acts; folders above new names are synced, too."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, Folder] = {}
+        self._rooted: set[Path] = set()
+        self._above: list[Path] = []
+        self._late: set[Path] = set()
+
+    def __enter__(self) -> Folders:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+        for path in self._late:
+            with contextlib.suppress(OSError):
+                sync_folder(path)
+
+    def close(self) -> None:
+        """Close all folders; stale ones are synced once, on exit."""
+        for folder in self._open.values():
+            os.close(folder.number)
+            if folder.loose or folder.stale:
+                self._late.add(folder.path)
+        self._open.clear()
+
+    def find(self, path: Path) -> Folder | None:
+        """Return the open folder at a path, None where there is none. Raises OSError."""
+        if path not in self._open:
+            try:
+                self._open[path] = Folder(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            except FileNotFoundError:
+                return None
+        return self._open[path]
+
+    def make(self, path: Path, mode: int = 0o777) -> Folder:
+        """Return the open folder at a path for new names; make missing folders. Raises OSError."""
+        if path in self._open and path in self._rooted:
+            return self._open[path]
+        folder = self.find(path)
+        if folder is None:
+            above = self.make(path.parent, mode)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path.name, mode, dir_fd=above.number)
+                above.loose = True
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            folder = self._open[path] = Folder(path, os.open(path.name, flags, dir_fd=above.number))
+        if path not in self._rooted:  # someone may have made it, or one above, a moment ago
+            self._above += [place for place in path.parents if place not in self._rooted]
+            self._rooted |= {path, *path.parents}
+        return folder
+
+    def remove_empty(self, paths: Iterable[Path]) -> None:
+        """Remove the empty ones of some folders, given deepest first."""
+        for path in paths:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+                if folder := self._open.pop(path, None):
+                    os.close(folder.number)
+                if above := self.find(path.parent):
+                    above.stale = True
+
+    def sync(self, stale: bool = True) -> None:
+        """Sync folders with new names and, if `stale`, with removed names. Raises OSError where a disk fails."""
+        for folder in self._open.values():
+            if folder.loose or (stale and folder.stale):
+                folder.sync()
+        while self._above:
+            sync_folder(self._above[-1])
+            self._above.pop()
+
+
+def _is_torn(data: bytes, true: bytes) -> bool:
+    """Return whether each byte of `data` is the byte of `true` at its place, or zero."""
+    return len(data) == len(true) and all(some in (0, byte) for some, byte in zip(data, true, strict=True))

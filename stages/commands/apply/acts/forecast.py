@@ -1,0 +1,80 @@
+"""Checks before an act: whether it would fail, and the path that its file would get."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages.commands.apply.actions import LINKS
+from stages.commands.apply.acts import names
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folder
+from stages.commands.apply.acts.moving import attributes
+from stages.commands.apply.acts.trash import nearest, trash_for
+from stages.comparing.text import human_bytes
+
+
+class Forecast:
+    """Checks acts beforehand, counting the disk space and the names that earlier acts of the same command take."""
+
+    def __init__(self, action: str, to: Path | None) -> None:
+        self._action = action
+        self._to = to and to.absolute()
+        self._room: dict[int, tuple[int, int]] = {}
+        """Free blocks of each disk after all acts checked so far, and the bytes of a block, by device number."""
+        self._taken: set[Path] = set()
+
+    def check(self, path: Path, found: os.stat_result, keeper: Path) -> None:
+        """Raise Cannot where the act would certainly fail. Changes no file."""
+        places = {"its folder": path.parent}
+        if self._to:
+            places["--to:"] = nearest((self._to / path.relative_to("/")).parent)
+        elif self._action == "trash" and sys.platform != "darwin":
+            places["the trash"] = nearest(trash_for(path).folder)
+        for what, folder in places.items():
+            if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+                raise Cannot(f"{what} {folder} can't be written to")
+        if self._action == "hardlink" and found.st_dev != keeper.lstat().st_dev:
+            raise Cannot("its keeper lies on another disk, where no hard link reaches")
+        if self._to and (device := places["--to:"].stat().st_dev) != found.st_dev:
+            self._take_room(device, found.st_size, places["--to:"])
+
+    def _take_room(self, device: int, size: int, folder: Path) -> None:
+        if device not in self._room:
+            disk = os.statvfs(folder)
+            self._room[device] = disk.f_bavail, disk.f_frsize
+        free, block = self._room[device]
+        needed = -(-size // block)
+        if free < needed:
+            raise Cannot(f"--to: the disk of {self._to} has no room for it, of {human_bytes(size)}")
+        self._room[device] = free - needed, block
+
+    def entry(self, path: Path, home: Folder, found: os.stat_result, keeper: Path) -> dict[str, Any]:
+        """Return the fields of the journal's entry that depend on the action; `made`: how many folders a move makes.
+
+        Raises OSError."""
+        entry: dict[str, Any] = {
+            "action": self._action,
+            "mode": found.st_mode,
+            "keeper": os.fsencode(keeper).hex(),
+            "temporary": os.fsencode(names.temporary(path)).hex(),
+        }
+        place = None
+        if self._to:
+            target = self._to / path.relative_to("/")
+            place = target.with_name(names.free(target.name, lambda name: self._is_taken(target.with_name(name))))
+            entry["made"] = sum(not folder.exists() for folder in place.parents)
+        elif self._action == "trash" and sys.platform != "darwin":
+            place = trash_for(path).place(path, self._is_taken)
+        if place:
+            self._taken.add(place)
+            entry["to"] = os.fsencode(place).hex()
+        if self._action in LINKS:
+            with home.opened(path.name) as file:
+                entry |= {"owner": [found.st_uid, found.st_gid], "attributes": attributes(file.fileno())}
+        return entry
+
+    def _is_taken(self, place: Path) -> bool:
+        return place in self._taken or os.path.lexists(place)

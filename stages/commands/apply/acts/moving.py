@@ -1,0 +1,155 @@
+"""Move a file below another folder, or to the trash, and back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stages.commands.apply.acts.act import Act, path_in
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import NO_LINKS, PIECE, Folder, version
+
+MODE = 0o777
+"""Mode bits that a copy keeps: no setuid, setgid or sticky bit."""
+
+
+class Move(Act):
+    """The file gets a temporary name in its new folder, and its final name is a second name of the same inode. So
+    `undo` can tell the moved file from an equal file that was there."""
+
+    folder_mode = 0o777
+    lost = "{to} is not the file that was moved there any more"
+
+    def lift(self) -> None:
+        super().lift()
+        self._announce()
+        carry(self._home(), self.folders.make(self._to.parent, self.folder_mode), self.spare, self.entry)
+
+    def _announce(self) -> None:
+        """Write the trash's note, before the file is moved; nothing for other folders."""
+
+    def name(self) -> None:
+        target = self._target()
+        try:
+            target.claim(self.spare, self._to.name, before=self._home().sync)
+        except FileExistsError as error:
+            raise Cannot(f"{self._to} has come into being meanwhile") from error
+
+    def clear(self) -> None:
+        self._target().remove(self.spare)
+
+    def _fetch_from_afar(self) -> None:
+        target, name = self.folders.find(self._to.parent), self._to.name
+        if target is None:
+            raise Cannot(self.lost.format(to=self._to))
+        if self.is_whole(target, self.spare):
+            self._remove_second_name(target)
+        elif self.is_whole(target, name):
+            target.set_aside(name, self.spare, version(target.digest(name)[0]))
+        else:
+            raise Cannot(self.lost.format(to=self._to))
+        home = self._home()
+        if home.stat(self.spare) and home.begins_like(self.spare, target, self.spare):
+            home.remove(self.spare)
+        carry(target, home, self.spare, self.entry)
+
+    def _remove_second_name(self, target: Folder) -> None:
+        """Remove the final name, where it is a second name of the temporary file."""
+        there, spare = target.stat(self._to.name), target.stat(self.spare)
+        if there and spare and os.path.samestat(there, spare):
+            target.remove(self._to.name)
+
+    def release(self) -> None:
+        if self.changed and (target := self.folders.find(self._to.parent)):
+            target.remove(self.spare)
+            there, aside = target.stat(self._to.name), self._home().stat(self.spare)
+            if there and aside and os.path.samestat(there, aside):  # its renaming there was lost in a power cut
+                target.remove(self._to.name)
+
+    def tidy(self) -> None:
+        home, target = self.folders.find(self.path.parent), self.folders.find(self._to.parent)
+        if home and target and self.is_whole(home, self.path.name):
+            self._remove_second_name(target)
+        super().tidy()
+        self.folders.remove_empty(self._to.parents[: self.entry.get("made", 0)])
+
+    def spares(self) -> list[tuple[Folder, str]]:
+        target = self.folders.find(self._to.parent)
+        return super().spares() + ([(target, self.spare)] if target else [])
+
+    @cached_property
+    def _to(self) -> Path:
+        return path_in(self.entry["to"])
+
+    def _target(self) -> Folder:
+        return self.folders.make(self._to.parent, self.folder_mode)
+
+
+def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -> None:
+    """Link a file into another folder under the same name; without hard links rename it, across disks copy it.
+
+    Raises Cannot, OSError."""
+    if target.stat(name) is not None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target.path / name))
+    target.loose = True
+    try:
+        os.link(name, name, src_dir_fd=source.number, dst_dir_fd=target.number, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in (*NO_LINKS, errno.EXDEV):
+            raise
+        if error.errno == errno.EXDEV or not _renamed(source, target, name):
+            source.sync()  # else a power cut may leave the file under its old name, and the copy
+            copy(source, name, target, name)
+            if not target.is_whole(name, entry["bytes"], entry["digest"]):
+                place = target.path / name
+                target.remove(name)
+                raise Cannot(f"the copy on the other disk ({place}) is not what was written; the file stays") from error
+
+
+def _renamed(source: Folder, target: Folder, name: str) -> bool:
+    """Rename a file to another folder; return False where the folders are on different disks."""
+    try:
+        os.rename(name, name, src_dir_fd=source.number, dst_dir_fd=target.number)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    source.loose = True
+    return True
+
+
+def copy(source: Folder, name: str, target: Folder, new: str) -> None:
+    """Copy a file with owner (where permitted), extended attributes, mode and time; the copy is synced.
+
+    Raises Cannot, OSError."""
+    with source.opened(name) as one, target.created(new) as other:
+        shutil.copyfileobj(one, other, PIECE)
+        other.flush()
+        found = os.fstat(one.fileno())
+        dress(other.fileno(), [found.st_uid, found.st_gid], attributes(one.fileno()), found.st_mode, found.st_mtime_ns)
+
+
+def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
+    """Set mode and time of an open file and, where permitted, owner and extended attributes. Raises OSError."""
+    if owner:
+        with contextlib.suppress(OSError):
+            os.fchown(number, *owner)
+    for name, value in tags.items():
+        with contextlib.suppress(OSError, AttributeError):
+            os.setxattr(number, bytes.fromhex(name), bytes.fromhex(value))
+    os.fchmod(number, stat.S_IMODE(mode) & MODE)
+    os.utime(number, ns=(mtime_ns, mtime_ns))
+
+
+def attributes(number: int) -> dict[str, str]:
+    """Return extended attributes of an open file, such as tags: names and values in hex."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system has them
+        return {os.fsencode(name).hex(): os.getxattr(number, name).hex() for name in os.listxattr(number)}
+    return {}

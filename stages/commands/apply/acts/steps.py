@@ -1,0 +1,68 @@
+"""Do a group of acts, or take it back, step by step; names are synced between steps."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+from stages.commands.apply.acts.act import Act
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folders
+
+Failure: TypeAlias = Cannot | OSError
+
+
+def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
+    """Do the acts; return the error of each act that failed. The files of failed acts are put back.
+
+    On any other exception, KeyboardInterrupt included, all files are put back where that is still possible."""
+    failed: dict[Act, Failure] = {}
+    try:
+        _walk(acts, ("lift",), failed)
+        _synced(acts, folders, failed, stale=False)
+        _walk(acts, ("drop", "name"), failed)
+        _synced(acts, folders, failed)
+        _walk(acts, ("clear",), failed)
+    except BaseException:
+        for act in acts:
+            take_back([act], folders)
+        raise
+    for act in failed:
+        take_back([act], folders)
+    if failed:
+        with contextlib.suppress(OSError):
+            folders.sync()
+    return failed
+
+
+def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
+    """Put files back, however far their acts came; return the error of each file that could not be put back."""
+    failed: dict[Act, Failure] = {}
+    for step in ("fetch", "release", "restore"):
+        _walk(acts, (step,), failed)
+        _synced(acts, folders, failed)
+    for act in acts:
+        try:
+            act.tidy()
+        except (Cannot, OSError) as error:
+            failed.setdefault(act, error)
+    return failed
+
+
+def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, Failure]) -> None:
+    for step in steps:
+        for act in acts:
+            if act not in failed:
+                try:
+                    getattr(act, step)()
+                except (Cannot, OSError) as error:
+                    failed[act] = error
+
+
+def _synced(acts: Iterable[Act], folders: Folders, failed: dict[Act, Failure], stale: bool = True) -> None:
+    """Sync names; where a disk fails, every act that has not failed yet fails."""
+    try:
+        folders.sync(stale)
+    except OSError as error:
+        failed |= {act: error for act in acts if act not in failed}

@@ -1,0 +1,123 @@
+"""Trashes after freedesktop.org's specification: https://specifications.freedesktop.org/trash-spec/latest/.
+
+A file goes to `files`, a note of its path to `info`. The note is written first, as the specification demands. The
+library Send2Trash works on paths; this module works in open folders, and supports names of any length. On macOS the
+library is used, since only the Finder can put a file back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from configparser import ConfigParser, Error
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from stages.commands.apply.acts import names
+from stages.commands.apply.acts.act import Act
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.moving import Move
+
+NOTE = ".trashinfo"
+NOT_FOUND = "it is in no trash that is known here; if the system's trash shows it, take it back from there"
+
+
+@dataclass(frozen=True)
+class Trash:
+    """A trash folder; `top`: the folder to which its notes' paths are relative, or None where they are absolute."""
+
+    folder: Path
+    top: Path | None = None
+
+    def place(self, path: Path, is_taken: Callable[[Path], bool]) -> Path:
+        """Return the path that a file would get in this trash, under a name that is free there."""
+
+        def taken(name: str) -> bool:
+            place, note = self.folder / "files" / name, self.folder / "info" / f"{name}{NOTE}"
+            return os.path.lexists(place) or os.path.lexists(note) or is_taken(place)
+
+        return self.folder / "files" / names.free(path.name, taken, names.LONGEST - len(NOTE))
+
+
+def trash_for(path: Path) -> Trash:
+    """Return the trash on a file's own disk: the user's, or the disk's. Raises OSError."""
+    device = path.lstat().st_dev
+    home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "Trash"
+    if nearest(home).stat().st_dev == device:
+        return Trash(home)
+    top = Path(os.path.realpath(path.parent))
+    while not top.is_mount():
+        top = top.parent
+    shared = top / ".Trash"
+    with contextlib.suppress(OSError):
+        mode = shared.lstat().st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
+            return Trash(shared / str(os.getuid()), top)
+    return Trash(top / f".Trash-{os.getuid()}", top)
+
+
+def nearest(path: Path) -> Path:
+    """Return the path itself if it exists, else the nearest folder above it that exists."""
+    return next(place for place in (path, *path.parents) if os.path.lexists(place))
+
+
+class ToTrash(Move):
+    """A move to a trash, with a note."""
+
+    folder_mode = 0o700
+    lost = NOT_FOUND
+
+    def _announce(self) -> None:
+        place = self._to
+        trash = place.parent.parent
+        top = next((top for top in place.parents if _is_of(trash, top)), None)
+        where = self.path if top is None else Path(os.path.realpath(self.path.parent)).relative_to(top) / self.path.name
+        info = self.folders.make(trash / "info", self.folder_mode)
+        date = time.strftime("%Y-%m-%dT%H:%M:%S")
+        try:
+            with info.created(place.name + NOTE) as note:
+                note.write(f"[Trash Info]\nPath={quote(os.fsencode(where))}\nDeletionDate={date}\n".encode())
+        except FileExistsError as error:
+            raise Cannot(f"{place} has come into being meanwhile") from error
+
+    def tidy(self) -> None:
+        super().tidy()
+        info = self.folders.find(self._to.parent.parent / "info")
+        name = self._to.name + NOTE
+        if info and not os.path.lexists(self._to) and self._is_note(info.path / name):
+            info.remove(name)
+
+    def _is_note(self, path: Path) -> bool:
+        """Return whether a note is about a file of this name."""
+        note = ConfigParser(interpolation=None)
+        with contextlib.suppress(OSError, UnicodeDecodeError, Error, KeyError):
+            note.read(path)
+            return Path(unquote(note["Trash Info"]["Path"], errors="surrogateescape")).name == self.path.name
+        return False
+
+
+def _is_of(trash: Path, top: Path) -> bool:
+    """Return whether `trash` is this user's trash of the disk whose root folder is `top`."""
+    user = str(os.getuid())
+    return trash in (top / f".Trash-{user}", top / ".Trash" / user)
+
+
+class ToFinder(Act):
+    """The trash of macOS, which takes paths."""
+
+    def lift(self) -> None:
+        assert self.seen is not None
+        assert self.keeper is not None
+        self.keeper.guard(self.seen)()
+
+    def drop(self) -> None:
+        from send2trash import send2trash
+
+        send2trash(os.fsencode(self.path))
+
+    def _fetch_from_afar(self) -> None:
+        raise Cannot(NOT_FOUND)

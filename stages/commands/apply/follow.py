@@ -1,0 +1,224 @@
+"""Apply a plan: each file is checked again before an act, and each act is recorded in a journal."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.messages.errors import ConfigError
+from stages.commands.apply.actions import LINKS, REPORT
+from stages.commands.apply.acts import act_of
+from stages.commands.apply.acts.act import Act
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folders, version
+from stages.commands.apply.acts.forecast import Forecast
+from stages.commands.apply.acts.steps import do
+from stages.commands.apply.journal import Journal
+from stages.commands.apply.stays import Found, Stays, look
+from stages.commands.plan.plan_file import File, Plan, inputs_of, is_local, is_path, name_of, path_of, reference_of
+from stages.comparing.text import human_bytes, one_line
+from stages.listing.files import show
+
+DONE = {"move": "moved", "trash": "to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(LINKS, "linked")
+
+
+@dataclass
+class Tally:
+    """Counts of files done and files refused, of a plan or a journal."""
+
+    done: int = 0
+    bytes: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was refused."""
+        return not self.refused
+
+
+def check_options(plan: Plan, action: str, to: Path | None) -> None:
+    """Raise ConfigError where the options don't go together."""
+    if (action == "move") != (to is not None):
+        raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
+    if to is None:
+        return
+    true = Path(os.path.realpath(to))
+    for root in filter(is_path, plan.references):
+        if true.is_relative_to(os.path.realpath(root)):
+            raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
+    if is_path(plan.run) and true.is_relative_to(os.path.realpath(plan.run)):
+        raise ConfigError(f"--to: {to} lies in the run's own folder {plan.run}; choose another folder")
+    if os.path.lexists(to) and not to.is_dir():
+        raise ConfigError(f"--to: {to} is no folder; choose another name")
+    for group in plan.clusters:
+        for file in (*group.remove, *group.keep) if group.remove else ():
+            if is_local(file) and any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
+                what = "is to go" if file in group.remove else "is to stay"
+                raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
+
+
+def warning(plan: Plan, to: Path) -> str:
+    """Return a warning where `to` lies in one of the run's inputs, else an empty text."""
+    inputs = inputs_of(plan.run)
+    for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
+        if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
+            return f"--to: {to} lies in the input {root}: the next run will find there what was moved"
+    return ""
+
+
+GROUP = 100
+"""Files of a group of acts, whose changes are synced together."""
+GROUP_BYTES = 256 << 20
+"""Bytes of a group: a copy to another disk takes time, during which the group's files are set aside."""
+
+
+@dataclass
+class _Planned:
+    """A file that is to go, with the results of the checks so far."""
+
+    file: File
+    stays: Stays
+    why: str = ""
+    """Why the file is left alone; empty while nothing speaks against the act."""
+    seen: os.stat_result | None = None
+    keeper: Found | None = None
+    entry: dict[str, Any] = field(default_factory=dict)
+
+
+def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
+    """Apply a plan, or without a journal do a dry run; yield a line per file. Raises OSError where the journal
+    fails."""
+    forecast = Forecast(action, to)
+    with Folders() as folders:
+        for group in _groups(plan):
+            for planned in group:
+                _prepare(planned, plan, action, forecast, folders)
+            if journal and action != REPORT:
+                _act([planned for planned in group if not planned.why], journal, folders)
+            folders.close()
+            for planned in group:
+                yield _line(planned, action, bool(journal), tally)
+
+
+def _groups(plan: Plan) -> Iterator[list[_Planned]]:
+    """Yield the files that are to go in groups, sorted by folder, so that few folders are synced per group."""
+    planned = []
+    for cluster in plan.clusters:
+        stays = Stays(cluster)
+        planned += [_Planned(file, stays) for file in cluster.remove]
+    planned.sort(key=lambda one: name_of(one.file).rpartition(b"/")[0])
+    group: list[_Planned] = []
+    size = 0
+    for one in planned:
+        group.append(one)
+        size += one.file.bytes
+        if len(group) >= GROUP or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    yield group
+
+
+def _prepare(planned: _Planned, plan: Plan, action: str, forecast: Forecast, folders: Folders) -> None:
+    """Check a file and the files that stay for it, and make the file's entry for the journal."""
+    file, stays = planned.file, planned.stays
+    try:
+        if not is_local(file):
+            raise Cannot("it lies on an object store; plans are followed on this machine's disks alone")
+        path = path_of(file)
+        folder = folders.find(path.parent)
+        if folder is None:
+            raise Cannot("it is gone")
+        keeper = planned.keeper = stays.find()
+        found = planned.seen = look(file, folder, path.name)
+        stays.refuse(path, found)
+        if (root := reference_of(file, plan.references)) is not None:
+            raise Cannot(f"it lies in the reference {root}, which is never touched")
+        if action in LINKS:
+            if keeper.digest != file.digest:
+                raise Cannot("it is not equal to its keeper, byte for byte, and a link would lose it")
+            if (found.st_dev, found.st_ino) == keeper.version[:2]:
+                raise Cannot("it is linked to its keeper already")
+        if action != REPORT:
+            forecast.check(path, found, keeper.path)
+            planned.entry = {
+                "shown": file.path,
+                "path": os.fsencode(path).hex(),
+                "bytes": file.bytes,
+                "digest": file.digest,
+                "mtime_ns": found.st_mtime_ns,
+                **forecast.entry(path, folder, found, keeper.path),
+            }
+    except (Cannot, OSError) as error:
+        planned.why = why(error)
+
+
+def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
+    """Do a group of acts. Raises OSError where the journal fails."""
+    acts: dict[Act, tuple[int, _Planned]] = {}
+    for planned in group:
+        assert planned.seen is not None
+        act = act_of(planned.entry, folders, version(planned.seen), planned.keeper)
+        acts[act] = journal.begin(planned.entry), planned
+    journal.sync()
+    failed = do(list(acts), folders)
+    for act, (number, planned) in acts.items():
+        if act not in failed:
+            journal.end(number, "done")
+            continue
+        planned.why = why(failed[act])
+        if act.is_settled():
+            journal.end(number, "failed", why=planned.why)
+        else:
+            planned.why += "; it has gone already" if act.dropped else "; fast-diff undo puts it back"
+    journal.sync()
+
+
+def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
+    shown = one_line(planned.file.path)
+    if planned.why:
+        tally.refused[planned.why] += 1
+        return f"left alone  {shown}: {one_line(planned.why)}"
+    tally.done += 1
+    tally.bytes += planned.file.bytes
+    assert planned.keeper is not None
+    would = "" if done or action == REPORT else "would be "
+    return f"{would}{DONE[action]}  {shown}  (stays: {one_line(show(os.fsencode(planned.keeper.path)))})"
+
+
+def why(error: Cannot | OSError) -> str:
+    """Return an error as text, with the name of the file that it names."""
+    if isinstance(error, Cannot):
+        return str(error)
+    where = error.filename2 or error.filename
+    name = show(os.fsencode(where)) if isinstance(where, str | bytes | os.PathLike) else ""
+    return f"{error.strerror or error}{f' ({one_line(name)})' if name else ''}"
+
+
+def as_dict(tally: Tally, action: str, journal: Path | None) -> dict[str, Any]:
+    """Return the outcome as JSON data; `dry_run`: no file was touched."""
+    return {
+        "action": action,
+        "dry_run": journal is None,
+        "files": tally.done,
+        "bytes": tally.bytes,
+        "left_alone": dict(tally.refused),
+        "journal": str(journal) if journal else None,
+    }
+
+
+def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
+    """Yield the lines that end the command's output."""
+    said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
+    yield f"{tally.done:,} files, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
+    if journal and not tally.done:
+        yield f"journal     {journal}"
+    elif journal and action == "delete":
+        yield f"journal     {journal}  (what was deleted can't be taken back)"
+    elif journal:
+        yield f"journal     {journal}  (take it back: fast-diff undo {journal})"
+    elif action != REPORT:
+        yield "nothing was touched; the same command with --yes does it"

@@ -1,0 +1,188 @@
+"""The write-ahead journal of acts on files, from which `undo` takes them back.
+
+Each event is a line of JSON: {"n": 1, "state": "begin", ...} names an act, its file, and all that is needed to take the
+act back; {"n": 1, "state": "done"}, "failed" or "undone" gives the act's outcome. An act without an outcome was
+interrupted: the disk shows how far the act came.
+
+Guarantees after a power cut: the begin events of a group of acts, and the journal's own name, are on disk before the
+first file of the group is touched. An outcome reaches the disk after the changes that it records; if an outcome is
+lost, the disk shows the same. A torn last line, and zeros in place of lines, belong to acts that were not begun.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import sync_folder
+from stages.commands.apply.actions import ACTIONS, LINKS
+from stages.commands.apply.acts.act import path_in
+from stages.commands.apply.acts.names import OURS
+
+FORMAT = "fast-diff-journal"
+VERSION = 2
+"""Of the format, in a journal's first line; since 2 every act has the name `temporary`, which taking it back needs."""
+ENDED = ("done", "failed", "undone")
+FOREIGN = "not of a journal; expected one that fast-diff alone has written"
+Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
+Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
+Id = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]
+SECONDS = (1 << 63) - 1
+"""The largest time of a file, in seconds."""
+
+
+class Begun(BaseModel):
+    """The begin event of an act; names in hex. `made`: how many folders the act makes."""
+
+    model_config = ConfigDict(strict=True)
+
+    n: Annotated[int, Field(ge=1, lt=1 << 63)]
+    action: str
+    path: Name
+    keeper: Name
+    shown: str
+    bytes: Annotated[int, Field(ge=0, lt=1 << 63)]
+    mtime_ns: Annotated[int, Field(ge=-SECONDS * 10**9, le=SECONDS * 10**9)]
+    digest: str
+    mode: Annotated[int, Field(ge=0, lt=1 << 32)]
+    temporary: Name
+    to: Name | None = None
+    made: Annotated[int, Field(ge=0, lt=1 << 12)] = 0
+    owner: tuple[Id, Id] | None = None
+    attributes: dict[Name, Hex] | None = None
+
+
+@dataclass
+class History:
+    """The content of a journal: acts in order, each with its last state; and a complaint for each invalid line."""
+
+    acts: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    last: int = 0
+    """The highest act number in use."""
+
+
+class Journal:
+    """Appends events to a journal. Raises OSError where the journal can't be written: then no act may follow."""
+
+    def __init__(self, path: Path) -> None:
+        new = not path.exists() or not path.stat().st_size
+        self._last = 0 if new else read_journal(path).last
+        self._file = path.open("ab+")
+        self.path = path
+        try:
+            if new:
+                self._write({FORMAT: VERSION})
+                self.sync()
+                sync_folder(path.parent)
+            else:
+                self._drop_torn_line()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _drop_torn_line(self) -> None:
+        """Remove a last line that a crash has torn: the next event would be appended to that line."""
+        self._file.seek(0)
+        self._file.truncate(self._file.read().rfind(b"\n") + 1)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def begin(self, act: Mapping[str, Any]) -> int:
+        """Write the begin event of an act; return the act's number. The act may begin once `sync` has returned."""
+        self._last += 1
+        self._write({"n": self._last, "state": "begin", **act})
+        return self._last
+
+    def end(self, number: int, state: str, **more: Any) -> None:
+        """Write the outcome of an act."""
+        self._write({"n": number, "state": state, **more})
+
+    def sync(self) -> None:
+        """Flush and sync all events written so far."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _write(self, event: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(event).encode() + b"\n")
+
+
+def read_journal(path: Path) -> History:
+    """Read a journal. Raises ConfigError where the file is no journal, or has another version of the format."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read ({error.strerror or error})") from error
+    lines = text.split("\n")[:-1]  # what follows the last end of a line was torn by a crash
+    _check_format(_event(lines[0]) if lines else None, path)
+    found = History()
+    acts: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip("\0"):
+            continue
+        event = _event(line)
+        if isinstance(event, dict) and type(event.get("n")) is int:
+            found.last = max(found.last, event["n"])
+        if not _is_event(event):
+            found.broken.append(f"line {number}: {FOREIGN}")
+        elif event["state"] == "begin" and event["n"] not in acts:
+            acts[event["n"]] = event
+        elif event["state"] != "begin" and event["n"] in acts:
+            acts[event["n"]] |= {"state": event["state"]}
+        else:
+            what = "was begun before" if event["n"] in acts else "ended and was never begun"
+            found.broken.append(f"line {number}: act {event['n']} {what}; expected an unchanged journal")
+    found.acts = list(acts.values())
+    return found
+
+
+def _check_format(head: Any, path: Path) -> None:
+    """Raise ConfigError unless a journal's first line names the format that this version reads."""
+    version = head.get(FORMAT) if isinstance(head, dict) and len(head) == 1 else None
+    if type(version) is not int:
+        raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
+    if version != VERSION:
+        raise ConfigError(
+            f"{path}: written by {'an earlier' if version < VERSION else 'a later'} version of fast-diff: expected "
+            f"format {VERSION}, got {version}. Take it back with the version that wrote it."
+        )
+
+
+def _event(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_event(event: Any) -> bool:
+    """Return whether a line is a valid event; a begin event must have all fields that its action needs."""
+    if not isinstance(event, dict) or type(event.get("n")) is not int:
+        return False
+    if event.get("state") != "begin":
+        return event.get("state") in ENDED
+    try:
+        act = Begun.model_validate_json(json.dumps(event))
+    except ValidationError:
+        return False
+    path, temporary = path_in(act.path), path_in(act.temporary)
+    return (
+        act.action in ACTIONS
+        and path.is_absolute()
+        and temporary.parent == path.parent
+        and OURS.fullmatch(temporary.name) is not None
+        and (act.action != "move" or act.to is not None)
+        and (act.action not in LINKS or act.owner is not None)
+    )

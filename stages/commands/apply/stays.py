@@ -1,0 +1,165 @@
+"""The images of a cluster that stay: one must be present and unchanged before another image may go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folder, Version, version
+from stages.commands.plan.plan_file import File, Group, is_local, path_of
+from stages.comparing.text import one_line
+from stages.decoding.reading import in_range
+from stages.listing.files import show
+
+NONE = "no image that is to stay is there and as it was"
+SECOND = 10**9
+
+
+@dataclass(frozen=True)
+class Found:
+    """The image because of which others may go: the first image that stays, is present and is unchanged."""
+
+    path: Path
+    version: Version
+    digest: str
+    stays: Stays
+
+    def guard(self, going: Version) -> Callable[[], None]:
+        """Record the state of the images that stay, before another file is set aside.
+
+        Returns a function that compares: it raises Cannot where setting that file aside changed an image that stays,
+        since then both paths lead to one file. Raises Cannot where the keeper has changed already."""
+        before = {path: _look(path) for path in (self.path, *self.stays.alike(going))}
+        if before[self.path][:4] != self.version:
+            raise Cannot(NONE)
+
+        def look_again() -> None:
+            for path, state in before.items():
+                now = _look(path)
+                if now != state and not (now[:4] == state[:4] and now[:2] == going[:2]):  # but for a second name
+                    raise Cannot(f"{one_line(show(os.fsencode(path)))}, which is to stay, changed as this one moved")
+
+        return look_again
+
+
+class Stays:
+    """The images of a cluster that stay."""
+
+    def __init__(self, group: Group) -> None:
+        self._local = [file for file in group.keep if is_local(file)]
+        self._last: Found | None = None
+
+    def find(self) -> Found:
+        """Return the first image that stays, is present and is unchanged; its bytes are read once per version.
+
+        Raises Cannot where there is none."""
+        if not self._local:
+            raise Cannot("what is to stay lies on an object store; plans are followed on this machine's disks alone")
+        if self._last and _version(self._last.path) == self._last.version:
+            return self._last
+        for file in self._local:
+            path = path_of(file)
+            with contextlib.suppress(OSError, Cannot), _folder(path.parent) as folder:
+                found, digest = folder.digest(path.name)
+                if (found.st_size, digest) == (file.bytes, file.digest):
+                    self._last = Found(path, version(found), digest, self)
+                    return self._last
+        raise Cannot(NONE)
+
+    def refuse(self, path: Path, found: os.stat_result) -> None:
+        """Raise Cannot where a file that is to go is an image that stays, under another path: through a link, a mount,
+        another file system, or another case of letters. A hard link is allowed to go. Raises OSError."""
+        for other in self._by_inode.get((found.st_dev, found.st_ino), ()):
+            if found.st_nlink == 1 or path.resolve() == other.resolve() or _same_name(path, other):
+                raise Cannot("it is one that is to stay, by another path")
+        for other, inode in self._by_times.get(_times(found), ()):
+            if inode != (found.st_dev, found.st_ino):
+                name = one_line(show(os.fsencode(other)))
+                raise Cannot(f"it has the size and all times of {name}, which is to stay: both may be one file")
+
+    def alike(self, going: Version) -> list[Path]:
+        """Return images that stay on other disks and have a file's size and time, in whole seconds as on any disk."""
+        moment = (going[2], going[3] // SECOND)
+        return [path for path, device in self._by_moment.get(moment, ()) if device != going[0]]
+
+    @cached_property
+    def _found(self) -> list[tuple[Path, os.stat_result]]:
+        found = []
+        for path in map(path_of, self._local):
+            with contextlib.suppress(OSError):
+                found.append((path, path.stat()))
+        return found
+
+    @cached_property
+    def _by_inode(self) -> dict[tuple[int, int], list[Path]]:
+        index: dict[tuple[int, int], list[Path]] = {}
+        for path, stat in self._found:
+            index.setdefault((stat.st_dev, stat.st_ino), []).append(path)
+        return index
+
+    @cached_property
+    def _by_times(self) -> dict[tuple[int, int, int], list[tuple[Path, tuple[int, int]]]]:
+        index: dict[tuple[int, int, int], list[tuple[Path, tuple[int, int]]]] = {}
+        for path, stat in self._found:
+            index.setdefault(_times(stat), []).append((path, (stat.st_dev, stat.st_ino)))
+        return index
+
+    @cached_property
+    def _by_moment(self) -> dict[tuple[int, int], list[tuple[Path, int]]]:
+        index: dict[tuple[int, int], list[tuple[Path, int]]] = {}
+        for path, stat in self._found:
+            index.setdefault((stat.st_size, stat.st_mtime_ns // SECOND), []).append((path, stat.st_dev))
+        return index
+
+
+def _same_name(path: Path, other: Path) -> bool:
+    return path.parent.samefile(other.parent) and path.name.casefold() == other.name.casefold()
+
+
+def _times(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _version(path: Path) -> Version | None:
+    with contextlib.suppress(OSError):
+        return version(path.lstat())
+    return None
+
+
+def _look(path: Path) -> tuple[int, ...]:
+    """Return version and ctime of a file, after reading a byte of it; an empty tuple where the file can't be read.
+
+    The read matters: `stat` alone may be answered from a network file system's cache."""
+    with contextlib.suppress(OSError, Cannot), _folder(path.parent) as folder, folder.opened(path.name) as file:
+        found = os.fstat(file.fileno())
+        if file.read(1) or not found.st_size:
+            return (*version(found), found.st_ctime_ns)
+    return ()
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[Folder]:
+    number = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield Folder(path, number)
+    finally:
+        os.close(number)
+
+
+def look(file: File, folder: Folder, name: str) -> os.stat_result:
+    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are those that were compared."""
+    try:
+        found, digest = folder.digest(name)
+    except FileNotFoundError as error:
+        raise Cannot("it is gone") from error
+    except OSError as error:
+        raise Cannot(f"it can't be read ({error.strerror})") from error
+    touched = file.mtime_ns not in (None, in_range(found.st_mtime_ns))
+    if found.st_size != file.bytes or touched or digest != file.digest:
+        raise Cannot("it was changed after the run")
+    return found

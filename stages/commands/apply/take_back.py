@@ -1,0 +1,70 @@
+"""Take back the acts of a journal, the last act first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.commands.apply.acts import act_of
+from stages.commands.apply.acts.act import Act, Entry
+from stages.commands.apply.acts.folders import Folders
+from stages.commands.apply.acts.steps import take_back
+from stages.commands.apply.follow import GROUP, Tally, why
+from stages.commands.apply.journal import Journal, read_journal
+from stages.comparing.text import human_bytes, one_line
+from stages.listing.files import show
+
+
+def undo(path: Path, tally: Tally) -> Iterator[str]:
+    """Undo the acts of a journal; yield a line per file. Raises ConfigError where the file is no journal."""
+    found = read_journal(path)
+    for broken in found.broken:
+        tally.refused[broken] += 1
+        yield f"not taken back  {one_line(str(path))}: {broken}"
+    entries = [entry for entry in reversed(found.acts) if entry["state"] != "undone"]
+    with Journal(path) as journal, Folders() as folders:
+        for group in _groups(entries):
+            acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
+            failed = take_back(list(acts), folders)
+            with contextlib.suppress(OSError):
+                folders.sync()  # temporary names are gone from the disk before an act counts as undone
+            for act in acts:
+                if act not in failed:
+                    journal.end(acts[act], "undone")
+            journal.sync()
+            folders.close()
+            for act in acts:
+                shown = one_line(show(bytes.fromhex(act.entry["path"])))  # the true path: `shown` may be forged
+                if act not in failed:
+                    if act.changed:
+                        tally.done += 1
+                        tally.bytes += act.entry["bytes"]
+                        yield f"taken back  {shown}"
+                elif act.entry["state"] != "failed":  # a failed act was never done: a file there now is another one
+                    reason = why(failed[act])
+                    tally.refused[reason] += 1
+                    yield f"not taken back  {shown}: {one_line(reason)}"
+
+
+def as_dict(tally: Tally) -> dict[str, Any]:
+    """Return the outcome as JSON data."""
+    return {"files": tally.done, "bytes": tally.bytes, "not_restored": dict(tally.refused)}
+
+
+def summary(tally: Tally) -> str:
+    """Return the line that ends the command's output."""
+    return f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not"
+
+
+def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield acts that may be taken back together: no two of them on one file, since the later is taken back first."""
+    group: dict[str, Entry] = {}
+    for entry in entries:
+        if len(group) == GROUP or entry["path"] in group:
+            yield list(group.values())
+            group = {}
+        group[entry["path"]] = entry
+    if group:
+        yield list(group.values())

@@ -1,0 +1,208 @@
+"""A finished run that lends what it has made of its images: for comparing new ones with them, without a look at its
+files, which may be gone."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.cli.targets import WORK
+from pipeline.config.settings import Config
+from pipeline.messages.errors import ArtifactDamaged, ConfigError
+from pipeline.plan.fingerprint import recipe
+from pipeline.plan.reasons import other_recipe
+from pipeline.stage import Task
+from pipeline.store.artifact import Record, StoredArtifact
+from pipeline.store.atomic import TEMPORARY, atomic_write
+from pipeline.store.footers import Footers
+from pipeline.store.lock import holder
+from pipeline.store.store import Store
+from stages import hash as hash_stage
+from stages import index, scan, thumbnail
+from stages.commands.results.tables import Results
+from stages.decoding.problems import PASSING
+
+LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
+"""Stages whose artifacts are lent."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition of the run: what its scan found, whether it ends a block, and how many images could be read. `final`:
+    no error in it may pass, so that no run would try it again."""
+
+    key: str
+    table: pa.Table
+    closes_block: bool
+    readable: int
+    final: bool
+
+
+@dataclass(frozen=True)
+class Lender:
+    """A finished run: the content of its run.json, names and footers of what it lends, by stage and key, and its
+    partitions in order. Nothing is ever written into its folder."""
+
+    folder: Path
+    summary: Mapping[str, Any]
+    artifacts: Mapping[str, Mapping[str, tuple[str, Record]]]
+    partitions: tuple[Partition, ...]
+
+    @property
+    def images(self) -> pa.Table:
+        """What the scan found of all the images."""
+        return pa.concat_tables([partition.table for partition in self.partitions])
+
+    def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
+        """The run's partitions as they are; without the images that have `changed`, by their paths.
+
+        A partition that has lost one is put together anew, from rows that are there, and so is one with errors that may
+        pass, which would be tried again else: both keep only what could be read."""
+        left: list[tuple[str, pa.Table]] = []
+        closes: list[bool] = []
+        for partition in self.partitions:
+            rows = partition.table.filter(pc.invert(pc.is_in(partition.table["path"], changed)))
+            if not partition.final or len(rows) < len(partition.table):
+                rows = rows.filter(pc.is_in(rows["path"], self._readable(partition.key)))
+            if len(rows):
+                left.append((partition.key, rows))
+                closes.append(partition.closes_block)
+            elif closes:
+                closes[-1] |= partition.closes_block  # else images of its block would be in none
+        for (key, rows), last in zip(left, closes, strict=True):
+            yield Task(key, notes={"set": "a", "images": len(rows), "closes_block": last}), rows
+
+    def _readable(self, key: str) -> pa.Array:
+        name, _ = self.artifacts["thumbnail"][key]
+        rows = StoredArtifact("thumbnail", key, self.folder / "thumbnail" / name).table(["path", "error"])
+        return rows["path"].filter(pc.is_null(rows["error"])).combine_chunks()
+
+    def refuse_other_versions(self, config: Config) -> None:
+        """Raises ConfigError where this installation would make the artifacts anew."""
+        for stage in LENT:
+            wanted = recipe(stage, config.params[stage.name], config.settings)
+            for _, record in self.artifacts[stage.name].values():
+                if said := other_recipe(record.recipe, wanted):
+                    raise ConfigError(
+                        f"{self.folder} is not as this installation would make it ({stage.name}: {said}); run it again "
+                        "here, or check with what it was made by"
+                    )
+
+    def lend(self, folder: Path) -> None:
+        """Make its artifacts those of another folder, too. Raises ConfigError where a run is changing them."""
+        try:
+            for stage, artifacts in self.artifacts.items():
+                for name, _ in artifacts.values():
+                    _link(self.folder / stage / name, folder / stage / name)
+        except FileNotFoundError as error:
+            raise ConfigError(f"{self.folder} is being changed; wait for its run to end") from error
+        _refuse_in_use(self.folder)
+
+
+def lender(results: Results) -> Lender:
+    """The run of these results. Raises ConfigError where it is none that has ended well and whole."""
+    if not isinstance(results.folder, Path):
+        raise ConfigError(
+            f"{results.folder} is on an object store, and a run can be checked against in a folder of this machine "
+            "only; copy it into one: its images need not come along"
+        )
+    folder = Path(os.path.abspath(results.folder))  # noqa: PTH100  # links stay, as in all paths here
+    _refuse_in_use(folder)
+    whole = folder.with_name(folder.name.removesuffix(WORK))
+    if whole != folder and (whole / "run.json").exists():
+        raise ConfigError(f"{folder} is where checks against {whole} work; check against that run itself")
+    unfinished = ConfigError(f"{folder}: its last run did not end well; run the same command again first")
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        summary = results.summary
+        ended = not summary["failures"] and summary["clusters"]["count"] is not None
+        if not ended:
+            raise unfinished
+        try:
+            artifacts = _artifacts(folder)
+            partitions = tuple(_partitions(folder, artifacts))
+        except ArtifactDamaged as error:
+            raise ConfigError(f"{error.detail}; run the same command again first, which makes it anew") from error
+        if sum(len(partition.table) for partition in partitions) == summary["images"]["total"]:
+            return Lender(folder, summary, artifacts, partitions)
+    raise unfinished
+
+
+def _refuse_in_use(folder: Path) -> None:
+    if owner := holder(folder):
+        raise ConfigError(
+            f"{folder} is in use by another run (process {owner.get('pid')} on {owner.get('host')}); wait for it to end"
+        )
+
+
+def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
+    """Names and footers by stage and key. Raises ArtifactDamaged; KeyError where they do not belong together."""
+    found: dict[str, dict[str, tuple[str, Record]]] = {}
+    with Footers(Store(folder), read_only=True) as footers:
+        for stage in LENT:
+            records = {name: footers.record(stage.name, name) for name in footers.names(stage.name)}
+            found[stage.name] = {record.key: (name, record) for name, record in records.items()}
+            if len(found[stage.name]) < len(records):
+                raise KeyError("a run that was killed has left some")
+    keys = found["scan"].keys()
+    if not found["thumbnail"].keys() == found["hash"].keys() == keys or found["index"].keys() - keys:
+        raise KeyError("some are missing")
+    return found
+
+
+def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Record]]]) -> Iterator[Partition]:
+    """In the order in which the run had them: by set, then by path. Only a block's last one has an index of its key."""
+    tables = {
+        key: StoredArtifact("scan", key, folder / "scan" / name).table() for key, (name, _) in artifacts["scan"].items()
+    }
+    for key in sorted(tables, key=lambda key: (tables[key]["set"][0].as_py(), _first(tables[key]))):
+        _, made = artifacts["thumbnail"][key]
+        final = PASSING.isdisjoint(made.summary["errors"])
+        yield Partition(key, tables[key], key in artifacts["index"], made.summary["readable"], final)
+
+
+def _first(table: pa.Table) -> bytes:
+    """The true name of the first image."""
+    name: bytes = true_names(table.slice(0, 1))[0].as_py()
+    return name
+
+
+def true_names(table: pa.Table) -> pa.ChunkedArray:
+    """The names of images as bytes."""
+    return pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary()))
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under another name, or a copy where there can be none. Raises OSError."""
+    try:
+        there, here = source.stat(), target.stat()
+        if os.path.samestat(there, here) or (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns):
+            return
+    except FileNotFoundError:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
+    try:
+        os.link(source, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise
+        _copy(source, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as file, atomic_write(target) as copy:
+        shutil.copyfileobj(file, copy)
+    stat = source.stat()
+    os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))

@@ -1,0 +1,65 @@
+"""Print the config as resolved, each key with its meaning; or an example to begin with.
+
+examples.py   the commented configs that come with the program
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, SET, run_argument
+from pipeline.cli.targets import config_of
+from pipeline.messages.errors import ConfigError
+
+
+def config(config: str | None, sets: Sequence[str], example: str | None, as_json: bool) -> int:
+    """Print a config, and return the exit code."""
+    from pipeline.config.describe import describe
+    from stages.commands.config.examples import example as text_of
+
+    if (config is None) == (example is None) or (example and (sets or as_json)):
+        raise ConfigError("config: expected CONFIG or --example NAME, and one of them alone")
+    if example:
+        print(text_of(example), end="")
+        return 0
+    resolved, stages = config_of(config, sets)
+    if as_json:
+        print(json.dumps(resolved.as_dict()))
+    else:
+        print(describe(resolved, stages), end="")
+    return 0
+
+
+def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from stages.commands.config.examples import examples
+
+    return [name for name in examples() if name.startswith(incomplete)]
+
+
+COMMAND = Command(
+    "config",
+    "set up",
+    does="print a config as resolved, each key with its meaning",
+    help="Print a config as resolved, defaults filled in, each key with its meaning: the output is a config again. "
+    "With --example, print one of the commented configs that come with the program.",
+    examples={
+        "fast-diff config holiday.yaml": "every key, its value and its meaning",
+        "fast-diff config --example slurm > cluster.yaml": "a config to begin with",
+    },
+    arguments=(
+        run_argument("config", "CONFIG", text="A YAML config, or a run's folder."),
+        SET,
+        click.Option(
+            ["--example"],
+            metavar="NAME",
+            help="Print an example: all-pairs, local, s3, slurm, ...",
+            shell_complete=_names,
+        ),
+        JSON,
+    ),
+    function=config,
+)

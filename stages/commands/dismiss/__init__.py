@@ -1,0 +1,60 @@
+"""Dismiss images as not duplicates, so that no later run puts them into one cluster.
+
+pairs.py   pairs of images by their content, in a CSV file
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pipeline.cli.command import Command
+from pipeline.cli.completion import runs
+from pipeline.cli.parameters import JSON, Argument, Name, Natural
+from pipeline.cli.targets import names_a_run, results_of
+from pipeline.messages.say import say
+
+
+def dismiss(words: Sequence[str], cluster: int | None, file: Path, as_json: bool) -> int:
+    """Add pairs to the file, and return the exit code."""
+    from stages.commands.dismiss.pairs import dismiss
+
+    leads = bool(words) and (names_a_run(words[0]) or not Path(words[0]).is_file())
+    run, paths = (words[0], words[1:]) if leads else (None, words)
+    pairs, new = dismiss(results_of(run), file, paths, cluster)
+    if as_json:
+        print(json.dumps({"pairs": pairs, "new": new, "file": str(file)}))
+        return 0
+    say(f"dismissed   {pairs:,} pairs, {new:,} of them new, in {file}")
+    say(f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{file}]'")
+    return 0
+
+
+COMMAND = Command(
+    "dismiss",
+    "clean up",
+    does="mark images as not duplicates, for cluster.dismissed",
+    help="Add all pairs of some images, or of a cluster, to a CSV file of pairs that are not duplicates. A run whose "
+    "config names the file in cluster.dismissed puts no such pair into one cluster. Pairs are known by their content: "
+    "files may be renamed or moved.",
+    examples={
+        "fast-diff dismiss outputs/Pictures a.jpg b.jpg --file dismissed.csv": "two images",
+        "fast-diff dismiss outputs/Pictures --cluster 3 --file dismissed.csv": "a whole cluster",
+    },
+    arguments=(
+        Argument(
+            "words",
+            "[RUN] [PATH]...",
+            "A run's folder, or its config; and images of which no two are duplicates.",
+            nargs=-1,
+            shell_complete=runs,
+        ),
+        click.Option(["--cluster"], type=Natural(), metavar="N", help="In place of paths: the images of a cluster."),
+        click.Option(["--file"], type=Name(), required=True, metavar="FILE", help="CSV file to add the pairs to."),
+        JSON,
+    ),
+    function=dismiss,
+)

@@ -1,0 +1,92 @@
+"""Dismiss images as no duplicates, so that no later run puts them into one cluster."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from math import comb
+from pathlib import Path
+from stat import S_IMODE
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import atomic_write
+from stages.clustering.dismissed import COLUMNS, read
+from stages.commands.plan.plan_file import LOST
+from stages.commands.results.tables import Results
+from stages.comparing.text import one_line
+
+MORE = ("path_a", "path_b")
+"""Columns with the paths of both files at the time of dismissal."""
+
+
+def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | None) -> tuple[int, int]:
+    """Add all pairs of some images, or of a cluster, to a file; return the number of pairs, and of new ones.
+
+    Raises ConfigError where the run has no such images."""
+    images = results.images().set_index("path")["digest"]
+    if cluster is not None and paths:
+        raise ConfigError("--cluster: stands in place of paths; leave one of them out")
+    if cluster is not None:
+        members = results.clusters().query("cluster == @cluster")["path"].tolist()
+        if not members:
+            raise ConfigError(f"--cluster: the run has no cluster {cluster}; see fast-diff show {results.folder}")
+        if lost := set(members) - set(images.index):
+            raise ConfigError(f"{results.folder}: nothing is known of {one_line(min(lost))}, {LOST}")
+    else:
+        members = list(dict.fromkeys(results.name_of(path) for path in paths))
+        if len(members) < 2:
+            raise ConfigError("expected two images or more, or --cluster N")
+    first: dict[str, str] = {}  # of each content, the first image: pairs are known by their bytes
+    rows = []
+    for path, digest in zip(members, images[members], strict=True):
+        if digest is None:
+            raise ConfigError(f"{one_line(path)} could not be read; its bytes are not known")
+        if first.setdefault(digest, path) != path:
+            rows.append((digest, digest, first[digest], path))
+    rows += [(a, b, first[a], first[b]) for a, b in combinations(first, 2)]
+    try:
+        return comb(len(members), 2), append(file, rows)
+    except (ValueError, OSError) as error:
+        said = f"{file} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
+        raise ConfigError(said) from error
+
+
+def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
+    """Add rows of two digests and two paths to a CSV file, except pairs that the file has; return the number added.
+
+    The file is made if missing, replaced as a whole and synced. Raises ValueError for another kind of file, OSError."""
+    begun = path.exists() and path.stat().st_size > 0
+    known = set(read([str(path)])) if begun else set()
+    if path.suffix == ".parquet":
+        raise ValueError(f"{path}: expected a CSV file to add to")
+    new = []
+    for row in rows:
+        pair = min(row[:2]), max(row[:2])
+        if pair not in known:
+            known.add(pair)
+            new.append(row)
+    names, torn = _form(path) if begun else ([*COLUMNS, *MORE], False)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, extrasaction="ignore")
+    if torn:
+        text.write("\r\n")
+    if not begun:
+        writer.writeheader()
+    writer.writerows(dict(zip((*COLUMNS, *MORE), row, strict=True)) for row in new)
+    target = path.resolve()  # a link to a shared file stays one
+    before, mode = (target.read_bytes(), target.stat().st_mode) if target.exists() else (b"", None)
+    with atomic_write(target, durable=True) as file:
+        file.write(before + text.getvalue().encode())
+        if mode is not None:
+            os.fchmod(file.fileno(), S_IMODE(mode))
+    return len(new)
+
+
+def _form(path: Path) -> tuple[Sequence[str], bool]:
+    """Return the columns of a CSV file, and whether its last line has no line break."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = csv.DictReader(file, strict=True).fieldnames or ()
+    return names, not path.read_bytes().endswith((b"\n", b"\r"))

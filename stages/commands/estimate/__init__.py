@@ -1,0 +1,44 @@
+"""Say how long a run would take, and what it would store, before it runs.
+
+forecast.py   images, pairs, bytes and times, by a probe of this machine
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, SET, TARGET
+from pipeline.cli.targets import config_of
+from pipeline.messages.say import say
+
+
+def estimate(target: str | None, sets: Sequence[str], as_json: bool) -> int:
+    """Print the estimate, and return the exit code."""
+    from pipeline.run import explain
+    from stages.commands.estimate.forecast import cores_of, forecast, lines
+
+    config, stages = config_of(target, sets)
+    found = explain(config, stages)
+    estimated = forecast(config, found.plan, found.current, cores_of(config))
+    if as_json:
+        print(json.dumps(estimated.as_dict()))
+    else:
+        say(*lines(estimated))
+    return 0
+
+
+COMMAND = Command(
+    "estimate",
+    "inspect",
+    does="say how long a run would take, before it runs",
+    help="Say how many images and pairs a run has, how much it would store and how long it would take. The time comes "
+    "from a probe: a few of the images are decoded on this machine. Nothing is written.",
+    examples={
+        "fast-diff estimate holiday.yaml": "before the first run",
+        "fast-diff estimate outputs/Pictures --set thumbnail.size=[128,128]": "what larger thumbnails would cost",
+    },
+    arguments=(TARGET, SET, JSON),
+    function=estimate,
+)

@@ -1,0 +1,41 @@
+"""Say why each task would run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, SET, TARGET
+from pipeline.cli.targets import config_of
+from pipeline.messages.say import say
+
+
+def explain(target: str | None, sets: Sequence[str], as_json: bool) -> int:
+    """Print a reason for each task that would run, and return the exit code."""
+    from pipeline.run import explain
+
+    found = explain(*config_of(target, sets))
+    if as_json:
+        print(json.dumps({"/".join(address): reason for address, reason in found.reasons.items()}))
+        return 0
+    for (stage, key), reason in found.reasons.items():
+        say(f"{stage}/{key}: {reason}")
+    if not found.reasons:
+        say("nothing would run: every artifact is up to date")
+    return 0
+
+
+COMMAND = Command(
+    "explain",
+    "inspect",
+    does="say why each task would run",
+    help="Print the reason for each task that the next run would compute, such as `missing`, `input changed` or "
+    "`params changed: threshold 100 → 200`. Nothing is computed or changed.",
+    examples={
+        "fast-diff explain": "of the last run here",
+        "fast-diff explain holiday.yaml --set pairs.threshold=100": "what another threshold would cost",
+    },
+    arguments=(TARGET, SET, JSON),
+    function=explain,
+)

@@ -1,0 +1,97 @@
+"""Write a run's tables in a form that other programs read.
+
+files.py      one file, or several: CSV, JSON, and the forms of other programs
+fiftyone.py   a dataset of FiftyOne
+sql.py        a database
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import Name, OneOf, run_argument
+from pipeline.cli.targets import results_of
+from pipeline.messages.errors import ConfigError
+from pipeline.messages.say import say
+
+OF_TABLES = ("csv", "json", "jsonl")
+"""Formats that hold one table."""
+SEVERAL_FILES = ("difpy", "fiftyone")
+"""Formats that are a folder."""
+FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES)
+TABLES = ("pairs", "clusters", "images", "hashes")
+
+
+def export(
+    run: str | None, format: str | None, to: str | None, replace: bool, table: str | None, out: Path | None
+) -> int:
+    """Write the tables, and return the exit code."""
+    from pipeline.store.atomic import atomic_write
+    from stages.commands.export.files import export, export_files
+
+    _check(format, to, replace, table, out)
+    results = results_of(run)
+    if to is not None:
+        from stages.commands.export.sql import export as send
+
+        for name, rows in send(results, to, replace):
+            say(f"{name:<10}  {rows:,} rows")
+    elif format in SEVERAL_FILES:
+        say(*export_files(results, format, out))
+    elif out:
+        if out.exists():
+            raise ConfigError(f"{out} exists; choose another name, or delete that file")
+        with atomic_write(out) as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            export(results, str(format), table or "pairs", text)
+            text.flush()
+            text.detach()
+    else:
+        export(results, str(format), table or "pairs", sys.stdout)
+    return 0
+
+
+def _check(format: str | None, to: str | None, replace: bool, table: str | None, out: Path | None) -> None:
+    """Raise ConfigError where options don't go together."""
+    if (format is None) == (to is None):
+        raise ConfigError("export: expected --format FORMAT or --to URL, and one of them alone")
+    if table and format not in OF_TABLES:
+        raise ConfigError(f"--table: only --format {', '.join(OF_TABLES)} writes one table; leave it out")
+    if replace and to is None:
+        raise ConfigError("--replace: only --to replaces tables; a file that exists is never replaced")
+    if out and to is not None:
+        raise ConfigError("--out: only --format writes files; --to says where the tables go")
+
+
+COMMAND = Command(
+    "export",
+    "review",
+    does="write what was found for other programs, or to a database",
+    help="Write the matches of a finished run, or another of its tables, in a form that other programs read: to "
+    "standard output, to a file, or to a database. In Python, `pipeline.load_run` gives the same tables as DataFrames.",
+    examples={
+        "fast-diff export outputs/Pictures --format csv --out matches.csv": "matches as a file",
+        "fast-diff export outputs/Pictures --to sqlite:///matches.db": "all tables to a database",
+    },
+    arguments=(
+        run_argument(),
+        click.Option(["--format"], type=OneOf(FORMATS), help=f"Form to write: {', '.join(FORMATS)}."),
+        click.Option(["--to"], metavar="URL", help="Database for all tables, such as sqlite:///FILE."),
+        click.Option(["--replace"], is_flag=True, help="With --to: replace tables of the same names."),
+        click.Option(
+            ["--table"], type=OneOf(TABLES), help=f"For csv, json and jsonl: {', '.join(TABLES)} (default: pairs)."
+        ),
+        click.Option(
+            ["--out"],
+            type=Name(),
+            metavar="FILE",
+            help=f"File to write (default: standard output); for {' and '.join(SEVERAL_FILES)} a folder.",
+        ),
+    ),
+    function=export,
+)

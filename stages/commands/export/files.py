@@ -1,0 +1,134 @@
+"""A run's tables in forms that other programs read.
+
+csv, json, jsonl   one table: matches, or --table images, hashes, clusters
+difpy              the three files that difPy writes, with true errors
+fiftyone           a dataset of FiftyOne's: see `fiftyone.py`
+imagededup         the map that its find_duplicates gives
+html-table         matches as a page without scripts
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import pandas as pd
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import atomic_write
+from stages.clustering.keepers import STAYS
+from stages.commands.export.fiftyone import fiftyone
+from stages.commands.results.tables import Results
+
+MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
+    "pairs": lambda results: results.pairs(expand=True),
+    "clusters": Results.clusters,
+    "images": lambda results: results.images().drop(columns="path_bytes"),
+    "hashes": Results.hashes,
+}
+
+
+def export(results: Results, form: str, table: str, out: TextIO) -> None:
+    """Write one table, or what another program would have written, as text. Raises ConfigError."""
+    match form:
+        case "csv":
+            MADE[table](results).to_csv(out, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        case "json":
+            MADE[table](results).to_json(out, orient="records", date_format="iso")
+            out.write("\n")
+        case "jsonl":
+            MADE[table](results).to_json(out, orient="records", lines=True, date_format="iso")
+        case "imagededup":
+            json.dump(imagededup(results), out, indent=1)
+            out.write("\n")
+        case "html-table":
+            out.writelines(html_table(results))
+
+
+def export_files(results: Results, form: str, folder: Path | None) -> list[str]:
+    """Write the files that another program would have written into a folder; returns lines that say where they are.
+    Raises ConfigError."""
+    if folder is None:
+        raise ConfigError(f"--format {form} writes several files: name their folder with --out FOLDER")
+    try:
+        return FILES[form](results, folder)
+    except OSError as error:
+        raise ConfigError(f"--out: {folder} can't be written to ({error.strerror}); choose another folder") from error
+
+
+def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
+    """For each readable image what matches it, nearest first: (path, distance). imagededup has names of files alone
+    here, under which two folders' images would be one."""
+    images = results.images()
+    found: dict[str, list[tuple[str, float]]] = {path: [] for path in images.loc[images["error"].isna(), "path"]}
+    rows = results.pairs(expand=True)
+    for a, b, distance in rows[["path_a", "path_b", results.comparison.column]].itertuples(index=False):
+        found[a].append((b, float(distance)))
+        found[b].append((a, float(distance)))
+    return found
+
+
+def difpy(results: Results, folder: Path) -> list[str]:
+    """The files of difPy's command line: results, lower_quality, stats; returns where they are. Raises OSError.
+
+    Each image comes once, under its cluster's keeper; of lower quality are those that could go. The errors are divided
+    by the number of values, as difPy's are meant to be; it computes them in wrapped bytes."""
+    config, clusters, images = results.summary["config"], results.clusters(), results.images()
+    by_value, threshold = config["pairs"]["normalize"] == "value", config["pairs"]["threshold"]
+    values = 1 if by_value else {"grey": 1, "rgb": 3, "rgba": 4}[config["thumbnail"]["channels"]]
+    result: dict[str, list[list[Any]]] = {}
+    lower: list[str] = []
+    for _, members in clusters.groupby("cluster", sort=True):
+        keeper = members.loc[members["keeper"], "path"].iloc[0]
+        others = members[~members["keeper"]]
+        result[keeper] = [
+            [path, mse / values] for path, mse in zip(others["path"], others["mse_to_keeper"], strict=True)
+        ]
+        lower += members.loc[~members[list(STAYS)].any(axis=1), "path"].tolist()
+    failed = images[images["error"].notna()]
+    stats = {
+        "directory": [*config["inputs"]["a"], *config["inputs"]["b"]],
+        "total_files": len(images),
+        "invalid_files": {
+            "count": len(failed),
+            "logs": dict(zip(failed["path"], failed["error_detail"], strict=True)),
+        },
+        "process": {
+            "similarity_mse": threshold / values
+            if threshold is not None and config["pairs"]["metric"] == "mse"
+            else None,
+            "rotate": config["pairs"]["rotations"],
+            "px_size": config["thumbnail"]["size"],
+            "duplicates_found": len(lower),
+        },
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y%m%d%H%M%S")
+    written = []
+    for name, data in (("results.json", result), ("lower_quality.txt", lower), ("stats.json", stats)):
+        written.append(str(folder / f"difPy_{stamp}_{name}"))
+        with atomic_write(Path(written[-1])) as file:
+            file.write(json.dumps(data, indent=1).encode())
+    return written
+
+
+def html_table(results: Results) -> Iterator[str]:
+    """Matches as a table: one page, nothing in it runs or is loaded."""
+    rows = results.pairs(expand=True)
+    title = html.escape(f"Matches of {results.summary['run']}")
+    yield "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>\n"
+    yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'">\n'
+    yield f"<title>{title}</title>\n<table>\n<caption>{title}: {len(rows):,}</caption>\n"
+    yield "<tr>" + "".join(f"<th>{html.escape(name)}</th>" for name in rows.columns) + "</tr>\n"
+    for row in rows.itertuples(index=False):
+        yield "<tr>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>\n"
+    yield "</table>\n</html>\n"
+
+
+FILES: Mapping[str, Callable[[Results, Path], list[str]]] = {"difpy": difpy, "fiftyone": fiftyone}
+"""Formats that are several files; the same names as `SEVERAL_FILES` of this package."""

@@ -1,0 +1,111 @@
+"""A run's tables in a database, through SQLAlchemy: images, hashes, pairs, clusters. Nothing here reads them back.
+
+Columns have the types of the artifacts, not ones guessed from the first rows: a column of whole numbers stays one where
+some are missing, times keep their milliseconds. MySQL and MariaDB are told that text is UTF-8 of four bytes a letter
+and compares byte by byte, whatever the server's defaults are: `A.png` and `a.png` are two files there, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.machine.installation import install, install_extra
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import mask
+from stages.commands.results.tables import FACTS, Results
+from stages.comparing.metrics.hamming import HASHES
+
+ROWS = 10_000
+"""Rows that are sent at a time."""
+DRIVERS = {
+    "psycopg2": "psycopg2-binary",
+    "psycopg": "psycopg[binary]",
+    "pymysql": "PyMySQL",
+    "MySQLdb": "mysqlclient",
+}
+"""Modules that SQLAlchemy's URLs ask for, and the distributions that bring them, where these have other names."""
+
+
+def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int]]:
+    """Write the tables, one after the other, each in a transaction of its own; gives name and rows of each. (MySQL and
+    MariaDB make and drop tables at once: if the export fails there, one may be left empty or short of rows.)
+
+    `pairs` holds the rows as they were recorded: with `pairs.identical: group` the first of identical thumbnails stands
+    for all of a block. Raises ConfigError where there is no such database, or there are such tables and not `replace`.
+    """
+    try:
+        from sqlalchemy import create_engine, inspect
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        raise ConfigError(f"--to: databases need a library that is missing: {install_extra('sql')}") from error
+    tables = {
+        "images": ("thumbnail", [name for name in FACTS if name != "path_bytes"]),
+        "hashes": ("hash", ["path", "set", *HASHES, "identity", "identity_turned"]),
+        "pairs": ("pairs", None),
+        "clusters": ("cluster", None),
+    }
+    try:
+        engine = create_engine(url)
+        try:
+            there = sorted(tables.keys() & set(inspect(engine).get_table_names()))
+            if there and not replace:
+                raise ConfigError(
+                    f"--to: {mask(url)} has tables {', '.join(there)} already; --replace puts new ones there"
+                )
+            for name, (stage, columns) in tables.items():
+                with engine.begin() as connection:
+                    rows = _send(results.tables(stage, columns), name, connection)
+                yield name, rows
+        finally:
+            engine.dispose()
+    except ImportError as error:
+        wanted = DRIVERS.get(error.name or "", error.name or "what it is")
+        raise ConfigError(f"--to: {mask(url)} needs a driver that is missing here: {install(wanted)}") from error
+    except (SQLAlchemyError, RuntimeError) as error:  # drivers say by the latter that they lack a library
+        said = " ".join(str(error.__cause__ or error).split())[:200]
+        raise ConfigError(f"--to: {mask(url)} can't be written ({mask(said)}); see SQLAlchemy's URLs") from error
+
+
+def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:
+    """Put what the artifacts hold, all of one schema, in place of a table; gives the number of rows."""
+    from sqlalchemy import Column, MetaData, Table
+
+    table, rows = None, 0
+    for artifact in artifacts:
+        if table is None:
+            columns = [Column(each.name, _column_type(each.type)) for each in artifact.schema]
+            table = Table(name, MetaData(), *columns, **_options(connection.dialect))
+            table.drop(connection, checkfirst=True)
+            table.create(connection)
+        for batch in artifact.to_batches(max_chunksize=ROWS):
+            if batch.num_rows:  # an INSERT without rows makes one of defaults
+                connection.execute(table.insert(), batch.to_pylist())
+        rows += artifact.num_rows
+    return rows
+
+
+def _column_type(kind: pa.DataType) -> Any:
+    """What holds every value of a column of an artifact, as it is."""
+    from sqlalchemy import BigInteger, Boolean, DateTime, Double, Integer, SmallInteger, Text
+    from sqlalchemy.dialects import mysql
+
+    if pa.types.is_boolean(kind):
+        return Boolean()
+    if pa.types.is_integer(kind):  # the only unsigned ones have 8 bits
+        return {8: SmallInteger, 16: SmallInteger, 32: Integer, 64: BigInteger}[kind.bit_width]()
+    if pa.types.is_floating(kind):
+        return Double()
+    if pa.types.is_timestamp(kind):
+        return DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    return Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")  # a hash of one's own may be longer than 64 KB
+
+
+def _options(dialect: Any) -> dict[str, str]:
+    """What a table must be told beside its columns."""
+    if dialect.name not in ("mysql", "mariadb"):
+        return {}
+    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_bin"  # the latter takes "a " for "a"
+    return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}

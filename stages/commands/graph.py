@@ -1,0 +1,33 @@
+"""Print the plan of a run as a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import SET, TARGET
+from pipeline.cli.targets import config_of
+
+
+def graph(target: str | None, sets: Sequence[str]) -> int:
+    """Print the graph, and return the exit code."""
+    from pipeline.plan.graph import dot
+    from pipeline.run import explain
+
+    print(dot(explain(*config_of(target, sets))))
+    return 0
+
+
+COMMAND = Command(
+    "graph",
+    "inspect",
+    does="print the plan as a graph in the DOT language",
+    help="Print the tasks of a run and what each of them needs, in the DOT language of Graphviz. Tasks that would run "
+    "are marked.",
+    examples={
+        "fast-diff graph holiday.yaml | dot -Tsvg > graph.svg": "draw the plan of a config",
+        "fast-diff graph": "of the last run here",
+    },
+    arguments=(TARGET, SET),
+    function=graph,
+)

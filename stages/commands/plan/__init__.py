@@ -1,0 +1,65 @@
+"""Write down what a run proposes: which images of each cluster stay, and which go.
+
+plan_file.py   the form of the file; read and check it
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli.command import Command
+from pipeline.cli.completion import runs
+from pipeline.cli.parameters import JSON, Argument
+from pipeline.cli.targets import results_of
+from pipeline.messages.errors import ConfigError
+from pipeline.messages.say import say
+
+
+def plan(words: Sequence[str], as_json: bool) -> int:
+    """Write the plan, and return the exit code."""
+    from pipeline.store.atomic import atomic_write
+    from stages.commands.plan.plan_file import plan_of
+
+    if len(words) > 2 or not words[-1]:
+        raise ConfigError("plan: expected RUN and FILE, such as fast-diff plan outputs/Pictures plan.json")
+    file = Path(words[-1])
+    plan = plan_of(results_of(words[0] if len(words) == 2 else None))
+    if file.exists():
+        raise ConfigError(f"{file} exists; choose another name, or delete that file")
+    with atomic_write(file) as written:
+        written.write(json.dumps(plan, indent=1).encode())
+    count = sum(len(group["remove"]) for group in plan["clusters"])
+    if as_json:
+        print(json.dumps({"plan": str(file), "remove": count, "clusters": len(plan["clusters"])}))
+        return 0
+    say(f"plan        {file}: {count:,} files of {len(plan['clusters']):,} clusters would go")
+    say(f"next        fast-diff apply {file} --action report")
+    return 0
+
+
+COMMAND = Command(
+    "plan",
+    "clean up",
+    does="write which images of each cluster stay, and which go",
+    help="Write the proposal of a finished run to a JSON file: of each cluster the keeper and the references stay, and "
+    "the others go. Nothing is touched. The file may be edited: if you do, check that each kept file duplicates what "
+    "goes.",
+    examples={
+        "fast-diff plan outputs/Pictures plan.json": "of a run",
+        "fast-diff plan plan.json": "of the last run here",
+    },
+    arguments=(
+        Argument(
+            "words",
+            "[RUN] FILE",
+            "A run's folder, or its config; and the file to write, such as plan.json.",
+            nargs=-1,
+            required=True,
+            shell_complete=runs,
+        ),
+        JSON,
+    ),
+    function=plan,
+)

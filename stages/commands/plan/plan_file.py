@@ -1,0 +1,216 @@
+"""A plan: of each cluster which images stay and which go, in a JSON file that people and the report's page may write.
+
+    {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
+      {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
+
+A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
+whether a file is still the one that was compared. "reason" says why the first of "keep" is the cluster's keeper, for
+people; it may be left out. The report's page writes no "mtime_ns": the run fills it in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.backends.locations import inside, place, protocol_of
+from pipeline.store.backends.storage import read_bytes
+from stages.clustering.keepers import STAYS
+from stages.commands.results.tables import Results, load_run
+from stages.comparing.text import one_line
+from stages.listing.files import show
+
+FORMAT = "fast-diff-plan"
+VERSION = 1
+LOST = "which is in a cluster: an artifact is missing; run the same command again first"
+FORBID = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+@validated(frozen=True, config=FORBID)
+class File:
+    """A file as the run saw it. `path` is what is shown; `path_bytes`, in hex, its true name where that is no UTF-8."""
+
+    path: str
+    bytes: int
+    digest: str
+    mtime_ns: int | None = None
+    path_bytes: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+$")] | None = None
+
+
+def name_of(file: File) -> bytes:
+    """A file's true name."""
+    return bytes.fromhex(file.path_bytes) if file.path_bytes else file.path.encode()
+
+
+def path_of(file: File) -> Path:
+    """Return the file's path on this machine, for a file that is local: a URL is no path."""
+    return Path(os.fsdecode(name_of(file)))
+
+
+def is_path(text: str) -> bool:
+    """Return whether a text names a place on this machine, and is neither a URL nor empty."""
+    return bool(text) and protocol_of(text) is None
+
+
+def is_local(file: File) -> bool:
+    """Return whether a file lies on this machine's disks, and not on an object store."""
+    return name_of(file).startswith(b"/")
+
+
+@validated(frozen=True, config=FORBID)
+class Group:
+    """One cluster: what stays, and what goes; `reason`: why the first that stays is its keeper."""
+
+    cluster: int
+    keep: tuple[File, ...]
+    remove: tuple[File, ...] = ()
+    reason: str | None = None
+
+
+@validated(frozen=True, config=FORBID)
+class Plan:
+    """What is to be done with the clusters of a run. Nothing below `references` is ever removed."""
+
+    clusters: tuple[Group, ...]
+    run: str = ""
+    references: tuple[str, ...] = ()
+    version: int = Field(default=VERSION, alias="fast-diff-plan")
+
+    @property
+    def removed(self) -> Iterator[tuple[File, Group]]:
+        """Every file that is to go."""
+        return ((file, group) for group in self.clusters for file in group.remove)
+
+
+def plan_of(results: Results) -> dict[str, Any]:
+    """The run's own proposal, as JSON data: keepers and references stay, the others go. Raises ConfigError."""
+    if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
+        raise ConfigError(f"{results.folder}: its last run did not end well; run the same command again first")
+    images = results.images().set_index("path")
+    if lost := set(results.clusters()["path"]) - set(images.index):
+        raise ConfigError(f"{results.folder}: nothing is known of {one_line(min(lost))}, {LOST}")
+    config = results.summary["config"]
+    groups = []
+    for cluster, members in results.clusters().groupby("cluster", sort=True):
+        stays = members[list(STAYS)].any(axis=1)
+        parts = {"keep": members[stays], "remove": members[~stays]}
+        files = {part: [_file(path, images.loc[path]) for path in rows["path"]] for part, rows in parts.items()}
+        if files["remove"]:
+            groups.append({"cluster": int(str(cluster)), "reason": members["reason"].iloc[0], **files})
+    references = list(config["inputs"].get("reference", []))
+    folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
+    return {FORMAT: VERSION, "run": str(folder), "references": references, "clusters": groups}
+
+
+def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    file = {"path": path, "bytes": int(facts["bytes"]), "mtime_ns": int(facts["mtime_ns"]), "digest": facts["digest"]}
+    odd = facts["path_bytes"]
+    return file | ({"path_bytes": odd.hex()} if isinstance(odd, bytes) else {})
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file. Raises ConfigError, one line, where it is none, or asks for what is never done."""
+    try:
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read ({error.strerror}); expected a plan") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is no plan: it is no JSON ({error})") from error
+    return checked(data, str(path))
+
+
+def checked(data: Any, where: str) -> Plan:
+    """A plan from JSON data. Raises ConfigError."""
+    if not isinstance(data, dict) or data.get(FORMAT) != VERSION:
+        raise ConfigError(f"{where} is no plan: expected {{{FORMAT!r}: {VERSION}, ...}}, as `fast-diff plan` writes it")
+    try:
+        plan = TypeAdapter(Plan).validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{where} is no plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
+        ) from error
+    references = inputs_of(plan.run).get("reference", [])
+    plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *references])))
+    if plan.run and any(file.mtime_ns is None for file, _ in plan.removed):
+        plan = _dated(plan)
+    for complaint in _complaints(plan):
+        raise ConfigError(f"{where}: {complaint}")
+    return plan
+
+
+def inputs_of(run: str) -> dict[str, list[str]]:
+    """Folders by set, and references, of the run itself, as far as it is there: a plan may have been edited."""
+    if not run:
+        return {}
+    with contextlib.suppress(Exception):  # of whatever kind, by the library of an object store
+        return dict(json.loads(read_bytes(place(run) / "run.json"))["config"]["inputs"])
+    return {}
+
+
+def _dated(plan: Plan) -> Plan:
+    """The plan with the times of files as its run has them; without that run, bytes and digests have to do."""
+    known: dict[str, int] = {}
+    wanted = {file.path for group in plan.clusters for file in (*group.keep, *group.remove)}
+    with contextlib.suppress(Exception):
+        for table in load_run(place(plan.run)).tables("scan", ("path", "mtime_ns")):
+            times = zip(table["path"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
+            known |= {path: time for path, time in times if path in wanted}
+
+    def dated(files: tuple[File, ...]) -> tuple[File, ...]:
+        return tuple(replace(file, mtime_ns=file.mtime_ns or known.get(file.path)) for file in files)
+
+    groups = (replace(group, keep=dated(group.keep), remove=dated(group.remove)) for group in plan.clusters)
+    return replace(plan, clusters=tuple(groups))
+
+
+def _complaints(plan: Plan) -> Iterator[str]:
+    for reference in plan.references:
+        if not reference.startswith("/") and "://" not in reference:
+            yield f"references: expected absolute paths, got {one_line(reference)!r}"
+    seen: dict[bytes, int] = {}
+    for group in plan.clusters:
+        if group.remove and not group.keep:
+            yield f"cluster {group.cluster}: every image of it would go; keep one"
+        for file in (*group.keep, *group.remove):
+            name = name_of(file)
+            if name in seen:
+                yield f"cluster {group.cluster}: {one_line(file.path)} comes twice, in cluster {seen[name]}, too"
+            if file.path_bytes and show(name) != file.path:
+                true = one_line(show(name))
+                yield f"cluster {group.cluster}: {one_line(file.path)} is not how path_bytes reads, {true}"
+            if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
+                yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
+            if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
+                yield f"cluster {group.cluster}: {one_line(file.path)}: expected a path without ., .. and //"
+            seen[name] = group.cluster
+        for file in group.remove:
+            if (root := reference_of(file, plan.references)) is not None:
+                yield (
+                    f"cluster {group.cluster}: {one_line(file.path)} lies in the reference {root}, which is never "
+                    "touched; keep it"
+                )
+
+
+def _true(path: str) -> str:
+    """Return where a path leads, as text; a URL leads to itself."""
+    if protocol_of(path) is not None:
+        return path  # below: as bytes, since the locale may not know its letters
+    return show(os.path.realpath(path.encode("utf-8", "surrogateescape")))
+
+
+def reference_of(file: File, references: Collection[str]) -> str | None:
+    """Return the reference in which a file lies, by its name or by where that leads."""
+    names = {file.path} | ({show(os.path.realpath(name_of(file)))} if is_local(file) else set())
+    roots = ((root, name) for root in references for name in (root.rstrip("/"), _true(root)))
+    return next((root for root, top in roots if any(inside(name, top) for name in names)), None)

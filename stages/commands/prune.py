@@ -1,0 +1,38 @@
+"""Delete artifacts of earlier configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, SET, TARGET
+from pipeline.cli.targets import config_of
+from pipeline.messages.say import say
+
+
+def prune(target: str | None, sets: Sequence[str], as_json: bool) -> int:
+    """Delete retired artifacts, and return the exit code."""
+    from pipeline.run import prune
+    from stages.comparing.text import human_bytes
+
+    config, _ = config_of(target, sets)
+    count, size = prune(config)
+    if as_json:
+        print(json.dumps({"files": count, "bytes": size}))
+    else:
+        say(f"deleted {count:,} retired files, {human_bytes(size)}")
+    return 0
+
+
+COMMAND = Command(
+    "prune",
+    "clean up",
+    does="delete artifacts of earlier configurations",
+    help="Delete the artifacts that a run has retired: those of earlier configurations, which are kept so that going "
+    "back to such a configuration costs nothing. The results of the last run, your images, and files that you have put "
+    "into the run's folder stay.",
+    examples={"fast-diff prune": "of the last run here", "fast-diff prune holiday.yaml": "of the run of a config"},
+    arguments=(TARGET, SET, JSON),
+    function=prune,
+)

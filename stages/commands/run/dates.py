@@ -1,0 +1,70 @@
+"""The script beside the report's page with the run's name and the dates of files in the shown clusters.
+
+Names and dates are no part of the report's fingerprint: touching a file or renaming the run redraws no picture. So the
+page does not hold them; each successful run writes the script, unless a current one is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Collection
+
+import numpy as np
+
+from pipeline.config.settings import Config
+from pipeline.plan.fingerprint import digest
+from pipeline.store.store import Store
+from stages.cluster import FILENAME
+from stages.clustering.rows import PathIndex
+from stages.commands.results.tables import Results
+from stages.report.extremes import number
+from stages.report.page import DATES, by_worth, in_order, mark_of
+
+FILE = f"report/{DATES}"
+VERSION = 2
+"""Version of the script's format."""
+TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
+document.getElementById("run").textContent = globalThis.dates.run;
+"""
+
+log = logging.getLogger("fast_diff")
+
+
+def draw_dates(config: Config, store: Store) -> Collection[str]:
+    """Write the dates, unless they are there; returns the file's name, relative to the run's folder.
+
+    Raises ArtifactDamaged where the clusters or what the scan found can't be read."""
+    amount = config.params["plot"].page
+    clusters = store.record("cluster", FILENAME, FILENAME.removesuffix(".parquet")).fingerprint
+    mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
+    try:
+        if store.files.size(FILE) is None or not _is_whole(store.files.read(FILE), mark):
+            store.publish_file(FILE, _marked(_script(Results(config.folder), config.run, amount), mark))
+    except OSError as error:
+        log.warning("%s could not be written: %s", error.filename2 or store.folder / FILE, error.strerror)
+    return (FILE,)
+
+
+def _marked(script: bytes, mark: str) -> bytes:
+    """Return a script behind a comment line with `mark`, a digest of the script's inputs, and the script's digest."""
+    return f"// {mark} {hashlib.sha256(script).hexdigest()}\n".encode() + script
+
+
+def _is_whole(data: bytes, mark: str) -> bool:
+    return data == _marked(data.partition(b"\n")[2], mark)
+
+
+def _script(results: Results, run: str, amount: int | str) -> bytes:
+    """`globalThis.dates`: the run's name, of which images, and when each was last written to, in seconds since 1970."""
+    (clusters,) = results.artifacts("cluster")
+    members = clusters.table()
+    shown = in_order(members, by_worth(members), number(amount))["path"]
+    known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)
+    for artifact in results.artifacts("scan") if len(shown) else ():
+        table = artifact.table(("path", "mtime_ns"))
+        places = known.of(table["path"])
+        seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
+    dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
+    return f"globalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n{TITLE}".encode()

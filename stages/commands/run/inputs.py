@@ -1,0 +1,115 @@
+"""From the words of `fast-diff run` to a config."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.targets import CONFIGS, RECORD, WORK, read_record
+from pipeline.config.settings import NAME_BYTES, Config, Given, from_mapping, load
+from pipeline.messages.errors import ConfigError, one_line
+from pipeline.messages.say import complain
+from pipeline.plan import discovery
+from pipeline.store.backends.locations import mask, protocol_of
+from pipeline.store.backends.storage import exists
+from stages.listing.files import show
+
+if TYPE_CHECKING:
+    from pipeline.stage import Stage
+    from pipeline.store.backends.locations import Place
+
+SUFFIX_BYTES = 20
+"""Bytes of a run's name that are left for a number behind a folder's name."""
+
+
+def config_of(
+    places: Sequence[str], sets: Sequence[str], threshold: float | None, keep: Sequence[str], output: str | None
+) -> tuple[Config, list[Stage[Any]]]:
+    """Return the config of a run, and the stages. Raises ConfigError."""
+    stages = discovery.discover()
+    file, inputs = _split(places)
+    given: list[Given] = []
+    if inputs:
+        given.append(("inputs.a", [_input(name) for name in inputs], "command line"))
+    if threshold is not None:
+        given.append(("pairs.threshold", threshold, "--threshold"))
+    if keep:
+        rules = [rule for text in keep for rule in text.split(",")]
+        given.append(("cluster.keep", rules, "--keep"))
+    if output is not None:
+        given.append(("output", str(output), "--output"))
+    if file is not None:
+        return load(file, stages, sets, given), stages
+    named = from_mapping({"run": name_of(inputs[0])}, stages, sets, given, place="command line")
+    if any(text.partition("=")[0].strip() == "run" for text in sets):
+        return named, stages
+    return _unshared(named), stages
+
+
+def _split(places: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the config among the words, if any, and the inputs."""
+    files = [name for name in places if _is_config(name)]
+    if len(files) > 1:
+        raise ConfigError(f"run: expected one config, got {one_line(', '.join(files))}")
+    return (files[0] if files else None), [name for name in places if name not in files]
+
+
+def _is_config(name: str) -> bool:
+    """Return whether a word names a config: a YAML file, or something to read that is no folder and has no ending."""
+    path = Path(name)
+    if protocol_of(name) is not None or path.is_dir():
+        return False
+    return path.suffix in CONFIGS or (not path.suffix and path.exists())
+
+
+def _input(name: str) -> str:
+    """Return an input as the config takes it. Raises ConfigError where there is none."""
+    if protocol_of(name) is not None:
+        return name
+    if show(os.fsencode(name)) != name:
+        shown = one_line(show(os.fsencode(name)))
+        raise ConfigError(f"{shown}: a name that is not UTF-8 can't be given here; name the folder that it lies in")
+    if not os.path.lexists(name) and name.startswith("~"):
+        return name  # in quotes, so that the shell has not expanded it
+    if not os.path.exists(name):  # noqa: PTH110  # False for a name that is too long
+        raise ConfigError(f"{one_line(name)}: not found: expected a folder, an image, a URL or a YAML config")
+    return os.path.abspath(name)  # noqa: PTH100  # links stay
+
+
+def name_of(name: str) -> str:
+    """Return the name of a run over a folder: the folder's, as far as a run may have it."""
+    url = protocol_of(name) is not None
+    text = name.partition("?")[0].rpartition("://")[2].rpartition("@")[2] if url else os.path.abspath(name)  # noqa: PTH100
+    last = text.rstrip("/").rpartition("/")[2]
+    safe = "".join(letter if letter.isprintable() else "_" for letter in last).lstrip(".").removesuffix(WORK)
+    return safe.encode()[: NAME_BYTES - SUFFIX_BYTES].decode(errors="ignore") or "images"
+
+
+def _unshared(config: Config) -> Config:
+    """Return the config under a name that no run over other inputs has: NAME, NAME-2, ..."""
+    number, name = 1, config.run
+    while (other := _inputs_of(config.folder)) is not None and other != _inputs(config):
+        number += 1
+        config = dataclasses.replace(config, run=f"{name}-{number}")
+    if number > 1:
+        first = config.folder.with_name(name)
+        complain(mask(f"{first} is a run over other inputs; the results of this one are in {config.folder}"))
+    return config
+
+
+def _inputs(config: Config) -> tuple[list[str], list[str]]:
+    return sorted(config.settings("inputs.a")), sorted(config.settings("inputs.b"))
+
+
+def _inputs_of(folder: Place) -> tuple[list[str], list[str]] | None:
+    """Return the inputs of the run in a folder; None where there is none, or it can't be told."""
+    try:
+        if not exists(folder / RECORD):
+            return None
+        inputs = read_record(folder)["config"]["inputs"]
+        return sorted(inputs["a"]), sorted(inputs["b"])
+    except (ConfigError, OSError, KeyError, TypeError):
+        return None

@@ -1,0 +1,65 @@
+"""List the clusters of a run, or all matches of one of its images.
+
+lines.py   clusters and matches as text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli.command import EXITS, Command
+from pipeline.cli.completion import runs
+from pipeline.cli.parameters import JSON, Argument
+from pipeline.cli.targets import names_a_run, results_of
+from pipeline.messages.errors import ConfigError
+from pipeline.messages.say import say
+
+
+def show(words: Sequence[str], as_json: bool) -> int:
+    """Print clusters or matches, and return the exit code."""
+    from stages.commands.show.lines import as_records, cluster_lines, match_lines, matches_of
+
+    run, paths = split(words, 1)
+    results = results_of(run)
+    path = paths[0] if paths else None
+    found = matches_of(results, path) if path else results.clusters()
+    if as_json:
+        print(as_records(found, results.sets()).to_json(orient="records"))
+        return 0
+    say(*(match_lines(results, path, found) if path else cluster_lines(found, results.sets())))
+    return 0
+
+
+def split(words: Sequence[str], most: int | None = None) -> tuple[str | None, Sequence[str]]:
+    """Return the run among the words, if the first of them is one, and the paths. Raises ConfigError."""
+    leads = bool(words) and (len(words) > 1 or names_a_run(words[0]) or not Path(words[0]).is_file())
+    run, paths = (words[0], words[1:]) if leads else (None, words)
+    if most is not None and len(paths) > most:
+        raise ConfigError(f"expected RUN and {most} PATH at most, got {len(words)} words: {', '.join(words)}")
+    return run, paths
+
+
+COMMAND = Command(
+    "show",
+    "review",
+    does="list the clusters of a run, or all matches of one image",
+    help="List the clusters of a finished run, the image to keep first. With PATH: all matches of that image, nearest "
+    "first, dismissed pairs included. Without RUN: of the last run in ./outputs.",
+    examples={
+        "fast-diff show outputs/Pictures": "all clusters",
+        "fast-diff show outputs/Pictures ~/Pictures/cat.jpg": "what matches one image",
+    },
+    arguments=(
+        Argument(
+            "words",
+            "[RUN] [PATH]",
+            "A run's folder, or its config; and one image of that run.",
+            nargs=-1,
+            shell_complete=runs,
+        ),
+        JSON,
+    ),
+    function=show,
+    exits=EXITS,
+)

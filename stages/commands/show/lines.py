@@ -1,0 +1,104 @@
+"""What a run found, in the terminal: its clusters, or all that matches one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from pipeline.messages.errors import ConfigError
+from stages.clustering import dismissed
+from stages.clustering.keepers import STAYS
+from stages.commands.results.tables import Results
+from stages.comparing.text import human_bytes, human_mse, human_number, one_line
+
+
+def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
+    """Yield each cluster with its images, the keeper first; rows of `Results.clusters`. `sets`: see `Results.sets`."""
+    if clusters.empty:
+        yield "no two images match"
+    for number, members in clusters.groupby("cluster", sort=True):
+        first = members.iloc[0]
+        yield f"cluster {number}: {len(members):,} images, at most {human_mse(first['diameter'])} apart"
+        for row in members.to_dict("records"):
+            stays = next((reason for reason in STAYS if row[reason]), "")
+            far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
+            size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
+            why = f"  {one_line(row['reason'])}" if row["keeper"] else ""
+            yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}{why}"
+
+
+def as_records(found: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows for machines; with two sets each row says which one its image is in."""
+    return found.assign(set=found["path"].map(sets)) if sets else found
+
+
+def matches_of(results: Results, path: str) -> pd.DataFrame:
+    """All matches of one image, nearest first.
+
+    Columns: path, the figure, rotation (degrees that the other one is turned by, counter-clockwise), measured (see
+    `Results.pairs`), dismissed (no cluster was to be made of it). Raises ConfigError where the run knows no such image,
+    or the files of `cluster.dismissed` can't be read any more."""
+    name = results.name_of(path)
+    rows = results.pairs(expand=True)
+    figure = results.comparison.column
+    first, second = rows[rows["path_a"] == name], rows[rows["path_b"] == name]
+    turned = (360 - second["rotation"]) % 360
+    parts = [
+        first[["path_b", figure, "rotation", "measured"]].rename(columns={"path_b": "path"}),
+        second[["path_a", figure, "measured"]].rename(columns={"path_a": "path"}).assign(rotation=turned),
+    ]
+    found = pd.concat(parts).sort_values([figure, "path"], ignore_index=True)
+    return found.assign(dismissed=_dismissed(results, name, found["path"]))
+
+
+def _dismissed(results: Results, name: str, others: pd.Series[str]) -> list[bool]:
+    files = results.summary["config"]["cluster"]["dismissed"]
+    if not files:
+        return [False] * len(others)
+    try:
+        pairs = dismissed.read(files)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"cluster.dismissed: {error}; bring the file back, or run without it") from error
+    digests = results.images().set_index("path")["digest"]
+    mine = digests[name]
+    return [(min(mine, other), max(mine, other)) in pairs for other in digests[others]]
+
+
+def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[str]:
+    """The same as text."""
+    figure, sets = results.comparison.column, results.sets()
+    other = {"a": "b", "b": "a"}.get(sets.get(results.name_of(path), ""))
+    yield f"{one_line(path)}: {len(matches):,} matches" + (f" in inputs.{other}" if other else "")
+    for row in matches.to_dict("records"):
+        mark = "  dismissed" if row["dismissed"] else ""
+        yield f"  {distance(row, figure, 7)}{turn(row)}{mark}  {one_line(row['path'])}"
+
+
+def of_set(sets: Mapping[str, str], path: str) -> str:
+    """Return the set of an image as a prefix of its name; empty where the run has one set."""
+    return f"{sets[path]}  " if sets else ""
+
+
+def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
+    """How far apart the images of a match are, as people read it, if that was measured."""
+    if not row["measured"]:
+        return f"{figure} not measured"
+    value = row[figure]
+    return f"{figure} {human_number(value) if value == int(value) else human_mse(value):>{width}}"
+
+
+def turn(row: dict[Any, Any]) -> str:
+    """By how much the other image is turned, if it is."""
+    return f"  turned {row['rotation']}°" if row["rotation"] else ""
+
+
+def hash_lines(found: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
+    """Yield images whose hashes agree, cluster by cluster; rows of `Results.hash_clusters`."""
+    if found.empty:
+        yield "no two hashes agree"
+    for number, members in found.groupby("cluster", sort=True):
+        yield f"cluster {number}: {len(members):,} images, hash {members['hash_0'].iloc[0][:16]}"
+        for path in members["path"]:
+            yield f"  {of_set(sets, path)}{one_line(path)}"

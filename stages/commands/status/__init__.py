@@ -1,0 +1,47 @@
+"""Say what is done of a run, and what would run.
+
+tasks.py   counts of tasks, by stage and by set
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pipeline.cli.command import Command
+from pipeline.cli.parameters import JSON, SET, TARGET
+from pipeline.cli.targets import config_of
+from pipeline.messages.say import say
+
+
+def status(target: str | None, sets: Sequence[str], as_json: bool) -> int:
+    """Print counts of tasks, and return the exit code."""
+    from pipeline.run import explain
+    from pipeline.store.store import Store
+    from stages.commands.results import levels
+    from stages.commands.status import tasks
+
+    config, stages = config_of(target, sets)
+    found = explain(config, stages)
+    compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
+    store = Store(config.folder, listed=True)
+    work = levels.summed(store, compared, levels.recorded(config.folder))
+    rows = tasks.rows(found)
+    if as_json:
+        rows[levels.STAGE]["levels"] = work.as_dict()
+        print(json.dumps(rows))
+        return 0
+    say(*tasks.lines(found, rows), *levels.lines(work, config.settings("pairs.device")))
+    return 0
+
+
+COMMAND = Command(
+    "status",
+    "inspect",
+    does="say what is done and what would run",
+    help="Say for each stage how many tasks are up to date and how many would run, and how many pairs each filter "
+    "left. Nothing is computed or changed.",
+    examples={"fast-diff status": "of the last run here", "fast-diff status outputs/Pictures --json": "for a script"},
+    arguments=(TARGET, SET, JSON),
+    function=status,
+)

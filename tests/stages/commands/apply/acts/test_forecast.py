@@ -1,0 +1,112 @@
+"""What an act would meet: room on the disk that takes its file."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stages.commands.apply.acts import forecast
+from stages.commands.apply.acts.act import path_in
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folders
+from stages.commands.plan.plan_file import checked
+from tests.stages.commands.apply.acting import followed, plan_for
+
+
+def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int, block: int = 1) -> None:
+    """Let a folder lie on another disk, with so many free blocks of so many bytes."""
+    real = os.stat
+
+    def looked(path: Any, **more: Any) -> os.stat_result:
+        found = real(path, **more)
+        if path != to:
+            return found
+        times = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
+        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]], times)
+
+    monkeypatch.setattr(os, "stat", looked)
+    disk = os.statvfs(to)
+    values = [block, block, *disk[2:4], free, *disk[5:]]
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result(values))
+
+
+@pytest.mark.parametrize(("free", "fits"), [(14, 3), (13, 2), (4, 1), (3, 0)])
+@pytest.mark.parametrize("yes", [False, True])
+def test_no_room_on_the_disk_that_takes_files_is_foreseen(
+    yes: bool, free: int, fits: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = checked(plan_for(photos), "plan")
+    (tmp_path / "moved").mkdir()
+    fake_disk(monkeypatch, tmp_path / "moved", free)
+    _, tally, _ = followed(plan, "move", tmp_path, yes)
+    assert tally.done == fits
+    assert sum(count for why, count in tally.refused.items() if "has no room for it" in why) == 3 - fits
+
+
+def test_a_small_file_takes_a_whole_block(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "moved").mkdir()
+    fake_disk(monkeypatch, tmp_path / "moved", free=2, block=4096)
+    assert followed(checked(plan_for(photos), "plan"), "move", tmp_path)[1].done == 2
+
+
+def test_room_on_the_same_disk_is_not_asked_for(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda path: pytest.fail("a rename takes no room"))
+    assert followed(checked(plan_for(photos), "plan"), "move", tmp_path)[1].done == 3
+
+
+# the folders that an act changes
+
+
+def looked(action: str, to: Path | None, photos: Path) -> dict[str, Any]:
+    """Check an act, and return its entry for the journal."""
+    keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
+    checks = forecast.Forecast(action, to)
+    checks.check(remove, remove.stat(), keep)
+    with Folders() as folders:
+        home = folders.find(remove.parent)
+        assert home
+        return checks.entry(remove, home, remove.stat(), keep)
+
+
+def closed(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
+    """Let folders be ones that this process can't change."""
+
+    def access(folder: Path, mode: int, *, effective_ids: bool) -> bool:
+        assert mode == os.W_OK | os.X_OK
+        assert effective_ids
+        return folder not in folders
+
+    monkeypatch.setattr(os, "access", access)
+
+
+def test_a_relative_target_is_one_of_the_current_folder(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    entry = looked("move", Path("moved"), photos)
+    assert path_in(entry["to"]) == tmp_path / "moved" / (photos / "b/1.jpg").relative_to("/")
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_a_trash_that_takes_nothing_is_no_matter_to_other_acts_and_to_the_finder(
+    system: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "sys", SimpleNamespace(platform=system))
+    closed(monkeypatch, tmp_path)
+    assert "to" not in looked("delete", None, photos)
+    if system == "darwin":
+        assert "to" not in looked("trash", None, photos)
+    else:
+        with pytest.raises(Cannot, match=r"the trash .* can't be written to"):
+            looked("trash", None, photos)
+
+
+def test_a_file_where_a_folder_is_wanted_is_foreseen_whatever_its_mode(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moved").touch()
+    closed(monkeypatch)
+    with pytest.raises(Cannot, match=r"--to: .* can't be written to"):
+        looked("move", tmp_path / "moved", photos)
