@@ -5,8 +5,8 @@ exclude, among all images or among some rows at a time. `filters/refine.py` meas
 shows that most pairs would pass the filter (flat images, scans of text, frames of a film), no filter is used: tiles
 are bounded and measured one after the other. No step loops over pairs in Python.
 
-Memory: room for CANDIDATES pairs (or LEAST rows of pairs), for matches among PAIRS pairs, and for what
-`filters/refine.py` takes."""
+Memory: room for `Tuning.candidates` pairs (or `Tuning.rows` rows of pairs), for matches among `Tuning.pairs` pairs, and
+for what `filters/refine.py` takes."""
 
 from __future__ import annotations
 
@@ -22,18 +22,10 @@ from stages.kernels.filters.refine import Refiner
 from stages.kernels.measure.metric import Bits, Ints, Mask, MatchArrays, Metric, Side, joined, nothing
 from stages.kernels.positions import counts_by_kind, equal_pairs, places_of, products_unless_both, settled_of
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
+from stages.kernels.tuning import Tuning
 
-CANDIDATES = 1 << 22
-ROWS = 1 << 20
-"""A run of rows with at most ROWS matches doubles the height of the next run."""
-PAIRS, LEAST = 1 << 23, 16
-"""Pairs of a run that is measured tile by tile (every pair may match), and the fewest rows of such a run."""
-SAMPLE = 512
-"""Images per side of the sample that estimates how many pairs pass the bounds."""
-CROWDED = 0.03
-"""Share of passing pairs above which measuring whole tiles is cheaper than filtering."""
-COMPILED = 1 << 27
-"""Pairs of a block pair above which loading the compiled filter pays."""
+TUNING = Tuning()
+"""The tuning of each `BlockPair` that is given no other."""
 
 
 @dataclass
@@ -41,7 +33,8 @@ class BlockPair:
     """Two blocks to compare, or one block with itself (`diagonal`).
 
     ledger  what became of each pair; complete after `runs`
-    levels  pairs left after each filter; complete after `runs`"""
+    levels  pairs left after each filter; complete after `runs`
+    tuning  sizes and prices, which change no result"""
 
     a: Side
     b: Side
@@ -52,6 +45,7 @@ class BlockPair:
     earlier: EarlierMatches | None = None
     ledger: Ledger = field(default_factory=Ledger)
     levels: Levels = field(default_factory=Levels)
+    tuning: Tuning = field(default_factory=lambda: TUNING)
 
     def __post_init__(self) -> None:
         self._most = np.inf if self.rules.limit is None else self.rules.limit
@@ -59,14 +53,16 @@ class BlockPair:
         self._settled_a, self._settled_b = settled_of(self.a), settled_of(self.b)
         self._idle = bool(self._settled_a.all() and self._settled_b.all())
         self._filter: Filter | None = None
-        self._check = Refiner(self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels)
+        self._check = Refiner(
+            self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels, self.tuning
+        )
         self._count()
         self._bounded = self.metric.space is not None and self.rules.limit is not None
-        if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= CROWDED:
+        if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
             assert self.metric.space is not None
             right = self.a.vectors if self.diagonal else self.b.vectors
             prepared = prepare(self.a.vectors, right, self.metric.space)
-            if not self.device.free and compiled() and len(self.a) * len(self.b) >= COMPILED:
+            if not self.device.free and compiled() and len(self.a) * len(self.b) >= self.tuning.compiled:
                 from stages.kernels.filters.leaves import Leaves
 
                 self._filter = Leaves(prepared)
@@ -77,7 +73,7 @@ class BlockPair:
     def _share(self) -> float:
         """Return the share of pairs that pass the coarse bound, from a sample of either side."""
         parts = [
-            self._check.part(np.unique(np.linspace(0, len(side) - 1, SAMPLE).astype(np.int64)), left)
+            self._check.part(np.unique(np.linspace(0, len(side) - 1, self.tuning.sample).astype(np.int64)), left)
             for side, left in ((self.a, True), (self.b, False))
         ]
         passing = self._check.bounds(parts[0], parts[1], 0)
@@ -88,7 +84,7 @@ class BlockPair:
 
         The matches of a run are sorted by position in a, then by position in b."""
         start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._check.side
-        low = min(side, max(LEAST, PAIRS // max(1, len(self.b))))
+        low = min(side, max(self.tuning.rows, self.tuning.pairs // max(1, len(self.b))))
         height, wide = (low, False) if self._filter is None else (count, True)
         while start < count:
             rows = slice(start, min(start + height, count))
@@ -101,17 +97,17 @@ class BlockPair:
             self.ledger.matches += int((self.a.weight[found.a] * self.b.weight[found.b]).sum())
             yield rows, found
             start = rows.stop
-            if self._filter is not None and len(found.a) <= ROWS:
+            if self._filter is not None and len(found.a) <= self.tuning.matches:
                 height *= 2
                 wide = height > side
 
     def _wide(self, rows: slice) -> MatchArrays | None:
         """Return the matches of a run of rows by one sweep over b; None for too many candidates."""
         a = np.arange(rows.start, rows.stop)
-        agree = self._agreeing(a, None, CANDIDATES)
+        agree = self._agreeing(a, None, self.tuning.candidates)
         if agree is None:
             return None
-        candidates = self._candidates(a, max(CANDIDATES, LEAST * len(self.b)))
+        candidates = self._candidates(a, max(self.tuning.candidates, self.tuning.rows * len(self.b)))
         if candidates is None:
             return None
         return self._finished(rows, agree, [self._check.candidates(self._allowed(candidates, agree))])
