@@ -225,7 +225,8 @@ def racy(table: pa.Table) -> list[str]:
     """Paths of the files that were written to just now; a URL's tag tells of its bytes, whenever it was written."""
     tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
     young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
-    return table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    paths: list[str] = table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    return paths
 
 
 def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -350,7 +350,7 @@ def _may_pass(error: str | None, limit: float | None, params: Params) -> bool:
     """Return whether an error may be gone on a retry: it is transient, or its limit is higher now."""
     if error not in PASSING or limit is None:
         return error in PASSING
-    return limit < getattr(params, LIMITED[error])
+    return bool(limit < getattr(params, LIMITED[error]))
 
 
 def retry(summary: Mapping[str, Any], params: Params) -> bool:

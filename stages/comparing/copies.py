@@ -32,8 +32,10 @@ def rows(block: Block, comparison: Comparison) -> Found | None:
 
 def _stood_for(block: Block) -> NDArray[np.bool_]:
     """Images that another one stands for, and that a rule does not part from it."""
-    others = block.representative != np.arange(len(block.table))
-    return others if block.settled is None else others & ~block.settled
+    others: NDArray[np.bool_] = block.representative != np.arange(len(block.table))
+    if block.settled is not None:
+        others &= ~block.settled
+    return others
 
 
 def beside(found: Found, inside: Found, standing: Ints) -> Found:

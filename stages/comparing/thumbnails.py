@@ -101,4 +101,4 @@ class BlockThumbnails:
     def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
         """Whether they are the thumbnails that the hash stage has seen."""
         expected = self._identity.take(pa.array(positions)).to_pylist()
-        return [hashlib.sha256(row).hexdigest() for row in found] == expected
+        return bool([hashlib.sha256(row).hexdigest() for row in found] == expected)

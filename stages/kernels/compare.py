@@ -180,7 +180,8 @@ class BlockPair:
             i, j = _places(a, known.a[these]), _places(b, known.b[these])
             here = (i >= 0) & (j >= 0)
             mask[i[here], j[here]] = False
-        return mask * np.uint8((1 << self.rules.turns) - 1)
+        bits: Bits = mask * np.uint8((1 << self.rules.turns) - 1)
+        return bits
 
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Positions that are to be compared: not two settled ones, nor two that an earlier artifact tells of."""
