@@ -237,7 +237,8 @@ def racy(table: pa.Table) -> list[str]:
     """Return the paths of racy files; a URL's tag identifies the content, so URLs are never racy."""
     tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
     young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
-    return table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    paths: list[str] = table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    return paths
 
 
 def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:

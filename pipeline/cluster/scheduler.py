@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.cluster.arguments import TLS, arguments
 from pipeline.cluster.deployment import LOOPBACK, Scheduler, Tls, flat, is_loopback, kind_of
@@ -55,7 +55,7 @@ def open_executor(
     if scheduler.kind == "synchronous":
         return SynchronousExecutor()
     keep_quiet()
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     opened = ExitStack()
     try:
@@ -102,7 +102,7 @@ def _open(scheduler: Scheduler, needs: Needs, opened: ExitStack) -> Client:
             cluster = _start(scheduler, security)
             opened.callback(_close, cluster, 10)
             client = _client(cluster, opened, security=security)
-    where = client.scheduler.address
+    where = str(cast(Any, client.scheduler).address)
     beyond = not is_loopback(where) if scheduler.kind == "address" else scheduler.listens_beyond_loopback
     if beyond and not where.startswith(TLS):
         LOG.warning(OPEN)
@@ -221,7 +221,7 @@ def _connect(scheduler: Scheduler, security: Any, opened: ExitStack) -> Client:
 
 async def _reached(address: str, security: Any, patience: float) -> None:
     """Have a scheduler greet us. A client that finds none takes its time to end, and complains then."""
-    from distributed.comm import connect
+    from distributed.comm.core import connect
 
     arguments = security.get_connection_args("client") if security else {}
     comm = await asyncio.wait_for(connect(address, timeout=patience, **arguments), patience)

@@ -59,7 +59,7 @@ def _section(section: str, kind: Any, definitions: dict[str, Any]) -> dict[str, 
             made = {} if field.default_factory is MISSING else {"default": field.default_factory()}
             node["properties"][key] = made | _entry(node["properties"][key], meaning.replace("\xa0", " "))
     definitions |= {f"{section}.{name}": _untitled(node) for name, node in inner.items()}
-    return _untitled(schema) | {"type": ["object", "null"]}
+    return {**_untitled(schema), "type": ["object", "null"]}
 
 
 def _models(kind: Any) -> Iterator[type]:

@@ -97,7 +97,7 @@ def read_yaml(path: Path) -> Source:
         raise ConfigError(f"{path}: is not YAML that can be read: too many brackets one inside the other") from error
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a text" if isinstance(data, str) else "a single value"
-        raise ConfigError(f"{path}:1: expected keys and values, such as `inputs: {{a: [~/Pictures]}}`, got {kind}")
+        raise ConfigError(f"{path}:1: expected keys and values, such as `run: holiday`, got {kind}")
     source.data = data
     return source
 

@@ -193,7 +193,8 @@ def _numbered(column: pa.Array, numbers: dict[str, int]) -> Ints:
     """Return numbers for the strings of a column; new strings get the next numbers."""
     encoded = column.dictionary_encode()
     known = [numbers.setdefault(path, len(numbers)) for path in encoded.dictionary.to_pylist()]
-    return np.array(known, np.int64)[encoded.indices.to_numpy()]
+    labels: Ints = np.array(known, np.int64)[encoded.indices.to_numpy()]
+    return labels
 
 
 def _in_order(numbers: dict[str, int]) -> tuple[pa.Array, Ints]:

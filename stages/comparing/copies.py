@@ -34,7 +34,7 @@ def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
 
 def _represented(block: Block) -> NDArray[np.bool_]:
     """Return which images have a representative other than themselves and are compared, bool (n,)."""
-    others = block.representative != np.arange(len(block.table))
+    others: NDArray[np.bool_] = block.representative != np.arange(len(block.table))
     return others if block.settled is None else others & ~block.settled
 
 

@@ -109,4 +109,4 @@ class BlockThumbnails:
     def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
         """Return whether thumbnails have the digests that the hash stage recorded."""
         expected = self._identity.take(pa.array(positions)).to_pylist()
-        return [hashlib.sha256(row).hexdigest() for row in found] == expected
+        return bool([hashlib.sha256(row).hexdigest() for row in found] == expected)

@@ -191,7 +191,7 @@ def _mean_alpha(image: Image.Image) -> float:
 
 def mean(band: Image.Image) -> float:
     """Return the mean of the values of an image of mode L."""
-    return sum(map(operator.mul, band.histogram(), range(256))) / (band.width * band.height)
+    return float(sum(map(operator.mul, band.histogram(), range(256))) / (band.width * band.height))
 
 
 def _scaled_key(key: int | tuple[int, ...], times: int, shift: int) -> int | tuple[int, ...]:

@@ -147,7 +147,8 @@ class BlockPair:
             i, j = places_of(a, known.a[these]), places_of(b, known.b[these])
             here = (i >= 0) & (j >= 0)
             mask[i[here], j[here]] = False
-        return mask * np.uint8((1 << self.rules.turns) - 1)
+        bits: Bits = mask * np.uint8((1 << self.rules.turns) - 1)
+        return bits
 
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Yield pairs of position arrays; every pair of positions in such a product is to be compared.

@@ -30,7 +30,8 @@ def by_worth(members: pa.Table) -> Ints:
     spare = pc.if_else(stay(members), 0, members["bytes"])
     sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
     ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])
-    return ranked["cluster"].to_numpy().astype(np.int64)
+    clusters: NDArray[np.int64] = ranked["cluster"].to_numpy().astype(np.int64)
+    return clusters
 
 
 def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:

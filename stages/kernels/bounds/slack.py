@@ -49,7 +49,7 @@ def cut(squared: float, norm_a: float, norm_b: float, terms: int) -> np.float32:
     norm_a, norm_b  the largest norm of a vector on either side"""
     most = _reach(squared, norm_a, norm_b) ** 2 * (1 + 2 * (terms + 4) * ETA)
     with np.errstate(over="ignore"):
-        return np.nextafter(np.float32(most + 2 * (terms + 4) * 2.0**-126), np.float32(np.inf))
+        return np.float32(np.nextafter(np.float32(most + 2 * (terms + 4) * 2.0**-126), np.float32(np.inf)))
 
 
 def bound(squared: float, norm_a: float, norm_b: float, d: int) -> np.float32:
@@ -61,4 +61,4 @@ def bound(squared: float, norm_a: float, norm_b: float, d: int) -> np.float32:
     gamma = (d + 4) * ETA / (1 - (d + 4) * ETA)
     least = -(_reach(squared, norm_a, norm_b) ** 2) / 2 - gamma * (norm_a + norm_b) ** 2 / 2
     with np.errstate(over="ignore"):
-        return np.nextafter(np.float32(least - 2 * (d + 4) * 2.0**-126), np.float32(-np.inf))
+        return np.float32(np.nextafter(np.float32(least - 2 * (d + 4) * 2.0**-126), np.float32(-np.inf)))

@@ -36,7 +36,8 @@ def farthest(images: Bytes, turns: int) -> int:
     measure = exact.Squares()
 
     def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
-        return np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+        least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+        return least
 
     starts = range(0, len(images), TILE)
     from_first = np.concatenate([least(images[:1], images[start : start + TILE])[0] for start in starts])
