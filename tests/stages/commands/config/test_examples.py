@@ -10,7 +10,7 @@ from pipeline.config.settings import load
 from pipeline.plan.discovery import discover
 from stages.commands.config.examples import examples
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("name", examples())
