@@ -1,13 +1,12 @@
-"""What is done with images, a file a stage.
+"""Process images: seven stages, one file each.
 
-scan.py        find images, cut them into partitions         listing/      folders and URLs
+scan.py        find images, cut the list into partitions     listing/      folders and URLs
 thumbnail.py   decode, scale down, coarse sums               decoding/     from a file to a thumbnail
 hash.py        hashes at four turns, identical thumbnails
-index.py       what comparing needs of a block, in one file
+index.py       the data of one block for comparing, in one file
 pairs.py       compare every image with every image          comparing/    blocks, metrics, earlier results
-cluster.py     clusters, the keeper of each, the ledger      clustering/   matches as a graph, keepers
+cluster.py     clusters, keepers, check of the ledger        clustering/   matches as a graph, keepers
 plot.py        pictures, charts and the page                 report/       drawing, and the page's templates
 
 kernels/       the mathematics: arrays in, arrays out
-commands/      the commands, and what is drawn beside a run
-"""
+commands/      the commands, and pages drawn beside a run"""

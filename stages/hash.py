@@ -1,4 +1,4 @@
-"""Hash each shifted thumbnail at four turns, and tell which thumbnails are identical; one task per partition."""
+"""Hash each shifted thumbnail at four turns, and find identical thumbnails; one task per partition."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.exact import turned
 from stages.kernels.measure.identity import identities, shift_bits
 
 Function = Callable[[Any], object]
-"""From an array (H, W, C), or from a PIL.Image."""
+"""A function of an array (H, W, C), or of a PIL.Image."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
-"""What has a text that tells nothing, or not all, of it."""
+"""Types whose text does not hold the whole value."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Params:
-    """What is hashed, and how."""
+    """Which hash is computed, and of what."""
 
     function: Annotated[
         str,
-        Field(description="a name of hashlib, or package.module:function to text, or to what str() makes text of"),
+        Field(description="a hash of hashlib, or package.module:function whose result str() turns into text"),
     ] = "sha256"
     takes: Annotated[
         Literal["array", "image"],
-        Field(description="what package.module:function is given: an array of bytes (H, W, C), or a PIL.Image"),
+        Field(description="input of package.module:function: an array of bytes (H, W, C), or a PIL.Image"),
     ] = "array"
     shift: Annotated[
         int,
         Field(
-            ge=-7, le=7, description="bits that each value is shifted by before, right if positive; 4 keeps 16 levels"
+            ge=-7,
+            le=7,
+            description="bits by which each value is shifted before hashing, right if positive; 4 keeps 16 levels",
         ),
     ] = 4
 
@@ -56,7 +58,10 @@ class Params:
 
 
 def hash_function(name: str) -> Function:
-    """The function of that name. Raises ValueError that says what was expected."""
+    """Return the function with this name.
+
+    Raises:
+        ValueError: no such function exists; the message says what was expected."""
     if ":" in name:
         return imported(name)
     fixed = sorted(filter(_gives_text, hashlib.algorithms_available))
@@ -68,7 +73,9 @@ def hash_function(name: str) -> Function:
 
 
 def _gives_text(name: str) -> bool:
-    """Whether hashlib makes a hash of this name: some need a length, others the system lists but refuses."""
+    """Return whether hashlib computes a hash of this name.
+
+    Some hashes need a length, and the system may list hashes that it refuses."""
     try:
         return bool(hashlib.new(name, usedforsecurity=False).hexdigest())
     except (TypeError, ValueError):
@@ -76,11 +83,11 @@ def _gives_text(name: str) -> bool:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Functions of hashlib take bytes."""
+    """Refuse images as input of hashlib's functions, which take bytes."""
     if params.takes == "image" and ":" not in params.function:
         yield (
-            f"hash.takes: {params.function} of hashlib takes no image; name a package.module:function in "
-            "hash.function, such as imagehash:phash, or set hash.takes=array"
+            f"hash.takes: image needs a package.module:function, got {params.function} of hashlib; set hash.function "
+            "to a function such as imagehash:phash, or set hash.takes=array"
         )
 
 
@@ -98,12 +105,15 @@ SCHEMA = pa.schema(
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """One per partition."""
+    """Yield one task per partition."""
     return (Task(task.key, (("thumbnail", task.key),)) for task in upstream.tasks("thumbnail"))
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
-    """Rows for the readable images, in order. Raises TaskError where the user's function fails."""
+    """Return hashes of the readable images, in path order.
+
+    Raises:
+        TaskError: the user's function fails, or returns no text."""
     rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
     rows = rows.filter(pc.is_null(rows["error"]))
     thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))
@@ -125,25 +135,25 @@ def _hash(function: Function, image: NDArray[np.uint8], path: str, params: Param
     except RAISED as error:
         raise TaskError(f"hash.function {params.function} failed on {path}: {said(error)}") from error
     if text is None or not _is_unicode(text):
-        came = type(given).__name__ if text is None else "text that is no Unicode"
+        came = type(given).__name__ if text is None else "text with lone surrogates"
         raise TaskError(f"hash.function {params.function}: expected text, got {came} for {path}")
     return text
 
 
 def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
-    """A thumbnail, uint8 (H, W, C), as Pillow has it: L, RGB or RGBA by its channels."""
+    """Return a thumbnail, uint8 (H, W, C), as a Pillow image: L, RGB or RGBA by its channels."""
     height, width, channels = pixels.shape
     return Image.frombytes(MODES[channels], (width, height), pixels.tobytes())
 
 
 def _says_nothing(given: object) -> bool:
-    """Whether str() would leave something out, or tell where in memory an object lies."""
+    """Return whether str() would omit a part of the value, or print an address in memory."""
     kind = type(given)
     return isinstance(given, NO_TEXT) or (kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__)
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether a column of text can hold it: lone surrogates can't be stored."""
+    """Return whether a text column can hold the text: lone surrogates can't be stored."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -152,11 +162,11 @@ def _is_unicode(text: str) -> bool:
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """What a file is called by its format does not matter; its pixels do."""
+    """Return the columns that determine hashes; the file's format and size do not."""
     return {"thumbnail": ("path", "set", "error", "thumbnail")}
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "hash",
     version=2,
     needs=("thumbnail",),
@@ -164,7 +174,6 @@ STAGE = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=("thumbnail.size", "thumbnail.channels"),
-    check=check,
+    cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels")),
+    preflight=Preflight(check),
 )

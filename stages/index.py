@@ -1,4 +1,4 @@
-"""Gather, per block, what comparing needs of its images before it has candidates; one compact file a block."""
+"""Gather, per block, the data that comparing needs before candidates are known; one file a block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Address, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import Address, CacheKey, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.comparing.embed import embedded
 from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
 
@@ -20,13 +20,15 @@ HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_tur
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Params:
-    """The index follows from what it gathers; no rule enters, so a changed rule gathers nothing anew."""
+    """No parameters: the index follows from its inputs, and no rule changes the index."""
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """`partition` numbers the parts in the summary; `row` is the image's row in that thumbnail artifact.
+    """Return the artifact's schema.
 
-    `vector`, with pairs.embedding: float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations."""
+    partition  number of the image's part in the summary
+    row        row of the image in its thumbnail artifact
+    vector     with pairs.embedding: float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations"""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -44,7 +46,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """One per block; its key is that of the partition that closes it."""
+    """Yield one task per block; the key is the key of the block's last partition."""
     inputs: list[Address] = []
     for partition in upstream.tasks("scan"):
         inputs += [("thumbnail", partition.key), ("hash", partition.key)]
@@ -54,9 +56,12 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Readable images in path order. The summary names the parts: partition key, digest of its thumbnail column.
+    """Return the readable images of a block in path order.
 
-    Raises TaskError where thumbnails and hashes are not about the same images."""
+    The summary lists the parts: key of the partition, and digest of its thumbnail column.
+
+    Raises:
+        TaskError: thumbnails and hashes are of different images."""
     parts: list[list[str]] = []
     tables = []
     function = job.settings("pairs.embedding")
@@ -68,7 +73,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         hashed = hashes.table(["path", *HASHED])
         if not rows["path"].equals(hashed["path"]):
             raise TaskError(
-                f"thumbnails and hashes of {thumbnails.key} are about different images; delete both artifacts"
+                f"{thumbnails.key}: thumbnails and hashes are of different images; delete both artifacts and run again"
             )
         for name in HASHED:
             rows = rows.append_column(name, hashed[name])
@@ -83,7 +88,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Of the thumbnails themselves only the digest is taken."""
+    """Return the columns that determine the index; of thumbnails, only the digest of the column counts."""
     return {
         "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
         "hash": ("path", *HASHED),
@@ -91,12 +96,12 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def uses(settings: Settings) -> Sequence[str]:
-    """Turns count only for embeddings, which are made here."""
+    """Return the settings that determine the index; rotations matter for embeddings only."""
     rotations = ["pairs.rotations"] if settings("pairs.embedding") else []
     return ["thumbnail.size", "thumbnail.channels", "pairs.embedding", *rotations]
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "index",
     version=2,
     needs=("scan", "thumbnail", "hash"),
@@ -104,6 +109,5 @@ STAGE = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=uses,
+    cache_key=CacheKey(reads, uses),
 )

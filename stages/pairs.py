@@ -1,14 +1,12 @@
 """Compare every image with every image, exactly; one task per block pair.
 
-Blocks, metrics and earlier results are in `comparing/`; `kernels/compare.py` compares two blocks.
-"""
+`comparing/` holds blocks, metrics and earlier results; `kernels/compare.py` compares two blocks."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
-from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,36 +17,47 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import TaskError
-from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import (
+    SPEED,
+    Artifact,
+    CacheKey,
+    Inputs,
+    Job,
+    Output,
+    Preflight,
+    Result,
+    Reuse,
+    Settings,
+    Stage,
+    Task,
+    Upstream,
+)
 from stages.comparing import copies
 from stages.comparing.blocks import INDEXES, Block, index_columns, index_table, read_blocks
 from stages.comparing.comparison import Comparison
 from stages.comparing.delta import earlier
 from stages.comparing.functions import imported
 from stages.comparing.metrics.kinds import KINDS, Kind, kind_of
+from stages.comparing.order import ordered_pairs
 from stages.comparing.thumbnails import thumbnail_shape
-from stages.kernels import arrays, hilbert
-from stages.kernels.compare import BlockPair, Rules
+from stages.kernels import arrays
+from stages.kernels.compare import BlockPair
 from stages.kernels.measure import turns
-from stages.kernels.measure.metric import Found
+from stages.kernels.measure.metric import MatchArrays
+from stages.kernels.rules import MatchRules
 
 DEFAULT_THRESHOLD = 200.0
-TILE = 8
-"""Block pairs are given in squares of so many blocks a side."""
-SUPER_TILE = 16
-"""They run along Hilbert's curve, and those of a square of so many blocks a side may run as one, at one place: any run
-of k of them reads some 2 to 3 roots of k blocks."""
 ROWS = 1 << 18
-"""Rows of a table that is handed on at a time."""
+"""Rows of a table that is passed on at a time."""
 PROCESS, AN_IMAGE = 400 << 20, 2_500
-"""Bytes of a process that compares, and those that an image of its blocks adds; see tests/benchmarks/memory.py."""
+"""Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Params:
-    """What is compared and what is a match."""
+    """What is compared, and what is a match."""
 
     metric: Annotated[
         str,
@@ -66,36 +75,34 @@ class Params:
     ] = "squared"
     normalize: Annotated[
         Literal["pixel", "value"],
-        Field(description="what the sum of squares is divided by: pixels, or values (pixels x channels)"),
+        Field(description="divisor of the sum of squares: pixels, or values (pixels x channels)"),
     ] = "pixel"
     threshold: Annotated[
         float | None,
-        Field(ge=0, allow_inf_nan=False, description="a pair up to this distance is a match; null: record every pair"),
+        Field(ge=0, allow_inf_nan=False, description="greatest distance of a match; null: record every pair"),
     ] = DEFAULT_THRESHOLD
     rotations: Annotated[
-        bool, Field(description="the MSE is the least over the four quarter turns; needs a square thumbnail")
+        bool, Field(description="take the least distance over the four quarter turns; needs a square thumbnail")
     ] = True
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
-        Field(description="compare only images of the same dimensions or aspect; turned ones too, with rotations"),
+        Field(description="compare only images of equal dimensions or aspect ratio, with rotations also turned"),
     ] = "any"
     same_hash: Annotated[
         Literal["compare", "zero", "skip"],
-        Field(
-            description="pairs whose shifted hashes agree: compared as any other, recorded as MSE 0 unseen, or skipped"
-        ),
+        Field(description="pairs with equal shifted hashes: compare, record as distance 0 without comparing, or skip"),
     ] = "compare"
     references: Annotated[
         Literal["compare", "skip"],
-        Field(description="two images of folders that are marked as reference under inputs: compared, or skipped"),
+        Field(description="pairs of images in folders marked as reference under inputs: compare or skip"),
     ] = "compare"
     identical: Annotated[
         Literal["group", "all"],
-        Field(description="identical thumbnails: one stands for all of a block, or every pair has its own row"),
+        Field(description="identical thumbnails of a block: compare one for all, or record every pair"),
     ] = "group"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
-        Field(description="what computes; auto: a GPU where CuPy finds one"),
+        Field(description="compute device; auto: a GPU if CuPy finds one"),
         SPEED,
     ] = "auto"
 
@@ -119,13 +126,16 @@ class Params:
 
     @property
     def comparison(self) -> Comparison:
-        """What blocks, metrics and earlier results need of this section."""
+        """Return the settings that blocks, metrics and earlier results read."""
         return Comparison(**{field.name: getattr(self, field.name) for field in fields(Comparison)})
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """`turns` has bit k set where k quarter turns of b attain the least; `measured` is false for `same_hash: zero`;
-    `borderline`: so near to the threshold that `decode: exact` might decide otherwise."""
+    """Return the artifact's schema.
+
+    turns       bit k is set where k quarter turns of b attain the least distance
+    measured    false for pairs of `same_hash: zero`
+    borderline  so near the threshold that `decode: exact` might decide differently"""
     return pa.schema(
         [
             ("path_a", pa.string()),
@@ -140,22 +150,22 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Turns need a square thumbnail, other metrics a threshold and a function of their own, a GPU must be there."""
+    """Report settings that contradict each other, and a missing GPU."""
     width, height = settings("thumbnail.size")
     if params.rotations and width != height:
         yield (
-            f"pairs.rotations: quarter turns need a square thumbnail, and thumbnail.size is [{width}, {height}]; "
+            f"pairs.rotations: quarter turns need a square thumbnail, got thumbnail.size [{width}, {height}]; "
             "set pairs.rotations=false, or a square size"
         )
     if params.metric == "embedding" and params.embedding is None:
-        yield "pairs.embedding: metric embedding needs package.module:function that makes vectors of thumbnails"
+        yield "pairs.embedding: metric embedding needs a package.module:function from thumbnails to vectors"
     if params.metric == "hamming" and ":" not in settings("hash.function"):
         yield (
-            f"pairs.metric: hamming needs hashes that are alike where images are, and hash.function is "
-            f"{settings('hash.function')}; name a perceptual one, such as package.module:function"
+            f"pairs.metric: hamming needs a perceptual hash, got hash.function {settings('hash.function')}; "
+            "set hash.function to a package.module:function such as imagehash:phash"
         )
     if params.metric != "mse" and params.threshold == DEFAULT_THRESHOLD:
-        yield f"pairs.threshold: {DEFAULT_THRESHOLD:g} is meant for mse; set one that fits metric {params.metric}"
+        yield f"pairs.threshold: {DEFAULT_THRESHOLD:g} is meant for mse; set a threshold for metric {params.metric}"
     if params.device == "gpu":
         try:
             arrays.gpu()
@@ -165,25 +175,15 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """All block pairs within set a, or of a with b. Those that run first need the first blocks only."""
+    """Yield all block pairs within set a, or of a with b; the first block pairs need the first blocks only."""
     blocks = {name: [t.key for t in upstream.tasks("index") if t.notes["set"] == name] for name in ("a", "b")}
-    if blocks["b"]:
-        squares = product(enumerate(_tiles(blocks["a"])), enumerate(_tiles(blocks["b"])))
-        tiles = [(i, j) for (m, i), (n, j) in sorted(squares, key=lambda square: max(square[0][0], square[1][0]))]
-        pairs = [(a, b) for i, j in tiles for a in i for b in j]
-    else:
-        number = {key: place for place, key in enumerate(blocks["a"])}
-        tiles = [(i, j) for j in _tiles(blocks["a"]) for i in _tiles(blocks["a"]) if number[i[0]] <= number[j[0]]]
-        pairs = [(a, b) for i, j in tiles for b in j for a in i if number[a] <= number[b]]
-    numbers = {key: place for keys in blocks.values() for place, key in enumerate(keys)}
-    rows, columns = (np.array([numbers[pair[side]] for pair in pairs], np.int64) for side in (0, 1))
-    for (a, b), place in zip(pairs, hilbert.places(rows, columns).tolist(), strict=True):
+    for (a, b), place, group in ordered_pairs(blocks["a"], blocks["b"]):
         inputs = (("index", a),) if a == b else (("index", a), ("index", b))
-        yield Task(f"{a}.{b}", inputs, order=place, group=place // SUPER_TILE**2)
+        yield Task(f"{a}.{b}", inputs, order=place, group=group)
 
 
 def memory(upstream: Upstream, params: Params) -> int:
-    """Two of the largest blocks, as tests/benchmarks/memory.py measures them."""
+    """Return the bytes of a task with two of the largest blocks; see tests/benchmarks/memory.py."""
     largest = block = 0
     for partition in upstream.tasks("scan"):
         images = partition.notes["images"]
@@ -194,17 +194,15 @@ def memory(upstream: Upstream, params: Params) -> int:
     return PROCESS + INDEXES + 2 * largest * AN_IMAGE
 
 
-def _tiles(blocks: Sequence[str]) -> list[Sequence[str]]:
-    return [blocks[start : start + TILE] for start in range(0, len(blocks), TILE)]
-
-
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Of the index, only what the rules look at."""
+    """Return the columns of the index that the comparison reads."""
     return {"index": index_columns(params.comparison)}
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Matches of one block pair, sorted by both paths; the summary is its ledger, the stats how the work fell away."""
+    """Return the matches of one block pair, sorted by both paths.
+
+    The summary is the ledger; the stats are the pairs left after each filter."""
     ledger: dict[str, Any] = {}
     levels: dict[str, Any] = {}
     return Result(_matches(inputs.of("index"), params, job, ledger, levels), summary=ledger, stats={"levels": levels})
@@ -217,18 +215,18 @@ def _matches(
     references = job.settings("inputs.reference") if params.references == "skip" else ()
     blocks = read_blocks([index_table(index, comparison) for index in indexes], comparison, references)
     kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
-    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].apart()
+    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
     known = earlier(job, blocks, kind, comparison)
     sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
-    rules = Rules(kind.limit, comparison.turns, params.same_hash)
+    rules = MatchRules(kind.limit, comparison.turns, params.same_hash)
     diagonal = len(blocks) == 1
     pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
     inside = copies.rows(blocks[0], comparison) if diagonal else None
     for rows, found in pair.runs():
-        found = found._replace(a=blocks[0].standing[found.a], b=blocks[-1].standing[found.b])
+        found = found._replace(a=blocks[0].representatives[found.a], b=blocks[-1].representatives[found.b])
         if inside is not None:
-            found = copies.beside(found, inside, blocks[0].standing[rows])
-        if first is not None:  # of the pairs of copies only those with the first are recorded, as in groups
+            found = copies.with_copies(found, inside, blocks[0].representatives[rows])
+        if first is not None:  # record pairs of copies with the group's first image only
             found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
         yield from _tables(found, blocks, kind, params, job.settings)
     if diagonal:
@@ -247,7 +245,7 @@ def _device(params: Params) -> arrays.Device:
 
 
 def _tables(
-    found: Found, blocks: Sequence[Block], kind: Kind, params: Params, settings: Settings
+    found: MatchArrays, blocks: Sequence[Block], kind: Kind, params: Params, settings: Settings
 ) -> Iterator[pa.Table]:
     columns = schema(params, settings)
     how = settings("thumbnail.decode"), settings("thumbnail.channels")
@@ -270,7 +268,7 @@ def _tables(
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The `ledger` section of run.json: sums over the block pairs."""
+    """Return the section `ledger` of run.json: sums over the block pairs."""
     names = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
     total = dict.fromkeys(names, 0)
     for summary in summaries:
@@ -280,12 +278,12 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def uses(settings: Settings) -> Sequence[str]:
-    """Settings of other sections that determine the matches."""
+    """Return the settings of other sections that determine the matches."""
     references = ("inputs.reference",) if settings("pairs.references") == "skip" else ()
     return ("thumbnail.size", "thumbnail.channels", "thumbnail.decode", *references)
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "pairs",
     version=3,
     needs=("index",),
@@ -293,11 +291,8 @@ STAGE = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=uses,
-    builds_on=("threshold",),
-    memory=memory,
-    work=lambda summary: (summary["pairs_total"], "pairs"),
-    check=check,
-    figures=figures,
+    cache_key=CacheKey(reads, uses),
+    reuse=Reuse(builds_on=("threshold",)),
+    output=Output(figures=figures, work=lambda summary: (summary["pairs_total"], "pairs")),
+    preflight=Preflight(check, memory, remedy="lower partition.block"),
 )

@@ -1,4 +1,4 @@
-"""Find the images and cut them into partitions; looks at the folders anew at each run."""
+"""Find the images and cut the list into partitions; every run lists the folders again."""
 
 from __future__ import annotations
 
@@ -20,42 +20,46 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Settings, Stage, Task
+from pipeline.stage import Preflight, Settings, Source, Stage, Task
 from stages.kernels import cut
-from stages.listing.files import PIECE, Files, find, show, stamps, texts
-from stages.listing.rules import EXTENSIONS, Rules
+from stages.listing.files import find, show, stamps, texts
+from stages.listing.rules import EXTENSIONS, ListingRules
+from stages.listing.sections import SECTIONS
+from stages.listing.table import PIECE, FileTable
 from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")
 RACY_NS = 2_000_000_000
-"""A file as young as this at its scan may change again without a new time stamp; the next run digests it again."""
+"""Age in nanoseconds below which a file's time stamp is racy.
+
+A racy file may change again without a new time stamp; the next run digests the file again."""
 PARTITION = 1_000
 DENSE_BLOCK = 3_000
 BLOCKS = ((2_000_000, 32_000), (10_000_000, 131_000), (None, 524_000))
-"""`block: auto`: up to so many images, blocks of about so many."""
+"""`block: auto`: greatest number of images, and mean size of a block."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Params:
     """Which files are images."""
 
-    recursive: Annotated[bool, Field(description="look into the folders inside the inputs, too")] = True
+    recursive: Annotated[bool, Field(description="search subfolders of the inputs")] = True
     extensions: Annotated[
         Literal["default"] | tuple[str, ...],
-        Field(description="endings that make a file an image: a list such as [jpg, png], or default"),
+        Field(description="endings of image files: a list such as [jpg, png], or default"),
     ] = "default"
     ignore_names: Annotated[
         tuple[str, ...],
-        Field(description="files and folders to leave out, by name: exact, or a pattern with * ? ["),
+        Field(description="names of files and folders to ignore: exact, or patterns with * ? ["),
     ] = ()
     ignore_paths: Annotated[
         tuple[str, ...],
-        Field(description="files and folders to leave out, by path: exact, or a pattern with * ? ["),
+        Field(description="paths of files and folders to ignore: exact, or patterns with * ? ["),
     ] = ()
-    follow_links: Annotated[bool, Field(description="follow symbolic links found inside the inputs")] = False
+    follow_links: Annotated[bool, Field(description="follow symbolic links inside the inputs")] = False
     trust: Annotated[
         Literal["mtime", "ctime", "bytes"],
-        Field(description="a file is unchanged while its size and this are; bytes reads every file at every run"),
+        Field(description="evidence, besides the size, that a file is unchanged; bytes reads every file in every run"),
     ] = "mtime"
 
     @field_validator("extensions")
@@ -63,10 +67,10 @@ class Params:
     def _dotted(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return value if isinstance(value, str) else tuple(ending.lower().lstrip(".*") for ending in value)
 
-    def rules(self) -> Rules:
-        """These parameters for the lister."""
+    def rules(self) -> ListingRules:
+        """Return the rules for listing."""
         endings = EXTENSIONS if self.extensions == "default" else frozenset(map(str.encode, self.extensions))
-        return Rules(self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links)
+        return ListingRules(self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links)
 
 
 SCHEMA = pa.schema(
@@ -84,7 +88,7 @@ SCHEMA = pa.schema(
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Complain of inputs that are not there, before anything is made."""
+    """Report inputs that do not exist, before anything runs."""
     for name in ("a", "b"):
         for number, root in enumerate(settings(f"inputs.{name}")):
             try:
@@ -98,8 +102,9 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def _inputs_twice(settings: Settings) -> Iterator[str]:
-    """Inputs that lead into others by links: files would be compared with themselves. Of a folder that lies in another
-    by its name, each file counts once."""
+    """Report inputs that lead into other inputs by links: files would be compared with themselves.
+
+    A folder below another input by its name is no problem: each of its files counts once."""
     roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
     leads = {root: os.path.realpath(root) for _, root in roots}
     led = {_folder(leads[root]): (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
@@ -107,29 +112,31 @@ def _inputs_twice(settings: Settings) -> Iterator[str]:
         for place in (leads[root], *map(str, Path(leads[root]).parents)):
             other_key, other = led.get(_folder(place), (key, root))
             if not f"{root.rstrip('/')}/".startswith(f"{other.rstrip('/')}/"):
-                yield f"{key}: {root} leads to {leads[root]}, which is in {other_key} as {other}, too; leave one out"
+                yield f"{key}: {root} leads to {leads[root]}, also in {other_key} as {other}; remove one"
                 break
 
 
 def _folder(path: str) -> str | tuple[int, ...]:
-    """What a folder is by any name, for it may be mounted twice. Where the system numbers folders badly, their times
-    tell them apart."""
+    """Return what identifies a folder under any name, since a folder may be mounted twice.
+
+    Times complement the inode, for systems that number folders unreliably."""
     with contextlib.suppress(OSError, ValueError):
-        stat = os.stat(path)  # noqa: PTH116  # of any bytes
+        stat = os.stat(path)  # noqa: PTH116  # names of any bytes
         if S_ISDIR(stat.st_mode):
             return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
     return path
 
 
 def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
-    """The image table of each set, cut into partitions.
+    """Yield the image table of each set, cut into partitions.
 
-    Raises ConfigError where there is no image at all, none in a set that has inputs, or one in both sets."""
+    Raises:
+        ConfigError: a set with inputs has no image, or an image is in both sets."""
     found = {name: _find(name, settings(f"inputs.{name}"), params) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
-            f"inputs.b: {show(both[0].as_py())}{_and_more(both)} is in inputs.a, too; each file can be in one set only"
+            f"inputs.b: {show(both[0].as_py())}{_and_more(both)} is also in inputs.a; a file can be in one set only"
         )
     mean, block = partition_sizes(settings, sum(map(len, found.values())))
     for name in sorted(found):
@@ -137,7 +144,7 @@ def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]
 
 
 def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
-    """Mean number of images of a partition and of a block."""
+    """Return the mean number of images of a partition and of a block."""
     mean, block = settings("partition.images"), settings("partition.block")
     if mean == "auto":
         mean = PARTITION if images <= 10_000_000 else 4 * PARTITION
@@ -147,17 +154,19 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params) -> Files:
+def _find(name: str, roots: Sequence[str], params: Params) -> FileTable:
     try:
         files = find(roots, params.rules())
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
         raise ConfigError(
-            f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"
+            f"inputs.{name}: found no image in {', '.join(roots)}; see scan.extensions and scan.recursive"
         )
     for root in files.empty():
-        logger.warning("inputs.%s: no image found in %s; is it what it was?", name, show(root))
+        logger.warning(
+            "inputs.%s: found no image in %s; check that the folder is mounted and complete", name, show(root)
+        )
     return files
 
 
@@ -169,9 +178,13 @@ def _and_more(items: Sized) -> str:
     return f" (and {len(items) - 1:,} more)" if len(items) > 1 else ""
 
 
-def partitions(name: str, files: Files, narrow: int, wide: int, trust: str) -> Iterator[tuple[Task, pa.Table]]:
-    """The partitions of one set and their rows, for windows of partitions and of blocks. Raises ConfigError where two
-    names would read alike."""
+def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) -> Iterator[tuple[Task, pa.Table]]:
+    """Yield the partitions of one set, with their rows.
+
+    narrow, wide  windows of `kernels.cut` for partitions and for blocks
+
+    Raises:
+        ConfigError: two names have the same text."""
     paths, true_names = texts(files.paths)
     if true_names is not None:
         _refuse_alike(name, paths, true_names)
@@ -182,7 +195,7 @@ def partitions(name: str, files: Files, narrow: int, wide: int, trust: str) -> I
     start = 0
     for last in [*cut.cuts(hashes, narrow).tolist(), len(files) - 1]:
         if start > last:
-            continue  # the last cut was at the end already
+            continue  # the last member is a cut
         ends = last == len(files) - 1
         key = f"{name}-end" if ends else f"{name}-{int(hashes[last]):016x}"
         count, part = last + 1 - start, slice(start, last + 1)
@@ -206,13 +219,13 @@ def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBin
     alike = paths.filter(pc.and_(pc.invert(odd), pc.is_in(paths, paths.filter(odd))))
     if len(alike):
         raise ConfigError(
-            f"inputs.{name}: the name {alike[0].as_py()} also stands for another file's name, which is no UTF-8; "
-            "rename one of them, or name it in scan.ignore_paths"
+            f"inputs.{name}: the name {alike[0].as_py()} is also the escaped form of a name that is not UTF-8; "
+            "rename one of the two files, or list one in scan.ignore_paths"
         )
 
 
 def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
-    """What decides where partitions end: 8 bytes of BLAKE2b of each path."""
+    """Return the hashes that decide where partitions end: 8 bytes of BLAKE2b of each path, uint64 (n,)."""
     hashes = np.empty(len(paths), np.uint64)
     for start in range(0, len(paths), PIECE):
         digests = [hashlib.blake2b(path, digest_size=8).digest() for path in paths[start : start + PIECE].to_pylist()]
@@ -220,8 +233,8 @@ def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     return hashes
 
 
-def doubtful(table: pa.Table) -> list[str]:
-    """Paths of the files that were written to just now; a URL's tag tells of its bytes, whenever it was written."""
+def racy(table: pa.Table) -> list[str]:
+    """Return the paths of racy files; a URL's tag identifies the content, so URLs are never racy."""
     tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
     young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
     return table["path"].filter(pc.and_not(young, tagged)).to_pylist()
@@ -231,4 +244,12 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(numbers, pa.string())
 
 
-STAGE = Stage("scan", version=2, needs=(), params=Params, schema=SCHEMA, source=source, doubtful=doubtful, check=check)
+STAGE: Stage[Params] = Stage(
+    "scan",
+    version=2,
+    needs=(),
+    params=Params,
+    schema=SCHEMA,
+    source=Source(source, racy, SECTIONS),
+    preflight=Preflight(check),
+)

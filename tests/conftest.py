@@ -1,5 +1,7 @@
 """Settings that all tests share."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
@@ -38,3 +40,35 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with long tests; the order that pytest-randomly has given to the others stays."""
     items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))
+
+
+class LeftOut:
+    """Counts the tests that `-m` leaves out, in this process or in the processes of pytest-xdist, and says so."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.count = 0
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Count slow tests where they are collected."""
+        self.count += sum(item.get_closest_marker("slow") is not None for item in items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take the count of a process of pytest-xdist: each collects the same tests."""
+        self.count = max(self.count, getattr(node, "workeroutput", {}).get("left_out", 0))
+
+    def pytest_sessionfinish(self) -> None:
+        """Hand the count of a process of pytest-xdist to the one that prints."""
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["left_out"] = self.count
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say which tests were left out, and how to run them."""
+        if self.count and self.config.option.markexpr == "not slow":
+            terminalreporter.write_line(f"left out: {self.count} slow tests, which `pytest -n 2 -m slow` runs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch what is left out."""
+    config.pluginmanager.register(LeftOut(config), "left-out")

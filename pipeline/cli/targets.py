@@ -67,7 +67,7 @@ def results_of(run: str | None) -> Any:
     return load_run(last_run() if run is None else run)
 
 
-def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage]]:
+def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage[Any]]]:
     """Return the config that a run's folder, its URL or a YAML file holds, and the stages; of the last run here where
     `target` is None. Raises ConfigError."""
     from pipeline.config.settings import load
@@ -85,7 +85,7 @@ def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config
     return load(target, stages, overrides), stages
 
 
-def _recorded(folder: Place, stages: Sequence[Stage], overrides: Sequence[str]) -> Config:
+def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
     """Return the config of a run's run.json, for the place where the run lies now; masked secrets are left out."""
     from pipeline.config.settings import from_mapping
     from pipeline.store.backends.locations import in_use

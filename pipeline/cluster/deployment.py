@@ -110,8 +110,8 @@ def _memory(value: str | int) -> str | int:
 class Adapt:
     """Workers come and go with the work, between these numbers."""
 
-    maximum: Positive
-    minimum: Positive = 1
+    maximum: Annotated[Positive, Field(description="most workers at a time")]
+    minimum: Annotated[Positive, Field(description="fewest workers at a time")] = 1
 
 
 @dataclass(frozen=True, config=FORBID)
@@ -119,9 +119,9 @@ class Tls:
     """Files in PEM format, under the same paths on every machine: the authority that all sides trust, and the
     certificate and key that each side shows. Take an authority of your own: host names are not looked at."""
 
-    ca_file: str
-    cert: str
-    key: str
+    ca_file: Annotated[str, Field(description="certificate of the authority")]
+    cert: Annotated[str, Field(description="certificate that each side shows")]
+    key: Annotated[str, Field(description="private key of that certificate")]
 
 
 @dataclass(frozen=True, config=FORBID)

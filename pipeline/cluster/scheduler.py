@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 HERE = ("threads", "local")
 """Kinds whose workers are children of this process, with its software and its storage."""
-OWN_WORKERS_GONE = "they died, most likely for lack of memory: raise scheduler.memory_limit or lower partition.block,"
-THEIR_WORKERS_GONE = "see in their logs why they ended, such as for lack of time or memory,"
-REMEDIES = {"address": "start workers"} | dict.fromkeys((*HERE, "cuda"), OWN_WORKERS_GONE)
-"""What to do where no worker is left, by the kind of scheduler; THEIR_WORKERS_GONE for those that start jobs."""
 LOG = logging.getLogger("fast_diff.scheduler")
 NO_PROFILE = {"distributed.worker.profile.enabled": False}
 """Dask's profiler looks at every thread a hundred times a second: a fortieth of the time of small files."""
@@ -66,7 +62,7 @@ def open_executor(
         client = _open(scheduler, needs, opened)
         if report:
             opened.enter_context(_performance_report(client, report))
-        remedy = REMEDIES.get(scheduler.kind, THEIR_WORKERS_GONE)
+        remedy = _remedy(scheduler.kind, needs)
         watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, remedy)
         return DaskExecutor(client, watch, opened.close)
     except BaseException as error:
@@ -74,6 +70,16 @@ def open_executor(
         if isinstance(error, CommClosedError) or _found_nobody(error):
             raise SchedulerLost from error
         raise
+
+
+def _remedy(kind: str, needs: Needs) -> str:
+    """Return what to do where no worker is left, by the kind of scheduler."""
+    if kind == "address":
+        return "start workers"
+    if kind in (*HERE, "cuda"):
+        smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
+        return f"they died, most likely for lack of memory: {smaller},"
+    return "see in their logs why they ended, such as for lack of time or memory,"
 
 
 def _found_nobody(error: BaseException) -> bool:

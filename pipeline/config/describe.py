@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from pipeline.config.settings import CORE, TOP, Config
+from pipeline.config.settings import TOP, Config, kinds_of
 from pipeline.stage import Speed, Stage
 
 COLUMN = 30
@@ -35,9 +35,9 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def describe(config: Config, stages: Sequence[Stage]) -> str:
+def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     """YAML of every key with its meaning, the values it may have, and its default where it differs from that."""
-    kinds = CORE | {stage.name: stage.params for stage in stages}
+    kinds = kinds_of(stages)
     plain = config.as_dict()
     lines = ["# The config as resolved; where a value is not the default, the default stands behind its meaning.", ""]
     for key, meaning in TOP.items():
@@ -45,22 +45,22 @@ def describe(config: Config, stages: Sequence[Stage]) -> str:
     for section, _ in config.sections():
         kind = kinds[section]
         defaults = kind()
-        lines += ["", *_entry(f"{section}:", _first_line(kind))]
-        for name, meaning in _meanings(kind):
+        lines += ["", *_entry(f"{section}:", first_line(kind))]
+        for name, meaning in meanings(kind):
             value = plain[section][name]
             default = _flow(_listed(getattr(defaults, name)))
-            changed = section != "inputs" and _flow(value) != default
+            changed = default != "[]" and _flow(value) != default
             lines += _entry(f"  {name}: {_flow(value)}", meaning + _whole(f" (default: {default})") * changed)
     return "\n".join(lines) + "\n"
 
 
-def _first_line(kind: type) -> str:
+def first_line(kind: type) -> str:
     """The dataclass's own words; `dataclass` puts the signature there where it has none."""
     doc = kind.__doc__ or ""
     return "" if doc.startswith(f"{kind.__name__}(") else doc.strip().partition("\n")[0]
 
 
-def _meanings(kind: type) -> Iterator[tuple[str, str]]:
+def meanings(kind: type) -> Iterator[tuple[str, str]]:
     """Each field's name and what a reader should know of it."""
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):

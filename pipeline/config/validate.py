@@ -6,7 +6,8 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -56,6 +57,40 @@ def validate(kind: type, section: str, source: Source, kinds: Mapping[str, type]
         return None, list(_complaints(error, data, section, source, kinds))
 
 
+def accept_single_values(source: Source, kinds: Mapping[str, Any]) -> None:
+    """Put each single value where the type of its key is a list into a list of one."""
+    for section, kind in kinds.items():
+        data = source.data.get(section)
+        if isinstance(data, dict):
+            hints = {key: hint for model in dataclasses_in(kind) for key, hint in _hints(model).items()}
+            data |= {key: [value] for key, value in data.items() if key in hints and _is_single(hints[key], value)}
+
+
+def _hints(model: type) -> dict[str, Any]:
+    return get_type_hints(model, include_extras=True)
+
+
+def _is_single(hint: Any, value: Any) -> bool:
+    """Return whether `value` is one item of the list that `hint` expects, and no value in its own right."""
+    if value is None or isinstance(value, list):
+        return False
+    kinds = list(_alternatives(hint))
+    lists = [kind for kind in kinds if get_args(kind)[1:] == (...,)]
+    others = [kind for kind in kinds if kind not in lists and kind is not NoneType]
+    return bool(lists) and all(get_origin(kind) is Literal and value not in get_args(kind) for kind in others)
+
+
+def _alternatives(hint: Any) -> Iterator[Any]:
+    """Yield the types of a union, without their annotations."""
+    if get_origin(hint) is Annotated:
+        yield from _alternatives(get_args(hint)[0])
+    elif get_origin(hint) in (Union, UnionType):
+        for part in get_args(hint):
+            yield from _alternatives(part)
+    else:
+        yield hint
+
+
 def unknown_key(source: Source, keys: Keys, kinds: Mapping[str, Any]) -> str:
     """The line for a key that does not exist, with the nearest one that does."""
     name = ".".join(map(str, keys))
@@ -67,16 +102,18 @@ def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(kind, type):
             yield from (f"{section}.{field.name}" for field in fields(kind))
             for name, hint in get_type_hints(kind).items():
-                yield from (f"{section}.{name}.{field.name}" for inner in _dataclasses(hint) for field in fields(inner))
+                yield from (
+                    f"{section}.{name}.{field.name}" for inner in dataclasses_in(hint) for field in fields(inner)
+                )
         yield section
 
 
-def _dataclasses(hint: Any) -> Iterator[type]:
-    """Those among the types that a value may have."""
+def dataclasses_in(hint: Any) -> Iterator[type]:
+    """Yield the dataclasses among the types that a value may have."""
     if isinstance(hint, type) and is_dataclass(hint):
         yield hint
     for part in get_args(hint):
-        yield from _dataclasses(part)
+        yield from dataclasses_in(part)
 
 
 def _nearest(name: str, valid: list[str]) -> str:
@@ -108,14 +145,14 @@ def _complaints(
         whole = (section, *keys)
         if isinstance(_value(data, keys), dict) and (missing := _missing(details)):
             if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
-                yield f"{source.place(whole)}: {_dotted(whole)}: {missing} missing; expected a value"
+                yield f"{source.place(whole)}: {dotted(whole)}: {missing} missing; expected a value"
             continue
         if details[0]["type"] in UNKNOWN:
             yield unknown_key(source, whole, kinds)
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))
         got = _value(data, keys)
-        yield f"{source.place(whole)}: {_dotted(whole)}: {_sentence(expected, got)}{_near_value(details, got)}"
+        yield f"{source.place(whole)}: {dotted(whole)}: {_sentence(expected, got)}{_near_value(details, got)}"
 
 
 def _missing(details: list[ErrorDetails]) -> str:
@@ -172,7 +209,8 @@ def _show(value: Any) -> str:
     return ("the text " if isinstance(value, str) else "") + (text if len(text) <= 80 else f"{text[:77]}...")
 
 
-def _dotted(keys: Keys) -> str:
+def dotted(keys: Keys) -> str:
+    """Return the path of a key as text, such as `inputs.a[0]`."""
     text = ""
     for key in keys:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key

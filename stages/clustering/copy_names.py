@@ -1,4 +1,4 @@
-"""Names of copies: patterns of file and folder names that people, programs and systems give to copies."""
+"""Recognise names of copies, as given by people, programs and systems."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ NAMES = (
     *("*backup*", "*back-up*", "*back up*", "backups.backupdb", "*sicherung*", "*sauvegarde*", "*respaldo*", "*бэкап*"),
     *("*备份*", "*備份*", "*バックアップ*", "*.bak", "*~", "mirror", "*archive", "archive*", "archiv", "archives"),
     *(".snapshot*", "*.sync-conflict-*"),
-    # copies, as file managers, browsers and people call them
+    # copies, as named by file managers, browsers and people
     *("*copy*", "*copies*", "*kopie*", "*kopia*", "*copie*", "*copia*", "*cópia*", "*копия*", "*副本*", "*コピー*"),
     *("*([0-9]).*", "*([0-9][0-9]).*", "*duplicate*", "dupes", "*conflict*"),
-    # on the way, and out again
+    # transit and trash
     *("download*", "téléchargements", "descargas", "attachments", "tmp", "temp", "*.tmp", "cache", ".cache"),
     *("trash", ".trash*", "*.trash", "recycle*", "$recycle.bin", "recycler", "papierkorb", "corbeille", "*deleted*"),
     *("lost+found", "found.[0-9]*", "recovered*", "recup_dir*"),
-    # made from others
+    # made from other images
     *("export", "exports", "exported", "converted", "resized", "compressed", "edited", "*-edited.*", "*_edited.*"),
     *(".thumbnails", "thumbnails", "thumbs", ".thumb*", "@eadir", "previews"),
     # messengers and networks
@@ -31,13 +31,13 @@ NAMES = (
 )
 """Patterns of names of files and folders, in lower case."""
 SHORT = 4
-"""Length from which on a name is significant within a longer name."""
+"""Least length of a name that is significant within a longer name."""
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a name, in lower case, matches a pattern, as fnmatch has it.
+    """Return a function that tells whether a name, in lower case, matches a pattern of fnmatch.
 
-    A star at the beginning or the end of a pattern becomes an unanchored search, which takes a tenth of the time."""
+    A star at the beginning or end of a pattern becomes an unanchored search, which takes a tenth of the time."""
     parts = []
     for pattern in map(str.casefold, patterns):
         inner = fnmatch.translate(pattern.strip("*"))[len("(?s:") : -len(r")\Z")]  # ")\z" since Python 3.14
@@ -53,7 +53,7 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
-    """Return a function that counts the names in a path, below a root, which match a pattern, whatever their case."""
+    """Return a function that counts the names in a path, below a root, that match a pattern in any case."""
     matches = matcher(patterns)
     folders: dict[tuple[str, str], int] = {}
 
@@ -69,8 +69,9 @@ def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
 
 
 def longer(names: Sequence[str], family: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which names are the shortest one of their family with something added to it, bool (n,): `IMG_7-edit.png`
-    beside `IMG_7.jpg`. Digits that go on are another number."""
+    """Return which names extend the shortest name of their family, bool (n,).
+
+    `IMG_7-edit.png` extends `IMG_7.jpg`. Further digits make another number, not an extension."""
     stems = [name.rpartition(".")[0].casefold() or name.casefold() for name in names]
     shortest: dict[int, str] = {}
     for stem, number in zip(stems, family.tolist(), strict=True):

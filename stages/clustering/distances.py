@@ -1,7 +1,6 @@
-"""Mean squared errors inside clusters: of each member to its keeper, and of the two that are farthest apart.
+"""Compute mean squared errors inside clusters: to the keeper, and of the farthest pair.
 
-Recorded matches are taken as they are; a pair that is no match, or whose metric is another one, is measured anew from
-the thumbnails."""
+Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails."""
 
 from __future__ import annotations
 
@@ -14,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Inputs, Job
-from stages.clustering.rows import Places
+from stages.clustering.rows import PathIndex
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure import exact, spread
 
 IMAGES = 4_096
-"""Thumbnails that are held at a time, but for those of a single cluster."""
+"""Thumbnails in memory at a time, except for a single larger cluster."""
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -27,17 +26,19 @@ Bytes = NDArray[np.uint8]
 
 
 class Inside(NamedTuple):
-    """`to_keeper`: MSE of each member to its keeper, float64 (n,). `diameter`: of the two of its cluster that are
-    farthest apart, float64 (clusters,)."""
+    """Distances inside clusters.
+
+    to_keeper  MSE of each member to its keeper, float64 (n,)
+    diameter   MSE of each cluster's farthest pair, float64 (clusters,)"""
 
     to_keeper: Doubles
     diameter: Doubles
 
 
 class _Measure:
-    """Distances of the thumbnails of some images, by their rows, as the config has them."""
+    """Distances of thumbnails, with the config's normalisation and rotations."""
 
-    def __init__(self, inputs: Inputs, job: Job, places: Places) -> None:
+    def __init__(self, inputs: Inputs, job: Job, places: PathIndex) -> None:
         self._artifacts, self._places = inputs.of("thumbnail"), places
         self.shape = thumbnail_shape(job.settings)
         self.divisor = self.shape[0] * self.shape[1]
@@ -46,13 +47,13 @@ class _Measure:
         self._squares = exact.Squares()
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> Doubles:
-        """MSE of a[i] and b[j]."""
+        """Return the MSE of a[i] and b[j], float64 (pairs,)."""
         sums = [self._squares.pairs(a, exact.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
         return np.asarray(np.min(sums, axis=0) / self.divisor, np.float64)
 
     @cached_property
     def _where(self) -> tuple[Ints, Ints]:
-        """Which artifact each image's thumbnail is in, and in which row."""
+        """Return the artifact and the row of each image's thumbnail, int64 (n,) each."""
         artifact, row = np.full((2, len(self._places)), -1)
         for number, each in enumerate(self._artifacts):
             places = self._places.of(each.table(["path"])["path"])
@@ -61,7 +62,9 @@ class _Measure:
         return artifact, row
 
     def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
-        """Places in `images`, and thumbnails (n, H, W, C) there, one partition at a time."""
+        """Yield thumbnails of images, one partition at a time.
+
+        Yields indices into `images`, and the thumbnails there, uint8 (m, H, W, C)."""
         artifact, row = (column[images] for column in self._where)
         order = np.lexsort([row, artifact])
         for places in np.split(order, np.flatnonzero(np.diff(artifact[order])) + 1) if len(images) else ():
@@ -69,7 +72,7 @@ class _Measure:
             yield places, pixels(column, self.shape)
 
     def all(self, images: Ints) -> Bytes:
-        """Thumbnails of all of them."""
+        """Return the thumbnails of images, uint8 (n, H, W, C)."""
         held = np.empty((len(images), *self.shape), np.uint8)
         for places, thumbnails in self.thumbnails(images):
             held[places] = thumbnails
@@ -77,8 +80,12 @@ class _Measure:
 
 
 def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Ints) -> Inside:
-    """For images `paths`: the row of the keeper of each, and its cluster, int64 (n,), ascending from 0."""
-    sizes, places = np.bincount(cluster), Places(paths)
+    """Return the distances inside clusters.
+
+    paths    paths of the images
+    keeper   row of each image's keeper, int64 (n,)
+    cluster  number of each image's cluster, int64 (n,), ascending from 0"""
+    sizes, places = np.bincount(cluster), PathIndex(paths)
     measure = _Measure(inputs, job, places)
     to_keeper = np.full(len(paths), np.nan)
     to_keeper[keeper == np.arange(len(paths))] = 0.0
@@ -93,25 +100,28 @@ def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Int
 
 
 def _recorded(
-    inputs: Inputs, places: Places, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
+    inputs: Inputs, places: PathIndex, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
 ) -> None:
-    """Fill in what matches tell: distances to keepers; and of each cluster how many of its pairs are recorded, and the
-    largest distance among them."""
+    """Fill in what recorded matches hold.
+
+    to_keeper  receives distances to keepers
+    known      receives the number of recorded pairs of each cluster
+    most       receives the largest recorded distance of each cluster"""
     for artifact in inputs.of("pairs"):
         for batch in artifact.batches(["path_a", "path_b", "mse"]):
             a, b = (places.of(batch.column(name)) for name in ("path_a", "path_b"))
             members = (a >= 0) & (b >= 0)
             a, b, found = a[members], b[members], batch.column("mse").to_numpy()[members]
             for member, other in ((a, b), (b, a)):
-                to_it = keeper[member] == other
-                to_keeper[member[to_it]] = found[to_it]
+                is_keeper = keeper[member] == other
+                to_keeper[member[is_keeper]] = found[is_keeper]
             together = cluster[a] == cluster[b]
             np.add.at(known, cluster[a[together]], 1)
             np.maximum.at(most, cluster[a[together]], found[together])
 
 
 def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
-    """Fill in what is still unknown; one partition of thumbnails at a time."""
+    """Measure the distances to keepers that are still unknown, one partition at a time."""
     unknown = np.flatnonzero(np.isnan(to_keeper))
     keepers = np.unique(keeper[unknown])
     for start in range(0, len(keepers), IMAGES):
@@ -125,8 +135,9 @@ def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
 
 
 def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:
-    """Raise `most` to the diameter of clusters of which not all pairs are recorded. Copies of a keeper are as far from
-    all others as it is."""
+    """Raise `most` to the diameter of clusters with unrecorded pairs.
+
+    Copies of a keeper have the keeper's distances, so copies are left out."""
     wanted = np.isin(cluster, open_) & (to_keeper > 0)
     wanted |= np.isin(cluster, open_) & (np.diff(cluster, prepend=-1) != 0)
     rows = np.flatnonzero(wanted)

@@ -1,4 +1,4 @@
-"""Sharpness of images for the keeper rule `sharpness`, which decodes the files again."""
+"""Measure the sharpness of images for the keeper rule `sharpness`, by decoding the files again."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ from stages.decoding.reading import Expected
 Ints = NDArray[np.int64]
 
 SIDE = 512
-"""Pixels a side at which images are compared: large enough to tell an enlarged copy from its original."""
+"""Pixels per side for measuring: enough to tell an enlarged copy from its original."""
 
 
 class Sharpness:
-    """Measures images for the rule `sharpness`. `unmeasured` counts files that could not be measured, `passing` those
-    among them that a later run may well measure under the same limits."""
+    """A measure of images for the rule `sharpness`.
+
+    unmeasured  number of files that could not be measured
+    passing     number of unmeasured files that a later run may measure under the same limits"""
 
     def __init__(self, job: Job, family: Ints) -> None:
-        """`family`: a number per image to measure, int64 (n,), equal for images that one cluster may hold."""
+        """Set the images' families: numbers, int64 (n,), equal for images that may share a cluster."""
         self._job, self._family = job, family
         self.unmeasured = self.passing = 0
 
     def __call__(self, images: pa.Table) -> NDArray[np.float64]:
-        """Return the variance of the Laplacian of each image in grey, scaled to SIDE x SIDE: float64 (n,).
+        """Return the variance of the Laplacian of each image in grey at SIDE x SIDE, float64 (n,).
 
-        Where a file can't be measured, all images that may be in a cluster with it get 0: the rule decides nothing
-        there, so that a blurred copy does not win over an image that could not be measured. `images` has columns path,
-        path_bytes, bytes and digest."""
+        images  has columns path, path_bytes, bytes and digest
+
+        Where a file can't be measured, all images of its family get 0. The rule then decides nothing in the family,
+        so a blurred copy does not win over an unmeasured image."""
         files = [
             Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
             for row in images.select(["path", "path_bytes", "bytes", "digest"]).to_pylist()
@@ -67,7 +70,9 @@ def _options(job: Job) -> Options:
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:
-    """Return the variance over inner pixels, uint8 (H, W), of four times a pixel minus its four neighbours."""
+    """Return the variance of the Laplacian over inner pixels of uint8 (H, W).
+
+    The Laplacian is four times a pixel minus its four neighbours."""
     values = grey.astype(np.int32)
     inner = 4 * values[1:-1, 1:-1]
     edges = inner - values[:-2, 1:-1] - values[2:, 1:-1] - values[1:-1, :-2] - values[1:-1, 2:]

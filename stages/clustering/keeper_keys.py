@@ -1,4 +1,4 @@
-"""The sort keys of each keeper rule."""
+"""Compute the sort keys of each keeper rule."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Mask = NDArray[np.bool_]
 Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
 
 PREFERRED = ("raw", "tiff", "png", "jpeg")
-"""Formats in the default order of the rule `format`."""
+"""Default order of formats of the rule `format`."""
 PATHS = ("alphabetical", "shortest", "shallowest", "deepest")
 FAMILIES = {"MPO": "jpeg"}
-"""Format names that count as another format, in the spelling of the thumbnail stage."""
+"""Format names that count as another format, as the thumbnail stage writes the names."""
 SECOND = 10**9
-"""Nanoseconds: dates of files that differ by less say in which order files were copied."""
+"""Nanoseconds of a second: a smaller difference of file dates only tells the order of copying."""
 LAST = np.iinfo(np.int64).max
-"""Sort value of a missing value: after every known one."""
+"""Sort value of a missing value: after every known value."""
 PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
-"""Columns that a user's function receives for an image, beside its path."""
+"""Columns of an image that a user's function receives besides its path."""
 
 JPEG = ("JPEG", "MPO")
 WEB = ("WEBP", "AVIF", "JXL", "JPEG2000")
@@ -42,7 +42,7 @@ HEIF_CAMERAS = re.compile(
     r"panasonic dc",
     re.IGNORECASE,
 )
-"""Cameras that write HEIF; of any other, and before HEIF_SINCE, an image in that format was converted."""
+"""Cameras that write HEIF; a HEIF image of another camera, or before HEIF_SINCE, was converted."""
 HEIF_SINCE = datetime(2017, 6, 1)
 EDITORS = re.compile(
     r"adobe|photoshop|lightroom|gimp|picasa|image ?magick|graphicsmagick|paint|snapseed|affinity|capture one|darktable|"
@@ -50,15 +50,18 @@ EDITORS = re.compile(
     r"photo (?:viewer|gallery|editor)",
     re.IGNORECASE,
 )
-"""Names of programs, other than a camera's firmware, that write images."""
+"""Names of programs, other than camera firmware, that write images."""
 UNSEEN = 98
-"""Quality from which on a JPEG's grid may not be found in a lossless file converted from the JPEG."""
+"""JPEG quality from which the JPEG's grid may be undetectable in a lossless conversion."""
 POOR = 80
-"""Cameras encode at this quality or higher."""
+"""Least quality at which cameras encode."""
 
 
 class Key(NamedTuple):
-    """A sort key. `values`: (n,), the least first; `reason`: why an image with a lesser value stays."""
+    """A sort key.
+
+    values  (n,), the least first
+    reason  why an image with a lower value stays"""
 
     values: NDArray[Any]
     reason: str
@@ -70,8 +73,9 @@ def named(rule: Rule) -> str:
 
 
 def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
-    """Return the sort keys of a rule, the first one first. `family`: number of each image's connected component of
-    matches, int64 (n,)."""
+    """Return the sort keys of a rule, in order.
+
+    family  number of each image's connected component of matches, int64 (n,)"""
     name, argument = (rule, None) if isinstance(rule, str) else next(iter(rule.items()))
     match name:
         case "resolution":
@@ -116,7 +120,7 @@ def _taken(images: pa.Table) -> Key:
 def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
     """Return the keys of the rule `oldest`: the camera's date, then the file's date.
 
-    `alike`: a number per image, int64 (n,); the earliest file date counts for all images with the same number."""
+    alike  a number per image, int64 (n,); the earliest file date counts for all images with one number"""
     dates = _ints(images["mtime_ns"])
     if alike is not None:
         first = np.full(int(alike.max(initial=-1)) + 1, LAST)
@@ -126,21 +130,23 @@ def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
 
 
 def _original(images: pa.Table, family: Ints) -> list[Key]:
-    """Return the keys of the rule `original`: lossless conversions of lossy files last; then by signs of re-encoding;
-    then images that EXIF turns before images whose pixels were turned."""
+    """Return the keys of the rule `original`.
+
+    In order: images that are not lossless conversions of lossy files; images with fewer signs of re-encoding; images
+    that EXIF turns, before images with turned pixels."""
     quality = _quality(images)
     jpeg, heif, has_camera = _form(images, *JPEG), _form(images, "HEIF"), _are(pc.is_valid(images["camera"]), True)
     own = _are(images["tables"], "own")
     editor = np.array([bool(each and EDITORS.search(each)) for each in images["software"].to_pylist()], bool)
     fine, progressive = _are(images["subsampling"], "4:4:4"), _are(images["progressive"], True)
     signs = editor.astype(np.int64) + progressive
-    # Cameras halve the chroma; where none is known, an image may have been encoded by any program from the start.
+    # Cameras halve the chroma; without a known camera, any program may have encoded the original.
     signs += has_camera & fine
     signs += np.where(quality < POOR, (POOR + 9 - quality) // 10, 0)
     by_camera = jpeg & own & ~editor & ~progressive & ~fine
     heif_camera = np.array([bool(each and HEIF_CAMERAS.match(each)) for each in images["camera"].to_pylist()], bool)
     heif_camera &= ~_are(pc.less(images["taken"], pa.scalar(HEIF_SINCE, images["taken"].type)), True)
-    order = np.full(len(signs), 3)  # lossless, as far as is known
+    order = np.full(len(signs), 3)  # lossless, or unknown
     kinds: list[tuple[Mask, Any]] = [(_form(images, "RAW"), 0), (heif, 4)]
     kinds += [(heif & heif_camera, 1), (heif & has_camera & ~heif_camera, 19), (jpeg, 4 + signs), (by_camera, 2)]
     for which, value in (*kinds, (_form(images, *WEB), 20), (_form(images, "GIF"), 21)):
@@ -161,15 +167,15 @@ def _form(images: pa.Table, *formats: str) -> Mask:
 
 
 def _quality(images: pa.Table) -> Ints:
-    """Return the quality of each JPEG by its tables, 100 for images without tables: int64 (n,)."""
+    """Return the quality of each JPEG by its tables, int64 (n,); 100 for images without tables."""
     return np.asarray(pc.fill_null(images["quality"].cast(pa.int64()), 100).to_numpy(), np.int64)
 
 
 def _conversions(images: pa.Table, family: Ints) -> Mask:
     """Return which lossless images may be conversions of a lossy image of their family, bool (n,).
 
-    The lossy image has at least as many pixels. Where a JPEG's grid was found in the lossless image, or could not be
-    looked for, any lossy image counts; where there is no grid, only a lossy image that leaves none."""
+    The lossy image has at least as many pixels. If a JPEG's grid was found in the lossless image, or no search was
+    possible, any lossy image counts. If no grid was found, only a lossy image counts that leaves no grid."""
     pixels, jpeg, heif = _pixels(images), _form(images, *JPEG), _form(images, "HEIF")
     lossless = _form(images, *LOSSLESS) & ~_are(pc.match_substring_regex(images["mode"], "^[IF]"), True)
     seen, clear = _are(images["was_jpeg"], True), _are(images["was_jpeg"], False)
@@ -190,7 +196,7 @@ def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
 def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
     """Return the key of the rule `avoid`: the number of names in the path that match a pattern.
 
-    Without patterns: names of copies; and one more for another name of the family with something added to it."""
+    Without patterns, names of copies count, and one more for a name that extends another name of the family."""
     paths = images["path"].to_pylist()
     count = copy_names.counter(patterns or copy_names.NAMES)
     found = np.array(
@@ -202,9 +208,10 @@ def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
 
 
 def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:
-    """Return the place of the first pattern that matches the outermost folder matched by any pattern: int64 (n,).
+    """Return for each image the place of the pattern that decides, int64 (n,).
 
-    A pattern with a slash is compared with the whole path of a folder, any other pattern with the folder's name."""
+    The first pattern that matches the outermost matched folder decides. A pattern with a slash is compared with the
+    whole path of a folder, any other pattern with the folder's name."""
     folders = [path.rpartition("/")[0] for path in column.to_pylist()]
     known = {folder: _outermost(folder, patterns) for folder in set(folders)}
     return np.array([known[folder] for folder in folders], np.int64)

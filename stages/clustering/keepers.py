@@ -1,21 +1,21 @@
-"""Which image of a cluster stays: rules in order, each of which decides where those before it tie.
+"""Choose the image of a cluster that stays: rules in order; each rule decides where earlier rules tie.
 
 keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, bytes]
 
-Why the default is in this order:
+Why the default has this order:
 
-resolution  pixels that are gone can't be made again
-metadata    camera, date and place are lost by conversions, messengers and editors, and no copy gains them
-original    what a file's encoding tells of its past; it says nothing of copies that are equal byte for byte
-avoid       "Backup 2015" and "IMG_1 (1).jpg" say what they are; dates of files say so less surely, since programs that
-            copy, unpack or fetch files set them as they like
-oldest      a re-encoding is younger than what it was made of; of equal files the oldest date counts for all, since a
-            backup may have kept the date that its source has lost
-live        so equal files come to this: the one among pictures that are nowhere else stays. A backup is less complete
-            than its source
-path        fewest folders; then bytes, then the alphabet, which say little
+resolution  lost pixels can't be restored
+metadata    conversions, messengers and editors lose camera, date and place, and no copy gains this metadata
+original    a file's encoding shows earlier encodings; the rule decides nothing between byte-identical copies
+avoid       names such as "Backup 2015" and "IMG_1 (1).jpg" are evidence; dates of files are weaker evidence, since
+            programs that copy, unpack or download files set dates arbitrarily
+oldest      a re-encoding is younger than its source; among byte-identical files the oldest date counts for all, since
+            a backup may have kept a date that its source has lost
+live        among byte-identical files, the file stays whose folder holds more pictures without a copy elsewhere: a
+            backup is less complete than its source
+path        fewest folders; then bytes, then alphabetical order, which are weak evidence
 
-`live` decides also where no rule names it, before the alphabet; the rule `path` leaves nothing to it."""
+`live` also decides where no rule names `live`, before alphabetical order; after the rule `path` no tie remains."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ DEFAULT: tuple[Rule, ...] = (
     "bytes",
 )
 FORMAT_NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in format.pillow)} - {"mpo"}
-"""Formats that the rule `format` may name."""
+"""Formats that the rule `format` accepts."""
 FACTS = {
     "resolution": ("width", "height"),
     "metadata": ("camera", "taken", "gps"),
@@ -63,22 +63,25 @@ FACTS = {
     "folder": (),
     "path": (),
 }
-"""Columns that each rule needs of an image, beside its path."""
+"""Columns of an image that each rule reads, besides its path."""
 OF_SCAN = frozenset({"mtime_ns", "root"})
-"""Columns of FACTS that the scan stage has; the thumbnail stage has the others."""
+"""Columns of FACTS in the scan stage; the other columns are in the thumbnail stage."""
 LISTS = ("folder", "format", "avoid")
 """Rules that take a list."""
 STAYS = ("keeper", "reference", "dismissed")
-"""Columns of which each is a reason for an image to stay; one without any of them could go."""
+"""Columns that are reasons for an image to stay; an image without a reason may be removed."""
 
 
 def stay(members: pa.Table) -> pa.ChunkedArray:
-    """Which of some rows have a reason to stay."""
+    """Return which rows have a reason to stay."""
     return functools.reduce(pc.or_, (members[reason] for reason in STAYS))
 
 
 def checked(value: Any) -> Rule:
-    """Return a valid rule as given in the config. Raises ValueError that says what was expected."""
+    """Return a valid rule as given in the config.
+
+    Raises:
+        ValueError: the rule is invalid; the message says what was expected."""
     if isinstance(value, Mapping):
         name, argument = next(iter(value.items())) if len(value) == 1 else ("", None)
         if name == "path" and argument in PATHS:
@@ -112,11 +115,11 @@ def _listed(name: str, argument: Sequence[str]) -> tuple[str, ...]:
 
 
 def _folder(pattern: str) -> str:
-    return os.path.expanduser(pattern).rstrip("/") or "/"  # noqa: PTH111  # where the config is read
+    return os.path.expanduser(pattern).rstrip("/") or "/"  # noqa: PTH111  # on the machine that reads the config
 
 
 def facts(rules: Sequence[Rule]) -> set[str]:
-    """Return the columns of `scan` and `thumbnail` that the rules need."""
+    """Return the columns of `scan` and `thumbnail` that the rules read."""
     needed = {column for rule in rules for column in FACTS.get(named(rule), PASSED)}
     return needed | ({"digest"} if {"live", "oldest"} <= set(map(named, rules)) else set())
 
@@ -128,8 +131,10 @@ def _may_tie(rules: Sequence[Rule]) -> bool:
 
 @dataclass(frozen=True)
 class Around:
-    """The surroundings of images. `family`: number of each image's connected component of matches, int64 (n,);
-    `images`: returns the number of the run's images in each folder; called for the rule `live` only."""
+    """The surroundings of images.
+
+    family  number of each image's connected component of matches, int64 (n,)
+    images  returns the number of the run's images in each folder; called for the rule `live` only"""
 
     family: Ints
     images: Callable[[], Mapping[str, int]]
@@ -137,15 +142,18 @@ class Around:
 
 @dataclass(frozen=True)
 class Ranking:
-    """An order of images. `places`: rank of each image, int64 (n,), all different; a cluster's keeper is its image with
-    the least rank. `keys`: the sort keys, the first one first."""
+    """An order of images.
+
+    places  a different rank for each image, int64 (n,); a cluster's keeper has the least rank
+    keys    sort keys, in order"""
 
     places: Ints
     keys: Sequence[Key]
 
     def reasons(self, first: Ints, second: Ints) -> list[str]:
-        """Return why image `first[i]` comes before image `second[i]`, row numbers, int64 (m,): the reason of the first
-        key in which the two images differ."""
+        """Return why image `first[i]` comes before image `second[i]`; both int64 (m,).
+
+        The reason is the reason of the first key in which the two images differ."""
         found = np.full(len(first), -1)
         for number, key in enumerate(self.keys):
             differ = (found < 0) & (key.values[first] != key.values[second])
@@ -158,8 +166,11 @@ def ranked(
 ) -> Ranking:
     """Rank images by the rules.
 
-    `images` are in path order, which breaks the last tie; images with `reference`, bool, come first. `sharpness`
-    measures images, and is called only for the rule `sharpness`. Raises TaskError where a user's function fails."""
+    images     in path order, which breaks the last tie; images with `reference`, bool, come first
+    sharpness  measures images; called for the rule `sharpness` only
+
+    Raises:
+        TaskError: a user's function fails."""
     others = np.asarray(pc.invert(images["reference"]).to_numpy())
     keys = [Key(others, "in a reference folder")]
     last = [] if "live" in rules or not _may_tie(rules) else ["live"]
@@ -183,7 +194,7 @@ def ranked(
 
 
 def _alike(images: pa.Table, family: Ints) -> Ints:
-    """Return a number per image, int64 (n,), equal for files of a family that are equal byte for byte."""
+    """Return a number per image, int64 (n,), equal for byte-identical files of a family."""
     digest = images["digest"].combine_chunks().dictionary_encode().indices
     codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)
@@ -192,7 +203,9 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
 
 
 def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
-    """Return the key of the rule `live`, which ranks folders by the images that tie for best by the `keys` so far."""
+    """Return the key of the rule `live`.
+
+    The rule ranks folders by the images that tie for the best rank by the `keys` so far."""
     order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
     first = np.diff(around.family[order], prepend=-1) != 0
     start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))

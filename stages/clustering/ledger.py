@@ -1,4 +1,4 @@
-"""Whether every pair of images was accounted for."""
+"""Check that every pair of images was accounted for."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pipeline.stage import Artifact
 
 
 def check_ledger(thumbnails: Sequence[Artifact], pairs: Sequence[Artifact]) -> None:
-    """Raise TaskError unless the block pairs account for each pair of readable images, once.
+    """Raise TaskError unless block pairs account for each pair of readable images once.
 
-    The number of images is counted in the thumbnails, independently of what the pairs stage saw."""
+    Images are counted from the thumbnails, independently of the pairs stage."""
     closing = {key for pair in pairs for key in pair.key.split(".")}
     blocks: dict[str, int] = {}
     waiting = 0
@@ -32,15 +32,17 @@ def check_ledger(thumbnails: Sequence[Artifact], pairs: Sequence[Artifact]) -> N
 
 
 def account(expected: Mapping[str, int], pairs: Sequence[Artifact], left_over: int = 0) -> None:
-    """Raise TaskError unless there are exactly these block pairs, by their keys, and each accounts for so many pairs of
-    images; or where images are left over, which belong to no block."""
+    """Raise TaskError unless exactly the expected block pairs exist, with the expected counts.
+
+    expected   number of pairs of images by key of the block pair
+    left_over  number of images that belong to no block"""
     got = {pair.key: _accounted(pair.summary) for pair in pairs}
     short = sorted(key for key in expected.keys() | got.keys() if expected.get(key, -1) != got.get(key, -2))
     if short or left_over:
         some = ", ".join(f"{key}: {got.get(key, 0):,} of {expected.get(key, 0):,}" for key in short[:5])
         raise TaskError(
-            f"the ledger is short: {len(short):,} of {len(expected):,} block pairs do not account for their pairs of "
-            f"images ({some}); delete these files from the run's folder pairs/ and run again"
+            f"the ledger is short: {len(short):,} of {len(expected):,} block pairs have wrong counts "
+            f"({some}); delete these files from the run's folder pairs/ and run again"
         )
 
 

@@ -1,10 +1,10 @@
-"""Which of several folders with the same picture is the live one, and which the backup.
+"""Decide which of several folders with the same picture is in use, and which is a backup.
 
-A picture counts for a folder if no other folder holds a file of it that is as good, by the keeper rules before this
-one: a picture without a copy counts where it is, one with worse copies where the best is, one with equal copies in two
-folders nowhere. Of two folders the live one is that with more such pictures. Of two that lie in further folders, the
-first ones in which their paths differ are compared, with all below them: a backup keeps the folders of what it is a
-copy of."""
+A picture counts for a folder if no other folder holds a file of the picture that is as good by the earlier keeper
+rules. So a picture without a copy counts where it lies; a picture with worse copies counts where the best file lies;
+a picture with equal copies in two folders counts nowhere. Of two folders, the folder with more counted pictures is
+in use. For nested folders, the outermost folders in which the paths differ are compared, with everything below,
+since a backup repeats the folders of its source."""
 
 from __future__ import annotations
 
@@ -37,10 +37,12 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """Return for each image how many folders of its family are more live than its own, int64 (n,).
+    """Return for each image how many folders of its family rank higher than its own, int64 (n,).
 
-    `folders`: the folder of each image; `family`: number of each image's connected component of matches; `best`: images
-    that no image of their family beats; `images`: the number of the run's images in each folder."""
+    folders  the folder of each image
+    family   number of each image's connected component of matches
+    best     images that no image of their family beats
+    images   number of the run's images in each folder"""
     names = sorted(set(folders))
     numbers = {name: number for number, name in enumerate(names)}
     folder = np.array([numbers[name] for name in folders], np.int64)
@@ -71,7 +73,7 @@ def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[
 
 
 def _ends(group: Ints, folder: Ints) -> tuple[Ints, Ints]:
-    """Return the least and the greatest folder number of each group, int64 (groups,)."""
+    """Return the least and the greatest folder number of each group, int64 (groups,) each."""
     count = int(group.max(initial=-1)) + 1
     first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     np.minimum.at(first, group, folder)
@@ -90,10 +92,10 @@ def _below(own: Mapping[str, int]) -> Counter[str]:
 
 
 def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, int]) -> list[tuple[int, ...]]:
-    """Return the sort key of each folder, the most live first, equal for folders between which nothing decides.
+    """Return the sort key of each folder, equal for folders that tie.
 
-    Folders are split by the first name in which their paths differ, and each part by the next one, as long as no other
-    part has as many pictures: parts that tie are equal in all that is below them."""
+    Folders are split by the first name in which their paths differ, and each part by the next name, as long as no
+    other part has as many pictures: parts that tie are equal in everything below."""
     keys: dict[str, tuple[int, ...]] = dict.fromkeys(folders, ())
 
     def rank(group: Sequence[str], depth: int) -> None:
@@ -101,7 +103,7 @@ def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, i
         for folder in group:
             names = folder.split("/")
             parts.setdefault("/".join(names[:depth]) if len(names) >= depth else f"{folder}/", []).append(folder)
-        # The group's own folder, where it is one of those compared, counts without what lies below it.
+        # The group's own folder, if compared, counts without its subfolders.
         counts = {part: own.get(part[:-1], 0) if part.endswith("/") else totals.get(part, 0) for part in parts}
         ties = Counter(counts.values())
         for part, members in parts.items():

@@ -1,4 +1,4 @@
-"""The matches of a run as a graph: its images numbered in path order, and the clusters that they form."""
+"""Build the graph of a run's matches, with images in path order, and its clusters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact
-from stages.clustering.rows import Places
+from stages.clustering.rows import PathIndex
 from stages.kernels.graph import components, linkage
 
 ENDS = ("path_a", "path_b")
@@ -23,8 +23,11 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Matches:
-    """Which rows of the pairs stage are matches here: `column` holds their distance, at most `threshold`; images whose
-    paths are in `flat` match nothing."""
+    """The rows of the pairs stage that count as matches.
+
+    column     name of the column of distances
+    threshold  the greatest distance of a match
+    flat       paths of images that match nothing"""
 
     pairs: Sequence[Artifact]
     column: str
@@ -32,11 +35,11 @@ class Matches:
     flat: pa.Array
 
     @cached_property
-    def _flat(self) -> Places:
-        return Places(self.flat)
+    def _flat(self) -> PathIndex:
+        return PathIndex(self.flat)
 
     def rows(self, *more: str) -> Iterator[pa.RecordBatch]:
-        """Them, with the two paths, their distance and more columns."""
+        """Yield batches of matches: both paths, the distance and any extra columns `more`."""
         for artifact in self.pairs:
             for batch in artifact.batches([*ENDS, self.column, *more]):
                 near = pc.less_equal(batch.column(self.column), self.threshold)
@@ -48,8 +51,9 @@ class Matches:
                     yield matching
 
     def chained(self) -> tuple[pa.Array, Ints]:
-        """Paths of all images that match another, sorted, and which of them a chain of matches joins: a number per
-        image, int64 (n,). Memory follows the images, not the matches."""
+        """Return the sorted paths of all images with a match, and their components, int64 (n,).
+
+        Memory is linear in the number of images, not of matches."""
         numbers: dict[str, int] = {}
         forest = components.Forest()
         for batch in self.rows():
@@ -58,7 +62,7 @@ class Matches:
         return paths, forest.labels(len(numbers))[np.argsort(place)]
 
     def graph(self) -> Graph:
-        """All of it in memory: 25 bytes a match, twice that while it is put together, and what the paths take."""
+        """Return the whole graph, in 25 bytes a match, twice as much while building, plus the paths."""
         numbers: dict[str, int] = {}
         parts = []
         for batch in self.rows("measured"):
@@ -74,7 +78,12 @@ class Matches:
 
 @dataclass(frozen=True)
 class Graph:
-    """Images, by path, and matches: a[i] and b[i], int64 (m,), a[i] < b[i], are so far apart; `measured`: looked at."""
+    """Images and matches.
+
+    paths     paths of the images, sorted
+    a, b      numbers of a match's images, int64 (m,), a[i] < b[i]
+    distance  distance of each match
+    measured  false where equal hashes stand in for a measurement"""
 
     paths: pa.Array
     a: Ints
@@ -83,7 +92,10 @@ class Graph:
     measured: NDArray[np.bool_]
 
     def clusters(self, how: str, rank: Ints, apart: Mapping[int, Collection[int]]) -> Ints:
-        """A number per image by `cluster.linkage`; see `groups` for `apart`, and `linkage.star` for `rank`."""
+        """Return a number per image by `cluster.linkage`, int64 (n,).
+
+        rank   see `linkage.star`
+        apart  see `groups`"""
         groups, count = self.groups(apart), len(self.paths)
         if how == "complete":
             return linkage.complete(count, groups.a, groups.b, groups.distance)[groups.stands]
@@ -96,17 +108,19 @@ class Graph:
         return forest.labels(count)[groups.stands]
 
     def families(self) -> Ints:
-        """Return the number of each image's connected component of matches, dismissed pairs included: int64 (n,)."""
+        """Return the component of each image, int64 (n,), dismissed pairs included."""
         forest = components.Forest()
         forest.join(self.a, self.b)
         return forest.labels(len(self.paths))
 
     def groups(self, apart: Mapping[int, Collection[int]]) -> Groups:
-        """Images at distance 0 as one, since of identical images often one alone was compared with others
-        (`pairs.identical: group`): what holds of it holds of all of them.
+        """Merge images at distance 0 into one node.
 
-        `apart`: for images that were dismissed, those that each of them is to match no more, both ways. They stand for
-        themselves."""
+        With `pairs.identical: group`, often only one of several identical images was compared with others; its
+        distances hold for all identical images.
+
+        apart  for each dismissed image, the images that it must not match, in both directions; dismissed images stay
+               nodes of their own"""
         same = components.Forest()
         zero = self.measured & (self.distance == 0)
         same.join(self.a[zero], self.b[zero])
@@ -126,8 +140,10 @@ class Graph:
 
 @dataclass(frozen=True)
 class Groups:
-    """`stands`: for each image the one that stands for it, itself for most, int64 (n,). The others are the matches of
-    images that stand for themselves, as in `Graph`."""
+    """The graph of nodes, each an image that represents identical images.
+
+    stands          the representative of each image, int64 (n,)
+    a, b, distance  matches of representatives, as in `Graph`"""
 
     stands: Ints
     a: Ints
@@ -136,7 +152,7 @@ class Groups:
 
 
 def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
-    """Each pair of two different numbers once, the lesser one first, with its largest distance."""
+    """Return each pair of different numbers once, the smaller first, with its largest distance."""
     a, b = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort([-distance, b, a])
     order = order[a[order] != b[order]]
@@ -148,8 +164,9 @@ def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
 def _apart(
     a: Ints, b: Ints, distance: Doubles, kind: Ints, images: Ints, apart: Mapping[int, Collection[int]]
 ) -> tuple[Ints, Ints, Doubles]:
-    """Edges between kinds of identical images as edges between the `images` that stand for themselves, but for the ones
-    that were dismissed; and those at distance 0 between such images of one kind."""
+    """Return edges between kinds of identical images as edges between images.
+
+    Edges of dismissed pairs are left out; edges at distance 0 between images of one kind are added."""
     order = np.argsort(kind[images], kind="stable")
     images = images[order]
     starts = np.searchsorted(kind[images], np.arange(int(kind.max(initial=-1)) + 2))
@@ -173,14 +190,14 @@ def _apart(
 
 
 def _numbered(column: pa.Array, numbers: dict[str, int]) -> Ints:
-    """Numbers that stand for the strings of a column; new strings get the next ones."""
+    """Return numbers for the strings of a column; new strings get the next numbers."""
     encoded = column.dictionary_encode()
     known = [numbers.setdefault(path, len(numbers)) for path in encoded.dictionary.to_pylist()]
     return np.array(known, np.int64)[encoded.indices.to_numpy()]
 
 
 def _in_order(numbers: dict[str, int]) -> tuple[pa.Array, Ints]:
-    """The strings, sorted, and for each number the place of its string there."""
+    """Return the strings, sorted, and the position of each number's string, int64 (n,)."""
     strings = pa.array(numbers, pa.string())
     order = pc.array_sort_indices(strings).to_numpy().astype(np.int64)
     place = np.empty(len(order), np.int64)

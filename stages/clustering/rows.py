@@ -1,4 +1,4 @@
-"""Rows about single images, out of the artifacts that hold them."""
+"""Read rows of single images from the artifacts that hold the rows."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from pipeline.stage import Artifact
 Ints = NDArray[np.int64]
 
 
-class Places:
-    """Where some paths stand, for many questions. They are hashed once, where `pyarrow.compute.index_in` hashes them at
-    each call: once a partition, that would grow with the square of the images."""
+class PathIndex:
+    """An index of paths for repeated lookups.
+
+    The paths are hashed once. `pyarrow.compute.index_in` hashes the paths on each call; with one call a partition,
+    the time would grow with the square of the number of images."""
 
     def __init__(self, paths: pa.Array | pa.ChunkedArray) -> None:
         self._places = {path: place for place, path in enumerate(paths.to_pylist())}
@@ -24,14 +26,14 @@ class Places:
         return len(self._places)
 
     def of(self, paths: pa.Array | pa.ChunkedArray) -> Ints:
-        """The place of each, int64 (n,); -1 where it is none of them."""
+        """Return the position of each path, int64 (n,); -1 for an unknown path."""
         place = self._places.get
         return np.fromiter((place(path, -1) for path in paths.to_pylist()), np.int64, len(paths))
 
 
 def rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> pa.Table:
-    """A row for each path, in their order; `columns` has `path` among them."""
-    wanted, found, places = Places(paths), [], []
+    """Return one row for each path, in the order of `paths`; `columns` includes `path`."""
+    wanted, found, places = PathIndex(paths), [], []
     for artifact in artifacts:
         table = artifact.table(columns)
         place = wanted.of(table["path"])

@@ -1,4 +1,4 @@
-"""One block as the pairs stage sees it: the rules' classes, numbers for hashes, and who stands for whom."""
+"""Prepare one block for comparing: classes of the rules, hash numbers, representatives."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Job
+from stages.comparing.byte_lru import ByteLRU
 from stages.comparing.comparison import Comparison
-from stages.comparing.kept import Kept
-from stages.comparing.metrics.compared import Images
+from stages.comparing.metrics.compared import BlockImages
 from stages.comparing.metrics.hamming import HASHES
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.references import are_references
@@ -26,38 +26,39 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 INDEXES = 128 << 20
-"""Bytes that a process keeps of the indexes of the blocks compared last: tables, and vectors made of coarse sums."""
+"""Bytes of the cache of block indexes in each process: tables, and vectors of coarse sums."""
 COARSE = "coarse"
 
-_kept: Kept[Any] = Kept(INDEXES)
-"""By what tells them: names of columns and the digests of their content."""
+_cache: ByteLRU[Any] = ByteLRU(INDEXES)
+"""Cached tables and vectors, by column names and the digests of the columns' content."""
 
 
 def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
-    """The columns of a block's index that these parameters need, but for the coarse sums; read anew only if another
-    block came between."""
+    """Return the columns of a block's index that a comparison needs, without the coarse sums.
+
+    The table is cached per process."""
     columns, content = [name for name in index_columns(comparison) if name != COARSE], artifact.content
-    told = tuple((name, content[name]) for name in columns)
-    table = _kept.get(told)
+    key = tuple((name, content[name]) for name in columns)
+    table = _cache.get(key)
     if table is None:
         table = artifact.table(columns)
-        _kept.put(told, table, table.nbytes)
+        _cache.put(key, table, table.nbytes)
     return table
 
 
 def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
-    """Vectors of a block's coarse sums, float32 (n, d); made anew only if another block came between."""
-    told = COARSE, artifact.content[COARSE], shape
-    vectors = _kept.get(told)
+    """Return the vectors of a block's coarse sums, float32 (n, d), cached per process."""
+    key = COARSE, artifact.content[COARSE], shape
+    vectors = _cache.get(key)
     if vectors is None:
         sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
         vectors = coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape)
-        _kept.put(told, vectors, vectors.nbytes)
+        _cache.put(key, vectors, vectors.nbytes)
     return vectors
 
 
 def index_columns(comparison: Comparison) -> list[str]:
-    """Columns of the index that these parameters need."""
+    """Return the names of the index columns that a comparison needs."""
     wanted = ["path", "partition", "row", "identity", *kind_of(comparison).columns(comparison)]
     wanted += ["width", "height"] if comparison.same != "any" else []
     wanted += HASHES if comparison.same_hash != "compare" else ()
@@ -66,7 +67,7 @@ def index_columns(comparison: Comparison) -> list[str]:
 
 
 def _turned_alike(comparison: Comparison) -> bool:
-    """Whether one image may stand for turned copies of itself."""
+    """Return whether an image may represent turned copies of itself."""
     return comparison.rotations and kind_of(comparison).turns_alike
 
 
@@ -75,7 +76,14 @@ def _identity(comparison: Comparison) -> tuple[str, ...]:
 
 
 class Block:
-    """One block: its table, the numbers of its hashes, its rules' classes and its groups."""
+    """One block: its table, hash numbers, rule classes and groups of identical images.
+
+    table           rows of the index, in path order
+    settled         images of which no two are compared, bool (n,); None: no such images
+    kind            only images of equal kind are compared, int64 (n,)
+    hashes          numbers of the hashes at the four turns, int64 (n, 4); None: the rules ignore hashes
+    representative  position of the representative of each image, int64 (n,)
+    turn, symmetry  turn to the group's common form, and number of turns that change nothing, int64 (n,)"""
 
     def __init__(
         self, table: pa.Table, comparison: Comparison, numbers: Mapping[str, Ints], references: Sequence[str]
@@ -100,47 +108,51 @@ class Block:
         self.turn = self.ints("turn") if turned else zeros
         self.symmetry = self.ints("symmetry") if turned else zeros + 1
 
-    def apart(self) -> Ints:
-        """Let every image stand for itself, since a and b may be further apart than b and a, and who comes first in a
-        pair then matters; returns who stood for it."""
-        stood, self.representative = self.representative, np.arange(len(self.table))
-        return stood
+    def ungroup(self) -> Ints:
+        """Make every image its own representative; return the representatives so far.
+
+        Some distances are not symmetric: a pair's distance then depends on which image comes first, so no image can
+        represent another one."""
+        before, self.representative = self.representative, np.arange(len(self.table))
+        return before
 
     def ints(self, name: str) -> Ints:
-        """A column as int64."""
+        """Return a column as int64."""
         return np.asarray(self.table[name].to_numpy(), np.int64)
 
     @property
-    def standing(self) -> Ints:
-        """Positions of the representatives."""
+    def representatives(self) -> Ints:
+        """Return the positions of the representatives, int64."""
         return np.flatnonzero(self.representative == np.arange(len(self.table)))
 
     def side(self, job: Job, index: Artifact, kind: Kind) -> Side:
-        """What the kernel compares: the representatives."""
-        standing, shape = self.standing, thumbnail_shape(job.settings)
-        everyone = len(standing) == len(self.table)
-        rows = self.table if everyone else self.table.take(pa.array(standing))
+        """Return the representatives as the kernel compares them."""
+        chosen, shape = self.representatives, thumbnail_shape(job.settings)
+        everyone = len(chosen) == len(self.table)
+        rows = self.table if everyone else self.table.take(pa.array(chosen))
         partition, row = (np.asarray(rows[name].to_numpy(), np.int32) for name in ("partition", "row"))
         thumbnails = BlockThumbnails(job, shape, index.summary["parts"], partition, row, rows["identity"])
 
         def vectors() -> Floats:
             whole = coarse_vectors(index, shape)
-            return whole if everyone else whole[standing]
+            return whole if everyone else whole[chosen]
 
-        compared = kind.compared(Images(rows, thumbnails, vectors))
-        self.table = self.table.select(["path"])  # the rest is large, and not needed again
+        compared = kind.compared(BlockImages(rows, thumbnails, vectors))
+        self.table = self.table.select(["path"])  # the other columns are large and not needed again
         return Side(
             compared.vectors,
-            np.bincount(self.representative, minlength=len(self.table))[standing],
-            self.kind[standing],
-            None if self.hashes is None else self.hashes[standing],
+            np.bincount(self.representative, minlength=len(self.table))[chosen],
+            self.kind[chosen],
+            None if self.hashes is None else self.hashes[chosen],
             compared.points,
-            None if self.settled is None else self.settled[standing],
+            None if self.settled is None else self.settled[chosen],
         )
 
 
 def read_blocks(tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str] = ()) -> list[Block]:
-    """Blocks of index tables, with strings numbered alike in all of them; `references`: `inputs.reference`."""
+    """Return the blocks of index tables, with equal strings numbered alike in all blocks.
+
+    references  roots of `inputs.reference`"""
     numbered: list[dict[str, Ints]] = [{} for _ in tables]
     if comparison.identical == "group":
         for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
@@ -152,7 +164,7 @@ def read_blocks(tables: Sequence[pa.Table], comparison: Comparison, references: 
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:
-    """Numbers for strings, equal where these are, int64 (rows, names) for each table."""
+    """Return numbers for strings, equal where the strings are, int64 (rows, names) per table."""
     chunks = [table[name].combine_chunks() for table in tables for name in names]
     flat = np.asarray(pa.concat_arrays(chunks).dictionary_encode().indices.to_numpy(), np.int64)
     ends = np.cumsum([len(chunk) for chunk in chunks])

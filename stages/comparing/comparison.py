@@ -1,4 +1,4 @@
-"""What is compared, and what is a match: the settings that blocks, metrics and earlier results share."""
+"""Hold the settings that decide what is compared and which pairs are matches."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from stages.comparing.figure import column_of
 from stages.comparing.thumbnails import CHANNELS
 
 UNSURE = 3.0
-"""`decode: fast` moves the root of an MSE by less than this, for 99 of 100 pairs of near-duplicate photographs;
-see tests/benchmarks/decode.py."""
+"""Bound on how far `decode: fast` moves the root of an MSE, for 99 of 100 pairs of near-duplicate photographs.
+
+See tests/benchmarks/decode.py."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The settings of the section `pairs` that decide which pairs are matches; see there for their meaning."""
+    """The settings of the config section `pairs` that decide which pairs are matches."""
 
     metric: str
     embedding: str | None
@@ -33,16 +34,18 @@ class Comparison:
 
     @property
     def column(self) -> str:
-        """Name of the distances' column."""
+        """Return the name of the column of distances."""
         return column_of(self.metric)
 
     @property
     def turns(self) -> int:
-        """How many quarter turns of the second image are compared: 4 or 1."""
+        """Return how many quarter turns of the second image are compared: 4 or 1."""
         return 4 if self.rotations else 1
 
     def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:
-        """Which matches `thumbnail.decode: exact` might put on the other side of the threshold, by their figures."""
+        """Return which matches `thumbnail.decode: exact` might put beyond the threshold, bool (n,).
+
+        values  the distances of the matches, float64 (n,)"""
         if self.threshold is None or self.metric != "mse" or decode == "exact":
             return np.zeros(len(values), np.bool_)
         unsure = UNSURE / (CHANNELS[channels] ** 0.5 if self.normalize == "value" else 1)

@@ -1,4 +1,4 @@
-"""Pairs of images of which one stands for the other: recorded and counted without being compared."""
+"""Record and count pairs of identical images without a comparison."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from numpy.typing import NDArray
 
 from stages.comparing.blocks import Block
 from stages.comparing.comparison import Comparison
-from stages.kernels.compare import Ledger
 from stages.kernels.measure import turns
-from stages.kernels.measure.metric import Found, joined
+from stages.kernels.measure.metric import MatchArrays, joined
+from stages.kernels.rules import Ledger
 
 Ints = NDArray[np.int64]
 
 
-def rows(block: Block, comparison: Comparison) -> Found | None:
-    """A row of MSE 0 for each image that another one stands for; by position in the block."""
-    b = np.flatnonzero(_stood_for(block))
+def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
+    """Return a match at distance 0 for each image and its representative, by position in the block.
+
+    Returns None where the block has no groups, or the rules skip pairs with equal hashes."""
+    b = np.flatnonzero(_represented(block))
     if comparison.same_hash == "skip" or not len(b):
-        return None  # their hashes agree, and the rule comes first
+        return None  # pairs in a group have equal hashes, and the rule comes before grouping
     a = block.representative[b]
     bits = turns.between(block.turn[a], block.turn[b], block.symmetry[b])
     if comparison.same_hash == "zero" and block.hashes is not None:
@@ -27,23 +29,25 @@ def rows(block: Block, comparison: Comparison) -> Found | None:
             bits |= (block.hashes[b, 0] == block.hashes[b, turn]).astype(np.uint8) << turn
         bits |= turns.reversed_(bits)
     measured = np.full(len(b), comparison.same_hash == "compare")
-    return Found(a, b, np.zeros(len(b), np.int64), bits, measured)
+    return MatchArrays(a, b, np.zeros(len(b), np.int64), bits, measured)
 
 
-def _stood_for(block: Block) -> NDArray[np.bool_]:
-    """Images that another one stands for, and that a rule does not part from it."""
+def _represented(block: Block) -> NDArray[np.bool_]:
+    """Return which images have a representative other than themselves and are compared, bool (n,)."""
     others = block.representative != np.arange(len(block.table))
     return others if block.settled is None else others & ~block.settled
 
 
-def beside(found: Found, inside: Found, standing: Ints) -> Found:
-    """The matches of some representatives and the rows within their groups, in order."""
-    here = (inside.a >= standing[0]) & (inside.a <= standing[-1])
+def with_copies(found: MatchArrays, inside: MatchArrays, representatives: Ints) -> MatchArrays:
+    """Return the matches of some representatives with the rows within their groups, in order."""
+    here = (inside.a >= representatives[0]) & (inside.a <= representatives[-1])
     return joined([found, inside.where(here)])
 
 
 def enter(ledger: Ledger, block: Block, comparison: Comparison) -> None:
-    """Count pairs within groups: not compared, since hashes agree (`skip`) or they are known to be identical."""
+    """Count the pairs within groups.
+
+    Such pairs are not compared: the rule `skip` excludes pairs with equal hashes, or the pairs are identical."""
     sizes = np.bincount(block.representative, minlength=len(block.table))
     pairs = sizes * (sizes - 1) // 2
     apart = int(

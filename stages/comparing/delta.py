@@ -1,10 +1,9 @@
-"""What an earlier artifact of a block pair already tells, so that only what has changed is compared.
+"""Find the matches that an earlier artifact of a block pair holds, so that only new pairs are compared.
 
-A row about two images holds as long as both are in the blocks, stand for themselves as they did, and are the same in
-everything that is compared or that a rule looks at. So images are told apart by what the index says of them; rows of
-two known images are copied, and pairs with a new one are compared. A lower threshold leaves out rows; a higher one has
-all pairs filtered anew, but none measured that was a match before.
-"""
+A row about two images stays valid as long as both images are in the blocks, are representatives as before, and have
+the same values in every column that is compared or that a rule reads. The index holds these columns. Rows of two
+known images are copied; pairs with a new image are compared. A lower threshold leaves out rows. A higher threshold
+filters all pairs again, but measures no pair that was a match before."""
 
 from __future__ import annotations
 
@@ -23,42 +22,46 @@ from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels.arrays import CPU
-from stages.kernels.compare import Earlier
-from stages.kernels.measure.metric import Found
+from stages.kernels.measure.metric import MatchArrays
+from stages.kernels.rules import EarlierMatches
 
 PLACES = ("path", "partition", "row", "coarse")
-"""Columns of the index that tell where an image is, or follow from another."""
+"""Columns of the index that locate an image, or follow from other columns."""
 
 Mask = NDArray[np.bool_]
 
 
-def earlier(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> Earlier | None:
-    """The earlier artifact that tells most, if there is any; a damaged one tells nothing."""
+def earlier(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches | None:
+    """Return the matches of the earlier artifact that covers most, or None.
+
+    Damaged artifacts are passed over."""
     if not kind.symmetric(comparison):
-        return None  # who comes first in a pair matters then, and copies are not stood for
-    told = []
+        return None  # the order of a pair's images matters, and copies have no representative
+    held = []
     for before in job.before():
         try:
-            told.append(_told(before, job, blocks, kind, comparison))
+            held.append(_held_by(before, job, blocks, kind, comparison))
         except ArtifactDamaged:
             continue
     limit = kind.limit
-    return max(told, key=lambda each: (each.covers(limit), each.known_a.sum() * each.known_b.sum()), default=None)
+    return max(held, key=lambda each: (each.covers(limit), each.known_a.sum() * each.known_b.sum()), default=None)
 
 
-def _told(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> Earlier:
+def _held_by(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches:
     references = job.settings("inputs.reference") if comparison.references == "skip" else ()
     old = read_blocks([index_table(index, comparison) for index in before.inputs.of("index")], comparison, references)
     known = [_known(block, was) for block, was in zip(blocks, old, strict=True)]
     then = replace(comparison, threshold=before.params["threshold"])
     limit = kind_of(comparison)(then, thumbnail_shape(job.settings), CPU).limit
-    return Earlier(limit, known[0], known[-1], _rows(before, blocks, known, kind, comparison))
+    return EarlierMatches(limit, known[0], known[-1], _rows(before, blocks, known, kind, comparison))
 
 
 def _known(block: Block, was: Block) -> Mask:
-    """Which of a block's representatives stood for themselves before, and are the same, bool (representatives,)."""
-    now = block.table.take(pa.array(block.standing))
-    then = was.table.take(pa.array(was.standing))
+    """Return which representatives of a block were unchanged representatives before.
+
+    Returns bool (representatives,)."""
+    now = block.table.take(pa.array(block.representatives))
+    then = was.table.take(pa.array(was.representatives))
     place = pc.index_in(now["path"], then["path"].combine_chunks())
     same = pc.is_valid(place)
     for name in now.column_names:
@@ -67,16 +70,18 @@ def _known(block: Block, was: Block) -> Mask:
     return np.asarray(same.to_numpy(), bool)
 
 
-def _rows(before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison) -> Found:
-    """Rows of two known images that were measured, by their places among the representatives."""
+def _rows(
+    before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison
+) -> MatchArrays:
+    """Return measured rows of two known images, by position among the representatives."""
     table = before.artifact.table(["path_a", "path_b", comparison.column, "turns", "measured"])
     places, keep = [], np.asarray(table["measured"].to_numpy(), bool)
     for name, block, there in (("path_a", blocks[0], known[0]), ("path_b", blocks[-1], known[-1])):
-        paths = block.table["path"].combine_chunks().take(pa.array(block.standing))
+        paths = block.table["path"].combine_chunks().take(pa.array(block.representatives))
         place = np.asarray(pc.fill_null(pc.index_in(table[name], paths), -1).to_numpy(), np.int64)
         keep &= (place >= 0) & (there[place] if len(there) else False)
         places.append(place)
-    found = Found(
+    found = MatchArrays(
         places[0][keep],
         places[1][keep],
         kind.measured(table[comparison.column].to_numpy()[keep]),

@@ -1,4 +1,4 @@
-"""Vectors that a user's function makes from thumbnails."""
+"""Compute vectors of thumbnails with a user's function."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from stages.comparing.functions import RAISED, imported, said
 from stages.kernels.measure.exact import turned
 
 AT_ONCE = 256
-"""Thumbnails that the function is given at a time."""
+"""Thumbnails per call of the function."""
 
 
 def embedded(name: str, thumbnails: NDArray[np.uint8], turns: int, paths: pa.ChunkedArray) -> pa.Array:
-    """A column of vectors, binary, of thumbnails uint8 (n, H, W, C): float32 (turns, d) each, in C order.
+    """Return a column of vectors, binary: float32 (turns, d) for each thumbnail, in C order.
 
-    Raises TaskError where the function fails, or gives anything but finite numbers (n, d), d at least 1."""
+    thumbnails  uint8 (n, H, W, C)
+
+    Raises:
+        TaskError: the function fails, or returns anything but finite numbers (n, d) with d at least 1."""
     vectors = [_vectors(name, turned(thumbnails, turn), paths) for turn in range(turns)]
     lengths = {each.shape[1] for each in vectors}
     if len(lengths) > 1:
@@ -40,7 +43,7 @@ def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> ND
             given = np.asarray(function(some), np.float32)
         except RAISED as error:
             where = f"{len(some)} images from {first}"
-            raise TaskError(f"pairs.embedding {name} failed on {where}: {said(error)}") from error
+            raise TaskError(f"pairs.embedding {name}: failed on {where}: {said(error)}") from error
         if given.ndim != 2 or len(given) != len(some) or not given.shape[1]:
             raise TaskError(
                 f"pairs.embedding {name}: expected an array ({len(some)}, d), one vector for each image, got "
@@ -53,6 +56,6 @@ def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> ND
             )
         if not np.isfinite(given).all():
             bad = paths[start + int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])].as_py()
-            raise TaskError(f"pairs.embedding {name}: expected finite numbers, got others for {bad}")
+            raise TaskError(f"pairs.embedding {name}: expected finite numbers, got infinite numbers or NaN for {bad}")
         parts.append(given)
     return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)

@@ -1,4 +1,4 @@
-"""The figure of a match: what its column is called, what it measures, and how people read it."""
+"""Describe the distance of a match for people: column, unit, formatted number."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ SETTINGS = ("pairs.metric", "pairs.embedding", "pairs.embedding_distance")
 
 @dataclass(frozen=True)
 class Figure:
-    """Of one metric.
+    """How the distance of one metric is shown.
 
-    column  of `pairs/`
-    name    before a number: `MSE 12.3`, `distance 7`
-    about   in full
-    whole   whether it counts something
-    """
+    column  column of `pairs/`
+    name    text before the number: `MSE 12.3`, `distance 7`
+    about   full description
+    whole   whether the distance is a count"""
 
     column: str
     name: str
@@ -27,17 +26,17 @@ class Figure:
     whole: bool = False
 
     def said(self, value: float) -> str:
-        """The number alone, as people read it."""
+        """Return a distance as text, without the name."""
         return human_mse(value) if self.column == "mse" else human_number(value)
 
 
 def column_of(metric: str) -> str:
-    """The column of the distances by a metric."""
+    """Return the name of the column of distances of a metric."""
     return "mse" if metric == "mse" else "distance"
 
 
 def figure_of(settings: Settings) -> Figure:
-    """What `pairs.metric` measures."""
+    """Return how distances by `pairs.metric` are shown."""
     metric = settings("pairs.metric")
     if metric == "mse":
         return Figure("mse", "MSE", "mean squared error between thumbnails")

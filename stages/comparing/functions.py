@@ -1,4 +1,6 @@
-"""Functions that a config names: package.module:function. Modules are looked for in the current folder, too."""
+"""Import functions that a config names as package.module:function.
+
+Modules are also searched in the current folder."""
 
 from __future__ import annotations
 
@@ -9,26 +11,31 @@ from pathlib import Path
 from typing import Any
 
 RAISED = (Exception, SystemExit)
-"""What code of the user's may raise, or end a process by, where it is to end one task alone."""
+"""Exceptions of user code that end one task, not the process."""
 
 
 def imported(name: str) -> Callable[..., Any]:
-    """The function of that name. Raises ValueError that says what was expected."""
+    """Return the function with this name.
+
+    Raises:
+        ValueError: no such function exists; the message says what was expected."""
     module, _, attribute = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # the command's own folder stands there instead
+        sys.path.append(here)  # sys.path[0] is the command's own folder
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
     except RAISED as error:  # importing runs the user's code
-        raise ValueError(f"expected package.module:function, got {name!r}: it can't be imported ({error})") from error
+        raise ValueError(
+            f"expected package.module:function, got {name!r}, which can't be imported ({error})"
+        ) from error
     if not callable(found):
-        raise ValueError(f"expected package.module:function, got {name!r}: it is no function")
+        raise ValueError(f"expected package.module:function, got {name!r}, which is not a function")
     function: Callable[..., Any] = found
     return function
 
 
 def said(error: BaseException) -> str:
-    """What went wrong in a user's function, in one line."""
+    """Return a user function's exception as one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

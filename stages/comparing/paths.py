@@ -1,4 +1,4 @@
-"""Files that a stage's parameters name."""
+"""Make the paths of files that a config names absolute."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ def _absolute(path: str) -> str:
 
 
 FileName = Annotated[str, AfterValidator(_absolute)]
-"""Absolute, however it is written, so that it means the same wherever a task runs."""
+"""A file's path, made absolute so that every worker opens the same file."""

@@ -1,4 +1,6 @@
-"""Which images lie in folders that the config calls references: they stay, and may be left uncompared among them."""
+"""Find images in folders that the config marks as references.
+
+References are always kept, and pairs of references may be left uncompared."""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ import pyarrow.compute as pc
 
 
 def are_references(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.ChunkedArray:
-    """Which images are, or lie below, one of these roots."""
+    """Return which paths are one of `roots`, or lie below one of `roots`."""
     found = pa.chunked_array([np.zeros(len(paths), bool)])
     for root in roots:
         found = pc.or_(found, pc.or_(pc.equal(paths, root), pc.starts_with(paths, f"{root.rstrip('/')}/")))

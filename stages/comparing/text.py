@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Format numbers as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def human_bytes(count: int) -> str:
-    """A number of bytes in powers of 1,000, as file managers show it."""
+    """Return a number of bytes in powers of 1,000, as file managers show sizes."""
     size, unit = float(count), 0
     while size >= 999.95 and unit < len(UNITS) - 1:
         size, unit = size / 1000, unit + 1
@@ -18,12 +18,12 @@ def human_bytes(count: int) -> str:
 
 
 def human_count(count: int) -> str:
-    """A count with its thousands set apart."""
+    """Return a count with thousands separators."""
     return f"{count:,}"
 
 
 def human_seconds(seconds: float) -> str:
-    """A duration in at most two units."""
+    """Return a duration in at most two units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -32,12 +32,12 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_number(number: float) -> str:
-    """Any figure: a whole number as such, others in three digits or up to the unit."""
+    """Return any number: whole numbers in full, others with three digits or up to the unit."""
     if number == int(number) and abs(number) < 1e15:
         return f"{number:,.0f}"
     return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
 
 
 def human_mse(mse: float) -> str:
-    """A mean squared error: one digit after the point, more where it is small."""
+    """Return a mean squared error with one decimal, or with two digits below 10."""
     return f"{mse:,.1f}" if mse >= 10 or mse == 0 else f"{mse:.2g}"

@@ -1,19 +1,19 @@
-"""From a file to a thumbnail, or to the reason why there is none.
+"""Turn a file into a thumbnail, or into the reason why the file has no thumbnail.
 
     stages/thumbnail.py
-      lanes.py          files in, rows out; what crashes or hangs costs one file
-        children.py     processes that decode, seen from here
-        child.py        what such a process does
-        tray.py         memory that both see
-          reading.py    bytes and their digest
+      lanes.py          files in, rows out; a crash or a hang costs one file
+        children.py     decoding processes, from the parent's side
+        child.py        decoding processes, from the child's side
+        tray.py         memory that parent and child share
+          reading.py    a file's bytes and their digest
           decode.py     from bytes to a thumbnail
-            formats/    what can be read, and by whom; a file for each format that needs one
-            pixels.py   8 bits a value, transparency
+            formats/    the formats and their readers
+            pixels.py   conversion to 8 bits a value, transparency
             colour.py   ICC profiles
             metadata.py EXIF, frames
-            encoding.py a JPEG's tables; whether a lossless file was a JPEG
-            salvage.py  what is left of a file that was cut short
-            memory.py   whether memory ran out
+            encoding.py tables of a JPEG; whether a lossless file was a JPEG
+            salvage.py  the readable part of a truncated file
+            memory.py   whether memory was exhausted
 
-`problems.py` holds every reason, with its stable code. What the child imports is kept small: it starts with each run.
-"""
+`problems.py` holds every reason with its stable code. The child's imports are kept few, since a child starts with
+each run."""

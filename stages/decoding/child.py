@@ -1,8 +1,8 @@
-"""What a process that decodes does; `children.py` starts it and talks to it.
+"""Decode files in a child process that `children.py` starts.
 
-It answers what is done so far every FLUSH seconds. Before each file it counts, where both sides see it, so that
-whoever finds it dead knows which file it died of. An alarm that nobody catches ends it where a file takes too long:
-that works inside a decoder, too, and after the parent has gone."""
+The child answers with the results so far every FLUSH seconds. Before each file the child counts the file in memory
+that the parent shares, so that the parent knows which file a dead child was working on. An uncaught alarm ends the
+child if a file takes too long; the alarm works inside a decoder too, and after the parent has gone."""
 
 from __future__ import annotations
 
@@ -24,24 +24,28 @@ from typing import Any, NamedTuple, TypeAlias
 from pipeline.store.backends import locations
 from stages.decoding import encoding
 from stages.decoding.decode import Facts, Options, decode, keep_quiet
-from stages.decoding.formats.registry import PluginBroken, import_plugins, is_raw
+from stages.decoding.formats.opening import is_raw
+from stages.decoding.formats.registry import PluginBroken, import_plugins
 from stages.decoding.problems import Problem, Unreadable
 from stages.decoding.reading import Expected, read
 from stages.decoding.tray import Tray
 
 FLUSH = 0.05
 KEPT = 64 << 20
-"""Bytes of thumbnails that are kept for files that are seen again."""
+"""Bytes of thumbnails that are kept for files with the same content."""
 NOTE = 200
-"""Letters of a note at most."""
+"""Characters of a note, at most."""
 EXPENDABLE = "500"
-"""Added to what Linux thinks of this process when memory runs out: it is to go before those that hold results."""
+"""Linux's oom_score_adj of a child: when memory runs out, children end before processes that hold results."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may take: bytes of memory beside its own code, and seconds for one file. `plugins`: modules that
-    teach Pillow more formats."""
+    """Limits of a decoding process.
+
+    memory   bytes beyond the process's own code
+    seconds  time for one file
+    plugins  modules that register further formats with Pillow"""
 
     memory: int = 3 << 30
     seconds: float = 120.0
@@ -50,9 +54,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Files to decode, each as the fields of `Expected`: tuples with names take seven times as long to send. Files that
-    `repeat` marks may have twins among those of the same `batch`. `storage` says how URLs are opened; None: there are
-    none."""
+    """Files to decode.
+
+    batch    number of the batch; files of one batch may have the same content
+    files    fields of `Expected`; plain tuples are sent seven times as fast as named tuples
+    repeat   whether another file of the batch may have the same content
+    storage  how URLs are opened; None: no file is a URL"""
 
     batch: int
     options: Options
@@ -62,8 +69,10 @@ class Chunk:
 
 
 class Seen(NamedTuple):
-    """What became of one file: facts of the image, or a problem. `decoder` did it, or would have been needed. `fresh`:
-    it was decoded just now, not before for a twin."""
+    """The result of one file: facts of the image, or a problem.
+
+    decoder  library that decoded the image, or the missing library
+    fresh    the file was decoded now, not copied from a file with the same content"""
 
     facts: Facts | None = None
     problem: Problem | None = None
@@ -73,25 +82,25 @@ class Seen(NamedTuple):
 
 
 Content: TypeAlias = tuple[str, bool]
-"""All that decides how a file is decoded: the digest of its bytes, and whether the file is camera RAW by its name."""
+"""What decides how a file is decoded: digest of the bytes, and whether the name says camera RAW."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
-"""What became of a file: facts, the rest, and its thumbnail: where it lies in the tray, or itself."""
+"""The result of a file in a message: facts, other fields, and the thumbnail or its place in the tray."""
 
 
 def main(connection_number: int, tray_number: int, limits: Limits) -> None:
-    """Answer chunks until the parent hangs up."""
+    """Answer chunks until the parent closes the connection."""
     connection, tray = Connection(connection_number), Tray(tray_number)
     try:
-        said = _prepare(limits)
+        warned = _prepare(limits)
     except PluginBroken as error:
-        connection.send(f"thumbnail.plugins: {error}; mend it, or leave it out")
+        connection.send(f"thumbnail.plugins: {error}; fix or remove the plugin")
         return
     connection.send("")
     with contextlib.suppress(EOFError, BrokenPipeError):
-        _serve(connection, tray, limits, said)
+        _serve(connection, tray, limits, warned)
 
 
-def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) -> None:
+def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]) -> None:
     twins = _Twins()
     begun = 0
     while True:
@@ -104,7 +113,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) 
             begun += 1
             tray.begin_file(begun)
             signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-            seen, thumbnail = _seen(Expected(*file), chunk, twins if repeat else None, said, tray.begin_decoding)
+            seen, thumbnail = _seen(Expected(*file), chunk, twins if repeat else None, warned, tray.begin_decoding)
             signal.setitimer(signal.ITIMER_REAL, 0)
             place = tray.put(thumbnail) if thumbnail is not None else None
             answers.append((seen.facts and tuple(seen.facts), seen[1:], thumbnail if place is None else place))
@@ -115,7 +124,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, said: list[str]) 
 
 
 class _Twins:
-    """Results of one batch for files whose content may come again, the latest KEPT bytes of them, by `Content`."""
+    """Results of one batch by `Content`, bounded in bytes, for files with the same content."""
 
     def __init__(self) -> None:
         self._batch, self._size = -1, 0
@@ -137,9 +146,11 @@ class _Twins:
 
 
 def _seen(
-    file: Expected, chunk: Chunk, twins: _Twins | None, said: list[str], decoding: Callable[[], None]
+    file: Expected, chunk: Chunk, twins: _Twins | None, warned: list[str], decoding: Callable[[], None]
 ) -> tuple[Seen, bytes | None]:
-    """Read and decode one file, or return the result of a twin. `decoding` is called after reading, before decoding."""
+    """Read and decode one file, or return the result of a file with the same content.
+
+    decoding  called after reading and before decoding"""
     options, digest, thumbnail = chunk.options, None, None
     key = ("", False)
     try:
@@ -149,28 +160,28 @@ def _seen(
             return twin
         decoding()
         thumbnail, facts = decode(data, options, file.path)
-        if said:
-            facts = facts._replace(note="; ".join(filter(None, (facts.note, *_notes(said)))))
+        if warned:
+            facts = facts._replace(note="; ".join(filter(None, (facts.note, *_notes(warned)))))
         seen = Seen(facts, None, digest, fresh=True, decoder=facts.decoder)
     except Unreadable as error:
         seen = Seen(None, error.problem, digest, fresh=digest is not None, decoder=error.decoder)
     finally:
-        said.clear()
+        warned.clear()
     if twins and digest:
         twins.keep(key, seen, thumbnail)
     return seen, thumbnail
 
 
-def _notes(said: Sequence[str]) -> Iterator[str]:
-    """What decoders warned of, each once, without what differs from run to run."""
-    for text in dict.fromkeys(said):
+def _notes(warned: Sequence[str]) -> Iterator[str]:
+    """Yield each warning of the decoders once, without what differs from run to run."""
+    for text in dict.fromkeys(warned):
         plain = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
         yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE]
 
 
 def _prepare(limits: Limits) -> list[str]:
-    """Put up the limits; returns the list that decoders' warnings will go to."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    """Set the limits; return the list that collects the decoders' warnings."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(EXPENDABLE)
@@ -178,17 +189,17 @@ def _prepare(limits: Limits) -> list[str]:
     signal.setitimer(signal.ITIMER_REAL, limits.seconds)
     import_plugins(limits.plugins)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    said: list[str] = []
+    warned: list[str] = []
     warnings.simplefilter("always", UserWarning)
-    warnings.showwarning = lambda message, *_, **__: said.append(str(message))
+    warnings.showwarning = lambda message, *_, **__: warned.append(str(message))
     encoding.prepare()
-    gc.freeze()  # what was imported stays; looking through it again and again is a fortieth of the time of an icon
+    gc.freeze()  # scanning imported modules again would take 1/40 of the time of an icon
     _limit_memory(limits.memory)
-    return said
+    return warned
 
 
 def _limit_memory(limit: int) -> None:
-    """Let this process take so many bytes more than it has now; nothing where the system knows no such limit."""
+    """Limit this process to `limit` bytes more than now, where the system supports limits."""
     import resource
 
     try:
@@ -199,4 +210,4 @@ def _limit_memory(limit: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit("started by fast-diff itself")
+    sys.exit("internal: fast-diff starts this module")

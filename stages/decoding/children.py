@@ -1,4 +1,4 @@
-"""Processes that decode, from the side of who starts them: their start, their answers and their ends."""
+"""Start, talk to and end decoding processes, from the parent's side."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ from stages.decoding.problems import Problem
 from stages.decoding.tray import Tray
 
 LINGER = 5.0
-"""Seconds that a child which has hung up may take to end."""
+"""Timeout in seconds for a child to exit after the child has closed the connection."""
 PATIENCE = 30.0
-"""Seconds beyond its limit after which a child that did not heed its own alarm is killed."""
+"""Seconds beyond its time limit after which a child that ignored its alarm is killed."""
 
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 26)}
-"""Has glibc keep the memory of one image for the next one. Dask's workers give theirs back at once, and hand that down:
-with it, a child spends a fifth of its time on getting pages anew."""
+"""Settings for glibc to keep one image's memory for the next image.
+
+Dask's workers return memory at once and pass that setting on; with that setting a child spends a fifth of its time
+on new pages."""
 
 START = (
     "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['path']; "
@@ -36,7 +38,10 @@ START = (
 
 
 class Died(Exception):
-    """A child is gone: why, and which of the files that it had before it was the last that it began."""
+    """Signal that a child has died.
+
+    problem  why the child died
+    place    index of the file that the child began last, among the files that the child had"""
 
     def __init__(self, problem: Problem, place: int) -> None:
         super().__init__(problem.sentence)
@@ -44,7 +49,10 @@ class Died(Exception):
 
 
 class Child:
-    """A process that decodes. Raises TaskError where it can't be started."""
+    """A decoding process.
+
+    Raises:
+        TaskError: the process can't be started."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -71,24 +79,28 @@ class Child:
             complaint = self._connection.recv()
         except (EOFError, OSError):
             code = _ended(self._process)
-            complaint = f"thumbnail: the process that decodes ended with {code} before its first file"
+            complaint = f"thumbnail: the decoding process ended with exit code {code} before its first file"
             if code == -signal.SIGALRM:
-                complaint = f"thumbnail.timeout: {limits.seconds:g} s are too few to start a process that decodes"
+                complaint = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
                 if limits.plugins:
                     named = ", ".join(limits.plugins)
-                    complaint = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; leave it out"
+                    complaint = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
         if complaint:
             self.kill()
             raise TaskError(complaint)
 
     def send(self, chunk: Chunk) -> None:
-        """Hand over some files; what a dead child does not take is found out by `receive`."""
+        """Send some files; `receive` reports a dead child."""
         with contextlib.suppress(OSError):
             self._connection.send(chunk)
 
     def receive(self, size: int) -> list[tuple[Seen, bytes | None]]:
-        """What became of the next files, at least one, in the order in which they were handed over, with thumbnails of
-        `size` bytes. Raises Died."""
+        """Return the results of the next files, at least one, in the order in which files were sent.
+
+        size  bytes of a thumbnail
+
+        Raises:
+            Died: the child has died or was killed."""
         try:
             if self._connection.poll(self.limits.seconds + PATIENCE):
                 answers: Sequence[Answer] = self._connection.recv()
@@ -102,7 +114,7 @@ class Child:
                 ]
                 self._tray.emptied()
                 return found
-            _kill(self._process)  # it did not heed its own alarm
+            _kill(self._process)  # the child ignored its own alarm
             hung = True
         except (EOFError, OSError):
             hung = _ended(self._process) == -signal.SIGALRM
@@ -115,21 +127,21 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended by itself; when memory runs out, children go first, idle ones, too."""
+        """Return whether the child still runs. When memory runs out, Linux ends idle children too."""
         return self._process.poll() is None
 
     def end(self) -> None:
-        """Let it die; whoever waits for it learns so."""
+        """Kill the child; a waiting `receive` raises Died."""
         _kill(self._process)
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """Kill the child and wait for its exit."""
         _kill(self._process)
         self._process.wait()
         self._discard()
 
     def close(self) -> None:
-        """Let it end by itself: it has nothing to do."""
+        """Let an idle child exit by itself."""
         self._connection.close()
         try:
             self._process.wait(1)
@@ -144,7 +156,7 @@ class Child:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
-    """The exit code of a child that has hung up; one that stays all the same is killed."""
+    """Return the exit code of a child that closed the connection; kill a child that stays."""
     try:
         return process.wait(LINGER)
     except subprocess.TimeoutExpired:
@@ -153,14 +165,15 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a child, and what it may have started: each has a session of its own."""
+    """Kill a child and all processes of the child's session."""
     with contextlib.suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 class Idle:
-    """Children without work, kept for the next batch of this process: as many as batches have been at work at a time,
-    and one for the next lane that opens beside them."""
+    """Idle children, kept for the next batch of this process.
+
+    At most as many children stay as batches have run at a time, plus one for the next lane."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -176,7 +189,7 @@ class Idle:
         return Child(limits)
 
     def has(self, limits: Limits) -> bool:
-        """Whether `take` would not have to start one."""
+        """Return whether `take` finds an idle child."""
         return any(child.limits == limits for child in list(self._children))
 
     def give(self, child: Child) -> None:
@@ -185,7 +198,7 @@ class Idle:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """While a batch is at work; after it, children that are too many are let go."""
+        """Count a running batch; at its end, close the children beyond the number to keep."""
         with self._lock:
             self._batches += 1
             self._most = max(self._most, self._batches)
@@ -204,4 +217,4 @@ class Idle:
 
 
 idle = Idle()
-"""Those of this process."""
+"""The idle children of this process."""

@@ -1,8 +1,8 @@
-"""Convert colours to sRGB by the ICC profile that an image carries.
+"""Convert colours to sRGB by the ICC profile of an image.
 
-It is done before the image is scaled down, since colours outside sRGB are cut off: averages of what is cut off are not
-cut-off averages, and a saturated picture would be off by an MSE of some 80. `decode: fast` converts at four times the
-thumbnail's size, which is near enough and a hundred times less to do."""
+Conversion comes before scaling down, since conversion clips colours outside sRGB: the average of clipped colours
+differs from the clipped average, by an MSE of about 80 for a saturated picture. `decode: fast` converts at four
+times the thumbnail's size, which is near enough and a hundred times cheaper."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from typing import TypeAlias
 from PIL import Image, ImageCms
 
 Conversion: TypeAlias = Callable[[Image.Image], Image.Image]
-"""From a picture in the image's own colours (L, RGB, RGBA or CMYK) to one in sRGB; alpha stays."""
+"""A function from a picture in the image's colours (L, RGB, RGBA or CMYK) to sRGB; alpha is unchanged."""
 
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
-"""NOCACHE: several threads may use one transformation."""
+"""NOCACHE: threads may share one transformation."""
 SPACES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",)}
-"""Modes that a profile of each colour space is about."""
+"""Pillow modes for the colour space of a profile."""
 LEVELS = (0, 51, 102, 153, 204, 255)
 NEAR = 2
-"""A profile that moves no value of a lattice of colours by more than this is sRGB under some name."""
+"""A profile that changes no value of a lattice of colours by more than NEAR counts as sRGB."""
 
 
 def conversion_of(image: Image.Image) -> tuple[Conversion | None, str]:
-    """How the colours of an image become sRGB, or None where they are; and a note on a profile that can't be used."""
+    """Return the conversion of an image's colours to sRGB, and a note.
+
+    The conversion is None where the colours are sRGB already; the note tells of an unusable profile."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return None, ""
@@ -62,7 +64,7 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCm
 
 
 def _converted(transform: Callable[[str], ImageCms.ImageCmsTransform], image: Image.Image) -> Image.Image:
-    """The picture in sRGB; as it is where the profile is about other colours than it has."""
+    """Return the picture in sRGB, or unchanged where the profile is for another colour space."""
     try:
         return ImageCms.applyTransform(image, transform(image.mode)) or image
     except (ImageCms.PyCMSError, ValueError):

@@ -1,4 +1,4 @@
-"""From the bytes of a file to a thumbnail and what is known of the image; whatever the bytes are, an error is one."""
+"""Decode the bytes of an image into a thumbnail and facts, or raise Unreadable."""
 
 from __future__ import annotations
 
@@ -18,25 +18,28 @@ from stages.decoding import memory, pixels, problems, salvage
 from stages.decoding.colour import conversion_of
 from stages.decoding.encoding import LOSSLESS, encoding, was_jpeg
 from stages.decoding.formats import jpeg, png
-from stages.decoding.formats.registry import is_unsupported, open_image
+from stages.decoding.formats.opening import is_unsupported, open_image
 from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, origin, pages
 from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-"""The filter that keeps quiet what Pillow finds odd about a file; it decodes it or raises, and that is recorded."""
+"""Warning filter for Pillow's remarks on odd files: Pillow decodes the file or raises, which is recorded."""
 DRAFT = 4
-"""`decode: fast` decodes no smaller than so many times the thumbnail; less makes distances of hundreds (README)."""
+"""`decode: fast` decodes to at least DRAFT times the thumbnail's size; less adds hundreds to an MSE."""
 HALVED = 16
-"""The same for JPEG 2000: what it halves lies where the first of two pixels lay, off by up to half a pixel."""
+"""DRAFT for JPEG 2000, whose halvings shift pixels by up to half a pixel."""
 REDUCING_GAP = 4.0
 AMBIGUOUS = (problems.NO_IMAGE, problems.TRUNCATED, problems.UNSUPPORTED)
-"""What decoders that find no memory may seem to say."""
+"""Problems that a decoder may report although the cause is exhausted memory."""
 LEFT_OUT = "comments, or a colour profile, were too large to be read"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What changes the pixels; see the thumbnail stage's parameters. `size` is (width, height), `background` RGB."""
+    """The thumbnail stage's parameters that change the pixels.
+
+    size        (width, height)
+    background  RGB"""
 
     size: tuple[int, int]
     mode: str
@@ -51,9 +54,12 @@ class Options:
 
 
 class Facts(NamedTuple):
-    """What is known of an image beside its pixels: dimensions as it is to be looked at, and what the file says of
-    itself. `scale`: it was decoded at one part in so many of its width and height. `note`: what was odd about it. From
-    `camera` on: its origin and its encoding, see `metadata.Origin` and `encoding.Encoding`."""
+    """What is known of an image besides its pixels.
+
+    width, height  of the upright image
+    scale          the image was decoded at 1/scale of its width and height
+    note           anything unusual about the file
+    camera …       origin and encoding: see `metadata.Origin` and `encoding.Encoding`"""
 
     width: int
     height: int
@@ -77,10 +83,14 @@ class Facts(NamedTuple):
 
 
 def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Facts]:
-    """The thumbnail of an encoded image, bytes in C order (H, W, C), and its facts. `name` is the file's, of use for
-    camera RAW alone. Raises Unreadable."""
+    """Return the thumbnail of an encoded image, bytes in C order (H, W, C), and facts.
+
+    name  the file's name, which only tells camera RAW from TIFF
+
+    Raises:
+        Unreadable: the image can't be decoded."""
     keep_quiet()
-    # Pillow raises at twice this for images inside the image (icons); `max_pixels` itself is checked here.
+    # Pillow raises at twice this number, for images inside an image (icons); this module checks `max_pixels` itself.
     Image.MAX_IMAGE_PIXELS = options.max_pixels
     memory.forget()
     try:
@@ -89,7 +99,7 @@ def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Fac
         if error.problem in AMBIGUOUS and memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
         raise
-    except Exception as error:  # decoders meet bytes made to break them; an image's error stays with it
+    except Exception as error:  # decoders meet hostile bytes; an error concerns one image only
         if memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
         is_png = data.startswith(png.START)
@@ -106,8 +116,9 @@ def _problem_of(error: Exception) -> Problem:
 
 
 def keep_quiet() -> None:
-    """Have Pillow not warn of odd files. `warnings.catch_warnings` would swap state that all threads share; a filter
-    that is there already needs no swap."""
+    """Suppress Pillow's warnings of odd files.
+
+    `warnings.catch_warnings` would swap state that all threads share, so a permanent filter is added once."""
     if ODD_FILE not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
@@ -115,8 +126,8 @@ def keep_quiet() -> None:
 def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
     opened = open_image(data, name, options.max_pixels, options.fast)
     kind, raw = opened.format, _raw_mode(opened.image)
-    # A TIFF's EXIF is gone once it is decoded. Of a PNG, asking for EXIF decodes the pixels, and an error in them would
-    # pass for one in its EXIF.
+    # Decoding a TIFF removes its EXIF. Reading a PNG's EXIF decodes the pixels, and an error in the pixels would look
+    # like an error in the EXIF.
     early = kind in ("JPEG", "MPO", "TIFF")
     turn = opened.turn or (orientation(opened.image) if early else 1)
     early_source, coding = origin(opened.image) if early else None, encoding(opened.image)
@@ -129,15 +140,15 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
     scale = max(1, round(max(opened.width, opened.height) / max(opened.image.size))) << halvings
 
     def again() -> Image.Image:
-        whole = data[: known.end] if known else data  # an end marker would have what is missing painted in grey
+        whole = data[: known.end] if known else data  # with an end marker, libjpeg paints missing parts grey
         fresh = open_image(whole, name, options.max_pixels, options.fast).image
         if options.fast:
             _reduce(fresh, data, size)
         return fresh
 
     image, cut = _loaded(opened.image, data, known, options, again)
-    stored = turn if opened.turn or kind == "TIFF" else orientation(image)  # a PNG may say so after its pixels
-    if kind == "TIFF" and not opened.turn:  # Pillow has set it upright already
+    stored = turn if opened.turn or kind == "TIFF" else orientation(image)  # a PNG may hold EXIF after its pixels
+    if kind == "TIFF" and not opened.turn:  # Pillow returns TIFFs upright
         turn = 1 if options.upright else UNDONE_BY.get(turn, turn)
     else:
         turn = stored if options.upright else 1
@@ -184,7 +195,7 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
 def _loaded(
     image: Image.Image, data: bytes, known: jpeg.Layout | None, options: Options, again: Callable[[], Image.Image]
 ) -> tuple[Image.Image, str]:
-    """The image with its pixels decoded; where they are cut short, what is left of them, and a note that says so."""
+    """Return the image with decoded pixels, and a note if only a part of the pixels is readable."""
     try:
         if known and isinstance(image, JpegImageFile):
             jpeg.load(image, data, known)
@@ -202,7 +213,7 @@ def _loaded(
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the samples lie in the file, in Pillow's words; empty where it does not say."""
+    """Return Pillow's raw mode, the layout of samples in the file; empty where unknown."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple | list) and arguments else arguments
@@ -210,8 +221,9 @@ def _raw_mode(image: Image.Image) -> str:
 
 
 def _reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:
-    """Have the decoder itself scale down, where it can do so well; returns how often it will halve what its image does
-    not show yet."""
+    """Let the decoder scale the image down, where the decoder does so well.
+
+    Returns how many times the decoder will halve the image beyond the size that the image shows now."""
     if isinstance(image, JpegImageFile):
         image.draft(None, (DRAFT * size[0], DRAFT * size[1]))
     elif isinstance(image, Jpeg2KImageFile):
@@ -223,7 +235,7 @@ def _reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:
 
 
 def _resolutions(data: bytes) -> int:
-    """How often a JPEG 2000 image was halved, by the first COD marker of its codestream."""
+    """Return the number of halvings in a JPEG 2000, from the first COD marker of the codestream."""
     start = data.find(b"\xff\x4f\xff\x51")
     place = data.find(b"\xff\x52", start, start + 10_000)
     return data[place + 9] if 0 <= start < place < len(data) - 9 else 0

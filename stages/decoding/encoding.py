@@ -1,4 +1,4 @@
-"""How an image was encoded: the quality and tables of a JPEG, and whether a lossless file was converted from a JPEG."""
+"""Find how an image was encoded: tables of a JPEG, and whether a lossless file was a JPEG."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ SAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 SIDE = 192
 """Side in pixels of the central square in which the grid of an earlier JPEG is searched."""
 LEAST = 64
-"""Least side in pixels of an image that is searched: smaller images have too few blocks."""
+"""Least side in pixels of an image that is searched: a smaller image has too few blocks."""
 NEAR_ZERO = 0.6
 """Bound of a coefficient near zero in an orthonormal DCT: slightly more than half a rounding step of pixels."""
 PEAK = 0.05
-"""Least excess of coefficients near zero, as a share, on a JPEG's own grid over other grids. Of 129 pictures that never
-were a JPEG, none has a greater excess; of their JPEGs, 99 % at quality 97 and 95 % at quality 98 have."""
+"""Least excess of coefficients near zero, as a share, on a JPEG's own grid over other grids.
+
+Of 129 pictures that never were a JPEG, none has a greater excess. Of their JPEGs, 99 % at quality 97 and 95 % at
+quality 98 have a greater excess."""
 
 _PLACE, _WAVE = np.meshgrid(np.arange(8), np.arange(8))
 _DCT = (np.cos(np.pi * (2 * _PLACE + 1) * _WAVE / 16) * np.where(_WAVE, 0.5, np.sqrt(1 / 8))).astype(np.float32)
@@ -43,7 +45,7 @@ class Encoding(NamedTuple):
 
 
 def encoding(image: Image.Image) -> Encoding:
-    """Return what a JPEG's header says of its encoder; all None for any other image."""
+    """Return how a JPEG was encoded, from its header; all fields are None for other images."""
     if not isinstance(image, JpegImageFile) or not image.quantization:
         return Encoding()
     quality, standard = _quality(tuple(next(iter(image.quantization.values()))))
@@ -53,7 +55,7 @@ def encoding(image: Image.Image) -> Encoding:
 
 @functools.lru_cache(maxsize=256)
 def _quality(table: tuple[int, ...]) -> tuple[int, bool]:
-    """Return libjpeg's quality, 1 to 100, of a table, and whether that quality gives exactly this table."""
+    """Return libjpeg's quality of a table, 1 to 100, and whether the quality gives exactly this table."""
     if (exact := _qualities().get(table)) is not None:
         return exact, True
     share = 100 * sum(table) / sum(STANDARD)
@@ -72,17 +74,20 @@ def _scaled(quality: int) -> tuple[int, ...]:
 
 
 def prepare() -> None:
-    """Have the BLAS library allocate its buffers now: under a limit of memory it ends the process if it gets none."""
+    """Let the BLAS library allocate its buffers now.
+
+    Under a memory limit BLAS ends the process if an allocation fails."""
     _zeros(np.zeros((SIDE + 8, SIDE + 8), np.float32), 0, 0)
 
 
 def was_jpeg(image: Image.Image) -> bool | None:
-    """Return whether the pixels of an image, loaded from a lossless format, are those of a decoded JPEG, perhaps turned
-    since; None where this can't be decided.
+    """Return whether the pixels of a lossless image are those of a decoded JPEG, perhaps turned.
 
-    DCT coefficients that a JPEG rounded to zero are near zero on the JPEG's own grid of blocks, not on a shifted grid.
-    Compare Fan and de Queiroz, Identification of bitmap compression history, IEEE Transactions on Image
-    Processing 12 (2003): their method examines the edges of blocks instead."""
+    Returns None where the image is too small or has an unsupported mode.
+
+    DCT coefficients that a JPEG rounded to zero are near zero on the JPEG's own grid of blocks, not on a shifted
+    grid. Compare Fan and de Queiroz, Identification of bitmap compression history, IEEE Transactions on Image
+    Processing 12 (2003), who examine the edges of blocks instead."""
     if image.mode not in ("L", "RGB", "RGBA") or min(image.size) < LEAST:
         return None
     (width, height), (left, top) = image.size, (max(0, (side - SIDE) // 16 * 8) for side in image.size)
@@ -99,8 +104,9 @@ def _moved(grid: tuple[int, int], by: tuple[int, int]) -> tuple[int, int]:
 
 
 def _zeros(grey: NDArray[np.float32], top: int, left: int) -> float:
-    """Return the share of coefficients near zero, first row and column of each block left out, on the grid of blocks
-    that begins at (top, left)."""
+    """Return the share of coefficients near zero on the grid of blocks that begins at (top, left).
+
+    The first row and column of each block are left out."""
     height, width = (side // 8 * 8 for side in (grey.shape[0] - top, grey.shape[1] - left))
     rows = np.matmul(_DCT, grey[top : top + height, left : left + width].reshape(height // 8, 8, width))
     found = (rows.reshape(-1, 8) @ _DCT.T).reshape(height // 8, 8, width // 8, 8)

@@ -1,8 +1,8 @@
-"""Keep decoders busy: processes that may crash, hang or run out of memory, at the cost of one file.
+"""Keep decoding processes busy; a crash, a hang or exhausted memory costs one file.
 
-A lane is a child process with two chunks of files before it, so that it never waits. A task has one lane of its own;
-while cores of the machine are idle it opens more, so that one partition keeps all of them busy, and the last one of a
-large run, too."""
+A lane is a child process with two chunks of files queued, so that the child never waits. A task has one lane. While
+cores of the machine are idle, a task opens more lanes, so that a single partition, and the last partition of a large
+run, use all cores."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from stages.decoding.problems import Problem
 from stages.decoding.reading import Expected
 
 CHUNK_FILES, CHUNK_BYTES = 128, 1 << 19
-"""Files, and bytes of them, that are handed to a child at a time: some 20 ms of work."""
+"""Files, and bytes of files, that a child receives at a time: some 20 ms of work."""
 TURN = 0.5
-"""Seconds after which an additional lane asks anew whether its core is still idle."""
+"""Seconds after which an additional lane checks again whether its core is idle."""
 LOOK = 0.05
-"""Seconds between two looks for an idle core."""
+"""Seconds between two searches for an idle core."""
 WORTH = 16
-"""Chunks left for which another lane is worth the start of a child; with one at hand, a single chunk is."""
-Found: TypeAlias = tuple[int, Seen, bytes | None]
+"""Chunks left above which another lane pays for starting a child; with an idle child, one chunk is enough."""
+Decoded: TypeAlias = tuple[int, Seen, bytes | None]
 
 
-class Core(Protocol):
-    """An idle core of this machine, held until it is given back."""
+class IdleCore(Protocol):
+    """An idle core of this machine, reserved until `close`."""
 
     def close(self) -> None: ...
 
@@ -45,12 +45,17 @@ _batches = itertools.count()
 
 
 class Lanes:
-    """One batch of files that is being decoded; iterating gives the number of each file, what became of it and its
-    thumbnail, as they come. `spare` gives an idle core of this machine, or None. Raises TaskError where no child can be
-    started."""
+    """One batch of files to decode; iterating yields results in order of arrival.
+
+    A result is the number of the file, what became of the file, and the thumbnail.
+
+    spare  returns an idle core of this machine, or None
+
+    Raises:
+        TaskError: no child can be started."""
 
     def __init__(
-        self, files: Sequence[Expected], options: Options, limits: Limits, spare: Callable[[], Core | None]
+        self, files: Sequence[Expected], options: Options, limits: Limits, spare: Callable[[], IdleCore | None]
     ) -> None:
         sizes = [file.size for file in files]
         counts = Counter(sizes)
@@ -59,11 +64,11 @@ class Lanes:
         self._chunks = deque(_chunks(sizes))
         self._batch = next(_batches)
         self._size = options.size[0] * options.size[1] * len(options.mode)
-        self._answers: SimpleQueue[Sequence[Found] | BaseException] = SimpleQueue()
+        self._answers: SimpleQueue[Sequence[Decoded] | BaseException] = SimpleQueue()
         self._busy: set[Child] = set()
         self._stopped = False
 
-    def __iter__(self) -> Generator[Found, None, None]:
+    def __iter__(self) -> Generator[Decoded, None, None]:
         left = len(self._files)
         lanes: list[threading.Thread] = []
         with idle.batch():
@@ -84,7 +89,7 @@ class Lanes:
                     lane.join()
 
     def _open_lanes(self, lanes: list[threading.Thread]) -> None:
-        """See that one lane is open while anything is left, and more while cores are idle and enough is left."""
+        """Keep one lane open while files are left, and more while cores are idle and enough is left."""
         while self._chunks:
             alive = any(lane.is_alive() for lane in lanes)
             worth = len(self._chunks) > WORTH or idle.has(self._limits)
@@ -95,21 +100,21 @@ class Lanes:
             lanes[-1].start()
 
     def _stop(self) -> None:
-        """Let every lane end at once."""
+        """End every lane at once."""
         self._stopped = True
         self._chunks.clear()
         for child in list(self._busy):
             child.end()
 
-    def _run(self, core: Core | None) -> None:
+    def _run(self, core: IdleCore | None) -> None:
         try:
             with contextlib.closing(core) if core else contextlib.nullcontext():
                 self._lane(time.monotonic() + TURN if core else math.inf)
-        except BaseException as error:  # whoever iterates raises it
+        except BaseException as error:  # the iterating thread raises the error
             self._answers.put(error)
 
     def _lane(self, until: float = math.inf) -> None:
-        """Keep one child busy until nothing is left, or time is up."""
+        """Keep one child busy until no file is left, or time is up."""
         waiting: deque[int] = deque()
         child, last = None, 0
         try:
@@ -141,7 +146,7 @@ class Lanes:
             idle.give(child)
 
     def _alone(self, number: int, problem: Problem) -> Child:
-        """Give a file that a child died of to another one that has seen nothing else, if it may do better there."""
+        """Retry a file that crashed a child in a fresh child; return a child for the next files."""
         child = Child(self._limits)
         self._busy.add(child)
         if problem is not problems.CRASHED:
@@ -174,13 +179,13 @@ class Lanes:
 
 
 def decode_one(file: Expected, options: Options, limits: Limits) -> tuple[Seen, bytes | None]:
-    """What becomes of one file, and its thumbnail."""
+    """Return the result of one file, and its thumbnail."""
     ((_, seen, thumbnail),) = Lanes([file], options, limits, lambda: None)
     return seen, thumbnail
 
 
 def _chunks(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of files in chunks of some size, those of equal size together: they may be the same."""
+    """Yield numbers of files in chunks, files of equal size together: their content may be the same."""
     first = {size: number for number, size in reversed(list(enumerate(sizes)))}
     chunk: list[int] = []
     held = 0

@@ -1,6 +1,7 @@
-"""Detection of exhausted memory: decoders in C report a failed allocation as broken data, but leave `errno` set.
+"""Detect exhausted memory.
 
-`errno` is per thread, so the result covers the calls of the current thread since `forget`."""
+Decoders in C report a failed allocation as broken data, but leave `errno` set. `errno` is per thread, so the result
+covers the calls of the current thread since `forget`."""
 
 from __future__ import annotations
 
@@ -10,14 +11,14 @@ import functools
 from typing import Any
 
 LOCATIONS = ("__errno_location", "__error")
-"""Functions of C libraries that return where `errno` of this thread is: glibc's and musl's, and macOS's."""
+"""Functions of C libraries that return the address of this thread's `errno`: glibc and musl, macOS."""
 UNLOADED = ("failed to map segment", "cannot allocate memory")
 """Parts of a dynamic linker's messages for a library that could not be loaded for lack of memory."""
 
 
 @functools.cache
 def _location() -> Any:
-    """Return the C library's function for the address of `errno`; None where the library has none."""
+    """Return the C library's function for the address of `errno`, or None."""
     library = ctypes.CDLL(None)
     for name in LOCATIONS:
         if hasattr(library, name):
@@ -34,7 +35,7 @@ def forget() -> None:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Return whether an error comes from exhausted memory in this thread's calls since `forget`."""
+    """Return whether an error comes from exhausted memory in this thread since `forget`."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, ImportError) and any(words in str(error).lower() for words in UNLOADED):

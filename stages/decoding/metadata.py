@@ -1,6 +1,6 @@
-"""What an image says of itself: which way is up, when, where and with what it was taken, how many frames it has.
+"""Read an image's metadata: orientation, time, place, camera, number of frames.
 
-Metadata may be anything; the picture does not hang on it, so what is broken counts as not there."""
+Broken metadata never make an image unreadable: a broken field counts as missing."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What sets an image of each EXIF orientation upright; those from 5 on swap width and height."""
+"""The transposition that sets an image upright, by EXIF orientation; 5 to 8 swap width and height."""
 UNDONE_BY = {6: 8, 8: 6}
-"""Orientations that undo each other; every other one undoes itself."""
+"""Orientations that undo each other; every other orientation undoes itself."""
 TAKEN = (Base.DateTimeOriginal, Base.DateTimeDigitized)
 LETTERS = 100
-"""Maximal length of a text field of EXIF; the rest is cut off."""
+"""Maximal length of a text field of EXIF; longer texts are cut off."""
 
 BIG_TIFF = 43
 MANY_PAGES = 1_000_000
-"""Maximal count of a TIFF's pages; a crafted file could have more than fit into memory."""
+"""Maximal number of pages of a TIFF; a crafted file could exhaust memory."""
 EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
-"""Where Pillow finds EXIF among what it knows of an image, but for TIFFs, which are made of it."""
+"""Keys of Pillow's `info` that may hold EXIF; TIFFs hold EXIF without a key."""
 
 
 def _may_have_exif(image: Image.Image) -> bool:
@@ -40,19 +40,23 @@ def _may_have_exif(image: Image.Image) -> bool:
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8."""
+    """Return the EXIF orientation, 1 to 8."""
     if not _may_have_exif(image):
         return 1
     try:
         found = image.getexif().get(Base.Orientation, 1)
-    except Exception:  # broken metadata count as none
+    except Exception:  # broken metadata count as missing
         return 1
     return found if found in range(1, 9) else 1
 
 
 class Origin(NamedTuple):
-    """The origin of an image by its EXIF. `taken`: time by the camera's clock, without time zone; `camera`: make and
-    model; `software`: the program that wrote the file; `gps`: whether EXIF has a location."""
+    """The origin of an image by its EXIF.
+
+    taken     time by the camera's clock, without time zone
+    camera    make and model
+    software  program that wrote the file
+    gps       whether EXIF has a location"""
 
     taken: datetime | None = None
     camera: str | None = None
@@ -67,7 +71,7 @@ def origin(image: Image.Image) -> Origin:
         return Origin(software=adobe)
     try:
         exif = image.getexif()
-    except Exception:  # broken metadata count as none
+    except Exception:  # broken metadata count as missing
         return Origin(software=adobe)
     make, model, software = (_text(exif, tag) for tag in (Base.Make, Base.Model, Base.Software))
     camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
@@ -77,7 +81,7 @@ def origin(image: Image.Image) -> Origin:
 def _part(exif: Image.Exif, part: IFD) -> Mapping[int, Any]:
     try:
         return exif.get_ifd(part)
-    except Exception:  # broken metadata count as none
+    except Exception:  # broken metadata count as missing
         return {}
 
 
@@ -85,7 +89,7 @@ def _text(exif: Mapping[int, Any], tag: int) -> str:
     """Return a text field of EXIF as one line; empty where the field is missing or broken."""
     try:
         found = exif.get(tag) or ""
-    except Exception:  # broken metadata count as none
+    except Exception:  # broken metadata count as missing
         return ""
     letters = found.decode("latin-1") if isinstance(found, bytes) else str(found)
     printable = "".join(each if each.isprintable() else " " for each in letters.partition("\0")[0])
@@ -97,7 +101,7 @@ def _taken(exif: Mapping[int, Any]) -> datetime | None:
         for tag in TAKEN:
             if text := exif.get(tag):
                 return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    except Exception:  # broken metadata count as none
+    except Exception:  # broken metadata count as missing
         return None
     return None
 
@@ -107,15 +111,17 @@ def _says_where(exif: Image.Exif) -> bool:
 
 
 def frames(image: Image.Image) -> int | None:
-    """Frames of an animation, pages of a document, layers of a drawing; None where they can't be counted."""
+    """Return the number of frames, pages or layers; None where the number is unknown."""
     try:
         return max(1, int(getattr(image, "n_frames", 1)))
-    except Exception:  # broken metadata count as none
+    except Exception:  # broken metadata count as missing
         return None
 
 
 def pages(data: bytes) -> int | None:
-    """Return the number of pages of a TIFF, None where they can't be counted. Pillow would parse all tags of each."""
+    """Return the number of pages of a TIFF, or None where the number is unknown.
+
+    Pillow would parse all tags of each page."""
     try:
         return _pages(data)
     except struct.error:

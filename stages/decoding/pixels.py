@@ -1,4 +1,4 @@
-"""From whatever mode an image is stored in to 8 bits a value: L, RGB or RGBA, on a background where it has no alpha."""
+"""Convert an image of any mode to 8 bits a value: L, RGB or RGBA; without alpha on a background."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 LEVELS = {"I;12": 4_095}
 """Largest value of 16-bit images that are stored with fewer bits, by Pillow's raw mode."""
 KEY_SCALE = {"L;2": (85, 0), "L;4": (17, 0), "RGB;16B": (1, 8)}
-"""How a PNG's transparent colour becomes the 8-bit one that Pillow decodes: times, then shifted right by."""
+"""How a PNG's transparent colour becomes Pillow's 8-bit colour: factor, then right shift."""
 LARGE = 1 << 24
-"""Pixels from which an image is converted in bands, each shrunk at once: converted whole, it would stand in memory
-two to four times."""
+"""Pixels above which an image is converted in bands; converting the whole takes two to four times its memory."""
 BAND = 1 << 20
 """Pixels of a band."""
 SMALL = 1 << 16
-"""Pixels up to which the ground under transparent images is kept for the next one: icons come in few sizes."""
+"""Pixels up to which the background under transparent images is cached: icons come in few sizes."""
 KEPT = 32
-"""A large image is not shrunk, in bands, to less than so many times the thumbnail: a cell at its edge that holds fewer
-pixels than the others then moves no edge by more than a thirtieth of a thumbnail's pixel."""
+"""A large image, converted in bands, stays at least KEPT times as large as the thumbnail.
+
+A cell at the image's edge may hold fewer pixels than other cells; at this size such a cell moves no edge by more
+than a thirtieth of a thumbnail's pixel."""
 
 
 class Flat(NamedTuple):
-    """An image of 8 bits a value, and the share of its area that is transparent, from 0 to 1. `converted`: its colours
-    are sRGB already."""
+    """An image of 8 bits a value.
+
+    transparent  share of the area that is transparent, 0 to 1
+    converted    the colours are sRGB already"""
 
     image: Image.Image
     transparent: float = 0.0
@@ -44,7 +47,11 @@ class Flat(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What to convert to: Pillow's mode, the RGB under transparent pixels, and how colours become sRGB, if they do."""
+    """The result of a conversion.
+
+    mode        Pillow's mode
+    background  RGB under transparent pixels
+    conversion  conversion of colours to sRGB; None: colours stay"""
 
     mode: str
     background: tuple[int, int, int]
@@ -53,8 +60,11 @@ class Target(NamedTuple):
 
 @dataclass(frozen=True)
 class _Range:
-    """Which values of a wide image become 0 and 255; infinite ones become the greatest and the least finite one, and
-    `missing` ones black."""
+    """The values of a wide image that become 0 and 255.
+
+    start, end  values that become 0 and 255
+    low, high   least and greatest finite value; infinite values become these
+    missing     the marker of missing data, which becomes black"""
 
     start: float
     end: float
@@ -64,16 +74,22 @@ class _Range:
 
 
 def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
-    """A loaded image as L, RGB or RGBA, whichever leads to the target; with a colour conversion also as CMYK.
+    """Return a loaded image as L, RGB or RGBA, or as CMYK where colours are converted later.
 
-    More than 8 bits a value are scaled and rounded: 16-bit integers by 65,535; floats as `wide.ends` says; other
-    integers, where they go beyond 0 to 255, from their least to their greatest value. `raw` is Pillow's raw mode.
-    Raises Unreadable where there is no such conversion."""
+    raw  Pillow's raw mode
+
+    More than 8 bits a value are scaled and rounded. 16-bit integers are scaled by 65,535, floats as in `wide.ends`,
+    and other integers, where values leave 0 to 255, from the least to the greatest value.
+
+    Raises:
+        Unreadable: no conversion exists."""
     return _flat(image, target, raw, _range(image, raw))
 
 
 def flatten_large(image: Image.Image, target: Target, raw: str, size: tuple[int, int]) -> Flat:
-    """The same, shrunk on the way to no less than KEPT times `size` by averaging whole squares; for large images."""
+    """Return what `flatten` returns, scaled down in bands to save memory.
+
+    Whole squares of pixels are averaged; the result is at least KEPT times `size`."""
     wide = _range(image, raw)
     factor = max(1, min(side // (KEPT * least) for side, least in zip(image.size, size, strict=True)))
     flat: Image.Image | None = None
@@ -91,30 +107,32 @@ def flatten_large(image: Image.Image, target: Target, raw: str, size: tuple[int,
 
 
 def narrowed(image: Image.Image) -> Image.Image:
-    """A loaded image with 8 bits a value; as it is, where it has no more."""
+    """Return a loaded image with 8 bits a value; unchanged where no value has more."""
     wide = _range(image, "")
     return _from_wide(image, wide) if wide else image
 
 
 def is_plain(image: Image.Image, target: Target) -> bool:
-    """Whether nothing needs to be converted: large images of this kind take no memory but their own."""
+    """Return whether an image needs no conversion, and so no memory beyond its own."""
     return not image.has_transparency_data and (image.mode in ("L", target.mode) or image.mode in _kept(target))
 
 
 def finish(small: Image.Image, target: Target) -> Image.Image:
-    """A thumbnail in the target's mode; what gives the same before and after scaling is done here, on fewer pixels."""
+    """Return a thumbnail in the target's mode; conversions that commute with scaling happen here."""
     return small if small.mode == target.mode else small.convert(target.mode)
 
 
 def _bands(image: Image.Image, factor: int) -> Iterator[tuple[int, Image.Image]]:
-    """First row and pixels of bands of about BAND pixels, as high as a multiple of `factor`."""
+    """Yield the first row and the pixels of bands of about BAND pixels.
+
+    The height of a band is a multiple of `factor`."""
     height = max(1, BAND // image.width // factor) * factor
     for top in range(0, image.height, height):
         yield top, image.crop((0, top, image.width, min(image.height, top + height)))
 
 
 def _kept(target: Target) -> tuple[str, ...]:
-    """Modes that stay as they are until their colours are converted."""
+    """Return the modes that stay until colours are converted."""
     return ("RGB", "CMYK") if target.conversion else ()
 
 
@@ -148,7 +166,7 @@ def _composited(image: Image.Image, target: Target, raw: str) -> Flat:
 
 
 def _converted(image: Image.Image, grey: bool, conversion: Conversion) -> Image.Image:
-    """An RGBA image in sRGB; profiles of grey are about one channel."""
+    """Return an RGBA image in sRGB; a grey profile converts one channel."""
     if grey and (coloured := conversion(image.getchannel("R"))).mode == "RGB":
         coloured.putalpha(image.getchannel("A"))
         return coloured
@@ -157,12 +175,14 @@ def _converted(image: Image.Image, grey: bool, conversion: Conversion) -> Image.
 
 @functools.lru_cache(maxsize=8)
 def _ground(size: tuple[int, int], colour: tuple[int, int, int]) -> Image.Image:
-    """What transparent pixels lie on; nobody writes on it."""
+    """Return the background under transparent pixels; the image is shared, so never modify the image."""
     return Image.new("RGBA", size, (*colour, 255))
 
 
 def _mean_alpha(image: Image.Image) -> float:
-    """Mean of the last channel of an RGBA image; a histogram costs an icon more than being decoded."""
+    """Return the mean of the last channel of an RGBA image.
+
+    For an icon, Pillow's histogram takes longer than decoding."""
     if image.width * image.height > SMALL:
         return mean(image.getchannel("A"))
     alpha = np.frombuffer(image.tobytes(), np.uint8)[3::4]
@@ -170,7 +190,7 @@ def _mean_alpha(image: Image.Image) -> float:
 
 
 def mean(band: Image.Image) -> float:
-    """Mean of the values of an image of mode L."""
+    """Return the mean of the values of an image of mode L."""
     return sum(map(operator.mul, band.histogram(), range(256))) / (band.width * band.height)
 
 
@@ -179,7 +199,7 @@ def _scaled_key(key: int | tuple[int, ...], times: int, shift: int) -> int | tup
 
 
 def _opaque(image: Image.Image, target: Target) -> Image.Image:
-    """An image without alpha in the target's mode, or as RGB where that is on the way to it."""
+    """Return an image without alpha in the target's mode, or as RGB on the way to that mode."""
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
@@ -188,7 +208,7 @@ def _opaque(image: Image.Image, target: Target) -> Image.Image:
 
 
 def _range(image: Image.Image, raw: str) -> _Range | None:
-    """How an image of more than 8 bits a value is scaled; None for any other."""
+    """Return how an image of more than 8 bits a value is scaled; None for any other image."""
     if not image.mode.startswith(("I", "F")):
         return None
     missing = missing_of(image.info.get(MISSING)) if image.mode == "F" else None
@@ -205,7 +225,7 @@ def _range(image: Image.Image, raw: str) -> _Range | None:
 
 
 def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
-    """Least and greatest value that tells of light; 0 and 0 where there is none."""
+    """Return the least and greatest value that is not missing data; 0 and 0 where all are missing."""
     found = []
     for _, band in _bands(image, 1):
         values = np.asarray(band)
@@ -215,13 +235,13 @@ def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
 
 
 def _from_wide(image: Image.Image, wide: _Range) -> Image.Image:
-    """An image of more than 8 bits a value, as L; as LA where one value stands for transparency."""
+    """Return an image of more than 8 bits a value as L; as LA where one value is transparent."""
     flat = Image.new("L", image.size)
     key = image.info.get("transparency")
     opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None
     for top, band in _bands(image, 1):
         values = np.asarray(band).astype(np.float64)
-        values[~finite(values, wide.missing) & ~(np.abs(values) >= HUGE)] = wide.start  # no light at all
+        values[~finite(values, wide.missing) & ~(np.abs(values) >= HUGE)] = wide.start  # black
         inside = np.clip(values, wide.low, wide.high)
         scaled = np.clip((inside - wide.start) * (255 / (wide.end - wide.start)), 0, 255)
         flat.paste(Image.fromarray(np.rint(scaled).astype(np.uint8)), (0, top))

@@ -1,4 +1,4 @@
-"""Why an image could not be read: a stable code, and a sentence for people."""
+"""List the reasons why an image can't be read: a stable code and a sentence."""
 
 from __future__ import annotations
 
@@ -7,45 +7,51 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """What stands in an image's row: `code` is for scripts and does not change, `sentence` is for people."""
+    """A reason, as stored in an image's row.
+
+    code      stable, for scripts
+    sentence  for people"""
 
     code: str
     sentence: str
 
 
 EMPTY = Problem("not-an-image", "the file is empty")
-NO_IMAGE = Problem("not-an-image", "the bytes are no image of a known format")
-TRUNCATED = Problem("truncated", "the image's data is cut short or broken")
+NO_IMAGE = Problem("not-an-image", "not a recognised image format")
+TRUNCATED = Problem("truncated", "the image data is truncated or damaged")
 MANY_BYTES = Problem("too-large", "the file has more bytes than thumbnail.max_bytes allows")
 MANY_PIXELS = Problem("too-large", "the image has more pixels than thumbnail.max_pixels allows")
-UNSUPPORTED = Problem("unsupported", "the image uses a feature that can't be decoded")
-DRAWING = Problem("unsupported", "a drawing or a document that another program would have to draw")
-GONE = Problem("changed", "the file was gone when it was to be read")
-CHANGED = Problem("changed", "the file changed between the scan and its reading")
-FORBIDDEN = Problem("unreadable", "the file may not be read: permission denied")
-NO_FILE = Problem("unreadable", "what stands under this name is no regular file")
-BROKEN_DISK = Problem("unreadable", "the file could not be read: input/output error")
+UNSUPPORTED = Problem("unsupported", "the image uses an unsupported feature")
+DRAWING = Problem("unsupported", "vector drawings and documents are not supported")
+GONE = Problem("changed", "the file disappeared between scanning and reading")
+CHANGED = Problem("changed", "the file changed between scanning and reading")
+FORBIDDEN = Problem("unreadable", "permission denied")
+NO_FILE = Problem("unreadable", "not a regular file")
+BROKEN_DISK = Problem("unreadable", "input/output error while reading the file")
 CRASHED = Problem("crashed", "the decoder crashed on this file")
 MEMORY = Problem("memory", "decoding needs more memory than thumbnail.max_memory allows")
 SLOW = Problem("timeout", "reading the file took longer than thumbnail.timeout allows")
 TIMEOUT = Problem("timeout", "decoding took longer than thumbnail.timeout allows")
 
 PASSING = frozenset({"unreadable", "changed", "crashed", "timeout", "memory"})
-"""Codes that the next run tries again, unless the row has a limit; the others are final until the file changes."""
+"""Codes of errors that the next run retries, unless a limit applies; other errors stay until the file changes."""
 LIMITS = {MEMORY: "max_memory", TIMEOUT: "timeout"}
-"""Problems that recur under the same limit, and the thumbnail stage's parameter that sets the limit. Such an image is
-tried again only under a higher limit."""
+"""Problems that recur under the same limit, and the thumbnail stage's parameter that sets the limit.
+
+Such an image is retried only under a higher limit."""
 
 
 def needs(name: str, extra: str) -> Problem:
-    """An image of a format that an extra of this distribution reads, which is not installed.
+    """Return the problem of a format whose extra is not installed.
 
-    The sentence is part of results, so how to install the extra here is left to the command."""
-    return Problem("unsupported", f"{name}: to read it, add the extra {extra}; fast-diff formats says how")
+    The sentence is part of the results, so how to install the extra on this machine is left to `fast-diff formats`."""
+    return Problem("unsupported", f"{name}: needs the extra {extra}; see fast-diff formats")
 
 
 class Unreadable(Exception):
-    """An error of one image; `decoder` is what would have to be installed to read it."""
+    """An error of one image.
+
+    decoder  the library to install, where one is missing"""
 
     def __init__(self, problem: Problem, decoder: str | None = None) -> None:
         super().__init__(problem.sentence)

@@ -1,4 +1,4 @@
-"""Read a file once, whole, and make sure that it is the one that the scan saw."""
+"""Read a file once, and check that the file has not changed since the scan."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from stages.decoding import problems
 from stages.decoding.problems import Unreadable
 
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""O_NONBLOCK: a pipe that has taken the file's place must not be waited for."""
+"""O_NONBLOCK: opening a pipe that has replaced the file must not block."""
 
 
 def in_range(time: int) -> int:
-    """A time in nanoseconds as 64 bits hold it: until 2262. File systems know later dates."""
+    """Return a time in nanoseconds, clipped to 64 bits: file systems know dates after 2262."""
     return max(-1 << 63, min(time, (1 << 63) - 1))
 
 
 class Expected(NamedTuple):
-    """A file as the scan found it: `stamp` is its time in nanoseconds, or its digest, by `scan.trust`; of a URL it is
-    the ETag, where there is one."""
+    """A file as the scan found the file.
+
+    stamp  by `scan.trust`: the time in nanoseconds, or the digest; the ETag of a URL, where available"""
 
     path: bytes
     size: int
@@ -32,7 +33,10 @@ class Expected(NamedTuple):
 
 
 def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
-    """The file's bytes and their SHA-256 in hex; opened once, read once. Raises Unreadable."""
+    """Return a file's bytes and their SHA-256 in hex; the file is opened and read once.
+
+    Raises:
+        Unreadable: the file can't be read, has changed, or is too large."""
     if not file.path.startswith(b"/"):
         return _read_url(file, trust, max_bytes)
     with _named():
@@ -58,7 +62,7 @@ def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
 
 @contextlib.contextmanager
 def _named() -> Iterator[None]:
-    """Errors of storage, of this machine's and of a URL's, by what they say of the file."""
+    """Convert errors of storage, local or remote, to Unreadable."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -83,7 +87,12 @@ def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
 
 
 def read_url(url: str) -> tuple[bytes, str]:
-    """A file as a whole, in one request where the store's answer holds its tag, and its stamp. Raises OSError."""
+    """Return a remote file's bytes and its stamp.
+
+    One request is enough where the store's answer holds the ETag.
+
+    Raises:
+        OSError: the store reports an error."""
     system, path = opened(url)
     data, tag = retried(lambda: fetch(system, path), url)
     if tag is None:
@@ -93,7 +102,7 @@ def read_url(url: str) -> tuple[bytes, str]:
 
 
 def _read_all(number: int, size: int) -> bytes:
-    """So many bytes, or those that there are."""
+    """Return `size` bytes, or all bytes of a shorter file."""
     data = os.read(number, size)
     if len(data) == size:
         return data

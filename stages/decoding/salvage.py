@@ -1,4 +1,4 @@
-"""What is left of an image whose file was cut short: which of its pixels were ever written, exactly."""
+"""Recover the readable part of an image whose file is truncated."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from stages.decoding.pixels import mean, narrowed
 from stages.decoding.problems import Unreadable
 
 FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
-"""Formats that are decoded straight into the picture, row by row."""
+"""Formats that are decoded row by row into the final picture."""
 NO_DATA = 128
 LEAST = 0.5
-"""A smaller share of the picture is no picture."""
+"""Least share of the picture that must be readable."""
 
 
 def salvage(reopened: Callable[[], Image.Image], background: tuple[int, int, int]) -> tuple[Image.Image, float]:
-    """The image as far as it goes, the rest in the background's colour, and the share of it that is there.
+    """Return the readable part of an image, the rest in the background's colour, and its share.
 
-    It is decoded twice, on black and on white: what differs was not written. A progressive JPEG writes nothing before
-    its end; it is given one, and what no scan has reached is then the grey of no data. Raises Unreadable where most of
-    the picture is not there, and whatever a decoder raises."""
+    The image is decoded twice, on black and on white: pixels that differ were never written. A progressive JPEG
+    writes nothing before its end, so an end marker is added; pixels that no scan has reached are then the grey of
+    missing data.
+
+    Raises:
+        Unreadable: less than LEAST of the picture is readable.
+        Exception: any exception of a decoder."""
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
@@ -46,13 +50,13 @@ def salvage(reopened: Callable[[], Image.Image], background: tuple[int, int, int
 
 def _decoded(image: Image.Image, fill: int) -> Image.Image:
     image.im = _filled(image, fill).im
-    vars(image)["_ended"] = True  # else Pillow gives a JPEG an end of its own, and its rest would be written in grey
+    vars(image)["_ended"] = True  # else Pillow adds an end marker, and libjpeg paints the rest grey
     image.load()
     return image
 
 
 def _lost(on_black: Image.Image, on_white: Image.Image) -> Image.Image:
-    """Where two pictures differ: 255 there, else 0."""
+    """Return where two pictures differ: 255 there, else 0."""
     lost = Image.new("L", on_black.size)
     differences = ImageChops.difference(_raw(on_black), _raw(on_white))
     for band in differences.split():
@@ -61,18 +65,18 @@ def _lost(on_black: Image.Image, on_white: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Where a JPEG shows the grey of blocks without data: 255 there, else 0."""
+    """Return where a JPEG shows the grey of blocks without data: 255 there, else 0."""
     return ImageChops.invert(_lost(image, _filled(image, NO_DATA)))
 
 
 def _filled(image: Image.Image, value: int) -> Image.Image:
-    """An image of the same size and mode whose stored values are all equal."""
+    """Return an image of the same size and mode whose stored values are all equal."""
     bands = len(image.getbands())
     return Image.new(image.mode, image.size, (value,) * bands if bands > 1 else value)
 
 
 def _raw(image: Image.Image) -> Image.Image:
-    """The stored values, whatever they mean: indices of a palette, halves of 16 bits."""
+    """Return the stored values of an image: indices of a palette, halves of 16 bits."""
     if image.mode == "P":
         return Image.frombytes("L", image.size, image.tobytes())
     return image.convert("L") if image.mode.startswith(("1", "I")) else image

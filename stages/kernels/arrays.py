@@ -1,5 +1,6 @@
-"""Which library computes: NumPy, or CuPy where a GPU was asked for, both behind the array API standard; and numba for
-loops, where there is enough to do."""
+"""Choose the array library: NumPy, or CuPy on a GPU; and numba for loops over bytes.
+
+NumPy and CuPy are both used through the array API standard."""
 
 from __future__ import annotations
 
@@ -13,15 +14,15 @@ from typing import Any
 import numpy as np
 
 SIDE = 1_024
-"""Images a side of a tile on a processor: its products stay in the cache."""
+"""Images per side of a tile on a CPU: the tile's products fit in the CPU's cache."""
 SHARE = 16
-"""A tile on a device, with its mask and candidates, takes at most one part in so many of its free memory."""
+"""A tile on a GPU, with its mask and candidates, takes at most 1/SHARE of the GPU's free memory."""
 
 
 class NoDevice(Exception):
-    """There is no device to compute on, or none that computes as it must; the text says what is wrong.
+    """Signal that no usable compute device exists; the message says why.
 
-    `extra` of this distribution would bring what is missing."""
+    extra  the optional dependency group that installs the missing library, or None"""
 
     def __init__(self, problem: str, extra: str | None = None) -> None:
         super().__init__(problem)
@@ -30,11 +31,13 @@ class NoDevice(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """Somewhere to compute: an array namespace, and how arrays come to it and back.
+    """A compute device: an array namespace, and functions that move arrays to and from the device.
 
-    name  cpu, or what the GPU is called
-    free  bytes of memory of its own that are free; 0: it shares ours
-    """
+    name  "cpu", or the GPU's model name
+    xp    array namespace after the array API standard
+    put   copy a NumPy array to the device
+    get   copy a device array to NumPy
+    free  free bytes of the device's own memory; 0 for a CPU, which shares main memory"""
 
     name: str
     xp: Any
@@ -44,10 +47,10 @@ class Device:
 
     @property
     def side(self) -> int:
-        """Images a side of a tile."""
+        """Return the number of images per side of a tile on this device."""
         if not self.free:
             return SIDE
-        side = int((self.free // SHARE // (4 + 1)) ** 0.5)  # a product of float32 and a mask of bool
+        side = int((self.free // SHARE // (4 + 1)) ** 0.5)  # 4 bytes of float32 product and 1 byte of mask a pair
         return max(SIDE, min(side, 32_768) // SIDE * SIDE)
 
 
@@ -56,7 +59,10 @@ CPU = Device("cpu", np, np.asarray, np.asarray)
 
 @functools.cache
 def gpu() -> Device:
-    """The GPU, through CuPy. Raises NoDevice where there is none to be had."""
+    """Return the GPU, as seen through CuPy.
+
+    Raises:
+        NoDevice: CuPy is not installed, CuPy finds no GPU, or the GPU's float32 products are too short."""
     try:
         import array_api_compat.cupy as xp
         import cupy
@@ -65,7 +71,7 @@ def gpu() -> Device:
     try:
         name = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["name"].decode()
         free = int(cupy.cuda.runtime.memGetInfo()[0])
-    except Exception as error:  # CuPy raises its own kinds, and some of CUDA's
+    except Exception as error:  # CuPy raises exceptions of CuPy and of CUDA
         raise NoDevice(f"CuPy finds no GPU: {error}") from error
     device = Device(name, xp, cupy.asarray, cupy.asnumpy, free)
     refuse_short_floats(device)
@@ -73,27 +79,31 @@ def gpu() -> Device:
 
 
 def refuse_short_floats(device: Device) -> None:
-    """Raises NoDevice where products of float32 have fewer than 24 bits, as TF32 has: no bound would hold.
+    """Raise NoDevice where float32 products have fewer than 24 significant bits.
 
-    4097 takes 13 bits; with 11 it becomes 4096."""
+    TF32 products have 11 bits, so the bounds of `bounds/slack.py` do not hold for TF32. The test: 4,097 needs 13
+    bits, and 11 bits round 4,097 to 4,096."""
     xp = device.xp
     ones = xp.ones((256, 256), dtype=xp.float32)
     products = device.get(xp.matmul(4_097 * ones, ones))
     if not (np.asarray(products) == 4_097 * 256).all():
         raise NoDevice(
-            f"{device.name} computes products of float32 with fewer than 24 bits; unset CUPY_TF32 "
+            f"{device.name}: expected float32 products with 24 significant bits, got fewer; unset CUPY_TF32 "
             "and NVIDIA_TF32_OVERRIDE"
         )
 
 
 @functools.cache
 def compiled() -> bool:
-    """Whether there is numba for this Python."""
+    """Return whether numba is installed for this Python."""
     return importlib.util.find_spec("numba") is not None
 
 
 def loops(enough: bool) -> Any:
-    """`kernels.native`, if it is loaded already, or there is numba and enough to do to load it; else None."""
+    """Return the module `measure.native` if loading the module pays, else None.
+
+    The module is returned if it is already loaded, or if numba is installed and `enough` is true: loading takes half
+    a second."""
     if "stages.kernels.measure.native" not in sys.modules and not (enough and compiled()):
         return None
     from stages.kernels.measure import native
@@ -102,7 +112,12 @@ def loops(enough: bool) -> Any:
 
 
 def choose(wanted: str) -> Device:
-    """The device for `wanted`: cpu, gpu or auto. Raises NoDevice where a GPU is asked for and there is none."""
+    """Return the device for `wanted`: "cpu", "gpu" or "auto".
+
+    "auto" takes a GPU where CuPy finds one, else the CPU.
+
+    Raises:
+        NoDevice: `wanted` is "gpu" and no usable GPU exists."""
     if wanted == "cpu":
         return CPU
     try:

@@ -1,8 +1,7 @@
-"""Keep compiled kernels in the user's cache folder, and nothing beside the code.
+"""Keep compiled kernels in the user's cache folder, never beside the code.
 
-By itself numba writes into `__pycache__` beside a module. Such a folder outlives an upgrade and `pip uninstall`, and a
-leftover folder `stages` is a package to Python.
-"""
+By default numba writes into `__pycache__` beside a module. Such a folder outlives an upgrade and `pip uninstall`,
+and Python imports a leftover folder `stages` as a package."""
 
 from __future__ import annotations
 
@@ -25,23 +24,23 @@ logger = logging.getLogger("fast_diff")
 
 @functools.cache
 def folder() -> Path | None:
-    """Return the cache folder of this version of the kernels, made if need be; None, after a warning, without one.
+    """Return the cache folder for this version of the kernels, or None after a warning.
 
-    `NUMBA_CACHE_DIR` names another place than the user's cache folder. The name of the folder holds a digest of numba's
-    version and of all kernels: a compiled function has constants of other modules in it."""
+    The folder is created if missing. `NUMBA_CACHE_DIR` replaces the user's cache folder. The folder's name holds a
+    digest of numba's version and of all kernel sources, since compiled code contains constants of other modules."""
     chosen = Path(numba.config.CACHE_DIR).absolute() if numba.config.CACHE_DIR else None
     path = chosen or platformdirs.user_cache_path("fast-diff") / "kernels"
     path /= f"{metadata.version('fast-diff-dask')}-{_stamp()[:16]}"
     try:
         if not path.is_absolute():
-            raise OSError("this user has no home folder")
+            raise OSError("the user has no home folder")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
         reason = error.strerror or str(error)
         logger.warning(
-            "%s: compiled code can't be kept (%s): each process compiles anew, for seconds. Set NUMBA_CACHE_DIR to a "
-            "folder that can be written to.",
+            "%s: can't write the cache of compiled code (%s): every process compiles again, which takes seconds. Set "
+            "NUMBA_CACHE_DIR to a writable folder.",
             path,
             reason,
         )
@@ -58,20 +57,22 @@ def _stamp() -> str:
 
 
 class _Locator:
-    """Gives numba the cache folder of a function: numba's own locators may choose the folder of the source."""
+    """Tell numba which cache folder a function uses.
+
+    numba's own locators may choose the folder of the source file."""
 
     def __init__(self, line: int, path: Path, source: str) -> None:
         self._line, self._path = line, path
-        self._py_file = source  # numba names it where code can't be cached, as under NUMBA_OPT=0
+        self._py_file = source  # numba prints the source's name where caching fails, as under NUMBA_OPT=0
 
     @classmethod
     def from_function(cls, function: Any, source: str) -> _Locator | None:
-        """Return a locator, or None where compiled code can't be kept."""
+        """Return a locator, or None if no cache folder is writable."""
         path = folder()
         return None if path is None else cls(function.__code__.co_firstlineno, path, source)
 
     def ensure_cache_path(self) -> None:
-        """Make the folder again: the cache may have been deleted meanwhile."""
+        """Create the cache folder if the folder was deleted since the import."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def get_cache_path(self) -> str:
@@ -89,7 +90,7 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # numba co
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
-    """A cache whose errors are ignored: a damaged entry is compiled again, and on a full disk nothing is cached."""
+    """A cache that ignores errors: a damaged entry is compiled again, a full disk caches nothing."""
 
     _impl_class = _Implementation
 
@@ -108,6 +109,6 @@ class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
 
 
 def keep(compiled: Any) -> None:
-    """Cache a numba function's compiled code on disk, if a cache folder can be written."""
+    """Cache a numba function's compiled code on disk, if a cache folder is writable."""
     if folder() is not None:
-        compiled._cache = _Cache(compiled.py_func)  # what `enable_caching` does, with another folder
+        compiled._cache = _Cache(compiled.py_func)  # as numba's `enable_caching`, with another folder

@@ -1,10 +1,11 @@
-"""Where a run of members is cut, by their hashes alone.
+"""Cut a sequence of members into runs, by the members' hashes alone.
 
-A member is a cut if its hash is the least among `window` members on either side of it. So a cut depends on its
-neighbours only: a member that comes or goes moves the cuts near it and no others, and cuts for a wider window are cuts
-for a narrower one, too. In random order a member is the least of 2w+1 with probability 1/(2w+1), which is the
-reciprocal of the mean distance of two cuts; no two cuts are nearer than w+1.
-"""
+A member is a cut if its hash is the least among `window` members on either side. A cut therefore depends on its
+neighbours only: adding or removing a member moves the cuts near that member and no others. Every cut for a wide
+window is also a cut for a narrower window.
+
+In random order a member is the least of 2w+1 members with probability 1/(2w+1), so the mean distance of two cuts is
+2w+1. Two cuts are at least w+1 members apart."""
 
 from __future__ import annotations
 
@@ -13,15 +14,16 @@ from numpy.typing import NDArray
 
 
 def window(mean: int) -> int:
-    """The window that cuts runs of `mean` members on average."""
+    """Return the window for which runs hold `mean` members on average."""
     return max(0, (mean - 1) // 2)
 
 
 def cuts(hashes: NDArray[np.uint64], window: int) -> NDArray[np.int64]:
-    """Positions of the cuts, ascending; `hashes` is uint64 (n,).
+    """Return the positions of the cuts, ascending, int64 (k,); `hashes` is uint64 (n,).
 
-    Members with less than a whole window on either side are never cuts. Of equal hashes the first counts as less.
-    Linear in n: the least of a window is that of the end of one chunk and the beginning of the next (van Herk 1992)."""
+    A member with less than a whole window on either side is never a cut. Among equal hashes the first counts as the
+    least. The time is linear in n: the minimum over a window is the smaller of the minimum over the end of one chunk
+    and the minimum over the beginning of the next chunk (van Herk 1992)."""
     span = 2 * window + 1
     if len(hashes) < span:
         return np.empty(0, np.int64)

@@ -1,7 +1,7 @@
-"""Hilbert's curve: an order of the cells of a square in which neighbours in line are neighbours in the square.
+"""Order the cells of a square along Hilbert's curve.
 
-Every square of 2**n cells a side that lies at a multiple of its side is walked through in one go, so a run of k cells
-lies in a few rows and a few columns, some root of k of each, whatever k is."""
+Cells that are near each other along the curve are near each other in the square. The curve visits every aligned
+square of 2**n by 2**n cells in one go, so k consecutive cells lie in O(√k) rows and O(√k) columns."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ Ints = NDArray[np.int64]
 
 
 def places(rows: Ints, columns: Ints) -> Ints:
-    """Places of cells along the curve, int64 (n,), from 0; it begins in the corner (0, 0) and goes along the columns
-    first at the largest scale.
+    """Return the position of each cell along the curve, int64 (n,), counted from 0.
 
-    The square is the least with a power of two a side that holds all cells. After "Hilbert curve", Wikipedia: at each
-    scale the quadrant gives two bits, and what is inside it is turned so that the curve enters where it left."""
+    The curve begins in the corner (0, 0), goes along the columns first at the largest scale, and fills the least
+    square with a power of two of cells per side that holds all cells.
+
+    Source: "Hilbert curve", Wikipedia. At each scale the quadrant gives two bits; the inside of the quadrant is then
+    reflected so that the curve enters the quadrant where the curve left the previous quadrant."""
     x, y = rows.astype(np.int64), columns.astype(np.int64)
     found = np.zeros(len(x), np.int64)
     side = 1 << int(max(x.max(initial=0), y.max(initial=0))).bit_length()

@@ -1,4 +1,4 @@
-"""Which files below a folder or a URL count as images."""
+"""Decide which files below a folder or a URL count as images."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from typing import NamedTuple
 from stages.decoding.formats.registry import FORMATS
 
 EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
-"""Endings that `scan.extensions: default` takes for images; some need an extra to be read, and say so."""
+"""Endings that `scan.extensions: default` takes for images; some formats need an extra."""
 DOT = ord(".")
 
 
 class Named(NamedTuple):
-    """What a rule looks at."""
+    """The name and path of a file or folder, as the rules read them."""
 
     name: bytes
     path: bytes
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Which files below a root count. `extensions` are lower case, without their dot; None takes every file."""
+class ListingRules:
+    """ListingRules for the files below a root.
+
+    extensions  in lower case, without the dot; None: every file counts"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
@@ -35,7 +37,9 @@ class Rules:
     follow_links: bool = False
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
-        """Whether a file or folder is to be left out: by its name, or by its whole path. None: none is."""
+        """Return a function that tells whether to ignore a file or folder, by name or whole path.
+
+        Returns None where nothing is ignored."""
         names, paths = _expression(self.ignore_names), _expression(map(_absolute, self.ignore_paths))
         if names is None and paths is None:
             return None
@@ -44,7 +48,7 @@ class Rules:
         )
 
     def wanted(self, name: bytes) -> bool:
-        """Whether a file of this name counts as an image."""
+        """Return whether a file with this name counts as an image."""
         if self.extensions is None:
             return True
         dot = name.rfind(b".")
@@ -61,7 +65,7 @@ def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _text(name: bytes) -> str:
-    """Return a name in NFC, as patterns are matched: `?` matches a composed or decomposed character, or a raw byte."""
+    """Return a name in NFC, as patterns are: `?` matches a composed or decomposed character, or a raw byte."""
     return unicodedata.normalize("NFC", os.fsdecode(name))
 
 

@@ -1,4 +1,4 @@
-"""Find the files below a URL: one listing by fsspec, under the same rules as in folders."""
+"""Find the files below a URL: one listing by fsspec, with the rules for folders."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from pipeline.store.backends.locations import protocol_of
 from pipeline.store.backends.storage import Entry, entry_of, opened, retried
-from stages.listing.rules import Named, Rules
+from stages.listing.rules import ListingRules, Named
 
 
 class Stat(NamedTuple):
-    """What a listing tells of a file, by the names that `os.stat` has for it."""
+    """A listing's facts about a file, with the names of `os.stat`."""
 
     st_size: int
     st_mtime_ns: int
@@ -20,7 +20,9 @@ class Stat(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A file below a URL: its own URL, and what must stay equal for it to count as unchanged."""
+    """A file below a URL.
+
+    stamp  must stay equal for the file to count as unchanged"""
 
     url: bytes
     stat: Stat
@@ -28,22 +30,28 @@ class Listed(NamedTuple):
 
 
 def is_url(path: bytes | str) -> bool:
-    """Whether an image's name is a URL; paths of this machine are absolute."""
+    """Return whether an image's name is a URL; local paths are absolute."""
     return path[:1] not in (b"/", "/") and protocol_of(path if isinstance(path, str) else path.decode()) is not None
 
 
 def exists(root: str) -> bool:
-    """Whether there is anything under a URL. Raises OSError."""
+    """Return whether anything exists under a URL.
+
+    Raises:
+        OSError: the store reports an error."""
     system, path = opened(root)
-    try:  # `exists` of s3fs says no of a bucket, whatever went wrong
+    try:  # s3fs's `exists` returns False for a bucket on any error
         retried(lambda: system.info(path), root)
     except FileNotFoundError:
         return False
     return True
 
 
-def find_urls(root: str, rules: Rules) -> list[Listed]:
-    """Files below a URL, or the one that it names itself. Raises OSError where it can't be listed, or names nothing."""
+def find_urls(root: str, rules: ListingRules) -> list[Listed]:
+    """Return the files below a URL, or the file under the URL itself.
+
+    Raises:
+        OSError: the URL can't be listed, or nothing exists under the URL."""
     system, path = opened(root)
     depth = None if rules.recursive else 1
     about = retried(lambda: system.find(path, maxdepth=depth, detail=True), root)
@@ -52,7 +60,7 @@ def find_urls(root: str, rules: Rules) -> list[Listed]:
         entry = entry_of(about[top] or retried(lambda: system.info(top), root))
         return [_listed(root, entry)]
     if not about and not exists(root):
-        raise OSError(errno.ENOENT, "there is nothing under this URL", root)
+        raise OSError(errno.ENOENT, "nothing exists under this URL", root)
     wanted = _wanted(root, rules)
     found = ((name.removeprefix(f"{top}/"), each) for name, each in about.items() if name.startswith(f"{top}/"))
     return [
@@ -67,8 +75,8 @@ def _listed(url: str, entry: Entry) -> Listed:
     return Listed(url.encode(), Stat(entry.size, entry.mtime_ns, entry.mtime_ns), stamp)
 
 
-def _wanted(root: str, rules: Rules) -> Callable[[str], bool]:
-    """Whether a file counts, by its name below the root; a folder that is left out takes all that is in it along."""
+def _wanted(root: str, rules: ListingRules) -> Callable[[str], bool]:
+    """Return a function that tells whether a file counts; an ignored folder excludes its content."""
     ignore = rules.ignore()
     left_out: dict[str, bool] = {"": False}
 

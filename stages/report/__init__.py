@@ -1,9 +1,8 @@
-"""What the stage `plot` draws with.
+"""Draw what the stage `plot` shows.
 
-page.py       the page, and what is on it             gallery.py     images by path, as they look now
-templates/    what it looks like, and its script      previews.py    files of them for the page
+page.py       the page, and its data                  gallery.py     images by path, as the files look now
+templates/    the page's look and script              previews.py    preview files for the page
 charts.py     charts, by Matplotlib                   pictures.py    pairs and sheets, by Pillow
-extremes.py   which matches are shown, of how many    folders.py     which folder duplicates which
-dendrogram.py how a cluster comes apart at lower      labels.py      recall, where labels are given
-              thresholds
-"""
+extremes.py   closest and farthest matches, counts    folders.py     which folder duplicates which
+dendrogram.py splits of a cluster at lower            labels.py      recall, from labels of duplicates
+              thresholds"""

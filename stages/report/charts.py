@@ -1,6 +1,6 @@
-"""Charts of what was found, by Matplotlib, fit for a paper: equal input gives equal bytes.
+"""Draw charts with Matplotlib; equal input gives equal bytes.
 
-Charts are SVG whose letters are outlines, so they look alike everywhere; `both` gives their twins for dark pages."""
+Charts are SVG with letters as outlines, so a chart looks the same everywhere. `both` adds a version for dark pages."""
 
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 LIGHT = (INK, FAINT, PAPER, "#308468", "#b3261e")
 DARK = ("#e8eaec", "#98a2ab", "#1c2024", "#5fd3ab", "#ff8a80")
-"""Colours of charts: text, lines, ground, bars, marks."""
+"""Colours of charts: text, lines, background, bars, marks."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 LETTERS = 34
-"""Of a folder's name beside the heat map."""
+"""Characters of a folder's name beside the heat map, at most."""
 TINTS = "YlGn"
 
 
 def both(picture: bytes) -> tuple[bytes, bytes]:
-    """An SVG as it is, and for dark pages."""
+    """Return an SVG for light pages, and the same SVG for dark pages."""
     colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}
     return picture, re.sub(b"#[0-9a-f]{6}", lambda found: colours.get(found[0], found[0]), picture)
 
 
 def svg(figure: Figure) -> bytes:
-    """Return a figure as SVG. Every text in it is text: a folder called `cost_$5_$6` is no formula."""
+    """Return a figure as SVG.
+
+    All text is literal: a folder called `cost_$5_$6` is not parsed as a formula."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.text import Text
@@ -53,7 +55,7 @@ def svg(figure: Figure) -> bytes:
 
 
 def sizes(counts: Mapping[int, int]) -> bytes:
-    """How many clusters have how many images: SVG."""
+    """Return a chart of the number of clusters by number of images, as SVG."""
     figure, axes = plain(4.4, 2.8, left=0.85, bottom=0.55 if max(counts) < 50 else 0.95)
     edges = _size_edges(max(counts))
     bars, _ = np.histogram(list(counts), edges, weights=list(counts.values()))
@@ -61,13 +63,13 @@ def sizes(counts: Mapping[int, int]) -> bytes:
     names = [str(low) if high == low + 1 else f"{low:,}–{high - 1:,}" for low, high in itertools.pairwise(edges)]
     axes.set_xticks(range(len(bars)), names, rotation=0 if len(names) < 7 else 35)
     _counting(axes, bars)
-    axes.set_xlabel("images in a cluster", color=INK)
+    axes.set_xlabel("images per cluster", color=INK)
     axes.set_ylabel("clusters", color=INK)
     return svg(figure)
 
 
 def _size_edges(largest: int) -> list[int]:
-    """2, 3, 4, 5-9, 10-19, 20-49, 50-99, ..."""
+    """Return the edges 2, 3, 4, 5-9, 10-19, 20-49, 50-99, …"""
     edges = [2, 3, 4, 5]
     step = 10
     while edges[-1] <= largest:
@@ -79,7 +81,9 @@ def _size_edges(largest: int) -> list[int]:
 
 
 def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
-    """How many images of one folder (row) share a cluster with an image of another (column), int64 (n, n): SVG."""
+    """Return a heat map of folders that share duplicates, as SVG.
+
+    counts  images of one folder (row) with a duplicate in another folder (column), int64 (n, n)"""
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
@@ -105,8 +109,8 @@ def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.tick_params(length=0)
-    axes.set_ylabel("images here …", color=INK)
-    axes.set_xlabel("… have a duplicate there", color=INK)
+    axes.set_ylabel("images in this folder …", color=INK)
+    axes.set_xlabel("… with a duplicate in this folder", color=INK)
     return svg(figure)
 
 
@@ -118,7 +122,12 @@ def _folder(name: str) -> str:
 
 
 def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> bytes:
-    """The share of labelled pairs, 0 to 1, that are matches at each threshold, as steps: SVG."""
+    """Return a chart of the recall at each threshold, as SVG.
+
+    distances  distances at which the recall rises, float64 (n,)
+    share      recall up to each distance, 0 to 1, float64 (n,)
+    limit      the greatest threshold
+    name       name of the distance"""
     figure, axes = plain(4.4, 2.8, left=0.7)
     reached = np.concatenate([[0.0], share])
     steps = np.concatenate([[0.0], distances, [limit]])
@@ -126,12 +135,12 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
     axes.set_ylim(0, 1.03)
     axes.set_xlim(0, limit or 1.0)
     axes.set_xlabel(f"threshold ({name})", color=INK)
-    axes.set_ylabel("recall", color=INK)
+    axes.set_ylabel("recall: share of labelled pairs", color=INK)
     return svg(figure)
 
 
 def times(seconds: Mapping[str, float]) -> bytes:
-    """What the tasks of each stage took, in the order of stages: SVG."""
+    """Return a chart of the seconds in tasks of each stage, as SVG."""
     figure, axes = plain(6.0, 0.9 + 0.32 * len(seconds), left=1.0)
     axes.barh(range(len(seconds)), list(seconds.values()), height=0.62, color=LIGHT[3])
     for place, value in enumerate(seconds.values()):
@@ -140,12 +149,14 @@ def times(seconds: Mapping[str, float]) -> bytes:
     axes.set_ylim(len(seconds) - 0.4, -0.6)
     axes.set_xlim(0, 1.18 * max(seconds.values()) or 1.0)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("seconds in tasks, added up over workers", color=INK)
+    axes.set_xlabel("seconds in tasks, summed over workers", color=INK)
     return svg(figure)
 
 
 def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
-    """Counts per bin of what is `about`, the threshold marked: SVG; says so where there is nothing to count."""
+    """Return a histogram of distances with the threshold marked, as SVG.
+
+    about  the label of the distance's axis"""
     ink, faint, _, bars, mark = LIGHT
     figure, axes = plain(8, 2.8, left=0.95)
     if sum(counts):
@@ -158,14 +169,14 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
     axes.legend(frameon=False, loc="upper center", labelcolor=ink)
     axes.set_xlim(edges[0], edges[-1] * 1.01)
     axes.set_xlabel(fitted(about, 800), color=ink)
-    axes.set_ylabel("pairs recorded", color=ink)
+    axes.set_ylabel("recorded pairs", color=ink)
     return svg(figure)
 
 
 def plain(width: float, height: float, left: float | None = None, bottom: float = 0.55) -> tuple[Figure, Axes]:
-    """A figure of so many inches with one set of axes, in the colours of the report.
+    """Return a figure of `width` x `height` inches with one set of axes, in the report's colours.
 
-    `left` and `bottom` of the axes, in inches, where they are known: to find them takes as long as to draw twice."""
+    left, bottom  margins of the axes in inches; None: Matplotlib finds the margins, which doubles the time"""
     from matplotlib.figure import Figure
 
     ink, faint, paper, _, _ = LIGHT
@@ -180,14 +191,15 @@ def plain(width: float, height: float, left: float | None = None, bottom: float 
 
 
 def decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
-    """Ticks of a logarithmic axis from 1 to `most`, about `room` of them, and what they are called. Matplotlib sets its
-    own like formulas, which takes longer than all the rest."""
+    """Return about `room` ticks of a logarithmic axis from 1 to `most`, and their labels.
+
+    Matplotlib sets its own labels as formulas, which takes longer than the rest of the chart."""
     powers = range(0, int(math.log10(max(1, most))) + 1, int(math.log10(max(1, most))) // room + 1)
     return [10.0**n for n in powers], [f"{10**n:,}" if n < 4 else f"10{str(n).translate(RAISED)}" for n in powers]
 
 
 def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
-    """A logarithmic axis for counts that are far apart; whole numbers on any."""
+    """Give an axis whole numbers, and a logarithmic scale for counts that differ widely."""
     from matplotlib.ticker import MaxNLocator
 
     if counts.any() and counts.max() > 50 * counts[counts > 0].min():

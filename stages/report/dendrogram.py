@@ -1,10 +1,11 @@
-"""How the clusters of a run would come apart at lower thresholds, and how their images are turned.
+"""Compute how clusters split at lower thresholds, and how their images are turned.
 
-Both follow from the matches inside clusters. A cluster's dendrogram is given by links, fewer than it has images: those
-up to a threshold join what is together at it, so whoever draws a page needs no other match to cut anew. With
-`components` they are a minimum spanning tree, with `complete` the pairs whose distance is that of two clusters as they
-became one. With `star` they go from the keeper to each other image: what they cut off stays alone, though a run with
-the lower threshold might put it round a keeper of its own."""
+Both follow from the matches inside clusters. A cluster's dendrogram consists of links, fewer than the cluster has
+images: the links up to a threshold connect the images that form a cluster at that threshold. So the page can cut
+clusters again without other matches. With `components` the links are a minimum spanning tree. With `complete` the
+links are the pairs whose distance is the distance of two merged clusters. With `star` the links join the keeper to
+each other image: images that a lower threshold cuts off stay single on the page, although a run with that threshold
+might give such images another keeper."""
 
 from __future__ import annotations
 
@@ -17,19 +18,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.clustering.matches import ENDS, Graph, Matches
-from stages.clustering.rows import Places
+from stages.clustering.rows import PathIndex
 from stages.kernels.graph import linkage
 
 HELD = 4_000_000
-"""Matches in memory beyond which those that a spanning tree does without are let go."""
+"""Matches in memory above which matches outside a spanning forest are dropped."""
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 
 class Dendrogram(NamedTuple):
-    """Links between images a[i] and b[i], int64 (m,), up to the distances `at`, float64 (m,); and for each image the
-    counter-clockwise quarter turns that bring it to its keeper's orientation, int64 (n,), 0 to 3."""
+    """Links of clusters, and turns of images.
+
+    a, b  images of a link, int64 (m,)
+    at    distance of a link, float64 (m,)
+    turn  counter-clockwise quarter turns from each image to its keeper's orientation, int64 (n,), 0 to 3"""
 
     a: Ints
     b: Ints
@@ -37,8 +41,10 @@ class Dendrogram(NamedTuple):
     turn: Ints
 
 
-class _Rows(NamedTuple):
-    """Matches between images of one cluster; see `Graph`. `turn`: quarter turns of b."""
+class _Links(NamedTuple):
+    """Matches between images of one cluster; see `Graph`.
+
+    turn  quarter turns of b"""
 
     a: Ints
     b: Ints
@@ -46,18 +52,22 @@ class _Rows(NamedTuple):
     measured: NDArray[np.bool_]
     turn: Ints
 
-    def take(self, rows: Ints) -> _Rows:
+    def take(self, rows: Ints) -> _Links:
         columns: Iterator[Any] = (column[rows] for column in self)
-        return _Rows(*columns)
+        return _Links(*columns)
 
 
 def dendrogram(
     matches: Matches, paths: pa.Array, cluster: Ints, how: str, apart: Mapping[int, Collection[int]]
 ) -> Dendrogram:
-    """Of images `paths` in clusters `cluster`, int64 (n,), ascending, the keeper first; `how` is `cluster.linkage`;
-    `apart`: see `Graph.groups`, by the places of images in `paths`."""
+    """Return the dendrogram of clusters.
+
+    paths    paths of the images
+    cluster  number of each image's cluster, int64 (n,), ascending, the keeper first
+    how      `cluster.linkage`
+    apart    see `Graph.groups`; images are numbered by position in `paths`"""
     count = len(paths)
-    order = pc.array_sort_indices(paths).to_numpy().astype(np.int64)  # ties are decided in path order, as in the run
+    order = pc.array_sort_indices(paths).to_numpy().astype(np.int64)  # ties are broken in path order, as in the run
     place = np.empty(count, np.int64)
     place[order] = np.arange(count)
     first = np.flatnonzero(np.diff(cluster, prepend=-1))
@@ -83,8 +93,9 @@ def dendrogram(
 
 
 def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
-    """An image of each part of a cluster that no link joins to its keeper: what `pairs.same_hash: zero` or a dismissal
-    leaves to copies is not in the rows."""
+    """Return an image of each part of a cluster that no link joins to the cluster's keeper, int64 (k,).
+
+    Such parts exist where rows are missing: between copies under `pairs.same_hash: zero`, or after a dismissal."""
     from stages.kernels.graph.components import Forest
 
     forest = Forest()
@@ -94,10 +105,10 @@ def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
     return np.sort(first[labels[first] != labels[keeper[first]]])
 
 
-def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) -> _Rows:
-    """Matches inside clusters; unless `everything` is asked for, at least those of a minimum spanning forest."""
+def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) -> _Links:
+    """Return the matches inside clusters; at least a minimum spanning forest, or `everything`."""
     none = np.empty(0, np.int64)
-    held = [_Rows(none, none, np.empty(0), np.empty(0, np.bool_), none)]
+    held = [_Links(none, none, np.empty(0), np.empty(0, np.bool_), none)]
     for rows in _batches(matches, paths, cluster):
         held.append(rows)
         if not everything and sum(len(each.a) for each in held) > HELD:
@@ -105,31 +116,31 @@ def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) 
     return _joined(held)
 
 
-def _batches(matches: Matches, paths: pa.Array, cluster: Ints) -> Iterator[_Rows]:
-    places = Places(paths)
+def _batches(matches: Matches, paths: pa.Array, cluster: Ints) -> Iterator[_Links]:
+    places = PathIndex(paths)
     for batch in matches.rows("measured", "rotation"):
         a, b = (places.of(batch.column(name)) for name in ENDS)
         distance = batch.column(matches.column).to_numpy().astype(np.float64)
         measured = batch.column("measured").to_numpy(False).astype(np.bool_)
-        rows = _Rows(a, b, distance, measured, batch.column("rotation").to_numpy().astype(np.int64) // 90)
+        rows = _Links(a, b, distance, measured, batch.column("rotation").to_numpy().astype(np.int64) // 90)
         known = np.flatnonzero((a >= 0) & (b >= 0))
         yield rows.take(known[cluster[a[known]] == cluster[b[known]]])
 
 
-def _joined(held: list[_Rows]) -> _Rows:
+def _joined(held: list[_Links]) -> _Links:
     columns: Iterator[Any] = (np.concatenate(column) for column in zip(*held, strict=True))
-    return _Rows(*columns)
+    return _Links(*columns)
 
 
-def _spanning(count: int, rows: _Rows) -> _Rows:
+def _spanning(count: int, rows: _Links) -> _Links:
     return rows.take(linkage.spanning(count, rows.a, rows.b, rows.distance))
 
 
-def _turns(count: int, tree: _Rows, roots: Ints) -> Ints:
-    """Turns to the orientation of the roots, along the edges of trees."""
+def _turns(count: int, tree: _Links, roots: Ints) -> Ints:
+    """Return the turns to the orientation of the roots, along the edges of trees, int64 (n,)."""
     ends = np.concatenate([tree.a, tree.b])
     others = np.concatenate([tree.b, tree.a])
-    steps = np.concatenate([tree.turn, -tree.turn])  # b turned so is like a; a turned back is like b
+    steps = np.concatenate([tree.turn, -tree.turn])  # b turned forth resembles a; a turned back resembles b
     order = np.argsort(ends, kind="stable")
     starts = np.searchsorted(ends[order], np.arange(count + 1)).tolist()
     neighbours, steps_ = others[order].tolist(), steps[order].tolist()

@@ -1,4 +1,4 @@
-"""What a report shows of the matches: the closest and the farthest ones, and how many are how far apart."""
+"""Select the closest and the farthest matches, and count distances for a histogram."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 
 
 def number(amount: int | str) -> int:
-    """So many, or all."""
+    """Return an amount as a number; "all" becomes a very large number."""
     return EVERY if amount == "all" else int(amount)
 
 
 def columns(figure: str) -> tuple[str, ...]:
-    """Columns of the matches that are looked at; `figure` is that of their distance."""
+    """Return the columns of matches that are read; `figure` is the column of distances."""
     return ("path_a", "path_b", figure, "rotation", "measured")
 
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
-    """Return the closest and the farthest matches, `amount` each; none is in both. Memory follows `amount` alone.
+    """Return the `amount` closest and the `amount` farthest matches; no match is in both tables.
 
-    Thumbnails that were measured and found identical (MSE 0) are left out: two equal pictures show nothing."""
+    Memory is linear in `amount`. Measured pairs of identical thumbnails (MSE 0) are left out: two equal pictures
+    show nothing."""
     most = number(amount)
-    sizes = {"ascending": most, "descending": 2 * most}  # of the farthest, as many again may be among the closest
+    sizes = {"ascending": most, "descending": 2 * most}  # half of the farthest may be among the closest
     kept: dict[str, pa.Table] = {}
     for artifact in artifacts if most else ():
         for batch in artifact.batches(columns(column)):
@@ -53,7 +54,7 @@ def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limi
 
 def _worth_a_look(batch: pa.RecordBatch, column: str, limit: float) -> pa.BooleanArray:
     within = pc.less_equal(batch[column], limit)
-    if column != "mse":  # by another metric, distance 0 may join pictures that differ
+    if column != "mse":  # with another metric, different pictures may have distance 0
         return within
     return pc.and_not(within, pc.and_(pc.equal(batch[column], 0), batch["measured"]))
 
@@ -63,9 +64,10 @@ def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.Chunked
 
 
 def bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
-    """Counts of rows in BINS equal steps from 0 to the threshold, or to the largest figure where there is none.
+    """Return counts of rows in bins of distances, and the edges of the bins.
 
-    Each of a few whole numbers has a step of its own, about itself."""
+    BINS equal bins reach from 0 to the threshold, or to the largest distance without a threshold. Few whole numbers
+    get one bin each, centred on the number."""
     top, name = threshold, figure.column
     if top is None:
         top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)

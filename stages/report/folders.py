@@ -1,4 +1,4 @@
-"""Which folder duplicates which."""
+"""Find which folder duplicates which."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 MOST = 16
-"""Folders that a heat map has room for."""
+"""Folders in a heat map, at most."""
 
 
 class Shared(NamedTuple):
-    """`images[i, j]`, int64 (n, n): images of folder i that share a cluster with one of folder j, another one if i = j.
-    `names`: of folders, from where they part; `left`: how many folders had too few of them."""
+    """Folders that share clusters.
+
+    names   folders, without their common part
+    images  images[i, j]: images of folder i that share a cluster with an image of folder j, with another image if i
+            = j, int64 (n, n)
+    left    number of folders that are left out, with fewer images"""
 
     names: list[str]
     images: NDArray[np.int64]
@@ -22,7 +26,7 @@ class Shared(NamedTuple):
 
 
 def shared(members: pa.Table) -> Shared | None:
-    """Of the rows of the cluster stage; None where all are in one folder. Those of the most images."""
+    """Return the folders with the most images in clusters; None where all are in one folder."""
     from scipy.sparse import coo_array
 
     every = pa.array((path.rpartition("/")[0] for path in members["path"].to_pylist()), pa.string())
@@ -45,7 +49,7 @@ def shared(members: pa.Table) -> Shared | None:
 
 
 def _parting(names: list[str]) -> list[str]:
-    """The names without the folders that all of them begin with."""
+    """Return the names without the folders that all names begin with."""
     parts = [name.split("/") for name in names]
     alike = 0
     while all(len(each) > alike and each[alike] == parts[0][alike] for each in parts):

@@ -1,4 +1,4 @@
-"""Images by path, for showing: as they look, or enlarged from the thumbnail where the file has changed."""
+"""Read images by path for display, or enlarge the thumbnail where the file has changed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected
 
 SIDE = 400
-"""Longest side of an image that is handed out."""
+"""Longest side of a displayed image, in pixels."""
 UNLIMITED = 1 << 40
 FACTS = ("path", "path_bytes", "width", "height", "bytes", "format", "taken", "digest")
 
 
 class Gallery:
-    """What is known of some images (`facts`: a row per path), and how they look."""
+    """Images for display.
+
+    facts  a row of facts for each path"""
 
     def __init__(self, inputs: Inputs, job: Job, paths: Collection[str]) -> None:
         self._shape = thumbnail_shape(job.settings)
@@ -54,17 +56,17 @@ class Gallery:
         self.seen = functools.lru_cache(maxsize=64)(self._seen)
 
     def image(self, path: str) -> Image.Image:
-        """The image upright, as RGB, at most SIDE pixels wide and high."""
+        """Return the upright image as RGB, at most SIDE pixels wide and high."""
         return self.seen(path)[0]
 
     @property
     def how(self) -> str:
-        """What images look like depends on, beside their bytes; not how large they may be."""
+        """Return a text of everything that determines an image's look besides its bytes, limits excepted."""
         options = replace(self._options, max_bytes=UNLIMITED, max_pixels=UNLIMITED)
         return repr((PIL.__version__, SIDE, options, self._limits.plugins))
 
     def _seen(self, path: str) -> tuple[Image.Image, bool]:
-        """The image, and whether it is from the file; else it is from the thumbnail."""
+        """Return the image, and whether the image comes from the file, not from the thumbnail."""
         facts = self.facts[path]
         width, height = facts["width"], facts["height"]
         scale = min(1.0, SIDE / max(width, height))

@@ -1,11 +1,10 @@
-"""How many of the pairs that are known to be duplicates were found, at each threshold.
+"""Compute the recall at each threshold, from labels of known duplicates.
 
-Labels are a CSV or Parquet file with the columns `path` and `label`: images of one label are duplicates of each other.
-Paths may be relative to that file's folder."""
+Labels are a CSV or Parquet file with the columns `path` and `label`: images with one label are duplicates of each
+other. Paths may be relative to the file's folder."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Mapping
@@ -15,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.messages.errors import TaskError
 from pipeline.stage import Inputs
 from stages.clustering.matches import Graph
+from stages.comparing.user_tables import read_rows, read_unchanged
 from stages.listing.urls import is_url
 
 COLUMNS = ("path", "label")
@@ -28,8 +26,13 @@ Doubles = NDArray[np.float64]
 
 
 class Recall(NamedTuple):
-    """Of `pairs` that should match, the share that does at `distances`, float64 (n,), ascending, and beyond each up to
-    the next. `false`: matches of images that have different labels; `unknown`: labelled paths of no image."""
+    """The recall of a run.
+
+    pairs      number of pairs of images with equal labels
+    distances  distances at which the recall rises, float64 (n,), ascending
+    share      recall up to each distance, 0 to 1, float64 (n,)
+    false      number of matches of images with different labels
+    unknown    number of labelled paths that are no readable image"""
 
     pairs: int
     distances: Doubles
@@ -39,21 +42,13 @@ class Recall(NamedTuple):
 
 
 def read(file: str) -> dict[str, str]:
-    """Labels by absolute path. Raises ValueError, OSError."""
+    """Return labels by absolute path.
+
+    Raises:
+        ValueError: the file is not CSV or Parquet, or lacks a column.
+        OSError: the file can't be read."""
     path = Path(file)
-    try:
-        if path.suffix == ".parquet":
-            with path.open("rb") as opened:
-                table = pq.read_table(opened, columns=list(COLUMNS))
-            rows = list(zip(*(table[name].cast(pa.string()).to_pylist() for name in COLUMNS), strict=True))
-        else:
-            with path.open(encoding="utf-8-sig", newline="") as text:
-                reader = csv.DictReader(text, strict=True)
-                if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                    raise KeyError("columns")
-                rows = [(row[COLUMNS[0]], row[COLUMNS[1]]) for row in reader]
-    except (KeyError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise ValueError(f"{path}: expected CSV or Parquet with the columns {', '.join(COLUMNS)}") from error
+    rows = read_rows(path, COLUMNS)
     return {_absolute(path.parent, name): label for name, label in rows if name and label}
 
 
@@ -62,23 +57,20 @@ def _absolute(folder: Path, name: str) -> str:
 
 
 def mark(labels: Mapping[str, str]) -> str:
-    """A digest of them, which their order does not change."""
+    """Return a digest of labels that does not depend on their order."""
     return hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()
 
 
-def unchanged(file: str, told: object) -> dict[str, str]:
-    """The labels in a file, which are those that a task was told of. Raises TaskError where they are not."""
-    try:
-        found = read(file)
-    except (ValueError, OSError) as error:
-        raise TaskError(f"plot.labels: {error}") from error
-    if mark(found) != told:
-        raise TaskError("plot.labels: the file was changed while the run was under way; run the same command again")
-    return found
+def unchanged(file: str, expected: object) -> dict[str, str]:
+    """Return the labels in a file, whose digest is `expected` in the task's spec.
+
+    Raises:
+        TaskError: the labels changed, or can't be read."""
+    return read_unchanged("plot.labels", lambda: read(file), mark, expected)
 
 
 def sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """The set of each readable image of `known` paths, and whether the run has two sets."""
+    """Return the set of each readable labelled image, and whether the run has two sets."""
     found: dict[str, str] = {}
     names: set[str] = set()
     for artifact in inputs.of("thumbnail"):
@@ -91,8 +83,10 @@ def sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool
 
 
 def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two: bool) -> Recall:
-    """Of the matches in `graph`. `sets`: the set of each labelled image that could be read, by path; of `two` sets only
-    pairs of one image each are compared."""
+    """Return the recall of the matches in `graph`.
+
+    sets  the set of each readable labelled image, by path
+    two   whether only pairs across two sets are compared"""
     from scipy.sparse import csr_array
 
     known = [path for path in labels if path in sets]
@@ -100,20 +94,20 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     kinds, kind = encoded.dictionary, encoded.indices.to_numpy()
     groups = graph.groups({})
     node = {path: number for number, path in enumerate(graph.paths.to_pylist())}
-    alone = len(node)  # images without a match are nodes of their own
+    alone = len(node)  # images without a match are separate nodes
     stands = [int(groups.stands[node[path]]) if path in node else alone + n for n, path in enumerate(known)]
     second = np.array([sets[path] == "b" for path in known], bool)
     shape = (alone + len(known), max(1, len(kinds)))
 
     def counted(rows: NDArray[np.bool_]) -> csr_array:
-        """How many images of each label a node stands for."""
+        """Return how many images of each label a node represents."""
         places = (np.array(stands, np.int64)[rows], kind[rows])
         return csr_array((np.ones(int(rows.sum())), places), shape=shape)
 
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
 
     def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-        """Pairs of labelled images for which each pair of nodes stands: of one label, and of any."""
+        """Return for pairs of nodes the number of pairs of images with one label, and with any labels."""
         ways = [(a, b), (b, a)] if two else [(a, b)]
         same = sum(np.asarray(first[x].multiply(other[y]).sum(axis=1)).ravel() for x, y in ways)
         all_ = sum(np.asarray(first[x].sum(axis=1) * other[y].sum(axis=1)).ravel() for x, y in ways)

@@ -1,4 +1,4 @@
-"""The report's page: what is on it as plain data, and the page itself."""
+"""Build the data of the report's page, and render the page."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
-"""Parts of the page's script, in their order."""
+"""Parts of the page's script, in order."""
 DATES = "dates.js"
-"""A script beside the page: when each file on it was last written to. See `stages/commands/dates.py`."""
+"""A script beside the page with each file's modification time; see `stages/commands/dates.py`."""
 
 Ints = NDArray[np.int64]
 
 
 def by_worth(members: pa.Table) -> Ints:
-    """Clusters, those first whose images that could go hold the most bytes."""
+    """Return cluster numbers, int64 (n,), those with the largest savings in bytes first."""
     spare = pc.if_else(stay(members), 0, members["bytes"])
     sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
     ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])
@@ -34,14 +34,16 @@ def by_worth(members: pa.Table) -> Ints:
 
 
 def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
-    """Rows of the cluster stage in the order of `clusters`, the keeper first: whole clusters of `most` images together,
-    and of the first one no more than that. A column `shown` numbers the clusters from 0."""
+    """Return rows of the cluster stage in the order of `clusters`, each keeper first.
+
+    Whole clusters are taken, `most` images in all; a first cluster with more images is cut. The column `shown`
+    numbers the clusters from 0."""
     numbers = members["cluster"].to_numpy()
     place = np.full(int(numbers.max(initial=-1)) + 1, -1)
     place[clusters] = np.arange(len(clusters))
     shown = place[numbers]
     order = np.lexsort([members["rank"].to_numpy(), shown])
-    most = max(most, 2) if most else 0  # a cluster of one is none
+    most = max(most, 2) if most else 0  # one image is no cluster
     order = order[np.count_nonzero(shown < 0) :]
     ends = np.cumsum(np.bincount(shown[order], minlength=len(clusters)))
     fitting = int(np.searchsorted(ends, most, side="right"))
@@ -52,9 +54,10 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
 def data(
     members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Mapping[str, int], tree: Dendrogram
 ) -> dict[str, Any]:
-    """Images and clusters as the page's script reads them: columns of images, cluster by cluster.
+    """Return images and clusters for the page's script, as columns, cluster by cluster.
 
-    `facts`: what is known of each image, by path; `previews`: 1 for those that have one, 2 if it is the thumbnail."""
+    facts     facts of each image, by path
+    previews  kind of each image's preview, by path: 1, or 2 for a preview from the thumbnail"""
     paths = members["path"].to_pylist()
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
@@ -87,7 +90,7 @@ def data(
 
 
 def mark_of(texts: Iterable[str]) -> str:
-    """Tells other texts, or another order of them."""
+    """Return a digest of texts that depends on their order."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
@@ -102,15 +105,17 @@ def _firsts(column: pa.ChunkedArray) -> pa.Array:
 
 
 def render(template: str, page: Mapping[str, Any]) -> bytes:
-    """A page; every text in it is escaped, and its policy lets run and style what is written here alone."""
+    """Return a page as UTF-8.
+
+    All text is escaped, and the page's content security policy allows only the page's own script and style."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     style = _part("style.css")
     script = "".join(_part(name) for name in SCRIPTS)
     fixed: dict[str, Any] = {
-        "style": Markup(style),  # ours
-        "script": Markup(script),  # ours
+        "style": Markup(style),  # trusted
+        "script": Markup(script),  # trusted
         "dates": DATES,
         "style_hash": _hash(style),
         "script_hash": _hash(script),
@@ -129,5 +134,5 @@ def _part(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """As a content security policy names it."""
+    """Return the hash of a text as content security policies write hashes."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

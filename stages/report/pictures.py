@@ -1,4 +1,4 @@
-"""Draw pictures for people: pairs side by side, contact sheets. Equal input gives equal bytes."""
+"""Draw pairs side by side and contact sheets; equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARGIN, LINE = 16, 20
 
 @dataclass(frozen=True)
 class Subject:
-    """An image to be shown, with the lines of text that belong to it."""
+    """An image with lines of text; `marked` draws an accented frame."""
 
     image: Image.Image
     lines: Sequence[str]
@@ -27,7 +27,7 @@ class Subject:
 
 @functools.cache
 def font(size: int = 14) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which Matplotlib ships: the same letters on every machine."""
+    """Return DejaVu Sans from Matplotlib: the same font on every machine."""
     import matplotlib
 
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
@@ -41,12 +41,12 @@ def _glyphs() -> frozenset[int]:
 
 
 def printable(text: str) -> str:
-    """Text that the font can draw: what it lacks, and control characters, become their code points."""
+    """Return text that the font can draw; other characters become code points such as <U+200E>."""
     return "".join(c if ord(c) in _glyphs() and c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
 def fitted(text: str, width: int) -> str:
-    """Text that is no wider than `width` pixels; a long one loses its middle, since ends tell paths apart."""
+    """Return text at most `width` pixels wide; the middle is cut, since paths differ at their ends."""
     text = printable(text)
     if font().getlength(text) <= width:
         return text
@@ -62,13 +62,13 @@ def _without_middle(text: str, keep: int) -> str:
 
 
 def shrunk(image: Image.Image, side: int = PREVIEW) -> Image.Image:
-    """The image as RGB, at most `side` pixels wide and high; small ones are enlarged with their pixels visible."""
+    """Return the image as RGB, at most `side` pixels; small images are enlarged with visible pixels."""
     image = ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS if max(image.size) > side else 0)
     return image.convert("RGB")
 
 
 def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Image.Image:
-    """Images next to each other, their lines below each, a title above all."""
+    """Return a picture of images next to each other, with lines below each and a title."""
     lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
     height = 3 * MARGIN + LINE + box[1] + lines * LINE
     page = Image.new("RGB", (MARGIN + len(subjects) * (side + MARGIN), height), PAPER)
@@ -80,7 +80,7 @@ def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Im
 
 
 def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, columns: int = 6) -> Image.Image:
-    """Images in rows of `columns`, with a title."""
+    """Return a picture of images in rows of `columns`, with a title."""
     columns = max(3, min(columns, len(subjects)))
     lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
     cell = box[1] + lines * LINE + MARGIN
@@ -95,7 +95,7 @@ def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, colu
 
 
 def _tallest(subjects: Sequence[Subject], side: int) -> int:
-    """Height of the tallest image once each fits into a square of `side` pixels."""
+    """Return the height of the tallest image once each image fits a square of `side` pixels."""
     return max(shrunk(subject.image, side).height for subject in subjects)
 
 
@@ -115,7 +115,7 @@ def _place(
 
 
 def jpeg(image: Image.Image, quality: int = 85) -> bytes:
-    """Encoded as JPEG, without metadata; colours at full resolution, so that small letters stay sharp."""
+    """Return an image as JPEG, without metadata, with full-resolution colours for sharp letters."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

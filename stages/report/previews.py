@@ -1,4 +1,4 @@
-"""Previews of images for the report's page: a JPEG for each content, made on all cores that are idle."""
+"""Make previews of images for the report's page: one JPEG per content, on all idle cores."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from stages.report.pictures import PREVIEW, jpeg, shrunk
 
 QUALITY = 80
 TOGETHER = 256
-"""Previews that may wait in memory to be written."""
+"""Previews in memory that wait for writing, at most."""
 SUFFIXES = ("", "", "-small", "-raw", "-raw-small")
-"""Suffixes of names of previews by kind: none, from the image, from its thumbnail; the latter two for camera RAW.
-`view.js` has the same list."""
+"""Suffixes of previews' names by kind.
+
+The kinds: none, from the image, from the thumbnail, and the latter two for camera RAW. `view.js` has the same list."""
 Content: TypeAlias = tuple[str, bool]
-"""Digest of a file's bytes, and whether it was decoded as camera RAW."""
+"""The digest of a file's bytes, and whether the file was decoded as camera RAW."""
 WRITERS = 16
-"""Previews that are written at a time: a disk, and an object store above all, lets each of them wait."""
+"""Previews that are written at a time: disks, and object stores above all, have a latency."""
 
 
 class Previews:
-    """Files `report/images/<digest>-<mark>.jpg`, once for each content of a file, and apart from these where its name
-    made it camera RAW.
+    """Files `report/images/<digest>-<mark>.jpg`, one for each content and way of decoding.
 
-    Their names tell all that they depend on, so one that an earlier run has made is taken over. One that had to be made
-    from a thumbnail, since no file with this content is there, has another name, and is made again."""
+    A name depends on everything that determines the preview, so previews of earlier runs are reused. A preview from
+    a thumbnail, where no file with this content exists, has another name and is made again by the next run."""
 
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job
@@ -45,11 +45,11 @@ class Previews:
         return facts["digest"], facts["format"] == "RAW"
 
     def _name(self, content: Content) -> str:
-        """Name of a preview, relative to the page."""
+        """Return the name of a preview, relative to the page."""
         return f"images/{content[0][:20]}-{self.mark}{SUFFIXES[self._kinds[content]]}.jpg"
 
     def make(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Publish those of some images; gives name, relative to the page, and the first image that it shows."""
+        """Publish previews; yield the name, relative to the page, and the first image that it shows."""
         alike: dict[Content, list[str]] = {}
         for path in paths:
             alike.setdefault(self._content(path), []).append(path)
@@ -75,7 +75,7 @@ class Previews:
                     yield name, alike[content][0]
 
     def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
-        """A preview from the first of these files that is as it was, and whether there was one."""
+        """Return a preview from the first unchanged file, and whether an unchanged file exists."""
         for path in alike:
             image, original = self._gallery.seen(path)
             if original:
@@ -83,7 +83,7 @@ class Previews:
         return jpeg(shrunk(image), QUALITY), original
 
     def _write(self, content: Content, drawn: tuple[bytes, bool]) -> str:
-        """Publish a preview; returns its name, relative to the page."""
+        """Publish a preview; return its name, relative to the page."""
         data, original = drawn
         self._kinds[content] += not original
         self._job.publish(f"report/{self._name(content)}", data)

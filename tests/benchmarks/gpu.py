@@ -22,19 +22,20 @@ import threadpoolctl
 from stages.comparing.metrics.mse import Mse
 from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device
-from stages.kernels.compare import BlockPair, Rules, Side
+from stages.kernels.compare import BlockPair
 from stages.kernels.measure import exact
-from stages.kernels.measure.metric import Found, joined
+from stages.kernels.measure.metric import MatchArrays, Side, joined
+from stages.kernels.rules import MatchRules
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.benchmarks.pairs import LIMIT, VALUES, side
 from tests.benchmarks.thumbnails import SHAPE
 
 
-def compared(one: Side, device: Device, rotations: bool, threshold: float) -> tuple[BlockPair, Found]:
+def compared(one: Side, device: Device, rotations: bool, threshold: float) -> tuple[BlockPair, MatchArrays]:
     """All pairs among the images, and what was found."""
     kind = Mse(Params(rotations=rotations, threshold=threshold), SHAPE, device)
-    pair = BlockPair(one, one, True, Rules(kind.limit, 4 if rotations else 1, "compare"), kind.kernel, device)
+    pair = BlockPair(one, one, True, MatchRules(kind.limit, 4 if rotations else 1, "compare"), kind.kernel, device)
     return pair, joined([found for _, found in pair.runs()])
 
 

@@ -32,7 +32,7 @@ from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan, thumbnail
 from stages.kernels import cut
 from stages.kernels.bounds.coarse import coarse
-from stages.listing.files import Files
+from stages.listing.table import FileTable
 from tests.benchmarks.thumbnails import synthesised
 
 
@@ -40,7 +40,7 @@ def fake_scan(images: int, params: Any, settings: Settings) -> Iterator[tuple[Ta
     """Partitions of files that are not there."""
     paths = pa.array([b"/synthesised/%012d.jpg" % n for n in range(images)], pa.large_binary())
     ones = np.ones(images, np.int64)
-    files = Files(paths, [b"/synthesised"], np.zeros(images, np.int32), ones, ones, ones)
+    files = FileTable(paths, [b"/synthesised"], np.zeros(images, np.int32), ones, ones, ones)
     mean, block = scan.partition_sizes(settings, images)
     yield from scan.partitions("a", files, cut.window(mean), cut.window(block), params.trust)
 
@@ -70,6 +70,12 @@ class Numbered:
         return fake_scan(self.images, params, settings)
 
 
+def numbered(stage: Stage[Any], images: int) -> Stage[Any]:
+    """Return the stage `scan`, which finds this many files that are not there."""
+    assert stage.source is not None
+    return dataclasses.replace(stage, source=dataclasses.replace(stage.source, list=Numbered(images), racy=None))
+
+
 class Peak(threading.Thread):
     """The most memory that this process and its children hold at once, in bytes; shared pages counted in each."""
 
@@ -93,7 +99,7 @@ class Peak(threading.Thread):
 def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any]]:
     """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
     stages = {stage.name: stage for stage in discover()}
-    stages["scan"] = dataclasses.replace(stages["scan"], source=Numbered(images), doubtful=None)
+    stages["scan"] = numbered(stages["scan"], images)
     stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}

@@ -28,8 +28,10 @@ from stages.comparing.metrics.mse import Mse
 from stages.kernels import compare
 from stages.kernels.arrays import CPU
 from stages.kernels.bounds import coarse
-from stages.kernels.compare import BlockPair, Rules, Side
+from stages.kernels.compare import BlockPair
 from stages.kernels.measure import exact
+from stages.kernels.measure.metric import Side
+from stages.kernels.rules import MatchRules
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.benchmarks.thumbnails import SHAPE
@@ -61,7 +63,7 @@ def compared(one: Side, **params: object) -> BlockPair:
     """All pairs among the images, compared."""
     kind = Mse(Params(**params), SHAPE, CPU)  # type: ignore[arg-type]  # values of many kinds, by name
     pair = BlockPair(
-        one, one, True, Rules(kind.limit, 4 if params.get("rotations", True) else 1, "compare"), kind.kernel
+        one, one, True, MatchRules(kind.limit, 4 if params.get("rotations", True) else 1, "compare"), kind.kernel
     )
     for _ in pair.runs():
         continue

@@ -27,6 +27,16 @@ def blank_charts() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def charts_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Draw charts in this process only for modules marked `drawn`: those that look at them, or compare processes."""
+    if next(request.node.iter_markers("drawn"), None):
+        yield
+    else:
+        with blank_charts():
+            yield
+
+
 @pytest.fixture
 def undrawn() -> Iterator[None]:
     with blank_charts():

@@ -17,7 +17,7 @@ CUT = 6.0
 """Seconds without a wire."""
 
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.drawn, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ from pipeline.cli.main import main
 from stages.commands.run import work
 from tests.end_to_end.driver import Kept, Project, make_image, make_images
 
+pytestmark = pytest.mark.drawn
+
 PAGES = {"work.html", *(path.removeprefix("report/") for path in work.PICTURES)}
 
 

@@ -17,6 +17,8 @@ import pytest
 from tests.end_to_end.clusters import batch_system, certificates, ssh_host
 from tests.end_to_end.driver import Project, make_images
 
+pytestmark = pytest.mark.drawn
+
 MARK = "FAST_DIFF_TEST_MARK"
 
 

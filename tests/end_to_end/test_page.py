@@ -22,7 +22,7 @@ from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [pytest.mark.drawn, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")]
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>.png",
@@ -229,7 +229,7 @@ def test_choices_become_a_plan_that_apply_follows(
         opened.page.click("#rows li.keeper .choose")
         chosen = opened.page.inner_text("#rows li.keeper .path")
         opened.page.click("#rows li.keeper .choose")
-        assert "has to stay" in opened.page.inner_text("#said")
+        assert "keeps at least one image" in opened.page.inner_text("#said")
         opened.page.fill("#text", "")
         opened.settle()
         opened.page.reload()
@@ -260,7 +260,7 @@ def test_choices_become_a_plan_that_apply_follows(
 def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_path: Path) -> None:
     opened.page.select_option("#kind", "file")
     opened.settle()
-    opened.page.locator("#rows .card").first.get_by_text("leave alone").click()
+    opened.page.locator("#rows .card").first.get_by_text("skip, keep all").click()
     plan = json.loads(opened.saved("#export-plan", tmp_path / "plan.json").read_text())
     assert len(plan["clusters"]) == len(HOSTILE) - 1
 
@@ -294,7 +294,7 @@ def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
 
 
 def test_what_is_left_alone_is_no_question_and_what_was_taken_back_stays_so(opened: Opened) -> None:
-    for act, said in (("toggleSkip(0)", "left alone"), ("toggleDismissed(0)", "no duplicates")):
+    for act, said in (("toggleSkip(0)", "skipped"), ("toggleDismissed(0)", "not duplicates")):
         opened.run(f"choice.clear(), {act}, toggleStays(0, 1), keepAlone(0, 1)")
         assert f"this cluster is {'called ' if 'no' in said else ''}{said}" in opened.page.inner_text("#said")
         assert opened.run("choice.size") == 0
@@ -316,7 +316,7 @@ def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project
     own = Project(project.folder / "dismissing", {**project.config, "output": str(tmp_path)})
     before = clusters_of(own)
     with Opened(browser, own.run_folder / "report" / "index.html") as opened:
-        opened.page.locator("#rows .card").first.get_by_text("no duplicates").click()
+        opened.page.locator("#rows .card").first.get_by_text("not duplicates").click()
         first = frozenset(opened.run("view.found[0].images.map(pathOf)"))
         file = opened.saved("#export-dismissed", tmp_path / "dismissed.csv")
     assert clusters_of(own, f"cluster.dismissed=[{file}]") == before - {first}
@@ -408,16 +408,16 @@ def test_the_keyboard_walks(opened: Opened) -> None:
     assert opened.page.locator("#rows .card.at li.at").count() == 1
     opened.page.keyboard.press("x")
     opened.page.keyboard.press("s")
-    assert "left alone" in opened.page.inner_text("#rows .card.at .state")
+    assert "skipped" in opened.page.inner_text("#rows .card.at .state")
     opened.page.keyboard.press("u")
     assert opened.page.inner_text("#rows .card.at .state") == ""
     opened.page.keyboard.press("d")
     opened.page.keyboard.press("u")
     assert opened.page.inner_text("#rows .card.at .state") == ""
-    button = opened.page.locator("#rows .card.at").get_by_text("leave alone")
+    button = opened.page.locator("#rows .card.at").get_by_text("skip, keep all")
     button.focus()
     opened.page.keyboard.press("Enter")
-    assert opened.run("document.activeElement.textContent") == "leave alone"
+    assert opened.run("document.activeElement.textContent") == "skip, keep all"
     places = opened.run("[...document.querySelectorAll('#rows .card')].map(row => Number(row.dataset.place))")
     assert places == sorted(places)
 
@@ -461,7 +461,6 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
     tree = Dendrogram(others - others % per, others, others % per * 20.0, np.zeros(count, np.int64))
     data = pages.data(members, facts, {}, tree) | {
         "limit": 200.0,
-        "figure": "MSE",
         "column": "mse",
         "previews": "x",
         "upright": True,

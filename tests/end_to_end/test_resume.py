@@ -15,6 +15,8 @@ from pipeline.cli.main import main
 from tests.end_to_end.conftest import blank_charts
 from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image, make_images
 
+pytestmark = pytest.mark.drawn
+
 IMAGES = 30
 
 

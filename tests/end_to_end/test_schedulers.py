@@ -16,6 +16,8 @@ import pytest
 
 from tests.end_to_end.driver import Project, make_images
 
+pytestmark = pytest.mark.drawn
+
 KINDS = ("synchronous", "threads", "local", "address")
 
 

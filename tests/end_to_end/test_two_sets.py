@@ -1,4 +1,4 @@
-"""Two sets: each of the README's commands says which set an image is in, and none touches the training set."""
+"""Two sets: each command of the README of commands says which set an image is in, and none touches the training set."""
 
 import json
 import re
@@ -13,8 +13,10 @@ from pipeline.cli.main import main
 from tests.end_to_end.driver import make_images
 
 ROOT = Path(__file__).parents[2]
-SECTION = (ROOT / "README.md").read_text().partition("## A gate for a data set")[2]
-COMMANDS = [shlex.split(line) for line in re.findall(r"^fast-diff (.*)$", SECTION.partition("\nAnd ")[0], re.MULTILINE)]
+SECTION = (ROOT / "stages/commands/README.md").read_text().partition("## A gate for a data set")[2]
+COMMANDS = [
+    shlex.split(line) for line in re.findall(r"^fast-diff (.*)$", SECTION.partition("\nThen ")[0], re.MULTILINE)
+]
 FAST = ("--set", "scheduler.kind=synchronous", "--set", "plot={pairs: 0, clusters: 0}")
 
 

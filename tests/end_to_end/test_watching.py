@@ -16,7 +16,7 @@ from tests.end_to_end.meddling import begun
 from tests.end_to_end.test_clusters import elsewhere
 from tests.end_to_end.test_schedulers import dask_cluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.drawn, pytest.mark.slow]
 SLOW = {"MEDDLE_SLOW": "0.5"}
 """Some 50 tasks take longer than it is quiet between two lines on a stage."""
 PRELOAD = ("--preload", "tests.end_to_end.meddling")

@@ -7,8 +7,8 @@ import pytest
 
 from stages.commands.apply.acts import linking
 from stages.kernels import arrays, compare
-from stages.kernels.filters import check
-from stages.kernels.measure import exact
+from stages.kernels.filters import refine
+from stages.kernels.measure import exact, floats
 from tests.stages.commands.apply.acting import odd
 
 PRICES = {
@@ -25,19 +25,19 @@ WAYS = [("whole", "compiled"), ("single", "products"), ("whole", "tiles"), ("sin
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every way, in tiles that are small and many, and in runs of changing height."""
     way, engine = request.param
-    for measure in (exact.Squares, exact.Floats):
+    for measure in (exact.Squares, floats.FloatSquares):
         monkeypatch.setattr(measure, "costs", lambda self, size: PRICES[way])
     monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
     monkeypatch.setattr(compare, "COMPILED", 0 if engine == "compiled" else 10**18)
     monkeypatch.setattr(compare, "CROWDED", -1 if engine == "tiles" else 2)
-    monkeypatch.setattr(check, "MANY", 5)
+    monkeypatch.setattr(refine, "MANY", 5)
     small_tiles(monkeypatch)
 
 
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a few images take many tiles and runs."""
     monkeypatch.setattr(arrays, "SIDE", 7)
-    monkeypatch.setattr(check, "TILE", 9)
+    monkeypatch.setattr(refine, "TILE", 9)
     for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
         monkeypatch.setattr(compare, name, value)
 

@@ -139,7 +139,7 @@ def test_another_metric_joins_by_its_distance_and_mse_is_that_of_the_thumbnails(
         (1, "d", 0.0),
         (1, "c", 5329.0),
     ]
-    declared = cluster.STAGE.reads(cluster.Params(), settings.__getitem__)["pairs"]
+    declared = cluster.STAGE.cache_key.reads(cluster.Params(), settings.__getitem__)["pairs"]
     assert declared == ("path_a", "path_b", "distance")
 
 
@@ -356,7 +356,7 @@ def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: 
     (tmp_path / "odd.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "names.csv").write_text("digest_a,digest_b\nx.png,y.png\n")
-    expected = "expected CSV or Parquet of SHA-256 digests, digest_a, digest_b"
+    expected = "expected CSV or Parquet of SHA-256 digests with the columns digest_a, digest_b"
     for name, kind in (("bytes.parquet", pa.binary()), ("numbers.parquet", pa.int64())):
         column = pa.array([b"x" if kind == pa.binary() else 1], kind)
         pq.write_table(pa.table({"digest_a": column, "digest_b": column}), tmp_path / name)
@@ -456,7 +456,7 @@ def test_the_live_folder_is_that_of_all_images_of_the_run(linkage: str) -> None:
 
 def test_only_what_a_rule_looks_at_is_read() -> None:
     def columns(stage: str, **params: Any) -> set[str]:
-        return set(cluster.STAGE.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
+        return set(cluster.STAGE.cache_key.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
 
     assert {"mtime_ns", "root"} <= columns("scan"), "by default"
     assert {"taken", "camera"}.isdisjoint(columns("thumbnail", keep=("bytes",)))

@@ -186,9 +186,9 @@ def test_takes_image_gives_pillow_images_shifted_and_turned(channels: int, mode:
 
 
 def test_functions_of_hashlib_take_no_image() -> None:
-    (complaint,) = STAGE.check(Params(takes="image"), lambda key: None)
+    (complaint,) = STAGE.preflight.check(Params(takes="image"), lambda key: None)
     assert complaint.startswith("hash.takes: sha256 of hashlib takes no image")
-    assert list(STAGE.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
+    assert list(STAGE.preflight.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
 
 
 @pytest.mark.parametrize(
@@ -216,9 +216,9 @@ def test_a_function_that_fails_is_named_with_the_image(name: str, what: str, tmp
         ("sha265", "did you mean sha256?"),
         ("shake_128", "expected a hash of hashlib, got 'shake_128'"),
         ("", "expected a hash of hashlib"),
-        ("no.such.module:f", "it can't be imported"),
-        (f"{HERE}:nothing", "it can't be imported"),
-        (f"{HERE}:HERE", "it is no function"),
+        ("no.such.module:f", "which can't be imported"),
+        (f"{HERE}:nothing", "which can't be imported"),
+        (f"{HERE}:HERE", "which is not a function"),
     ],
 )
 def test_functions_that_do_not_exist_are_refused(function: str, words: str) -> None:

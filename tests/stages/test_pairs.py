@@ -11,9 +11,9 @@ import pytest
 from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.comparing.blocks import read_blocks
-from stages.comparing.kept import Kept
+from stages.comparing.byte_lru import ByteLRU
 from stages.kernels.graph import groups
-from stages.kernels.graph.groups import Rows
+from stages.kernels.graph.groups import PairArrays
 from tests.in_memory import MemoryArtifact
 from tests.pairwise import pairwise
 from tests.stages.conftest import WAYS
@@ -142,13 +142,13 @@ def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool) -> No
 
 
 def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swap: bool = True) -> list[tuple]:
-    """Rows of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
+    """PairArrays of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
     blocks = read_blocks(tables, params.comparison, REFERENCES)
     offsets = np.cumsum([0, *(len(table) for table in tables)])
     paths = [path for table in tables for path in table["path"].to_pylist()]
     number = {path: n for n, path in enumerate(paths)}
     table = artifact.rows_
-    rows = Rows(
+    rows = PairArrays(
         np.array([number[path] for path in table["path_a"].to_pylist()], np.int64),
         np.array([number[path] for path in table["path_b"].to_pylist()], np.int64),
         table["mse"].to_numpy(),
@@ -158,7 +158,7 @@ def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swa
     representative = np.concatenate([b.representative + o for b, o in zip(blocks, offsets[:-1], strict=True)])
     turn, symmetry = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("turn", "symmetry"))
     whole = groups.expand(rows, representative, turn, symmetry, swap)
-    a, b, mse, bits, measured = (getattr(whole, field.name).tolist() for field in fields(Rows))
+    a, b, mse, bits, measured = (getattr(whole, field.name).tolist() for field in fields(PairArrays))
     rotation = [(n & -n).bit_length() * 90 - 90 for n in bits]
     return sorted(zip([paths[n] for n in a], [paths[n] for n in b], mse, rotation, bits, measured, strict=True))
 
@@ -180,7 +180,7 @@ def test_copies_are_compared_once() -> None:
 
 
 def test_more_images_than_a_tile() -> None:
-    """Rows come sorted, whatever tile they come from; matches lie across tiles, and near the threshold."""
+    """PairArrays come sorted, whatever tile they come from; matches lie across tiles, and near the threshold."""
     shape = (4, 4, 1)
     random = np.random.default_rng(5)
     pixels = random.integers(0, 256, (1500, *shape), dtype=np.uint8)
@@ -242,8 +242,8 @@ def test_the_index_of_a_block_is_read_once_for_pairs_that_follow_each_other(monk
     blocks = [block(gallery(seed, shape, 3), name, shape) for seed, name in ((1, "a"), (2, "b"))]
     params = params_for(shape, threshold=123.0)
     expected = [computed([one, other], params, shape) for one, other in (blocks, blocks[::-1])]
-    kept: Kept[pa.Table] = Kept(1 << 20)
-    monkeypatch.setattr("stages.comparing.blocks._kept", kept)
+    kept: ByteLRU[pa.Table] = ByteLRU(1 << 20)
+    monkeypatch.setattr("stages.comparing.blocks._cache", kept)
     reads: list[tuple[str, str, tuple[str, ...]]] = []
     table = MemoryArtifact.table
 

@@ -323,10 +323,10 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
     text = head(plain)
     assert "pairs compared6every one" in text
     assert "matches2MSE up to 200" in text
-    assert "stand for" not in text
+    assert "represent" not in text
     text = head(plain | {"decided": 3, "skipped_by_rule": 2, "identical": 1, "matches": 3})
     assert "pairs compared42 skipped by rule" in text
-    assert "2 rows of the pairs table stand for 3 pairs" in text
+    assert "2 rows of the pairs table represent 3 pairs" in text
     text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
     assert "pairs recorded6joined up to MSE 150" in text
     assert "up to 200" not in text
@@ -362,7 +362,6 @@ def test_another_metric_is_called_distance(
     page = Page(tmp_path)
     assert [text for text in shown if f"distance {text}" not in " ".join(page.text.split())] == []
     assert f"distance up to {limit['pairs.threshold']:g}" in page.text
-    assert page.data["figure"] == "distance"
     assert "MSE" not in page.said
     assert "mean squared error" not in page.source
     assert about in page.source
@@ -525,4 +524,4 @@ def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> No
 
     artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 3.0)], [[0, 1]])
     compute(plot.STAGE, artifacts, Params(), Watched(SETTINGS), tmp_path)
-    assert read <= {*plot.STAGE.uses, *plot.STAGE.bounds}
+    assert read <= {*plot.USES, *plot.STAGE.cache_key.limits}

@@ -8,7 +8,7 @@ from pipeline.messages.errors import ConfigError
 from stages import scan
 from stages.decoding.reading import Expected, read
 from stages.listing.files import find
-from stages.listing.rules import Rules
+from stages.listing.rules import ListingRules
 
 EVERYTHING = {
     "partition.images": "auto",
@@ -29,7 +29,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def names(tree: Path, *roots: Path, **rules: Any) -> list[str]:
-    found = find([str(root) for root in roots or (tree,)], Rules(**rules))
+    found = find([str(root) for root in roots or (tree,)], ListingRules(**rules))
     return [os.path.relpath(os.fsdecode(path), tree) for path in found.paths.to_pylist()]
 
 
@@ -81,7 +81,7 @@ def test_patterns_match_characters_and_no_bytes(
         path = tmp_path / os.fsdecode(name)
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    found = {path.removeprefix(root + b"/") for path in find([str(tmp_path)], Rules(**rules)).paths.to_pylist()}
+    found = {path.removeprefix(root + b"/") for path in find([str(tmp_path)], ListingRules(**rules)).paths.to_pylist()}
     assert found == ({"c.JPÉ".encode()} if left_out is None else every - set(left_out))
 
 

@@ -24,12 +24,11 @@ from numpy.typing import NDArray
 
 from pipeline.cli.targets import WORK
 from pipeline.config.settings import Config, from_mapping
-from pipeline.config.settings import Inputs as Roots
 from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Reporter
 from pipeline.messages.errors import ConfigError, LockedError, TaskError, one_line
 from pipeline.run import RunRecord, run
-from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, no_complaints
+from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
 from pipeline.store.artifact import StoredArtifact
 from pipeline.store.backends.locations import in_use, inside, protocol_of, use
 from pipeline.store.backends.storage import read_bytes
@@ -39,7 +38,9 @@ from stages.clustering.ledger import account
 from stages.commands.check.lender import LENT, Lender, lender, true_names
 from stages.commands.results.tables import Results
 from stages.kernels import cut
-from stages.listing.files import Files, find, show, stamps, texts
+from stages.listing.files import find, show, stamps, texts
+from stages.listing.sections import SECTIONS, ImageSets
+from stages.listing.table import FileTable
 
 STAGES = (*LENT, pairs.STAGE)
 NEW = "new"
@@ -54,7 +55,7 @@ class Found:
     """The files that were named: `files` are new, so many others are `known` to the run and unchanged; `changed` are
     those of the new ones of which the run has seen another state, by their paths."""
 
-    files: Files
+    files: FileTable
     known: int
     changed: pa.Array
 
@@ -99,7 +100,7 @@ def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked
     return Checked(config, found, record, {}, _no_matches(config), (), lines)
 
 
-def _run(config: Config, stages: Sequence[Stage], reporter: Reporter) -> RunRecord:
+def _run(config: Config, stages: Sequence[Stage[Any]], reporter: Reporter) -> RunRecord:
     try:
         return run(config, stages, reporter)
     except LockedError as error:
@@ -136,8 +137,8 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
         raise ConfigError(
             f"{work.parent} can't be written to, where the check needs a folder {work.name}; copy the run"
         )
-    inputs = Roots(a=(str(lent.folder),), b=config.inputs.a)
-    return dataclasses.replace(config, inputs=inputs, storage={**in_use(), **config.storage})
+    params = {**config.params, "inputs": ImageSets(a=(str(lent.folder),), b=config.settings("inputs.a"))}
+    return dataclasses.replace(config, params=params, storage={**in_use(), **config.storage})
 
 
 def _is_a_run(folder: Path) -> bool:
@@ -167,7 +168,7 @@ def _named(name: str, work: Path) -> str:
 
 def _new(config: Config, lent: Lender) -> Found:
     """What lies in the places named and is not known to the run. Raises ConfigError."""
-    params, roots = config.params["scan"], config.inputs.b
+    params, roots = config.params["scan"], config.settings("inputs.b")
     try:
         files = find(roots, params.rules())
     except OSError as error:
@@ -193,13 +194,13 @@ def _new(config: Config, lent: Lender) -> Found:
     return Found(_those(files, ~known), int(known.sum()), changed)
 
 
-def _those(files: Files, mask: NDArray[np.bool_]) -> Files:
+def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
     """Some of the files."""
     columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes")}
     return dataclasses.replace(files, paths=files.paths.filter(pa.array(mask)), **columns)
 
 
-def _new_tasks(files: Files, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:
+def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:
     """The partitions of the new files."""
     mean, block = scan.partition_sizes(config.settings, others + len(files))
     narrow, wide = cut.window(mean), cut.window(block)
@@ -207,7 +208,7 @@ def _new_tasks(files: Files, config: Config, others: int) -> Iterator[tuple[Task
         yield dataclasses.replace(task, notes={**task.notes, "set": "b"}), rows
 
 
-def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) -> list[Stage]:
+def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) -> list[Stage[Any]]:
     """The stages, of which those that look at files look at new ones only."""
 
     def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
@@ -217,15 +218,16 @@ def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) 
         lent.lend(folder)
         return found
 
-    special = {
-        "scan": dataclasses.replace(scan.STAGE, source=source, doubtful=_doubtful, check=no_complaints),
-        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, recheck=_recheck),
+    recheck = dataclasses.replace(thumbnail.STAGE.reuse, recheck=_recheck)
+    special: dict[str, Stage[Any]] = {
+        "scan": dataclasses.replace(scan.STAGE, source=Source(source, _racy, SECTIONS), preflight=Preflight()),
+        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=recheck),
     }
     return [special.get(stage.name, stage) for stage in STAGES]
 
 
-def _doubtful(rows: pa.Table) -> Sequence[str]:
-    return scan.doubtful(rows) if rows["set"][0].as_py() == NEW else []
+def _racy(rows: pa.Table) -> Sequence[str]:
+    return scan.racy(rows) if rows["set"][0].as_py() == NEW else []
 
 
 def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:

@@ -16,9 +16,15 @@ def examples() -> dict[str, Path]:
 
 
 def example(name: str) -> str:
-    """Return the text of an example, which names itself as a file of the current folder. Raises ConfigError."""
+    """Return the text of an example, for a file in the current folder. Raises ConfigError.
+
+    The schema line names the installed schema by its absolute path, so that editors find the schema offline."""
+    from pipeline.config.schema import FILE
+
     files = examples()
     if name not in files:
         hint = nearest(name, files)
         raise ConfigError(f"--example: expected one of {', '.join(files)}, got {name!r}{hint}")
-    return files[name].read_text(encoding="utf-8").replace(f"configs/{name}.yaml", f"{name}.yaml")
+    file = files[name]
+    text = file.read_text(encoding="utf-8").replace(f"configs/{name}.yaml", f"{name}.yaml")
+    return text.replace(f"$schema={FILE}", f"$schema={file.with_name(FILE)}")

@@ -226,7 +226,7 @@ class Results:
         thumbnail = self.summary["config"]["thumbnail"]
         rows = pa.concat_tables(parts.values()).to_pandas()
         whole = expanded(
-            groups.Rows(
+            groups.PairArrays(
                 known.get_indexer(rows["path_a"]).astype(np.int64),
                 known.get_indexer(rows["path_b"]).astype(np.int64),
                 rows[comparison.column].to_numpy(),

@@ -66,7 +66,7 @@ def run(
 
 def run_and_report(
     config: Config,
-    stages: Sequence[Stage],
+    stages: Sequence[Stage[Any]],
     quiet: bool,
     log_format: str,
     as_json: bool = False,
@@ -121,7 +121,7 @@ def _check_performance_report(config: Config, path: Path) -> None:
         said = f"{path} is a folder; expected the name of a file"
     elif path.exists() and path.suffix.lower() not in (".html", ".htm"):
         said = f"{path} exists and is not a page; expected a name such as report.html"
-    for root in () if said else (*config.inputs.a, *config.inputs.b):
+    for root in () if said else (root for roots in config.roots.values() for root in roots):
         if path.resolve().is_relative_to(Path(root).resolve()):
             said = f"{path} lies in the input {root}, where nothing is ever written"
     if said:

@@ -17,7 +17,7 @@ from pipeline.config.settings import Config
 from pipeline.plan.fingerprint import digest
 from pipeline.store.store import Store
 from stages.cluster import FILENAME
-from stages.clustering.rows import Places
+from stages.clustering.rows import PathIndex
 from stages.commands.results.tables import Results
 from stages.report.extremes import number
 from stages.report.page import DATES, by_worth, in_order, mark_of
@@ -61,7 +61,7 @@ def _script(results: Results, run: str, amount: int | str) -> bytes:
     (clusters,) = results.artifacts("cluster")
     members = clusters.table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
-    known, seconds = Places(shown), np.zeros(len(shown), np.int64)
+    known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)
     for artifact in results.artifacts("scan") if len(shown) else ():
         table = artifact.table(("path", "mtime_ns"))
         places = known.of(table["path"])

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.targets import CONFIGS, RECORD, WORK, read_record
 from pipeline.config.settings import NAME_BYTES, Config, Given, from_mapping, load
@@ -27,7 +27,7 @@ SUFFIX_BYTES = 20
 
 def config_of(
     places: Sequence[str], sets: Sequence[str], threshold: float | None, keep: Sequence[str], output: str | None
-) -> tuple[Config, list[Stage]]:
+) -> tuple[Config, list[Stage[Any]]]:
     """Return the config of a run, and the stages. Raises ConfigError."""
     stages = discovery.discover()
     file, inputs = _split(places)
@@ -101,7 +101,7 @@ def _unshared(config: Config) -> Config:
 
 
 def _inputs(config: Config) -> tuple[list[str], list[str]]:
-    return sorted(config.inputs.a), sorted(config.inputs.b)
+    return sorted(config.settings("inputs.a")), sorted(config.settings("inputs.b"))
 
 
 def _inputs_of(folder: Place) -> tuple[list[str], list[str]] | None:

@@ -1,10 +1,10 @@
-"""What `pairs.metric` may be: which points it compares, where they lie in space, and what is a match.
+"""Define the metrics of `pairs.metric`: points to compare, lower bounds, and stored distances.
 
-mse.py        thumbnails; coarse sums bound them from below
-hamming.py    bits of the hashes: their squared distance is the number of bits that differ
-embedding.py  vectors of a user's function; cosine is half the squared distance of vectors of length 1
-custom.py     a user's function of thumbnails, for which there are no bounds: every pair is measured
-kinds.py      the table of them                     compared.py  what goes into one, and what comes out
+mse.py        thumbnails; coarse sums bound the distance from below
+hamming.py    bits of hashes: the squared distance is the number of bits that differ
+embedding.py  vectors of a user's function; cosine distance is half the squared distance of unit vectors
+custom.py     a user's function of thumbnails, without bounds: every pair is measured
+kinds.py      the table of metrics
+compared.py   a metric's input and output
 
-All four become one `kernels.metric.Metric`, and what compares them knows no other difference.
-"""
+Each metric becomes one `kernels.measure.metric.Metric`; the kernels treat all metrics alike."""

@@ -1,4 +1,4 @@
-"""Images of a block as the index has them, and as a metric sees them."""
+"""Define the images of a block before and after a metric selects what is compared."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from stages.kernels.measure.exact import Points
 Shape = tuple[int, int, int]
 
 
-class Images(NamedTuple):
-    """The images of a block that are compared: their rows of the index, their thumbnails, and what gives the vectors of
-    their coarse sums, float32 (n, d)."""
+class BlockImages(NamedTuple):
+    """The images of a block that are compared.
+
+    rows        the images' rows of the index
+    thumbnails  reads the images' thumbnails
+    vectors     computes the vectors of the images' coarse sums, float32 (n, d)"""
 
     rows: pa.Table
     thumbnails: BlockThumbnails
@@ -25,17 +28,20 @@ class Images(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Images as a metric sees them: vectors float32 (n, d), and points from positions; see `kernels.metric.Side`."""
+    """Images as a metric compares images; see `kernels.measure.metric.Side`.
+
+    vectors  float32 (n, d)
+    points   maps positions to points"""
 
     vectors: NDArray[np.float32]
     points: Any
 
 
 def unturned(points: Points, turn: int) -> Points:
-    """Of points that are stored in each turn, those of the image as it is."""
+    """Return the points of the unturned images, from points that are stored in each turn."""
     return points[:, 0]
 
 
 def in_turn(points: Points, turn: int) -> Points:
-    """Those of the image turned."""
+    """Return the points of the images in one turn, from points that are stored in each turn."""
     return points[:, turn]

@@ -1,4 +1,4 @@
-"""Distances that a user's function gives."""
+"""Compare thumbnails by a user's function."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from stages.comparing.comparison import Comparison
 from stages.comparing.functions import RAISED, imported, said
-from stages.comparing.metrics.compared import Compared, Images, Shape
+from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels.arrays import Device
-from stages.kernels.measure import exact
+from stages.kernels.measure import exact, floats
 from stages.kernels.measure.metric import Metric
 
 
 class Custom:
-    """A user's function from thumbnails (n, H, W, C) and one thumbnail (H, W, C) to n distances."""
+    """Distances by a user's function of thumbnails (n, H, W, C) and one thumbnail (H, W, C).
+
+    The function returns n distances."""
 
     turns_alike = False
 
@@ -30,7 +32,7 @@ class Custom:
         self._seen: list[pa.Table] = []
         self.limit = comparison.threshold
         self.kernel = Metric(
-            exact.Function(self._distances),
+            floats.UserFunction(self._distances),
             None,
             None,
             lambda points, turn: exact.turned(points, turn) if turn else points,
@@ -39,16 +41,19 @@ class Custom:
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """Nobody knows; see `Mse`."""
+        """Return False: a user's function need not be symmetric. See `Mse.symmetric`."""
         return False
 
     def _distances(self, images: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """What the function gives. Raises TaskError that names the image where these are no distances."""
+        """Return the distances of images from one image.
+
+        Raises:
+            TaskError: the function fails or returns no distances; the message names the image."""
         try:
             given = np.asarray(self._function(images, image))
         except RAISED as error:
             others = f"{self._path(images[0])} and {len(images) - 1} more" if len(images) > 1 else self._path(images[0])
-            raise TaskError(f"{self._name} failed on {self._path(image)} with {others}: {said(error)}") from error
+            raise TaskError(f"{self._name}: failed on {self._path(image)} with {others}: {said(error)}") from error
         if given.shape != (len(images),) or given.dtype.kind not in "iufb":
             raise TaskError(
                 f"{self._name}: expected an array of {len(images)} numbers, one for each image that is compared with "
@@ -64,7 +69,7 @@ class Custom:
         return distances
 
     def _path(self, image: NDArray[np.uint8]) -> str:
-        """An image that looks like this, in some turn."""
+        """Return the path of an image whose thumbnail has these pixels, in some turn."""
         for turn in range(4):
             identity = hashlib.sha256(np.rot90(image, turn).tobytes()).hexdigest()
             for rows in self._seen:
@@ -75,18 +80,18 @@ class Custom:
 
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
-        """Columns of the index that it needs: to say which image it was, for there are no bounds."""
+        """Return the names of the index columns that error messages need."""
         return ["path", "identity"]
 
-    def compared(self, images: Images) -> Compared:
-        """Images by their thumbnails."""
+    def compared(self, images: BlockImages) -> Compared:
+        """Return the images with their thumbnails as points, and without vectors."""
         self._seen.append(images.rows.select(["path", "identity"]))
         return Compared(np.empty((len(images.rows), 0), np.float32), images.thumbnails)
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """What is recorded of what was measured."""
+        """Return stored distances, float64, from measured ones."""
         return values
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """What had been measured, from what was recorded of it."""
+        """Return measured distances from stored ones; the inverse of `figures`."""
         return figures

@@ -1,4 +1,4 @@
-"""Distances of vectors that a user's function gives."""
+"""Compare vectors that a user's function computes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
 from stages.comparing.comparison import Comparison
-from stages.comparing.metrics.compared import Compared, Images, Shape, in_turn, unturned
+from stages.comparing.metrics.compared import BlockImages, Compared, Shape, in_turn, unturned
 from stages.kernels.arrays import Device
 from stages.kernels.bounds.space import Space
-from stages.kernels.measure import exact
+from stages.kernels.measure import floats
 from stages.kernels.measure.metric import Metric
 
 LONGEST = 2.0**60
-"""Length of a vector whose squared distances float32 can still hold."""
+"""The greatest length of a vector for which float32 can hold squared distances."""
 TINY = 2.0**-100
-"""More than products of float32 lose by becoming 0."""
+"""A bound on what float32 products lose by underflow to 0."""
 
 
 class Embedding:
-    """Squared distance of vectors, or cosine distance: half of it, for vectors of length 1."""
+    """Squared distance of vectors, or cosine distance: half the squared distance of unit vectors."""
 
     turns_alike = False
 
@@ -36,33 +36,33 @@ class Embedding:
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """See `Mse`."""
+        """See `Mse.symmetric`."""
         return not comparison.rotations
 
     @property
     def _entries(self) -> int:
-        """Entries of a vector, known once one has been seen."""
+        """Return the number of entries of a vector; 0 before the first vector is read."""
         return self._first[0] if self._first else 0
 
     @property
     def kernel(self) -> Metric:
-        """Known once the vectors have been seen."""
+        """Return the metric for the kernels, once vectors have been read."""
         scale = 0.5 if self._cosine else 1.0
         orders = np.arange(self._turns * self._entries).reshape(self._turns, self._entries)
         space = None
         if self.limit is not None:
-            # Sums in float64 may be a little less than the true distance; products in float32 of tiny numbers are 0.
+            # Float64 sums may be slightly below the true distance; float32 products of tiny numbers are 0.
             space = Space(min(self.limit / scale, 4 * LONGEST**2) * (1 + 2.0**-30) + TINY, orders)
-        measure = exact.Floats(scale)
+        measure = floats.FloatSquares(scale)
         return Metric(measure, space, unturned, in_turn, 4 * self._turns * self._entries)
 
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
-        """Columns of the index that it needs."""
+        """Return the names of the index columns that the metric reads."""
         return ["path", "vector"]
 
-    def compared(self, images: Images) -> Compared:
-        """Images by their vectors, float32 (n, turns, d)."""
+    def compared(self, images: BlockImages) -> Compared:
+        """Return the images with their vectors as points, float32 (n, turns, d)."""
         data, paths = images.rows["vector"].to_pylist(), images.rows["path"]
         for n, row in enumerate(data):
             entries = len(row) // (4 * self._turns)
@@ -82,22 +82,22 @@ class Embedding:
             if not norms.all():
                 bad = paths[int(np.flatnonzero((norms == 0).any(axis=1))[0])].as_py()
                 raise TaskError(
-                    f"{self._name}: a vector of zeros has no cosine, and one was given for {bad}; give another, or set "
+                    f"{self._name}: expected vectors with a direction, got zeros for {bad}; return others, or set "
                     "pairs.embedding_distance=squared"
                 )
             np.divide(whole, norms[..., None], out=whole, casting="same_kind")
         elif norms.max(initial=0) > LONGEST:
             bad = paths[int(np.flatnonzero((norms > LONGEST).any(axis=1))[0])].as_py()
             raise TaskError(
-                f"{self._name}: expected vectors of a length up to {LONGEST:.0e}, got a longer one for {bad}"
+                f"{self._name}: expected vectors of length up to {LONGEST:.0e}, got a longer vector for {bad}"
             )
         vectors = whole.reshape(len(whole), self._turns * self._entries)
         return Compared(vectors, lambda positions: (whole, positions))
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """What is recorded of what was measured."""
+        """Return stored distances, float64, from measured ones."""
         return values
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """What had been measured, from what was recorded of it."""
+        """Return measured distances from stored ones; the inverse of `figures`."""
         return figures

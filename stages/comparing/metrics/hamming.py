@@ -1,4 +1,4 @@
-"""Bits in which hashes differ."""
+"""Compare hashes by the number of bits that differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
 from stages.comparing.comparison import Comparison
-from stages.comparing.metrics.compared import Compared, Images, Shape, in_turn, unturned
+from stages.comparing.metrics.compared import BlockImages, Compared, Shape, in_turn, unturned
 from stages.kernels.arrays import Device
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
@@ -22,7 +22,7 @@ HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class Hamming:
-    """Bits in which hashes differ; hash_0 of one image and, in turn k, hash_k of the other."""
+    """The number of differing bits of hash_0 of one image and, in turn k, hash_k of another image."""
 
     turns_alike = False
 
@@ -34,17 +34,17 @@ class Hamming:
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """See `Mse`."""
+        """See `Mse.symmetric`."""
         return not comparison.rotations
 
     @property
     def _bits(self) -> int:
-        """Bits of a hash, known once one has been seen."""
+        """Return the number of bits of a hash; 0 before the first hash is read."""
         return 4 * len(self._first[0]) if self._first else 0
 
     @property
     def kernel(self) -> Metric:
-        """Known once the hashes have been seen."""
+        """Return the metric for the kernels, once hashes have been read."""
         bits = self._bits
         orders = np.arange(self._turns * bits).reshape(self._turns, bits)
         space = None if self.limit is None else Space(min(self.limit, float(bits)), orders)
@@ -52,11 +52,11 @@ class Hamming:
 
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
-        """Columns of the index that it needs."""
+        """Return the names of the index columns that the metric reads."""
         return ["path", *(HASHES if comparison.rotations else HASHES[:1])]
 
-    def compared(self, images: Images) -> Compared:
-        """Images by the bits of their hashes, uint8 (n, turns, bits), each 0 or 1."""
+    def compared(self, images: BlockImages) -> Compared:
+        """Return the images with the bits of their hashes as points, uint8 (n, turns, bits), 0 or 1."""
         whole = np.stack([self._unpacked(images.rows, name) for name in HASHES[: self._turns]], axis=1)
         vectors = whole.reshape(len(whole), self._turns * whole.shape[2]).astype(np.float32)
         return Compared(vectors, lambda positions: (whole, positions))
@@ -67,28 +67,30 @@ class Hamming:
             self._first = texts[0], rows["path"][0].as_py()
         if not HEX.issuperset("".join(texts)) or {4 * len(text) for text in texts} - {self._bits} or "" in texts:
             self._refuse(rows, texts)
-        padded = [text + "0" * (len(text) % 2) for text in texts]  # ImageHash's need not fill their last byte
+        padded = [text + "0" * (len(text) % 2) for text in texts]  # ImageHash's hashes need not fill the last byte
         packed = np.frombuffer(bytes.fromhex("".join(padded)), np.uint8).reshape(len(texts), -(-self._bits // 8))
         return np.unpackbits(packed, axis=1)[:, : self._bits]
 
     def _refuse(self, rows: pa.Table, texts: Sequence[str]) -> NoReturn:
-        """Raise TaskError that names the first image whose hash is no hex, or of another length than the first."""
+        """Raise TaskError that names the first image with an unfit hash.
+
+        A hash is unfit if it is not hexadecimal, or if its length differs from the first hash."""
         assert self._first is not None
         length = len(self._first[0])
         odd = next(n for n, text in enumerate(texts) if len(text) != length or not text or not HEX.issuperset(text))
         text, path = texts[odd], rows["path"][odd].as_py()
         given = f"pairs.metric hamming: hash.function gives {text[:80]!r} for {path}"
         if not text or not HEX.issuperset(text):
-            raise TaskError(f"{given}; expected hex digits, as the text of ImageHash's hashes has them")
+            raise TaskError(f"{given}; expected hex digits, as in the text of ImageHash's hashes")
         raise TaskError(
             f"{given}, {len(text)} hex digits, but {length} for {self._first[1]}; "
-            "expected as many for each image, in every turn"
+            "expected the same number of digits for every image and turn"
         )
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """What is recorded of what was measured."""
+        """Return stored distances, float64, from measured ones."""
         return values.astype(np.float64)
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """What had been measured, from what was recorded of it."""
+        """Return measured distances from stored ones; the inverse of `figures`."""
         return figures.astype(np.int64)

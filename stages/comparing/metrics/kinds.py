@@ -1,4 +1,4 @@
-"""The kinds of metric by name."""
+"""Look up metrics by name."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ KINDS: dict[str, type[Kind]] = {"mse": Mse, "hamming": Hamming, "embedding": Emb
 
 
 def kind_of(comparison: Comparison) -> type[Kind]:
-    """What `pairs.metric` names."""
+    """Return the metric that `pairs.metric` names."""
     return KINDS.get(comparison.metric, Custom)

@@ -1,4 +1,4 @@
-"""Mean squared error between thumbnails."""
+"""Compare thumbnails by mean squared error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.comparing.comparison import Comparison
-from stages.comparing.metrics.compared import Compared, Images, Shape
+from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels import arrays
 from stages.kernels.arrays import Device
 from stages.kernels.bounds import coarse
@@ -19,21 +19,23 @@ from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Finer, Metric
 
 FINER = (8,)
-"""Grids of the sums that thin out crowded tiles."""
+"""Grids of the sums that reduce the candidates of crowded tiles."""
 
 
 class Mse:
     """Mean squared error between thumbnails."""
 
     turns_alike = True
-    """Whether a turned copy is as far from any image, in some turn, as the original: one may stand for both."""
+    """Whether a turned copy has the same least distance from any image as the original has.
+
+    If so, one image may represent both."""
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """Whether a and b are as far apart as b and a, which lets copies of either stand for each other in any order.
+        """Return whether the distance of a and b equals the distance of b and a.
 
-        Hashes and vectors of turned images need not be turned ones of these: then a with b turned is one thing, and b
-        with a turned another."""
+        Only then may copies of either image represent each other. Hashes and vectors of a turned image need not be
+        turned hashes and vectors, so turning b and turning a may give different distances."""
         return True
 
     def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
@@ -47,7 +49,7 @@ class Mse:
         self.kernel = Metric(
             exact.Squares(device),
             space,
-            lambda points, turn: exact.turned(points, 4 - turn) if turn else points,  # once, for all of the right side
+            lambda points, turn: exact.turned(points, 4 - turn) if turn else points,  # once for all right images
             None,
             shape[0] * shape[1] * shape[2],
             [
@@ -59,24 +61,26 @@ class Mse:
 
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
-        """Columns of the index that it needs."""
+        """Return the names of the index columns that the metric reads."""
         return ["coarse"] if comparison.threshold is not None else []
 
-    def compared(self, images: Images) -> Compared:
-        """Images by their thumbnails."""
+    def compared(self, images: BlockImages) -> Compared:
+        """Return the images with their thumbnails as points, and vectors of their coarse sums."""
         if self.limit is None:
             return Compared(np.empty((len(images.rows), 0), np.float32), images.thumbnails)
         return Compared(images.vectors(), images.thumbnails)
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """What is recorded of what was measured."""
+        """Return stored distances, float64, from measured ones."""
         return values / self._divisor
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """What had been measured, from what was recorded of it: a quotient of integers, rounded once."""
+        """Return sums of squares from stored distances; the inverse of `figures`.
+
+        A stored distance is a quotient of integers that was rounded once, so rounding restores the integer."""
         return np.rint(figures * self._divisor).astype(np.int64)
 
 
 def _finer(thumbnails: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
-    arrays.loops(True)  # there are many tiles to come
+    arrays.loops(True)  # many more tiles follow, so loading pays
     return coarse.vectors(coarse.coarse(thumbnails, grid), thumbnails.shape[1:], grid)

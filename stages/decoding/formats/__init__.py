@@ -1,9 +1,9 @@
-"""The formats that can be read, and what Pillow's readers of these formats leave to do.
+"""List the formats that can be read, and complete Pillow's readers.
 
-registry.py   every format: its endings, and the library that reads it
-jpeg.py       JPEGs that end early, and huge JPEGs at a reduced scale
-jxl.py        the head of a JPEG XL
-png.py        plain PNGs without Pillow's reader, and PNGs that end early
+registry.py   every format: its endings, and the library that reads the format
+opening.py    open an image by its bytes, whatever its name says
+jpeg.py       truncated JPEGs, and huge JPEGs at a reduced scale
+jxl.py        the header of a JPEG XL
+png.py        plain PNGs without Pillow's reader, and truncated PNGs
 tiff.py       TIFFs that Pillow misreads
-wide.py       the black and the white point of more than 8 bits a value
-"""
+wide.py       the black point and the white point of more than 8 bits a value"""

@@ -1,8 +1,8 @@
-"""Detection of truncated JPEGs: libjpeg fills missing parts with grey, and reports nothing.
+"""Detect truncated JPEGs, for which libjpeg paints missing parts grey and reports no error.
 
-A file may be truncated in two ways. Scans may be missing: the scans of a whole file send all bits of each coefficient.
-Or the last scan may be cut: after a whole scan the decoder skips stuffing bytes, within a cut scan it consumes them and
-waits for more. Neither check decodes the image twice."""
+A file may be truncated in two ways. Scans may be missing: the scans of a complete file send all bits of each
+coefficient. Or the last scan may be cut: after a complete scan the decoder skips stuffing bytes; within a cut scan
+the decoder consumes stuffing bytes and waits for more. Neither check decodes the image twice."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ from stages.decoding import problems
 from stages.decoding.problems import Unreadable
 
 MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""A marker other than those that may lie within a scan."""
+"""A marker other than the markers that may occur within a scan."""
 RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 START_OF_SCAN, RESTARTS, END = 0xDA, 0xDD, b"\xff\xd9"
 FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
-"""Frames with Huffman codes, and whether they are progressive; libjpeg can't wait for the bytes of others."""
+"""Frames with Huffman codes, and whether each is progressive; libjpeg can't suspend for other frames."""
 STUFFING = b"\xff\0"
-"""Eight bits in a scan that no code begins with, so that a block takes as many of them as can be; skipped elsewhere."""
+"""Bytes for a scan that no code begins with: a block consumes many; other places skip all."""
 LEAD, STEPS = 8, 12
-"""Stuffing at once, for libjpeg looks eight bytes ahead; then step by step, since it takes up to eight at a time."""
+"""Repetitions of STUFFING at first, since libjpeg looks eight bytes ahead; then single steps."""
 ZEROS = 8
-"""Bytes of zeros that a scan without an end marker may end in; more are what a download has left empty."""
+"""Zero bytes that a scan without an end marker may end in; more are the empty rest of a download."""
 VALUES = 3
-"""Coefficients of a pixel at `max_pixels`: as many as an RGB image has at full resolution."""
+"""Coefficients per pixel of `max_pixels`: as many as an RGB image has at full resolution."""
 
 
 class Layout(NamedTuple):
-    """Where the data of a JPEG's last scan end, and whether an end marker follows there. `buffered`: there are several
-    scans, so a decoder holds all `coefficients` at once, whatever the scale. `complete`: the scans together send every
-    bit of them. `next_restart`: number of the restart marker that would be the next one in the last scan, if any."""
+    """The layout of a JPEG's scans.
+
+    end           end of the last scan's data
+    ended         an end marker follows
+    buffered      several scans: a decoder holds all `coefficients` at once, at any scale
+    complete      the scans together send every bit of every coefficient
+    next_restart  number of the next restart marker in the last scan, if any"""
 
     end: int
     ended: bool
@@ -47,7 +51,7 @@ class Layout(NamedTuple):
 
 
 def layout(data: bytes) -> Layout | None:
-    """Return the layout of a JPEG; None where its frame is of an unsupported kind, or where it has no scan."""
+    """Return the layout of a JPEG; None for an unsupported frame or a JPEG without a scan."""
     at, start, end, ended, restarts, scans = 2, 0, 0, False, False, 0
     frame: _Frame | None = None
     while (found := MARKER.search(data, at)) is not None:
@@ -79,7 +83,7 @@ def layout(data: bytes) -> Layout | None:
 
 
 class _Frame:
-    """The header of a frame, and for each component the bits of each coefficient that no scan has sent yet."""
+    """The header of a frame, and the unsent bits of each coefficient of each component."""
 
     def __init__(self, data: bytes, at: int, progressive: bool) -> None:
         height, width = data[at + 3] << 8 | data[at + 4], data[at + 5] << 8 | data[at + 6]
@@ -101,14 +105,15 @@ class _Frame:
 
     @property
     def complete(self) -> bool:
-        """Whether the scans have sent every bit."""
+        """Return whether the scans have sent every bit."""
         return not any(map(max, self._missing.values()))
 
 
 def check_size(image: JpegImageFile, known: Layout | None, full: int, max_pixels: int) -> None:
-    """Raise Unreadable where decoding a JPEG takes more than `max_pixels`.
+    """Raise Unreadable if decoding a JPEG takes more than `max_pixels`.
 
-    `full`: pixels at full resolution; `image` has the size at which the JPEG will be decoded."""
+    image  has the size at which the JPEG is decoded
+    full   pixels at full resolution"""
     if full <= max_pixels:
         return
     held = known is None or (known.buffered and known.coefficients > VALUES * max_pixels)
@@ -117,7 +122,11 @@ def check_size(image: JpegImageFile, known: Layout | None, full: int, max_pixels
 
 
 def load(image: JpegImageFile, data: bytes, known: Layout) -> None:
-    """Decode the pixels of a JPEG. Raises Unreadable where pixels are missing, and OSError where the data is broken."""
+    """Decode the pixels of a JPEG.
+
+    Raises:
+        Unreadable: pixels are missing.
+        OSError: the data is broken."""
     if not known.complete:
         raise Unreadable(problems.TRUNCATED)
     ((name, box, _, arguments),) = image.tile
@@ -135,7 +144,10 @@ def load(image: JpegImageFile, data: bytes, known: Layout) -> None:
 
 
 def _decoded(decoder: Any, data: memoryview, known: Layout) -> bool:
-    """Decode all scans; return whether they hold the whole picture. Raises OSError where the data is broken."""
+    """Decode all scans; return whether the scans hold the whole picture.
+
+    Raises:
+        OSError: the data is broken."""
     used, error = decoder.decode(data)
     rest, waits = bytes(data[max(0, used) :]), False
     for step, more in enumerate(_stuffing(known.next_restart)):
@@ -153,8 +165,9 @@ def _decoded(decoder: Any, data: memoryview, known: Layout) -> bool:
 
 
 def _stuffing(next_restart: int | None) -> Iterator[bytes]:
-    """Yield bytes without meaning after a whole scan. Within a cut scan, a decoder may first wait for the next restart
-    marker, or for the one after that."""
+    """Yield meaningless bytes to append to the last scan.
+
+    Within a cut scan, a decoder may first wait for the next restart marker, or for the restart marker after that."""
     yield STUFFING * LEAD
     yield from [STUFFING] * STEPS
     for number in () if next_restart is None else (next_restart, next_restart + 1):

@@ -1,6 +1,6 @@
-"""The head of a JPEG XL file, ISO/IEC 18181-1: what must be known before its decoder is let loose on it.
+"""Read the header of a JPEG XL file, ISO/IEC 18181-1, before the plugin decodes the file.
 
-The plugin decodes as soon as it opens a file, and applies the codestream's orientation, but not the one in EXIF."""
+The plugin decodes a file on opening, and applies the orientation in the codestream but not the orientation in EXIF."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 START = b"\xff\x0a"
 RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-"""Width to height, where the width is not stored."""
+"""Ratios of width to height, where the width is not stored."""
 
 
 @dataclass(frozen=True)
-class Head:
-    """Size as stored, in pixels, and the codestream's orientation, 1 to 8."""
+class JxlHeader:
+    """The header of a JPEG XL.
+
+    width, height  as stored, in pixels
+    orientation    of the codestream, 1 to 8"""
 
     width: int
     height: int
@@ -21,7 +24,7 @@ class Head:
 
 
 class _Bits:
-    """Fields of bits, the lowest first."""
+    """A reader of bit fields, lowest bit first."""
 
     def __init__(self, data: bytes) -> None:
         self._left = int.from_bytes(data, "little")
@@ -37,8 +40,11 @@ class _Bits:
         return 1 + self.take((9, 13, 18, 30)[self.take(2)])
 
 
-def read_head(data: bytes) -> Head:
-    """The head of a file, in a container or bare. Raises ValueError where there is none."""
+def read_head(data: bytes) -> JxlHeader:
+    """Return the header of a file, bare or in a container.
+
+    Raises:
+        ValueError: the file has no codestream."""
     stream = data if data.startswith(START) else _codestream(data)
     if not stream.startswith(START) or len(stream) < 16:
         raise ValueError("no codestream")
@@ -49,11 +55,11 @@ def read_head(data: bytes) -> Head:
     width = bits.size(small) if not ratio else height * RATIOS[ratio - 1][0] // RATIOS[ratio - 1][1]
     all_default = bits.take(1)
     has_orientation = not all_default and bits.take(1)
-    return Head(width, height, 1 + bits.take(3) if has_orientation else 1)
+    return JxlHeader(width, height, 1 + bits.take(3) if has_orientation else 1)
 
 
 def _codestream(data: bytes) -> bytes:
-    """The beginning of the codestream in a container of boxes."""
+    """Return the beginning of the codestream in a container of boxes."""
     place = 0
     while place + 8 <= len(data):
         size, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
@@ -64,6 +70,6 @@ def _codestream(data: bytes) -> bytes:
         if kind in (b"jxlc", b"jxlp"):
             return data[start : start + 64]
         if size < head:
-            break  # 0 stands for the rest of the file
+            break  # 0 means: to the end of the file
         place += size
     return b""

@@ -1,9 +1,8 @@
-"""A short way into plain PNGs, of which kind most icons and screenshots are: Pillow's reader takes longer for the
-chunks of a small one than for its pixels.
+"""Decode plain PNGs without Pillow's reader, and detect truncated PNGs.
 
-What is plain here: 8 bits a value, no interlacing, one chunk after the other with a checksum that is right, and none
-that says more of the picture than its pixels. Everything else goes Pillow's own way, which knows all of PNG and says
-what is wrong with a broken one."""
+Most icons and screenshots are plain: 8 bits a value, not interlaced, valid checksums, no chunk that affects the
+picture besides the pixels. For a small plain PNG, Pillow's reader takes longer for the chunks than for the pixels.
+All other PNGs go to Pillow, which reads every kind of PNG and reports errors."""
 
 from __future__ import annotations
 
@@ -19,32 +18,33 @@ from stages.decoding.problems import Unreadable
 
 START = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4sIIBBBBBI")
-"""Length, name, width, height, bits, colour, compression, filter, interlacing and checksum of the first chunk."""
+"""The first chunk.
+
+Its fields: length, name, width, height, bits, colour, compression, filter, interlacing, checksum."""
 CHUNK = struct.Struct(">I4s")
 PLAIN = {(8, 0): "L", (8, 2): "RGB", (8, 4): "LA", (8, 6): "RGBA"}
-"""Pillow's modes by bits and colour type."""
+"""Pillow's mode by bits and colour type."""
 SILENT = frozenset({b"pHYs", b"tIME", b"bKGD", b"hIST", b"sBIT", b"gAMA", b"cHRM", b"sRGB"})
-"""Chunks that change no pixel and hold nothing that is asked for."""
+"""Chunks that change no pixel and hold no recorded fact."""
 END = b"\0\0\0\0IEND\xaeB`\x82"
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel by colour type."""
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Passes of an interlaced image: first column and row, and how far it is to the next ones."""
+"""Passes of an interlaced image: first column, first row, and the steps between columns and rows."""
 MARKS: dict[str, int | tuple[int, ...]]
 MARKS = {"1": 255, "P": 91, "L": 91, "LA": (91, 45), "RGB": (91, 165, 60), "RGBA": (91, 165, 60, 45), "I;16": 23_456}
-"""Value of the last pixel before decoding, by mode; if unchanged after decoding, the data may have ended early."""
+"""Value of the last pixel before decoding, by mode; if unchanged after decoding, the data may be truncated."""
 MAX_TEXT_CHUNK = 1 << 26
-"""Bytes of a comment or a profile. Pillow refuses whole images for more than a mebibyte; programs that draw write
-more."""
+"""Maximal bytes of a comment or profile. Pillow's limit of 1 MiB would reject files of drawing programs."""
 COMMENTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 METADATA = frozenset({b"Raw profile type exif", b"XML:com.adobe.xmp"})
 PIECE = 1 << 20
-"""Bytes that are unpacked at a time."""
+"""Bytes that are decompressed at a time."""
 PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_CHUNK
 
 
 def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
-    """Return a decoded PNG, equal to Pillow's; None where the PNG is not plain, not whole, or too large."""
+    """Return a decoded plain PNG, equal to Pillow's; None where a PNG is not plain, truncated or too large."""
     if not data.startswith(START) or not data.endswith(END) or len(data) < len(START) + HEAD.size:
         return None
     length, name, width, height, bits, colour, *ways, checksum = HEAD.unpack_from(data, len(START))
@@ -71,8 +71,11 @@ def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
 
 
 def load(image: PngImageFile, data: bytes) -> None:
-    """Decode the pixels of a PNG as Pillow does. Raises Unreadable where pixels are missing, which Pillow leaves black,
-    and whatever Pillow raises."""
+    """Decode the pixels of a PNG with Pillow.
+
+    Raises:
+        Unreadable: pixels are missing, which Pillow leaves black.
+        Exception: any exception of Pillow."""
     last = image.width - 1, image.height - 1
     mark = None if image.info.get("interlace") else MARKS.get(image.mode)
     if mark is not None:
@@ -105,8 +108,9 @@ def is_whole(data: bytes) -> bool:
 
 
 def without_comments(data: bytes) -> bytes:
-    """Return a PNG without comments, and without a colour profile that is larger than Pillow unpacks: Pillow rejects an
-    image because of these. EXIF and XMP stay."""
+    """Return a PNG without comments and without an oversized colour profile.
+
+    Pillow rejects images for oversized comments and profiles. EXIF and XMP stay."""
     kept = [data[: len(START)]]
     for name, start, end in _chunks(data):
         keyword, _, rest = data[start:end].partition(b"\0")
@@ -122,11 +126,11 @@ def _is_huge(packed: bytes) -> bool:
     try:
         return len(zlib.decompressobj().decompress(packed, MAX_TEXT_CHUNK)) >= MAX_TEXT_CHUNK
     except zlib.error:
-        return False  # Pillow knows what to make of it
+        return False  # Pillow reports the error
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and end of the content of each chunk that is whole."""
+    """Yield the name, start and end of the content of each complete chunk."""
     at = len(START)
     while at + 12 <= len(data):
         length, name = CHUNK.unpack_from(data, at)
@@ -138,7 +142,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _packed(data: bytes, at: int) -> bytes:
-    """The compressed pixels; nothing where a chunk is in the way, or broken."""
+    """Return the compressed pixels; empty where a chunk is not plain, or broken."""
     pieces: list[bytes] = []
     while at + 12 <= len(data):
         length, name = CHUNK.unpack_from(data, at)

@@ -1,5 +1,6 @@
-"""TIFFs that Pillow does not read, or reads wrongly: floats of 16 and 64 bits or in colour, unsigned integers of 32
-bits, planes of 16 bits. tifffile reads them; the first page counts."""
+"""Decode the first page of TIFFs that Pillow can't read or misreads, with tifffile.
+
+Such TIFFs hold floats of 16 or 64 bits or in colour, unsigned integers of 32 bits, or planes of 16 bits."""
 
 from __future__ import annotations
 
@@ -16,15 +17,20 @@ from stages.decoding.formats.wide import HUGE, ends, finite, missing_of
 from stages.decoding.problems import Unreadable
 
 ASSOCIATED, SEPARATE = (1,), (2,)
-"""What a first extra sample may be, as TIFF numbers it: alpha that colours were multiplied by, and alpha that they were
-not. Any other is no transparency."""
+"""TIFF's numbers for alpha in the first extra sample.
+
+Associated: colours are multiplied by alpha. Separate: colours are not. Other numbers mean no transparency."""
 
 
 def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
-    """The first page as L, RGB or RGBA, what its samples are, and its orientation, 1 to 8.
+    """Return the first page as L, RGB or RGBA, its sample type, and its orientation, 1 to 8.
 
-    Unsigned integers are scaled by their range, floats as `wide.ends` says, over all colours; signed integers from
-    their least to their greatest value. Raises Unreadable, and what tifffile raises."""
+    Unsigned integers are scaled by their range, floats as in `wide.ends`, over all colours; signed integers from the
+    least to the greatest value.
+
+    Raises:
+        Unreadable: the page is too large or of an unsupported kind.
+        Exception: any exception of tifffile."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         if page.imagewidth * page.imagelength > max_pixels:
@@ -47,24 +53,24 @@ def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
 def _colours(
     values: NDArray[np.generic], extra: tuple[int, ...], samples: NDArray[np.generic], missing: Any, inverted: bool
 ) -> NDArray[np.uint8]:
-    """The colours of a page as bytes, (height, width, 1 or 3)."""
+    """Return the colours of a page as bytes, (height, width, 1 or 3)."""
     start, end = _whole(values.dtype)
     floats = values.astype(np.float64)
-    if extra == ASSOCIATED:  # they were multiplied by alpha
+    if extra == ASSOCIATED:  # undo the multiplication by alpha
         alpha = samples[..., values.shape[2], np.newaxis].astype(np.float64) / _whole(samples.dtype)[1]
         floats = np.divide(floats, alpha, out=np.zeros_like(floats), where=alpha > 0)
     if values.dtype.kind != "u":
         there = finite(values, missing_of(missing.value) if missing is not None else None)
         low, high = (float(floats[there].min()), float(floats[there].max())) if there.any() else (0.0, 1.0)
         start, end = ends(low, high) if values.dtype.kind == "f" else (low, high)
-        floats[~there & ~(np.abs(floats) >= HUGE)] = start  # no light at all
+        floats[~there & ~(np.abs(floats) >= HUGE)] = start  # black
         floats = np.clip(floats, low, high)
     found = _scaled(floats, start, end)
     return 255 - found if inverted else found
 
 
 def _whole(kind: np.dtype[Any]) -> tuple[float, float]:
-    """The range of what is stored in so many bits; floats of alpha are from 0 to 1."""
+    """Return the range of an integer type; 0 and 1 for floats, as for alpha."""
     return 0.0, 1.0 if kind.kind == "f" else float(np.iinfo(kind).max)
 
 
@@ -78,7 +84,7 @@ def _squeezed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _samples(values: NDArray[np.generic], axes: str) -> NDArray[np.generic]:
-    """A page as (height, width, samples)."""
+    """Return a page as (height, width, samples)."""
     kept = values.reshape([size for size, axis in zip(values.shape, axes, strict=True) if axis in "YXS"])
     names = [axis for axis in axes if axis in "YXS"]
     if "S" not in names:

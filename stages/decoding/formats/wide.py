@@ -1,4 +1,4 @@
-"""Which values of an image of more than 8 bits a value become black and white, whoever reads it."""
+"""Choose the values that become black and white in images of more than 8 bits a value."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 OVERSHOOT = 0.1
-"""Sharp scaling takes floats of 0 to 1 so far beyond: they are cut off, where all others would turn black."""
+"""Tolerance beyond floats of 0 to 1, for the overshoot of sharp scaling; such values are clipped."""
 DARKEST = 16.0
-"""Floats of 0 to 255 have a value above this; what has none is of some other range."""
+"""Least maximum of floats of 0 to 255; floats with a smaller maximum have another range."""
 NO_DATA = -9999.0
-"""What files of measurements hold where nothing was measured, whether they say so or not."""
+"""The usual marker of missing data in files of measurements, declared or not."""
 MISSING = "missing"
-"""Where an opened image holds what its file says of missing data."""
+"""Key of an opened image's `info` for the declared marker of missing data."""
 HUGE = 1e30
-"""Greater floats stand for no light: a marker of missing data, or a quotient by nearly nothing."""
+"""Least magnitude of floats that count as no light: markers of missing data, or divisions by nearly 0."""
 
 
 def finite(values: NDArray[Any], missing: float | None = None) -> NDArray[np.bool_]:
-    """Which values tell of light: finite, not huge, and no marker of missing data, which the file may name."""
+    """Return which values are measurements: finite, not huge, and no marker of missing data."""
     if values.dtype.kind == "u":
         return np.ones(values.shape, np.bool_)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -32,8 +32,9 @@ def finite(values: NDArray[Any], missing: float | None = None) -> NDArray[np.boo
 
 
 def ends(low: float, high: float) -> tuple[float, float]:
-    """What becomes black and white, of floats from `low` to `high`: 0 and 1, 0 and 255, or these two. A single
-    value is taken as one of 0 to 255."""
+    """Return the values that become black and white, for floats from `low` to `high`.
+
+    The result is 0 and 1, or 0 and 255, or `low` and `high`. A single value counts as a value of 0 to 255."""
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
         return 0.0, 1.0
     if low == high or (low >= 0 and DARKEST < high <= 255):
@@ -42,7 +43,7 @@ def ends(low: float, high: float) -> tuple[float, float]:
 
 
 def missing_of(tag: Any) -> float | None:
-    """The value for missing data that GDAL writes down as text."""
+    """Return GDAL's marker of missing data from the text of a tag, or None."""
     try:
         return float(str(tag).strip("\0 "))
     except ValueError:

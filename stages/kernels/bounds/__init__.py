@@ -1,7 +1,6 @@
-"""Lower bounds of distances, from vectors that are shorter than the images.
+"""Bound distances from below, by vectors that are shorter than the images.
 
 coarse.py       sums over the cells of a grid: the vectors of the bound
-directions.py   the directions along which vectors of two blocks differ most
-space.py        points and cuts: what every squared distance hands to the filters
-slack.py        the error of float32, and the cut that loses no match in spite of it
-"""
+directions.py   the directions along which the vectors of two blocks differ most
+space.py        vectors, candidates and cuts: what every metric hands to the filters
+slack.py        the rounding error of float32, and a cut that loses no match in spite of the error"""

@@ -1,38 +1,40 @@
-"""Coarse sums of thumbnails, and vectors made of them whose squared distances are lower bounds.
+"""Compute coarse sums of thumbnails, and vectors whose squared distances are lower bounds.
 
 **The bound.** Cut a thumbnail into g x g cells of m pixels each. Let s be the sum of a cell's values in one channel and
-q the sum of their squares; σ² = Σ (q - s²/m), summed over the channels, is what is left within the cell after the means
-are taken out. For two images a and b the values of a cell in one channel are two vectors of m numbers. Split each into
-its mean part, s/√m along the direction of (1, ..., 1)/√m, and the rest at a right angle to it. By Pythagoras the mean
-parts and the rests contribute apart; and the rests of all channels together are two vectors of lengths σ_a and σ_b, so
-at least |σ_a - σ_b| apart. Over one cell, therefore,
+q the sum of their squares. Let σ² = Σ (q - s²/m), summed over the channels: the sum of squares that is left in the cell
+after subtracting the means. For two images a and b, the values of a cell in one channel are two vectors of m numbers.
+Split each vector into its mean part, s/√m along the direction (1, ..., 1)/√m, and a rest at a right angle to that
+direction. By Pythagoras the squared distance is the sum of the squared distances of the mean parts and of the rests.
+The rests of all channels together are two vectors of lengths σ_a and σ_b, so their distance is at least |σ_a - σ_b|.
+Over one cell, therefore,
 
     Σ (a - b)²  ≥  Σ over channels (s_a - s_b)²/m  +  (σ_a - σ_b)²,
 
 and over all cells |u - v|² ≤ Σ (a - b)², where u holds s/√m of every cell and channel and σ of every cell. Pixels
 outside all cells only add to the right side.
 
-**Turns.** Cell edges mirror each other about the middle, so a quarter turn of a square thumbnail maps cells onto cells:
-it permutes the columns of u, the σ like one more channel, and needs no new sums (`orders`).
+**Turns.** Cell edges are symmetric about the middle, so a quarter turn of a square thumbnail maps cells onto cells. The
+turn permutes the columns of u (σ behaves like one more channel), and no new sums are needed (`orders`).
 
-**What no turn changes.** A quarter turn moves each cell round an orbit of four: (i, j), (j, g-1-i), ... Let x_0 ... x_3
-be the entries of u along an orbit, and X_k = ½ Σ x_j i^(-jk) their discrete Fourier transform, which keeps distances. A
-turn shifts the x_j, so it multiplies each X_k by a number of magnitude 1 and leaves |X_k| as it is. Magnitudes are
-never further apart than the numbers themselves, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all orbits
+**Invariants.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3 be
+the entries of u along an orbit, and let X_k = ½ Σ x_j i^(-jk) be their discrete Fourier transform, which preserves
+distances. A turn shifts the x_j cyclically, so the turn multiplies each X_k by a number of magnitude 1 and leaves |X_k|
+unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all
+orbits
 
     |w(u) - w(v)|² ≤ |u - turned v|²   for each of the four turns:
 
-one comparison bounds all four (X_0 is real and keeps its sign; X_3 is the conjugate of X_1, hence the √2).
+one comparison bounds all four turns. X_0 is real, and a turn keeps its sign. X_3 is the conjugate of X_1, hence the √2.
 
-**In floats.** Entries of u are computed in float64 and rounded once to float32. That σ is as accurate as the rest is
-owed to subtracting nothing large in floats: with s² = (s² // m)·m + (s² mod m) the quotients are taken off q in
-integers, what is left for floats is the sum of at most four (s² mod m)/m, below 4; and σ² is either 0, exactly, or at
-least 1/2, since m integers that are not all equal have Σ (value - mean)² ≥ 1 - 1/m. So before it is rounded every entry
-is off by less than 2⁻³⁹ of itself. What the rounding costs is counted in `slack.py`.
+**Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other entries,
+because no large float is subtracted. Write s² = (s² // m)·m + (s² mod m). The quotients are subtracted from q in
+integers. What remains for floats is the sum of at most four terms (s² mod m)/m, a number below 4. And σ² is either
+exactly 0 or at least 1/2, since m integers that are not all equal have Σ (value - mean)² ≥ 1 - 1/m. Before rounding,
+every entry therefore has a relative error below 2⁻³⁹. `slack.py` accounts for the rounding.
 
-**Measured** on 30,240 photographs' thumbnails, threshold 200: without turns 12,410 of 457 million pairs pass 4x4 cells,
-3,849 pass 8x8, 1,470 pass 16x16, and 231 are matches. A σ for each cell lets 16 % fewer pass than no σ, one σ for the
-whole image 3 %.
+**Measured** on 30,240 photographs' thumbnails, threshold 200, no turns: of 457 million pairs, 12,410 pass 4x4 cells,
+3,849 pass 8x8 cells and 1,470 pass 16x16 cells; 231 are matches. One σ per cell lets 16 % fewer pairs pass than no σ;
+one σ for the whole image lets 3 % fewer pass.
 """
 
 from __future__ import annotations
@@ -48,17 +50,17 @@ from numpy.typing import NDArray
 from stages.kernels.arrays import loops
 
 GRID = 4
-"""Cells a side of the sums that are stored with each thumbnail."""
+"""Cells per side of the sums that are stored with each thumbnail."""
 CENTRE = 128
 ROWS = 4_096
 """Images whose vectors are computed at a time."""
 COMPILED = 10_000
-"""Images from which it pays to load the compiled loop, which takes half a second and 4 µs an image against 25."""
+"""Images above which loading the compiled loop pays: it takes 0.5 s to load, and 4 µs an image instead of 25."""
 BYTES = 64 << 20
-"""Bytes of floats on the way from thumbnails to sums, at a time."""
+"""Bytes of floats that exist at a time while thumbnails are summed."""
 
 _made: Counter[str] = Counter()
-"""Images whose sums this process has computed, many or few at a time."""
+"""Images whose sums this process has computed, in small or large batches."""
 
 Shape = tuple[int, int, int]
 Bytes = NDArray[np.uint8]
@@ -68,27 +70,29 @@ Floats = NDArray[np.float32]
 
 
 def edges(side: int, grid: int = GRID) -> list[tuple[int, int]]:
-    """First and one past the last pixel of each of `grid` cells (an even number) along a side of at least so many.
+    """Return the first pixel, and one past the last pixel, of each cell along a side.
 
-    They mirror each other about the middle; an odd side leaves out its middle line."""
+    grid  number of cells, even, at most `side`
+
+    The edges are symmetric about the middle; an odd side leaves out its middle line."""
     lower = [side * number // grid for number in range(grid // 2 + 1)]
     cells = list(pairwise(lower))
     return cells + [(side - end, side - start) for start, end in reversed(cells)]
 
 
 def length(shape: Shape, grid: int = GRID) -> int:
-    """How many numbers `coarse` gives for a thumbnail of (height, width, channels); as many as a vector has."""
+    """Return how many sums `coarse` makes of a thumbnail (height, width, channels)."""
     return grid * grid * (shape[2] + 1)
 
 
 def fits_int32(shape: Shape) -> bool:
-    """Whether the numbers of `coarse` are below 2³¹ for thumbnails of this shape."""
+    """Return whether the sums of thumbnails of this shape are below 2³¹."""
     return int(_pixels(shape[0], shape[1], GRID).max()) * shape[2] * 255**2 < 2**31
 
 
 @cache
 def _inside(side: int, grid: int) -> Doubles:
-    """Which pixels each cell along a side holds: 0 or 1, (grid, side)."""
+    """Return which pixels each cell along a side holds: 0 or 1, float64 (grid, side)."""
     held = np.zeros((grid, side))
     for cell, (start, stop) in enumerate(edges(side, grid)):
         held[cell, start:stop] = 1
@@ -97,14 +101,16 @@ def _inside(side: int, grid: int) -> Doubles:
 
 @cache
 def _pixels(height: int, width: int, grid: int) -> Ints:
-    """Pixels of each cell, int64 (grid, grid)."""
+    """Return the number of pixels of each cell, int64 (grid, grid)."""
     return np.outer(_inside(height, grid).sum(axis=1), _inside(width, grid).sum(axis=1)).astype(np.int64)
 
 
 def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
-    """Coarse sums of thumbnails, uint8 (n, H, W, C) with sides of at least `grid`: int64 (n, grid·grid·(C + 1)).
+    """Return the coarse sums of thumbnails, int64 (n, grid·grid·(C + 1)).
 
-    For each cell, row by row: the sum of its values in each channel, then the sum of all their squares."""
+    thumbnails  uint8 (n, H, W, C), each side at least `grid`
+
+    For each cell, row by row: the sum of the cell's values in each channel, then the sum of all squares."""
     n, height, width, channels = thumbnails.shape
     _made.update(images=n)
     native = loops(_made["images"] >= COMPILED)
@@ -126,13 +132,18 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
 
 
 def _down(values: NDArray[np.floating], down: NDArray[np.floating], channels: int) -> Doubles:
-    """Sums over the lines of each cell, (n, H, W·C) to (n, grid, W, C): integers that are exact in these floats."""
+    """Return sums over the lines of each cell, from (n, H, W·C) to float64 (n, grid, W, C).
+
+    The sums are integers that the given float type represents exactly."""
     return (down @ values).astype(np.float64).reshape(len(values), len(down), -1, channels)
 
 
 def contrast(thumbnails: Bytes, sums: Ints) -> Floats:
-    """Standard deviation of the values of each thumbnail, float32 (n,), whose coarse sums are known; from integers, so
-    that it is the same on every machine."""
+    """Return the standard deviation of the values of each thumbnail, float32 (n,).
+
+    sums  the thumbnails' coarse sums
+
+    The deviation is computed from integers, so every machine gives the same number."""
     n, height, width, channels = thumbnails.shape
     if height % 2 or width % 2:  # the cells leave out a line
         flat = thumbnails.reshape(n, -1)
@@ -147,11 +158,11 @@ def contrast(thumbnails: Bytes, sums: Ints) -> Floats:
 
 
 def vectors(sums: NDArray[np.integer], shape: Shape, grid: int = GRID) -> Floats:
-    """The vectors u, float32 (n, grid·grid·(C + 1)), of images with these coarse sums, (n, length(shape, grid)).
+    """Return the vectors u of images, float32 (n, grid·grid·(C + 1)), from their coarse sums.
 
-    For each cell: s/√m about the middle of the range in each channel, then σ."""
+    For each cell: s/√m in each channel, with s taken about the middle of the range, then σ."""
     found = np.empty(sums.shape, np.float32)
-    for start in range(0, len(sums), ROWS):  # int64 and float64 on the way takes several times the result
+    for start in range(0, len(sums), ROWS):  # the int64 and float64 copies take several times the result's memory
         part = slice(start, start + ROWS)
         _vectors(sums[part].astype(np.int64), shape, grid, found[part])
     return found
@@ -169,13 +180,17 @@ def _vectors(sums: Ints, shape: Shape, grid: int, found: Floats) -> None:
 
 
 def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
-    """For each turn k, int64 (turns, d): columns of u in the order that gives those of the thumbnail turned k times."""
+    """Return the order of columns that turns a vector u by k quarter turns, int64 (turns, d).
+
+    `u[:, orders(...)[k]]` holds the vectors of the thumbnails turned k times."""
     places = np.arange(grid * grid * (channels + 1)).reshape(grid, grid, channels + 1)
     return np.stack([np.rot90(places, turn).ravel() for turn in range(turns)])
 
 
 def invariants(vectors: Floats, channels: int) -> Doubles:
-    """What no quarter turn changes, float64 (n, 12·(C + 1)), of vectors on the GRID x GRID cells of a square."""
+    """Return what quarter turns leave unchanged in vectors, float64 (n, 12·(C + 1)).
+
+    vectors  float32, of the GRID x GRID cells of a square thumbnail"""
     native = loops(False)
     if native is not None:
         unturned: Doubles = native.invariants(vectors.reshape(len(vectors), GRID, GRID, channels + 1))
@@ -192,9 +207,10 @@ def invariants(vectors: Floats, channels: int) -> Doubles:
 
 
 def limit(threshold: float, divisor: int) -> int:
-    """The greatest integer L with L / divisor ≤ threshold in float64: a sum of squares up to L is a match.
+    """Return the greatest integer L with L / divisor ≤ threshold in float64.
 
-    No thumbnail reaches more than four channels of 255² a pixel; a higher threshold counts as that."""
+    A pair with a sum of squared differences up to L is a match. No pair of thumbnails exceeds four channels of 255²
+    a pixel; a higher threshold counts as that maximum."""
     if threshold >= 4 * 255**2:
         return 4 * 255**2 * divisor
     greatest = int(threshold * divisor)

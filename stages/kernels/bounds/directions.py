@@ -1,10 +1,10 @@
-"""The directions along which the vectors of a block pair differ most: few numbers that tell most pairs apart.
+"""Find the directions along which the vectors of a block pair differ most.
 
-Projecting on orthonormal directions brings no two points further apart, so distances in a few of them are lower
-bounds. Which directions are taken changes only how much they leave over; they are found anew for each block pair, from
-a sample. Directions that come out of float64 are orthonormal but for rounding: for a matrix Q of them, |Qx|² is at most
-(1 + f)|x|², where f is the Frobenius norm of QQᵀ - 1. `stretch` is 1 + f with room for computing f.
-"""
+Projecting on orthonormal directions never increases a distance, so distances along a few directions are lower
+bounds. The choice of directions changes only how many pairs pass; the directions are computed anew for each block
+pair, from a sample. Directions computed in float64 are orthonormal up to rounding: for a matrix Q of such
+directions, |Qx|² is at most (1 + f)|x|², where f is the Frobenius norm of QQᵀ - 1. `stretch` is 1 + f, with room for
+the rounding of f."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEADING = 8
-"""Directions. With 4 the filter leaves three times as many pairs of photographs, with 16 each costs twice as much."""
+"""Directions. With 4, three times as many pairs of photographs pass; with 16, each pair costs twice as much."""
 SAMPLE = 4_096
 ROUNDS = 3
 ROWS = 8_192
-"""Vectors projected at a time, for they are float64 on the way."""
+"""Vectors that are projected at a time, as float64."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -27,8 +27,11 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Keys:
-    """Vectors as the filter sees them: float32 (n, LEADING), and the largest norm of what was rounded on the way: the
-    vectors themselves, which may lie far from the centre and near each other, and what was projected of them."""
+    """Vectors along the leading directions, as the filter compares them.
+
+    rows  float32 (n, LEADING)
+    norm  the largest norm of what was rounded: of the vectors, which may be near each other and far from the centre,
+          and of their projections"""
 
     rows: Floats
     norm: float
@@ -36,14 +39,19 @@ class Keys:
 
 @dataclass(frozen=True)
 class Directions:
-    """LEADING directions, float64 (d, LEADING), about a centre (d,); squared lengths grow at most by `stretch`."""
+    """LEADING directions, float64 (d, LEADING), about a centre, float64 (d,).
+
+    stretch  the factor by which a squared length may grow through rounding"""
 
     centre: Doubles
     basis: Doubles
     stretch: float
 
     def keys(self, vectors: Floats, seen: Callable[[Floats], Doubles]) -> Keys:
-        """Vectors, float32 (n, d'), after `seen`, which gives float64 (m, d) of m of them, along the directions."""
+        """Project vectors on the directions.
+
+        vectors  float32 (n, d')
+        seen     maps m of the vectors to what is projected, float64 (m, d)"""
         rows = np.zeros((len(vectors), LEADING), np.float32)
         norm = 0.0
         for start in range(0, len(vectors), ROWS):
@@ -55,17 +63,19 @@ class Directions:
 
 
 def _longest(rows: Doubles) -> float:
-    """The greatest squared length of a row."""
+    """Return the greatest squared length of a row."""
     return float(np.einsum("nd,nd->n", rows, rows).max())
 
 
 def principal(samples: Doubles) -> Directions:
-    """The leading principal directions of samples, float64 (n, d); by the spread that each explains, descending."""
+    """Return the leading principal directions of `samples`, float64 (n, d).
+
+    The directions are sorted by the variance along each, descending."""
     d = samples.shape[1]
     centre = samples.mean(axis=0) if len(samples) else np.zeros(d)
     apart = samples - centre
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, 2 * LEADING)))[0]
-    for _ in range(ROUNDS):  # subspace iteration: embeddings have thousands of entries, too many for all directions
+    for _ in range(ROUNDS):  # subspace iteration, for vectors of thousands of entries
         basis = np.linalg.qr(apart.T @ (apart @ basis))[0]
     along = apart @ basis
     basis = basis @ np.linalg.eigh(along.T @ along)[1][:, ::-1][:, :LEADING]

@@ -1,8 +1,8 @@
-"""Images as points: what every metric that is a squared distance between vectors hands to the filter.
+"""Describe images as vectors: what every metric with a squared distance hands to the filters.
 
-A metric that has such vectors - coarse sums of thumbnails, bits of hashes, embeddings - fills one `Space`; whatever
-compares fast (`leaves.py`, `product.py`) knows nothing else of it. One that has none is compared pair by pair.
-"""
+A metric with such vectors (coarse sums of thumbnails, bits of hashes, embeddings) fills one `Space`. The filters
+(`leaves.py`, `product.py`) know nothing else about the metric. A metric without such vectors is measured pair by
+pair."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Bits = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Space:
-    """Where the images of a block pair lie; a pair further apart than `squared` in every turn is no match.
+    """The vector space of the images of a block pair.
 
-    squared     the greatest squared distance of vectors that a match can have, before any rounding
-    orders      int64 (turns, d): the columns orders[k] of a stored row are the image's vector turned k times; each is a
-                run of columns in some order
-    invariants  from rows, float32 (m, d'), to what no turn changes, float64 (m, d''), with no two further apart than
-                the rows are in any turn; or None, and the turns are told apart one by one
-    """
+    squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
+                distance in every turn is no match
+    orders      int64 (turns, d): the columns orders[k] of a row are the image's vector turned k times; the columns
+                of one turn are contiguous, in some order
+    invariants  maps rows, float32 (m, d'), to float64 (m, d'') that no turn changes, and never increases a distance
+                in any turn; None: every turn is compared separately"""
 
     squared: float
     orders: Ints
@@ -39,19 +39,22 @@ class Space:
 
     @property
     def turns(self) -> int:
-        """How many turns are compared."""
+        """Return how many turns are compared."""
         return len(self.orders)
 
 
 class Candidates(NamedTuple):
-    """Pairs that may match, sorted: positions int64 (n,) on either side, and the turns in which they may, as bits."""
+    """Pairs that may match, sorted.
+
+    a, b   positions on either side, int64 (n,)
+    turns  turns in which the pair may match, as bits, uint8 (n,)"""
 
     a: Ints
     b: Ints
     turns: Bits
 
     def where(self, keep: Any) -> Candidates:
-        """Some of the pairs: a mask, a slice, or positions in order."""
+        """Return some of the pairs: `keep` is a mask, a slice, or ascending indices."""
         return Candidates(self.a[keep], self.b[keep], self.turns[keep])
 
 
@@ -60,17 +63,18 @@ NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 
 @dataclass
 class Levels:
-    """How the work fell away, in pairs of representatives; what depends on tiles and devices, so not on the result.
+    """Pairs of representatives left after each filter.
 
-    order       told apart by their place in order, or by boxes, without being looked at one by one
-    compared    looked at in the leading directions
-    directions  left after these
-    sums        left after whole vectors
+    The counts depend on tiles and devices, so the counts are no part of the result.
+
+    order       excluded by sorted order, or by the boxes of a k-d tree, without a comparison of two points
+    compared    compared along the leading directions
+    directions  left after the leading directions
+    sums        left after the whole vectors
     finer       of the pairs in crowded tiles: left after finer sums
     checked     measured one by one
-    products    measured by the product of whole tiles
-    copied      taken from an earlier artifact
-    """
+    products    measured by the matrix product of whole tiles
+    copied      copied from an earlier artifact"""
 
     order: int = 0
     compared: int = 0
@@ -83,19 +87,27 @@ class Levels:
 
 
 class Filter(Protocol):
-    """Finds the pairs that may match; `levels` is counted up."""
+    """A way to find the pairs that may match; `levels` counts pairs as the filter runs."""
 
     levels: Levels
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
-        """Among the positions a and b, int64, ascending (b None: all there are); `ascending`: only pairs in which that
-        of a is less than that of b. None where there are more than `room`."""
+        """Return the pairs of positions that may match; None for more than `room` pairs.
+
+        a          positions on the left, int64, ascending
+        b          positions on the right, int64, ascending; None: all positions
+        ascending  return only pairs whose position in a is less than the position in b"""
         ...
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One comparison in the leading directions; pairs that pass are compared in the turns of the set `turns`."""
+    """One comparison along the leading directions.
+
+    left, right  keys of either side
+    squared      the greatest squared distance of the keys of a match
+    turns        the turns in which a passing pair is compared next, as bits
+    symmetric    both sides have the same keys"""
 
     left: Keys
     right: Keys
@@ -105,13 +117,16 @@ class Pass:
 
     @property
     def cut(self) -> np.float32:
-        """The greatest sum of squared differences that is kept."""
+        """Return the greatest sum of squared differences that passes."""
         return slack.cut(self.squared, self.left.norm, self.right.norm, LEADING)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Two sides ready to be filtered: vectors float32 (n, d), and their keys for each pass."""
+    """Two sides that are ready for filtering.
+
+    left, right  vectors, float32 (n, d)
+    passes       keys of both sides, for each pass"""
 
     left: Floats
     right: Floats
@@ -120,19 +135,19 @@ class Prepared:
 
     @property
     def cut(self) -> np.float32:
-        """The greatest sum of squared differences of whole vectors that is kept."""
+        """Return the greatest sum of squared differences of whole vectors that passes."""
         return slack.cut(
             self.space.squared, largest_norm(self.left), largest_norm(self.right), self.space.orders.shape[1]
         )
 
 
 def largest_norm(rows: Floats) -> float:
-    """The greatest length of a row of float32 (n, d)."""
+    """Return the greatest length of a row of float32 (n, d)."""
     return float(np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64).max(initial=0)))
 
 
 def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
-    """Keys along the principal directions of both sides' vectors, float32 (n, d) each."""
+    """Return both sides' vectors, float32 (n, d) each, with keys along their principal directions."""
     same = left is right
     prepared = Prepared(left, right, space)
     views: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
@@ -158,7 +173,9 @@ def _columns(order: Ints) -> Callable[[Floats], Doubles]:
 
 
 def merged(parts: list[Candidates], columns: int) -> Candidates:
-    """Candidates of several passes, each pair once with the turns of all; `columns` exceeds every position of b."""
+    """Return the candidates of several passes: each pair once, with the turns of all passes.
+
+    columns  a number greater than every position of b"""
     code = np.concatenate([part.a * columns + part.b for part in [NOTHING, *parts]])
     turns = np.concatenate([part.turns for part in [NOTHING, *parts]])
     order = np.argsort(code, kind="stable")

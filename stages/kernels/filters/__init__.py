@@ -1,6 +1,6 @@
 """Find the pairs that the bounds can't exclude, and measure these pairs.
 
-leaves.py    leaves of a k-d tree and boxes around them, compiled by numba
-product.py   one matrix product a tile, for NumPy and CuPy
-check.py     measure candidates one by one, or whole tiles where candidates crowd
-"""
+tree.py      leaves of a k-d tree, each with a bounding box, compiled by numba
+leaves.py    the filter on CPUs: boxes against boxes, points against boxes, points against points
+product.py   the filter by matrix products, one product a tile, for NumPy and CuPy
+refine.py    measure candidates one by one, or whole tiles where candidates are dense"""

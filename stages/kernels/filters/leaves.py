@@ -1,22 +1,21 @@
-"""The filter on processors: leaves of a k-d tree, boxes around them, and comparing what the boxes leave; in numba.
+"""Find pairs that may match by a k-d tree's leaves and their boxes, compiled by numba.
 
-Points, in LEADING principal directions, are split at the median of the direction along which they spread most, again
-and again, until LEAF of them are left; a leaf is bounded by a box. For one leaf of a,
+`tree.py` puts the points, in LEADING principal directions, into leaves of LEAF points with a box around each leaf.
+For one leaf of a,
 
-    its box against the boxes of b's leaves  ->  some leaves of b
-    each of its points against those boxes   ->  few leaves of b
-    each of its points against their points  ->  few points of b
-    their whole vectors, in every turn       ->  candidates
+    the leaf's box against the boxes of b's leaves   ->  some leaves of b
+    each point of the leaf against those boxes       ->  few leaves of b
+    each point of the leaf against the leaves' points  ->  few points of b
+    the whole vectors, in every turn                 ->  candidates
 
-Distances to boxes and to points are summed over all directions, not tested one by one: in several directions at once
-most boxes are too far although they are near in each. Leaves are stored direction by direction, so that the inner loops
-run over neighbours in memory and compile to vector instructions.
+Distances to boxes and to points are summed over all directions, not compared direction by direction: most boxes are
+near in each single direction and too far in several directions together. Leaves are stored direction by direction,
+so that the inner loops read adjacent memory and compile to vector instructions.
 
-Measured on 30,240 photographs' thumbnails, one core, building included, in 10⁹ pairs a second: 20 with leaves of 32, 18
-with 16 or 64; two thirds of the time goes to comparing. Against it on the same machine and data: the product of
-`product.py` 2 to 4. Sorting along one direction, or a grid on two sorted along a third, keeps 18 and 4.5 in a hundred
-pairs to compare, boxes round leaves 1.6.
-"""
+Measured on 30,240 photographs' thumbnails, one core, building included, in 10⁹ pairs a second: 20 with leaves of 32,
+18 with 16 or 64; two thirds of the time goes to comparing points. On the same machine and data the products of
+`product.py` reach 2 to 4. Sorting along one direction leaves 18 % of the pairs to compare, a grid on two directions
+sorted along a third 4.5 %, boxes round leaves 1.6 %."""
 
 from __future__ import annotations
 
@@ -27,90 +26,22 @@ from numpy.typing import NDArray
 
 from stages.kernels.bounds.directions import LEADING
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Prepared, merged
+from stages.kernels.filters.tree import LEAF, grow
 from stages.kernels.measure.native import Function, native
 
-LEAF = 32
-"""Points of a leaf: a few vector registers."""
-
-Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Grown = tuple[NDArray[np.int32], Floats, Floats, Floats]
-
-
-@native
-def _split(values: Any, order: Any, start: Any, stop: Any, middle: Any) -> None:
-    """Hoare's selection: order[start:stop] so that values up to `middle` are at most those from it on."""
-    while stop - start > 1:
-        first, last = values[order[start]], values[order[stop - 1]]
-        between = values[order[(start + stop) // 2]]
-        pivot = max(min(first, last), min(max(first, last), between))
-        low, high = start, stop - 1
-        while low <= high:
-            while values[order[low]] < pivot:
-                low += 1
-            while values[order[high]] > pivot:
-                high -= 1
-            if low <= high:
-                order[low], order[high] = order[high], order[low]
-                low += 1
-                high -= 1
-        if middle <= high:
-            stop = high + 1
-        elif middle >= low:
-            start = low
-        else:
-            return
-
-
-@native
-def _grow(keys: Any) -> Any:
-    count = keys.shape[1]
-    leaves = (count + LEAF - 1) // LEAF
-    order = np.arange(count).astype(np.int32)
-    points = np.full((leaves, LEADING, LEAF), np.float32(np.inf))
-    low = np.empty((LEADING, leaves), np.float32)
-    high = np.empty((LEADING, leaves), np.float32)
-    waiting = [(0, leaves)]
-    while len(waiting) > 0:
-        first, last = waiting.pop()
-        if last - first <= 1:
-            continue
-        start, stop = first * LEAF, min(count, last * LEAF)
-        widest, most = 0, -1.0
-        step = max(1, (stop - start) // 512)  # a sample tells where the spread is
-        for k in range(LEADING):
-            total, squares, seen = 0.0, 0.0, 0
-            for i in range(start, stop, step):
-                value = keys[k, order[i]]
-                total += value
-                squares += value * value
-                seen += 1
-            spread = squares / seen - (total / seen) ** 2
-            if spread > most:
-                most, widest = spread, k
-        middle = (first + last) // 2
-        _split(keys[widest], order, start, stop, middle * LEAF)
-        waiting.append((first, middle))
-        waiting.append((middle, last))
-    for leaf in range(leaves):
-        for k in range(LEADING):
-            least, greatest = np.float32(np.inf), np.float32(-np.inf)
-            for j in range(min(LEAF, count - leaf * LEAF)):
-                value = keys[k, order[leaf * LEAF + j]]
-                points[leaf, k, j] = value
-                least, greatest = min(least, value), max(greatest, value)
-            low[k, leaf], high[k, leaf] = least, greatest
-    return order, points, low, high
 
 
 def _in_any_order(function: Function) -> Function:
-    """Compiled so that sums may be added in whatever order is fast, which the slack allows."""
+    """Compile a function in which sums may be added in any order.
+
+    The slack of `bounds/slack.py` allows for any order of additions."""
     return native(function, fastmath={"reassoc", "contract", "nsz"})
 
 
 @_in_any_order
 def _apart(u: Any, v: Any, most: Any) -> Any:
-    """The sum of squared differences of two vectors; left early once it exceeds `most`."""
+    """Return the sum of squared differences of two vectors; end early once above `most`."""
     total = np.float32(0)
     start = 0
     while start < len(u) and total <= most:
@@ -142,13 +73,19 @@ def _join(
     found_b: Any,
     bits: Any,
 ) -> tuple[int, int, int]:
-    """Pairs of points at most √most apart whose whole vectors, in one of the turns, are at most √whole apart: numbers
-    of either side into found_a and found_b, and the turns into bits. Returns how many there are, or -1 for more than
-    there is room for; how many pairs of points were looked at; and how many of these were near enough.
+    """Find pairs of points whose whole vectors are near in some turn.
 
-    `same`: a and b are the same points, and each pair is given once, the lesser number first. `ascending`: pairs of
-    which the first number is not the lesser are left out. Since a turn of one vector is the turn back of the other,
-    the vector of a is turned back, once, to be compared with all the b."""
+    most       the greatest squared distance along the leading directions
+    whole      the greatest squared distance of whole vectors
+    same       a and b are the same points; each pair is returned once, the smaller number first
+    ascending  leave out pairs whose number in a is not less than the number in b
+    found_a, found_b, bits  receive the numbers on either side and the turns
+
+    Returns the number of pairs, or -1 where the arrays are too short; how many pairs of points were compared; and
+    how many of these pairs were near along the leading directions.
+
+    Turning one vector forth equals turning the other vector back. So the vector of a is turned back, once, and then
+    compared with all vectors of b."""
     order_a, points_a, low_a, high_a = leaves_a
     order_b, points_b, low_b, high_b = leaves_b
     count_a, count_b, boxes = len(order_a), len(order_b), len(points_b)
@@ -229,7 +166,7 @@ def _join(
                             continue
                         if found == len(bits):
                             return -1, compared, directions
-                        if same and a > b:  # turn k of one is turn 4 - k of the other
+                        if same and a > b:  # turn k of one image is turn 4 - k of the other
                             found_a[found], found_b[found] = b, a
                             bits[found] = passing & 5 | (passing & 2) << 2 | (passing & 8) >> 2
                         else:
@@ -239,15 +176,8 @@ def _join(
     return found, compared, directions
 
 
-def grow(keys: Floats) -> Grown:
-    """Leaves around points, float32 (n, LEADING): the points' order, int32 (n,), their coordinates (leaves, LEADING,
-    LEAF), the last ones infinite where n is no multiple, and the corners of the boxes, (LEADING, leaves) twice."""
-    grown: Grown = _grow(np.ascontiguousarray(keys.T))
-    return grown
-
-
 class Leaves:
-    """The filter in numba: see `space.Filter`."""
+    """The filter by leaves of a k-d tree: see `space.Filter`."""
 
     def __init__(self, prepared: Prepared) -> None:
         self.levels = Levels()
@@ -294,9 +224,9 @@ class Leaves:
                 return None
             levels.compared += compared
             levels.directions += directions
-        pairs_told = len(a) * len(positions) // (2 if ascending and b is None and len(a) == len(positions) else 1)
+        total = len(a) * len(positions) // (2 if ascending and b is None and len(a) == len(positions) else 1)
         self.levels.compared += levels.compared
         self.levels.directions += levels.directions
         self.levels.sums += len(whole.a)
-        self.levels.order += max(0, pairs_told * len(prepared.passes) - levels.compared)
+        self.levels.order += max(0, total * len(prepared.passes) - levels.compared)
         return whole

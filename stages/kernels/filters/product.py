@@ -1,13 +1,11 @@
-"""The filter as matrix products, for any library of arrays: NumPy where there is no numba, CuPy on a GPU.
+"""Find pairs that may match by matrix products, for NumPy without numba and for CuPy on a GPU.
 
-Rows are sorted along the leading direction, so a tile of a meets only tiles of b within reach; what lies further is
-told apart by order alone. One product of LEADING + 2 columns decides a tile, with the threshold folded in (`slack.py`);
-what passes is gathered and compared on whole vectors. Both sides are moved to the device once; a tile comes back as one
-array of candidates.
+Rows are sorted along the leading direction, so a tile of a is compared only with tiles of b within reach; sorted
+order excludes everything else. One product of LEADING + 2 columns decides a tile, with the threshold folded in
+(`slack.py`). Pairs that pass are gathered and compared on whole vectors. Both sides move to the device once; a tile
+returns one array of candidates.
 
-Only what the array API standard names is used, so that NumPy-only calls can't slip in: the tests run this module on
-array-api-strict.
-"""
+Only names of the array API standard are used: the tests run this module on array-api-strict."""
 
 from __future__ import annotations
 
@@ -23,21 +21,21 @@ from stages.kernels.bounds.directions import LEADING
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Pass, Prepared, merged
 
 GATHERED = 64 << 20
-"""Bytes of vectors gathered at a time, a side."""
+"""Bytes of vectors that are gathered at a time, per side."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
 def operand(keys: Floats, right: bool = False) -> Floats:
-    """Rows for the product, float32 (n, d + 2)."""
+    """Return the rows of one side of the product, float32 (n, d + 2)."""
     half = np.einsum("nd,nd->n", keys, keys, dtype=np.float64) / 2
     extra = (-half, np.ones_like(half))
     return np.concatenate([keys, np.stack(extra[::-1] if right else extra, axis=1).astype(np.float32)], axis=1)
 
 
 class _Sorted:
-    """One side of a pass: its rows in the order of the leading direction, on the device."""
+    """One side of a pass: rows on the device, sorted along the leading direction."""
 
     def __init__(self, keys: Floats, right: bool, device: Device) -> None:
         self.order = np.argsort(keys[:, 0], kind="stable")
@@ -46,7 +44,7 @@ class _Sorted:
         self.positions = device.put(self.order)
 
     def subset(self, keep: Ints, size: int, device: Device) -> _Sorted:
-        """The same of some positions only."""
+        """Return the same side with only the positions `keep`."""
         if len(keep) == size:
             return self
         wanted = np.zeros(size, bool)
@@ -100,7 +98,9 @@ class Product:
     def _tiles(
         self, step: Pass, left: _Sorted, right: _Sorted, ascending: bool, same: bool, levels: Levels
     ) -> Iterator[Candidates]:
-        """Candidates tile by tile; `same`: both sides are the same points, so half of the square will do."""
+        """Yield candidates tile by tile.
+
+        same  both sides are the same points, so half of the square is enough"""
         xp, side = self._device.xp, self._device.side
         bound = slack.bound(step.squared, step.left.norm, step.right.norm, LEADING)
         reach = float(step.cut) ** 0.5 * (1 + 2.0**-20)
@@ -124,7 +124,7 @@ class Product:
                 yield self._passing(a, b, step.turns)
 
     def _passing(self, a: Any, b: Any, turns: int) -> Candidates:
-        """Those of the pairs a, b that pass on whole vectors in one of the turns."""
+        """Return the pairs a, b that pass on whole vectors in one of the turns."""
         xp, device = self._device.xp, self._device
         most = max(1, GATHERED // (4 * int(self._prepared.left.shape[1])))
         parts, count = [], int(a.shape[0])

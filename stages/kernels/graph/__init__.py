@@ -1,6 +1,5 @@
-"""Matches as edges of a graph.
+"""Treat matches as the edges of a graph.
 
 components.py   connected components of edges that arrive in batches
-linkage.py      components, complete linkage and stars
-groups.py       groups of identical images, and pairs of groups as pairs of images
-"""
+linkage.py      complete linkage, stars, spanning forests
+groups.py       groups of identical images; pairs of groups turned into pairs of images"""

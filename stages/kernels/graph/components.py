@@ -1,4 +1,4 @@
-"""Connected components of edges that arrive in batches."""
+"""Find the connected components of edges that arrive in batches."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 BATCH = 1 << 20
-"""Edges that are gathered before they are joined."""
+"""Edges that are collected before components are computed."""
 
 Ints = NDArray[np.int64]
 
 
 class Forest:
-    """Joins nodes by edges and keeps, of all the edges seen, no more than one a node.
+    """A graph that keeps at most one edge per node of all edges seen.
 
-    Edges are gathered until there are BATCH of them and as many as there are nodes. Then SciPy finds the
-    components, and each node but the first of its component leaves one edge, to that first one. So memory follows
-    the number of nodes, not of edges, and the work is linear in the edges."""
+    Edges are collected until there are BATCH edges, and more than twice as many edges as nodes. Then SciPy finds the
+    components, and each node but the first of its component keeps one edge, to this first node. So memory is linear
+    in the number of nodes, not of edges, and time is linear in the number of edges."""
 
     def __init__(self) -> None:
         self._edges: list[tuple[Ints, Ints]] = []
@@ -24,7 +24,7 @@ class Forest:
         self._nodes = 0
 
     def join(self, a: Ints, b: Ints) -> None:
-        """Join node a[i] with node b[i]; both int64 (n,), not negative."""
+        """Add edges from a[i] to b[i]; both int64 (n,), not negative."""
         if not len(a):
             return
         self._edges.append((a, b))
@@ -43,8 +43,8 @@ class Forest:
         self._waiting = int(joined.sum())
 
     def labels(self, nodes: int) -> Ints:
-        """Component of each node, int64 (nodes,), in no stated numbering."""
-        # SciPy takes as long to import as all of a run with nothing to do.
+        """Return the component of each node, int64 (nodes,), in no stated numbering."""
+        # Importing SciPy takes as long as a whole run in which everything is up to date.
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 

@@ -1,16 +1,16 @@
-"""From matches to clusters: how images that match are put together.
+"""Group images into clusters by their matches.
 
-Nodes are images, edges are matches with the distance of their two images. All three give a partition of the nodes that
-does not depend on the order in which edges come; see `complete` and `star` for what holds within their clusters, and
-`components.py` for the third one, in which a chain of matches is enough.
+Nodes are images; edges are matches, with the distance of the two images. Every function returns the same clusters in
+whatever order the edges arrive. `complete` and `star` say what holds within their clusters; for connected components,
+where a chain of matches is enough, see `components.py`.
 
-**Complete linkage** joins, again and again, the two clusters whose farthest members are nearest, as long as these are
-within the threshold. That is agglomerative clustering with the distance of clusters A and B being max d(a, b), cut at
-the threshold. It needs no matrix: go through the edges from short to long and count, for each two clusters, the edges
-between them that were passed. With the |A|·|B|-th edge all of them are, and this edge is the distance of the two; no
-other two clusters have come together sooner. A pair that is no match has no edge, so its two clusters never meet. The
-work is that of sorting the edges and of adding up counts when two clusters become one, the smaller number of neighbours
-to the larger one.
+**Complete linkage** repeatedly merges the two clusters whose farthest members are nearest, as long as this distance is
+within the threshold. This is agglomerative clustering with the distance max d(a, b) between clusters A and B, cut at
+the threshold. No matrix is needed: go through the edges from short to long and count, for each two clusters, the edges
+seen between the clusters. When the count reaches |A|·|B|, all edges between A and B have been seen, and the last edge
+has the distance of A and B; no other two clusters could have merged earlier. A pair that is no match has no edge, so
+the pair's clusters never merge. The time is the time of sorting the edges, plus adding up counts whenever two clusters
+merge, the shorter list of neighbours into the longer one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Doubles = NDArray[np.float64]
 
 
 def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """Clusters in which every two nodes are joined by an edge: a number per node, int64 (nodes,).
+    """Return clusters in which every two nodes share an edge: a number per node, int64 (nodes,).
 
-    Edges join a[i] with b[i], a[i] < b[i], each pair at most once; all (m,). Of equal distances the edge with the
-    lesser nodes comes first, so the numbering of the nodes decides ties."""
+    Edges join a[i] with b[i], a[i] < b[i], each pair at most once; all arrays (m,). Among equal distances the edge
+    with the smaller nodes comes first, so the numbering of the nodes breaks ties."""
     forest = Forest()
     joining = merges(nodes, a, b, distance)
     forest.join(a[joining], b[joining])
@@ -36,9 +36,9 @@ def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """The edges, by number and from short to long, by which two clusters of complete linkage become one, int64 (k,).
+    """Return the edges by which complete linkage merges two clusters, int64 (k,), from short to long.
 
-    Those up to a lesser threshold are the ones that it would have by itself."""
+    The edges up to a lower threshold are the edges that the lower threshold would give by itself."""
     owner = list(range(nodes))
     members: list[list[int]] = [[node] for node in range(nodes)]
     seen: list[dict[int, int]] = [{} for _ in range(nodes)]
@@ -67,30 +67,34 @@ def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """The edges, by number, of a minimum spanning forest, int64 (k,): those of them up to a threshold join the same
-    nodes as all edges up to it. Edges join a[i] with b[i], (m,); a pair may come more than once."""
+    """Return the indices of the edges of a minimum spanning forest, int64 (k,).
+
+    The forest's edges up to any threshold connect the same nodes as all edges up to that threshold. Edges join a[i]
+    with b[i], (m,); a pair may occur more than once."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     low, high = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort([high, low, distance])
     rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)  # no two alike, and none that SciPy would take for no edge
+    rank[order] = np.arange(1, len(order) + 1)  # distinct, and never 0, which SciPy takes for a missing edge
     by_pair = np.lexsort([rank, high, low])
     new = np.diff(low[by_pair], prepend=-1).astype(bool) | np.diff(high[by_pair], prepend=-1).astype(bool)
     first = by_pair[new & (low[by_pair] != high[by_pair])]
-    ends = low[first].astype(np.int32), high[first].astype(np.int32)  # as SciPy before 1.17 wants it
+    ends = low[first].astype(np.int32), high[first].astype(np.int32)  # SciPy before 1.17 needs int32
     graph = coo_array((rank[first].astype(np.float64), ends), shape=(nodes, nodes))
     kept = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) if len(first) else np.empty(0, np.int64)
     return np.sort(order[kept - 1])
 
 
 def star(rank: Ints, a: Ints, b: Ints) -> Ints:
-    """Clusters round a keeper that every other member has an edge to: the keeper of each node, int64 (nodes,).
+    """Return the keeper of each node, int64 (nodes,): every other member has an edge to its keeper.
 
-    `rank`, int64 (nodes,): a place of its own for each node, 0 for the one to keep first. Going through the nodes in
-    this order, one that no keeper has taken yet becomes a keeper itself, and takes all its neighbours that none has.
-    So no two keepers match each other, and each is the first of its cluster by rank. Edges are as for `complete`."""
+    rank  a different number for each node, int64 (nodes,); the node with 0 is kept first
+
+    Nodes are visited by rank. A node without a keeper becomes a keeper and takes all of its neighbours that have no
+    keeper yet. So no two keepers match each other, and each keeper has the least rank in its cluster. Edges are as
+    for `complete`."""
     sources, targets = np.concatenate([a, b]), np.concatenate([b, a])
     order = np.argsort(sources, kind="stable")
     targets = targets[order]

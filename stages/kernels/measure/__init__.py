@@ -1,9 +1,9 @@
-"""Exact distances.
+"""Measure distances exactly.
 
-exact.py      squared differences, bits and floats, equal to the last bit on every path
+exact.py      squared differences of bytes, the same to the last bit on every path
+floats.py     squared distances of float32 vectors, and distances by a user's function
 native.py     the inner loops, compiled by numba
-metric.py     what a block pair is compared by, and the matches that come out
-identity.py   digests of thumbnails, as they are and up to quarter turns
+metric.py     a metric, the images of a block, and the matches of a block pair
+identity.py   digests of thumbnails, as stored and up to quarter turns
 turns.py      sets of quarter turns as four bits
-spread.py     the largest distance inside a cluster
-"""
+spread.py     the largest distance inside a cluster"""

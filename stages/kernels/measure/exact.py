@@ -1,22 +1,19 @@
-"""The figures themselves: how far apart two images are, by each metric, always the same to the last bit.
+"""Measure how far apart two images are, the same to the last bit on every machine.
 
-A measure compares points - thumbnails, bits of hashes, embeddings - in two ways: `pairs` for candidates, one by one,
-and `cross` for every row of a tile with every other. Both give the same, on every machine and however work was cut:
+A measure compares points (thumbnails, bits of hashes, vectors) in two ways: `pairs` for single candidates, and
+`cross` for every row of a tile with every other row. Both give the same distance, however the work was cut.
 
-Squares   unsigned bytes, in integers. A product of bytes - 128 in float32 is exact as long as every partial sum is an
-          integer of at most 2²⁴: 1,024 products of at most 128² reach just that. So products are summed in chunks of
-          1,024 values, and the chunks in float64, which is exact up to 2⁵³. Where NumKong is installed its product of
-          bytes is taken instead: exact in 32 bits up to 66,051 values, and several times as fast.
-Floats    vectors of float32: differences, squares and sums in float64, each rounded, added in the order of the
-          entries; nothing that a faster order would change.
-Function  a user's function of an array of images and one image.
-"""
+`Squares` compares unsigned bytes in integers. A float32 product of bytes - 128 is exact as long as every partial sum
+is an integer of at most 2²⁴, and 1,024 products of at most 128² sum to just 2²⁴. So products are summed in chunks of
+1,024 values, and the chunks in float64, which is exact up to 2⁵³. Where NumKong is installed, NumKong's product of
+bytes is used instead: exact in 32 bits up to 66,051 values, and several times as fast. `floats.py` holds the other
+measures."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -29,36 +26,38 @@ CENTRE = 128
 GATHERED = 32 << 20
 """Bytes of points that are gathered at a time."""
 COMPILED = 20_000
-"""Pairs from which it pays to load the compiled check: it takes half a second to load, and 0.3 µs a pair against 10."""
+"""Pairs above which loading the compiled loop pays: 0.5 s to load, and 0.3 µs a pair instead of 10."""
 WIDEST = (2**32 - 1) // 255**2
-"""Values whose product fits 32 bits."""
-SMALL = 1 << 16
-"""Pairs of a tile of floats: three arrays of that size stay in the cache."""
-
+"""Values whose sum of squares fits in 32 bits."""
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Points = Any
-"""One row an image: what a measure compares."""
+"""One row an image: the input of a measure."""
 Values = NDArray[Any]
-"""int64 or float64: the distances."""
+"""Distances, int64 or float64."""
 
 
 class Costs(NamedTuple):
-    """What comparing a pair in one turn costs, in columns of a float32 product: some 0.02 ns each on one core.
+    """Costs of comparing a pair in one turn.
 
-    product  with all the others of a tile
-    apart    by itself, where it turns out to be no match
-    alike    by itself, where it is one
-    """
+    The unit is one column of a float32 product, about 0.02 ns on one core.
+
+    product  a pair of a whole tile
+    apart    a single pair that is no match
+    alike    a single pair that is a match"""
 
     product: float
     apart: float
     alike: float
 
 
-class Near(NamedTuple):
-    """Pairs of a tile: rows i and j, int64 (n,), sorted; the least figure, and the turns that attain it, as bits."""
+class TileMatches(NamedTuple):
+    """Matches of a tile, sorted.
+
+    i, j    rows on either side, int64 (n,)
+    values  the least distance over the turns
+    turns   the turns that attain the least distance, as bits"""
 
     i: Ints
     j: Ints
@@ -67,40 +66,37 @@ class Near(NamedTuple):
 
 
 class Measure(Protocol):
-    """How far apart images are."""
+    """A way to measure the distance of two images."""
 
     @property
     def numbers(self) -> type:
-        """np.int64 or np.float64."""
+        """Return the type of a distance: np.int64 or np.float64."""
         ...
 
     def costs(self, size: int) -> Costs:
-        """For images of so many bytes."""
+        """Return the costs of comparing images of `size` bytes."""
         ...
 
     def cross(self, a: Points, b: Points) -> Values:
-        """Every row of a with every row of b: (n, m)."""
+        """Return the distance of every row of a from every row of b, (n, m)."""
         ...
 
-    def near(self, lefts: Sequence[Points], rights: Sequence[Points], wanted: Mask, most: float) -> Near:
-        """Every row of the lefts with every row of the rights, the same images in each turn, bool (n, m) of them: those
-        that are at most `most` apart in some turn."""
+    def near(self, lefts: Sequence[Points], rights: Sequence[Points], wanted: Mask, most: float) -> TileMatches:
+        """Return the wanted pairs that are at most `most` apart in some turn.
+
+        lefts, rights  the points of the same images in each turn
+        wanted         pairs to consider, bool (n, m)"""
         ...
 
     def pairs(self, a: Points, b: Points, i: Ints, j: Ints, most: float) -> Values:
-        """Rows a[i] with rows b[j]: (pairs,). What exceeds `most` may be given too small, but above `most`."""
+        """Return the distances of rows a[i] from rows b[j], (pairs,).
+
+        A distance above `most` may be returned too small, but never as `most` or less."""
         ...
 
 
-def _nearest(figures: Values, wanted: Mask, most: float) -> Near:
-    """Of figures (turns, n, m)."""
-    smallest, bits = least(figures)
-    places = np.flatnonzero(wanted & (smallest <= most))
-    return Near(*np.divmod(places, wanted.shape[1]), smallest.ravel()[places], bits.ravel()[places])
-
-
 class Squares:
-    """Sums of squared differences of unsigned bytes, int64. Points are uint8, (n, ...)."""
+    """Sums of squared differences of unsigned bytes, int64. Points are uint8, (n, …)."""
 
     numbers: type = np.int64
 
@@ -108,7 +104,7 @@ class Squares:
         self._device = device
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`; measured at 12,288 bytes, with BLAS, NumKong, and an H100 that images are moved to."""
+        """See `Measure`; measured at 12,288 bytes, with BLAS, NumKong, and an H100 with transfers."""
         product = size * (0.03 if self._device.free else 0.1 if self._kong(size) else 1.05)
         if not compiled():
             return Costs(product, 2_000 + 43 * size, 2_000 + 43 * size)
@@ -122,7 +118,7 @@ class Squares:
             return np.asarray(self._device.get(self._chunked(a, b))).astype(np.int64)
         return _products(kong, a, _packed(kong, b)).astype(np.int64)
 
-    def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> Near:
+    def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
         """See `Measure`."""
         kong = self._kong(math.prod(lefts[0].shape[1:]))
         if kong is None or not wanted.size:
@@ -133,14 +129,14 @@ class Squares:
         smallest = functools.reduce(np.minimum, sums)
         places = np.flatnonzero(wanted & (smallest <= min(most, WIDEST * 255**2)))
         values, bits = least(np.stack([each.ravel()[places] for each in sums]))
-        return Near(*np.divmod(places, wanted.shape[1]), values.astype(np.int64), bits)
+        return TileMatches(*np.divmod(places, wanted.shape[1]), values.astype(np.int64), bits)
 
     def _kong(self, size: int) -> Any:
-        """NumKong, where it is there and can do it."""
+        """Return NumKong if installed and fit for images of `size` bytes, else None."""
         return fast_bytes() if not self._device.free and size <= WIDEST else None
 
-    def _near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> Near:
-        """The same where arrays lie on the device; what is found comes back in one copy."""
+    def _near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
+        """Return what `near` returns, computed on the device and copied back once."""
         xp, device = self._device.xp, self._device
         sums = [self._chunked(left, right) for left, right in zip(lefts, rights, strict=True)]
         smallest = functools.reduce(xp.minimum, sums)
@@ -153,12 +149,14 @@ class Squares:
             bits = bits + xp.astype(attained, xp.float64) * (1 << turn)
         found = np.asarray(device.get(xp.stack([xp.astype(i, xp.float64), xp.astype(j, xp.float64), values, bits])))
         i, j, values = found[:3].astype(np.int64)
-        return Near(i, j, values, found[3].astype(np.uint8))
+        return TileMatches(i, j, values, found[3].astype(np.uint8))
 
     def _chunked(self, a: Bytes, b: Bytes) -> Any:
-        """Sums of squared differences, float64 (n, m) on the device, by products of float32 that are exact.
+        """Return sums of squared differences, float64 (n, m) on the device.
 
-        Σ (a - b)² = Σ (a - c)² + Σ (b - c)² - 2 Σ (a - c)(b - c)"""
+        The sums come from exact float32 products:
+
+            Σ (a - b)² = Σ (a - c)² + Σ (b - c)² - 2 Σ (a - c)(b - c)"""
         xp = self._device.xp
         rows, columns = self._device.put(_flat(a)), self._device.put(_flat(b))
         total = xp.zeros((len(a), len(b)), dtype=xp.float64)
@@ -198,7 +196,7 @@ def _flat(rows: Bytes) -> Bytes:
 
 
 def _packed(kong: Any, b: Bytes) -> tuple[Any, NDArray[np.uint32]]:
-    """The right side of a product, and the sums of its squares."""
+    """Return the right side of a product, and the sums of its squares."""
     flat = _flat(b)
     return kong.dots_pack(flat), _lengths(kong, flat)
 
@@ -208,7 +206,9 @@ def _lengths(kong: Any, flat: Bytes) -> NDArray[np.uint32]:
 
 
 def _products(kong: Any, a: Bytes, packed: tuple[Any, NDArray[np.uint32]]) -> NDArray[np.uint32]:
-    """Sums of squared differences. Some steps exceed 32 bits and wrap round; the result does not, so it is right."""
+    """Return sums of squared differences.
+
+    Some intermediate sums exceed 32 bits and wrap round; the result fits in 32 bits, so the result is right."""
     flat = _flat(a)
     sums = np.add.outer(_lengths(kong, flat), packed[1])
     products = np.array(kong.dots_packed(flat, packed[0]), np.uint32)
@@ -217,90 +217,9 @@ def _products(kong: Any, a: Bytes, packed: tuple[Any, NDArray[np.uint32]]) -> ND
     return sums
 
 
-class Floats:
-    """Squared distances of vectors, float64, times `scale`. Points are float32, (n, d)."""
-
-    numbers: type = np.float64
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self._scale = scale
-
-    def costs(self, size: int) -> Costs:
-        """See `Measure`; measured at 512 numbers."""
-        return Costs(12 * size, 30 * size, 30 * size)
-
-    def near(self, lefts: Sequence[Points], rights: Sequence[Points], wanted: Mask, most: float) -> Near:
-        """See `Measure`."""
-        return _nearest(np.stack([self.cross(a, b) for a, b in zip(lefts, rights, strict=True)]), wanted, most)
-
-    def cross(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> Values:
-        """See `Measure`."""
-        found = np.zeros((len(a), len(b)))
-        rows = max(1, SMALL // max(1, len(b)))
-        columns = b.T.astype(np.float64)
-        for start in range(0, len(a), rows):
-            total = found[start : start + rows]
-            for left, right in zip(a[start : start + rows].T.astype(np.float64), columns, strict=True):
-                apart = left[:, None] - right
-                total += np.multiply(apart, apart, out=apart)
-        return np.multiply(found, self._scale, out=found)
-
-    def pairs(self, a: NDArray[np.float32], b: NDArray[np.float32], i: Ints, j: Ints, most: float) -> Values:
-        """See `Measure`."""
-        found = np.zeros(len(i))
-        for start in range(0, len(i), SMALL):
-            total = found[start : start + SMALL]
-            left, right = (rows[at[start : start + SMALL]] for rows, at in ((a, i), (b, j)))
-            for u, v in zip(left.T, right.T, strict=True):
-                apart = u.astype(np.float64) - v
-                total += np.multiply(apart, apart, out=apart)
-        return np.multiply(found, self._scale, out=found)
-
-
-class Function:
-    """A user's function from images, uint8 (n, H, W, C), and one image (H, W, C), to n distances.
-
-    Raises ValueError where it does not give n numbers, of 0 or more."""
-
-    numbers: type = np.float64
-
-    def __init__(self, function: Callable[[Bytes, Bytes], Any]) -> None:
-        self._function = function
-
-    def costs(self, size: int) -> Costs:
-        """See `Measure`: a call with many images costs as much as they do one by one."""
-        return Costs(1, 1, 1)
-
-    def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> Near:
-        """See `Measure`."""
-        return _nearest(np.stack([self.cross(a, b) for a, b in zip(lefts, rights, strict=True)]), wanted, most)
-
-    def _distances(self, images: Bytes, image: Bytes) -> Values:
-        images.flags.writeable = image.flags.writeable = False
-        given = np.asarray(self._function(images, image))
-        if given.shape != (len(images),) or given.dtype.kind not in "iufb":
-            raise ValueError(f"expected {len(images)} numbers, got an array {given.shape} of {given.dtype}")
-        distances = given.astype(np.float64)
-        if not (distances >= 0).all():
-            raise ValueError("expected numbers of 0 or more, got a negative one or one that is no number")
-        return distances
-
-    def cross(self, a: Bytes, b: Bytes) -> Values:
-        """See `Measure`."""
-        return np.array([self._distances(np.array(b), image) for image in np.array(a)]).reshape(len(a), len(b))
-
-    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Values:
-        """See `Measure`."""
-        found = np.empty(len(i))
-        for row in np.unique(i):
-            there = i == row
-            found[there] = self._distances(b[j[there]], np.array(a[row]))
-        return found
-
-
 @functools.cache
 def fast_bytes() -> Any:
-    """NumKong, or None: an optional product of bytes."""
+    """Return the optional library NumKong, or None."""
     try:
         import numkong
     except ImportError:
@@ -309,14 +228,16 @@ def fast_bytes() -> Any:
 
 
 def turned(thumbnails: Bytes, turn: int) -> Bytes:
-    """Thumbnails (n, H, W, C), each by `turn` quarter turns counter-clockwise."""
-    pixels = np.ascontiguousarray(thumbnails).view(f"V{thumbnails.shape[3]}")[..., 0]  # moved whole: half the time
+    """Return thumbnails (n, H, W, C), each turned by `turn` quarter turns counter-clockwise."""
+    pixels = np.ascontiguousarray(thumbnails).view(f"V{thumbnails.shape[3]}")[
+        ..., 0
+    ]  # whole pixels move in half the time
     found: Bytes = np.ascontiguousarray(np.rot90(pixels, turn, axes=(1, 2)))[..., None].view(np.uint8)
     return found
 
 
 def least(values: Values) -> tuple[Values, NDArray[np.uint8]]:
-    """Over the first axis of (turns, ...): the least, and which turns attain it, as bits."""
+    """Return the least over the first axis (turns, …), and the turns that attain it, as bits."""
     if len(values) == 1:
         return values[0], np.ones(values.shape[1:], np.uint8)
     smallest = values.min(axis=0)

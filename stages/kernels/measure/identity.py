@@ -1,4 +1,4 @@
-"""Digests that tell identical thumbnails, as they are and up to quarter turns."""
+"""Compute digests that are equal for identical thumbnails, as stored and up to quarter turns."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ Bytes = NDArray[np.uint8]
 
 
 def shift_bits(thumbnails: Bytes, shift: int) -> Bytes:
-    """Each value of a uint8 array shifted, right if `shift` is positive; bits shifted out are dropped."""
+    """Shift each value of a uint8 array, right if `shift` is positive; bits shifted out are lost."""
     return np.right_shift(thumbnails, shift) if shift >= 0 else np.left_shift(thumbnails, -shift)
 
 
 def identities(thumbnails: Bytes) -> tuple[list[str], list[str], list[int], list[int]]:
-    """For thumbnails, uint8 (n, H, W, C), four lists of length n:
+    """Return digests and turns of thumbnails, uint8 (n, H, W, C), as four lists of length n.
 
-    the SHA-256 of each, in hex; the least of those of its turns; the smallest turn that attains it; and how many turns
-    leave the image unchanged. A thumbnail that is not square has two turns that keep its shape, 0 and 180 degrees."""
+    The lists: the SHA-256 of each thumbnail, in hex; the least SHA-256 of the thumbnail's turns; the smallest turn
+    that attains the least; and how many turns leave the thumbnail unchanged. A thumbnail that is not square has two
+    turns that keep its shape, 0 and 180 degrees."""
     turns = range(4) if thumbnails.shape[1] == thumbnails.shape[2] else range(0, 4, 2)
     digests = [[hashlib.sha256(image).hexdigest() for image in turned(thumbnails, k)] for k in turns]
     least = [min(each) for each in zip(*digests, strict=True)]

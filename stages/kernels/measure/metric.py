@@ -1,4 +1,4 @@
-"""What a block pair is compared by: images of one block, a metric, and the matches that it finds."""
+"""Define a metric, the images of a block that a metric compares, and the matches of a block pair."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ View: TypeAlias = Callable[[Points, int], Points]
 
 @dataclass(frozen=True)
 class Finer:
-    """A further lower bound, from the points of a tile: vectors float32 (n, d), and their columns in each turn."""
+    """A finer lower bound, computed from the points of a tile.
+
+    vectors  maps points to vectors, float32 (n, d)
+    orders   the order of the vectors' columns in each turn, int64 (turns, d)"""
 
     vectors: Callable[[Points], Floats]
     orders: Ints
@@ -31,12 +34,13 @@ class Finer:
 
 @dataclass(frozen=True)
 class Metric:
-    """A way of comparing: exactly, by a measure of points, and from below, by vectors in a space where it has any.
+    """A way to compare images: an exact measure of points, and a lower bound from vectors in a space.
 
-    left, right  from points, as `Side.points` gives them, and k: the figure of a pair in turn k is the measure of left
-                 of the one and right of the other; None: of the points as they are
+    space        None: the metric has no lower bound
+    left, right  map points and a turn k to points: the distance of a pair in turn k is the measure of left(one) and
+                 right(other); None: points are compared as they are
     size         bytes of one image's points
-    """
+    finer        further lower bounds, from coarse to fine"""
 
     measure: Measure
     space: Space | None
@@ -48,15 +52,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Side:
-    """Images of one block, in path order; representatives only, where groups are compared once.
+    """Images of one block, in path order; representatives only, where identical images form groups.
 
-    vectors  float32 (n, d), as the metric's space has them; (n, 0) without one
-    weight   how many images each one stands for, int64 (n,)
+    vectors  float32 (n, d), in the metric's space; (n, 0) without a space
+    weight   how many images each image represents, int64 (n,)
     kind     only images of equal kind are compared, int64 (n,)
-    hashes   numbers of the hashes at the four turns, equal where the hashes are, int64 (n, 4); or None
-    settled  images of which no two are compared, bool (n,); None where there are none
-    points   from positions, int64 (m,), ascending, to points (k, ...) and which of these are theirs, int64 (m,)
-    """
+    hashes   numbers of the hashes at the four turns, equal where hashes are equal, int64 (n, 4); or None
+    settled  images of which no two are compared, bool (n,); None: no such images
+    points   maps ascending positions, int64 (m,), to points (k, …) and the row of each position, int64 (m,)"""
 
     vectors: Floats
     weight: Ints
@@ -69,8 +72,13 @@ class Side:
         return len(self.weight)
 
 
-class Found(NamedTuple):
-    """Matches: positions on either side, the least figure, the turns that attain it, and if it was measured."""
+class MatchArrays(NamedTuple):
+    """Matches of a block pair, as arrays (n,).
+
+    a, b      positions on either side
+    values    the least distance over the turns
+    turns     the turns that attain the least distance, as bits
+    measured  false where equal hashes stand in for a measurement"""
 
     a: Ints
     b: Ints
@@ -78,21 +86,21 @@ class Found(NamedTuple):
     turns: Bits
     measured: Mask
 
-    def where(self, keep: Any) -> Found:
-        """Some of the rows: a mask, a slice, or positions in order."""
-        return Found(*(column[keep] for column in self))
+    def where(self, keep: Any) -> MatchArrays:
+        """Return some of the rows: `keep` is a mask, a slice, or ascending indices."""
+        return MatchArrays(*(column[keep] for column in self))
 
 
-def nothing(metric: Metric) -> Found:
-    """No matches."""
+def nothing(metric: Metric) -> MatchArrays:
+    """Return an empty set of matches."""
     none = np.empty(0, np.int64)
-    return Found(none, none, np.empty(0, metric.measure.numbers), np.empty(0, np.uint8), np.empty(0, bool))
+    return MatchArrays(none, none, np.empty(0, metric.measure.numbers), np.empty(0, np.uint8), np.empty(0, bool))
 
 
-def joined(parts: Sequence[Found]) -> Found:
-    """Matches of several parts, sorted by position in a, then in b."""
-    whole = Found(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+def joined(parts: Sequence[MatchArrays]) -> MatchArrays:
+    """Return the matches of several parts, sorted by position in a, then in b."""
+    whole = MatchArrays(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     code = whole.a * (whole.b.max(initial=0) + 1) + whole.b
     if (code[1:] >= code[:-1]).all():
         return whole
-    return whole.where(np.argsort(code, kind="stable"))  # parts are sorted each, and merging runs is what it does
+    return whole.where(np.argsort(code, kind="stable"))  # a stable sort merges parts that are sorted already

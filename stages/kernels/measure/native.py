@@ -1,8 +1,7 @@
-"""Loops over bytes that NumPy has no fast words for, in numba.
+"""Run loops over bytes that NumPy has no fast operation for, compiled by numba.
 
-Loading this module takes half a second, so it is imported where there is enough to do. What it gives is what the NumPy
-form beside each caller gives, in integers.
-"""
+Loading this module takes half a second, so callers import the module only for large inputs. Each function returns
+the same integers as the NumPy code beside its caller."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def native(function: Function, **more: Any) -> Function:
-    """Compile a function when it is first called, and keep the result on disk; it runs without holding the GIL."""
+    """Compile a function on its first call, cache the result on disk, and release the GIL."""
     options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, **more}
     compiled: Function = numba.njit(**options)(function)
     code_cache.keep(compiled)
@@ -47,9 +46,11 @@ def _sums(a: Any, b: Any, i: Any, j: Any, most: Any, sums: Any) -> None:
 
 
 def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: int) -> Ints:
-    """Sums of squared differences of rows a[i] and b[j], uint8 (n, D), in integers, int64 (pairs,).
+    """Return sums of squared differences of rows a[i] and b[j], int64 (pairs,).
 
-    A sum that exceeds `most` is left early: what is given then is above `most`, too, but not the whole sum."""
+    a, b  uint8 (n, D)
+
+    A sum that exceeds `most` ends early: the number returned then is above `most`, but not the whole sum."""
     found = np.empty(len(i), np.int64)
     _sums(a, b, i, j, most, found)
     return found
@@ -72,7 +73,7 @@ def _invariants(cells: Any, found: Any) -> None:
 
 
 def invariants(cells: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What no quarter turn changes of vectors, (n, grid, grid, C + 1); see `coarse.invariants`."""
+    """Return what quarter turns leave unchanged in vectors; see `coarse.invariants`."""
     found = np.empty((len(cells), 3 * math.prod(cells.shape[1:]) // 4))
     _invariants(cells, found)
     return found
@@ -81,7 +82,7 @@ def invariants(cells: NDArray[np.float32]) -> NDArray[np.float64]:
 @native
 def _cells(images: Any, channels: Any, down: Any, across: Any, sums: Any) -> None:
     width = images.shape[2]
-    total, squares = np.empty(width, np.int32), np.empty(width, np.int32)  # of at most 2¹⁵ lines of bytes
+    total, squares = np.empty(width, np.int32), np.empty(width, np.int32)  # enough for 2¹⁵ lines of bytes
     for n in range(len(images)):
         for i in range(len(down)):
             total[:] = 0
@@ -104,8 +105,13 @@ def _cells(images: Any, channels: Any, down: Any, across: Any, sums: Any) -> Non
 
 
 def cells(thumbnails: NDArray[np.uint8], down: Ints, across: Ints) -> Ints:
-    """Sums of the cells between the lines down[i, 0] to down[i, 1] and the columns across[j, 0] to across[j, 1] of
-    thumbnails, uint8 (n, H, W, C): of each channel and of all squares, int64 (n, len(down), len(across), C + 1)."""
+    """Return sums over the cells of thumbnails, int64 (n, len(down), len(across), C + 1).
+
+    thumbnails  uint8 (n, H, W, C)
+    down        first line and one past the last line of each row of cells
+    across      first column and one past the last column of each column of cells
+
+    The last axis holds the sum of each channel, then the sum of all squares."""
     n, height, width, channels = thumbnails.shape
     sums = np.empty((n, len(down), len(across), channels + 1), np.int64)
     _cells(np.ascontiguousarray(thumbnails).reshape(n, height, width * channels), channels, down, across, sums)

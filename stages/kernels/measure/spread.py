@@ -1,4 +1,4 @@
-"""How far apart the members of a cluster are."""
+"""Measure how far apart the members of a cluster are."""
 
 from __future__ import annotations
 
@@ -8,25 +8,29 @@ from numpy.typing import NDArray
 from stages.kernels.measure import exact
 
 TILE = 256
-"""Images a side of what is compared at a time."""
+"""Images per side of what is compared at a time."""
 
 Bytes = NDArray[np.uint8]
 
 
 def distinct(images: Bytes) -> Bytes:
-    """Return each different image once, uint8 (m, H, W, C), in the order of first appearance.
+    """Return each different image once, uint8 (m, H, W, C), in order of first appearance.
 
-    A dictionary of bytes: `np.unique` over rows makes a field of a record for each byte of an image."""
+    The function uses a dictionary of bytes, since `np.unique` over rows makes a record with one field for each byte
+    of an image."""
     last = len(images) - 1
     first = {image.tobytes(): last - number for number, image in enumerate(images[::-1])}
     return images[np.sort(np.fromiter(first.values(), np.int64, len(first)))]
 
 
 def farthest(images: Bytes, turns: int) -> int:
-    """Return the largest sum of squared differences of two images, uint8 (n, H, W, C), the least over `turns` turns.
+    """Return the largest sum of squared differences of two images, least over `turns` turns.
 
-    Turning both images keeps this sum, so its root obeys the triangle inequality: the root for two images is at most
-    the sum of their roots to the first image. Pairs whose bound is below the largest sum so far are not compared."""
+    images  uint8 (n, H, W, C)
+
+    Turning both images keeps the sum of squared differences, so the root of this sum obeys the triangle inequality:
+    the root for two images is at most the sum of their roots to the first image. Pairs whose bound is below the
+    largest sum so far are not compared."""
     if len(images) < 2:
         return 0
     measure = exact.Squares()

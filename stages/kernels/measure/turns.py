@@ -1,4 +1,4 @@
-"""Sets of quarter turns as four bits: bit k stands for np.rot90(image, k), counter-clockwise."""
+"""Handle sets of quarter turns as four bits: bit k stands for np.rot90(image, k), counter-clockwise."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ Bits = NDArray[np.uint8]
 Turns = NDArray[np.int64]
 
 SMALLEST = np.array([0] + [(bits & -bits).bit_length() - 1 for bits in range(1, 16)], np.int16)
-"""The smallest turn in each of the 16 sets; 0 for the empty one."""
+"""The smallest turn in each of the 16 sets; 0 for the empty set."""
 OF_SYMMETRY = np.array([0, 0b0001, 0b0101, 0, 0b1111], np.uint8)
-"""The turns that leave an image unchanged, by how many there are: 1, 2 or 4."""
+"""The turns that leave an image unchanged, indexed by their number: 1, 2 or 4."""
 
 
 def shifted(bits: Bits, by: Turns) -> Bits:
-    """Every turn k of each set becomes (k + by) mod 4."""
+    """Return each set with every turn k replaced by (k + by) mod 4."""
     wide, by = bits.astype(np.uint16), np.asarray(by) % 4
     wide = wide << by.astype(np.uint16)
     return ((wide | wide >> 4) & 15).astype(np.uint8)
 
 
 def reversed_(bits: Bits) -> Bits:
-    """Every turn k becomes -k mod 4: what holds for (a, b) then holds for (b, a)."""
+    """Return each set with every turn k replaced by -k mod 4: turns of (a, b) become turns of (b, a)."""
     return ((bits & 0b0101) | (bits & 0b0010) << 2 | (bits & 0b1000) >> 2).astype(np.uint8)
 
 
 def between(turn_a: Turns, turn_b: Turns, symmetry: Turns) -> Bits:
-    """The turns k with a = np.rot90(b, k), of images that agree when a is turned by turn_a and b by turn_b."""
+    """Return the turns k with a = np.rot90(b, k).
+
+    The images are equal when a is turned by turn_a and b by turn_b; `symmetry` counts the turns that leave b
+    unchanged."""
     return shifted(OF_SYMMETRY[symmetry], np.asarray(turn_b) - turn_a)

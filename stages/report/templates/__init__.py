@@ -1,1 +1,1 @@
-"""Jinja templates of the report."""
+"""Hold the templates of the report's pages: HTML, style, and the parts of one script."""

@@ -1,4 +1,4 @@
-// One image against its keeper: beside it, in turn with it, or as their difference.
+// Compare an image with its keeper: side by side, blinking, or as a difference.
 
 const dialog = document.getElementById("compare");
 const compare = {mode: "side", timer: 0};
@@ -20,13 +20,13 @@ function openCompare() {
   document.getElementById("who").textContent = [`Cluster ${cluster.number}: image ${view.image + 1} of `
     + cluster.images.length, plain(data.name[image]), distanceTo(keeper, image)].filter(Boolean).join(" · ");
   const goes = document.getElementById("goes-this"), kept = stays(image, keeper);
-  goes.textContent = kept ? "stays (x)" : "goes (x)";
+  goes.textContent = kept ? "keep (x)" : "remove (x)";
   goes.setAttribute("aria-pressed", String(kept));
   goes.disabled = data.reference[image] === 1;
   setMode(compare.mode);
 }
 
-// `shape`: the keeper's width and height. To blink and to subtract, both images take it, as their thumbnails have one shape.
+// `shape`: the keeper's width and height. Both images get this shape to blink and to subtract, as their thumbnails do.
 function show(figure, image, turn, said, [width, height]) {
   const shown = figure.querySelector("img"), original = originalOf(image);
   const preview = data.preview[image] ? previewOf(image) : "";

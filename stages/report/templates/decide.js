@@ -1,4 +1,4 @@
-// Choices, and the files that carry them away: a plan for `fast-diff apply`, dismissals for `cluster.dismissed`.
+// Choices, and their export: a plan for `fast-diff apply`, dismissals for `cluster.dismissed`.
 
 const MOST_DISMISSED = 100;
 
@@ -6,13 +6,13 @@ function changed(place) {
   say("");
   remember();
   redraw(place);
-  document.getElementById("going").textContent = toldGoing();
+  document.getElementById("going").textContent = removalText();
 }
 
-// Where a whole cluster is left alone, what stays of it is no question.
+// In a skipped or dismissed cluster every image stays, so single choices are refused.
 function settled(cluster) {
-  const is = isSkipped(cluster) ? "left alone" : isDismissed(cluster) ? "called no duplicates" : "";
-  if (is) say(`this cluster is ${is}; take that back first (u)`);
+  const is = isSkipped(cluster) ? "skipped" : isDismissed(cluster) ? "marked as not duplicates" : "";
+  if (is) say(`this cluster is ${is}; undo this first (u)`);
   return is !== "";
 }
 
@@ -21,7 +21,7 @@ function toggleStays(place, n) {
   if (data.reference[image] || settled(cluster)) return;
   const keeper = keeperOf(cluster), now = stays(image, keeper);
   if (now && leaving(cluster).length === cluster.images.length - 1) {
-    return say("one image of a cluster has to stay; choose another one first");
+    return say("a cluster keeps at least one image; choose another image to keep first");
   }
   for (const each of cluster.images) if (!choice.has(each)) choice.set(each, stays(each, keeper));
   choice.set(image, !now);
@@ -56,29 +56,29 @@ function toggleSkip(place) {
 function toggleDismissed(place) {
   const {images} = view.found[place], put = !isDismissed(view.found[place]);
   if (images.length > MOST_DISMISSED) {
-    return say(`too many pairs for this page; use fast-diff dismiss RUN --cluster ${view.found[place].number} --file FILE`);
+    return say(`too many pairs for this page; run fast-diff dismiss RUN --cluster ${view.found[place].number} --file FILE`);
   }
   images.forEach((a, n) => images.slice(0, n).forEach(b => dismissed[put ? "add" : "delete"](pairOf(a, b))));
   changed(place);
 }
 
-function toldGoing() {
+function removalText() {
   const images = view.found.flatMap(going);
-  return `${grouped(images.length)} images, ${humanBytes(bytesOf(images))}`;
+  return `${counted(images.length, "image")}, ${humanBytes(bytesOf(images))}`;
 }
 
-// A file as a plan has it. Its date is left to the run, which knows it.
+// A file in a plan; `fast-diff apply` reads the file's date from the run.
 function fileOf(image) {
   const file = {path: pathOf(image), bytes: data.bytes[image], digest: data.digest[image]};
   return data.odd[image] ? {...file, path_bytes: data.odd[image]} : file;
 }
 
-// Where the run lies: two folders up from here, on a disk.
+// The run's folder, two folders above this page on a disk; empty elsewhere.
 function runFolder() {
   try {
     return location.protocol === "file:" ? decodeURIComponent(location.pathname).split("/").slice(0, -2).join("/") : "";
   } catch {
-    return "";  // a name that is no UTF-8: the plan does without
+    return "";  // a name that is not UTF-8
   }
 }
 
@@ -97,14 +97,14 @@ function planOf(clusters) {
 
 function exportPlan() {
   const plan = planOf(view.found);
-  if (!plan.clusters.length) return say("no image of the clusters that are listed would go");
+  if (!plan.clusters.length) return say("the listed clusters have no image to remove");
   save("plan.json", "application/json", JSON.stringify(plan, null, 1));
-  say(`plan.json: ${toldGoing()} of ${grouped(plan.clusters.length)} clusters. `
+  say(`plan.json: ${removalText()} in ${counted(plan.clusters.length, "cluster")}. `
     + "Next, in a terminal: fast-diff apply plan.json --action report");
 }
 
 function exportDismissed() {
-  if (!dismissed.size) return say("nothing is dismissed yet: “no duplicates” at a cluster does that");
+  if (!dismissed.size) return say("no pairs are dismissed yet: press “not duplicates” at a cluster");
   const quote = text => `"${text.replaceAll('"', '""')}"`;
   const lines = ["digest_a,digest_b,path_a,path_b"];
   for (const pair of dismissed) {
@@ -112,7 +112,7 @@ function exportDismissed() {
     lines.push([data.digest[a], data.digest[b], quote(pathOf(a)), quote(pathOf(b))].join(","));
   }
   save("dismissed.csv", "text/csv", lines.join("\r\n") + "\r\n");
-  say(`dismissed.csv: ${grouped(dismissed.size)} pairs. Next: fast-diff run CONFIG --set 'cluster.dismissed=[dismissed.csv]'`);
+  say(`dismissed.csv: ${counted(dismissed.size, "pair")}. Next: fast-diff run CONFIG --set 'cluster.dismissed=[dismissed.csv]'`);
 }
 
 function save(name, type, text) {

@@ -1,4 +1,4 @@
-// Wires the page: what the reader moves, types and presses.
+// Connect keys, filters and buttons to actions.
 
 const byId = id => document.getElementById(id);
 const shortcuts = {
@@ -27,13 +27,13 @@ document.addEventListener("keydown", event => {
   action();
 });
 
-// Keys are about the list where some of it is to be seen, and else the browser's.
+// Keys act on the list while a part of the list is visible; otherwise the browser handles keys.
 function inSight() {
   const {top, bottom} = rows.getBoundingClientRect();
   return view.found.length > 0 && top < innerHeight && bottom > 0;
 }
 
-// At most once a frame.
+// Run an action at most once per frame.
 function soon(action) {
   let waiting = 0;
   return () => {
@@ -64,7 +64,7 @@ listen("threshold", value => {
   byId("threshold-said").textContent = humanFigure(threshold);
   recut(threshold);
 });
-addEventListener("storage", event => {  // another tab has this very page, and its reader chose something
+addEventListener("storage", event => {  // a choice was made on this page in another tab
   if (event.key !== storageKey) return;
   for (const each of [choice, skipped, dismissed]) each.clear();
   recall();
@@ -73,6 +73,15 @@ addEventListener("storage", event => {  // another tab has this very page, and i
 byId("export-plan").addEventListener("click", exportPlan);
 byId("export-dismissed").addEventListener("click", exportDismissed);
 byId("ask").addEventListener("click", () => byId("help").showModal());
+byId("clear").addEventListener("click", () => {
+  for (const id of ["text", "kind", "least", "most", "size", "state"]) {
+    byId(id).value = "";
+    byId(id).dispatchEvent(new Event("input"));
+  }
+  byId("threshold").value = byId("threshold").max;
+  byId("threshold").dispatchEvent(new Event("input"));
+  byId("text").focus();
+});
 byId("keep-this").addEventListener("click", () => comparing.k());
 byId("goes-this").addEventListener("click", () => comparing.x());
 for (const each of dialog.querySelectorAll("[data-mode]")) each.addEventListener("click", () => setMode(each.dataset.mode));

@@ -1,33 +1,33 @@
 "use strict";
-// What the page knows: images and links as the run left them, choices as the reader makes them, clusters as they are cut.
+// State of the page: images and links of the run, the reader's choices, clusters at the chosen threshold.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const COUNT = data.name.length;
 const cut = {threshold: data.limit, clusters: []};  // clusters: {number, images, joined}
-const choice = new Map();                           // image -> stays (true) or goes (false), where the reader chose
-const skipped = new Set();                          // images whose cluster is left alone
-const dismissed = new Set();                        // "i j", i < j: no duplicates, says the reader
+const choice = new Map();                           // image -> keep (true) or remove (false), where the reader chose
+const skipped = new Set();                          // images whose cluster is skipped
+const dismissed = new Set();                        // "i j", i < j: pairs marked as not duplicates
 
-// When files were last written to lies beside the page, which a file that is touched does not make anew.
+// Modification times lie in a separate script, so that a touched file does not change the page.
 const written = globalThis.dates?.images === data.images ? globalThis.dates.written : [];
 const writtenOn = image => written[image] ? new Date(1000 * written[image]).toLocaleString("sv") : "";
 const timeOf = image => data.taken[image] ? Date.parse(data.taken[image].replace(" ", "T")) / 1000 : written[image] ?? 0;
 
-// Names that would turn the text round them, or show as nothing, become their code points.
+// Characters that are invisible or change the text direction are shown as code points.
 const hidden = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
 const plain = text => text.replace(hidden, c => `<U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`);
 const pathOf = image => `${data.folders[data.folder[image]]}/${data.name[image]}`;
-const ranks = Array.from({length: COUNT}, (_, image) => image);  // images of a cluster stand in the order of their rank
+const ranks = Array.from({length: COUNT}, (_, image) => image);  // images of a cluster are sorted by rank
 
-const starts = [];  // the first image, the run's own keeper, of each cluster of the run
-const whole = new Int32Array(COUNT);  // of each image, the place of its cluster in the run
+const starts = [];  // the first image of each cluster of the run: the run's keeper
+const whole = new Int32Array(COUNT);  // index of each image's cluster in the run
 data.clusters.forEach((size, place) => {
   const first = place ? starts[place - 1] + data.clusters[place - 1] : 0;
   starts.push(first);
   whole.fill(place, first, first + size);
 });
 
-// Why the run's own keeper stays; of another one that is for the reader to say.
+// Why the run's keeper stays; a keeper that the reader chose has no reason.
 const reasonOf = image => starts[whole[image]] === image ? data.reasons[data.reason[whole[image]]] : "";
 
 function recut(threshold) {
@@ -57,8 +57,8 @@ function recut(threshold) {
   }
 }
 
-// The keeper is the first image that stays: a choice replaces the proposed one only where it was made on this very
-// cluster, that is on all its images. What was left alone or dismissed in another cut stays, too.
+// The keeper is the first image that stays. A choice replaces the proposed keeper only if the choice covers all images
+// of this cluster. Images that were skipped or dismissed at another threshold stay, too.
 function keeperOf({images}) {
   const chosen = images.every(image => choice.has(image)) ? images.find(image => choice.get(image)) : undefined;
   return chosen ?? images.find(image => choice.get(image) !== false) ?? images[0];
@@ -86,7 +86,7 @@ function kinds({images, joined}) {
   return found;
 }
 
-// ---- what is listed, and in which order
+// ---- filters and order of the list
 
 const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: ""};
 const orders = {
@@ -100,7 +100,7 @@ const orders = {
 const comparePaths = (a, b) => a < b ? -1 : a > b ? 1 : 0;
 const newest = cluster => cluster.images.reduce((last, image) => Math.max(last, timeOf(image)), 0);
 
-const sought = name => (plain(name) === name ? name : `${name} ${plain(name)}`).toLowerCase();  // as it is, or is shown
+const sought = name => (plain(name) === name ? name : `${name} ${plain(name)}`).toLowerCase();  // as stored and as shown
 const names = data.name.map(sought), folders = data.folders.map(sought);
 
 function listed() {
@@ -126,9 +126,10 @@ function stateOf(cluster) {
   return cluster.images.some(image => choice.has(image)) ? "chosen" : "open";
 }
 
-// ---- numbers as people read them
+// ---- numbers as text
 
 const grouped = number => number.toLocaleString("en-US");
+const counted = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 function humanBytes(count) {
   const units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
   let size = count, unit = 0;
@@ -139,9 +140,9 @@ const round = (value, digits) => value === Math.round(value) ? grouped(value) : 
 const humanMse = value => value >= 10 ? value.toLocaleString("en-US", {maximumFractionDigits: 1}) : round(value, 2);
 const humanFigure = value => data.column === "mse" ? humanMse(value) : value >= 1000 ? grouped(Math.round(value)) : round(value, 3);
 
-// ---- choices are kept in this browser, for these very images
+// ---- choices, stored in this browser for this set of images
 
-const own = new Set(data.dismissed.map(([a, b]) => pairOf(a, b)));  // what the run was told; `taken` of it: taken back
+const own = new Set(data.dismissed.map(([a, b]) => pairOf(a, b)));  // dismissed in the run's config; `taken`: undone by the reader
 const storageKey = `fast-diff:${data.mark}`;
 function remember() {
   try {
@@ -149,16 +150,16 @@ function remember() {
     const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed], taken};
     localStorage.setItem(storageKey, JSON.stringify(kept));
   } catch {
-    say("this browser has no room to keep your choices: export them before you leave the page");
+    say("this browser can't store your choices: export a plan before you leave the page");
   }
 }
 function recall() {
-  for (const pair of own) dismissed.add(pair);  // also where they are news to this browser
+  for (const pair of own) dismissed.add(pair);  // also pairs that this browser has not stored yet
   try {
     const kept = JSON.parse(localStorage.getItem(storageKey) ?? "{}");
     for (const [image, how] of kept.choice ?? []) choice.set(image, how);
     for (const image of kept.skipped ?? []) skipped.add(image);
     for (const pair of kept.dismissed ?? []) dismissed.add(pair);
     for (const pair of kept.taken ?? []) dismissed.delete(pair);
-  } catch { /* nothing is kept here */ }
+  } catch { /* nothing is stored */ }
 }

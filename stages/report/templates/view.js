@@ -1,4 +1,4 @@
-// The list: as many rows as fit on the screen stand in the document, whatever there is to show.
+// The list: the document holds only the rows on the screen, however long the list is.
 
 const list = document.getElementById("list"), rows = document.getElementById("rows");
 const MOST_PIXELS = 17.5e6, MANY = 60;
@@ -18,8 +18,8 @@ const previewOf = image => data.preview[image]
   ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small", "-raw", "-raw-small"][data.preview[image]]}.jpg`
   : originalOf(image);
 
-// The file itself, where this page is read from a disk and browsers turn it as the run did; names that are no UTF-8 are
-// known in hex.
+// The URL of the file itself, where the page is on a disk and browsers turn the image as the run did; names that are not
+// UTF-8 are stored in hex.
 const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
 function originalOf(image) {
   const known = data.upright && SHOWN.has(data.formats[data.format[image]]);
@@ -39,18 +39,18 @@ function refresh(keep = false) {
   for (const row of view.drawn.values()) row.remove();
   view.drawn.clear();
   const shownMost = Math.floor(MOST_PIXELS / rowHeight());
-  document.getElementById("count").textContent = told(shownMost);
-  document.getElementById("going").textContent = toldGoing();
+  document.getElementById("count").textContent = countText(shownMost);
+  document.getElementById("going").textContent = removalText();
   document.getElementById("empty").hidden = view.found.length > 0;
   const top = list.getBoundingClientRect().top, bar = document.getElementById("bar").offsetHeight;
-  if (!keep && top < 0) scrollBy(0, top - bar - 8);  // what is listed now begins further up
+  if (!keep && top < 0) scrollBy(0, top - bar - 8);  // the new list begins further up
   draw();
 }
 
-function told(shownMost) {
+function countText(shownMost) {
   const count = view.found.length, images = view.found.reduce((sum, cluster) => sum + cluster.images.length, 0);
-  const more = count > shownMost ? `; the first ${grouped(shownMost)} are listed, filter for the others` : "";
-  return `${grouped(count)} of ${grouped(cut.clusters.length)} clusters, ${grouped(images)} images${more}`;
+  const more = count > shownMost ? `; the list shows the first ${grouped(shownMost)}, use filters for the others` : "";
+  return `${grouped(count)} of ${counted(cut.clusters.length, "cluster")}, ${counted(images, "image")}${more}`;
 }
 
 function draw() {
@@ -66,7 +66,7 @@ function draw() {
     row.style.transform = `translateY(${place * height}px)`;
     view.drawn.set(place, row);
     const next = [...view.drawn.keys()].filter(each => each > place).sort((x, y) => x - y)[0];
-    rows.insertBefore(row, view.drawn.get(next) ?? null);  // so that Tab goes on in the order that is seen
+    rows.insertBefore(row, view.drawn.get(next) ?? null);  // keeps the order of Tab equal to the visible order
   }
 }
 
@@ -82,19 +82,19 @@ function redraw(place) {
   view.drawn.set(place, row);
 }
 
-const STATES = {open: "", chosen: "chosen by you", skipped: "left alone", dismissed: "no duplicates"};
+const STATES = {open: "", chosen: "chosen by you", skipped: "skipped", dismissed: "not duplicates"};
 function drawCluster(cluster, place) {
   const images = cluster.images.slice(0, view.more.get(cluster.images[0]) ?? MANY), state = stateOf(cluster);
   const rest = cluster.images.length - images.length, keeper = keeperOf(cluster), why = reasonOf(keeper);
   const head = make("h3", {},
     `Cluster ${cluster.number} `,
-    make("small", {}, `${grouped(cluster.images.length)} images · joined at ${data.figure} ${humanFigure(cluster.joined)} · `
-      + `${humanBytes(bytesOf(going(cluster)))} would go`),
+    make("small", {}, `${counted(cluster.images.length, "image")} · distance ${humanFigure(cluster.joined)} · `
+      + `${humanBytes(bytesOf(going(cluster)))} to remove`),
     make("small", {className: "state"}, STATES[state]),
     make("small", {className: "why", title: why}, why && `keeper: ${why}`),
     make("span", {className: "acts"},
-      button("leave alone", "s", () => toggleSkip(place), state === "skipped"),
-      button("no duplicates", "d", () => toggleDismissed(place), state === "dismissed")));
+      button("skip, keep all", "s", () => toggleSkip(place), state === "skipped"),
+      button("not duplicates", "d", () => toggleDismissed(place), state === "dismissed")));
   const items = images.map((image, n) => drawImage(keeper, place, image, n));
   if (rest) {
     items.push(make("li", {className: "more"}, make("button", {type: "button", on: {click: () => {
@@ -121,12 +121,12 @@ function drawImage(keeper, place, image, n) {
   const folder = plain(data.folders[data.folder[image]]);
   const shown = make("img", {alt: "", loading: "lazy", decoding: "async", src: previewOf(image)});
   shown.addEventListener("error", () => shown.parentElement?.classList.add("gone"), {once: true});
-  const look = make("button", {type: "button", className: "look", title: "look closely (Enter)",
+  const look = make("button", {type: "button", className: "look", title: "compare (Enter)",
     on: {click: () => { go(place, n); openCompare(); }}}, shown);
-  look.setAttribute("aria-label", `look closely at ${name}`);
+  look.setAttribute("aria-label", `compare ${name}`);
   const choose = make("button", {type: "button", className: "choose", on: {click: () => toggleStays(place, n)}},
-    image === keeper ? "★ keeper" : kept ? "stays" : "goes");
-  choose.title = data.reference[image] ? "in a reference folder: it stays" : "stays or goes (x); k: keep this one alone";
+    image === keeper ? "★ keeper" : kept ? "keep" : "remove");
+  choose.title = data.reference[image] ? "always kept: in a reference folder" : "keep or remove (x); keep only this (k)";
   choose.disabled = data.reference[image] === 1;
   choose.setAttribute("aria-pressed", String(kept));
   return make("li", {className: `${kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
@@ -137,7 +137,7 @@ function drawImage(keeper, place, image, n) {
   make("span", {className: "facts", title: allFactsOf(image)}, factsOf(image)));
 }
 
-// The distance to the run's own keeper is known; to another one, whether the files are the same.
+// The distance to the run's keeper is known; for another keeper, only whether the files are identical.
 function distanceTo(keeper, image) {
   if (image === keeper) return "";
   const turn = turnBetween(keeper, image), proposed = starts[whole[image]];
@@ -153,7 +153,7 @@ const factsOf = (image, date = (data.taken[image] || writtenOn(image)).slice(0, 
 const allFactsOf = image => factsOf(image, [data.taken[image] && `taken ${data.taken[image]}`,
   written[image] && `written ${writtenOn(image)}`].filter(Boolean).join(" · "));
 
-// Move to a cluster, and to an image in it.
+// Move to a cluster, and to an image of the cluster.
 function go(place, image = 0) {
   if (!view.found.length) return;
   const before = view.at;

@@ -224,7 +224,7 @@ def test_jobs_that_cannot_be_handed_in_and_too_little_memory_are_told_at_once(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="slurm hands in its jobs by sbatch, which is not there"):
         opening.open_executor(section(kind="slurm", scale=1, cluster=BATCH), needs_of(tmp_path, (), (), 0))
-    with pytest.raises(ConfigError, match=r"scheduler\.memory_limit: expected at least 100 MiB .* got 50MiB"):
+    with pytest.raises(ConfigError, match=r"scheduler\.memory_limit: expected at least 100 MiB, got 50MiB"):
         opening.open_executor(section(kind="local", memory_limit="50MiB"), needs_of(tmp_path, (), (), 100 << 20))
 
 

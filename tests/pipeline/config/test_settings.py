@@ -12,7 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.config.settings import from_mapping, load
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Stage
+from pipeline.stage import Source, Stage
+from stages.listing.sections import SECTIONS
 
 FORBID = ConfigDict(extra="forbid")
 Side = Annotated[int, Field(ge=4, le=1024)]
@@ -43,9 +44,12 @@ class Plot:
     pairs: Annotated[int, Field(ge=0)] | Literal["all"] = 50
 
 
+SOURCE = Source[Thumbnail](lambda params, settings: (), sections=SECTIONS)
 STAGES = [
-    Stage(name, 1, (), params, pa.schema([]))
-    for name, params in {"thumbnail": Thumbnail, "pairs": Pairs, "cluster": Cluster, "plot": Plot}.items()
+    Stage("thumbnail", 1, (), Thumbnail, pa.schema([]), source=SOURCE),
+    Stage("pairs", 1, (), Pairs, pa.schema([])),
+    Stage("cluster", 1, (), Cluster, pa.schema([])),
+    Stage("plot", 1, (), Plot, pa.schema([])),
 ]
 A = "inputs: {a: [/photos]}\n"
 
@@ -84,6 +88,39 @@ def test_sections_left_out_have_their_defaults() -> None:
     assert json.loads(json.dumps(plain)) == plain
     assert plain["pairs"] == {"threshold": 100.0, "rotations": True, "same": "aspect"}
     assert from_mapping(plain, STAGES) == config
+
+
+@dataclass(frozen=True, config=FORBID)
+class Lists:
+    names: tuple[str, ...] = ()
+    endings: Literal["default"] | tuple[str, ...] = "default"
+    either: str | tuple[str, ...] = ""
+    rules: Annotated[tuple[dict[str, str] | str, ...], Field(description="rules")] | None = None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        ("names", "/a, b", ("/a, b",)),
+        ("names", [], ()),
+        ("endings", "jpg", ("jpg",)),
+        ("endings", "default", "default"),
+        ("either", "x", "x"),
+        ("rules", {"path": "x"}, ({"path": "x"},)),
+        ("rules", None, None),
+    ],
+)
+def test_a_single_value_stands_for_a_list_of_one(key: str, value: Any, read: Any) -> None:
+    data = {"run": "x", "inputs": {"a": {"path": "/x", "reference": True}}, "lists": {key: value}}
+    config = from_mapping(data, [Stage("lists", 1, (), Lists, pa.schema([]))])
+    assert config.settings(f"lists.{key}") == read
+    assert (config.inputs.a, config.inputs.reference) == (("/x",), ("/x",))
+    assert data["lists"] == {key: value}
+
+
+def test_a_single_value_may_stand_in_a_file_and_on_the_command_line() -> None:
+    found = settings("inputs: {a: /photos}\ncluster: {keep: path}\n", "inputs.b=/b c")
+    assert (found("inputs.a"), found("inputs.b"), found("cluster.keep")) == (("/photos",), ("/b c",), ("path",))
 
 
 def test_a_later_override_wins_and_the_callers_data_stays() -> None:
@@ -135,7 +172,12 @@ def test_a_mistake_is_one_line_with_its_place(text: str, message: str) -> None:
         ("pairs.treshold=1", "pairs.treshold: unknown key; did you mean pairs.threshold?"),
         ("pairs={threshold: -1}", "pairs.threshold: expected a number of at least 0, got -1"),
         ("pairs.threshold=[", "the value is not YAML; quote it, or write a list as [x, y]"),
-        ("inputs.a=/photos", "inputs.a: expected a list, got the text '/photos'"),
+        ("inputs.a=null", "inputs.a: expected a list, got null"),
+        ("inputs.a=5", "inputs.a[0]: expected the path of a folder or an image file, got 5"),
+        (
+            "cluster.keep=byte",
+            "cluster.keep[0]: expected resolution, bytes or path, got the text 'byte'; did you mean bytes?",
+        ),
         ("inputs.a=[]", "inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"),
     ],
 )
@@ -191,10 +233,10 @@ def test_marked_inputs_and_named_ones_are_references(tmp_path: Path) -> None:
         "reference": ["/z/old"],
     }
     config = from_mapping({"run": "x", "inputs": inputs}, STAGES)
-    assert config.inputs.a == ("/x", "/y", "/z")
-    assert config.inputs.reference == ("/z/old", "/x")
+    assert config.params["inputs"].a == ("/x", "/y", "/z")
+    assert config.params["inputs"].reference == ("/z/old", "/x")
     again = from_mapping({"run": "x", "inputs": config.as_dict()["inputs"]}, STAGES)
-    assert again.inputs == config.inputs, "what is shown can be used"
+    assert again.params["inputs"] == config.params["inputs"], "what is shown can be used"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +244,7 @@ def test_marked_inputs_and_named_ones_are_references(tmp_path: Path) -> None:
     [
         ({"a": ["/x"], "reference": ["/y"]}, r"inputs\.reference\[0\]: /y is in neither inputs\.a nor inputs\.b"),
         ({"a": [{"path": "/x", "reference": "yes"}]}, r"inputs\.a\[0\]: expected reference: true or false, got 'yes'"),
-        ({"a": ["/x"], "reference": "/x"}, r"inputs\.reference: expected a list"),
+        ({"a": ["/x"], "reference": "/y"}, r"inputs\.reference\[0\]: /y is in neither inputs\.a nor inputs\.b"),
     ],
 )
 def test_references_that_are_none_are_told(inputs: dict[str, Any], said: str) -> None:
@@ -284,8 +326,8 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
         ("inputs: {A: []}", "inputs.A: unknown key; did you mean inputs.a?"),
         (
             "qqq: 1",
-            "qqq: unknown key; valid keys: run, output, storage, inputs, partition, scheduler, thumbnail, pairs, "
-            "cluster, plot",
+            "qqq: unknown key; valid keys: run, output, storage, inputs, partition, thumbnail, pairs, cluster, "
+            "plot, scheduler",
         ),
         ("thumbnail: {size: [64]}", "thumbnail.size: expected a longer list, got [64]"),
         ("thumbnail: {size: [64.0, 64]}", "thumbnail.size[0]: expected a whole number, got 64.0"),

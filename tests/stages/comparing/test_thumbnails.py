@@ -12,7 +12,7 @@ from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import Record, StoredArtifact
 from pipeline.store.store import Store
 from stages.comparing import thumbnails
-from stages.comparing.kept import Kept
+from stages.comparing.byte_lru import ByteLRU
 from stages.comparing.thumbnails import FEW, BlockThumbnails
 
 SHAPE = (8, 8, 3)
@@ -21,9 +21,9 @@ COUNT = 20 * FEW
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Kept[thumbnails.Bytes]:
-    kept: Kept[thumbnails.Bytes] = Kept(1 << 20)
-    monkeypatch.setattr(thumbnails, "_kept", kept)
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> ByteLRU[thumbnails.Bytes]:
+    kept: ByteLRU[thumbnails.Bytes] = ByteLRU(1 << 20)
+    monkeypatch.setattr(thumbnails, "_cached", kept)
     return kept
 
 
@@ -67,7 +67,7 @@ def test_they_are_those_of_the_images(artifact: StoredArtifact, images: thumbnai
 
 
 def test_few_are_read_without_the_others(
-    artifact: StoredArtifact, images: thumbnails.Bytes, nothing_kept: Kept[thumbnails.Bytes]
+    artifact: StoredArtifact, images: thumbnails.Bytes, nothing_kept: ByteLRU[thumbnails.Bytes]
 ) -> None:
     block(artifact, images)(np.array([1, 300]))
     assert nothing_kept.size == 0

@@ -180,13 +180,13 @@ def test_idle_cores_are_used_and_given_back(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (None, "plug is not installed here; mend it, or leave it out"),
-        ("import no_such_module", "plug: no_such_module, which it needs, is not installed here; mend it, or"),
-        ("1 / 0", r"plug can't be imported \(ZeroDivisionError: division by zero\); mend it, or"),
-        ("exit(3)", r"plug can't be imported \(SystemExit: 3\); mend it, or"),
+        (None, "plug is not installed on this machine; fix or remove the plugin"),
+        ("import no_such_module", "plug: the required module no_such_module is not installed on this machine; fix"),
+        ("1 / 0", r"plug can't be imported \(ZeroDivisionError: division by zero\); fix or"),
+        ("exit(3)", r"plug can't be imported \(SystemExit: 3\); fix or"),
         ("def", r"plug can't be imported \(SyntaxError: "),
-        ("import time; time.sleep(1000)", "importing plug took longer than thumbnail.timeout; leave it out"),
-        ("import os; os._exit(7)", "the process that decodes ended with 7 before its first file"),
+        ("import time; time.sleep(1000)", "importing plug took longer than thumbnail.timeout; remove it"),
+        ("import os; os._exit(7)", "the decoding process ended with exit code 7 before its first file"),
     ],
 )
 def test_a_plugin_that_does_not_load_is_one_line(

@@ -30,7 +30,9 @@ def short(bits: int) -> Any:
 @pytest.mark.parametrize("bits", [8, 11, 12])
 def test_short_floats_are_refused(bits: int) -> None:
     """bfloat16 has 8 bits, TF32 and float16 have 11."""
-    with pytest.raises(NoDevice, match="tensor cores computes products of float32 with fewer than 24 bits") as caught:
+    with pytest.raises(
+        NoDevice, match="tensor cores: expected float32 products with 24 significant bits, got fewer"
+    ) as caught:
         arrays.refuse_short_floats(Device("tensor cores", short(bits), np.asarray, np.asarray))
     assert "\n" not in str(caught.value)
 

@@ -102,7 +102,7 @@ def test_without_a_place_it_compiles_after_one_warning(
         assert hits() == 0
         assert hits() == 0
     (record,) = caplog.records
-    assert "can't be kept (Not a directory)" in record.getMessage()
+    assert "can't write the cache of compiled code (Not a directory)" in record.getMessage()
     assert "\n" not in record.getMessage()
     assert home.read_text() == "no folder"
 

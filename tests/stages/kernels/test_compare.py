@@ -18,13 +18,15 @@ from stages.kernels import compare
 from stages.kernels.arrays import CPU, Device
 from stages.kernels.bounds import coarse, slack
 from stages.kernels.bounds.space import Space
-from stages.kernels.compare import BlockPair, Earlier, Ledger, Rules
-from stages.kernels.filters import check
+from stages.kernels.compare import BlockPair
+from stages.kernels.filters import refine
 from stages.kernels.filters.leaves import Leaves
 from stages.kernels.filters.product import Product
 from stages.kernels.measure import exact
-from stages.kernels.measure.exact import Costs, Floats, Function, Measure, Points, Squares
-from stages.kernels.measure.metric import Finer, Found, Metric, Side
+from stages.kernels.measure.exact import Costs, Measure, Points, Squares
+from stages.kernels.measure.floats import FloatSquares, UserFunction
+from stages.kernels.measure.metric import Finer, MatchArrays, Metric, Side
+from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from tests.pairwise import pairwise
 from tests.stages.kernels import plain
 
@@ -74,10 +76,10 @@ def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     """All at once, or by runs of rows and by tiles, with no room to speak of."""
     if request.param != "whole":
         tiles = request.param == "tiles"
-        monkeypatch.setattr(check, "TILE", 16 if tiles else 5)
-        monkeypatch.setattr(check, "GATHERED", 2_000 if tiles else 1)
-        monkeypatch.setattr(check, "MANY", 10 if tiles else 0)
-        monkeypatch.setattr(check, "SAMPLE", 3 if tiles else 1)
+        monkeypatch.setattr(refine, "TILE", 16 if tiles else 5)
+        monkeypatch.setattr(refine, "GATHERED", 2_000 if tiles else 1)
+        monkeypatch.setattr(refine, "MANY", 10 if tiles else 0)
+        monkeypatch.setattr(refine, "SAMPLE", 3 if tiles else 1)
         monkeypatch.setattr(compare, "CANDIDATES", 40 if tiles else 0)
         monkeypatch.setattr(compare, "PAIRS", 200 if tiles else 4)
         monkeypatch.setattr(compare, "LEAST", 2 if tiles else 1)
@@ -159,7 +161,7 @@ def _apart(x: bytes, y: bytes, x_shape: coarse.Shape, y_shape: coarse.Shape, tur
     return [int(((one - np.rot90(other, turn)) ** 2).sum()) for turn in range(turns)]
 
 
-def expected(a: Block, b: Block, diagonal: bool, rules: Rules, distances: Distances) -> tuple[list[Row], Ledger]:
+def expected(a: Block, b: Block, diagonal: bool, rules: MatchRules, distances: Distances) -> tuple[list[Row], Ledger]:
     """One pair after the other."""
     rows, ledger = [], Ledger()
     for i in range(len(a.points)):
@@ -181,7 +183,7 @@ def expected(a: Block, b: Block, diagonal: bool, rules: Rules, distances: Distan
     return rows, ledger
 
 
-def rows_of(found: Found) -> list[Row]:
+def rows_of(found: MatchArrays) -> list[Row]:
     return list(zip(*(column.tolist() for column in found), strict=True))
 
 
@@ -220,7 +222,12 @@ def block(seed: int, n: int, shape: coarse.Shape, kinds: int = 1) -> Block:
 
 
 def paired(
-    a: Block, b: Block | None, rules: Rules, metric: Metric, device: Device = CPU, earlier: Earlier | None = None
+    a: Block,
+    b: Block | None,
+    rules: MatchRules,
+    metric: Metric,
+    device: Device = CPU,
+    earlier: EarlierMatches | None = None,
 ) -> BlockPair:
     sides = [each.side(plain.vectors(each.points) if metric.space else None) for each in ([a] if b is None else [a, b])]
     return BlockPair(sides[0], sides[-1], b is None, rules, metric, device, earlier)
@@ -240,7 +247,7 @@ def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, di
     a, b = block(1, 25, shape, kinds=2), block(2, 20, shape, kinds=3)
     for per_value in (0, 0.7, 60, None):
         limit = None if per_value is None else int(per_value * a.points[0].size)
-        rules = Rules(limit, turns, same_hash)
+        rules = MatchRules(limit, turns, same_hash)
         pair = paired(a, None if diagonal else b, rules, mse(shape, turns, limit, device), device)
         rows, ledger = expected(a, a if diagonal else b, diagonal, rules, apart)
         assert compared(pair) == rows
@@ -257,7 +264,7 @@ def test_settled_blocks_are_not_looked_at(diagonal: bool) -> None:
         raise AssertionError("a point was read")
 
     left, right = (replace(each.side(plain.vectors(each.points)), points=unread) for each in (a, b))
-    rules = Rules(500, 4, "compare")
+    rules = MatchRules(500, 4, "compare")
     pair = BlockPair(left, left if diagonal else right, diagonal, rules, mse((8, 8, 1), 4, 500))
     assert list(pair.runs()) == []
     assert pair.ledger == expected(a, a if diagonal else b, diagonal, rules, apart)[1]
@@ -280,7 +287,7 @@ def test_which_filter_is_taken(
     monkeypatch.setattr(compare, "COMPILED", pairs)
     monkeypatch.setattr(compare, "compiled", lambda: numba)
     monkeypatch.setattr(compare, "CROWDED", 2)
-    pair = paired(block(1, 5, (8, 8, 1)), None, Rules(9, 1, "compare"), mse((8, 8, 1), 1, 9), device)
+    pair = paired(block(1, 5, (8, 8, 1)), None, MatchRules(9, 1, "compare"), mse((8, 8, 1), 1, 9), device)
     assert isinstance(pair._filter, kind)
 
 
@@ -290,11 +297,11 @@ def test_crowded_blocks_are_given_no_filter(monkeypatch: pytest.MonkeyPatch, cro
     monkeypatch.setattr(compare, "CROWDED", crowded)
     shades = np.array([0, 255]), np.array([1, 60, 120, 180, 254])
     a, b = (Block(np.repeat(each, 64).astype(np.uint8).reshape(-1, 8, 8, 1)) for each in shades)
-    pair = paired(a, b, Rules(64, 1, "compare"), mse((8, 8, 1), 1, 64))
+    pair = paired(a, b, MatchRules(64, 1, "compare"), mse((8, 8, 1), 1, 64))
     assert pair._share() == 0.2
     assert (pair._filter is not None) is (crowded == 0.2)
     one = Block(a.points[:1])
-    assert paired(one, None, Rules(64, 1, "compare"), mse((8, 8, 1), 1, 64))._share() == 1
+    assert paired(one, None, MatchRules(64, 1, "compare"), mse((8, 8, 1), 1, 64))._share() == 1
 
 
 @pytest.mark.parametrize("agree", [False, True])
@@ -308,7 +315,7 @@ def test_a_low_block_with_more_candidates_than_room_is_compared_by_tiles(
     swept: list[slice] = []
     wide = BlockPair._wide
 
-    def once(self: BlockPair, rows: slice) -> Found | None:
+    def once(self: BlockPair, rows: slice) -> MatchArrays | None:
         assert rows not in swept
         swept.append(rows)
         return wide(self, rows)
@@ -317,7 +324,7 @@ def test_a_low_block_with_more_candidates_than_room_is_compared_by_tiles(
     a, b = block(3, 9, (8, 8, 1)), block(4, 7, (8, 8, 1))
     a.points[:], b.points[:] = a.points[0], a.points[0]
     a.hashes, b.hashes = np.zeros((9, 4), np.int64), np.full((7, 4), not agree, np.int64)
-    rules = Rules(500, 4, "zero")
+    rules = MatchRules(500, 4, "zero")
     pair = paired(a, b, rules, mse((8, 8, 1), 4, 500))
     rows, ledger = expected(a, b, False, rules, apart)
     assert compared(pair) == rows
@@ -331,7 +338,7 @@ def test_a_settled_block_is_compared_with_one_that_is_not(device: Device, settle
     """Only pairs of two settled images are left out."""
     a, b = block(1, 12, (8, 8, 1)), block(2, 10, (8, 8, 1))
     a.settled, b.settled = np.full(12, settled == "a"), np.full(10, settled == "b")
-    rules = Rules(500, 4, "compare")
+    rules = MatchRules(500, 4, "compare")
     rows, ledger = expected(a, b, False, rules, apart)
     pair = paired(a, b, rules, mse((8, 8, 1), 4, 500, device), device)
     assert len(rows) > 5
@@ -341,7 +348,7 @@ def test_a_settled_block_is_compared_with_one_that_is_not(device: Device, settle
 
 def test_without_a_limit_no_bound_is_asked(device: Device) -> None:
     """The metric may have a space all the same."""
-    a, rules = block(1, 12, (8, 8, 1)), Rules(None, 4, "compare")
+    a, rules = block(1, 12, (8, 8, 1)), MatchRules(None, 4, "compare")
     pair = paired(a, None, rules, mse((8, 8, 1), 4, 1, device), device)
     assert compared(pair) == expected(a, a, True, rules, apart)[0]
 
@@ -351,7 +358,7 @@ def test_without_a_limit_no_bound_is_asked(device: Device) -> None:
 def test_images_without_hashes_agree_with_none(same_hash: str, hashed: str) -> None:
     a, b = block(1, 12, (8, 8, 1)), block(2, 10, (8, 8, 1))
     a.hashes, b.hashes = (each.hashes if hashed == name else None for name, each in (("a", a), ("b", b)))
-    rules = Rules(500, 4, same_hash)
+    rules = MatchRules(500, 4, same_hash)
     pair = paired(a, b, rules, mse((8, 8, 1), 4, 500))
     rows, ledger = expected(a, b, False, rules, apart)
     assert compared(pair) == rows
@@ -363,7 +370,7 @@ def test_images_without_hashes_agree_with_none(same_hash: str, hashed: str) -> N
 def test_all_hashes_agree(device: Device, same_hash: str, diagonal: bool) -> None:
     a, b = block(1, 17, (8, 8, 1), kinds=2), block(2, 9, (8, 8, 1), kinds=2)
     a.hashes, b.hashes = np.zeros((17, 4), np.int64), np.zeros((9, 4), np.int64)
-    rules = Rules(500, 4, same_hash)
+    rules = MatchRules(500, 4, same_hash)
     pair = paired(a, None if diagonal else b, rules, mse((8, 8, 1), 4, 500, device), device)
     rows, ledger = expected(a, a if diagonal else b, diagonal, rules, apart)
     assert compared(pair) == rows
@@ -377,7 +384,7 @@ def test_levels_count_the_pairs_that_are_left(
     """Of 15 pairs, by tiles and by a filter that looks at both orders; three of them pass the bounds."""
     monkeypatch.setattr(compare, "CROWDED", crowded)
     points = np.repeat([0, 1, 2, 90, 180, 250], 64).astype(np.uint8).reshape(6, 8, 8, 1)
-    pair = paired(Block(points), None, Rules(256, 1, "compare"), mse((8, 8, 1), 1, 256))
+    pair = paired(Block(points), None, MatchRules(256, 1, "compare"), mse((8, 8, 1), 1, 256))
     assert len(compared(pair)) == 3
     levels = pair.levels
     assert [levels.order, levels.compared, levels.directions, levels.sums] == [0, compared_pairs, directions, 3]
@@ -396,7 +403,7 @@ def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: 
     """Thinned out by finer sums, and measured as a whole where these do not help."""
     a, b = block(3, 23, shape), block(4, 19, shape)
     for limit in (0, 3 * a.points[0].size, 2_000 * a.points[0].size):
-        rules = Rules(limit, turns, "compare")
+        rules = MatchRules(limit, turns, "compare")
         for other in (None, b):
             pair = paired(a, other, rules, mse(shape, turns, limit, device, Priced(prices, device)), device)
             rows, ledger = expected(a, other or a, other is None, rules, apart)
@@ -410,9 +417,9 @@ def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: 
 def test_tiles_of_which_few_pairs_are_wanted(monkeypatch: pytest.MonkeyPatch, prices: str, limit: int | None) -> None:
     """Whatever is cheapest, only these are measured: those of one kind, that agree in no hash."""
     monkeypatch.setattr(compare, "CROWDED", -1)
-    monkeypatch.setattr(check, "MANY", 0)
+    monkeypatch.setattr(refine, "MANY", 0)
     a = block(1, 30, (8, 8, 1), kinds=6)
-    rules = Rules(limit, 4, "skip")
+    rules = MatchRules(limit, 4, "skip")
     pair = paired(a, None, rules, mse((8, 8, 1), 4, limit, CPU, Priced(prices)))
     rows, ledger = expected(a, a, True, rules, apart)
     assert compared(pair) == rows
@@ -435,12 +442,12 @@ def test_levels_count_what_is_measured_in_tiles(
 
     The ten are the sample, too. A product is of all five rows and columns, or of three that finer sums leave."""
     monkeypatch.setattr(compare, "CROWDED", -1)
-    monkeypatch.setattr(check, "MANY", 0)
-    monkeypatch.setattr(check, "GAIN", gain)
+    monkeypatch.setattr(refine, "MANY", 0)
+    monkeypatch.setattr(refine, "GAIN", gain)
     points = np.full((5, 8, 8, 1), 100, np.uint8)
     points[4] += np.indices((8, 8)).sum(axis=0)[:, :, None].astype(np.uint8) % 2 * 60
     points[:4, ::2] += 60
-    pair = paired(Block(points), None, Rules(0, 1, "compare"), mse((8, 8, 1), 1, 0, CPU, Priced(prices)))
+    pair = paired(Block(points), None, MatchRules(0, 1, "compare"), mse((8, 8, 1), 1, 0, CPU, Priced(prices)))
     assert len(compared(pair)) == 6
     assert [pair.levels.finer, pair.levels.checked, pair.levels.products] == levels
 
@@ -448,7 +455,7 @@ def test_levels_count_what_is_measured_in_tiles(
 def test_empty_blocks(device: Device) -> None:
     shape = (8, 8, 1)
     some, none = block(5, 3, shape), Block(np.empty((0, *shape), np.uint8))
-    rules, metric = Rules(5, 4, "compare"), mse(shape, 4, 5)
+    rules, metric = MatchRules(5, 4, "compare"), mse(shape, 4, 5)
     for a, b in ((some, none), (none, some), (none, none), (none, None)):
         empty = np.empty((0, 32), np.float32)
         sides = [each.side(plain.vectors(each.points) if len(each.points) else empty) for each in (a, b or a)]
@@ -457,16 +464,16 @@ def test_empty_blocks(device: Device) -> None:
         assert pair.ledger == Ledger()
 
 
-def known(a: Block, b: Block, diagonal: bool, rules: Rules, limit: float | None, seed: int) -> Earlier:
+def known(a: Block, b: Block, diagonal: bool, rules: MatchRules, limit: float | None, seed: int) -> EarlierMatches:
     """What an earlier artifact up to a limit tells of some of the images."""
     random = np.random.default_rng(seed)
     known_a = random.random(len(a.points)) < 0.7
     known_b = known_a if diagonal else random.random(len(b.points)) < 0.6
-    rows, _ = expected(a, b, diagonal, Rules(limit, rules.turns, rules.same_hash), apart)
+    rows, _ = expected(a, b, diagonal, MatchRules(limit, rules.turns, rules.same_hash), apart)
     told = [row for row in rows if row[4] and known_a[row[0]] and known_b[row[1]]]
     columns = np.array([row[:4] for row in told], np.int64).reshape(-1, 4).T
     measured = np.ones(len(told), bool)
-    return Earlier(limit, known_a, known_b, Found(*columns[:3], columns[3].astype(np.uint8), measured))
+    return EarlierMatches(limit, known_a, known_b, MatchArrays(*columns[:3], columns[3].astype(np.uint8), measured))
 
 
 @pytest.mark.usefixtures("room")
@@ -492,9 +499,9 @@ def test_what_is_known_is_copied(
     shape = (8, 8, 1)
     a, b = block(6, 40, shape, kinds=2), block(7, 30, shape, kinds=2)
     b = a if diagonal else b
-    figures = {row[2] for row in expected(a, b, diagonal, Rules(43, 4, "compare"), apart)[0]}
+    figures = {row[2] for row in expected(a, b, diagonal, MatchRules(43, 4, "compare"), apart)[0]}
     assert 43 in figures  # what is copied may be just at the limit
-    rules = Rules(limit, 4, same_hash)
+    rules = MatchRules(limit, 4, same_hash)
     earlier = known(a, b, diagonal, rules, before, 8)
     assert len(earlier.found.a) > 5
     pair = paired(a, None if diagonal else b, rules, mse(shape, 4, limit), earlier=earlier)
@@ -509,14 +516,14 @@ def test_what_is_known_is_copied(
     [(5, 5, True), (5, 6, False), (6, 5, True), (None, 5, True), (5, None, False), (None, None, True)],
 )
 def test_what_an_earlier_limit_covers(before: int | None, limit: int | None, covers: bool) -> None:
-    nothing = Found(*np.empty((5, 0), np.int64))
-    assert Earlier(before, np.empty(0, bool), np.empty(0, bool), nothing).covers(limit) is covers
+    nothing = MatchArrays(*np.empty((5, 0), np.int64))
+    assert EarlierMatches(before, np.empty(0, bool), np.empty(0, bool), nothing).covers(limit) is covers
 
 
 def test_copied_rows_are_trusted() -> None:
     """With all images known no point is read, and what was recorded is handed on, be it wrong."""
     a = block(9, 20, (8, 8, 1))
-    rules = Rules(500, 4, "compare")
+    rules = MatchRules(500, 4, "compare")
     earlier = known(a, a, True, rules, 500, 1)
     earlier.known_a[:] = True
     earlier.found.values[:] = 7
@@ -545,8 +552,8 @@ def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float |
     def distances(x: np.ndarray, y: np.ndarray, turns: int) -> list[float]:
         return [float(darker(np.rot90(y, turn)[None], x)[0]) for turn in range(turns)]
 
-    metric = Metric(Function(darker), None, None, exact.turned, 36)
-    rules = Rules(limit, 4, "skip")
+    metric = Metric(UserFunction(darker), None, None, exact.turned, 36)
+    rules = MatchRules(limit, 4, "skip")
     pair = paired(a, None if diagonal else b, rules, metric)
     rows, ledger = expected(a, a if diagonal else b, diagonal, rules, distances)
     assert compared(pair) == rows
@@ -572,7 +579,7 @@ def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> Non
         return [int((x[0] != y[turn]).sum()) for turn in range(turns)]
 
     for limit in (0, 4, 16):
-        rules = Rules(limit, 4, "compare")
+        rules = MatchRules(limit, 4, "compare")
         sides = [each.side(each.points.reshape(len(each.points), -1).astype(np.float32)) for each in (a, b)]
         pair = BlockPair(
             sides[0], sides[0 if diagonal else 1], diagonal, rules, in_turns(Squares(device), 4, 16, limit), device
@@ -600,10 +607,10 @@ def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:
             found.append(total)
         return found
 
-    figures = sorted(row[2] for row in expected(a, a, True, Rules(None, turns, "compare"), distances)[0])
+    figures = sorted(row[2] for row in expected(a, a, True, MatchRules(None, turns, "compare"), distances)[0])
     for limit in figures[:: len(figures) // 6]:
-        rules = Rules(limit, turns, "compare")
-        metric = in_turns(Floats(), turns, 5, limit * (1 + 2.0**-30))
+        rules = MatchRules(limit, turns, "compare")
+        metric = in_turns(FloatSquares(), turns, 5, limit * (1 + 2.0**-30))
         side = a.side(points.reshape(30, -1))
         rows, _ = expected(a, a, True, rules, distances)
         assert compared(BlockPair(side, side, True, rules, metric, device)) == rows
@@ -644,9 +651,9 @@ def test_no_match_at_the_limit_is_lost(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "COMPILED", 0 if name == "leaves" else 2**62)
         patch.setattr(compare, "CROWDED", -1 if name == "tiles" else 2)
-        patch.setattr(check, "MANY", 0)
+        patch.setattr(refine, "MANY", 0)
         for limit in limits(a.points, turns):
-            rules = Rules(limit, turns, "compare")
+            rules = MatchRules(limit, turns, "compare")
             metric = mse(shape, turns, limit, device, Priced(prices, device))
             rows, ledger = expected(a, a, True, rules, apart)
             pair = paired(a, None, rules, metric, device)
@@ -656,7 +663,7 @@ def test_no_match_at_the_limit_is_lost(
 
 def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 15) -> list[set[tuple[int, int]]]:
     """What finer sums leave of all pairs in the given turns, turn by turn."""
-    pair = paired(Block(found), None, Rules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
+    pair = paired(Block(found), None, MatchRules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
     every = np.arange(len(found))
     parts = [pair._check.part(every, left) for left in (True, False)]
     bits = pair._check.bounds(*parts, {8: 1, 16: 2}[grid]) & given
@@ -715,7 +722,7 @@ def test_without_slack_a_block_pair_loses_matches(monkeypatch: pytest.MonkeyPatc
     def lost() -> int:
         count = 0
         for found, limit in cases:
-            pair = paired(Block(found), None, Rules(limit, 4, "compare"), mse(shape, 4, limit), DEVICES[name])
+            pair = paired(Block(found), None, MatchRules(limit, 4, "compare"), mse(shape, 4, limit), DEVICES[name])
             count += (0, 1) not in {row[:2] for row in compared(pair)}
         return count
 

@@ -14,11 +14,12 @@ from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device, NoDevice
 from stages.kernels.bounds import coarse
 from stages.kernels.bounds.space import Space, prepare
-from stages.kernels.compare import BlockPair, Rules
+from stages.kernels.compare import BlockPair
 from stages.kernels.filters.product import Product
 from stages.kernels.measure import exact
 from stages.kernels.measure.exact import Squares
-from stages.kernels.measure.metric import Found, Side, joined
+from stages.kernels.measure.metric import MatchArrays, Side, joined
+from stages.kernels.rules import MatchRules
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
 from tests.end_to_end.driver import Project, make_images
@@ -83,14 +84,14 @@ def test_no_match_at_the_limit_is_lost(gpu: Device, shape: coarse.Shape) -> None
             assert not lost_by(partial(Product, device=gpu), a, b, turns, limit)
 
 
-def found_on(device: Device, images: np.ndarray, rotations: bool, threshold: float | None) -> Found:
+def found_on(device: Device, images: np.ndarray, rotations: bool, threshold: float | None) -> MatchArrays:
     """All rows of a block with itself."""
     vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
     one = Side(
         vectors, np.ones(len(images), np.int64), np.zeros(len(images), np.int64), None, lambda rows: (images, rows)
     )
     kind = Mse(Params(rotations=rotations, threshold=threshold), images.shape[1:], device)
-    rules = Rules(kind.limit, 4 if rotations else 1, "compare")
+    rules = MatchRules(kind.limit, 4 if rotations else 1, "compare")
     return joined([found for _, found in BlockPair(one, one, True, rules, kind.kernel, device).runs()])
 
 

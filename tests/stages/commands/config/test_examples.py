@@ -6,6 +6,7 @@ import pytest
 
 import stages
 from pipeline.cli.main import main
+from pipeline.config.schema import schema_text
 from pipeline.config.settings import load
 from pipeline.plan.discovery import discover
 from stages.commands.config.examples import examples
@@ -22,6 +23,9 @@ def test_an_example_is_a_config_under_a_name_of_its_own(
     text = capsys.readouterr().out
     assert text.startswith("# ")
     assert f"configs/{name}.yaml" not in text
+    schema = Path(text.partition("$schema=")[2].partition("\n")[0])
+    assert schema.is_absolute()
+    assert schema.read_text() == schema_text(discover()), "an editor finds the schema wherever the config is written"
     (tmp_path / "mine.yaml").write_text(text)
     assert load("mine.yaml", discover()) == load(ROOT / "configs" / f"{name}.yaml", discover(), ["run=mine"]) or (
         name == "demo"  # which has a run's name of its own

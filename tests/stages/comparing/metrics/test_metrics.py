@@ -17,8 +17,8 @@ from stages import hash as hash_stage
 from stages import index, pairs
 from stages.commands.results.tables import expanded
 from stages.comparing.blocks import read_blocks
-from stages.kernels.graph.groups import Rows
-from stages.kernels.measure import exact
+from stages.kernels.graph.groups import PairArrays
+from stages.kernels.measure import floats
 from tests.in_memory import MemoryArtifact, compute
 from tests.pairwise import pairwise
 from tests.stages.conftest import WAYS
@@ -177,7 +177,7 @@ def all_rows(artifact: MemoryArtifact, blocks: Sequence[Artifacts], params: pair
     number = {path: n for n, path in enumerate(paths)}
     a, b, distance, _, turns, measured = zip(*rows_of(artifact.rows_), strict=True) if artifact.rows else [()] * 6
     places = [np.array([number[path] for path in side], np.int64) for side in (a, b)]
-    rows = Rows(*places, np.array(distance, float), np.array(turns, np.uint8), np.array(measured, bool))
+    rows = PairArrays(*places, np.array(distance, float), np.array(turns, np.uint8), np.array(measured, bool))
     whole = expanded(rows, read_blocks(tables, params.comparison), params.comparison, swap)
     rotation = [(n & -n).bit_length() * 90 - 90 for n in whole.turns.tolist()]
     sides = [[paths[n] for n in side] for side in (whole.a, whole.b)]
@@ -266,7 +266,7 @@ def test_floats_are_summed_in_the_order_of_their_entries(scale: float) -> None:
     random = np.random.default_rng(1)
     a, b = ((random.normal(size=(n, 37)) * 10.0 ** random.uniform(-3, 3, 37)).astype(np.float32) for n in (23, 31))
     plain = np.array([[sum_in_order(x, y) * scale for y in b.tolist()] for x in a.tolist()])
-    measure = exact.Floats(scale)
+    measure = floats.FloatSquares(scale)
     assert np.array_equal(measure.cross(a, b), plain)
     i, j = (side.ravel() for side in np.indices(plain.shape))
     assert np.array_equal(measure.pairs(a, b, i, j, np.inf).reshape(plain.shape), plain)
@@ -386,15 +386,15 @@ def zeros(images: np.ndarray) -> np.ndarray:
 
 VECTORS = {
     "raising": rf"failed on 1 images from {ODD}: RuntimeError: two lines",
-    "nan_vectors": f"expected finite numbers, got others for {ODD}",
+    "nan_vectors": f"expected finite numbers, got infinite numbers or NaN for {ODD}",
     "flat": rf"expected an array \(1, d\), one vector for each image, got \(1,\) for 1 images from {ODD}",
     "fewer": r"expected an array \(1, d\), one vector for each image, got \(0, 3\)",
     "nothing": r"expected an array \(1, d\), one vector for each image, got \(1, 0\)",
     "ragged": rf"failed on 1 images from {ODD}: ValueError",
     "by_content": rf"expected vectors of one length, got 3 numbers for x\.png and 2 for {ODD}",
     "by_turn": r"expected vectors of one length, got 2 and 3 numbers for turns of x\.png",
-    "far": rf"expected vectors of a length up to 1e\+18, got a longer one for {ODD}",
-    "zeros": rf"a vector of zeros has no cosine, and one was given for {ODD}; give another, or set .*=squared",
+    "far": rf"expected vectors of length up to 1e\+18, got a longer vector for {ODD}",
+    "zeros": rf"expected vectors with a direction, got zeros for {ODD}; return others, or set .*=squared",
 }
 
 
@@ -441,7 +441,7 @@ def test_hashes_that_are_not_hex_are_named(bad: str, first: bool, monkeypatch: p
 
 @pytest.mark.parametrize("blocks", [1, 2])
 def test_hashes_of_several_lengths_are_named(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TaskError, match=r"gives 'abcd' for 1\.png, 4 hex digits, but 3 for 0\.png; expected as many"):
+    with pytest.raises(TaskError, match=r"gives 'abcd' for 1\.png, 4 hex digits, but 3 for 0\.png; expected the same"):
         computed_by_hash(["abc", "abcd"], monkeypatch, blocks)
 
 
@@ -488,9 +488,9 @@ def test_what_does_not_fit_together(changes: dict[str, Any], complaint: str | No
     [
         ({"metric": "haming"}, "did you mean hamming?"),
         ({"metric": "ssim"}, "expected mse, hamming, embedding or package.module:function, got 'ssim'"),
-        ({"metric": "no.such.module:f"}, "it can't be imported"),
-        ({"metric": f"{HERE}:SHAPE"}, "it is no function"),
-        ({"embedding": f"{HERE}:missing"}, "it can't be imported"),
+        ({"metric": "no.such.module:f"}, "which can't be imported"),
+        ({"metric": f"{HERE}:SHAPE"}, "which is not a function"),
+        ({"embedding": f"{HERE}:missing"}, "which can't be imported"),
         ({"embedding_distance": "euclid"}, "squared"),
     ],
 )

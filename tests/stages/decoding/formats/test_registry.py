@@ -14,7 +14,7 @@ from stages.commands import formats as command
 from stages.decoding import metadata, problems
 from stages.decoding.decode import Options
 from stages.decoding.formats import registry as formats
-from stages.decoding.formats.jxl import Head, read_head
+from stages.decoding.formats.jxl import JxlHeader, read_head
 from stages.decoding.formats.registry import FORMATS, HEIC, JPEG_XL, RAW
 from stages.decoding.problems import Unreadable
 from tests.stages.decoding.samples import dng, every_format, psd, saved, smooth, tiff
@@ -228,7 +228,7 @@ def test_jpeg_xl(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in [(8, 8), (320, 240), (256, 256), (1000, 700), (999, 40), (1, 1), (64, 32), (1280, 720)]:
         for container in (False, True):
             image = saved(Image.new("RGB", size, (1, 2, 3)), "JXL", use_container=container)
-            assert read_head(image) == Head(*size, 1)
+            assert read_head(image) == JxlHeader(*size, 1)
     assert code(data[: len(data) // 2]) == "truncated"
     monkeypatch.setattr(pillow_jxl.JpegXLImagePlugin, "Decoder", lambda **_: pytest.fail("decoded"))
     assert problem(data, replace(FAST, max_pixels=100)) == problems.MANY_PIXELS
@@ -237,7 +237,7 @@ def test_jpeg_xl(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_head_of_a_jpeg_xl_holds_its_orientation() -> None:
     # small 1, height (0+1)·8, ratio 1:1, not all default, extra fields, orientation 6
     bits = 1 | 0 << 1 | 1 << 6 | 0 << 9 | 1 << 10 | 5 << 11
-    assert read_head(b"\xff\x0a" + bits.to_bytes(20, "little")) == Head(8, 8, 6)
+    assert read_head(b"\xff\x0a" + bits.to_bytes(20, "little")) == JxlHeader(8, 8, 6)
     for broken in (b"", b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(50)):
         with pytest.raises(ValueError, match="no codestream"):
             read_head(broken)
@@ -283,7 +283,7 @@ def test_a_format_that_is_not_installed_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, data: bytes, name: bytes, extra: str
 ) -> None:
     monkeypatch.setattr(formats, "installed", lambda _: None)
-    with pytest.raises(Unreadable, match=f"add the extra {extra}; fast-diff formats says how") as caught:
+    with pytest.raises(Unreadable, match=f"needs the extra {extra}; see fast-diff formats") as caught:
         decode(data, EXACT, name)
     assert caught.value.problem.code == "unsupported"
     library = next(format.library for format in FORMATS if format.extra == extra)

@@ -17,9 +17,10 @@ from stages.kernels.arrays import CPU, Device
 from stages.kernels.bounds import coarse, slack
 from stages.kernels.bounds.directions import LEADING
 from stages.kernels.bounds.space import Candidates, Filter, Levels, Prepared, Space, largest_norm, merged, prepare
-from stages.kernels.filters import leaves, product
-from stages.kernels.filters.leaves import LEAF, Leaves, grow
+from stages.kernels.filters import leaves, product, tree
+from stages.kernels.filters.leaves import Leaves
 from stages.kernels.filters.product import Product
+from stages.kernels.filters.tree import LEAF, grow
 from tests.pairwise import pairwise
 from tests.stages.kernels import plain
 
@@ -426,7 +427,7 @@ def test_a_split_has_the_lesser_values_first(values: list[int], data: st.DataObj
     middle = data.draw(st.integers(start, stop))
     order = np.random.default_rng(count).permutation(count).astype(np.int32)
     before, keys = order.copy(), np.array(values, np.float32)
-    leaves._split(keys, order, start, stop, middle)
+    tree._split(keys, order, start, stop, middle)
     assert [*order[:start], *order[stop:]] == [*before[:start], *before[stop:]]
     assert sorted(order[start:stop]) == sorted(before[start:stop])
     assert keys[order[start:middle]].max(initial=0) <= keys[order[middle:stop]].min(initial=9)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stages.kernels.graph.groups import Rows, aspect_classes, expand, representatives
+from stages.kernels.graph.groups import PairArrays, aspect_classes, expand, representatives
 
 Row = tuple[int, int, float, int, bool]
 
@@ -60,15 +60,15 @@ def facts(images: list[np.ndarray], ends: list[int]) -> tuple[np.ndarray, np.nda
     )
 
 
-def as_arrays(rows: list[Row]) -> Rows:
+def as_arrays(rows: list[Row]) -> PairArrays:
     a, b, mse, bits, measured = zip(*rows, strict=True) if rows else [()] * 5
-    return Rows(
+    return PairArrays(
         np.array(a, np.int64), np.array(b, np.int64), np.array(mse), np.array(bits, np.uint8), np.array(measured, bool)
     )
 
 
-def as_rows(rows: Rows) -> list[Row]:
-    columns = (getattr(rows, name).tolist() for name in Rows.__dataclass_fields__)
+def as_rows(rows: PairArrays) -> list[Row]:
+    columns = (getattr(rows, name).tolist() for name in PairArrays.__dataclass_fields__)
     return sorted(zip(*columns, strict=True))
 
 

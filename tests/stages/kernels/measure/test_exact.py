@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.kernels.arrays import Device
-from stages.kernels.measure import exact, native
-from stages.kernels.measure.exact import Floats, Function, Near, Squares
+from stages.kernels.measure import exact, floats, native
+from stages.kernels.measure.exact import Squares, TileMatches
+from stages.kernels.measure.floats import FloatSquares, UserFunction
 from tests.stages.kernels import plain
 
 STRICT = Device("strict", array_api_strict, array_api_strict.asarray, np.asarray, free=1)
@@ -162,7 +163,7 @@ def near_by_loop(distances: np.ndarray, wanted: np.ndarray, most: float) -> list
     return found
 
 
-def rows_of(near: Near) -> list[tuple[int, int, float, int]]:
+def rows_of(near: TileMatches) -> list[tuple[int, int, float, int]]:
     assert [column.dtype for column in (near.i, near.j, near.turns)] == [np.int64, np.int64, np.uint8]
     return list(zip(*(column.tolist() for column in near), strict=True))
 
@@ -197,7 +198,7 @@ def test_near_pairs_of_vectors_and_of_a_function() -> None:
     lefts, rights = ([random.integers(0, 3, (n, 1, 2, 1)).astype(np.float32) for _ in range(3)] for n in (5, 4))
     wanted = random.random((5, 4)) < 0.7
     flat = [[rows.reshape(len(rows), 2) for rows in side] for side in (lefts, rights)]
-    for measure, a, b in ((Floats(), *flat), (Function(brightness), lefts, rights)):
+    for measure, a, b in ((FloatSquares(), *flat), (UserFunction(brightness), lefts, rights)):
         distances = np.array([measure.cross(x, y) for x, y in zip(a, b, strict=True)])
         for most in (0, 1, 2.0, np.inf):
             assert rows_of(measure.near(a, b, wanted, most)) == near_by_loop(distances, wanted, most)
@@ -215,7 +216,7 @@ def test_the_faster_way_costs_less(monkeypatch: pytest.MonkeyPatch, size: int) -
     numkong = Squares().costs(size)
     assert device.product < numkong.product < compiled.product == slowest.product < slowest.apart
     assert compiled.apart <= compiled.alike < slowest.alike
-    for measure in (Floats(), Function(brightness)):
+    for measure in (FloatSquares(), UserFunction(brightness)):
         assert 1 <= measure.costs(size).product <= measure.costs(size).apart <= measure.costs(size).alike
 
 
@@ -282,21 +283,21 @@ def test_vectors_to_the_last_bit(seed: int, d: int, scale: float, spread: float)
     b[0] = a[1]
     i, j = every_pair(3, 5)
     expected = [looped(x, y, scale) for x in a for y in b]
-    assert Floats(scale).cross(a, b).ravel().tolist() == expected
-    assert Floats(scale).pairs(a, b, i, j, 0.0).tolist() == expected
+    assert FloatSquares(scale).cross(a, b).ravel().tolist() == expected
+    assert FloatSquares(scale).pairs(a, b, i, j, 0.0).tolist() == expected
 
 
 @pytest.mark.parametrize("small", [1, 7, 30])
 def test_vectors_however_they_are_cut(monkeypatch: pytest.MonkeyPatch, small: int) -> None:
     a, b = (np.random.default_rng(n).normal(size=(n, 33)).astype(np.float32) for n in (9, 7))
     expected = [looped(x, y, 1.0) for x in a for y in b]
-    monkeypatch.setattr(exact, "SMALL", small)
+    monkeypatch.setattr(floats, "SMALL", small)
     i, j = every_pair(9, 7)
-    assert Floats().cross(a, b).ravel().tolist() == expected
-    assert Floats().pairs(a, b, i, j, 0.0).tolist() == expected
-    assert Floats().cross(a[:0], b).shape == (0, 7)
-    assert Floats().cross(a, b[:0]).shape == (9, 0)
-    assert Floats().pairs(a, b, i[:0], j[:0], 0.0).shape == (0,)
+    assert FloatSquares().cross(a, b).ravel().tolist() == expected
+    assert FloatSquares().pairs(a, b, i, j, 0.0).tolist() == expected
+    assert FloatSquares().cross(a[:0], b).shape == (0, 7)
+    assert FloatSquares().cross(a, b[:0]).shape == (9, 0)
+    assert FloatSquares().pairs(a, b, i[:0], j[:0], 0.0).shape == (0,)
 
 
 # A user's function
@@ -309,7 +310,7 @@ def brightness(images: np.ndarray, image: np.ndarray) -> np.ndarray:
 def test_a_function_is_given_images_and_one_image() -> None:
     a, b = (np.random.default_rng(n).integers(0, 256, (n, 4, 5, 3), dtype=np.uint8) for n in (6, 4))
     expected = [[float(abs(int(y.sum()) - int(x.sum()))) for y in b] for x in a]
-    measure = Function(brightness)
+    measure = UserFunction(brightness)
     found = measure.cross(a, b)
     assert found.dtype == np.float64
     assert found.tolist() == expected
@@ -327,16 +328,16 @@ def test_a_function_is_given_images_and_one_image() -> None:
         (lambda images, image: np.zeros((len(images), 1)), r"got an array \(3, 1\)"),
         (lambda images, image: ["far"] * len(images), "of <U3"),
         (lambda images, image: np.zeros(len(images), complex), "of complex128"),
-        (lambda images, image: [0, 1, -1e-9], "got a negative one"),
-        (lambda images, image: [0, 1, np.nan], "is no number"),
+        (lambda images, image: [0, 1, -1e-9], "got a negative number"),
+        (lambda images, image: [0, 1, np.nan], "number or NaN"),
     ],
 )
 def test_what_a_function_gives_is_checked(given: Any, message: str) -> None:
     images = np.zeros((3, 4, 4, 1), np.uint8)
     with pytest.raises(ValueError, match=message):
-        Function(given).cross(images, images)
+        UserFunction(given).cross(images, images)
     with pytest.raises(ValueError, match=message):
-        Function(given).pairs(images, images, np.array([1, 1, 1]), np.arange(3), 0.0)
+        UserFunction(given).pairs(images, images, np.array([1, 1, 1]), np.arange(3), 0.0)
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -347,17 +348,17 @@ def test_a_function_may_not_change_what_it_is_given(which: int) -> None:
 
     images = np.zeros((3, 4, 4, 1), np.uint8)
     with pytest.raises(ValueError, match="read-only"):
-        Function(brightened).cross(images, images)
+        UserFunction(brightened).cross(images, images)
     with pytest.raises(ValueError, match="read-only"):
-        Function(brightened).pairs(images, images, np.arange(3), np.arange(3), 0.0)
+        UserFunction(brightened).pairs(images, images, np.arange(3), np.arange(3), 0.0)
     assert not images.any()
     assert images.flags.writeable
 
 
 def test_a_function_of_infinite_or_whole_numbers() -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
-    assert Function(lambda images, image: [np.inf, 0]).cross(images, images).tolist() == [[np.inf, 0.0]] * 2
-    assert Function(lambda images, image: images[:, 0, 0, 0] > 0).cross(images, images).tolist() == [[0.0, 0.0]] * 2
+    assert UserFunction(lambda images, image: [np.inf, 0]).cross(images, images).tolist() == [[np.inf, 0.0]] * 2
+    assert UserFunction(lambda images, image: images[:, 0, 0, 0] > 0).cross(images, images).tolist() == [[0.0, 0.0]] * 2
 
 
 # Turns

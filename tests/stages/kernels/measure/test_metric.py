@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from stages.kernels.measure.exact import Floats, Squares
-from stages.kernels.measure.metric import Found, Metric, Side, joined, nothing
+from stages.kernels.measure.exact import Squares
+from stages.kernels.measure.floats import FloatSquares
+from stages.kernels.measure.metric import MatchArrays, Metric, Side, joined, nothing
 
 Pairs = list[tuple[int, int]]
 
 
-def found(pairs: Pairs) -> Found:
+def found(pairs: Pairs) -> MatchArrays:
     """Matches whose other columns tell which pair they belong to."""
     a, b = np.array(pairs, np.int64).reshape(-1, 2).T
-    return Found(a, b, 100 * a + b, (a % 4).astype(np.uint8), b > 2)
+    return MatchArrays(a, b, 100 * a + b, (a % 4).astype(np.uint8), b > 2)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,8 @@ def test_parts_are_joined_by_position_in_a_then_in_b(parts: list[Pairs]) -> None
         assert column.dtype == other.dtype
 
 
-@pytest.mark.parametrize("measure", [Squares(), Floats()])
-def test_no_matches_have_the_numbers_of_the_measure(measure: Squares | Floats) -> None:
+@pytest.mark.parametrize("measure", [Squares(), FloatSquares()])
+def test_no_matches_have_the_numbers_of_the_measure(measure: Squares | FloatSquares) -> None:
     none = nothing(Metric(measure, None, None, None, 1))
     assert [len(column) for column in none] == [0] * 5
     assert [column.dtype for column in none] == [np.int64, np.int64, measure.numbers, np.uint8, bool]

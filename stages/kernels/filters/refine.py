@@ -1,18 +1,18 @@
-"""Measuring candidates: one by one, or, where they crowd, whole tiles; whichever is cheaper for these data.
+"""Measure candidates one by one, or whole tiles where candidates are dense.
 
-Flat images, scans of text, frames of a film: there a lower bound keeps most pairs of a tile. What to do with them is
-counted in costs (`exact.Costs`). A few candidates, spread over the tile, are measured first: if few of them are
-matches, the others will mostly be left early, or be told apart by sums over a finer grid, at one product a turn; if
-most are, nothing beats the exact product of the rows and columns that are left. So the worst that data can do is to
-cost a bound beside brute force. tests/benchmarks/pairs.py holds the whole against brute force on such data.
+Some data defeat lower bounds: for flat images, scans of text and frames of a film, a bound excludes few pairs of a
+tile. The choice between single pairs and whole tiles compares costs (`exact.Costs`). A sample of a tile's
+candidates, spread over the tile, is measured first. If few sampled candidates are matches, most others end early, or
+finer sums exclude the others at one product a turn. If most sampled candidates are matches, nothing is faster than
+the exact product of the remaining rows and columns. So in the worst case the time is brute force plus one bound.
+tests/benchmarks/pairs.py holds the whole against brute force on such data.
 
-Measured at 64x64x3, one core: a pair that is left early costs 0.16 µs, a match 0.8, both 10 in NumPy; a pair of the
-exact product 0.025 µs by NumKong, 0.2 by BLAS; 8x8 sums 14 µs an image and 0.005 a pair. Sums of 16x16 cells cost
-110 µs an image, and never won over the product. A fixed share of candidates, in place of costs and a sample, was up to
-twenty times slower than brute force where candidates are many and matches few.
+Measured at 64x64x3, one core: a pair that ends early costs 0.16 µs, a match 0.8 µs, both 10 µs in NumPy; a pair of
+the exact product 0.025 µs by NumKong, 0.2 µs by BLAS; 8x8 sums 14 µs an image and 0.005 µs a pair. Sums of 16x16
+cells cost 110 µs an image, and were never faster than the product. A fixed share of candidates, in place of costs
+and a sample, was up to twenty times slower than brute force for many candidates with few matches.
 
-Memory: `GATHERED` bytes of points in all.
-"""
+Memory: `GATHERED` bytes of points in all."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from stages.kernels.bounds.space import Candidates, Levels, largest_norm
 from stages.kernels.filters import product
 from stages.kernels.measure import exact
 from stages.kernels.measure.exact import Points, Values
-from stages.kernels.measure.metric import Bits, Floats, Found, Ints, Metric, Side, View, joined, nothing
+from stages.kernels.measure.metric import Bits, Floats, Ints, MatchArrays, Metric, Side, View, joined, nothing
 
 TILE = 1_024
-"""Images a side of a tile, at most."""
+"""Images per side of a tile, at most."""
 GATHERED = 256 << 20
-"""Bytes of points that are held at a time."""
+"""Bytes of points in memory at a time."""
 MANY, SAMPLE = 4_096, 64
-"""Where a tile has so many candidates, some of them tell how many are matches."""
+"""Candidates of a tile above which a sample is measured first, and the size of the sample."""
 GAIN = 10
-"""A finer grid is tried where it costs at most one part in so many of what it may save."""
+"""A finer grid is used where it costs at most 1/GAIN of what the grid may save."""
 
 
 @dataclass
-class Part:
-    """Some images of one side: what a tile needs of them, made when it is first asked for."""
+class TileSide:
+    """Some images of one side of a tile, with points and vectors that are made on first use."""
 
     side: Side
     positions: Ints
@@ -58,12 +58,14 @@ class Part:
 
     @cached_property
     def points(self) -> Points:
-        """Theirs and no others', (n, ...)."""
+        """Return the points of this tile's images only, shape (n, …)."""
         points, rows = self.side.points(self.positions)
         return points[rows]
 
     def views(self, turns: int, rows: Ints) -> list[Points]:
-        """Some of the points as the measure takes them, in each turn; where a turn changes nothing, one array."""
+        """Return the points of some rows as the measure takes them, one array for each turn.
+
+        Turns that leave the points unchanged share one array."""
         made = self.metric.left if self.left else self.metric.right
         for turn in range(len(self._views), turns):
             self._views.append(made(self.points, turn) if made else self.points)
@@ -73,14 +75,14 @@ class Part:
         return [chosen[id(view)] for view in self._views]
 
     def vectors(self, level: int) -> Floats:
-        """Vectors of a bound: 0 is the metric's space, those after it are finer."""
+        """Return the vectors of a bound: level 0 is the metric's space, higher levels are finer."""
         if level not in self._vectors:
             self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
         return self._vectors[level]
 
 
-class Check:
-    """Measures pairs of two sides; `levels` is counted up."""
+class Refiner:
+    """Measures pairs of two sides; `levels` counts pairs as the measuring goes on."""
 
     def __init__(
         self, a: Side, b: Side, metric: Metric, turns: int, most: float, device: Device, levels: Levels
@@ -90,12 +92,12 @@ class Check:
         self._costs = metric.measure.costs(metric.size)
         self.side = min(TILE, max(16, GATHERED // max(1, (turns + 1) * metric.size)))
 
-    def part(self, positions: Ints, left: bool) -> Part:
-        """Images of the left or the right side of a tile."""
-        return Part(self._a if left else self._b, positions, self._metric, left)
+    def part(self, positions: Ints, left: bool) -> TileSide:
+        """Return the images of the left or the right side of a tile."""
+        return TileSide(self._a if left else self._b, positions, self._metric, left)
 
-    def candidates(self, candidates: Candidates) -> Found:
-        """Matches among candidates, sorted by position in a."""
+    def candidates(self, candidates: Candidates) -> MatchArrays:
+        """Return the matches among candidates, sorted by position in a."""
         side, columns = self.side, -(-len(self._b) // self.side)
         tile = candidates.a // side * columns + candidates.b // side
         count = np.bincount(tile) if len(tile) else np.empty(0, np.int64)
@@ -114,8 +116,8 @@ class Check:
                 candidates, tile = candidates.where(~here), tile[~here]
         return joined([*parts, *self._one_by_one(candidates)])
 
-    def tile(self, left: Part, right: Part, bits: Bits) -> Found:
-        """Matches among the pairs of a tile that may match in the turns `bits`, uint8 (left, right)."""
+    def tile(self, left: TileSide, right: TileSide, bits: Bits) -> MatchArrays:
+        """Return the matches of a tile; `bits`, uint8 (left, right), holds the turns to compare."""
         alike, each, level, finest = 1.0, self._costs.alike, 1, len(self._metric.finer)
         if np.count_nonzero(bits) > MANY and self._metric.space is not None:
             alike, each = self._sampled(left, right, bits)
@@ -139,10 +141,11 @@ class Check:
         some = Candidates(left.positions[a], right.positions[b], bits[a, b])
         return self._measured(some, left.points, right.points, a, b)
 
-    def _sampled(self, left: Part, right: Part, bits: Bits) -> tuple[float, float]:
-        """Of some of a tile's candidates: the share of matches, and what it costs to measure one in a turn.
+    def _sampled(self, left: TileSide, right: TileSide, bits: Bits) -> tuple[float, float]:
+        """Return two numbers from a sample of a tile's candidates.
 
-        A pair that is left early is read up to about the part of it that comes to the limit."""
+        The numbers: the share of matches, and the mean cost of measuring one candidate in one turn. A pair that is
+        no match ends early, after about the part of its bytes whose sum reaches the limit."""
         places = np.flatnonzero(bits > 0)
         i, j = np.divmod(places[:: max(1, len(places) // SAMPLE)], bits.shape[1])
         matches, costs = np.zeros(len(i), bool), []
@@ -155,8 +158,8 @@ class Check:
         self._levels.checked += len(i)
         return float(matches.mean()), float(np.maximum(np.concatenate(costs), self._costs.apart).mean())
 
-    def bounds(self, left: Part, right: Part, level: int) -> Bits:
-        """The turns in which the pairs of a tile pass a bound: uint8 (left, right), by one product a turn."""
+    def bounds(self, left: TileSide, right: TileSide, level: int) -> Bits:
+        """Return the turns in which each pair of a tile passes a bound, uint8 (left, right)."""
         space, xp = self._metric.space, self._device.xp
         assert space is not None
         orders = space.orders if level == 0 else self._metric.finer[level - 1].orders
@@ -171,11 +174,11 @@ class Check:
         found: Bits = np.asarray(self._device.get(passing))
         return found
 
-    def _product(self, left: Part, right: Part, bits: Bits, i: Ints, j: Ints) -> Found:
-        """By the product of the rows i and the columns j of a tile."""
+    def _product(self, left: TileSide, right: TileSide, bits: Bits, i: Ints, j: Ints) -> MatchArrays:
+        """Return the matches by the exact product of the rows i and the columns j of a tile."""
         if not len(i):
             return nothing(self._metric)
-        if 4 * len(i) > 3 * len(left):  # taking some out would cost more than they do
+        if 4 * len(i) > 3 * len(left):  # copying a subset would cost more than measuring all
             i = np.arange(len(left))
         if 4 * len(j) > 3 * len(right):
             j = np.arange(len(right))
@@ -184,10 +187,10 @@ class Check:
         lefts, rights = (part.views(self._turns, rows) for part, rows in ((left, i), (right, j)))
         near = self._metric.measure.near(lefts, rights, wanted, self._most)
         a, b = left.positions[i[near.i]], right.positions[j[near.j]]
-        return Found(a, b, near.values, near.turns, np.ones(len(a), bool))
+        return MatchArrays(a, b, near.values, near.turns, np.ones(len(a), bool))
 
-    def _one_by_one(self, candidates: Candidates) -> Iterator[Found]:
-        """Measure candidates as many at a time as there is room for their points."""
+    def _one_by_one(self, candidates: Candidates) -> Iterator[MatchArrays]:
+        """Measure candidates, as many at a time as fit in memory with their points."""
         a, b = np.unique(candidates.a), np.unique(candidates.b)
         if (len(a) + len(b)) * self._metric.size > GATHERED and len(candidates.a) > 1:
             longer, places = (a, candidates.a) if len(a) > len(b) else (b, candidates.b)
@@ -199,10 +202,12 @@ class Check:
             i, j = rows_a[np.searchsorted(a, candidates.a)], rows_b[np.searchsorted(b, candidates.b)]
             yield self._measured(candidates, points_a, points_b, i, j)
 
-    def _measured(self, candidates: Candidates, points_a: Points, points_b: Points, i: Ints, j: Ints) -> Found:
-        """Measure candidates in the turns in which they may match; their points are the rows i and j.
+    def _measured(self, candidates: Candidates, points_a: Points, points_b: Points, i: Ints, j: Ints) -> MatchArrays:
+        """Measure candidates in the turns in which the candidates may match.
 
-        A turn that attains the least, being a match, passes every lower bound; so no other needs measuring."""
+        i, j  rows of points_a and points_b that belong to each candidate
+
+        A turn that attains a match's least distance passes every lower bound, so no other turn needs measuring."""
         metric = self._metric
         values: Values = np.full((self._turns, len(i)), _beyond(metric.measure.numbers), metric.measure.numbers)
         for turn in range(self._turns):
@@ -211,11 +216,11 @@ class Check:
                 values[turn, passing] = self._in_turn(points_a, points_b, i[passing], j[passing], turn, self._most)
         self._levels.checked += len(i)
         smallest, bits = exact.least(values)
-        found = Found(candidates.a, candidates.b, smallest, bits, np.ones(len(i), bool))
+        found = MatchArrays(candidates.a, candidates.b, smallest, bits, np.ones(len(i), bool))
         return found.where(smallest <= self._most)
 
     def _in_turn(self, points_a: Points, points_b: Points, i: Ints, j: Ints, turn: int, most: float) -> Values:
-        """Figures of the rows i with the rows j in a turn."""
+        """Return the distances of the rows i from the rows j in one turn."""
         metric = self._metric
         left, at_left = _seen(metric.left, points_a, i, turn)
         right, at_right = _seen(metric.right, points_b, j, turn)
@@ -223,7 +228,7 @@ class Check:
 
 
 def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:
-    """Points of some rows as the measure takes them, and which of these are theirs."""
+    """Return points as the measure takes them, and the index of each row among these points."""
     if view is None or turn == 0:
         return (view(points, 0) if view else points), rows
     used = np.unique(rows)

@@ -1,4 +1,4 @@
-"""What a process has read last, kept for the tasks that it runs next."""
+"""Cache recently used values in memory, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Kept(Generic[Value]):
-    """Values by what tells their content, up to so many bytes; those asked for last stay. Tasks of one process, in
-    threads too, share it. `least` values stay however large they are; with 0 a value
-    that is larger than all the room is not kept."""
+class ByteLRU(Generic[Value]):
+    """A least-recently-used cache that is bounded in bytes and safe for threads.
+
+    most   bytes of all values together
+    least  number of values that stay however large the values are; 0: a value larger than `most` is not cached"""
 
     def __init__(self, most: int, least: int = 0) -> None:
         self.most, self.least, self.size = most, least, 0
@@ -21,7 +22,7 @@ class Kept(Generic[Value]):
         self._lock = threading.Lock()
 
     def get(self, digest: Hashable) -> Value | None:
-        """The value, or None."""
+        """Return the value, or None."""
         with self._lock:
             if digest not in self._kept:
                 return None
@@ -29,7 +30,7 @@ class Kept(Generic[Value]):
             return self._kept[digest][0]
 
     def put(self, digest: Hashable, value: Value, size: int) -> None:
-        """Keep a value of so many bytes; the older ones go where there is no room."""
+        """Add a value of `size` bytes; drop the least recently used values to make room."""
         with self._lock:
             if digest not in self._kept and (size <= self.most or self.least):
                 self._kept[digest] = value, size

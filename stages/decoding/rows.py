@@ -1,0 +1,120 @@
+"""Build a file's row of facts, and reuse rows of earlier artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+import pyarrow as pa
+
+from stages.decoding.child import Seen
+from stages.decoding.formats import registry
+from stages.decoding.problems import LIMITS, PASSING
+
+REUSE = ("path", "bytes", "stamp")
+"""Columns that identify the state of a file."""
+Key: TypeAlias = tuple[str, int, str]
+LIMITED = {problem.code: name for problem, name in LIMITS.items()}
+"""Codes of errors that a higher limit may prevent, and the parameter that sets the limit."""
+
+
+class FileFacts(NamedTuple):
+    """The facts about a file, without its pixels; see `schema`."""
+
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    mode: str | None = None
+    digest: str | None = None
+    error: str | None = None
+    error_detail: str | None = None
+    note: str | None = None
+    alpha: float | None = None
+    frames: int | None = None
+    taken: datetime | None = None
+    scale: int | None = None
+    decoder: str | None = None
+    error_limit: float | None = None
+    camera: str | None = None
+    software: str | None = None
+    gps: bool | None = None
+    orientation: int | None = None
+    quality: int | None = None
+    tables: str | None = None
+    subsampling: str | None = None
+    progressive: bool | None = None
+    was_jpeg: bool | None = None
+
+
+Row: TypeAlias = tuple[FileFacts, bytes | None]
+"""The facts about a file, and its thumbnail."""
+
+
+def facts_of(seen: Seen, limits: Mapping[str, float]) -> FileFacts:
+    """Return the facts of a file's row that do not follow from the thumbnail's pixels.
+
+    limits  values of the limits in LIMITED"""
+    if (problem := seen.problem) is not None:
+        limit = limits[LIMITS[problem]] if problem in LIMITS else None
+        return FileFacts(
+            digest=seen.digest,
+            error=problem.code,
+            error_detail=problem.sentence,
+            decoder=seen.decoder,
+            error_limit=limit,
+        )
+    assert seen.facts is not None
+    facts = seen.facts._asdict()
+    return FileFacts(**facts | {"digest": seen.digest, "decoder": seen.decoder, "note": seen.facts.note or None})
+
+
+def keys_of(table: pa.Table) -> list[Key]:
+    """Return what identifies the state of each file."""
+    return list(zip(*(table[name].to_pylist() for name in REUSE), strict=True))
+
+
+def in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Iterator[Row]:
+    """Yield all rows in order, each as soon as all earlier rows are known."""
+    for number, row in enumerate(rows):
+        while row is None:
+            place, rows[place] = next(found)
+            row = rows[number]
+        rows[number] = None
+        yield row
+
+
+def known_rows(
+    keys: Sequence[Key], tables: Iterable[pa.Table], distrust: Container[str], limits: Mapping[str, float]
+) -> dict[Key, Row]:
+    """Return the rows of earlier artifacts that are still valid, by the state of the file.
+
+    tables    earlier artifacts
+    distrust  paths whose rows are not reused
+    limits    values of the limits in LIMITED"""
+    known: dict[Key, Row] = {}
+    wanted: set[Key] = set()
+    for earlier in tables:
+        wanted = wanted or {key for key in keys if key[0] not in distrust}
+        here = [key in wanted and key not in known for key in keys_of(earlier)]
+        rows = earlier.filter(pa.array(here, pa.bool_()))
+        for key, row in zip(keys_of(rows), rows.to_pylist(), strict=True):
+            if not may_pass(row["error"], row["error_limit"], limits) and is_current(row["decoder"]):
+                known[key] = FileFacts(*(row[name] for name in FileFacts._fields)), row["thumbnail"]
+    return known
+
+
+def may_pass(error: str | None, limit: float | None, limits: Mapping[str, float]) -> bool:
+    """Return whether a retry may succeed: the error is transient, or its limit is higher now.
+
+    limit   the limit of the failed attempt
+    limits  values of the limits in LIMITED"""
+    if error not in PASSING or limit is None:
+        return error in PASSING
+    return limit < limits[LIMITED[error]]
+
+
+def is_current(decoder: str | None) -> bool:
+    """Return whether the libraries on this machine would give the same row."""
+    library, _, version = (decoder or "").partition(" ")
+    return library not in registry.EXTRAS or (registry.installed(library) or "missing") == version

@@ -1,0 +1,106 @@
+"""Measure distances in float64: of vectors, and by a user's function.
+
+Differences, squares and sums of vectors are computed in float64 and rounded one by one, in the order of the entries. No
+faster order of additions is used, so every machine returns the same distances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.kernels.measure.exact import Bytes, Costs, Ints, Mask, Points, TileMatches, Values, least
+
+SMALL = 1 << 16
+"""Pairs of a tile of floats: three arrays of this size stay in the cache."""
+
+
+def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
+    """Return the least of `distances` over turns, shape (turns, n, m), where wanted."""
+    smallest, bits = least(distances)
+    places = np.flatnonzero(wanted & (smallest <= most))
+    return TileMatches(*np.divmod(places, wanted.shape[1]), smallest.ravel()[places], bits.ravel()[places])
+
+
+class FloatSquares:
+    """Squared distances of vectors, float64, times `scale`. Points are float32, (n, d)."""
+
+    numbers: type = np.float64
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self._scale = scale
+
+    def costs(self, size: int) -> Costs:
+        """See `Measure`; measured at 512 numbers."""
+        return Costs(12 * size, 30 * size, 30 * size)
+
+    def near(self, lefts: Sequence[Points], rights: Sequence[Points], wanted: Mask, most: float) -> TileMatches:
+        """See `Measure`."""
+        return _nearest(np.stack([self.cross(a, b) for a, b in zip(lefts, rights, strict=True)]), wanted, most)
+
+    def cross(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> Values:
+        """See `Measure`."""
+        found = np.zeros((len(a), len(b)))
+        rows = max(1, SMALL // max(1, len(b)))
+        columns = b.T.astype(np.float64)
+        for start in range(0, len(a), rows):
+            total = found[start : start + rows]
+            for left, right in zip(a[start : start + rows].T.astype(np.float64), columns, strict=True):
+                apart = left[:, None] - right
+                total += np.multiply(apart, apart, out=apart)
+        return np.multiply(found, self._scale, out=found)
+
+    def pairs(self, a: NDArray[np.float32], b: NDArray[np.float32], i: Ints, j: Ints, most: float) -> Values:
+        """See `Measure`."""
+        found = np.zeros(len(i))
+        for start in range(0, len(i), SMALL):
+            total = found[start : start + SMALL]
+            left, right = (rows[at[start : start + SMALL]] for rows, at in ((a, i), (b, j)))
+            for u, v in zip(left.T, right.T, strict=True):
+                apart = u.astype(np.float64) - v
+                total += np.multiply(apart, apart, out=apart)
+        return np.multiply(found, self._scale, out=found)
+
+
+class UserFunction:
+    """A user's function from images, uint8 (n, H, W, C), and one image (H, W, C), to n distances.
+
+    Raises:
+        ValueError: the function does not return n numbers of 0 or more."""
+
+    numbers: type = np.float64
+
+    def __init__(self, function: Callable[[Bytes, Bytes], Any]) -> None:
+        self._function = function
+
+    def costs(self, size: int) -> Costs:
+        """See `Measure`: a call with many images costs as much as many calls."""
+        return Costs(1, 1, 1)
+
+    def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
+        """See `Measure`."""
+        return _nearest(np.stack([self.cross(a, b) for a, b in zip(lefts, rights, strict=True)]), wanted, most)
+
+    def _distances(self, images: Bytes, image: Bytes) -> Values:
+        images.flags.writeable = image.flags.writeable = False
+        given = np.asarray(self._function(images, image))
+        if given.shape != (len(images),) or given.dtype.kind not in "iufb":
+            raise ValueError(f"expected {len(images)} numbers, got an array {given.shape} of {given.dtype}")
+        distances = given.astype(np.float64)
+        if not (distances >= 0).all():
+            raise ValueError("expected numbers of 0 or more, got a negative number or NaN")
+        return distances
+
+    def cross(self, a: Bytes, b: Bytes) -> Values:
+        """See `Measure`."""
+        return np.array([self._distances(np.array(b), image) for image in np.array(a)]).reshape(len(a), len(b))
+
+    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Values:
+        """See `Measure`."""
+        found = np.empty(len(i))
+        for row in np.unique(i):
+            there = i == row
+            found[there] = self._distances(b[j[there]], np.array(a[row]))
+        return found

@@ -1,0 +1,53 @@
+"""Define what a match is, what an earlier artifact knows, and the counts of a block pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stages.kernels.measure.metric import Mask, MatchArrays
+
+
+@dataclass(frozen=True)
+class MatchRules:
+    """The rules that decide which pairs match.
+
+    limit      the greatest distance of a match; None: every pair is a match
+    turns      4 where quarter turns are compared, else 1
+    same_hash  what happens to pairs with equal hashes: compare, zero or skip"""
+
+    limit: float | None
+    turns: int
+    same_hash: str
+
+
+@dataclass
+class Ledger:
+    """Counts of pairs of images in a block pair, by what became of the pairs.
+
+    decided          compared, or excluded by a bound
+    skipped_by_rule  excluded by a rule
+    identical        not compared, since a representative was compared instead
+    matches          pairs of images that match"""
+
+    decided: int = 0
+    skipped_by_rule: int = 0
+    identical: int = 0
+    matches: int = 0
+
+
+@dataclass(frozen=True)
+class EarlierMatches:
+    """Matches of an earlier artifact among images that have not changed since.
+
+    limit             the greatest distance of a match there; None: the artifact holds every pair
+    known_a, known_b  images of either side that the artifact knew and that are unchanged, bool (n,)
+    found             measured matches of two such images, sorted"""
+
+    limit: float | None
+    known_a: Mask
+    known_b: Mask
+    found: MatchArrays
+
+    def covers(self, limit: float | None) -> bool:
+        """Return whether the artifact holds every match up to `limit` (None: every pair)."""
+        return self.limit is None or (limit is not None and limit <= self.limit)

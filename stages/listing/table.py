@@ -1,0 +1,83 @@
+"""Store found files as columns of arrays, some hundred bytes a file."""
+
+from __future__ import annotations
+
+import array
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stages.decoding.reading import in_range
+from stages.listing.urls import Stat, is_url
+
+PIECE = 1 << 16
+"""Paths that exist as Python objects at a time."""
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """The files of one set in the order of their paths' bytes, each once, as columns.
+
+    paths   bytes
+    roots   the inputs under which files were found
+    root    index in `roots`, int32 (n,)
+    mtimes  in nanoseconds, as are `ctimes`
+    tags    stamps of URLs"""
+
+    paths: pa.LargeBinaryArray
+    roots: Sequence[bytes]
+    root: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+    mtimes: NDArray[np.int64]
+    ctimes: NDArray[np.int64]
+    tags: Mapping[bytes, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def empty(self) -> list[bytes]:
+        """Return the roots without files, except roots inside other roots, which count the files."""
+        true = {root: (root if is_url(root) else os.path.realpath(root)).rstrip(b"/") + b"/" for root in self.roots}
+        counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
+        full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)
+        return [root for root in self.roots if not true[root].startswith(full)]
+
+
+def _times(found: list[int]) -> array.array[int]:
+    try:
+        return array.array("q", found)
+    except OverflowError:
+        return array.array("q", map(in_range, found))
+
+
+class FileColumns:
+    """The files found so far, in order of discovery."""
+
+    def __init__(self) -> None:
+        self._pieces: list[pa.Array] = []
+        self._paths: list[bytes] = []
+        self.numbers = [array.array("q") for _ in range(4)]
+
+    def add(self, paths: Sequence[bytes], root: int, found: Sequence[os.stat_result | Stat]) -> None:
+        self._paths += paths
+        roots, sizes, mtimes, ctimes = self.numbers
+        roots.extend([root] * len(found))
+        sizes.extend([each.st_size for each in found])
+        mtimes.extend(_times([each.st_mtime_ns for each in found]))
+        ctimes.extend(_times([each.st_ctime_ns for each in found]))
+        if len(self._paths) >= PIECE:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._pieces.append(pa.array(self._paths, pa.large_binary()))
+        self._paths = []
+
+    def paths(self) -> pa.LargeBinaryArray:
+        """Return the paths so far, and drop them here."""
+        self._flush()
+        whole, self._pieces = pa.concat_arrays(self._pieces), []
+        return whole

@@ -1,0 +1,102 @@
+"""Draw and publish the report's charts, contact sheets and pairs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.stage import Inputs, Job, Result
+from stages.clustering.matches import Matches
+from stages.comparing.figure import Figure, figure_of
+from stages.comparing.text import human_bytes, human_mse
+from stages.report import charts, folders, labels
+from stages.report.gallery import Gallery
+from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
+
+SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
+ON_SHEET = 24
+"""Images of a cluster on its contact sheet, at most."""
+SUFFIXES = ("", "-dark")
+"""Suffixes of the names of charts, for light and for dark pages."""
+
+
+class Drawn:
+    """The published files, with their kind and subject."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.rows: dict[str, tuple[str, str]] = {}
+
+    def add(self, name: str, data: bytes, kind: str, subject: str) -> str:
+        """Publish one file of the report; return its name relative to the page."""
+        self._job.publish(f"report/{name}", data)
+        return self.note(name, kind, subject)
+
+    def note(self, name: str, kind: str, subject: str) -> str:
+        """Record a file that is published already; return its name relative to the page."""
+        self.rows[f"report/{name}"] = (kind, subject)
+        return name
+
+    def result(self) -> Result:
+        """Return one row a file, sorted by kind and name."""
+        rows = sorted((kind, file, subject) for file, (kind, subject) in self.rows.items())
+        table = pa.table([[r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows]], schema=SCHEMA)
+        kinds = pc.value_counts(table["kind"]).to_pylist()
+        summary = {row["values"]: row["counts"] for row in kinds}
+        return Result((table,), summary=summary, files=tuple(self.rows))
+
+
+def draw_charts(
+    inputs: Inputs, labelled: str | None, job: Job, members: pa.Table, matches: Matches, drawn: Drawn
+) -> dict[str, Any]:
+    """Draw the charts; return their data for the page."""
+    there: dict[str, bytes] = {}
+    recall, which = None, folders.shared(members)
+    if len(members):
+        there["sizes"] = charts.sizes(Counter(Counter(members["cluster"].to_pylist()).values()))
+    if which:
+        there["folders"] = charts.heat(which.names, which.images)
+    if labelled:
+        known = labels.unchanged(labelled, job.task.spec["labels"])
+        found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
+        there["recall"] = charts.recall(found.distances, found.share, matches.threshold, figure_of(job.settings).name)
+        recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
+    for name, picture in there.items():
+        for suffix, form in zip(SUFFIXES, charts.both(picture), strict=True):
+            drawn.add(f"{name}{suffix}.svg", form, "chart", name)
+    return {"charts": there, "recall": recall, "folders": which}
+
+
+def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:
+    """Draw the contact sheet of a cluster's first images."""
+    number, size = cluster["cluster"][0].as_py(), cluster["size"][0].as_py()
+    subjects = []
+    for row in cluster.filter(pc.equal(cluster["cluster"], number)).to_pylist():
+        about = f"keeper: {row['reason']}" if row["keeper"] else f"MSE {human_mse(row['mse_to_keeper'])}"
+        said = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
+        subjects.append(Subject(gallery.image(row["path"]), (about, said, row["path"]), marked=row["keeper"]))
+    more = f", {size - ON_SHEET:,} more are not shown" if size > ON_SHEET else ""
+    title = f"Cluster {number}: {size:,} images{more}"
+    drawn.add(f"clusters/{number:05}.jpg", jpeg(contact_sheet(title, subjects)), "cluster", f"cluster {number}")
+
+
+def draw_pair(
+    row: dict[str, Any], figure: Figure, gallery: Gallery, drawn: Drawn, kind: str, number: int
+) -> dict[str, Any]:
+    """Draw two matching images side by side; return the row with the picture's name and size."""
+    subjects = []
+    for path in (row["path_a"], row["path_b"]):
+        facts = gallery.facts[path]
+        size = f"{facts['width']}x{facts['height']}, {human_bytes(facts['bytes'])}"
+        subjects.append(Subject(gallery.image(path), (path, size)))
+    turned = f"; the second turned {row['rotation']}° counter-clockwise" if row["rotation"] else ""
+    unseen = "" if row["measured"] else " (not measured)"
+    said = f"{figure.name} {figure.said(row[figure.column])}"
+    title = f"{kind.capitalize()} match {number}: {said}{unseen}{turned}"
+    subject = f"{row['path_a']} | {row['path_b']}"
+    picture = side_by_side(title, subjects)
+    file = drawn.add(f"pairs/{kind}-{number:05}.jpg", jpeg(picture), kind, subject)
+    return row | {"file": file, "width": picture.width, "height": picture.height, "said": said}
