@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 if TYPE_CHECKING:
     import click
@@ -44,11 +45,17 @@ def _entries(incomplete: str) -> Iterator[str]:
 
 def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return keys of the config that begin like `incomplete`, each with its equals sign."""
-    import dataclasses
-
-    from pipeline.config.settings import CORE, TOP
+    from pipeline.config.settings import TOP, kinds_of
     from pipeline.plan.discovery import discover
 
-    sections = CORE | {stage.name: stage.params for stage in discover()}
-    nested = [f"{name}.{field.name}" for name, kind in sections.items() for field in dataclasses.fields(kind)]
+    sections = kinds_of(discover())
+    nested = [f"{name}.{field}" for name, kind in sections.items() for field in dict.fromkeys(_fields(kind))]
     return [f"{key}=" for key in (*TOP, *nested) if f"{key}=".startswith(incomplete)]
+
+
+def _fields(kind: Any) -> Iterator[str]:
+    """Yield the names of a dataclass's fields; of a union, those of all its members."""
+    if dataclasses.is_dataclass(kind):
+        yield from (field.name for field in dataclasses.fields(kind))
+    for member in get_args(kind):
+        yield from _fields(member)

@@ -162,9 +162,9 @@ def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys:
     ("words", "told"),
     [
         (("export", "--to", ""), "--to: "),
-        (("export", "--format", "csv", "--replace"), "--replace: goes with --to alone"),
+        (("export", "--format", "csv", "--replace"), "--replace: only --to replaces tables"),
         (("export", "--format", "difpy", "--table", "images"), "--table: only --format csv, json, jsonl"),
-        (("export", "--to", "sqlite:///x", "--out", "x"), "--out: goes with --format alone"),
+        (("export", "--to", "sqlite:///x", "--out", "x"), "--out: only --format writes files"),
         (("dismiss", "a", "b", "--cluster", "0", "--file", "x.csv"), "--cluster: stands in place of paths"),
     ],
 )

@@ -30,7 +30,7 @@ HEARD = {
     "stages/commands/demo/images.py",
 }
 """Modules that print what others made: by `one_line`, all but `output.py`, whose lines are made of such names."""
-DATA = {"dumps", "to_json", "describe", "text_of", "script", "dot"}
+DATA = {"dumps", "to_json", "describe", "text_of", "schema_text", "script", "dot"}
 """What makes text for machines, in which each name is escaped."""
 
 

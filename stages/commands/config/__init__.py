@@ -1,4 +1,4 @@
-"""Print the config as resolved, each key with its meaning; or an example to begin with.
+"""Print the config as resolved, each key with its meaning; or an example, or a schema.
 
 examples.py   the commented configs that come with the program
 """
@@ -16,13 +16,19 @@ from pipeline.cli.targets import config_of
 from pipeline.messages.errors import ConfigError
 
 
-def config(config: str | None, sets: Sequence[str], example: str | None, as_json: bool) -> int:
-    """Print a config, and return the exit code."""
+def config(config: str | None, sets: Sequence[str], example: str | None, schema: bool, as_json: bool) -> int:
+    """Print a config or its schema, and return the exit code."""
     from pipeline.config.describe import describe
     from stages.commands.config.examples import example as text_of
 
-    if (config is None) == (example is None) or (example and (sets or as_json)):
-        raise ConfigError("config: expected CONFIG or --example NAME, and one of them alone")
+    if [config is not None, example is not None, schema].count(True) != 1 or (config is None and (sets or as_json)):
+        raise ConfigError("config: expected CONFIG, --example NAME or --schema, and one of them alone")
+    if schema:
+        from pipeline.config.schema import schema_text
+        from pipeline.plan import discovery
+
+        print(schema_text(discovery.discover()), end="")
+        return 0
     if example:
         print(text_of(example), end="")
         return 0
@@ -45,10 +51,12 @@ COMMAND = Command(
     "set up",
     does="print a config as resolved, each key with its meaning",
     help="Print a config as resolved, defaults filled in, each key with its meaning: the output is a config again. "
-    "With --example, print one of the commented configs that come with the program.",
+    "With --example, print one of the commented configs that come with the program; with --schema, a JSON Schema by "
+    "which editors complete and check configs.",
     examples={
         "fast-diff config holiday.yaml": "every key, its value and its meaning",
         "fast-diff config --example slurm > cluster.yaml": "a config to begin with",
+        "fast-diff config --schema > fast-diff.schema.json": "for an editor",
     },
     arguments=(
         run_argument("config", "CONFIG", text="A YAML config, or a run's folder."),
@@ -59,6 +67,7 @@ COMMAND = Command(
             help="Print an example: all-pairs, local, s3, slurm, ...",
             shell_complete=_names,
         ),
+        click.Option(["--schema"], is_flag=True, help="Print the JSON Schema of a config."),
         JSON,
     ),
     function=config,

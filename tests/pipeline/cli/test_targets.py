@@ -51,7 +51,7 @@ def test_the_config_of_a_folder_is_the_one_that_it_was_run_with() -> None:
     folder = made("mine", pairs={"threshold": 77.0}, output="/elsewhere")
     config, stages = config_of(str(folder))
     assert config.settings("pairs.threshold") == 77
-    assert config.inputs.a == ("/photos",)
+    assert config.settings("inputs.a") == ("/photos",)
     assert config.folder == folder.absolute(), "where the run lies now, not where it was made"
     assert [stage.name for stage in stages] == [stage.name for stage in discover()]
     assert config_of(None)[0] == config
@@ -59,12 +59,12 @@ def test_the_config_of_a_folder_is_the_one_that_it_was_run_with() -> None:
 
 
 def test_secrets_that_were_masked_are_left_out() -> None:
-    secret = {"kind": "slurm", "cluster": {"job_extra_directives": ["--key=1"], "queue": "long"}}
+    secret = {"kind": "slurm", "scale": 2, "cluster": {"job_extra_directives": ["--key=1"], "queue": "long"}}
     folder = made("mine", scheduler=secret, storage={"s3": {"secret": "hush"}})
     assert "***" in (folder / "run.json").read_text()
     config, _ = config_of(str(folder))
     assert config.storage == {}
-    assert config.scheduler.cluster == {"queue": "long"}
+    assert config.scheduler.cluster == {"job_extra_directives": [], "queue": "long"}
 
 
 def test_a_config_is_read_as_such(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_an_overlay_and_its_upper_folder(tmp_path: Path) -> None:
     mount = f'mount -t overlay overlay -o "{layers}" "{tmp_path}/merged" || exit 77; exec "$@"'
     words = ["unshare", "-m", "sh", "-c", mount, "sh", sys.executable, "-c", OVERLAY, str(tmp_path)]
     try:
-        top = Path(__file__).parents[3]
+        top = Path(__file__).parents[4]
         done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(top)})
     except FileNotFoundError:
         pytest.skip("there is no `unshare` here")

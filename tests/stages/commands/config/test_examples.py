@@ -11,7 +11,7 @@ from pipeline.config.settings import load
 from pipeline.plan.discovery import discover
 from stages.commands.config.examples import examples
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize("name", examples())
@@ -39,13 +39,27 @@ def test_a_wheel_has_them_inside_the_package(tmp_path: Path, monkeypatch: pytest
     assert examples() == {"local": tmp_path / "stages" / "configs" / "local.yaml"}
 
 
-@pytest.mark.parametrize("words", [[], ["x.yaml", "--example", "local"], ["--example", "local", "--set", "run=x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["x.yaml", "--example", "local"],
+        ["x.yaml", "--schema"],
+        ["--schema", "--json"],
+        ["--example", "local", "--set", "run=x"],
+    ],
+)
 def test_a_config_or_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", *words]) == 2
-    said = "fast-diff: config: expected CONFIG or --example NAME, and one of them alone\n"
+    said = "fast-diff: config: expected CONFIG, --example NAME or --schema, and one of them alone\n"
     assert capsys.readouterr() == ("", said)
 
 
 def test_an_unknown_example_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "--example", "lokal"]) == 2
     assert "got 'lokal'; did you mean local?" in capsys.readouterr().err
+
+
+def test_the_schema_is_that_of_all_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--schema"]) == 0
+    assert capsys.readouterr().out == schema_text(discover())
