@@ -18,8 +18,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass
 
-from pipeline.cluster.deployment import Scheduler, complaints
-from pipeline.config.validate import accept_single_values, unknown_key, validate
+from pipeline.cluster.checks import complaints
+from pipeline.cluster.deployment import UNION
+from pipeline.cluster.keys import Scheduler
+from pipeline.config.lists import accept_single_values
+from pipeline.config.unions import drop_defaults_of_others
+from pipeline.config.validate import text_expected, unknown_key, validate
 from pipeline.config.yaml_source import Source, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Stage
@@ -111,7 +115,7 @@ class Partition:
     ] = "auto"
 
 
-CORE: dict[str, type] = {"inputs": Inputs, "partition": Partition, "scheduler": Scheduler}
+CORE: dict[str, Any] = {"inputs": Inputs, "partition": Partition, "scheduler": UNION}
 TOP = {
     "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
     "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
@@ -159,7 +163,7 @@ class Config:
         Dask's settings, and of arguments of a cluster that are named like secrets."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
         plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
-        for name in ("dask_config", "cluster"):
+        for name in plain["scheduler"].keys() & {"dask_config", "cluster"}:
             plain["scheduler"][name] = _masked(plain["scheduler"][name], everything=name == "dask_config")
         return plain
 
@@ -182,6 +186,7 @@ def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) 
     for override in overrides:
         source.override(override)
     kinds = CORE | {stage.name: stage.params for stage in stages}
+    drop_defaults_of_others(source, kinds)
     accept_single_values(source, kinds)
     _name_references(source.data.get("inputs"))
     problems = [unknown_key(source, (key,), {**TOP, **kinds}) for key in source.data if key not in {**TOP, **kinds}]
@@ -221,13 +226,16 @@ def _refuse(problems: Sequence[str]) -> None:
 def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
     place = source.place(("run",))
     if run is not None and not isinstance(run, str):
-        yield f"{place}: run: expected a name, got {run!r}; put it in quotes"
+        yield text_expected("run", "a name", source)
     elif not run or run[0] == "." or "/" in run or not run.isprintable():
         yield f"{place}: run: expected a name that can be a folder's (no slash, no dot in front), got {run!r}"
     elif len(run.encode()) > NAME_BYTES:
         yield f"{place}: run: expected a name of at most {NAME_BYTES} bytes, got {len(run.encode())}"
     place = source.place(("output",))
-    if not isinstance(output, str) or not output or "\0" in output:
+    if not isinstance(output, str):
+        yield text_expected("output", "a folder, or the URL of one", source)
+        return
+    if not output or "\0" in output:
         yield f"{place}: output: expected a folder, or the URL of one, got {output!r}"
         return
     try:
