@@ -22,7 +22,7 @@ from pipeline.cluster.checks import complaints
 from pipeline.cluster.deployment import UNION
 from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
-from pipeline.config.unions import drop_defaults_of_others
+from pipeline.config.unions import drop_keys_of_others
 from pipeline.config.validate import text_expected, unknown_key, validate
 from pipeline.config.yaml_source import Source, read_yaml
 from pipeline.messages.errors import ConfigError
@@ -186,7 +186,7 @@ def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) 
     for override in overrides:
         source.override(override)
     kinds = CORE | {stage.name: stage.params for stage in stages}
-    drop_defaults_of_others(source, kinds)
+    drop_keys_of_others(source, kinds)
     accept_single_values(source, kinds)
     _name_references(source.data.get("inputs"))
     problems = [unknown_key(source, (key,), {**TOP, **kinds}) for key in source.data if key not in {**TOP, **kinds}]

@@ -36,21 +36,22 @@ def member(section_type: Any, data: Any) -> type | None:
     return members(section_type)[str(choose(data))] if callable(choose) else None
 
 
-def drop_defaults_of_others(source: Source, section_types: Mapping[str, Any]) -> None:
-    """Drop each key that only other kinds have, where the value is the default there.
+def drop_keys_of_others(source: Source, section_types: Mapping[str, Any]) -> None:
+    """Drop keys that only other kinds have, where such a key is no mistake.
 
-    Configs that an earlier version printed hold the keys of all kinds."""
+    Earlier versions printed configs with the keys of all kinds: default values are dropped. A kind that is set on the
+    command line replaces the kind of the file: the file's keys of other kinds are dropped."""
     for section, section_type in section_types.items():
         data, own = source.data.get(section), member(section_type, source.data.get(section))
         if own is None or not isinstance(data, dict):
             continue
         known = {field.name for field in fields(own)}
         others = {field.name: field for model in members(section_type).values() for field in fields(model)}
-        source.data[section] = {
-            key: value
-            for key, value in data.items()
-            if key in known or key not in others or value != _default(others[key])
-        }
+        given = set(data)
+        if (section, KIND) in source.overrides:
+            given = {str(keys[1]) for keys in source.overrides if keys[0] == section and len(keys) > 1}
+        wrong = {key for key in others.keys() & given - known if data[key] != _default(others[key])}
+        source.data[section] = {key: value for key, value in data.items() if key not in others.keys() - known - wrong}
 
 
 def _default(field: Field[Any]) -> Any:
@@ -68,7 +69,4 @@ def foreign_key(section: str, key: str, section_type: Any, source: Source) -> st
     kind = data.get(KIND) or next(
         tag for tag, model in members(section_type).items() if model is member(section_type, {})
     )
-    instead = ""
-    if (section, KIND) in source.overrides:
-        instead = f", or replace the section: --set '{section}={{{KIND}: {kind}}}'"
-    return f"kind {kind} has no such key; kinds with it: {', '.join(holders)}. Leave it out{instead}."
+    return f"kind {kind} has no such key; kinds with it: {', '.join(holders)}. Leave it out."

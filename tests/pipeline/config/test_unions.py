@@ -59,6 +59,7 @@ def test_the_kind_chooses_the_dataclass() -> None:
     assert shape(None) == Square()
     assert shape({"kind": "circle", "circle": 5, "marks": "top"}) == Circle(circle=5, marks=("top",))
     assert shape({"side": 4, "circle": 3, "marks": []}) == Square(side=4), "defaults of another kind"
+    assert shape({"kind": "square", "side": 4}, "shape.kind=circle", "shape.circle=2") == Circle(circle=2)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +68,12 @@ def test_the_kind_chooses_the_dataclass() -> None:
         (
             {"circle": 4},
             (),
-            "config: shape.circle: kind square has no such key; kinds that have it: circle. Leave it out.",
+            "config: shape.circle: kind square has no such key; kinds with it: circle. Leave it out.",
         ),
         (
-            {"side": 4},
-            ("shape.kind=circle",),
-            "--set shape.kind=circle: shape.side: kind circle has no such key; kinds with it: square. Leave it out, "
-            "or replace the section: --set 'shape={kind: circle}'.",
+            {"circle": 1},
+            ("shape.kind=circle", "shape.side=4"),
+            "--set shape.side=4: shape.side: kind circle has no such key; kinds with it: square. Leave it out.",
         ),
         ({"kind": "circle", "circle": 0}, (), "config: shape.circle: expected a number above 0, got 0"),
         ({"sides": 4}, (), "config: shape.sides: unknown key; did you mean shape.side?"),
