@@ -41,10 +41,10 @@ from pipeline.store.store import Store
 RECORD = "run.json"
 
 
-Aside: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
+AfterSuccess: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 
 
-def nothing_aside(store: Store, ran: Collection[str]) -> Collection[str]:
+def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
     """The default of `run`: no files but those of artifacts."""
     return ()
 
@@ -73,16 +73,16 @@ class Explanation:
 
 def run(
     config: Config,
-    stages: Sequence[Stage],
+    stages: Sequence[Stage[Any]],
     reporter: Reporter,
-    aside: Aside = nothing_aside,
+    after_success: AfterSuccess = no_files,
     performance_report: Path | None = None,
 ) -> RunRecord:
     """Run what is missing. Errors of tasks are in the record that is returned.
 
-    `aside` is called in the end, with the run's store and the stages of which anything was computed, if all went well:
-    it draws what is no result, such as what the event log tells, and returns the names of its files, relative to that
-    folder; they stay beside the artifacts' own.
+    `after_success` is called once all tasks have succeeded, with the run's store and the names of the stages that ran
+    tasks. The function writes files that are no artifacts, such as charts of the event log, and returns the names of
+    these files, relative to the run's folder: all other files of the same kind are retired.
     `performance_report` is where Dask's own page on the run is to go, if Dask has anything to do.
     Raises ConfigError, LockedError where nothing could be begun, SchedulerLost after run.json is written."""
     use(config.storage)
@@ -93,7 +93,7 @@ def run(
         store = Store(config.folder, listed=True)
         log = EventLog(config.folder / LOG, store.files)
         with Reporters(reporter, log) as reporters:
-            work = _Work(config, in_order(stages), store, aside, log, performance_report)
+            work = _Work(config, in_order(stages), store, after_success, log, performance_report)
             return _locked(work, reporters, lock)
 
 
@@ -112,9 +112,11 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
             work.write_record(reporters)
 
 
-def check(config: Config, stages: Sequence[Stage]) -> None:
+def check(config: Config, stages: Sequence[Stage[Any]]) -> None:
     """Let every stage look at the settings as a whole. Raises ConfigError with a line per complaint."""
-    complaints = [line for stage in stages for line in stage.check(config.params[stage.name], config.settings)]
+    complaints = [
+        line for stage in stages for line in stage.preflight.check(config.params[stage.name], config.settings)
+    ]
     if not complaints:
         for stage in stages:
             stage.schema_for(config.params[stage.name], config.settings)
@@ -125,16 +127,16 @@ def check(config: Config, stages: Sequence[Stage]) -> None:
 @dataclass
 class _Work:
     config: Config
-    stages: Sequence[Stage]
+    stages: Sequence[Stage[Any]]
     store: Store
-    aside: Aside
+    after_success: AfterSuccess
     log: EventLog
     performance_report: Path | None = None
     runner: Runner | None = None
     looked: float = 0.0
     warnings: Warnings | None = None
     begun: bool = False
-    doubtful: Sequence[str] | None = None
+    later: Sequence[str] | None = None
     """Rows that the next run must check; None until this run has checked those of earlier runs."""
 
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
@@ -144,14 +146,16 @@ class _Work:
             self.looked = time.perf_counter() - started
             self.begun = True
             reporter.begin(plan.stages())
-            doubts, later = self._doubts(plan)
+            racy_rows, later = self._racy_rows(plan)
             start = functools.partial(
                 open_executor, self.config.scheduler, self._needs(plan), reporter.cluster, self.performance_report
             )
-            resolver = Resolver(plan, self.store, Footers(self.store), self.config.params, self.config.settings, doubts)
+            resolver = Resolver(
+                plan, self.store, Footers(self.store), self.config.params, self.config.settings, racy_rows
+            )
             self.runner = Runner(plan, resolver, start, reporter, interrupted.is_set, lock.check)
             if self._computed(self.runner, lock):
-                self.doubtful = later
+                self.later = later
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
@@ -181,22 +185,26 @@ class _Work:
 
     def _needs(self, plan: Plan) -> Needs:
         """What this run needs of its workers."""
-        libraries = [name for stage in self.stages for name in (*stage.libraries, *stage.optional_libraries)]
+        libraries = [name for stage in self.stages for name in (*stage.cache_key.libraries, *stage.cache_key.optional)]
         by_stage: dict[str, list[Task]] = {}
         for (stage, _), node in plan.nodes.items():
             by_stage.setdefault(stage, []).append(node.task)
         upstream = Upstream(by_stage, self.config.settings)
-        memory = max((stage.memory(upstream, self.config.params[stage.name]) for stage in self.stages), default=0)
-        return needs_of(self.store.folder, (*self.config.inputs.a, *self.config.inputs.b), libraries, memory)
+        memory, remedy = max(
+            (stage.preflight.memory(upstream, self.config.params[stage.name]), stage.preflight.remedy)
+            for stage in self.stages
+        )
+        roots = [root for roots in self.config.roots.values() for root in roots]
+        return needs_of(self.store.folder, roots, libraries, memory, remedy)
 
-    def _doubts(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
+    def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
         rows = racy.read(self.store)
         later = [
             row
             for address, table in plan.sources.items()
-            if (doubtful := plan.nodes[address].stage.doubtful)
-            for row in doubtful(table)
+            if (source := plan.nodes[address].stage.source) and source.racy
+            for row in source.racy(table)
         ]
         if rows is not None:  # a damaged list stays until this run has checked every row
             racy.write(self.store, sorted({*rows, *later}))
@@ -218,8 +226,8 @@ class _Work:
                     files.update(record.files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
-        files.update(self.aside(self.store, ran))
-        self.store.retire_files_but(files, lambda name: any(stage.owns(name) for stage in self.stages))
+        files.update(self.after_success(self.store, ran))
+        self.store.retire_files_but(files, lambda name: any(stage.output.owns(name) for stage in self.stages))
 
     def record(self) -> dict[str, Any]:
         """The content of run.json."""
@@ -231,7 +239,7 @@ class _Work:
                 counts[stage.name]["seconds"] = round(
                     self.runner.seconds(stage.name) + (self.looked if stage.source else 0), 3
                 )
-            figures |= stage.figures(self._summaries(stage.name))
+            figures |= stage.output.figures(self._summaries(stage.name))
         if self.runner:
             words = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_failed", "blocked": ""}
             for (name, _), how in self.runner.state.items():
@@ -260,22 +268,22 @@ class _Work:
         All that run.json mentions is on disk before it, and run.json is on disk when this returns."""
         try:
             self.store.files.sync_all(since=RECORD)
-            if self.doubtful is not None:
-                racy.write(self.store, self.doubtful)
+            if self.later is not None:
+                racy.write(self.store, self.later)
             self.store.publish_file(RECORD, json.dumps(self.record(), indent=2).encode(), durable=True)
         except OSError as error:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
 
 
-def explain(config: Config, stages: Sequence[Stage]) -> Explanation:
+def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
     """What `run` would do now, and why; changes nothing. Raises ConfigError."""
     use(config.storage)
     check(config, stages)
     plan = make_plan(in_order(stages), config.params, config.settings)
     store = Store(config.folder, listed=True)
     with Warnings(Plain()), Footers(store, read_only=True) as footers:
-        doubts = racy.by_source(plan, racy.read(store))
-        return _foreseen(Resolver(plan, store, footers, config.params, config.settings, doubts, read_only=True))
+        racy_rows = racy.by_source(plan, racy.read(store))
+        return _foreseen(Resolver(plan, store, footers, config.params, config.settings, racy_rows, read_only=True))
 
 
 def _foreseen(resolver: Resolver) -> Explanation:
@@ -289,7 +297,7 @@ def _foreseen(resolver: Resolver) -> Explanation:
             more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
             reasons[node.address] = f"decided when its inputs have run: {'/'.join(stale[0])}{more}"
             continue
-        verdict = resolver.judge(node, receipts)
+        verdict = resolver.resolve(node, receipts)
         if verdict.receipt:
             receipts[node.address] = verdict.receipt
             current[node.address] = verdict.receipt.name

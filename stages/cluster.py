@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, PlainValidator
 from pydantic.dataclasses import dataclass
 
-from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import (
+    Artifact,
+    CacheKey,
+    Inputs,
+    Job,
+    Output,
+    Preflight,
+    Result,
+    Reuse,
+    Settings,
+    Stage,
+    Task,
+    Upstream,
+)
 from stages.clustering import dismissed, keepers
 from stages.clustering.distances import inside
 from stages.clustering.focus import Sharpness
@@ -287,7 +300,7 @@ def uses(settings: Settings) -> Sequence[str]:
     return USES + BOUNDS if "sharpness" in settings("cluster.keep") else USES
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "cluster",
     version=7,
     needs=("scan", "thumbnail", "pairs"),
@@ -295,10 +308,8 @@ STAGE = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=uses,
-    libraries=("Pillow",),
-    figures=figures,
-    check=check,
-    retry=lambda summary, params: bool(summary["passing"]),
+    cache_key=CacheKey(reads, uses, libraries=("Pillow",)),
+    reuse=Reuse(retry=lambda summary, params: bool(summary["passing"])),
+    output=Output(figures=figures),
+    preflight=Preflight(check),
 )

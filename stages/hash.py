@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Inputs, Job, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.exact import turned
@@ -156,7 +156,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     return {"thumbnail": ("path", "set", "error", "thumbnail")}
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "hash",
     version=2,
     needs=("thumbnail",),
@@ -164,7 +164,6 @@ STAGE = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=("thumbnail.size", "thumbnail.channels"),
-    check=check,
+    cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels")),
+    preflight=Preflight(check),
 )

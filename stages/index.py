@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Address, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import Address, CacheKey, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.comparing.embed import embedded
 from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
 
@@ -96,7 +96,7 @@ def uses(settings: Settings) -> Sequence[str]:
     return ["thumbnail.size", "thumbnail.channels", "pairs.embedding", *rotations]
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "index",
     version=2,
     needs=("scan", "thumbnail", "hash"),
@@ -104,6 +104,5 @@ STAGE = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=uses,
+    cache_key=CacheKey(reads, uses),
 )

@@ -19,7 +19,21 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import TaskError
-from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import (
+    SPEED,
+    Artifact,
+    CacheKey,
+    Inputs,
+    Job,
+    Output,
+    Preflight,
+    Result,
+    Reuse,
+    Settings,
+    Stage,
+    Task,
+    Upstream,
+)
 from stages.comparing import copies
 from stages.comparing.blocks import INDEXES, Block, index_columns, index_table, read_blocks
 from stages.comparing.comparison import Comparison
@@ -285,7 +299,7 @@ def uses(settings: Settings) -> Sequence[str]:
     return ("thumbnail.size", "thumbnail.channels", "thumbnail.decode", *references)
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "pairs",
     version=3,
     needs=("index",),
@@ -293,11 +307,8 @@ STAGE = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=uses,
-    builds_on=("threshold",),
-    memory=memory,
-    work=lambda summary: (summary["pairs_total"], "pairs"),
-    check=check,
-    figures=figures,
+    cache_key=CacheKey(reads, uses),
+    reuse=Reuse(builds_on=("threshold",)),
+    output=Output(figures=figures, work=lambda summary: (summary["pairs_total"], "pairs")),
+    preflight=Preflight(check, memory, remedy="lower partition.block"),
 )

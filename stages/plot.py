@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream
 from stages.clustering import dismissed
 from stages.clustering.matches import Matches
 from stages.comparing.figure import SETTINGS, Figure, column_of, figure_of
@@ -274,7 +274,25 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-STAGE = Stage(
+USES = (
+    *SETTINGS,
+    "inputs.reference",
+    "pairs.threshold",
+    "pairs.same_hash",
+    "cluster.threshold",
+    "cluster.linkage",
+    "cluster.dismissed",
+    "thumbnail.size",
+    "thumbnail.channels",
+    "thumbnail.orientation",
+    "thumbnail.colour",
+    "thumbnail.truncated",
+    "thumbnail.max_bytes",
+    "thumbnail.max_pixels",
+    "thumbnail.plugins",
+)
+
+STAGE: Stage[Params] = Stage(
     "plot",
     version=8,
     needs=("thumbnail", "pairs", "cluster"),
@@ -282,26 +300,13 @@ STAGE = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    files=("report/index.html", "report/*.svg", *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images"))),
-    check=check,
-    uses=(
-        *SETTINGS,
-        "inputs.reference",
-        "pairs.threshold",
-        "pairs.same_hash",
-        "cluster.threshold",
-        "cluster.linkage",
-        "cluster.dismissed",
-        "thumbnail.size",
-        "thumbnail.channels",
-        "thumbnail.orientation",
-        "thumbnail.colour",
-        "thumbnail.truncated",
-        "thumbnail.max_bytes",
-        "thumbnail.max_pixels",
-        "thumbnail.plugins",
+    cache_key=CacheKey(reads, USES, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
+    output=Output(
+        files=(
+            "report/index.html",
+            "report/*.svg",
+            *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images")),
+        )
     ),
-    bounds=BOUNDS,
-    libraries=("Pillow", "matplotlib"),
+    preflight=Preflight(check),
 )

@@ -20,10 +20,11 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Settings, Stage, Task
+from pipeline.stage import Preflight, Settings, Source, Stage, Task
 from stages.kernels import cut
 from stages.listing.files import PIECE, Files, find, show, stamps, texts
 from stages.listing.rules import EXTENSIONS, Rules
+from stages.listing.sections import SECTIONS
 from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")
@@ -220,7 +221,7 @@ def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
     return hashes
 
 
-def doubtful(table: pa.Table) -> list[str]:
+def racy(table: pa.Table) -> list[str]:
     """Paths of the files that were written to just now; a URL's tag tells of its bytes, whenever it was written."""
     tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
     young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
@@ -231,4 +232,12 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(numbers, pa.string())
 
 
-STAGE = Stage("scan", version=2, needs=(), params=Params, schema=SCHEMA, source=source, doubtful=doubtful, check=check)
+STAGE: Stage[Params] = Stage(
+    "scan",
+    version=2,
+    needs=(),
+    params=Params,
+    schema=SCHEMA,
+    source=Source(source, racy, SECTIONS),
+    preflight=Preflight(check),
+)

@@ -18,7 +18,21 @@ from PIL import ImageColor
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from pipeline.stage import SPEED, Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import (
+    SPEED,
+    Artifact,
+    CacheKey,
+    Inputs,
+    Job,
+    Output,
+    Preflight,
+    Result,
+    Reuse,
+    Settings,
+    Stage,
+    Task,
+    Upstream,
+)
 from stages.comparing.thumbnails import CHANNELS, coarse_type
 from stages.decoding.child import Limits, Seen
 from stages.decoding.decode import Options
@@ -355,8 +369,8 @@ def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
     """Those of `paths` whose bytes are no longer the ones that the artifact was made from."""
     rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
     changed = []
-    doubtful = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
-    rows = rows.filter(pc.and_(doubtful, pc.is_valid(rows["digest"])))
+    racy = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
+    rows = rows.filter(pc.and_(racy, pc.is_valid(rows["digest"])))
     for name, row in zip(_names(rows), rows.to_pylist(), strict=True):
         try:
             _, digest = read(Expected(name, row["bytes"], row["digest"]), "bytes", row["bytes"])
@@ -384,7 +398,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     return {"images": total, "errors": dict(sorted(errors.items()))}
 
 
-STAGE = Stage(
+STAGE: Stage[Params] = Stage(
     "thumbnail",
     version=6,
     needs=("scan",),
@@ -392,15 +406,8 @@ STAGE = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    reads=reads,
-    uses=("scan.trust",),
-    libraries=("Pillow",),
-    optional_libraries=formats.EXTRAS,
-    row_group=ROWS,
-    reuse=REUSE,
-    figures=figures,
-    recheck=recheck,
-    check=check,
-    work=lambda summary: (summary["images"], "images"),
-    retry=retry,
+    cache_key=CacheKey(reads, ("scan.trust",), libraries=("Pillow",), optional=formats.EXTRAS),
+    reuse=Reuse(REUSE, recheck, retry=retry),
+    output=Output(row_group=ROWS, figures=figures, work=lambda summary: (summary["images"], "images")),
+    preflight=Preflight(check),
 )

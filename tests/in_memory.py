@@ -39,13 +39,13 @@ class MemoryArtifact:
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         if self.declared is not None:
             undeclared = set(self.rows_.column_names if columns is None else columns) - set(self.declared)
-            assert not undeclared, f"Stage.reads does not declare {sorted(undeclared)} of {self.stage}"
+            assert not undeclared, f"CacheKey.reads does not declare {sorted(undeclared)} of {self.stage}"
         return self.rows_ if columns is None else self.rows_.select(list(columns))
 
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
         return self.table(columns).take(pa.array(rows))
 
-    def glance(self, column: str, rows: Sequence[int]) -> None:
+    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> None:
         return None
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -64,7 +64,7 @@ class MemoryJob:
     distrust: frozenset[str] = frozenset()
     before_: Sequence[Before] = ()
     uses: Sequence[str] | None = None
-    """The settings that the stage declares, `Stage.bounds` among them; None: all."""
+    """The settings that the stage declares, `CacheKey.limits` among them; None: all."""
 
     def before(self) -> Iterator[Before]:
         return iter(self.before_)
@@ -73,7 +73,7 @@ class MemoryJob:
         return None
 
     def settings(self, key: str) -> Any:
-        assert self.uses is None or key in self.uses, f"neither Stage.uses nor Stage.bounds declares {key}"
+        assert self.uses is None or key in self.uses, f"CacheKey declares neither as used nor as a limit {key}"
         return self.settings_[key]
 
     def earlier(self) -> Iterator[pa.Table]:
@@ -96,7 +96,7 @@ class MemoryJob:
 
 
 def compute(
-    stage: Stage,
+    stage: Stage[Any],
     inputs: Sequence[Artifact],
     params: Any,
     settings: Mapping[str, Any],
@@ -108,8 +108,8 @@ def compute(
     task = task or Task("test", tuple((artifact.stage, artifact.key) for artifact in inputs))
     own = {f"{stage.name}.{name}": value for name, value in vars(params).items()}
     every = MemoryJob(task, {**own, **settings}, folder, **job)
-    memory_job = replace(every, uses=(*stage.used(every.settings), *stage.bounds))
-    reads = stage.reads(params, every.settings)
+    memory_job = replace(every, uses=(*stage.used(every.settings), *stage.cache_key.limits))
+    reads = stage.cache_key.reads(params, every.settings)
     assert stage.compute is not None
     known = tuple(
         replace(artifact, declared=reads.get(artifact.stage)) if isinstance(artifact, MemoryArtifact) else artifact

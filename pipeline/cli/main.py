@@ -6,6 +6,7 @@ import argparse
 import importlib
 import importlib.util
 import io
+import itertools
 import json
 import logging
 import os
@@ -27,6 +28,8 @@ from pipeline.plan.discovery import discover
 from pipeline.store.backends.locations import mask
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from pipeline.config.settings import Config
     from pipeline.run import RunRecord
     from pipeline.stage import Stage
@@ -121,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(options: argparse.Namespace) -> tuple[Config, list[Stage]]:
+def _load(options: argparse.Namespace) -> tuple[Config, list[Stage[Any]]]:
     from pipeline.config.settings import load
 
     stages = discover()
@@ -171,12 +174,12 @@ def _check_performance_report(config: Config, path: Path) -> None:
         raise ConfigError(f"--performance-report: {path} is a folder; expected the name of a file")
     if path.exists() and path.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--performance-report: {path} is there, and is no page; expected a name such as report.html")
-    for root in (*config.inputs.a, *config.inputs.b):
+    for root in itertools.chain(*config.roots.values()):
         if path.resolve().is_relative_to(Path(root).resolve()):
             raise ConfigError(f"--performance-report: {path} lies in the input {root}, where nothing is ever written")
 
 
-def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) -> RunRecord:
+def _work(config: Config, stages: Sequence[Stage[Any]], options: argparse.Namespace) -> RunRecord:
     """Run, and print the summary in the form asked for."""
     from pipeline.execution.progress import make_reporter
     from pipeline.run import run
@@ -184,11 +187,11 @@ def _work(config: Config, stages: Sequence[Stage], options: argparse.Namespace) 
     from stages.commands.summary import summary_lines
     from stages.commands.work import draw_work
 
-    def aside(store: Store, ran: Collection[str]) -> Collection[str]:
+    def after_success(store: Store, ran: Collection[str]) -> Collection[str]:
         return (*draw_work(config, store, ran), *draw_dates(config, store))
 
     page = getattr(options, "performance_report", None)  # `demo` has none
-    record = run(config, stages, make_reporter(options.quiet, options.log_format), aside, page)
+    record = run(config, stages, make_reporter(options.quiet, options.log_format), after_success, page)
     if options.log_format == "json":
         print(json.dumps({"event": "summary", **record.record}))
     elif not options.quiet:

@@ -24,20 +24,23 @@ MEBIBYTE = 1 << 20
 @dataclass(frozen=True)
 class Needs:
     """What a run needs of each worker. `versions` of distributions that change results, None for what is not to be
-    there; `roots` are the inputs and `folder` the run's; `memory` in bytes for each task that runs at a time; `probe`
-    is a file in the folder that holds its own name, by which a worker tells that it sees this very folder."""
+    there; `roots` are the inputs and `folder` the run's; `memory` in bytes for each task that runs at a time, and
+    `remedy`: how to make tasks smaller; `probe` is a file in the folder that holds its own name, by which a worker
+    tells that it sees this very folder."""
 
     versions: dict[str, str | None]
     folder: Place
     roots: Sequence[str] = ()
     memory: int = 0
+    remedy: str = ""
     probe: str = ""
     storage: Options = field(default_factory=dict, repr=False)
 
 
-def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int) -> Needs:
+def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, remedy: str = "") -> Needs:
     """What a run needs that is started here."""
-    return Needs(versions((DISTRIBUTION, "numpy", "pyarrow", *libraries)), folder, roots, memory, storage=in_use())
+    expected = versions((DISTRIBUTION, "numpy", "pyarrow", *libraries))
+    return Needs(expected, folder, roots, memory, remedy, storage=in_use())
 
 
 def versions(names: Sequence[str]) -> dict[str, str | None]:
@@ -101,8 +104,8 @@ def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
     each = limit // dask_worker.state.nthreads
     if each < needs.memory:
         yield (
-            f"has {each // MEBIBYTE:,} MiB of memory a task, expected {needs.memory // MEBIBYTE:,} MiB for blocks of "
-            "this size: raise its limit, give it fewer threads, or lower partition.block"
+            f"has {each // MEBIBYTE:,} MiB of memory a task, expected {needs.memory // MEBIBYTE:,} MiB: "
+            + " or ".join(filter(None, ("raise its limit", "give it fewer threads", needs.remedy)))
         )
 
 
@@ -113,8 +116,8 @@ def check_memory(limit: str | int, needs: Needs) -> None:
     each = 0 if limit == "auto" else int(parse_bytes(limit))
     if each and each < needs.memory:
         raise ConfigError(
-            f"scheduler.memory_limit: expected at least {needs.memory // MEBIBYTE:,} MiB for blocks of this size, got "
-            f"{limit}; raise it, or lower partition.block"
+            f"scheduler.memory_limit: expected at least {needs.memory // MEBIBYTE:,} MiB, got {limit}; "
+            + " or ".join(filter(None, ("raise it", needs.remedy)))
         )
 
 

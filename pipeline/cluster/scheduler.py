@@ -51,7 +51,7 @@ def open_executor(
         client = _open(scheduler, needs, opened)
         if report:
             opened.enter_context(_performance_report(client, report))
-        watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, _remedy(scheduler))
+        watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, _remedy(scheduler, needs))
         return DaskExecutor(client, watch, opened.close)
     except BaseException as error:
         opened.close()
@@ -60,12 +60,13 @@ def open_executor(
         raise
 
 
-def _remedy(scheduler: Dask) -> str:
+def _remedy(scheduler: Dask, needs: Needs) -> str:
     """Return what to do where no worker is left."""
     if isinstance(scheduler, Address):
         return "start workers"
     if isinstance(scheduler, OwnWorkers):
-        return "they died, most likely for lack of memory: raise scheduler.memory_limit or lower partition.block,"
+        smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
+        return f"they died, most likely for lack of memory: {smaller},"
     return "see in their logs why they ended, such as for lack of time or memory,"
 
 

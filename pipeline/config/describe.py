@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import yaml
 from pydantic import TypeAdapter
 
-from pipeline.config.settings import CORE, TOP, Config
+from pipeline.config.settings import TOP, Config, kinds_of
 from pipeline.stage import Speed, Stage
 
 COLUMN = 30
@@ -36,9 +36,9 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def describe(config: Config, stages: Sequence[Stage]) -> str:
+def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     """YAML of every key with its meaning, the values it may have, and its default where it differs from that."""
-    kinds = CORE | {stage.name: stage.params for stage in stages}
+    kinds = kinds_of(stages)
     plain = config.as_dict()
     lines = ["# The config as resolved; where a value is not the default, the default stands behind its meaning.", ""]
     for key, meaning in TOP.items():
@@ -49,7 +49,7 @@ def describe(config: Config, stages: Sequence[Stage]) -> str:
         for name, meaning in meanings(type(values)):
             value = plain[section][name]
             default = _flow(_listed(getattr(defaults if hasattr(defaults, name) else type(values)(), name)))
-            changed = section != "inputs" and _flow(value) != default
+            changed = default != "[]" and _flow(value) != default
             lines += _entry(f"  {name}: {_flow(value)}", meaning + _whole(f" (default: {default})") * changed)
     return "\n".join(lines) + "\n"
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from pipeline.config.describe import first_line, meanings
 from pipeline.config.lists import dataclasses_in
-from pipeline.config.settings import CORE, NAME_BYTES, TOP
+from pipeline.config.settings import NAME_BYTES, TOP, kinds_of
 from pipeline.config.unions import KIND, member, members
 from pipeline.stage import Stage
 
@@ -26,13 +26,13 @@ TOP_TYPES: dict[str, dict[str, Any]] = {
 }
 
 
-def json_schema(stages: Sequence[Stage]) -> dict[str, Any]:
+def json_schema(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a config with the sections of these stages.
 
     Descriptions are the texts that `fast-diff config` prints. A list accepts a single value, as the loader does."""
     definitions: dict[str, Any] = {}
     properties = {key: {"description": meaning, **TOP_TYPES[key]} for key, meaning in TOP.items()}
-    for section, kind in (CORE | {stage.name: stage.params for stage in stages}).items():
+    for section, kind in kinds_of(stages).items():
         properties[section] = _section(section, kind, definitions)
     return {
         "$schema": DIALECT,
@@ -44,7 +44,7 @@ def json_schema(stages: Sequence[Stage]) -> dict[str, Any]:
     }
 
 
-def schema_text(stages: Sequence[Stage]) -> str:
+def schema_text(stages: Sequence[Stage[Any]]) -> str:
     """Return the text of the schema file, which ends in a line break."""
     return json.dumps(json_schema(stages), indent=2, ensure_ascii=False) + "\n"
 

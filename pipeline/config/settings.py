@@ -10,30 +10,23 @@ import copy
 import dataclasses
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.dataclasses import dataclass
+from typing import Any
 
 from pipeline.cluster.checks import complaints
 from pipeline.cluster.deployment import UNION
 from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
 from pipeline.config.unions import drop_keys_of_others
-from pipeline.config.validate import text_expected, unknown_key, validate
+from pipeline.config.validate import dotted, text_expected, unknown_key, validate
 from pipeline.config.yaml_source import Source, read_yaml
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Stage
+from pipeline.stage import Section, Stage
 from pipeline.store.backends import locations
 from pipeline.store.backends.locations import Options, Place
 from pipeline.store.backends.urls import Urls
-
-FORBID = ConfigDict(extra="forbid")
-Positive = Annotated[int, Field(gt=0)]
-
 
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
 """Names of arguments whose values are not for every eye."""
@@ -41,81 +34,8 @@ NAME_BYTES = 200
 """A run's name may be as long as this: file systems allow 255 bytes, and a name may get an ending."""
 
 
-def _absolute(path: str) -> str:
-    """Absolute and normalised, `~` expanded, links unresolved; of a URL its canonical form. Raises ValueError."""
-    path = locations.canonical(path)
-    if locations.protocol_of(path):
-        return path
-    home = os.path.expanduser(path)  # noqa: PTH111  # as shells do, it takes ~ for a name where there is no such user
-    return re.sub("^//+", "/", os.path.normpath(Path.cwd() / home))
-
-
-def _root(value: Any) -> Any:
-    """The path of an input, given as it is or as {path: ..., reference: ...}."""
-    if isinstance(value, Mapping):
-        unknown = [str(key) for key in value if key not in ("path", "reference")]
-        if unknown:
-            raise ValueError(f"expected a path or {{path: ...}}, got a mapping with the unknown key {unknown[0]!r}")
-        if not isinstance(value.get("reference", False), bool):
-            raise ValueError(f"expected reference: true or false, got {value['reference']!r}")
-        value = value.get("path")
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"expected the path of a folder or an image file, got {value!r}")
-    if "\0" in value:
-        raise ValueError(f"expected a folder or an image file of this machine, got {value!r}")
-    return value
-
-
-ROOT = {
-    "anyOf": [
-        {"type": "string", "minLength": 1},
-        {
-            "type": "object",
-            "properties": {
-                "path": {"type": "string", "minLength": 1, "description": "folder, image or URL"},
-                "reference": {
-                    "type": "boolean",
-                    "default": False,
-                    "description": "never propose images below this path for removal",
-                },
-            },
-            "required": ["path"],
-            "additionalProperties": False,
-        },
-    ]
-}
-"""JSON Schema of an input."""
-Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(_absolute), WithJsonSchema(ROOT)], ...]
-
-
-@dataclass(frozen=True, config=FORBID)
-class Inputs:
-    """Where the images are; nothing is ever written there."""
-
-    a: Annotated[Roots, Field(description="folders, images or URLs; every image is compared with every other")] = ()
-    b: Annotated[Roots, Field(description="if given: only images of a are compared with images of b")] = ()
-    reference: Annotated[
-        Roots,
-        Field(
-            description="folders or images, inside a or b, that are never proposed for removal; the same as marking an "
-            "input {path: ..., reference: true}"
-        ),
-    ] = ()
-
-
-@dataclass(frozen=True, config=FORBID)
-class Partition:
-    """How the images are cut into units of work; the cuts follow from the images' paths."""
-
-    images: Annotated[
-        Positive | Literal["auto"], Field(description="mean number of images that are decoded in one task")
-    ] = "auto"
-    block: Annotated[
-        Positive | Literal["auto"], Field(description="mean number of images of a block; a task compares two blocks")
-    ] = "auto"
-
-
-CORE: dict[str, Any] = {"inputs": Inputs, "partition": Partition, "scheduler": UNION}
+CORE: dict[str, Any] = {"scheduler": UNION}
+"""Sections of every config; stages add the others."""
 TOP = {
     "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
     "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
@@ -129,19 +49,25 @@ class Config:
 
     run: str
     output: Place
-    inputs: Inputs
-    partition: Partition
     scheduler: Scheduler
     params: Mapping[str, Any]
+    """Values of the sections that stages add, by section."""
     storage: Options = dataclasses.field(default_factory=dict, repr=False)
+    root_keys: Sequence[str] = ()
+    """Dotted keys of the places that the run reads and never writes into."""
 
     @property
     def folder(self) -> Place:
         """The run's folder."""
         return self.output / self.run
 
+    @property
+    def roots(self) -> dict[str, Sequence[str]]:
+        """The folders, files and URLs that the run reads, by dotted key."""
+        return {key: self.settings(key) for key in self.root_keys}
+
     def settings(self, key: str) -> Any:
-        """A value by its dotted key, such as `thumbnail.size`. Raises KeyError."""
+        """Return a value by its dotted key, such as `scheduler.kind`. Raises KeyError."""
         return self._by_key[key]
 
     @cached_property
@@ -153,9 +79,7 @@ class Config:
 
     def sections(self) -> Iterator[tuple[str, Any]]:
         """Name and values of every section, in the order in which a reader meets them."""
-        yield "inputs", self.inputs
         yield from ((name, params) for name, params in self.params.items() if dataclasses.fields(params))
-        yield "partition", self.partition
         yield "scheduler", self.scheduler
 
     def as_dict(self) -> dict[str, Any]:
@@ -168,7 +92,7 @@ class Config:
         return plain
 
 
-def load(path: str | Path, stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
+def load(path: str | Path, stages: Sequence[Stage[Any]], overrides: Sequence[str] = ()) -> Config:
     """Read a YAML config; `overrides` are texts like "pairs.threshold=100". Raises ConfigError, a line per mistake.
 
     A run without a name is named after the file: `holiday.yaml` makes the run `holiday`."""
@@ -177,18 +101,33 @@ def load(path: str | Path, stages: Sequence[Stage], overrides: Sequence[str] = (
     return _resolve(source, stages, overrides)
 
 
-def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage], overrides: Sequence[str] = ()) -> Config:
+def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage[Any]], overrides: Sequence[str] = ()) -> Config:
     """The same from plain data, in which `run` is required. Raises ConfigError."""
     return _resolve(Source(copy.deepcopy(dict(data)), {(): "config"}), stages, overrides)
 
 
-def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) -> Config:
+def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
+    """Return every section that stages add, by name: those of sources, then one per stage."""
+    sections: dict[str, Section] = {}
+    for stage in stages:
+        sections |= stage.source.sections if stage.source else {}
+    return sections | {stage.name: Section(stage.params) for stage in stages}
+
+
+def kinds_of(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
+    """Return the type of every section of a config, by name: a dataclass, or a union of dataclasses."""
+    return {name: section.kind for name, section in sections_of(stages).items()} | CORE
+
+
+def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
     for override in overrides:
         source.override(override)
-    kinds = CORE | {stage.name: stage.params for stage in stages}
+    sections, kinds = sections_of(stages), kinds_of(stages)
     drop_keys_of_others(source, kinds)
     accept_single_values(source, kinds)
-    _name_references(source.data.get("inputs"))
+    for name, section in sections.items():
+        if isinstance(source.data.get(name), dict):
+            section.prepare(source.data[name])
     problems = [unknown_key(source, (key,), {**TOP, **kinds}) for key in source.data if key not in {**TOP, **kinds}]
     values = {}
     for name, kind in kinds.items():
@@ -197,25 +136,26 @@ def _resolve(source: Source, stages: Sequence[Stage], overrides: Sequence[str]) 
     run, output = source.data.get("run"), source.data.get("output", "outputs")
     problems += _check_names(run, output, source)
     _refuse(problems)
-    problems += _check_together(values["inputs"], values["scheduler"], source)
+    scheduler = values.pop("scheduler")
+    for name, section in sections.items():
+        problems += _mistakes(source, name, section.check(values[name]))
+    problems += _mistakes(source, "scheduler", ((key.split("."), text) for key, text in complaints(scheduler)))
     urls = Urls(source)
-    values["inputs"] = urls.inputs(values["inputs"])
-    output = urls.output(_absolute(output), values["scheduler"].kind)
+    for stage in stages:
+        for name in stage.source.sections if stage.source else ():
+            values[name] = urls.section(name, values[name])
+    output = urls.output(locations.absolute(output), scheduler.kind)
     _refuse(problems + urls.problems)
-    core = {name: values.pop(name) for name in CORE}
-    config = Config(str(run), locations.place(output), **core, params=values, storage=urls.options)
+    roots = [f"{name}.{key}" for name, section in sections.items() for key in section.roots]
+    config = Config(str(run), locations.place(output), scheduler, values, urls.options, roots)
     _refuse([*_written_into_inputs(config, source)])
     return config
 
 
-def _name_references(inputs: Any) -> None:
-    """Inputs that are marked as references are named among them, too. What is no input is complained of elsewhere."""
-    if not isinstance(inputs, dict):
-        return
-    roots = [root for name in ("a", "b") if isinstance(inputs.get(name), list) for root in inputs[name]]
-    marked = [root.get("path") for root in roots if isinstance(root, dict) and root.get("reference") is True]
-    if marked and isinstance(named := inputs.get("reference", []), list):
-        inputs["reference"] = [*named, *marked]
+def _mistakes(source: Source, section: str, found: Iterable[tuple[Sequence[str | int], str]]) -> Iterator[str]:
+    """Yield a line for each mistake: (key below the section, complaint)."""
+    for keys, complaint in found:
+        yield f"{source.place((section, *keys))}: {dotted((section, *keys))}: {complaint}"
 
 
 def _refuse(problems: Sequence[str]) -> None:
@@ -244,27 +184,15 @@ def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
         yield f"{place}: output: {error}"
 
 
-def _check_together(inputs: Inputs, scheduler: Scheduler, source: Source) -> Iterator[str]:
-    if not inputs.a:
-        place = source.place(("inputs", "a"))
-        yield f"{place}: inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
-    for number, root in enumerate(inputs.reference):
-        if not any(locations.inside(root, other) for other in (*inputs.a, *inputs.b)):
-            keys = ("inputs", "reference", number)
-            yield f"{source.place(keys)}: inputs.reference[{number}]: {root} is in neither inputs.a nor inputs.b"
-    for key, complaint in complaints(scheduler):
-        yield f"{source.place(('scheduler', *key.split('.')))}: scheduler.{key}: {complaint}"
-
-
 def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
-    """Complaints of a run's folder and an input that lie one inside the other, links resolved."""
+    """Yield a complaint where the run's folder and an input lie one inside the other, links resolved."""
     folder = _real(str(config.folder))
-    for name, roots in (("a", config.inputs.a), ("b", config.inputs.b)):
+    for key, roots in config.roots.items():
         for root in roots:
             real = _real(root)
             if locations.inside(folder, real) or locations.inside(real, folder):
                 yield (
-                    f"{source.place(('output',))}: output: {config.folder} and inputs.{name} ({root}) lie one inside "
+                    f"{source.place(('output',))}: output: {config.folder} and {key} ({root}) lie one inside "
                     "the other, and nothing is ever written into an input; choose another folder: --set output=FOLDER"
                 )
 

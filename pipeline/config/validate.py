@@ -115,7 +115,7 @@ def _complaints(
         whole = (section, *keys)
         if isinstance(_value(data, keys), dict) and (missing := _missing(details)):
             if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
-                yield f"{source.place(whole)}: {_dotted(whole)}: {missing} missing; expected a value"
+                yield f"{source.place(whole)}: {dotted(whole)}: {missing} missing; expected a value"
             continue
         if details[0]["type"] in UNKNOWN:
             yield unknown_key(source, whole, kinds)
@@ -125,7 +125,7 @@ def _complaints(
         problem = f"{_sentence(expected, got, _read_by(source, whole))}{_near_value(details, got)}"
         if better := _better(kinds[section], data, whole, source):
             problem += f"{'' if problem.endswith('?') else '.'} Write {better}"
-        yield f"{source.place(whole)}: {_dotted(whole)}: {problem}"
+        yield f"{source.place(whole)}: {dotted(whole)}: {problem}"
 
 
 def text_expected(key: str, expected: str, source: Source) -> str:
@@ -214,7 +214,8 @@ def _show(value: Any) -> str:
     return ("the text " if isinstance(value, str) else "") + (text if len(text) <= 80 else f"{text[:77]}...")
 
 
-def _dotted(keys: Keys) -> str:
+def dotted(keys: Keys) -> str:
+    """Return the path of a key as text, such as `inputs.a[0]`."""
     text = ""
     for key in keys:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key

@@ -93,7 +93,7 @@ class StoredJob:
         raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
 
     def publish(self, name: str, data: bytes) -> str:
-        assert self.call.context.stage.owns(name), f"{name}: Stage.files does not know it"
+        assert self.call.context.stage.output.owns(name), f"{name}: Output.files does not know it"
         self._retire_last()
         self.store.publish_file(name, data)
         self._published(name, data)

@@ -199,7 +199,7 @@ class Runner:
             if self._waits_anew(node):
                 continue
             self._left[node.stage.name] -= 1
-            verdict = self.resolver.judge(node, self.receipts)
+            verdict = self.resolver.resolve(node, self.receipts)
             if verdict.receipt:
                 self._done(node, verdict.receipt, "skipped")
                 continue

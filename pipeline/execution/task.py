@@ -123,7 +123,8 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
         path = call.context.folder / record.stage / name
         footer = None if call.task.filename else footer_of(record, path)
         seconds = time.perf_counter() - started
-        work = call.context.stage.work(record.summary) if ran and call.context.stage.work else None
+        of = call.context.stage.output.work
+        work = of(record.summary) if ran and of else None
         receipt = receipt_of(record, name)
         return Outcome(
             call.address,
@@ -196,8 +197,8 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
         files={file: job.published[file] for file in sorted(result.files)},
     )
     schema = stage.schema_for(call.context.params, job.settings)
-    span = stage.reuse[0] if stage.reuse else None
-    return job.store.publish(name, record, schema, result.tables, span, stage.row_group, call.content)
+    span = stage.reuse.columns[0] if stage.reuse.columns else None
+    return job.store.publish(name, record, schema, result.tables, span, stage.output.row_group, call.content)
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:

@@ -5,7 +5,7 @@ tasks.py              every task of the run and the tasks that it waits for
   fingerprint.py      a digest of all that determines an artifact
   resolve.py          which artifacts are current, and which tasks must run
     reasons.py        why an artifact is stale, in words
-    donors.py         earlier artifacts that may hold rows of a task
+    span_index.py     earlier artifacts that may hold rows of a task
     racy.py           files modified so shortly before their scan that the next run compares their bytes
 call.py               a task that is ready to run, as it is sent to a worker
 graph.py              the plan in the DOT language of Graphviz

@@ -18,7 +18,7 @@ class Context:
     """What all the tasks of one stage share in one run. On its way to a worker it is packed once, and there unpacked
     once: calls by the thousand carry the same bytes. `storage`: see `locations.use`; never shown."""
 
-    stage: Stage
+    stage: Stage[Any]
     params: Any
     folder: Place
     config: Mapping[str, Any]

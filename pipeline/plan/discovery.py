@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.machine.installation import DISTRIBUTION
 from pipeline.messages.errors import ConfigError
@@ -17,7 +17,7 @@ GROUP = "fast_diff.stages"
 """Entry points of packages; each module of such a package that ends in a `STAGE` is a stage."""
 
 
-def discover() -> list[Stage]:
+def discover() -> list[Stage[Any]]:
     """Return all stages, in the order in which they need each other. Raises ConfigError."""
     from pipeline.plan.tasks import in_order
 

@@ -101,15 +101,15 @@ def result_params(params: Any) -> dict[str, Any]:
     }
 
 
-def recipe(stage: Stage, params: Any, settings: Settings) -> dict[str, Any]:
+def recipe(stage: Stage[Any], params: Any, settings: Settings) -> dict[str, Any]:
     """All that determines the content of a stage's artifacts but their inputs; readable, for `explain`."""
     return {
         "stage": stage.name,
         "version": stage.version,
         "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
         "params": result_params(params) | {key: settings(key) for key in stage.used(settings)},
-        "libraries": {name: metadata.version(name) for name in stage.libraries}
-        | {name: installed(name) for name in stage.optional_libraries},
+        "libraries": {name: metadata.version(name) for name in stage.cache_key.libraries}
+        | {name: installed(name) for name in stage.cache_key.optional},
     }
 
 

@@ -13,25 +13,25 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.plan.resolve import doubtful_rows
+from pipeline.plan.resolve import racy_rows
 from pipeline.plan.tasks import Plan
 from pipeline.stage import Address
 from pipeline.store.regular import remove_irregular
 from pipeline.store.store import Store
 
-DOUBTFUL = ".doubtful.json"
+RACY_LIST = ".doubtful.json"
 
 log = logging.getLogger("fast_diff.files")
 
 
 def read(store: Store) -> list[str] | None:
     """Return the rows that the next run must check; None where the list is damaged, so that any row may be one."""
-    path = store.folder / DOUBTFUL
-    if not path.exists() if isinstance(path, Path) else store.files.size(DOUBTFUL) is None:
+    path = store.folder / RACY_LIST
+    if not path.exists() if isinstance(path, Path) else store.files.size(RACY_LIST) is None:
         return []
     rows: object = None
     try:
-        rows = json.loads(store.files.read(DOUBTFUL))
+        rows = json.loads(store.files.read(RACY_LIST))
     except (ValueError, RecursionError) as error:
         log.debug("%s: %s", path, error)
     except OSError as error:
@@ -49,11 +49,11 @@ def read(store: Store) -> list[str] | None:
 def write(store: Store, rows: Sequence[str]) -> None:
     """Keep rows for the next run; no rows leave no file. Raises OSError."""
     if isinstance(store.folder, Path):
-        remove_irregular(store.folder / DOUBTFUL)
+        remove_irregular(store.folder / RACY_LIST)
     if rows:
-        store.publish_file(DOUBTFUL, json.dumps(sorted(rows)).encode(), durable=True)
-    elif store.files.size(DOUBTFUL) is not None:
-        store.files.delete([DOUBTFUL])
+        store.publish_file(RACY_LIST, json.dumps(sorted(rows)).encode(), durable=True)
+    elif store.files.size(RACY_LIST) is not None:
+        store.files.delete([RACY_LIST])
 
 
 def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[str]]:
@@ -61,6 +61,6 @@ def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[st
     if rows is not None and not rows:
         return {}
     return {
-        address: table.column(0).to_pylist() if rows is None else doubtful_rows(table, table.column_names[0], rows)
+        address: table.column(0).to_pylist() if rows is None else racy_rows(table, table.column_names[0], rows)
         for address, table in plan.sources.items()
     }

@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
-from pipeline.plan.donors import Donors
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference
+from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address, Settings
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
@@ -50,7 +50,7 @@ class Resolver:
     footers: Footers
     params: Mapping[str, Any]
     settings: Settings
-    doubts: Mapping[Address, Collection[str]] = field(default_factory=dict)
+    racy: Mapping[Address, Collection[str]] = field(default_factory=dict)
     read_only: bool = False
 
     def __post_init__(self) -> None:
@@ -60,19 +60,19 @@ class Resolver:
                 stage,
                 self.params[name],
                 self.store.folder,
-                {key: self.settings(key) for key in (*stage.used(self.settings), *stage.bounds)},
+                {key: self.settings(key) for key in (*stage.used(self.settings), *stage.cache_key.limits)},
                 recipe(stage, self.params[name], self.settings),
                 in_use(),
             )
             for name, stage in stages.items()
         }
-        self.reads = {name: stage.reads(self.params[name], self.settings) for name, stage in stages.items()}
+        self.reads = {name: stage.cache_key.reads(self.params[name], self.settings) for name, stage in stages.items()}
         self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
         self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
         self._earlier: dict[str, dict[str, list[tuple[str, str]]]] = {}
-        self._donors: dict[str, Donors] = {}
+        self._by_span: dict[str, SpanIndex] = {}
 
-    def judge(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
+    def resolve(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
         """Whether a task must run; all its inputs must have receipts."""
         call = self._call(node, receipts)
         name = artifact_name(node.task.key, call.fingerprint, node.task.filename)
@@ -80,7 +80,7 @@ class Resolver:
         if record is None:
             return Verdict(self._with_donors(node, call), None, self._reason(node, call, name))
         distrust = self._no_longer_true(node, name)
-        if distrust or node.stage.retry(record.summary, call.context.params):
+        if distrust or node.stage.reuse.retry(record.summary, call.context.params):
             forced = replace(call, forced=True, distrust=frozenset(distrust))
             reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
             return Verdict(self._with_donors(node, forced), None, reason)
@@ -163,43 +163,43 @@ class Resolver:
         return record
 
     def _no_longer_true(self, node: Node, name: str) -> Collection[str]:
-        doubts = [row for needed in node.task.inputs for row in self.doubts.get(needed, ())]
-        if not doubts or not node.stage.recheck:
+        racy = [row for needed in node.task.inputs for row in self.racy.get(needed, ())]
+        if not racy or not node.stage.reuse.recheck:
             return ()
         artifact = StoredArtifact(node.stage.name, node.task.key, self.store.path(node.stage.name, name))
         try:
-            return node.stage.recheck(artifact, doubts)
+            return node.stage.reuse.recheck(artifact, racy)
         except ArtifactDamaged:
-            return doubts
+            return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
         """Earlier artifacts, made in the same way, whose rows overlap with this task's."""
         stage = node.stage
-        if stage.builds_on is not None:
+        if stage.reuse.builds_on is not None:
             call = replace(call, before=tuple(self._built_on(node, call)))
-        if not stage.reuse or not node.task.inputs:
+        if not stage.reuse.columns or not node.task.inputs:
             return call
         first = self.plan.sources.get(node.task.inputs[0])
         if first is None or not first.num_rows:
             return call
-        if stage.name not in self._donors:
-            recipe = _but_for_libraries(as_json(call.context.recipe), stage.optional_libraries)
+        if stage.name not in self._by_span:
+            recipe = _but_for_libraries(as_json(call.context.recipe), stage.cache_key.optional)
             alike = (
                 (path, record.span)
                 for path, record in self._all_records(stage.name)
-                if record.span and _but_for_libraries(record.recipe, stage.optional_libraries) == recipe
+                if record.span and _but_for_libraries(record.recipe, stage.cache_key.optional) == recipe
             )
-            self._donors[stage.name] = Donors(alike)
-        ends = pc.min_max(first.column(stage.reuse[0])).as_py()
-        return replace(call, earlier=tuple(self._donors[stage.name].between(ends["min"], ends["max"])))
+            self._by_span[stage.name] = SpanIndex(alike)
+        ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
+        return replace(call, earlier=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
 
     def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
         """Earlier artifacts of this task on which it may build, the latest first."""
-        assert node.stage.builds_on is not None
+        assert node.stage.reuse.builds_on is not None
         versions = self._versions(node.address)
-        recipe = _but_for(as_json(call.context.recipe), node.stage.builds_on) if versions else {}
+        recipe = _but_for(as_json(call.context.recipe), node.stage.reuse.builds_on) if versions else {}
         for path, record in versions:
-            if record.fingerprint != call.fingerprint and _but_for(record.recipe, node.stage.builds_on) == recipe:
+            if record.fingerprint != call.fingerprint and _but_for(record.recipe, node.stage.reuse.builds_on) == recipe:
                 inputs = self._inputs_of(node, record)
                 if inputs is not None:
                     yield Earlier(path, inputs, record.recipe["params"])
@@ -270,6 +270,6 @@ def _but_for_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dic
     return dict(recipe) | {"libraries": libraries}
 
 
-def doubtful_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
+def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
     """Those of `rows` that stand in a table."""
     return table.column(column).filter(pc.is_in(table.column(column), pa.array(list(rows), pa.string()))).to_pylist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -15,7 +16,7 @@ from pipeline.stage import Address, Settings, Stage, Task, Upstream
 class Node:
     """One task in the plan. `rank` is its place in line: what is ready and has the least rank runs first."""
 
-    stage: Stage
+    stage: Stage[Any]
     task: Task
     rank: int
 
@@ -44,10 +45,10 @@ class Plan:
         return {address: node.task.inputs for address, node in self.nodes.items()}
 
 
-def in_order(stages: Sequence[Stage]) -> list[Stage]:
+def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     """Stages such that each comes after those it needs. Raises ConfigError for a circle or an unknown need."""
     waiting = {stage.name: stage for stage in stages}
-    ordered: list[Stage] = []
+    ordered: list[Stage[Any]] = []
     done: set[str] = set()
     while waiting:
         ready = [stage for stage in waiting.values() if done.issuperset(stage.needs)]
@@ -58,7 +59,7 @@ def in_order(stages: Sequence[Stage]) -> list[Stage]:
     return ordered
 
 
-def make_plan(stages: Sequence[Stage], params: Mapping[str, object], settings: Settings) -> Plan:
+def make_plan(stages: Sequence[Stage[Any]], params: Mapping[str, object], settings: Settings) -> Plan:
     """Look at the world with the source stages, then cut the work of every stage.
 
     Raises ConfigError, by the source stages, where there is nothing to work on."""
@@ -66,7 +67,7 @@ def make_plan(stages: Sequence[Stage], params: Mapping[str, object], settings: S
     sources: dict[Address, pa.Table] = {}
     for stage in stages:
         if stage.source:
-            found = list(stage.source(params[stage.name], settings))
+            found = list(stage.source.list(params[stage.name], settings))
             by_stage[stage.name] = [task for task, _ in found]
             sources.update({(stage.name, task.key): table for task, table in found})
         else:
@@ -82,7 +83,7 @@ def make_plan(stages: Sequence[Stage], params: Mapping[str, object], settings: S
     return Plan(nodes, dependents, sources)
 
 
-def _all_needs(stage: Stage, stages: Sequence[Stage]) -> list[str]:
+def _all_needs(stage: Stage[Any], stages: Sequence[Stage[Any]]) -> list[str]:
     """Stages that a stage needs, directly or through others."""
     by_name = {other.name: other for other in stages}
     needs = list(stage.needs)
@@ -91,7 +92,7 @@ def _all_needs(stage: Stage, stages: Sequence[Stage]) -> list[str]:
     return needs
 
 
-def _depth_first(tasks: Mapping[Address, tuple[Stage, Task]]) -> Iterator[Address]:
+def _depth_first(tasks: Mapping[Address, tuple[Stage[Any], Task]]) -> Iterator[Address]:
     """Every task after its inputs, and as soon after them as may be.
 
     The last stages are walked first, each in its own order (`Task.order`); so a pair of blocks comes right after what

@@ -140,7 +140,7 @@ class StoredArtifact:
             place = np.searchsorted(used, group)
             return table.take(pa.array(np.asarray(rows, np.int64) - (ends - sizes)[group] + before[place]))
 
-    def glance(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
+    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
         """Values of a fixed-size binary column, uint8 (rows, width), unverified, read from where they lie in the file;
         None where it is packed, has holes, or is no local file.
 

@@ -39,7 +39,7 @@ takes a few bytes however long their paths are."""
 SHORT_GROUP = 1 << 10
 IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
 """For packed pictures: what is packed and unpacked at a time stays in a core's cache. Others lie in one page a row
-group, where single ones are found (`Artifact.glance`)."""
+group, where single ones are found (`Artifact.read_rows_unverified`)."""
 SHRINKS = 0.8
 """Pictures that lz4 makes smaller than that are packed."""
 PACKED = "lz4"

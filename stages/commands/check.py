@@ -23,12 +23,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.config.settings import Config, from_mapping
-from pipeline.config.settings import Inputs as Roots
 from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Reporter
 from pipeline.messages.errors import ConfigError, LockedError, TaskError, one_line
 from pipeline.run import RunRecord, run
-from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, no_complaints
+from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
 from pipeline.store.artifact import StoredArtifact
 from pipeline.store.backends.locations import in_use, inside, protocol_of, use
 from pipeline.store.backends.storage import read_bytes
@@ -39,6 +38,7 @@ from stages.commands.lender import ENDING, LENT, Lender, lender, true_names
 from stages.commands.results import Results
 from stages.kernels import cut
 from stages.listing.files import Files, find, show, stamps, texts
+from stages.listing.sections import SECTIONS, ImageSets
 
 STAGES = (*LENT, pairs.STAGE)
 NEW = "new"
@@ -98,7 +98,7 @@ def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked
     return Checked(config, found, record, {}, _no_matches(config), (), lines)
 
 
-def _run(config: Config, stages: Sequence[Stage], reporter: Reporter) -> RunRecord:
+def _run(config: Config, stages: Sequence[Stage[Any]], reporter: Reporter) -> RunRecord:
     try:
         return run(config, stages, reporter)
     except LockedError as error:
@@ -135,8 +135,8 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
         raise ConfigError(
             f"{work.parent} can't be written to, where the check needs a folder {work.name}; copy the run"
         )
-    inputs = Roots(a=(str(lent.folder),), b=config.inputs.a)
-    return dataclasses.replace(config, inputs=inputs, storage={**in_use(), **config.storage})
+    params = {**config.params, "inputs": ImageSets(a=(str(lent.folder),), b=config.settings("inputs.a"))}
+    return dataclasses.replace(config, params=params, storage={**in_use(), **config.storage})
 
 
 def _is_a_run(folder: Path) -> bool:
@@ -166,7 +166,7 @@ def _named(name: str, work: Path) -> str:
 
 def _new(config: Config, lent: Lender) -> Found:
     """What lies in the places named and is not known to the run. Raises ConfigError."""
-    params, roots = config.params["scan"], config.inputs.b
+    params, roots = config.params["scan"], config.settings("inputs.b")
     try:
         files = find(roots, params.rules())
     except OSError as error:
@@ -206,7 +206,7 @@ def _new_tasks(files: Files, config: Config, others: int) -> Iterator[tuple[Task
         yield dataclasses.replace(task, notes={**task.notes, "set": "b"}), rows
 
 
-def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) -> list[Stage]:
+def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) -> list[Stage[Any]]:
     """The stages, of which those that look at files look at new ones only."""
 
     def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
@@ -216,15 +216,16 @@ def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) 
         lent.lend(folder)
         return found
 
-    special = {
-        "scan": dataclasses.replace(scan.STAGE, source=source, doubtful=_doubtful, check=no_complaints),
-        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, recheck=_recheck),
+    recheck = dataclasses.replace(thumbnail.STAGE.reuse, recheck=_recheck)
+    special: dict[str, Stage[Any]] = {
+        "scan": dataclasses.replace(scan.STAGE, source=Source(source, _racy, SECTIONS), preflight=Preflight()),
+        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=recheck),
     }
     return [special.get(stage.name, stage) for stage in STAGES]
 
 
-def _doubtful(rows: pa.Table) -> Sequence[str]:
-    return scan.doubtful(rows) if rows["set"][0].as_py() == NEW else []
+def _racy(rows: pa.Table) -> Sequence[str]:
+    return scan.racy(rows) if rows["set"][0].as_py() == NEW else []
 
 
 def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:

@@ -46,7 +46,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
     figure, ledger = checked.figure, checked.ledger
     rows = checked.matches.to_dict("records")
     return {
-        "against": str(checked.config.inputs.a[0]),
+        "against": str(checked.config.settings("inputs.a")[0]),
         "results": str(checked.config.folder),
         "new": len(checked.found.files),
         "known": checked.found.known,

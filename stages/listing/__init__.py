@@ -3,4 +3,5 @@
 files.py   folders: one `os.scandir` a folder, one `stat` a file
 urls.py    URLs: one listing by fsspec
 rules.py   which files count as images
+sections.py   the config sections `inputs` and `partition`
 """

@@ -98,7 +98,7 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
     if not options.folder:
         make_photographs(photographs, options.images)
     stages = {stage.name: stage for stage in discover()}
-    scan = dataclasses.replace(stages["scan"], doubtful=None)
+    scan = dataclasses.replace(stages["scan"], source=dataclasses.replace(stages["scan"].source, racy=None))
     yield Job("thumbnail", folder, photographs, [scan, stages["thumbnail"]], {"images": max(8, options.images // 40)})
     fake = dataclasses.replace(scan, source=Numbered(options.pairs_images))
     thumbnail = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
@@ -126,7 +126,7 @@ def bare_gain(paths: Sequence[str]) -> float:
 @contextlib.contextmanager
 def executor(kind: str, folder: Path) -> Iterator[Executor]:
     """One or two workers of a local cluster, or two over loopback."""
-    libraries = [name for stage in discover() for name in stage.libraries]
+    libraries = [name for stage in discover() for name in stage.cache_key.libraries]
     with contextlib.ExitStack() as stack:
         scheduler: dict[str, Any] = {"workers": int(kind)} if kind.isdigit() else {}
         if not scheduler:
@@ -167,7 +167,7 @@ def main() -> None:
             for number in range(options.rounds):
                 rounds.append({})
                 if job.name == "thumbnail":
-                    (root,) = job.config.inputs.a
+                    (root,) = job.config.settings("inputs.a")
                     bare.append(bare_gain(sorted(str(path) for path in Path(root).rglob("*.jpg"))))
                 for kind in kinds if number % 2 else reversed(kinds):
                     with executor(kind, folder) as opened:

@@ -70,6 +70,12 @@ class Numbered:
         return fake_scan(self.images, params, settings)
 
 
+def numbered(stage: Stage[Any], images: int) -> Stage[Any]:
+    """Return the stage `scan`, which finds this many files that are not there."""
+    assert stage.source is not None
+    return dataclasses.replace(stage, source=dataclasses.replace(stage.source, list=Numbered(images), racy=None))
+
+
 class Peak(threading.Thread):
     """The most memory that this process and its children hold at once, in bytes; shared pages counted in each."""
 
@@ -93,7 +99,7 @@ class Peak(threading.Thread):
 def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any]]:
     """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
     stages = {stage.name: stage for stage in discover()}
-    stages["scan"] = dataclasses.replace(stages["scan"], source=Numbered(images), doubtful=None)
+    stages["scan"] = numbered(stages["scan"], images)
     stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}

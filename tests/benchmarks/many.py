@@ -59,15 +59,15 @@ def config_of(output: Path, scheduler: Mapping[str, Any]) -> Config:
     return from_mapping(settings | {"scheduler": dict(scheduler)}, discover())
 
 
-def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> list[Stage]:
+def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> list[Stage[Any]]:
     """The stages, with a scan of so many partitions and pairs that take so many seconds each."""
     stages = []
     for stage in discover():
         schema = stage.schema_for(config.params[stage.name], config.settings)
         kernel = AtOnce(stage.name, schema, seconds if stage.name == "pairs" else 0.0)
-        changed: dict[str, Any] = {"compute": kernel, "recheck": None}
+        changed: dict[str, Any] = {"compute": kernel, "reuse": dataclasses.replace(stage.reuse, recheck=None)}
         if stage.source:
-            changed = {"source": Found(partitions, blocks), "doubtful": None}
+            changed = {"source": dataclasses.replace(stage.source, list=Found(partitions, blocks), racy=None)}
         stages.append(dataclasses.replace(stage, **changed))
     return stages
 

@@ -44,7 +44,7 @@ def blank_thumbnails(inputs: Inputs, params: Any, job: Job) -> Result:
 def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: dict[str, Any]) -> dict[str, Any]:
     """The record of a run of hash, index and pairs."""
     stages = {stage.name: stage for stage in discover()}
-    stages["scan"] = dataclasses.replace(stages["scan"], source=growth.Numbered(images), doubtful=None)
+    stages["scan"] = growth.numbered(stages["scan"], images)
     stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=thumbnails, recheck=None)
     settings = {"run": "rows", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}, "pairs": pairs}
     more = {"cluster": {"threshold": 200.0}, "scheduler": {"kind": "synchronous"}}

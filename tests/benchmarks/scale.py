@@ -99,7 +99,7 @@ def step_plan(options: argparse.Namespace) -> dict[str, Any]:
 
 def step_run(options: argparse.Namespace) -> dict[str, Any]:
     """A whole run, as the command line makes it; a feed has workers that only answer."""
-    from pipeline.run import nothing_aside, run
+    from pipeline.run import no_files, run
     from stages.commands.work import draw_work
 
     config = config_of(Path(options.folder), json.loads(options.scheduler) or {})
@@ -108,7 +108,7 @@ def step_run(options: argparse.Namespace) -> dict[str, Any]:
     if feed:
         executor.run_bundle = answer
     heard = First()
-    done = run(config, stages, heard, nothing_aside if feed else functools.partial(draw_work, config))
+    done = run(config, stages, heard, no_files if feed else functools.partial(draw_work, config))
     seconds = time.perf_counter() - heard.began
     assert not done.failures, done.failures[:3]
     span = heard.worked[-1] - heard.worked[0] if heard.worked else 0.0

@@ -20,7 +20,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_loads(path: Path) -> None:
-    assert load(path, discover()).inputs.a
+    assert load(path, discover()).settings("inputs.a")
 
 
 def manifests() -> list[dict[str, Any]]:

@@ -195,9 +195,9 @@ def test_two_workers_that_run_one_task_leave_one_artifact_whole(
     resolver = Resolver(plan, store, footers, config.params, config.settings)
     node = next(node for node in plan.nodes.values() if node.stage.name == "thumbnail")
     (scan,) = node.task.inputs
-    receipt = resolver.judge(plan.nodes[scan], {}).receipt
+    receipt = resolver.resolve(plan.nodes[scan], {}).receipt
     assert receipt
-    call = replace(resolver.judge(node, {scan: receipt}).call, forced=True)
+    call = replace(resolver.resolve(node, {scan: receipt}).call, forced=True)
     footers.close()
     context = multiprocessing.get_context("spawn")
     start = context.Event()

@@ -124,7 +124,7 @@ def test_a_run_with_nothing_to_do_reads_few_footers(project: Project, store: Obj
 
 
 @pytest.mark.parametrize("lost", ["gone", "cut", "old"])
-def test_an_index_that_is_doubtful_is_made_again(project: Project, store: ObjectStore, bucket: str, lost: str) -> None:
+def test_an_index_that_may_be_old_is_made_again(project: Project, store: ObjectStore, bucket: str, lost: str) -> None:
     assert project.run() == 0
     objects = store.objects(bucket, "out/test/")
     artifacts = [name for name in objects if name.endswith(".parquet")]

@@ -24,7 +24,7 @@ from pipeline import load_run
 from pipeline.cli.main import main
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan.fingerprint import content
-from pipeline.plan.racy import DOUBTFUL
+from pipeline.plan.racy import RACY_LIST
 from pipeline.store.artifact import StoredArtifact
 from pipeline.store.events import LOG
 from pipeline.store.footers import INDEX
@@ -33,7 +33,7 @@ from pipeline.store.store import RETIRED
 from tests.end_to_end.conftest import blank_charts
 from tests.end_to_end.driver import LONG_AGO, Kept, Project, make_image
 
-HIDDEN = (LOG, INDEX, DOUBTFUL, ".lock", ".lock.guard", "run.json")
+HIDDEN = (LOG, INDEX, RACY_LIST, ".lock", ".lock.guard", "run.json")
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster", "plot", "report")
 SMALL = {
     "thumbnail": {"size": [8, 8]},
@@ -65,7 +65,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         assert project.run() == 0
     (project.run_folder / ".lock").write_text(json.dumps(identity("t") | {"started": "1"}))
     (project.run_folder / ".lock.guard").touch()
-    (project.run_folder / DOUBTFUL).write_text(json.dumps(sorted(map(str, (project.folder / "images").iterdir()))[:3]))
+    (project.run_folder / RACY_LIST).write_text(json.dumps(sorted(map(str, (project.folder / "images").iterdir()))[:3]))
     shutil.rmtree(made.saved)
     shutil.copytree(project.folder, made.saved)
     return made
@@ -282,7 +282,7 @@ def test_a_spoilt_list_of_racy_files_has_all_files_compared(
         os.utime(image, ns=(LONG_AGO, LONG_AGO))
         if seed == 1:
             assert project.run() == 0
-    path = project.run_folder / DOUBTFUL
+    path = project.run_folder / RACY_LIST
     os.mkfifo(path) if text is None else path.write_text(text)
     assert main(["explain", str(project.yaml)]) == 0
     assert "input changed: 1 with equal size and time" in capsys.readouterr().out

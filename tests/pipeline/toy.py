@@ -5,12 +5,13 @@ Words stand in lines of a file, three to a partition. Nothing here knows of imag
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
+from pydantic import AfterValidator
 
 from pipeline.execution.executor import Executor, SynchronousExecutor
 from pipeline.execution.progress import Quiet
@@ -19,7 +20,8 @@ from pipeline.execution.task import Outcome
 from pipeline.messages.errors import TaskError
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, make_plan
-from pipeline.stage import Address, Inputs, Job, Settings, Stage, Task, Upstream
+from pipeline.stage import Address, CacheKey, Inputs, Job, Section, Settings, Source, Stage, Task, Upstream
+from pipeline.store.backends.locations import absolute
 from pipeline.store.footers import Footers
 from pipeline.store.store import Store
 
@@ -42,13 +44,19 @@ class Pairs:
     sleep: float = 0.0
 
 
+@dataclass(frozen=True)
+class Texts:
+    a: tuple[Annotated[str, AfterValidator(absolute)], ...] = ()
+
+
+SECTIONS = {"inputs": Section(Texts, roots=("a",))}
 WORDS = pa.schema([("word", pa.string())])
 LETTERS = pa.schema([("word", pa.string()), ("letters", pa.int64())])
 TOTAL = pa.schema([("product", pa.int64())])
 
 
 def words_source(params: Nothing, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
-    words = Path(settings("file")).read_text().split()
+    words = Path(settings("inputs.a")[0]).read_text().split()
     for number in range(0, len(words), 3):
         yield Task(f"w{number // 3:02}"), pa.table({"word": words[number : number + 3]}, WORDS)
 
@@ -81,6 +89,10 @@ def pairs(inputs: Inputs, params: Pairs, job: Job) -> pa.Table:
     return pa.table({"product": [sums[0] * sums[-1]]}, TOTAL)
 
 
+def pairs_reads(params: Pairs, settings: Settings) -> Mapping[str, Sequence[str]]:
+    return {"letters": ("letters",)}
+
+
 def total_tasks(upstream: Upstream, params: Nothing) -> Iterator[Task]:
     yield Task("total", tuple(("pairs", task.key) for task in upstream.tasks("pairs")), filename="total.parquet")
 
@@ -90,9 +102,9 @@ def total(inputs: Inputs, params: Nothing, job: Job) -> pa.Table:
 
 
 STAGES = [
-    Stage("words", 1, (), Nothing, WORDS, source=words_source),
+    Stage("words", 1, (), Nothing, WORDS, source=Source(words_source, sections=SECTIONS)),
     Stage("letters", 1, ("words",), Letters, LETTERS, letters_tasks, letters),
-    Stage("pairs", 1, ("letters",), Pairs, TOTAL, pairs_tasks, pairs, reads=lambda p, s: {"letters": ("letters",)}),
+    Stage("pairs", 1, ("letters",), Pairs, TOTAL, pairs_tasks, pairs, CacheKey(pairs_reads)),
     Stage("total", 1, ("pairs",), Nothing, TOTAL, total_tasks, total),
 ]
 
@@ -113,7 +125,7 @@ class Heard(Quiet):
 def toy_plan(folder: Path, **params: Any) -> tuple[Plan, Resolver]:
     """The plan for `folder`/words.txt; artifacts go to `folder`/run."""
     by_stage = {"words": Nothing(), "letters": Letters(), "pairs": Pairs(), "total": Nothing()} | params
-    settings = {"file": str(folder / "words.txt")}.__getitem__
+    settings = {"inputs.a": (str(folder / "words.txt"),)}.__getitem__
     plan = make_plan(STAGES, by_stage, settings)
     return plan, Resolver(plan, Store(folder / "run"), Footers(Store(folder / "run")), by_stage, settings)
 

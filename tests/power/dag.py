@@ -22,9 +22,10 @@ from pydantic.dataclasses import dataclass as validated
 from pipeline.config.settings import from_mapping
 from pipeline.execution.progress import Quiet
 from pipeline.run import run
-from pipeline.stage import Artifact, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import Artifact, Inputs, Job, Output, Result, Reuse, Settings, Source, Stage, Task, Upstream
 from pipeline.store.artifact import StoredArtifact
 from pipeline.store.store import Store
+from tests.pipeline.toy import SECTIONS
 from tests.power.recorder import Recorder
 
 LONG_AGO = 1_600_000_000 * 10**9
@@ -89,9 +90,9 @@ def _page(text: str) -> str:
 
 
 STAGES = (
-    Stage("names", 1, (), Nothing, NAMES, source=names, doubtful=racy),
-    Stage("texts", 1, ("names",), Texts, TEXTS, texts_tasks, texts, recheck=changed),
-    Stage("total", 1, ("texts",), Nothing, TEXTS, total_tasks, total, files=("page/*.txt",)),
+    Stage("names", 1, (), Nothing, NAMES, source=Source(names, racy, SECTIONS)),
+    Stage("texts", 1, ("names",), Texts, TEXTS, texts_tasks, texts, reuse=Reuse(recheck=changed)),
+    Stage("total", 1, ("texts",), Nothing, TEXTS, total_tasks, total, output=Output(files=("page/*.txt",))),
 )
 
 

@@ -139,7 +139,7 @@ def test_another_metric_joins_by_its_distance_and_mse_is_that_of_the_thumbnails(
         (1, "d", 0.0),
         (1, "c", 5329.0),
     ]
-    declared = cluster.STAGE.reads(cluster.Params(), settings.__getitem__)["pairs"]
+    declared = cluster.STAGE.cache_key.reads(cluster.Params(), settings.__getitem__)["pairs"]
     assert declared == ("path_a", "path_b", "distance")
 
 
@@ -456,7 +456,7 @@ def test_the_live_folder_is_that_of_all_images_of_the_run(linkage: str) -> None:
 
 def test_only_what_a_rule_looks_at_is_read() -> None:
     def columns(stage: str, **params: Any) -> set[str]:
-        return set(cluster.STAGE.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
+        return set(cluster.STAGE.cache_key.reads(cluster.Params(**params), SETTINGS.__getitem__)[stage])
 
     assert {"mtime_ns", "root"} <= columns("scan"), "by default"
     assert {"taken", "camera"}.isdisjoint(columns("thumbnail", keep=("bytes",)))

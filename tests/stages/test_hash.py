@@ -186,9 +186,9 @@ def test_takes_image_gives_pillow_images_shifted_and_turned(channels: int, mode:
 
 
 def test_functions_of_hashlib_take_no_image() -> None:
-    (complaint,) = STAGE.check(Params(takes="image"), lambda key: None)
+    (complaint,) = STAGE.preflight.check(Params(takes="image"), lambda key: None)
     assert complaint.startswith("hash.takes: sha256 of hashlib takes no image")
-    assert list(STAGE.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
+    assert list(STAGE.preflight.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
 
 
 @pytest.mark.parametrize(

@@ -525,4 +525,4 @@ def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> No
 
     artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 3.0)], [[0, 1]])
     compute(plot.STAGE, artifacts, Params(), Watched(SETTINGS), tmp_path)
-    assert read <= {*plot.STAGE.uses, *plot.STAGE.bounds}
+    assert read <= {*plot.USES, *plot.STAGE.cache_key.limits}

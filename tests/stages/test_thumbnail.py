@@ -80,7 +80,7 @@ def test_difficult_names_give_rows_like_any_other(paths: list[bytes], tmp_path: 
     assert table.select(columns).equals(scan.rows_.select(columns))
     assert result.summary == {"images": 6, "readable": 6, "failed": 0, "errors": {}}
     assert dict(result.stats) == {"decoded": 6, "reused": 0}
-    assert not STAGE.retry(result.summary, PARAMS)
+    assert not STAGE.reuse.retry(result.summary, PARAMS)
     for path, row in zip(paths, table.to_pylist(), strict=True):
         with Image.open(path) as image:
             pixels = np.asarray(image.resize((8, 6), Image.Resampling.BICUBIC))
@@ -109,12 +109,12 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     assert table["error"].to_pylist() == [None, "changed", None, "changed", None, None]
     assert table["error_detail"][3].as_py() == "the file was gone when it was to be read"
     assert result.summary == {"images": 6, "readable": 4, "failed": 2, "errors": {"changed": 2}}
-    assert STAGE.retry(result.summary, PARAMS)
+    assert STAGE.reuse.retry(result.summary, PARAMS)
     again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, earlier_=[table])
     assert again["error"].to_pylist() == [None, "truncated", None, None, None]
     assert again["error_detail"][1].as_py() == "the image's data is cut short or broken"
     assert dict(result.stats) == {"decoded": 1, "reused": 4}
-    assert not STAGE.retry(result.summary, PARAMS)
+    assert not STAGE.reuse.retry(result.summary, PARAMS)
     for name in ("thumbnail", "width", "contrast"):
         assert again[name][1].as_py() is None
     assert again["coarse"].null_count == 0  # pyarrow before 26 can't read null lists of a fixed size
@@ -127,7 +127,7 @@ def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes],
     gone = file(paths[1]).rename(tmp_path / "elsewhere")
     first, result = run(scan, tmp_path)
     assert first["error"].to_pylist() == ["not-an-image", "changed"]
-    assert STAGE.retry(result.summary, PARAMS)
+    assert STAGE.reuse.retry(result.summary, PARAMS)
     gone.rename(file(paths[1]))
     second, result = run(scan, tmp_path, earlier_=[first])
     assert second["error"].to_pylist() == ["not-an-image", None]
@@ -155,7 +155,7 @@ def test_an_error_with_a_limit_is_tried_again_under_a_higher_one_alone(
     summary: dict[str, Any] = {"errors": {error: 1}}
     if error in ("timeout", "memory"):
         summary["limits"] = {error: limit or 0.0}
-    assert STAGE.retry(summary, Params(**params)) == again
+    assert STAGE.reuse.retry(summary, Params(**params)) == again
 
 
 def test_what_the_limit_was_is_remembered(paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,15 +220,17 @@ def test_recheck_names_the_files_whose_bytes_are_others(paths: list[bytes], tmp_
     table, _ = run(scanned(paths), tmp_path)
     artifact = MemoryArtifact("thumbnail", "a-end", table)
     shown = table["path"].to_pylist()
-    assert STAGE.recheck is not None
-    assert list(STAGE.recheck(artifact, shown)) == []
+    assert STAGE.reuse.recheck is not None
+    assert list(STAGE.reuse.recheck(artifact, shown)) == []
     changed = [1, next(number for number, path in enumerate(paths) if b"\xff" in path)]
     for number in changed:
         data = file(paths[number]).read_bytes()
         file(paths[number]).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     file(paths[2]).unlink()
-    assert list(STAGE.recheck(artifact, shown)) == sorted((shown[number] for number in {*changed, 2}), key=shown.index)
-    assert list(STAGE.recheck(artifact, shown[:1])) == []
+    assert list(STAGE.reuse.recheck(artifact, shown)) == sorted(
+        (shown[number] for number in {*changed, 2}), key=shown.index
+    )
+    assert list(STAGE.reuse.recheck(artifact, shown[:1])) == []
 
 
 def test_one_task_a_partition() -> None:
@@ -243,7 +245,7 @@ def test_figures_are_sums() -> None:
     one = {"images": 5, "readable": 3, "failed": 2, "errors": {"truncated": 2}}
     two = {"images": 5, "readable": 4, "failed": 1, "errors": {"changed": 1}}
     errors = {"changed": 1, "truncated": 2}
-    assert STAGE.figures([one, two]) == {"images": {"total": 10, "readable": 7, "failed": 3}, "errors": errors}
+    assert STAGE.output.figures([one, two]) == {"images": {"total": 10, "readable": 7, "failed": 3}, "errors": errors}
 
 
 @pytest.mark.parametrize(

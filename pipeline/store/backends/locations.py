@@ -7,6 +7,7 @@ No URL that is kept holds a user's name, a password or a query; what is shown pa
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Mapping
@@ -91,6 +92,17 @@ def canonical(text: str) -> str:
             f"storage.{protocol}, or into the environment"
         )
     return f"{protocol}://{rest}"
+
+
+def absolute(path: str) -> str:
+    """Return a path as absolute and normalised, `~` expanded, links unresolved; a URL in its canonical form.
+
+    Raises ValueError."""
+    path = canonical(path)
+    if protocol_of(path):
+        return path
+    home = os.path.expanduser(path)  # noqa: PTH111  # as in shells, ~name stays where there is no such user
+    return re.sub("^//+", "/", os.path.normpath(Path.cwd() / home))
 
 
 def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:

@@ -40,23 +40,26 @@ class Urls:
                 options[str(protocol)] = dict(values)
         return options
 
-    def inputs(self, inputs: T) -> T:
-        """The same inputs, credentials taken out of their URLs."""
-        roots = {
+    def section(self, name: str, values: T) -> T:
+        """Return the values of a section, with the credentials taken out of the URLs in its lists."""
+        lists = {
             field.name: tuple(
-                self._root(("inputs", field.name, number), root)
-                for number, root in enumerate(getattr(inputs, field.name))
+                self._root((name, field.name, number), item) if isinstance(item, str) else item
+                for number, item in enumerate(value)
             )
-            for field in dataclasses.fields(inputs)  # type: ignore[arg-type]  # a dataclass of any kind
+            for field in dataclasses.fields(values)  # type: ignore[arg-type]  # a dataclass of any kind
+            if isinstance(value := getattr(values, field.name), tuple)
         }
-        return dataclasses.replace(inputs, **roots)  # type: ignore[type-var]  # the same
+        return dataclasses.replace(values, **lists)  # type: ignore[type-var]  # the same
 
     def _root(self, keys: Keys, root: str) -> str:
         protocol = locations.protocol_of(root)
         if protocol is None:
             return root
         if protocol == locations.MEMORY:
-            self._complain(keys, "memory:// is of one process, and images are read in others; use s3:// or a folder")
+            self._complain(
+                keys, "expected a folder or a URL such as s3://, got memory://; other processes can't read it"
+            )
             return root
         return self._opened(keys, protocol, root)
 

@@ -14,7 +14,7 @@ from tests.pipeline.cluster.sections import section
 
 
 def test_too_little_memory_is_refused_before_workers_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"scheduler\.memory_limit: expected at least 100 MiB .* got 50MiB"):
+    with pytest.raises(ConfigError, match=r"scheduler\.memory_limit: expected at least 100 MiB, got 50MiB"):
         open_executor(section(kind="local", memory_limit="50MiB"), needs_of(tmp_path, (), (), 100 << 20))
 
 

@@ -14,9 +14,10 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.cluster.deployment import Local
 from pipeline.config.describe import describe
-from pipeline.config.settings import CORE, from_mapping, load
+from pipeline.config.settings import from_mapping, kinds_of, load
 from pipeline.plan.discovery import discover
-from pipeline.stage import SPEED, Stage
+from pipeline.stage import SPEED, Source, Stage
+from tests.pipeline.toy import SECTIONS
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 
@@ -35,7 +36,10 @@ class Nothing:
     pass
 
 
-STAGES = [Stage("letters", 1, (), Letters, pa.schema([])), Stage("total", 1, (), Nothing, pa.schema([]))]
+STAGES = [
+    Stage("letters", 1, (), Letters, pa.schema([]), source=Source(lambda params, settings: (), sections=SECTIONS)),
+    Stage("total", 1, (), Nothing, pa.schema([])),
+]
 
 
 def line(text: str, start: str) -> str:
@@ -58,11 +62,12 @@ def test_there_are_examples_and_every_key_has_a_meaning() -> None:
     stages = discover()
     text = describe(load(CONFIGS[0], stages, ["scheduler={}"]), stages)
     sections = text.split("\n\n")
-    for name, kind in CORE.items() | {(stage.name, stage.params) for stage in stages if fields(stage.params)}:
+    for name, kind in (kinds_of(stages) | {"scheduler": Local}).items():
+        if not fields(kind):
+            continue
         (section,) = [section for section in sections if section.startswith(f"{name}:")]
         entries = section.replace("\n   ", " ").splitlines()[1:]
-        keys = fields(Local if name == "scheduler" else kind)
-        assert [entry.split(":")[0].strip() for entry in entries] == [field.name for field in keys]
+        assert [entry.split(":")[0].strip() for entry in entries] == [field.name for field in fields(kind)]
         assert all(len(entry.partition("# ")[2]) > 5 for entry in entries)
 
 

@@ -13,7 +13,8 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.config.settings import from_mapping, load
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Stage
+from pipeline.stage import Source, Stage
+from stages.listing.sections import SECTIONS
 
 FORBID = ConfigDict(extra="forbid")
 Side = Annotated[int, Field(ge=4, le=1024)]
@@ -44,9 +45,12 @@ class Plot:
     pairs: Annotated[int, Field(ge=0)] | Literal["all"] = 50
 
 
+SOURCE = Source[Any](lambda params, settings: (), sections=SECTIONS)
 STAGES = [
-    Stage(name, 1, (), params, pa.schema([]))
-    for name, params in {"thumbnail": Thumbnail, "pairs": Pairs, "cluster": Cluster, "plot": Plot}.items()
+    Stage("thumbnail", 1, (), Thumbnail, pa.schema([]), source=SOURCE),
+    Stage("pairs", 1, (), Pairs, pa.schema([])),
+    Stage("cluster", 1, (), Cluster, pa.schema([])),
+    Stage("plot", 1, (), Plot, pa.schema([])),
 ]
 A = "inputs: {a: [/photos]}\n"
 
@@ -109,9 +113,9 @@ class Lists:
 )
 def test_a_single_value_stands_for_a_list_of_one(key: str, value: Any, read: Any) -> None:
     data = {"run": "x", "inputs": {"a": {"path": "/x", "reference": True}}, "lists": {key: value}}
-    config = from_mapping(data, [Stage("lists", 1, (), Lists, pa.schema([]))])
+    config = from_mapping(data, [Stage("lists", 1, (), Lists, pa.schema([]), source=SOURCE)])
     assert config.settings(f"lists.{key}") == read
-    assert (config.inputs.a, config.inputs.reference) == (("/x",), ("/x",))
+    assert config.settings("inputs.a") == config.settings("inputs.reference") == ("/x",)
     assert data["lists"] == {key: value}
 
 
@@ -285,10 +289,10 @@ def test_marked_inputs_and_named_ones_are_references(tmp_path: Path) -> None:
         "reference": ["/z/old"],
     }
     config = from_mapping({"run": "x", "inputs": inputs}, STAGES)
-    assert config.inputs.a == ("/x", "/y", "/z")
-    assert config.inputs.reference == ("/z/old", "/x")
+    assert config.params["inputs"].a == ("/x", "/y", "/z")
+    assert config.params["inputs"].reference == ("/z/old", "/x")
     again = from_mapping({"run": "x", "inputs": config.as_dict()["inputs"]}, STAGES)
-    assert again.inputs == config.inputs, "what is shown can be used"
+    assert again.params["inputs"] == config.params["inputs"], "what is shown can be used"
 
 
 @pytest.mark.parametrize(
@@ -381,8 +385,8 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
         ("inputs: {A: []}", "inputs.A: unknown key; did you mean inputs.a?"),
         (
             "qqq: 1",
-            "qqq: unknown key; valid keys: run, output, storage, inputs, partition, scheduler, thumbnail, pairs, "
-            "cluster, plot",
+            "qqq: unknown key; valid keys: run, output, storage, inputs, partition, thumbnail, pairs, cluster, "
+            "plot, scheduler",
         ),
         ("thumbnail: {size: [64]}", "thumbnail.size: expected a longer list, got [64]"),
         ("thumbnail: {size: [64.0, 64]}", "thumbnail.size[0]: expected a whole number, got 64.0"),

@@ -12,7 +12,8 @@ from pipeline.config.schema import json_schema
 from pipeline.config.settings import from_mapping
 from pipeline.config.unions import member, members
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Stage
+from pipeline.stage import Source, Stage
+from tests.pipeline.toy import SECTIONS
 
 FORBID = ConfigDict(extra="forbid")
 
@@ -35,7 +36,7 @@ SHAPE: Any = Annotated[
     Discriminator(lambda data: data.get("kind", "square") if isinstance(data, dict) else "square"),
     Field(description="What is drawn."),
 ]
-STAGES = [Stage("shape", 1, (), SHAPE, pa.schema([]))]
+STAGES = [Stage("shape", 1, (), SHAPE, pa.schema([]), source=Source(lambda params, settings: (), sections=SECTIONS))]
 
 
 def shape(data: Any, *overrides: str) -> Any:

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from pipeline.execution.job import StoredJob
-from pipeline.stage import Task
+from pipeline.stage import Output, Task
 from pipeline.store.artifact import Record
 from pipeline.store.store import RETIRED, Store
 
 SCHEMA = pa.schema([("number", pa.int64())])
-STAGE: Any = SimpleNamespace(name="total", owns=lambda name: True)
+STAGE: Any = SimpleNamespace(name="total", output=Output(files=("page/*",)))
 
 
 def job(folder: Path) -> StoredJob:

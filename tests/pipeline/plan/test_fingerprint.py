@@ -21,7 +21,7 @@ from pipeline.plan.fingerprint import (
     recipe,
     result_params,
 )
-from pipeline.stage import SPEED, Stage
+from pipeline.stage import SPEED, CacheKey, Stage
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def test_the_recipe_changes_with_all_that_changes_results() -> None:
         recipe(stage(version=2), Params(), settings),
         recipe(stage(schema=wide), Params(), settings),
         recipe(stage(), Params(2.0), settings),
-        recipe(stage(uses=("other.key",)), Params(), settings),
-        recipe(stage(libraries=("numpy",)), Params(), settings),
-        recipe(stage(optional_libraries=("numpy",)), Params(), settings),
-        recipe(stage(optional_libraries=("no-such-distribution",)), Params(), settings),
-        recipe(stage(libraries=("pyarrow",)), Params(), settings),
+        recipe(stage(cache_key=CacheKey(uses=("other.key",))), Params(), settings),
+        recipe(stage(cache_key=CacheKey(libraries=("numpy",))), Params(), settings),
+        recipe(stage(cache_key=CacheKey(optional=("numpy",))), Params(), settings),
+        recipe(stage(cache_key=CacheKey(optional=("no-such-distribution",))), Params(), settings),
+        recipe(stage(cache_key=CacheKey(libraries=("pyarrow",))), Params(), settings),
         recipe(stage(name="t"), Params(), settings),
     ]
     assert recipes[5]["libraries"] == recipes[6]["libraries"] == {"numpy": version("numpy")}

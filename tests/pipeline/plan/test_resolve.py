@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.plan.call import Earlier
-from pipeline.plan.resolve import Resolver, Verdict, doubtful_rows
+from pipeline.plan.resolve import Resolver, Verdict, racy_rows
 from pipeline.plan.tasks import Node
-from pipeline.stage import Inputs, Job, Result, Task
+from pipeline.stage import CacheKey, Inputs, Job, Output, Result, Reuse, Source, Task
 from pipeline.store.artifact import artifact_name
 from pipeline.store.store import RETIRED, SUMMARY, Store
 from tests.pipeline import toy
@@ -47,7 +47,7 @@ def verdicts(resolver: Resolver) -> dict[str, Verdict]:
     receipts: dict[tuple[str, str], Any] = {}
     for address, node in sorted(resolver.plan.nodes.items(), key=lambda item: item[1].rank):
         if all(needed in receipts for needed in node.task.inputs):
-            verdict = found["/".join(address)] = resolver.judge(node, receipts)
+            verdict = found["/".join(address)] = resolver.resolve(node, receipts)
             if verdict.receipt:
                 receipts[address] = verdict.receipt
             elif node.stage.source:
@@ -68,7 +68,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_it_may_differ_in(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declare(monkeypatch, "pairs", builds_on=("sleep",))
+    declare(monkeypatch, "pairs", reuse=Reuse(builds_on=("sleep",)))
     toy_run(folder)
     (made,) = (folder / "run" / "pairs").glob("w00.w01-*")
     inputs = [
@@ -79,12 +79,12 @@ def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_i
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(sleep=0.001)).call.before == expected
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(fail="w00.w00")).call.before == ()
     assert judged(folder, "pairs/w00.w01", pairs=Pairs(flaky=True, sleep=0.001)).call.before == ()
-    declare(monkeypatch, "pairs", retry=lambda summary, params: True)
+    declare(monkeypatch, "pairs", reuse=Reuse(retry=lambda summary, params: True))
     assert judged(folder, "pairs/w00.w01").call.before == (), "what is to be made again is not built on itself"
 
 
 def test_nothing_is_built_on_once_its_inputs_are_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    declare(monkeypatch, "pairs", builds_on=("sleep",))
+    declare(monkeypatch, "pairs", reuse=Reuse(builds_on=("sleep",)))
     toy_run(folder)
     assert len(judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.before) == 1
     next((folder / "run" / "letters").glob("w00-*")).unlink()
@@ -94,7 +94,7 @@ def test_nothing_is_built_on_once_its_inputs_are_gone(folder: Path, monkeypatch:
 
 
 def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    declare(monkeypatch, "pairs", builds_on=("sleep",))
+    declare(monkeypatch, "pairs", reuse=Reuse(builds_on=("sleep",)))
     for sleep in (0.001, 0.002, 0.003):
         toy_run(folder, pairs=Pairs(sleep=sleep))
     retire(folder, "pairs")
@@ -104,7 +104,9 @@ def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: 
 
 
 def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    declare(monkeypatch, "letters", reuse=("word",), libraries=("numpy",), optional_libraries=("pyarrow",))
+    declare(
+        monkeypatch, "letters", reuse=Reuse(("word",)), cache_key=CacheKey(libraries=("numpy",), optional=("pyarrow",))
+    )
     toy_run(folder)
     donors = [f"letters/{path.name}" for path in sorted((folder / "run" / "letters").glob("*.parquet"))]
     (folder / "words.txt").write_text("one two three! four five")
@@ -121,7 +123,7 @@ def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, m
 def test_rows_are_copied_only_where_a_source_says_which_there_are(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declare(monkeypatch, "pairs", reuse=("product",))
+    declare(monkeypatch, "pairs", reuse=Reuse(("product",)))
     toy_run(folder)
     assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.earlier == ()
 
@@ -163,37 +165,37 @@ def test_what_was_taken_back_is_no_longer_among_the_retired(folder: Path) -> Non
     _, resolver = toy_plan(folder)
     node: Node = resolver.plan.nodes["letters", "w00"]
     with resolver.footers:
-        words = resolver.judge(resolver.plan.nodes["words", "w00"], {}).receipt
+        words = resolver.resolve(resolver.plan.nodes["words", "w00"], {}).receipt
         assert words is not None
         receipts = {("words", "w00"): words}
-        back = resolver.judge(node, receipts).receipt
+        back = resolver.resolve(node, receipts).receipt
         assert back is not None
         assert back.name not in resolver.footers.names(f"letters/{RETIRED}")
         (folder / "run" / "letters" / back.name).unlink()
-        assert resolver.judge(node, receipts).receipt is None
+        assert resolver.resolve(node, receipts).receipt is None
 
 
-def test_rows_in_doubt_are_looked_at_and_only_those_no_longer_true_made_again(
+def test_racy_rows_are_looked_at_and_only_those_no_longer_true_made_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
 
-    def recheck(artifact: Any, doubts: Any) -> list[str]:
-        asked.append(sorted(doubts))
+    def recheck(artifact: Any, racy: Any) -> list[str]:
+        asked.append(sorted(racy))
         assert artifact.table().num_rows == 3
-        return [row for row in doubts if row == "two"]
+        return [row for row in racy if row == "two"]
 
-    declare(monkeypatch, "letters", recheck=recheck)
+    declare(monkeypatch, "letters", reuse=Reuse(recheck=recheck))
     toy_run(folder)
     _, resolver = toy_plan(folder)
-    resolver.doubts = {("words", "w00"): ["one", "two"], ("words", "w01"): []}
+    resolver.racy = {("words", "w00"): ["one", "two"], ("words", "w01"): []}
     with resolver.footers:
         found = verdicts(resolver)
         assert asked == [["one", "two"]]
         assert found["letters/w00"].reason == "input changed: 1 with equal size and time"
         assert (found["letters/w00"].call.forced, found["letters/w00"].call.distrust) == (True, {"two"})
         assert found["letters/w01"].receipt is not None
-        resolver.doubts = {("words", "w00"): ["one"]}
+        resolver.racy = {("words", "w00"): ["one"]}
         assert verdicts(resolver)["letters/w00"].receipt is not None
         damage_page(next((folder / "run" / "letters").glob("w00-*")))
         assert verdicts(resolver)["letters/w00"].call.distrust == {"one"}
@@ -201,7 +203,7 @@ def test_rows_in_doubt_are_looked_at_and_only_those_no_longer_true_made_again(
 
 def test_errors_that_may_pass_are_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toy_run(folder)
-    declare(monkeypatch, "letters", retry=lambda summary, params: True)
+    declare(monkeypatch, "letters", reuse=Reuse(retry=lambda summary, params: True))
     verdict = judged(folder, "letters/w00")
     assert (verdict.reason, verdict.call.forced, verdict.call.distrust) == ("errors to try again", True, frozenset())
     _, heard = toy_run(folder)
@@ -249,7 +251,7 @@ def test_a_receipt_that_is_foreseen_is_the_one_that_comes(folder: Path) -> None:
     _, resolver = toy_plan(folder)
     with resolver.footers:
         node = resolver.plan.nodes["words", "w01"]
-        verdict = resolver.judge(node, {})
+        verdict = resolver.resolve(node, {})
         foreseen = resolver.foreseen(node, verdict)
         assert resolver.foreseen(node, replace(verdict, call=replace(verdict.call, content=None))).content.keys() == {
             SUMMARY
@@ -264,7 +266,7 @@ def test_an_artifact_counts_only_with_the_files_beside_it(folder: Path, monkeypa
     def compute(inputs: Inputs, params: Letters, job: Job) -> Result:
         return Result((toy.letters(inputs, params, job),), files=(job.publish(f"side/{job.task.key}.txt", b"text"),))
 
-    declare(monkeypatch, "letters", compute=compute, files=("side/*",))
+    declare(monkeypatch, "letters", compute=compute, output=Output(files=("side/*",)))
     toy_run(folder)
     side = folder / "run" / "side" / "w00.txt"
     side.unlink()
@@ -301,8 +303,8 @@ def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch:
         yield Task("w00"), pa.table({"word": words}, WORDS)
         yield Task("w01"), pa.table({"word": ["zoo"]}, WORDS)
 
-    declare(monkeypatch, "words", source=source)
-    declare(monkeypatch, "letters", reuse=("word",))
+    declare(monkeypatch, "words", source=Source(source))
+    declare(monkeypatch, "letters", reuse=Reuse(("word",)))
     for words, donors in (("", 0), ("one two", 0), ("one", 1), ("", 0)):
         (folder / "words.txt").write_text(words)
         assert len(judged(folder, "letters/w00").call.earlier) == donors, words
@@ -312,6 +314,6 @@ def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch:
     assert [name.rpartition("/")[0] for name in judged(folder, "letters/w00").call.earlier] == [f"letters/{RETIRED}"]
 
 
-def test_doubtful_rows_are_those_that_stand_in_a_table() -> None:
-    assert doubtful_rows(pa.table({"word": ["a", "b", "a"]}, WORDS), "word", {"a", "c"}) == ["a", "a"]
-    assert doubtful_rows(pa.table({"word": ["a"]}, WORDS), "word", set()) == []
+def test_racy_rows_are_those_that_stand_in_a_table() -> None:
+    assert racy_rows(pa.table({"word": ["a", "b", "a"]}, WORDS), "word", {"a", "c"}) == ["a", "a"]
+    assert racy_rows(pa.table({"word": ["a"]}, WORDS), "word", set()) == []

@@ -106,7 +106,7 @@ def test_a_column_that_stands_twice_is_refused() -> None:
 
 def test_a_schema_that_depends_on_the_config_is_refused_before_anything_runs(tmp_path: Path) -> None:
     stage = Stage("toy", 1, (), Params, lambda params, settings: pa.schema([("words", pa.list_(pa.string()))]))
-    config = from_mapping({"run": "r", "output": str(tmp_path / "o"), "inputs": {"a": [str(tmp_path / "i")]}}, [stage])
+    config = from_mapping({"run": "r", "output": str(tmp_path / "o")}, [stage])
     with pytest.raises(ConfigError, match="stage toy: column words"):
         check(config, [stage])
     assert not (tmp_path / "o").exists()

@@ -295,7 +295,7 @@ def test_single_rows_are_read_from_where_they_lie(tmp_path: Path, row_group: int
     values = noise(50)
     artifact = published_pictures(Store(tmp_path), values, row_group)
     for rows in ([0], [49], [3, 15, 16, 40], list(range(50))):
-        found = artifact.glance("picture", rows)
+        found = artifact.read_rows_unverified("picture", rows)
         assert found is not None
         assert [row.tobytes() for row in found] == [values[row] for row in rows]
     size = artifact.path.stat().st_size
@@ -308,8 +308,8 @@ def test_rows_that_are_packed_or_have_holes_are_not(tmp_path: Path) -> None:
     assert packed.path.stat().st_size < 50 * PICTURE.byte_width / 5
     holes = published_pictures(Store(tmp_path / "holes"), [*noise(41)[:20], None, *noise(41)[21:]])
     for artifact, row in ((packed, 3), (holes, 19)):
-        assert artifact.glance("picture", [row]) is None
-    assert holes.glance("picture", [3, 39]) is not None  # row groups without one
+        assert artifact.read_rows_unverified("picture", [row]) is None
+    assert holes.read_rows_unverified("picture", [3, 39]) is not None  # row groups without one
     assert holes.take(["picture"], [20, 21])["picture"].to_pylist() == [None, noise(22)[21]]
 
 
@@ -332,4 +332,4 @@ def test_a_row_of_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
     assert isinstance(artifact.path, Path)
     artifact.path.unlink()
     with pytest.raises(ArtifactDamaged):
-        artifact.glance("picture", [0])
+        artifact.read_rows_unverified("picture", [0])

@@ -102,7 +102,7 @@ def test_a_config_keeps_no_secret_where_it_is_shown() -> None:
         ({"output": "memory://x", "scheduler": {"kind": "local"}}, "memory:// is of one process"),
         ({"output": "qq://x"}, "URL of an object store"),
         ({"inputs": {"a": ["qq://hunter2@x"]}}, r"inputs.a\[0\]: qq:// is no protocol that fsspec knows"),
-        ({"inputs": {"a": ["memory://x"]}}, "images are read in others"),
+        ({"inputs": {"a": ["memory://x"]}}, "other processes can't read it"),
         ({"inputs": {"a": ["s3://bucket"]}, "output": "s3a://bucket/out"}, "lie one inside the other"),
         ({"inputs": {"a": ["s3://bucket/out/r/photos"]}, "output": "s3://bucket/out"}, "lie one inside the other"),
         ({"storage": {"s3": {"key": "***"}}}, "storage.s3.key: expected the value, got the stars"),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 
-class Donors:
+class SpanIndex:
     """Names with the least and the greatest value of each; asked for those that overlap with a span.
 
     The names lie in order of their least values; beside each stands the greatest value so far. So those that begin no

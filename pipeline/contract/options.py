@@ -1,0 +1,150 @@
+"""What only some stages declare, in groups: each group is one field of `Stage`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, Generic, TypeAlias, TypeVar
+
+import pyarrow as pa
+
+from pipeline.contract.work import Artifact, Settings, Task, Upstream
+
+P = TypeVar("P")
+"""The dataclass of a stage's parameters."""
+Keys: TypeAlias = tuple[str | int, ...]
+"""Path of a key in the config, such as `("inputs", "a", 0)`."""
+
+
+def all_columns(params: Any, settings: Settings) -> Mapping[str, Sequence[str]]:
+    """Return no choice of columns: the default of `CacheKey.reads`."""
+    return {}
+
+
+def no_figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return no figures: the default of `Output.figures`."""
+    return {}
+
+
+def never_retry(summary: Mapping[str, Any], params: Any) -> bool:
+    """Return False: the default of `Reuse.retry`."""
+    return False
+
+
+def no_memory(upstream: Upstream, params: Any) -> int:
+    """Return 0: the default of `Preflight.memory`."""
+    return 0
+
+
+def no_complaints(params: Any, settings: Settings) -> Iterable[str]:
+    """Return no complaint: the default of `Preflight.check`."""
+    return ()
+
+
+@dataclass(frozen=True)
+class CacheKey(Generic[P]):
+    """What a stage's artifacts depend on besides the stage's own section and its code.
+
+    reads      (params, settings) -> columns of each input that determine the result; of a stage that is left out, all
+    uses       dotted config keys of other sections that determine the result, or a function from settings to them
+    limits     dotted config keys of other sections that limit a task's time or memory, and change no result
+    libraries  distributions whose version changes the result
+    optional   distributions that may be missing and change some rows only; `compute` reuses the other rows
+    """
+
+    reads: Callable[[P, Settings], Mapping[str, Sequence[str]]] = all_columns
+    uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
+    limits: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+def unchanged(data: dict[str, Any]) -> None:
+    """Leave the data of a section as it is: the default of `Section.prepare`."""
+
+
+def no_mistakes(values: Any) -> Iterable[tuple[Keys, str]]:
+    """Return no mistake: the default of `Section.check`."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A config section that a source stage adds: what the run reads, and how the work is cut.
+
+    kind     pydantic dataclass of the keys
+    prepare  rewrite the data of the section in place before these are validated
+    check    values -> (key below the section, complaint) of each mistake that the types can't see
+    roots    keys that hold folders, files or URLs: the run reads these places and never writes into them
+    """
+
+    kind: type
+    prepare: Callable[[dict[str, Any]], None] = unchanged
+    check: Callable[[Any], Iterable[tuple[Keys, str]]] = no_mistakes
+    roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source(Generic[P]):
+    """How a source stage finds the data of a run.
+
+    list      (params, settings) -> (task, table) pairs; called in every run
+    racy      table -> rows that may still change unnoticed, by the first column; the next run rechecks these rows
+    sections  config sections of the source, by name
+    """
+
+    list: Callable[[P, Settings], Iterable[tuple[Task, pa.Table]]]
+    racy: Callable[[pa.Table], Sequence[str]] | None = None
+    sections: Mapping[str, Section] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Reuse(Generic[P]):
+    """How far earlier artifacts serve a stage.
+
+    columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.earlier`)
+    recheck    (artifact, racy rows) -> the rows that are no longer true
+    builds_on  parameters in which an earlier artifact may differ for `Job.before` to yield the artifact; None: none is
+    retry      (summary, params) -> whether to run a task again whose artifact is current: some rows hold an error
+               that is transient, or that these parameters may prevent
+    """
+
+    columns: tuple[str, ...] = ()
+    recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
+    builds_on: tuple[str, ...] | None = None
+    retry: Callable[[Mapping[str, Any], P], bool] = never_retry
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a stage writes and shows beyond the rows of its artifacts.
+
+    files      globs of the names that `Job.publish` may write; a run retires such files when no artifact names them
+    row_group  rows that are stored together: the least that `Artifact.take` reads
+    figures    summaries of the stage's artifacts -> sections of run.json
+    work       summary -> amount of work and its unit, for the progress display: (1000, "words")
+    """
+
+    files: tuple[str, ...] = ()
+    row_group: int = 1 << 17
+    figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
+    work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
+
+    def owns(self, name: str) -> bool:
+        """Return whether the stage wrote a file beside the artifacts."""
+        return any(fnmatchcase(name, glob) and name.count("/") == glob.count("/") for glob in self.files)
+
+
+@dataclass(frozen=True)
+class Preflight(Generic[P]):
+    """What is checked before the first task runs.
+
+    check    (params, settings) -> complaints, one line each, of what the types can't see
+    memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
+    remedy   how a user makes the largest task smaller, such as "lower words.size"
+    """
+
+    check: Callable[[P, Settings], Iterable[str]] = no_complaints
+    memory: Callable[[Upstream, P], int] = no_memory
+    remedy: str = ""

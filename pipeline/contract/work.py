@@ -1,0 +1,165 @@
+"""What a stage's functions get and return: tasks, artifacts, the job and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.machine.cores import Core
+
+Scalar: TypeAlias = str | int | float | bool | None
+Address: TypeAlias = tuple[str, str]
+"""Name of one task of the run: (stage, key)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of a stage's work; each task publishes one artifact.
+
+    key       unique within the stage, and safe in a file name
+    inputs    the tasks whose artifacts `compute` reads, in this order
+    spec      further arguments of `compute`; part of the fingerprint
+    notes     hints for the `tasks` functions of other stages; no part of the fingerprint
+    filename  replaces `<key>-<fingerprint>.parquet` where a stage has a single artifact
+    order     place in the queue among the tasks of the stage, where this is not the order in which tasks are given
+    group     tasks of one group are neighbours in `order` and share inputs, so that one worker may run several
+    """
+
+    key: str
+    inputs: tuple[Address, ...] = ()
+    spec: Mapping[str, Scalar] = field(default_factory=dict)
+    notes: Mapping[str, Scalar] = field(default_factory=dict)
+    filename: str | None = None
+    order: int = 0
+    group: int = 0
+
+
+class Settings(Protocol):
+    """The resolved config, read by dotted key, such as `settings("letters.times")`."""
+
+    def __call__(self, key: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What `tasks` may read: the tasks of earlier stages, and settings of other sections."""
+
+    by_stage: Mapping[str, Sequence[Task]]
+    settings: Settings
+
+    def tasks(self, stage: str) -> Sequence[Task]:
+        """Return the tasks of an earlier stage, in the order of that stage."""
+        return self.by_stage[stage]
+
+
+class Artifact(Protocol):
+    """A finished artifact. Columns are read from storage when asked for, and their checksums are verified.
+
+    `content` maps each column to the digest of its values in row order. `summary` is the small JSON record that the
+    task published beside the rows. `take` reads the row groups that hold the wanted rows, given in ascending order.
+    `read_rows_unverified` reads single rows of one fixed-size binary column without a checksum: uint8 (rows, width),
+    or None where the file's layout prevents this. The caller must verify the values, or else call `take`.
+    """
+
+    @property
+    def stage(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def content(self) -> Mapping[str, str]: ...
+    @property
+    def summary(self) -> Mapping[str, Any]: ...
+    def table(self, columns: Sequence[str] | None = None) -> pa.Table: ...
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
+    def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table: ...
+    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None: ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The artifacts that a task reads, in the order of `Task.inputs`."""
+
+    artifacts: tuple[Artifact, ...]
+
+    def of(self, stage: str) -> list[Artifact]:
+        """Return the artifacts of one stage."""
+        return [artifact for artifact in self.artifacts if artifact.stage == stage]
+
+    def table(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of all artifacts of one stage, concatenated."""
+        return pa.concat_tables([artifact.table(columns) for artifact in self.of(stage)])
+
+
+@dataclass(frozen=True)
+class Before:
+    """An earlier artifact of a task, with the inputs and the parameters that it was made from."""
+
+    artifact: Artifact
+    inputs: Inputs
+    params: Mapping[str, Any]
+
+
+class Job(Protocol):
+    """Context of one call of `compute`. Every method needs the run's storage, which stages do not know.
+
+    `settings` reads the keys of other sections that the stage's `CacheKey` declares. `distrust` holds values of the
+    first column of `Reuse.columns`: rows whose earlier results must not be reused."""
+
+    @property
+    def task(self) -> Task: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def distrust(self) -> frozenset[str]: ...
+
+    def earlier(self) -> Iterator[pa.Table]:
+        """Yield tables of earlier artifacts, made with the same parameters, that may hold rows of this task."""
+        ...
+
+    def before(self) -> Iterator[Before]:
+        """Yield earlier artifacts of this task that `Reuse.builds_on` allows, the latest first; all inputs exist."""
+        ...
+
+    def spare_core(self) -> Core | None:
+        """Return an idle core of this machine, or None. Close the core after a second or so, then ask again."""
+        ...
+
+    def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
+        """Return the artifact of a task that is no input, by the digest of one of the artifact's columns.
+
+        Raises `pipeline.messages.errors.ArtifactDamaged` where no artifact has this digest; the runner then makes the
+        artifact again."""
+        ...
+
+    def publish(self, name: str, data: bytes) -> str:
+        """Write one file beside the artifact, atomically; `name` is relative to the run's folder. Returns `name`."""
+        ...
+
+    def adopt(self, name: str) -> bool:
+        """Publish a file again that the task's last artifact published, without writing the file.
+
+        The name must say all that the file depends on. Returns False where the file is missing or has changed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `compute` returns where a table alone is not enough.
+
+    tables   rows in order; an iterator is written as rows arrive, so that a large result never lies in memory
+    summary  small JSON record, part of the content; may be filled while `tables` is consumed
+    stats    counts for the event log that may differ from run to run; may be filled while `tables` is consumed
+    files    names that `Job.publish` returned; the artifact is current only while these files exist
+    """
+
+    tables: Iterable[pa.Table]
+    summary: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
