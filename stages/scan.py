@@ -160,11 +160,11 @@ def _find(name: str, roots: Sequence[str], params: Params) -> FileTable:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
         raise ConfigError(
-            f"inputs.{name}: found no image in {', '.join(roots)}; see scan.extensions and scan.recursive"
+            f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"
         )
     for root in files.empty():
         logger.warning(
-            "inputs.%s: found no image in %s; check that the folder is mounted and complete", name, show(root)
+            "inputs.%s: no image found in %s; check that the folder is mounted and complete", name, show(root)
         )
     return files
 

@@ -57,11 +57,11 @@ class Child:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._answered = 0
-        self._connection, theirs = Pipe()
+        self._connection, other_end = Pipe()
         tray = Tray.new()
         try:
             self._tray = Tray(tray)
-            numbers = [theirs.fileno(), tray]
+            numbers = [other_end.fileno(), tray]
             given = {"path": sys.path, "numbers": numbers, "limits": vars(limits)}
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", START, json.dumps(given)],
@@ -73,7 +73,7 @@ class Child:
                 env={**os.environ, **ALLOCATOR},
             )
         finally:
-            theirs.close()
+            other_end.close()
             os.close(tray)
         try:
             complaint = self._connection.recv()

@@ -109,8 +109,8 @@ def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.tick_params(length=0)
-    axes.set_ylabel("images in this folder …", color=INK)
-    axes.set_xlabel("… with a duplicate in this folder", color=INK)
+    axes.set_ylabel("images in the row's folder …", color=INK)
+    axes.set_xlabel("… with a duplicate in the column's folder", color=INK)
     return svg(figure)
 
 

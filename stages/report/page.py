@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.clustering.keepers import stay
-from stages.comparing.text import human_bytes, human_count, human_mse, one_line
+from stages.comparing.text import counted, human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
@@ -125,7 +125,13 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse, "line": one_line}
+    environment.filters |= {
+        "human": human_bytes,
+        "count": human_count,
+        "counted": counted,
+        "mse": human_mse,
+        "line": one_line,
+    }
     return environment.get_template(template).render({**fixed, **page}).encode()
 
 
