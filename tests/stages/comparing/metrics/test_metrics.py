@@ -465,9 +465,9 @@ def test_an_odd_number_of_digits_has_four_bits_each(monkeypatch: pytest.MonkeyPa
     ("changes", "complaint"),
     [
         ({"metric": "hamming", "threshold": 3.0}, None),
-        ({"metric": "hamming", "threshold": 3.0, "function": "md5"}, "pairs.metric: hamming needs .*function is md5"),
-        ({"metric": "hamming"}, r"pairs\.threshold: 200 is meant for mse; set one that fits metric hamming"),
-        ({"metric": "embedding", "threshold": 1.0}, r"pairs\.embedding: metric embedding needs package"),
+        ({"metric": "hamming", "threshold": 3.0, "function": "md5"}, "pairs.metric: hamming needs .*function md5"),
+        ({"metric": "hamming"}, r"pairs\.threshold: 200 is meant for mse; set a threshold for metric hamming"),
+        ({"metric": "embedding", "threshold": 1.0}, r"pairs\.embedding: metric embedding needs a package"),
         (EMBEDDING | {"threshold": 1.0}, None),
         (EMBEDDING, "pairs.threshold: 200 is meant for mse"),
         ({"metric": f"{HERE}:largest"}, "pairs.threshold: 200 is meant for mse"),
