@@ -1,4 +1,4 @@
-"""Compare blocks of images for the stage `pairs`, and prepare this in the stages before.
+"""Compare blocks of images for the stage `pairs`.
 
 comparison.py     the settings that decide which pairs are matches
 blocks.py         one block: classes of the rules, representatives of identical images

@@ -16,7 +16,9 @@ AT_ONCE = 256
 
 
 def embedded(name: str, thumbnails: NDArray[np.uint8], turns: int, paths: pa.ChunkedArray) -> pa.Array:
-    """Return a column of vectors, binary: float32 (turns, d) for each thumbnail, in C order.
+    """Return a column of vectors, binary.
+
+    Each value is float32 (turns, d) in C order.
 
     thumbnails  uint8 (n, H, W, C)
 

@@ -37,7 +37,9 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_number(number: float) -> str:
-    """Return any number: whole numbers in full, others with three digits or up to the unit."""
+    """Return any number as text.
+
+    Whole numbers are written in full, others with three digits or up to the unit."""
     if number == int(number) and abs(number) < 1e15:
         return f"{number:,.0f}"
     return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"

@@ -75,7 +75,7 @@ class BlockPair:
             self._filter.levels = self.levels
 
     def _share(self) -> float:
-        """Return the share of pairs that pass the coarse bound, from a sample of either side."""
+        """Return the share of pairs in a sample that pass the coarse bound."""
         parts = [
             self._check.part(np.unique(np.linspace(0, len(side) - 1, SAMPLE).astype(np.int64)), left)
             for side, left in ((self.a, True), (self.b, False))
@@ -106,7 +106,9 @@ class BlockPair:
                 wide = height > side
 
     def _wide(self, rows: slice) -> MatchArrays | None:
-        """Return the matches of a run of rows by one sweep over b; None for too many candidates."""
+        """Return the matches of a run of rows by one sweep over b.
+
+        Returns None for too many candidates."""
         a = np.arange(rows.start, rows.stop)
         agree = self._agreeing(a, None, CANDIDATES)
         if agree is None:
@@ -154,7 +156,9 @@ class BlockPair:
         return mask * np.uint8((1 << self.rules.turns) - 1)
 
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Yield pairs of position arrays; every pair of positions in such a product is to be compared.
+        """Yield pairs of position arrays.
+
+        Every pair of positions in such a product is to be compared.
 
         Two settled images are not compared, nor are two images whose matches an earlier artifact holds."""
         covering = self.earlier if self.earlier is not None and self.earlier.covers(self.rules.limit) else None
@@ -177,7 +181,9 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _finished(self, rows: slice, agree: Candidates, parts: list[MatchArrays]) -> MatchArrays:
-        """Return all matches of a run in order: measured, copied, and recorded by equal hash."""
+        """Return all matches of a run in order.
+
+        The matches were measured, copied, or recorded by equal hash."""
         if self.earlier is not None:
             first, last = np.searchsorted(self.earlier.found.a, (rows.start, rows.stop))
             copied = self.earlier.found.where(slice(first, last))
@@ -220,7 +226,7 @@ class BlockPair:
         return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
 
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
-        """Return the pairs of one kind with equal hashes, and the turns in which the hashes are equal.
+        """Return the pairs of one kind with equal hashes, and the turns.
 
         The hashes are equal in turn k where hash_0 of one image equals hash_k of the other image. The result is None
         where there are more than `room` pairs, and empty where the rules ignore hashes."""
@@ -242,7 +248,7 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _allowed(self, candidates: Candidates, agree: Candidates) -> Candidates:
-        """Return the candidates that the rules let through and whose distance is not known yet."""
+        """Return the candidates that the rules allow and that are unknown so far."""
         keep, columns = self.a.kind[candidates.a] == self.b.kind[candidates.b], len(self.b)
         keep &= ~(self._settled_a[candidates.a] & self._settled_b[candidates.b])
         code = candidates.a * columns + candidates.b

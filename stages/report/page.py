@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 
 def by_worth(members: pa.Table) -> Ints:
-    """Return cluster numbers, int64 (n,), those with the largest savings in bytes first."""
+    """Return cluster numbers, largest savings first, int64 (n,)."""
     spare = pc.if_else(stay(members), 0, members["bytes"])
     sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
     ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])
@@ -54,7 +54,7 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
 def data(
     members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Mapping[str, int], tree: Dendrogram
 ) -> dict[str, Any]:
-    """Return images and clusters for the page's script, as columns, cluster by cluster.
+    """Return images and clusters for the page's script, as columns.
 
     facts     facts of each image, by path
     previews  kind of each image's preview, by path: 1, or 2 for a preview from the thumbnail"""

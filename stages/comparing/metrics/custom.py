@@ -22,7 +22,7 @@ from stages.kernels.measure.metric import Metric
 
 
 class Custom:
-    """Distances by a user's function of thumbnails (n, H, W, C) and one thumbnail (H, W, C).
+    """Distances by a user's function of thumbnails and one thumbnail.
 
     The function returns n distances."""
 
