@@ -59,7 +59,7 @@ class BlockPair:
         self._settled_a, self._settled_b = settled_of(self.a), settled_of(self.b)
         self._idle = bool(self._settled_a.all() and self._settled_b.all())
         self._filter: Filter | None = None
-        self._check = Refiner(self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels)
+        self._refiner = Refiner(self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels)
         self._count()
         self._bounded = self.metric.space is not None and self.rules.limit is not None
         if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= CROWDED:
@@ -77,17 +77,17 @@ class BlockPair:
     def _share(self) -> float:
         """Return the share of pairs in a sample that pass the coarse bound."""
         parts = [
-            self._check.part(np.unique(np.linspace(0, len(side) - 1, SAMPLE).astype(np.int64)), left)
+            self._refiner.part(np.unique(np.linspace(0, len(side) - 1, SAMPLE).astype(np.int64)), left)
             for side, left in ((self.a, True), (self.b, False))
         ]
-        passing = self._check.bounds(parts[0], parts[1], 0)
+        passing = self._refiner.bounds(parts[0], parts[1], 0)
         return float(np.count_nonzero(passing) / passing.size)
 
     def runs(self) -> Iterator[tuple[slice, MatchArrays]]:
         """Yield runs of rows of a, each with all matches of these rows.
 
         The matches of a run are sorted by position in a, then by position in b."""
-        start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._check.side
+        start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._refiner.side
         low = min(side, max(LEAST, PAIRS // max(1, len(self.b))))
         height, wide = (low, False) if self._filter is None else (count, True)
         while start < count:
@@ -116,28 +116,28 @@ class BlockPair:
         candidates = self._candidates(a, max(CANDIDATES, LEAST * len(self.b)))
         if candidates is None:
             return None
-        return self._finished(rows, agree, [self._check.candidates(self._allowed(candidates, agree))])
+        return self._finished(rows, agree, [self._refiner.candidates(self._allowed(candidates, agree))])
 
     def _narrow(self, rows: slice) -> MatchArrays:
         """Return the matches of a short run of rows, measured tile by tile."""
-        side, a = self._check.side, np.arange(rows.start, rows.stop)
+        side, a = self._refiner.side, np.arange(rows.start, rows.stop)
         b = np.arange(rows.start if self.diagonal else 0, len(self.b))
         agree = self._agreeing(a, b, len(a) * len(b))
         assert agree is not None
         parts = []
         for some, others in self._areas(a, b):
             for low in range(0, len(some), side):
-                left = self._check.part(some[low : low + side], True)
+                left = self._refiner.part(some[low : low + side], True)
                 for start in range(0, len(others), side):
-                    right = self._check.part(others[start : start + side], False)
+                    right = self._refiner.part(others[start : start + side], False)
                     bits = self._wanted(left.positions, right.positions, agree)
                     if self._bounded and bits.any():
                         self.levels.compared += int(np.count_nonzero(bits))
                         self.levels.directions += int(np.count_nonzero(bits))
-                        bits &= self._check.bounds(left, right, 0)
+                        bits &= self._refiner.bounds(left, right, 0)
                         self.levels.sums += int(np.count_nonzero(bits))
                     if bits.any():
-                        parts.append(self._check.tile(left, right, bits))
+                        parts.append(self._refiner.tile(left, right, bits))
         return self._finished(rows, agree, parts)
 
     def _wanted(self, a: Ints, b: Ints, agree: Candidates) -> Bits:
