@@ -34,7 +34,9 @@ from stages.kernels.tuning import Tuning
 
 @dataclass
 class TileSide:
-    """Some images of one side of a tile, with points and vectors that are made on first use."""
+    """Some images of one side of a tile.
+
+    Points and vectors are made on first use."""
 
     side: Side
     positions: Ints
@@ -55,7 +57,7 @@ class TileSide:
         return points[rows]
 
     def views(self, turns: int, rows: Ints) -> list[Points]:
-        """Return the points of some rows as the measure takes them, one array for each turn.
+        """Return the points of some rows for the measure, one array per turn.
 
         Turns that leave the points unchanged share one array."""
         made = self.metric.left if self.left else self.metric.right
@@ -67,7 +69,9 @@ class TileSide:
         return [chosen[id(view)] for view in self._views]
 
     def vectors(self, level: int) -> Floats:
-        """Return the vectors of a bound: level 0 is the metric's space, higher levels are finer."""
+        """Return the vectors of a bound.
+
+        Level 0 is the metric's space; higher levels are finer."""
         if level not in self._vectors:
             self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
         return self._vectors[level]
@@ -110,7 +114,9 @@ class Refiner:
         return joined([*parts, *self._one_by_one(candidates)])
 
     def tile(self, left: TileSide, right: TileSide, bits: Bits) -> MatchArrays:
-        """Return the matches of a tile; `bits`, uint8 (left, right), holds the turns to compare."""
+        """Return the matches of a tile.
+
+        `bits`, uint8 (left, right), holds the turns to compare."""
         alike, each, level, finest = 1.0, self._costs.alike, 1, len(self._metric.finer)
         if np.count_nonzero(bits) > self._tuning.many and self._metric.space is not None:
             alike, each = self._sampled(left, right, bits)
@@ -152,7 +158,9 @@ class Refiner:
         return float(matches.mean()), float(np.maximum(np.concatenate(costs), self._costs.apart).mean())
 
     def bounds(self, left: TileSide, right: TileSide, level: int) -> Bits:
-        """Return the turns in which each pair of a tile passes a bound, uint8 (left, right)."""
+        """Return the turns in which each pair of a tile passes a bound.
+
+        The result is uint8 (left, right)."""
         space, xp = self._metric.space, self._device.xp
         assert space is not None
         orders = space.orders if level == 0 else self._metric.finer[level - 1].orders
@@ -168,7 +176,7 @@ class Refiner:
         return found
 
     def _product(self, left: TileSide, right: TileSide, bits: Bits, i: Ints, j: Ints) -> MatchArrays:
-        """Return the matches by the exact product of the rows i and the columns j of a tile."""
+        """Return the matches of rows i and columns j of a tile, by a product."""
         if not len(i):
             return nothing(self._metric)
         if 4 * len(i) > 3 * len(left):  # copying a subset would cost more than measuring all
@@ -221,7 +229,7 @@ class Refiner:
 
 
 def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:
-    """Return points as the measure takes them, and the index of each row among these points."""
+    """Return points for the measure, and the index of each row."""
     if view is None or turn == 0:
         return (view(points, 0) if view else points), rows
     used = np.unique(rows)

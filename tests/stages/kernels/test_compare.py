@@ -671,8 +671,8 @@ def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 1
     """What finer sums leave of all pairs in the given turns, turn by turn."""
     pair = paired(Block(found), None, MatchRules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
     every = np.arange(len(found))
-    parts = [pair._check.part(every, left) for left in (True, False)]
-    bits = pair._check.bounds(*parts, {8: 1, 16: 2}[grid]) & given
+    parts = [pair._refiner.part(every, left) for left in (True, False)]
+    bits = pair._refiner.bounds(*parts, {8: 1, 16: 2}[grid]) & given
     return [set(zip(*np.nonzero(bits >> turn & 1), strict=True)) for turn in range(turns)]
 
 
