@@ -1,5 +1,5 @@
-"""What a person reads in a terminal.
+"""Messages in the terminal.
 
-errors.py   the tree of errors: each message says where, what, and what to do
-say.py      print a line, whatever control characters a name in the line holds
+errors.py   the tree of errors; each message says where, what, and what to do
+say.py      print lines; control characters in names are escaped
 """
