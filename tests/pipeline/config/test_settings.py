@@ -155,7 +155,7 @@ VALUES = [
     ("plot: {pairs: -1}", "plot.pairs: expected a number of at least 0 or all, got -1"),
     ("partition: {images: 0}", "partition.images: expected a number above 0 or auto, got 0"),
     ("scheduler: {memory_limit: lots}", "scheduler.memory_limit: expected auto or a size such as 4GiB, got 'lots'"),
-    ("run: a/b", "run: expected a name that can be a folder's (no slash, no dot in front), got 'a/b'"),
+    ("run: a/b", "run: expected a name that a folder can have (no slash, no dot in front), got 'a/b'"),
     ("run: 2024", "run: expected a name, got 2024; put it in quotes"),
     ("output: 's3://'", "output: expected a URL such as s3://bucket/folder, got 's3://'"),
 ]
