@@ -7,9 +7,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,10 +17,11 @@ from pipeline.cluster.fitness import Needs, needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config
 from pipeline.execution.notices import Warnings
-from pipeline.execution.progress import Plain, Reporter, Reporters
-from pipeline.execution.runner import REPAIRS, Failure, Runner
+from pipeline.execution.progress import Plain
+from pipeline.execution.record import RunRecord, record_of
+from pipeline.execution.reporter import Reporter, Reporters
+from pipeline.execution.runner import REPAIRS, Runner
 from pipeline.execution.watch import STALLED
-from pipeline.machine.installation import DISTRIBUTION
 from pipeline.machine.interrupts import interrupts
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
@@ -46,19 +46,6 @@ AfterSuccess: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
     """The default of `run`: no files but those of artifacts."""
     return ()
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """How a run ended: the content of run.json, the tasks that failed, and the exit code."""
-
-    record: Mapping[str, Any]
-    failures: Sequence[Failure]
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        return 130 if self.interrupted else 1 if self.failures else 0
 
 
 @dataclass(frozen=True)
@@ -229,37 +216,9 @@ class _Work:
         self.store.retire_files_but(files, lambda name: any(stage.output.owns(name) for stage in self.stages))
 
     def record(self) -> dict[str, Any]:
-        """The content of run.json."""
-        figures: dict[str, Any] = {}
-        counts: dict[str, dict[str, Any]] = {}
-        for stage in self.stages:
-            counts[stage.name] = {"tasks_run": 0, "tasks_skipped": 0, "tasks_failed": 0, "seconds": 0.0}
-            if self.runner:
-                counts[stage.name]["seconds"] = round(
-                    self.runner.seconds(stage.name) + (self.looked if stage.source else 0), 3
-                )
-            figures |= stage.output.figures(self._summaries(stage.name))
-        if self.runner:
-            words = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_failed", "blocked": ""}
-            for (name, _), how in self.runner.state.items():
-                if words[how]:
-                    counts[name][words[how]] += 1
-        return {
-            "run": self.config.run,
-            "version": metadata.version(DISTRIBUTION),
-            "config": self.config.as_dict(),
-            **figures,
-            "stages": counts,
-            "warnings": self.warnings.lines if self.warnings else [],
-            "failures": [
-                {"task": "/".join(failure.address), "message": failure.message}
-                for failure in (self.runner.failures if self.runner else ())
-            ],
-        }
-
-    def _summaries(self, stage: str) -> Iterator[Mapping[str, Any]]:
-        receipts = self.runner.receipts if self.runner else {}
-        return (receipt.summary for (name, _), receipt in receipts.items() if name == stage)
+        """Return the content of run.json."""
+        warnings = self.warnings.lines if self.warnings else []
+        return record_of(self.config, self.stages, self.runner, self.looked, warnings)
 
     def write_record(self, reporter: Reporter) -> None:
         """Write run.json, however the run ended; a full disk must not hide why it did.

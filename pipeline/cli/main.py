@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pipeline.config.settings import Config
-    from pipeline.run import RunRecord
+    from pipeline.execution.record import RunRecord
     from pipeline.stage import Stage
     from pipeline.store.store import Store
 

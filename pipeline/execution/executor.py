@@ -12,6 +12,7 @@ from pipeline.execution.task import Outcome, run_bundle, run_task
 from pipeline.execution.watch import Watch
 from pipeline.messages.errors import SchedulerLost
 from pipeline.plan.call import Call
+from pipeline.stage import Address
 from pipeline.store.backends.locations import mask_all
 
 if TYPE_CHECKING:
@@ -54,6 +55,26 @@ class Executor(Protocol):
     def close(self) -> None:
         """Let go of everything, calls that still run included."""
         ...
+
+
+class LiveBundles:
+    """Number of submitted bundles of which a task has not ended yet."""
+
+    def __init__(self) -> None:
+        self.bundles = 0
+        self._left: dict[Address, list[int]] = {}
+        """By task, the number of tasks in the same bundle that have not ended: one shared list per bundle."""
+
+    def add(self, tasks: Sequence[Address]) -> None:
+        self.bundles += 1
+        count = [len(tasks)]
+        self._left.update((task, count) for task in tasks)
+
+    def drop(self, task: Address) -> None:
+        """Take note that a task has ended."""
+        if left := self._left.pop(task, None):
+            left[0] -= 1
+            self.bundles -= left[0] == 0
 
 
 class SynchronousExecutor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from pipeline.execution.progress import Reporter
+from pipeline.execution.reporter import Reporter
 from pipeline.messages.errors import one_line
 
 

@@ -1,16 +1,13 @@
-"""Runs a plan: one loop for every scheduler.
+"""Run a plan: one loop for every scheduler.
 
-The driver keeps, per task, the number of inputs that are not there yet, and a queue of the ready ones by rank. It
-judges a task when it becomes ready: current ones are done at once, without Dask; the others are submitted, never
-more at a time than the executor's window, with all they need as plain arguments, and let go as they finish.
+The driver keeps the number of missing inputs per task, and a queue of ready tasks by rank. A ready task is resolved: a
+current artifact is a cache hit and needs no Dask; other tasks are submitted with all they need as plain arguments, at
+most the executor's window at a time, and released as they finish.
 
-Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other at one place,
-which reads what they share once. How many the executor says, by how many are left and how long they take. A task whose
-bundle had no time for it is ready again; one that failed, or whose bundle did, goes alone the next time, and after a
-pause if it was for want of space or of an answer.
-
-Dask blames whatever was on the workers that died, what only waited there included. Who it was comes out in the end:
-once nothing else is left, the suspects run one after the other, each with the whole cluster to itself.
+Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other on one worker,
+which reads shared inputs once. The executor chooses the size of a bundle from the number of tasks left and their
+duration. A task for which a bundle had no time is ready again; a task that failed goes alone the next time
+(`attempts.py`).
 """
 
 from __future__ import annotations
@@ -19,13 +16,14 @@ import contextlib
 import heapq
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.execution.executor import ROUNDS, Executor
-from pipeline.execution.progress import Reporter
+from pipeline.execution.attempts import Attempts
+from pipeline.execution.executor import ROUNDS, Executor, LiveBundles
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome, drop_manifests, run_source, storage_message, without_inputs
 from pipeline.plan.call import Call, Receipt
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT
@@ -34,13 +32,6 @@ from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address
 from pipeline.store.backends.storage import remove
 
-ATTEMPTS = 2
-"""How often a task is tried before its error is recorded."""
-PATIENT_ATTEMPTS = 4
-"""The same where the error is one of storage, which may right itself; but once one task has failed for good and none
-has succeeded since, a first error is the last."""
-PAUSE = 1.0
-"""Seconds before the second of these tries; each pause is twice as long as the one before."""
 REPAIRS = 3
 """How often an input that turned out damaged is made again before the task that reads it fails."""
 MOMENT = 0.2
@@ -61,25 +52,6 @@ class Failure:
 def _one_name_each(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same mapping; a name that stands in a hundred thousand of them is held once."""
     return {sys.intern(name): value for name, value in values.items()}
-
-
-class _Live:
-    """Bundles that are at work; for each of their tasks, the number of those in its bundle that have not ended."""
-
-    def __init__(self) -> None:
-        self.bundles = 0
-        self._left: dict[Address, list[int]] = {}
-
-    def add(self, tasks: Sequence[Address]) -> None:
-        self.bundles += 1
-        count = [len(tasks)]
-        self._left.update((task, count) for task in tasks)
-
-    def drop(self, task: Address) -> None:
-        """A task has ended, and with the last of its tasks a bundle."""
-        if left := self._left.pop(task, None):
-            left[0] -= 1
-            self.bundles -= left[0] == 0
 
 
 @dataclass
@@ -106,12 +78,9 @@ class Runner:
         heapq.heapify(self._ready)
         self._left = Counter(self.plan.stages())
         self._running: dict[Address, Verdict] = {}
-        self._live = _Live()
+        self._live = LiveBundles()
         self._pace: dict[str, float] = {}
-        self._tries: Counter[Address] = Counter()
-        self._later: list[tuple[float, Node]] = []
-        self._suspects: deque[Node] = deque()
-        self._hopeless = False
+        self._attempts = Attempts(self._again)
         self._waiting: dict[Address, list[Address]] = {}
         self._unreadable: set[Address] = set()
         self._executor: Executor | None = None
@@ -121,12 +90,12 @@ class Runner:
     def run(self) -> None:
         """Run everything that is missing. Errors of tasks end up in `failures`; raises SchedulerLost."""
         try:
-            while self._ready or self._running or self._later or self._suspects:
+            while self._ready or self._running or self._attempts:
                 self._fill_window()
                 if self._running and self._executor:
-                    for outcome in self._executor.finished(MOMENT if self._later else None):
+                    for outcome in self._executor.finished(MOMENT if self._attempts.pausing else None):
                         self._settle(outcome)
-                elif self._later and not self._ready:
+                elif self._attempts.pausing and not self._ready:
                     time.sleep(MOMENT)
                 if self.stop():
                     raise KeyboardInterrupt
@@ -156,12 +125,9 @@ class Runner:
         return self._spans[stage][1] - self._spans[stage][0] if stage in self._spans else 0.0
 
     def _fill_window(self) -> None:
-        now = time.monotonic()
-        for due in [node for when, node in self._later if when <= now]:
-            self._again(due)
-        self._later = [(when, node) for when, node in self._later if when > now]
-        if self._suspects and not (self._ready or self._running or self._later):
-            self._again(self._suspects.popleft())
+        self._attempts.release()
+        if not (self._ready or self._running):
+            self._attempts.release_suspect()
         bundles: list[list[Call]] = []
         began = time.perf_counter()
         while self._ready and self._room(began):
@@ -219,7 +185,7 @@ class Runner:
                 self._settle(Outcome(node.address, message=storage_message(error, verdict.call), passing=True))
                 continue
             self._manifests |= calls[-1].manifest is not None
-            if first is None and node.address not in self._tries:
+            if first is None and node.address not in self._attempts.tries:
                 first = node
                 most = self._executor.at_once(self._left[node.stage.name], self._pace.get(node.stage.name))
         return calls
@@ -235,7 +201,7 @@ class Runner:
     def _together(self, first: Node, node: Node) -> bool:
         """Whether a task may be in a bundle with another one."""
         same = (first.stage.name, first.task.group) == (node.stage.name, node.task.group)
-        return same and node.address not in self._tries
+        return same and node.address not in self._attempts.tries
 
     def _settle(self, outcome: Outcome) -> None:
         verdict = self._running.pop(outcome.address)
@@ -250,21 +216,14 @@ class Runner:
             if outcome.ran:
                 pace = self._pace.get(node.stage.name, outcome.seconds)
                 self._pace[node.stage.name] = pace + (outcome.seconds - pace) / PACE
-                self._hopeless = False
+                self._attempts.succeeded()
             self._done(node, outcome.receipt, "run" if outcome.ran else "skipped", verdict.reason, outcome)
             return
-        self._tries[outcome.address] += 1
-        tries = self._tries[outcome.address]
-        if outcome.damaged and outcome.damaged in self.plan.nodes and tries <= REPAIRS:
-            self._await_again(outcome.damaged, waiting=node)
-        elif outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
-            self._later.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
-        elif outcome.suspect and tries < ATTEMPTS:
-            self._suspects.append(node)
-        elif outcome.damaged is None and not outcome.passing and tries < ATTEMPTS:
-            self._again(node)
-        else:
-            self._hopeless |= outcome.passing
+        self._attempts.tries[outcome.address] += 1
+        damaged = outcome.damaged
+        if damaged and damaged in self.plan.nodes and self._attempts.tries[outcome.address] <= REPAIRS:
+            self._await_again(damaged, waiting=node)
+        elif not self._attempts.plan_another(node, outcome):
             self._fail(node, outcome)
 
     def _again(self, node: Node) -> None:

@@ -13,7 +13,9 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.plan.resolve import racy_rows
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.plan.tasks import Plan
 from pipeline.stage import Address
 from pipeline.store.regular import remove_irregular
@@ -64,3 +66,10 @@ def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[st
         address: table.column(0).to_pylist() if rows is None else racy_rows(table, table.column_names[0], rows)
         for address, table in plan.sources.items()
     }
+
+
+def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
+    """Return those of `rows` that occur in a column of a table."""
+    values = table.column(column)
+    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
+    return found

@@ -8,13 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
-from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference
+from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference, without_libraries, without_params
 from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address, Settings
@@ -183,11 +182,11 @@ class Resolver:
         if first is None or not first.num_rows:
             return call
         if stage.name not in self._by_span:
-            recipe = _but_for_libraries(as_json(call.context.recipe), stage.cache_key.optional)
+            recipe = without_libraries(as_json(call.context.recipe), stage.cache_key.optional)
             alike = (
                 (path, record.span)
                 for path, record in self._all_records(stage.name)
-                if record.span and _but_for_libraries(record.recipe, stage.cache_key.optional) == recipe
+                if record.span and without_libraries(record.recipe, stage.cache_key.optional) == recipe
             )
             self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
@@ -195,11 +194,11 @@ class Resolver:
 
     def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
         """Earlier artifacts of this task on which it may build, the latest first."""
-        assert node.stage.reuse.builds_on is not None
+        free = node.stage.reuse.builds_on or ()
         versions = self._versions(node.address)
-        recipe = _but_for(as_json(call.context.recipe), node.stage.reuse.builds_on) if versions else {}
+        recipe = without_params(as_json(call.context.recipe), free) if versions else {}
         for path, record in versions:
-            if record.fingerprint != call.fingerprint and _but_for(record.recipe, node.stage.reuse.builds_on) == recipe:
+            if record.fingerprint != call.fingerprint and without_params(record.recipe, free) == recipe:
                 inputs = self._inputs_of(node, record)
                 if inputs is not None:
                     yield Earlier(path, inputs, record.recipe["params"])
@@ -257,21 +256,3 @@ class Resolver:
             except ArtifactDamaged:
                 continue
         return "missing"
-
-
-def _but_for(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """A recipe without some of its parameters."""
-    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
-
-
-def _but_for_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """A recipe without the versions of some libraries."""
-    libraries = {name: version for name, version in recipe["libraries"].items() if name not in names}
-    return dict(recipe) | {"libraries": libraries}
-
-
-def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
-    """Those of `rows` that stand in a table."""
-    values = table.column(column)
-    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
-    return found

@@ -40,10 +40,6 @@ class Plan:
             counts[stage] = counts.get(stage, 0) + 1
         return counts
 
-    def graph(self) -> dict[Address, tuple[Address, ...]]:
-        """The plan as keys and what they depend on."""
-        return {address: node.task.inputs for address, node in self.nodes.items()}
-
 
 def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     """Stages such that each comes after those it needs. Raises ConfigError for a circle or an unknown need."""

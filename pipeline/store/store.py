@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,8 +26,9 @@ from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import ColumnDigest, digest
 from pipeline.store.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, artifact_names, kinds
 from pipeline.store.atomic import atomic_write
-from pipeline.store.backends.files import Files, LocalFiles, ObjectFiles
+from pipeline.store.backends.files import Files, LocalFiles
 from pipeline.store.backends.locations import Place
+from pipeline.store.backends.object_files import ObjectFiles
 
 RETIRED = ".retired"
 SUMMARY = "#summary"
@@ -73,18 +73,9 @@ class Store:
         """Names of the artifacts in the stage's folder, sorted."""
         return artifact_names(self.files.names(stage))
 
-    def retired(self, stage: str) -> list[str]:
-        """Names of the stage's retired artifacts, sorted."""
-        return artifact_names(self.files.names(f"{stage}/{RETIRED}"))
-
     def record(self, stage: str, name: str, key: str | None = None) -> Record:
         """The footer of an artifact in a stage's folder, retired or not. Raises ArtifactDamaged."""
         return self.files.record(f"{stage}/{name}", stage, key or name)
-
-    def summaries(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Mapping[str, Any]]:
-        """Summaries of a stage's artifacts, of those that can be read; `wanted`: name -> content of each."""
-        for record in self.files.records(stage, wanted):
-            yield record.summary
 
     def refresh(self) -> None:
         """What has been published elsewhere is there now."""
