@@ -33,16 +33,16 @@ from pipeline.stage import Address
 from pipeline.store.backends.storage import remove
 
 REPAIRS = 3
-"""How often an input that turned out damaged is made again before the task that reads it fails."""
+"""How often a damaged input is made again before the task that reads the input fails."""
 MOMENT = 0.2
-"""Seconds after which the driver turns to what has ended, however much there is to send."""
+"""Seconds of submitting after which the driver collects outcomes, even if more tasks are ready."""
 PACE = 8
-"""How long a task takes is taken to be the mean over about so many of the last ones of its stage."""
+"""The duration of a stage's task is estimated by a moving mean over about this number of tasks."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that could not be done; `detail` is for whoever mends the code."""
+    """A task that failed; `detail` is a traceback for developers."""
 
     address: Address
     message: str
@@ -50,16 +50,16 @@ class Failure:
 
 
 def _one_name_each(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same mapping; a name that stands in a hundred thousand of them is held once."""
+    """Return the same mapping with interned keys: a hundred thousand receipts share one copy of each key."""
     return {sys.intern(name): value for name, value in values.items()}
 
 
 @dataclass
 class Runner:
-    """One run of a plan. `start` is called when the first task must run; until then there is no executor.
+    """One run of a plan. `start` opens the executor when the first task must run.
 
-    `stop` is asked between tasks; once it is true the run ends with KeyboardInterrupt. `check` raises what else is to
-    end it."""
+    Between tasks the runner calls `stop`, which ends the run with KeyboardInterrupt where it returns True, and
+    `check`, whose exceptions end the run."""
 
     plan: Plan
     resolver: Resolver
@@ -88,7 +88,7 @@ class Runner:
         self._spans: dict[str, list[float]] = {}
 
     def run(self) -> None:
-        """Run everything that is missing. Errors of tasks end up in `failures`; raises SchedulerLost."""
+        """Run every stale task; collect the errors of tasks in `failures`. Raises SchedulerLost."""
         try:
             while self._ready or self._running or self._attempts:
                 self._fill_window()
@@ -110,18 +110,18 @@ class Runner:
                     self._executor = None
 
     def make_again(self, damaged: Address) -> None:
-        """Drop an artifact that can't be read, so that `run` makes it again."""
+        """Delete a damaged artifact, so that `run` makes it again."""
         receipt = self.receipts.pop(damaged, None)
         if receipt is None:
-            return  # another reader has dropped it already
-        with contextlib.suppress(OSError):  # if it stays, whoever makes it again overwrites it, or says why not
+            return  # another reader has reported the damage before
+        with contextlib.suppress(OSError):  # a file that stays is overwritten later
             remove(self.resolver.store.path(damaged[0], receipt.name))
         self.resolver.footers.forget(damaged[0], receipt.name)
         self._unreadable.add(damaged)
         self._again(self.plan.nodes[damaged])
 
     def seconds(self, stage: str) -> float:
-        """Wall time from a stage's first task to the end of its last one; stages overlap."""
+        """Return the wall time from the start of a stage's first task to the end of the last; stages overlap."""
         return self._spans[stage][1] - self._spans[stage][0] if stage in self._spans else 0.0
 
     def _fill_window(self) -> None:
@@ -142,8 +142,9 @@ class Runner:
             self._executor.submit(bundles)
 
     def _room(self, began: float) -> bool:
-        """Whether to go on filling the window: not beyond what keeps every slot busy until the next look at what has
-        ended, and, once there is work for all, for no longer than a moment."""
+        """Return whether to submit more: until every slot has work up to the next collection of outcomes.
+
+        Once every slot has work, submitting stops after a moment."""
         if self._executor is None:
             return True
         busy = ROUNDS * self._executor.slots
@@ -153,7 +154,7 @@ class Runner:
         return self._live.bundles < self._executor.window and not enough
 
     def _next_bundle(self) -> list[Call]:
-        """The next ready tasks that must run and may run as one; those before them that need not are done at once."""
+        """Return calls of the next ready tasks that may run as one bundle; settle current tasks on the way."""
         calls: list[Call] = []
         most = 1
         first: Node | None = None
@@ -191,7 +192,7 @@ class Runner:
         return calls
 
     def _waits_anew(self, node: Node) -> bool:
-        """Whether an input of a task that was ready is being made again, since another reader has found it damaged."""
+        """Return whether a ready task must wait again, for an input that another reader found damaged."""
         gone = {needed for needed in node.task.inputs if needed not in self.receipts}
         for needed in gone:
             self._waiting.setdefault(needed, []).append(node.address)
@@ -199,7 +200,7 @@ class Runner:
         return bool(gone)
 
     def _together(self, first: Node, node: Node) -> bool:
-        """Whether a task may be in a bundle with another one."""
+        """Return whether two tasks may be in one bundle."""
         same = (first.stage.name, first.task.group) == (node.stage.name, node.task.group)
         return same and node.address not in self._attempts.tries
 
@@ -227,7 +228,7 @@ class Runner:
             self._fail(node, outcome)
 
     def _again(self, node: Node) -> None:
-        """A task is ready once more."""
+        """Put a task back into the queue."""
         self._left[node.stage.name] += 1
         heapq.heappush(self._ready, (node.rank, node.address))
 
@@ -246,7 +247,7 @@ class Runner:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
 
     def _await_again(self, damaged: Address, waiting: Node) -> None:
-        """Have a damaged artifact made again, and `waiting`, which reads it, wait for that."""
+        """Make a damaged artifact again, and let the task `waiting` wait for the artifact."""
         self._waiting.setdefault(damaged, []).append(waiting.address)
         self._unmet[waiting.address] += 1
         self.make_again(damaged)

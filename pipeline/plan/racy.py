@@ -27,7 +27,7 @@ log = logging.getLogger("fast_diff.files")
 
 
 def read(store: Store) -> list[str] | None:
-    """Return the rows that the next run must check; None where the list is damaged, so that any row may be one."""
+    """Return the racy rows of earlier runs; None where the list is damaged, so that every row must be rechecked."""
     path = store.folder / RACY_LIST
     if not path.exists() if isinstance(path, Path) else store.files.size(RACY_LIST) is None:
         return []
@@ -37,7 +37,7 @@ def read(store: Store) -> list[str] | None:
     except (ValueError, RecursionError) as error:
         log.debug("%s: %s", path, error)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of something that is no regular file; storage that fails is another matter
+        if error.errno != errno.EINVAL:  # EINVAL: no regular file; other errors are failures of storage
             raise
     if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
         return rows
@@ -49,7 +49,7 @@ def read(store: Store) -> list[str] | None:
 
 
 def write(store: Store, rows: Sequence[str]) -> None:
-    """Keep rows for the next run; no rows leave no file. Raises OSError."""
+    """Write the rows that the next run must recheck; delete the file where there are none. Raises OSError."""
     if isinstance(store.folder, Path):
         remove_irregular(store.folder / RACY_LIST)
     if rows:
