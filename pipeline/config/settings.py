@@ -1,7 +1,7 @@
-"""The config: YAML in, validated settings out, and errors that a user can act on.
+"""Resolve a config: YAML in, validated settings out.
 
-The sections of the stages come from the stages themselves (`Stage.params`); this module adds what belongs to a run
-as such. An error names the file and line, the key's path, what was expected and what came, and the nearest valid key.
+Stages declare their own sections (`Stage.params`, `Source.sections`); this module adds the keys of every run. An error
+names the file and line, the key's path, the expected and the given value, and the nearest valid key.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from pipeline.store.backends.locations import Options, Place
 from pipeline.store.backends.urls import Urls
 
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
-"""Names of arguments whose values are not for every eye."""
+"""Names of arguments whose values are secret."""
 NAME_BYTES = 200
-"""A run's name may be as long as this: file systems allow 255 bytes, and a name may get an ending."""
+"""Longest name of a run: file systems allow 255 bytes, and names get endings."""
 
 
 CORE: dict[str, type] = {"scheduler": Scheduler}
@@ -41,7 +41,7 @@ TOP = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A config as resolved: absolute paths, defaults filled in, every value validated."""
+    """A resolved config: absolute paths, defaults filled in, every value validated."""
 
     run: str
     output: Place
@@ -74,13 +74,14 @@ class Config:
         return by_key
 
     def sections(self) -> Iterator[tuple[str, Any]]:
-        """Name and values of every section, in the order in which a reader meets them."""
+        """Yield name and values of every section, in the order of display."""
         yield from ((name, params) for name, params in self.params.items() if dataclasses.fields(params))
         yield "scheduler", self.scheduler
 
     def as_dict(self) -> dict[str, Any]:
-        """The config as plain data that JSON and YAML can hold; what may be secret is masked: values of `storage`, of
-        Dask's settings, and of arguments of a cluster that are named like secrets."""
+        """Return the config as data for JSON and YAML, with secrets masked.
+
+        Masked are values of `storage`, of Dask's settings, and of cluster arguments with secret-like names."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
         plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
         for name in ("dask_config", "cluster"):
@@ -89,16 +90,16 @@ class Config:
 
 
 def load(path: str | Path, stages: Sequence[Stage[Any]], overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML config; `overrides` are texts like "pairs.threshold=100". Raises ConfigError, a line per mistake.
+    """Read a YAML config; `overrides` are texts such as "run=holiday". Raises ConfigError, a line per mistake.
 
-    A run without a name is named after the file: `holiday.yaml` makes the run `holiday`."""
+    Without the key `run`, the file name is the run's name: `holiday.yaml` makes the run `holiday`."""
     source = read_yaml(Path(path))
     source.data.setdefault("run", Path(path).stem)
     return _resolve(source, stages, overrides)
 
 
 def from_mapping(data: Mapping[str, Any], stages: Sequence[Stage[Any]], overrides: Sequence[str] = ()) -> Config:
-    """The same from plain data, in which `run` is required. Raises ConfigError."""
+    """Resolve a config given as plain data; `run` is required. Raises ConfigError, a line per mistake."""
     return _resolve(Source(copy.deepcopy(dict(data)), {(): "config"}), stages, overrides)
 
 
@@ -189,7 +190,7 @@ def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
 
 
 def _real(place: str) -> str:
-    """A place as text by which places are told apart: links resolved, one word for all names of a protocol."""
+    """Return a place as text for comparisons: links resolved, one name per protocol."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")
@@ -203,7 +204,7 @@ def _plain(value: Any) -> Any:
 
 
 def _masked(value: Any, everything: bool) -> Any:
-    """A value without its secrets: those under a name that says so, or every one."""
+    """Return a value with secrets masked: values under secret-like names, or all values."""
     if isinstance(value, Mapping):
         return {key: _masked(item, everything or bool(SECRET.search(str(key)))) for key, item in value.items()}
     if isinstance(value, list):

@@ -20,44 +20,43 @@ from pipeline.store.atomic import sync_folder
 from pipeline.store.backends.storage import Entry, read_bytes
 
 SETTLED = 60.0
-"""Seconds by which a folder's last change must precede the last sync, by the file system's clock, so that the folder
-needs no new one: a sync takes milliseconds even where there is nothing to do."""
+"""A folder needs no sync where its last change precedes the last sync by this many seconds of the file system's clock:
+a sync takes milliseconds even where nothing has changed."""
 
 
 class Files(Protocol):
-    """Files below a run's folder. Whatever touches them raises OSError."""
+    """Files below a run's folder. Every method raises OSError."""
 
     def names(self, folder: str) -> list[str]:
-        """Names directly in a folder; none where there is no such folder."""
+        """Return the names in a folder; an empty list for a missing folder."""
         ...
 
     def below(self, folder: str) -> dict[str, int]:
-        """Files in a folder at any depth: name relative to it -> bytes."""
+        """Return sizes of the files in a folder at any depth, by relative name."""
         ...
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Return the size of a file in bytes; None for a missing file."""
         ...
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        """The files directly in a folder, by name, of one listing; none where there is no such folder."""
+        """Return the files in a folder by name, from one listing; an empty dict for a missing folder."""
         ...
 
     def read(self, name: str) -> bytes: ...
 
     def record(self, name: str, stage: str, key: str) -> Record:
-        """The footer of an artifact, read now. Raises ArtifactDamaged."""
+        """Read the record of an artifact. Raises ArtifactDamaged."""
         ...
 
     def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
-        """Footers of a stage's artifacts; `wanted`: name -> content that it is known to hold. Damaged ones are left
-        out."""
+        """Yield the records of a stage's readable artifacts; `wanted` maps names to known contents."""
         ...
 
     def move(self, source: str, target: str) -> None: ...
     def delete(self, names: Collection[str]) -> None: ...
     def sync(self, folders: Collection[str]) -> None:
-        """Sync the names in some folders to disk; an object store needs no sync."""
+        """Sync the names in folders to disk; does nothing on an object store."""
         ...
 
     def sync_all(self, since: str) -> None:
@@ -67,16 +66,16 @@ class Files(Protocol):
         ...
 
     def written(self, name: str, size: int) -> None:
-        """A file was written by this process."""
+        """Take note that this process has written a file."""
         ...
 
     def refresh(self) -> None:
-        """Other processes have written files."""
+        """Forget listings, since other processes have written files."""
         ...
 
 
 class LocalFiles:
-    """In a folder of this machine; nothing is remembered."""
+    """Files in a folder of this machine; nothing is cached."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,7 +122,7 @@ class LocalFiles:
             (self._folder / name).unlink()
         emptied = {parent for name in names for parent in Path(name).parents if parent != Path()}
         for folder in sorted(emptied, reverse=True):
-            with contextlib.suppress(OSError):  # other files are in it
+            with contextlib.suppress(OSError):  # not empty
                 (self._folder / folder).rmdir()
 
     def sync(self, folders: Collection[str]) -> None:
@@ -136,7 +135,7 @@ class LocalFiles:
             known = (self._folder / since).stat().st_mtime - SETTLED
         folders = list(self._folder.absolute().parents)
         for folder, inside, _ in os.walk(self._folder):
-            inside[:] = [name for name in inside if name[0] != "."]  # what is retired may be lost
+            inside[:] = [name for name in inside if name[0] != "."]  # retired files may be lost
             folders.append(Path(folder))
         for path in folders:
             changed = known
@@ -146,7 +145,7 @@ class LocalFiles:
                 sync_folder(path)
 
     def written(self, name: str, size: int) -> None:
-        """Nothing is remembered."""
+        """Do nothing: nothing is cached."""
 
     def refresh(self) -> None:
-        """Nothing is remembered."""
+        """Do nothing: nothing is cached."""

@@ -16,8 +16,10 @@ AHEAD = 128
 
 
 class ObjectFiles:
-    """On an object store. `listed`: the whole of it is listed once, so that what is not there costs no request; else
-    a folder is listed when it is first asked about."""
+    """Files on an object store.
+
+    With `listed` the run's folder is listed once, so that missing files cost no request; otherwise each folder is
+    listed on first use."""
 
     def __init__(self, folder: Place, listed: bool) -> None:
         self._folder, self._listed = folder, listed
@@ -27,7 +29,7 @@ class ObjectFiles:
         self._read: dict[str, bytes] = {}
 
     def _below(self, folder: str) -> Mapping[str, Entry]:
-        """Entries by names relative to the run's folder, of those in a folder at least."""
+        """Return at least the entries in a folder, by name relative to the run's folder."""
         top = "" if self._listed else folder
         if top not in self._listings:
             found = below(self._folder / top if top else self._folder)
@@ -67,7 +69,7 @@ class ObjectFiles:
         return self._parsed(name, stage, key)
 
     def _parsed(self, name: str, stage: str, key: str) -> Record:
-        """A record from the footer that was fetched ahead, if it was not given before; else it is fetched now."""
+        """Return a record from the footer fetched ahead; each such footer serves once, then the file is read."""
         footer = self._ahead.pop(name, None)
         if footer is None:
             return read_record(self._folder / name, stage, key)
@@ -79,7 +81,7 @@ class ObjectFiles:
             raise ArtifactDamaged(stage, key, f"{self._folder / name} is damaged") from error
 
     def _beside(self, name: str) -> list[str]:
-        """An artifact and some others of its folder, which will be asked for, too."""
+        """Return the names of an artifact and of its neighbours, whose footers will be needed, too."""
         folder = name.rpartition("/")[0]
         if folder not in self._places:
             names = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
@@ -89,7 +91,7 @@ class ObjectFiles:
         return [other for other in names[start : start + AHEAD] if other not in self._read]
 
     def _fetch(self, names: Sequence[str]) -> None:
-        """Fetch footers; one that can't be had is asked for again by whoever needs it, who learns why."""
+        """Fetch footers; a footer that can't be fetched is read again later, where the error is raised."""
         keys = [key_of(self._folder / name) for name in names]
         for name, footer in zip(names, footers(file_system(self._folder), keys), strict=True):
             if footer:
@@ -105,7 +107,7 @@ class ObjectFiles:
                     if path in self._read:
                         self._ahead[path] = self._read[path]
                     record = self._parsed(path, stage, path)
-                    if record.content != wanted[path.removeprefix(f"{stage}/")]:  # it was made anew since
+                    if record.content != wanted[path.removeprefix(f"{stage}/")]:  # replaced since the listing
                         record = read_record(self._folder / path, stage, path)
                     yield record
 
@@ -124,10 +126,10 @@ class ObjectFiles:
         self._forget(*names)
 
     def sync(self, folders: Collection[str]) -> None:
-        """A put is on disk."""
+        """Do nothing: a put is durable."""
 
     def sync_all(self, since: str) -> None:
-        """A put is on disk."""
+        """Do nothing: a put is durable."""
 
     def written(self, name: str, size: int) -> None:
         for folder, listing in self._listings.items():
