@@ -12,26 +12,26 @@ from pipeline.stage import Address
 
 
 class Reporter(Protocol):
-    """Hears of everything that a run does."""
+    """Receives the events of a run."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
-        """The plan is made: so many tasks in each stage."""
+        """Begin with a plan: number of tasks by stage."""
         ...
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
-        """A task has ended: run, skipped, failed or blocked."""
+        """Report the end of a task; `how` is run, skipped, failed or blocked."""
         ...
 
     def message(self, text: str) -> None:
-        """One line that the user should see."""
+        """Report one line to the user."""
         ...
 
     def cluster(self, cluster: Cluster) -> None:
-        """How the cluster is, now and then."""
+        """Report the state of the cluster."""
         ...
 
     def end(self) -> None:
-        """The run is over, in whatever way."""
+        """End, whatever ended the run."""
         ...
 
 

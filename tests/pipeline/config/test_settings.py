@@ -177,7 +177,7 @@ def test_an_input_is_a_path(roots: str, message: str) -> None:
     ("text", "message"),
     [
         ("", "x.yaml: inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"),
-        ("- a\n", "x.yaml:1: expected keys and values, such as `inputs: {a: [~/Pictures]}`, got a list"),
+        ("- a\n", "x.yaml:1: expected keys and values, such as `run: holiday`, got a list"),
         ("pairs:\n  same: [\n", "x.yaml:3: is not YAML: expected the node content, but found '<stream end>'"),
         ("a: !!python/name:os.system\n", "x.yaml:1: is not YAML: could not determine a constructor for the tag"),
         ("run: a\npairs: {}\npairs: {}\n", "x.yaml:3: pairs stands here and in line 2; keep one of them"),
