@@ -1,7 +1,7 @@
-"""Read a config: from YAML to validated settings, with errors that say what to do.
+"""Resolve a config: YAML in, validated settings out.
 
-Stages declare their own sections (`Stage.params`); this module adds the keys of every run. An error names the file and
-line, the path of the key, what was expected, what was found, and the nearest valid key.
+Stages declare their own sections (`Stage.params`, `Source.sections`); this module adds the keys of every run. An error
+names the file and line, the key's path, the expected and the given value, and the nearest valid key.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from pipeline.store.backends.locations import Options, Place
 from pipeline.store.backends.urls import Urls
 
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
-"""Names of arguments whose values may be secret."""
+"""Names of arguments whose values are secret."""
 NAME_BYTES = 200
-"""Longest name of a run, in bytes: file systems allow 255 bytes, and some files add an ending to the name."""
+"""Longest name of a run: file systems allow 255 bytes, and names get endings."""
 
 
 CORE: dict[str, Any] = {"scheduler": UNION}
@@ -45,7 +45,7 @@ TOP = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A resolved config: paths are absolute, defaults are filled in, every value is valid."""
+    """A resolved config: absolute paths, defaults filled in, every value validated."""
 
     run: str
     output: Place
@@ -78,14 +78,14 @@ class Config:
         return by_key
 
     def sections(self) -> Iterator[tuple[str, Any]]:
-        """Yield name and values of every section, in the order in which the sections are printed."""
+        """Yield name and values of every section, in the order of display."""
         yield from ((name, params) for name, params in self.params.items() if dataclasses.fields(params))
         yield "scheduler", self.scheduler
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the config as data for JSON and YAML, in which values that may be secret are masked.
+        """Return the config as data for JSON and YAML, with secrets masked.
 
-        These are the values of `storage`, Dask's settings, and arguments of a cluster that are named like secrets."""
+        Masked are values of `storage`, of Dask's settings, and of cluster arguments with secret-like names."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
         plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
         for name in plain["scheduler"].keys() & {"dask_config", "cluster"}:
@@ -216,7 +216,7 @@ def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
 
 
 def _real(place: str) -> str:
-    """Return a path or URL for comparison: links resolved, and one name for all names of a protocol."""
+    """Return a place as text for comparisons: links resolved, one name per protocol."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")
@@ -230,7 +230,7 @@ def _plain(value: Any) -> Any:
 
 
 def _masked(value: Any, everything: bool) -> Any:
-    """Return a value in which values under secret names are masked, or all values."""
+    """Return a value with secrets masked: values under secret-like names, or all values."""
     if isinstance(value, Mapping):
         return {key: _masked(item, everything or bool(SECRET.search(str(key)))) for key, item in value.items()}
     if isinstance(value, list):
