@@ -308,8 +308,8 @@ def spoiled(gate: Gate, how: str) -> list[str]:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("no such run", "is no folder of a run"),
-        ("no run", "holds no run"),
+        ("no such run", "is not a run folder"),
+        ("no run", "is not a run folder"),
         ("no such place", "two\\nlines does not exist"),
         ("no UTF-8", "no \\xff text.jpg: a name that is no UTF-8"),
         ("no image", "no image found in"),
