@@ -136,7 +136,7 @@ def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown
     text = said(capsys, "show", str(project.yaml))
     assert "\x1b" not in text
     (shown,) = (part.split("  ")[0] for part in text.split("images/") if "red" in part)
-    assert "1 matches" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
+    assert "1 match\n" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
     odd = os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.jpg")
     assert "0 matches" in said(capsys, "show", str(project.yaml), odd)
     names = (str(tmp_path / "images" / "a.jpg"), str(tmp_path / "images" / shown))

@@ -54,7 +54,7 @@ def test_tables_as_text(table: str, project: Project, capsys: pytest.CaptureFixt
     assert main(["export", str(project.yaml), "--format", "csv", "--table", table, "--out", str(tmp_path / "t")]) == 0
     assert list(csv.DictReader((tmp_path / "t").read_text().splitlines(keepends=True))) == read
     assert main(["export", str(project.yaml), "--format", "csv", "--out", str(tmp_path / "t")]) == 2
-    assert "exists; choose another name" in capsys.readouterr().err
+    assert "exists; choose another" in capsys.readouterr().err
 
 
 def test_the_map_of_imagededup(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,10 +112,10 @@ def test_a_dataset_of_fiftyone(project: Project, capsys: pytest.CaptureFixture[s
     assert (broken["tags"], broken["error"]) == (["unreadable"], "not-an-image")
     assert by_path[str(project.folder / "images" / "3.png")]["metadata"]["width"] == 96
     assert main(["export", str(project.yaml), "--format", "fiftyone", "--out", str(folder)]) == 2
-    assert "exists; choose another name" in capsys.readouterr().err
+    assert "exists; choose another" in capsys.readouterr().err
     assert main(["export", str(project.yaml), "--format", "fiftyone"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("name their folder with --out FOLDER")
+    assert line.endswith("name a folder with --out FOLDER")
 
 
 def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(

@@ -282,7 +282,7 @@ def test_a_reference_is_known_by_where_its_name_leads(photos: Path, tmp_path: Pa
 def test_what_goes_wrong_is_told_of_the_file_that_it_is_about(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").write_bytes(b"a file in the way")
     plan = checked(plan_for(photos), "plan")
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         check_options(plan, "move", tmp_path / "moved")
     _, tally, journal = followed(plan, "move", tmp_path)
     assert all(str(tmp_path / "moved") in why for why in tally.refused)

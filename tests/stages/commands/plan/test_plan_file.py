@@ -85,10 +85,10 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         read_plan(tmp_path / "none.json")
     (tmp_path / "deep.json").write_text("[" * 100_000)
-    with pytest.raises(ConfigError, match="it is no JSON"):
+    with pytest.raises(ConfigError, match="not JSON"):
         read_plan(tmp_path / "deep.json")
     (tmp_path / "text.json").write_text("text")
-    with pytest.raises(ConfigError, match="it is no JSON"):
+    with pytest.raises(ConfigError, match="not JSON"):
         read_plan(tmp_path / "text.json")
 
 
