@@ -1,9 +1,10 @@
-"""Run any DAG of cached stages on Dask; this package knows nothing of images.
+"""Run any DAG of cached stages on Dask, whatever the stages compute.
 
 stage.py      the contract: a stage is frozen data that names two plain functions
 run.py        one run from beginning to end
 worker.py     what a Dask worker loads first
 
+contract/     the parts of stage.py
 cli/          the command line
 config/       YAML to settings
 plan/         the tasks of a run, and which are stale and why

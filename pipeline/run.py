@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pipeline.cluster.deployment import kind_of, missing_files
+from pipeline.cluster.checks import missing_files
+from pipeline.cluster.deployment import kind_of
 from pipeline.cluster.fitness import Needs, needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config

@@ -1,4 +1,4 @@
-"""Join matches to clusters, choose the keeper of each, and check that every pair was accounted for.
+"""Join matches to clusters, choose keepers, and check the ledger of pairs.
 
 `clustering/` holds the graph of matches and the rules for keepers. Matches follow `pairs.metric`; `mse_to_keeper`
 and `diameter` are mean squared errors of thumbnails under any metric."""
@@ -116,7 +116,7 @@ FILENAME = "clusters.parquet"
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report a threshold that the recorded pairs can't answer, and unreadable dismissals."""
+    """Report a threshold without recorded pairs, and unreadable dismissals."""
     limit = settings("pairs.threshold")
     if limit is None and params.threshold is None:
         such = "a number such as 200" if settings("pairs.metric") == "mse" else "a distance by pairs.metric"
@@ -141,7 +141,9 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def _of_scan(params: Params) -> list[str]:
-    """Return the columns of the scan that rules read; without such columns, touched files don't matter."""
+    """Return the columns of the scan that rules read.
+
+    Without such columns, a touched file changes nothing in this stage."""
     return sorted(keepers.facts(params.keep) & keepers.OF_SCAN)
 
 
@@ -151,7 +153,9 @@ def _of_thumbnails(params: Params) -> list[str]:
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Return the columns that determine the result; dates and contrasts only where a rule reads dates or contrasts."""
+    """Return the columns that determine the result.
+
+    Dates and contrasts are included only where a rule reads dates or contrasts."""
     more = ({"contrast"} if params.min_contrast else set()) | ({"digest"} if params.dismissed else set())
     measured = ("measured",) if _whole(params) else ()
     return {
@@ -220,7 +224,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
 
 def _apart(inputs: Inputs, job: Job, paths: pa.Array, params: Params) -> dict[int, set[int]]:
-    """Return for each dismissed image, by position in `paths`, the images that it must not match."""
+    """Return for each dismissed image the images that must not match the image.
+
+    Images are numbered by position in `paths`."""
     if not params.dismissed:
         return {}
     pairs = dismissed.unchanged(params.dismissed, job.task.spec["dismissed"])
@@ -238,7 +244,7 @@ def _ranking(
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the section `clusters` of run.json, and the keys `flat` and `unmeasured`.
+    """Return the section `clusters` and two more keys of run.json.
 
     flat        number of images with too little contrast
     unmeasured  number of images whose sharpness could not be measured

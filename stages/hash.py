@@ -1,4 +1,6 @@
-"""Hash each shifted thumbnail at four turns, and find identical thumbnails; one task per partition."""
+"""Hash each shifted thumbnail at four turns, and find identical thumbnails.
+
+There is one task per partition."""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ def hash_function(name: str) -> Function:
 def _gives_text(name: str) -> bool:
     """Return whether hashlib computes a hash of this name.
 
-    Some hashes need a length, and the system may list hashes that it refuses."""
+    Some hashes need a length, and OpenSSL may refuse hashes that hashlib lists."""
     try:
         return bool(hashlib.new(name, usedforsecurity=False).hexdigest())
     except (TypeError, ValueError):
@@ -141,19 +143,23 @@ def _hash(function: Function, image: NDArray[np.uint8], path: str, params: Param
 
 
 def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Return a thumbnail, uint8 (H, W, C), as a Pillow image: L, RGB or RGBA by its channels."""
+    """Return a thumbnail, uint8 (H, W, C), as a Pillow image.
+
+    The mode is L, RGB or RGBA by the number of channels."""
     height, width, channels = pixels.shape
     return Image.frombytes(MODES[channels], (width, height), pixels.tobytes())
 
 
 def _says_nothing(given: object) -> bool:
-    """Return whether str() would omit a part of the value, or print an address in memory."""
+    """Return whether str() omits a part of the value, or prints an address."""
     kind = type(given)
     return isinstance(given, NO_TEXT) or (kind.__str__ is object.__str__ and kind.__repr__ is object.__repr__)
 
 
 def _is_unicode(text: str) -> bool:
-    """Return whether a text column can hold the text: lone surrogates can't be stored."""
+    """Return whether a text column can hold the text.
+
+    Lone surrogates can't be stored."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,6 @@
-"""Gather, per block, the data that comparing needs before candidates are known; one file a block."""
+"""Gather, per block, the data that comparing needs before candidates are known.
+
+There is one file a block."""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_tur
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Params:
-    """No parameters: the index follows from its inputs, and no rule changes the index."""
+    """No parameters: the index follows from its inputs alone."""
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
@@ -88,7 +90,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Return the columns that determine the index; of thumbnails, only the digest of the column counts."""
+    """Return the columns that determine the index.
+
+    Of thumbnails, only the digest of the column counts."""
     return {
         "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
         "hash": ("path", *HASHED),
@@ -96,7 +100,9 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def uses(settings: Settings) -> Sequence[str]:
-    """Return the settings that determine the index; rotations matter for embeddings only."""
+    """Return the settings that determine the index.
+
+    Rotations matter for embeddings only."""
     rotations = ["pairs.rotations"] if settings("pairs.embedding") else []
     return ["thumbnail.size", "thumbnail.channels", "pairs.embedding", *rotations]
 

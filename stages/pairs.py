@@ -175,7 +175,9 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """Yield all block pairs within set a, or of a with b; the first block pairs need the first blocks only."""
+    """Yield all block pairs within set a, or of a with b.
+
+    The first block pairs need the first blocks only."""
     blocks = {name: [t.key for t in upstream.tasks("index") if t.notes["set"] == name] for name in ("a", "b")}
     for (a, b), place, group in ordered_pairs(blocks["a"], blocks["b"]):
         inputs = (("index", a),) if a == b else (("index", a), ("index", b))
@@ -183,7 +185,9 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def memory(upstream: Upstream, params: Params) -> int:
-    """Return the bytes of a task with two of the largest blocks; see tests/benchmarks/memory.py."""
+    """Return the bytes of a task with two of the largest blocks.
+
+    See tests/benchmarks/memory.py."""
     largest = block = 0
     for partition in upstream.tasks("scan"):
         images = partition.notes["images"]

@@ -86,7 +86,9 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Draw the pictures and the page; the rows list each file with its kind and subject."""
+    """Draw the pictures and the page.
+
+    The rows list each file with its kind and subject."""
     threshold = job.settings("pairs.threshold")
     joined = job.settings("cluster.threshold")
     limit = joined if joined is not None else threshold

@@ -1,4 +1,6 @@
-"""Find the images and cut the list into partitions; every run lists the folders again."""
+"""Find the images and cut the list into partitions.
+
+Every run lists the folders again."""
 
 from __future__ import annotations
 
@@ -102,7 +104,9 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def _inputs_twice(settings: Settings) -> Iterator[str]:
-    """Report inputs that lead into other inputs by links: files would be compared with themselves.
+    """Report inputs that lead into other inputs by links.
+
+    Files would be compared with themselves.
 
     A folder below another input by its name is no problem: each of its files counts once."""
     roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
@@ -117,7 +121,9 @@ def _inputs_twice(settings: Settings) -> Iterator[str]:
 
 
 def _folder(path: str) -> str | tuple[int, ...]:
-    """Return what identifies a folder under any name, since a folder may be mounted twice.
+    """Return what identifies a folder under any name.
+
+    A folder may be mounted twice.
 
     Times complement the inode, for systems that number folders unreliably."""
     with contextlib.suppress(OSError, ValueError):
@@ -161,11 +167,11 @@ def _find(name: str, roots: Sequence[str], params: Params) -> FileTable:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
         raise ConfigError(
-            f"inputs.{name}: found no image in {', '.join(roots)}; see scan.extensions and scan.recursive"
+            f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"
         )
     for root in files.empty():
         logger.warning(
-            "inputs.%s: found no image in %s; check that the folder is mounted and complete", name, show(root)
+            "inputs.%s: no image found in %s; check that the folder is mounted and complete", name, show(root)
         )
     return files
 
@@ -225,7 +231,9 @@ def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBin
 
 
 def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
-    """Return the hashes that decide where partitions end: 8 bytes of BLAKE2b of each path, uint64 (n,)."""
+    """Return the hashes that decide where partitions end, uint64 (n,).
+
+    A hash is 8 bytes of BLAKE2b of the path."""
     hashes = np.empty(len(paths), np.uint64)
     for start in range(0, len(paths), PIECE):
         digests = [hashlib.blake2b(path, digest_size=8).digest() for path in paths[start : start + PIECE].to_pylist()]
@@ -234,10 +242,13 @@ def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
 
 
 def racy(table: pa.Table) -> list[str]:
-    """Return the paths of racy files; a URL's tag identifies the content, so URLs are never racy."""
+    """Return the paths of racy files.
+
+    A URL's tag identifies the content, so URLs are never racy."""
     tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
     young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
-    return table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    paths: list[str] = table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    return paths
 
 
 def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:

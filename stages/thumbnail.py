@@ -1,4 +1,6 @@
-"""Turn each image into a thumbnail, coarse sums and facts, or an error; one task per partition."""
+"""Turn each image into a thumbnail, coarse sums and facts, or an error.
+
+There is one task per partition."""
 
 from __future__ import annotations
 
@@ -203,7 +205,9 @@ ROWS = 128
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report plugins that are not installed; importing a plugin is left to the decoding process."""
+    """Report plugins that are not installed.
+
+    Importing a plugin is left to the decoding process."""
     for module in params.plugins:
         if importlib.util.find_spec(module.partition(".")[0]) is None:
             yield f"thumbnail.plugins: {module} is not installed here; install or remove the plugin"
@@ -265,7 +269,9 @@ def _names(table: pa.Table) -> list[bytes]:
 
 
 def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
-    """Return some rows, with the columns of the scan, the facts, and sums computed from the pixels."""
+    """Return some rows as a table.
+
+    The columns: from the scan, the facts, and sums computed from the pixels."""
     nothing = bytes(math.prod(shape))
     data = b"".join(thumbnail or nothing for _, thumbnail in rows)
     pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
@@ -293,7 +299,7 @@ def retry(summary: Mapping[str, Any], params: Params) -> bool:
 
 
 def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
-    """Return the paths whose bytes differ from the bytes that the artifact was made from."""
+    """Return the paths whose bytes have changed since the artifact was made."""
     rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
     changed = []
     asked = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
@@ -309,12 +315,16 @@ def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Return the columns of the scan that determine thumbnails; folder and partition do not."""
+    """Return the columns of the scan that determine thumbnails.
+
+    Folder and partition do not."""
     return {"scan": SCAN}
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the sections `images` and `errors` (unreadable images by code) of run.json."""
+    """Return the sections `images` and `errors` of run.json.
+
+    `errors` counts unreadable images by code."""
     total: dict[str, Any] = {"total": 0, "readable": 0, "failed": 0}
     errors: Counter[str] = Counter()
     for summary in summaries:

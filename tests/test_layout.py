@@ -1,6 +1,10 @@
-"""Each module has tests where a reader looks for them: a file of its name, or one that tests/README.md names."""
+"""Each module has tests where a reader looks for them, and each class has a name of its own.
 
+The tests of a module are in a file of its name, or in a file that tests/README.md names."""
+
+import ast
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -33,3 +37,21 @@ def test_the_table_names_only_what_is_there() -> None:
         assert (ROOT / module).exists(), module
         assert (ROOT / "tests" / tests).exists(), tests
         assert not mirrored(module).exists(), f"{module} has a test file of its name: take its line away"
+
+
+SHARED = {"Params"}
+"""Names that several classes have by contract: every stage has its `Params`."""
+DUPLICATES = {"Core", "File", "Found", "Inputs", "Partition", "Plan"}
+"""Names of several classes that are still to be renamed."""
+
+
+def test_a_class_name_occurs_once() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for top in ("pipeline", "stages"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    several = {name: where for name, where in places.items() if len(where) > 1}
+    assert {name: where for name, where in several.items() if name not in SHARED | DUPLICATES} == {}
+    assert several.keys() >= DUPLICATES, "take names that occur once out of DUPLICATES"

@@ -20,7 +20,7 @@ LOG = logging.getLogger("distributed.worker")
 """That of Dask's worker, so that this stands among what it says."""
 
 
-class Admission(WorkerPlugin):  # type: ignore[misc]  # distributed comes without types
+class Admission(WorkerPlugin):
     """Turns away a worker that joins a run and can't do its tasks; its log then says why. Those whose addresses are
     `known` have been asked already."""
 

@@ -1,41 +1,42 @@
-"""What the cluster class of each kind is called with: from the section `scheduler`, and what it passes through."""
+"""Keyword arguments of each kind's cluster class, from the keys of the section `scheduler`."""
 
 from __future__ import annotations
 
 import logging
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipeline.cluster.deployment import KINDS, LOOPBACK, Scheduler, kind_of
+from pipeline.cluster.addresses import LOOPBACK
+from pipeline.cluster.deployment import Batch, Cuda, Kubernetes, Local, Own, Ssh, Threads
+from pipeline.cluster.keys import Encrypted, EncryptedByFiles, Passing
 from pipeline.machine.cores import usable
 
 TLS = "tls://"
 
 
-def arguments(scheduler: Scheduler, security: Any) -> dict[str, Any]:
-    """Keyword arguments of the class: its kind's defaults, what the section says, and above both `scheduler.cluster`.
+def arguments(scheduler: Passing, security: Any) -> dict[str, Any]:
+    """Return the defaults of the kind, overridden by the keys of the section and then by `scheduler.cluster`.
 
     `security`: Dask's object for TLS, or None."""
-    make = {"threads": _threads, "local": _local, "cuda": _cuda, "kubernetes": _kubernetes, "ssh": _ssh}
-    found = _merged(kind_of(scheduler.kind).defaults, make.get(scheduler.kind, _batch)(scheduler))
+    found = _merged(scheduler.defaults, next(make(scheduler) for kind, make in MAKE if isinstance(scheduler, kind)))
     return _merged(found | ({"security": security} if security is not None else {}), scheduler.cluster)
 
 
-def _threads(scheduler: Scheduler) -> dict[str, Any]:
-    return _here(scheduler) | {
+def _threads(scheduler: Threads) -> dict[str, Any]:
+    return _here(scheduler.memory_limit) | {
         "processes": False,
         "n_workers": 1,
         "threads_per_worker": scheduler.workers or usable(),
         "protocol": "inproc://",
-        "host": None,  # in one process nothing listens
+        "host": None,  # nothing listens within one process
     }
 
 
-def _local(scheduler: Scheduler) -> dict[str, Any]:
+def _local(scheduler: Local) -> dict[str, Any]:
     return {
-        **_here(scheduler),
+        **_here(scheduler.memory_limit, scheduler.host),
         **_encrypted(scheduler),
         "processes": True,
         "n_workers": scheduler.workers or max(1, usable() // scheduler.threads),
@@ -44,29 +45,27 @@ def _local(scheduler: Scheduler) -> dict[str, Any]:
     }
 
 
-def _cuda(scheduler: Scheduler) -> dict[str, Any]:
-    return _here(scheduler) | ({"n_workers": scheduler.workers} if scheduler.workers else {})
+def _cuda(scheduler: Cuda) -> dict[str, Any]:
+    workers = {"n_workers": scheduler.workers} if scheduler.workers else {}
+    return _here(scheduler.memory_limit, scheduler.host) | workers
 
 
-def _here(scheduler: Scheduler) -> dict[str, Any]:
+def _here(memory_limit: str | int, host: str | None = None) -> dict[str, Any]:
     return {
-        "host": scheduler.host or LOOPBACK,
+        "host": host or LOOPBACK,
         "dashboard_address": f"{LOOPBACK}:0",
         "worker_dashboard_address": f"{LOOPBACK}:0",
-        "memory_limit": scheduler.memory_limit,
+        "memory_limit": memory_limit,
         "silence_logs": logging.CRITICAL,
     }
 
 
-def _batch(scheduler: Scheduler) -> dict[str, Any]:
-    """Settings of Dask travel in the job script, as environment variables. A class of the user's own gets what the
-    config passes through, and no more."""
-    if scheduler.kind not in KINDS:
-        return _encrypted(scheduler)
+def _batch(scheduler: Batch) -> dict[str, Any]:
+    """Settings of Dask reach the workers through the job script, as environment variables."""
     found: dict[str, Any] = {"silence_logs": logging.CRITICAL, **_encrypted(scheduler)}
     if scheduler.host:
         found["scheduler_options"] = {"host": scheduler.host}
-    if not scheduler.listens_beyond_loopback:  # then jobs run on this machine, and need not be reached from others
+    if not scheduler.listens_beyond_loopback:  # jobs then run on this machine, and other machines need not reach them
         found["worker_extra_args"] = ["--host", scheduler.host]
     if "cores" in scheduler.cluster:
         found["processes"] = scheduler.cluster["cores"]  # one thread each
@@ -76,24 +75,35 @@ def _batch(scheduler: Scheduler) -> dict[str, Any]:
     return found
 
 
-def _kubernetes(scheduler: Scheduler) -> dict[str, Any]:
+def _kubernetes(scheduler: Kubernetes) -> dict[str, Any]:
     return {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}
 
 
-def _ssh(scheduler: Scheduler) -> dict[str, Any]:
-    """Dask's settings, those of TLS among them, travel by themselves."""
+def _ssh(scheduler: Ssh) -> dict[str, Any]:
+    """Dask's SSH cluster itself passes Dask's settings, those of TLS among them, to its workers."""
     place = {"host": scheduler.host} if scheduler.host else {}
     workers = {} if scheduler.listens_beyond_loopback else place
     encrypted = _encrypted(scheduler)
     return {"scheduler_options": encrypted | place, "worker_options": encrypted | workers}
 
 
-def _encrypted(scheduler: Scheduler) -> dict[str, str]:
+def _encrypted(scheduler: Encrypted | EncryptedByFiles) -> dict[str, str]:
     return {"protocol": TLS} if scheduler.tls else {}
 
 
+MAKE: tuple[tuple[type, Callable[[Any], dict[str, Any]]], ...] = (
+    (Threads, _threads),
+    (Local, _local),
+    (Cuda, _cuda),
+    (Ssh, _ssh),
+    (Batch, _batch),
+    (Kubernetes, _kubernetes),
+    (Own, _encrypted),
+)
+
+
 def _environment(settings: Mapping[str, Any], above: str = "DASK") -> dict[str, str]:
-    """Settings of Dask as the environment variables that it reads."""
+    """Return settings of Dask as environment variables that Dask reads."""
     found: dict[str, str] = {}
     for key, value in settings.items():
         name = f"{above}{'_' if above == 'DASK' else '__'}{re.sub('[-.]', _underscored, str(key)).upper()}"
@@ -106,12 +116,12 @@ def _underscored(found: re.Match[str]) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Dask reads values as Python literals, and takes for text what is none."""
+    """Return a value as Dask reads one from the environment: a Python literal, or text where it is no literal."""
     return value if isinstance(value, str) else repr(value)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of both: mappings are merged, lists joined, and of other values the ones above count."""
+    """Return the arguments of both: mappings are merged, lists joined, other values taken from `above`."""
     found = dict(below)
     for key, value in above.items():
         under = found.get(key)

@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
+from pydantic import TypeAdapter
 
 from pipeline.config.settings import TOP, Config, kinds_of
 from pipeline.stage import Speed, Stage
@@ -42,21 +43,22 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     lines = ["# The config as resolved; where a value is not the default, the default stands behind its meaning.", ""]
     for key, meaning in TOP.items():
         lines += _entry(f"{key}: {_flow(plain[key])}", meaning)
-    for section, _ in config.sections():
-        kind = kinds[section]
-        defaults = kind()
-        lines += ["", *_entry(f"{section}:", first_line(kind))]
-        for name, meaning in meanings(kind):
+    for section, values in config.sections():
+        defaults = TypeAdapter(kinds[section]).validate_python({})
+        lines += ["", *_entry(f"{section}:", first_line(kinds[section]))]
+        for name, meaning in meanings(type(values)):
             value = plain[section][name]
-            default = _flow(_listed(getattr(defaults, name)))
+            default = _flow(_listed(getattr(defaults if hasattr(defaults, name) else type(values)(), name)))
             changed = default != "[]" and _flow(value) != default
             lines += _entry(f"  {name}: {_flow(value)}", meaning + _whole(f" (default: {default})") * changed)
     return "\n".join(lines) + "\n"
 
 
-def first_line(kind: type) -> str:
-    """The dataclass's own words; `dataclass` puts the signature there where it has none."""
-    doc = kind.__doc__ or ""
+def first_line(kind: Any) -> str:
+    """Return the first line of a dataclass's docstring, or the description of a union; "" where there is none."""
+    if get_origin(kind) is Annotated:
+        return _description(kind)
+    doc = kind.__doc__ or ""  # where a class has none, `dataclass` puts the signature there
     return "" if doc.startswith(f"{kind.__name__}(") else doc.strip().partition("\n")[0]
 
 
@@ -65,14 +67,18 @@ def meanings(kind: type) -> Iterator[tuple[str, str]]:
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
-        marks = getattr(hint, "__metadata__", ())
-        words = next((text for mark in marks if (text := getattr(mark, "description", None))), "")
+        words = _description(hint)
         choices = _choices(hint)
         if not all(re.search(rf"\b{re.escape(choice)}\b", words) for choice in choices):
             words += _whole(f" ({' | '.join(choices)})")
-        if any(isinstance(mark, Speed) for mark in marks):
+        if any(isinstance(mark, Speed) for mark in getattr(hint, "__metadata__", ())):
             words += " (changes speed only)"
         yield field.name, words.strip()
+
+
+def _description(hint: Any) -> str:
+    marks = getattr(hint, "__metadata__", ())
+    return next((text for mark in marks if (text := getattr(mark, "description", None))), "")
 
 
 def _choices(hint: Any) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter
 
 from pipeline.config.describe import first_line, meanings
+from pipeline.config.lists import dataclasses_in
 from pipeline.config.settings import NAME_BYTES, TOP, kinds_of
-from pipeline.config.validate import dataclasses_in
+from pipeline.config.unions import KIND, member, members
 from pipeline.stage import Stage
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -50,7 +51,7 @@ def schema_text(stages: Sequence[Stage[Any]]) -> str:
 
 def _section(section: str, kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of one section; schemas of models inside the section go to `definitions`."""
-    schema = TypeAdapter(kind).json_schema(ref_template=f"#/$defs/{section}.{{model}}")
+    schema = _untitled(TypeAdapter(kind).json_schema(ref_template=f"#/$defs/{section}.{{model}}"))
     inner = schema.pop("$defs", {})
     for model in _models(kind):
         node = inner.get(model.__name__, schema)
@@ -58,8 +59,13 @@ def _section(section: str, kind: Any, definitions: dict[str, Any]) -> dict[str, 
         for field, (key, meaning) in zip(fields(model), meanings(model), strict=True):
             made = {} if field.default_factory is MISSING else {"default": field.default_factory()}
             node["properties"][key] = made | _entry(node["properties"][key], meaning.replace("\xa0", " "))
-    definitions |= {f"{section}.{name}": _untitled(node) for name, node in inner.items()}
-    return _untitled(schema) | {"type": ["object", "null"]}
+    for model in members(kind).values():
+        if model is not member(kind, {}):
+            inner[model.__name__]["required"] = [KIND]
+    definitions |= {f"{section}.{name}": node for name, node in inner.items()}
+    if "oneOf" in schema:
+        return {**schema, "oneOf": [*schema["oneOf"], {"type": "null"}]}
+    return {**schema, "type": ["object", "null"]}
 
 
 def _models(kind: Any) -> Iterator[type]:

@@ -15,8 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pipeline.cluster.deployment import Scheduler, complaints
-from pipeline.config.validate import accept_single_values, dotted, unknown_key, validate
+from pipeline.cluster.checks import complaints
+from pipeline.cluster.deployment import UNION
+from pipeline.cluster.keys import Scheduler
+from pipeline.config.lists import accept_single_values
+from pipeline.config.unions import drop_keys_of_others
+from pipeline.config.validate import dotted, text_expected, unknown_key, validate
 from pipeline.config.yaml_source import Source, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Section, Stage
@@ -30,7 +34,7 @@ NAME_BYTES = 200
 """A run's name may be as long as this: file systems allow 255 bytes, and a name may get an ending."""
 
 
-CORE: dict[str, type] = {"scheduler": Scheduler}
+CORE: dict[str, Any] = {"scheduler": UNION}
 """Sections of every config; stages add the others."""
 TOP = {
     "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
@@ -83,7 +87,7 @@ class Config:
         Dask's settings, and of arguments of a cluster that are named like secrets."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
         plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
-        for name in ("dask_config", "cluster"):
+        for name in plain["scheduler"].keys() & {"dask_config", "cluster"}:
             plain["scheduler"][name] = _masked(plain["scheduler"][name], everything=name == "dask_config")
         return plain
 
@@ -123,8 +127,8 @@ def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
     return sections | {stage.name: Section(stage.params) for stage in stages}
 
 
-def kinds_of(stages: Sequence[Stage[Any]]) -> dict[str, type]:
-    """Return the dataclass of every section of a config, by name."""
+def kinds_of(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
+    """Return the type of every section of a config, by name: a dataclass, or a union of dataclasses."""
     return {name: section.kind for name, section in sections_of(stages).items()} | CORE
 
 
@@ -134,6 +138,7 @@ def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[s
     for override in overrides:
         source.override(override)
     sections, kinds = sections_of(stages), kinds_of(stages)
+    drop_keys_of_others(source, kinds)
     accept_single_values(source, kinds)
     for name, section in sections.items():
         if isinstance(source.data.get(name), dict):
@@ -176,13 +181,16 @@ def _refuse(problems: Sequence[str]) -> None:
 def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
     place = source.place(("run",))
     if run is not None and not isinstance(run, str):
-        yield f"{place}: run: expected a name, got {run!r}; put it in quotes"
+        yield text_expected("run", "a name", source)
     elif not run or run[0] == "." or "/" in run or not run.isprintable():
         yield f"{place}: run: expected a name that can be a folder's (no slash, no dot in front), got {run!r}"
     elif len(run.encode()) > NAME_BYTES:
         yield f"{place}: run: expected a name of at most {NAME_BYTES} bytes, got {len(run.encode())}"
     place = source.place(("output",))
-    if not isinstance(output, str) or not output or "\0" in output:
+    if not isinstance(output, str):
+        yield text_expected("output", "a folder, or the URL of one", source)
+        return
+    if not output or "\0" in output:
         yield f"{place}: output: expected a folder, or the URL of one, got {output!r}"
         return
     try:

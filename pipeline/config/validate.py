@@ -5,14 +5,18 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import fields
+from typing import Any, get_type_hints
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.config.yaml_source import Keys, Source
+from pipeline.config.lists import accept_single_values, dataclasses_in
+from pipeline.config.rewrite import as_argument, quoted, retyped
+from pipeline.config.unions import KIND, foreign_key, members
+from pipeline.config.yaml_source import Keys, Source, parse
+from pipeline.messages.errors import ConfigError
 
 WHOLE, NUMBER, TEXT, LIST = "a whole number", "a number", "text", "a list"
 EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
@@ -45,75 +49,38 @@ EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def validate(kind: type, section: str, source: Source, kinds: Mapping[str, type]) -> tuple[Any, list[str]]:
-    """The section as an instance of `kind`, or None; and a line per complaint.
+def validate(kind: Any, section: str, source: Source, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """Return the section as an instance of `kind`, or None; and a line for each complaint.
 
-    The data passes as JSON, where pydantic's strict mode takes a list for a tuple but no text for a number."""
+    The data pass as JSON, for which pydantic's strict mode accepts a list as a tuple but no text as a number."""
     data = source.data.get(section)
     data = {} if data is None else data
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(data, default=str), strict=True), []
+        return _validated(kind, data), []
     except ValidationError as error:
         return None, list(_complaints(error, data, section, source, kinds))
 
 
-def accept_single_values(source: Source, kinds: Mapping[str, Any]) -> None:
-    """Put each single value where the type of its key is a list into a list of one."""
-    for section, kind in kinds.items():
-        data = source.data.get(section)
-        if isinstance(data, dict):
-            hints = {key: hint for model in dataclasses_in(kind) for key, hint in _hints(model).items()}
-            data |= {key: [value] for key, value in data.items() if key in hints and _is_single(hints[key], value)}
-
-
-def _hints(model: type) -> dict[str, Any]:
-    return get_type_hints(model, include_extras=True)
-
-
-def _is_single(hint: Any, value: Any) -> bool:
-    """Return whether `value` is one item of the list that `hint` expects, and no value in its own right."""
-    if value is None or isinstance(value, list):
-        return False
-    kinds = list(_alternatives(hint))
-    lists = [kind for kind in kinds if get_args(kind)[1:] == (...,)]
-    others = [kind for kind in kinds if kind not in lists and kind is not NoneType]
-    return bool(lists) and all(get_origin(kind) is Literal and value not in get_args(kind) for kind in others)
-
-
-def _alternatives(hint: Any) -> Iterator[Any]:
-    """Yield the types of a union, without their annotations."""
-    if get_origin(hint) is Annotated:
-        yield from _alternatives(get_args(hint)[0])
-    elif get_origin(hint) in (Union, UnionType):
-        for part in get_args(hint):
-            yield from _alternatives(part)
-    else:
-        yield hint
+def _validated(kind: Any, data: Any) -> Any:
+    return TypeAdapter(kind).validate_json(json.dumps(data, default=str), strict=True)
 
 
 def unknown_key(source: Source, keys: Keys, kinds: Mapping[str, Any]) -> str:
-    """The line for a key that does not exist, with the nearest one that does."""
+    """Return the line for a key that does not exist, with the nearest one that does."""
     name = ".".join(map(str, keys))
+    if len(keys) == 2 and (problem := foreign_key(str(keys[0]), str(keys[1]), kinds[str(keys[0])], source)):
+        return f"{source.place(keys)}: {name}: {problem}"
     return f"{source.place(keys)}: {name}: unknown key; {_nearest(name, list(_valid_keys(kinds)))}"
 
 
 def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
     for section, kind in kinds.items():
-        if isinstance(kind, type):
-            yield from (f"{section}.{field.name}" for field in fields(kind))
-            for name, hint in get_type_hints(kind).items():
-                yield from (
-                    f"{section}.{name}.{field.name}" for inner in dataclasses_in(hint) for field in fields(inner)
-                )
+        for model in dataclasses_in(kind):
+            yield from (f"{section}.{field.name}" for field in fields(model))
+            for name, hint in get_type_hints(model).items():
+                inside = [field.name for inner in dataclasses_in(hint) for field in fields(inner)]
+                yield from (f"{section}.{name}.{field}" for field in inside)
         yield section
-
-
-def dataclasses_in(hint: Any) -> Iterator[type]:
-    """Yield the dataclasses among the types that a value may have."""
-    if isinstance(hint, type) and is_dataclass(hint):
-        yield hint
-    for part in get_args(hint):
-        yield from dataclasses_in(part)
 
 
 def _nearest(name: str, valid: list[str]) -> str:
@@ -136,11 +103,14 @@ def _close(word: str, keys: Mapping[str, str], similarity: float) -> str | None:
 
 
 def _complaints(
-    error: ValidationError, data: Any, section: str, source: Source, kinds: Mapping[str, type]
+    error: ValidationError, data: Any, section: str, source: Source, kinds: Mapping[str, Any]
 ) -> Iterator[str]:
     by_key: dict[Keys, list[ErrorDetails]] = {}
+    tagged = bool(members(kinds[section]))
     for detail in error.errors(include_url=False):
-        by_key.setdefault(_real_keys(detail["loc"], data), []).append(detail)
+        by_key.setdefault(_real_keys(detail["loc"][tagged:], data), []).append(detail)
+    if tagged and (KIND,) in by_key:  # which keys are valid depends on the kind
+        by_key = {(KIND,): by_key[KIND,]}
     for keys, details in by_key.items():
         whole = (section, *keys)
         if isinstance(_value(data, keys), dict) and (missing := _missing(details)):
@@ -152,7 +122,41 @@ def _complaints(
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))
         got = _value(data, keys)
-        yield f"{source.place(whole)}: {dotted(whole)}: {_sentence(expected, got)}{_near_value(details, got)}"
+        problem = f"{_sentence(expected, got, _read_by(source, whole))}{_near_value(details, got)}"
+        if better := _better(kinds[section], data, whole, source):
+            problem += f"{'' if problem.endswith('?') else '.'} Write {better}"
+        yield f"{source.place(whole)}: {dotted(whole)}: {problem}"
+
+
+def text_expected(key: str, expected: str, source: Source) -> str:
+    """Return the line for a key outside of sections whose value is no text."""
+    value = source.data[key]
+    problem = _sentence([expected], value, _read_by(source, (key,)))
+    given = source.overrides.get((key,))
+    how = f". Write {as_argument(key, quoted(given))}" if given else "; put it in quotes"
+    return f"{source.place((key,))}: {key}: {problem}{how}"
+
+
+def _read_by(source: Source, keys: Keys) -> str:
+    """Return what the sentence says before a value that is wrong; values of `--set` are YAML, which surprises."""
+    return "YAML read" if keys[:2] in source.overrides or keys[:1] in source.overrides else "got"
+
+
+def _better(kind: Any, data: Any, keys: Keys, source: Source) -> str:
+    """Return how to write a value that was set on the command line; "" where no text like it is valid."""
+    given = source.overrides.get(keys[:2])
+    if given is None or len(keys) < 2:
+        return ""
+    section, key = str(keys[0]), keys[1]
+    for text in retyped(given):
+        try:
+            trial = Source({section: {**data, key: parse(text)}})
+            accept_single_values(trial, {section: kind})
+            _validated(kind, trial.data[section])
+        except (yaml.YAMLError, ValueError, RecursionError, ConfigError):
+            continue
+        return as_argument(f"{section}.{key}", text)
+    return ""
 
 
 def _missing(details: list[ErrorDetails]) -> str:
@@ -187,10 +191,11 @@ def _expected(detail: ErrorDetails) -> str:
     return words if isinstance(words, str) else words(detail.get("ctx", {}))
 
 
-def _sentence(expected: list[str], got: Any) -> str:
+def _sentence(expected: list[str], got: Any, read_by: str) -> str:
     if any(word.startswith("expected ") or "; " in word for word in expected):
         return next(word for word in expected if word.startswith("expected ") or "; " in word)
-    return f"expected {' or '.join(expected)}, got {_show(got)}"
+    number = read_by != "got" and isinstance(got, int | float) and not isinstance(got, bool)
+    return f"expected {' or '.join(expected)}, {read_by} {'the number ' * number}{_show(got)}"
 
 
 def _near_value(details: list[ErrorDetails], got: Any) -> str:

@@ -1,4 +1,4 @@
-"""YAML as data that remembers where each key stood."""
+"""YAML as data that remembers the place of each key: a line of the file, or an argument of the command line."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from typing import Any
 
 import yaml
 
+from pipeline.config.rewrite import as_argument, readable
 from pipeline.messages.errors import ConfigError
 
 Keys = tuple[str | int, ...]
 REPEATED = 10_000
-"""Keys and values that aliases may repeat: ten lines of aliases of aliases can stand for billions."""
+"""Keys and values that aliases may repeat: ten lines of nested aliases can expand to billions of values."""
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, with numbers like 1e3, which YAML 1.1 takes for text, and dates as the text that they are."""
+    """The safe loader, for which 1e3 is a number, unlike in YAML 1.1, and a date is text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -33,20 +34,24 @@ _Loader.add_implicit_resolver(
 
 @dataclass
 class Source:
-    """Data, and for each key's path the words that say where it came from, such as `local.yaml:12`."""
+    """Data of a config, and where each key was given.
+
+    `places` maps the path of a key to words such as `local.yaml:12`; `overrides` maps the path of a key that was set on
+    the command line to the text of its value there."""
 
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[Keys, str] = field(default_factory=dict)
+    overrides: dict[Keys, str] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> str:
-        """Where a key stands, or the nearest section around it that stands somewhere."""
+        """Return where a key was given, or the nearest section around the key that was given."""
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.places:
                 return self.places[keys[:length]]
         return self.places.get((), "config")
 
     def override(self, text: str) -> None:
-        """Take in one `key.path=value` of the command line. Raises ConfigError."""
+        """Set one key from a `key.path=value` of the command line. Raises ConfigError."""
         name, equals, value = text.partition("=")
         keys = tuple(name.strip().split("."))
         place = f"--set {' '.join(text.splitlines())}"
@@ -56,9 +61,10 @@ class Source:
         try:
             parsed = _parse(value, keys, lambda mark: place, inner)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{place}: the value is not YAML; quote it, or write a list as [x, y]") from error
+            raise ConfigError(f"{place}: {name.strip()}: {_unreadable(name.strip(), value, error)}") from error
         self.put(keys, parsed, place)
         self.places |= inner.places
+        self.overrides[keys] = value.strip()
 
     def put(self, keys: tuple[str, ...], value: Any, place: str) -> None:
         """Set a value by its key's path, whatever stood there; `place` says where the value comes from."""
@@ -71,10 +77,39 @@ class Source:
             section = section[key]
         section[keys[-1]] = value
         self.places = {at: where for at, where in self.places.items() if at[: len(keys)] != keys} | {keys: place}
+        self.overrides = {at: given for at, given in self.overrides.items() if at[: len(keys)] != keys}
+
+
+def _unreadable(name: str, value: str, error: Exception) -> str:
+    """Return what is wrong with the text of a value, and an argument that YAML can read."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        problem = error.problem or error.context or ""
+        problem = problem.replace("but found", "got").replace("'<stream end>'", "the end of the argument")
+    elif isinstance(error, RecursionError):
+        problem = "too many brackets inside each other"
+    else:
+        problem = " ".join(str(error).split())
+    better = next((text for text in readable(value) if _is_yaml(text)), "null")
+    return f"expected a YAML value, got {value.strip()!r}: {problem}. Write {as_argument(name, better)}"
+
+
+def _is_yaml(text: str) -> bool:
+    try:
+        parse(text)
+    except (yaml.YAMLError, ValueError, RecursionError, ConfigError):
+        return False
+    return True
+
+
+def parse(text: str) -> Any:
+    """Return the data in `text`, {} where there is none. Raises yaml.YAMLError, ValueError, RecursionError."""
+    return _parse(text, (), lambda mark: "", Source())
 
 
 def read_yaml(path: Path) -> Source:
-    """A YAML file whose top level is a mapping. Raises ConfigError with the file, the line and what was expected."""
+    """Read a YAML file whose top level is a mapping.
+
+    Raises ConfigError with the file, the line and what was expected."""
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError as error:
@@ -94,16 +129,16 @@ def read_yaml(path: Path) -> Source:
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: is not YAML that can be read: too many brackets one inside the other") from error
+        raise ConfigError(f"{path}: is not YAML that can be read: too many brackets inside each other") from error
     if not isinstance(data, dict):
         kind = "a list" if isinstance(data, list) else "a text" if isinstance(data, str) else "a single value"
-        raise ConfigError(f"{path}:1: expected keys and values, such as `inputs: {{a: [~/Pictures]}}`, got {kind}")
+        raise ConfigError(f"{path}:1: expected keys and values, such as `run: holiday`, got {kind}")
     source.data = data
     return source
 
 
 def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: Source) -> Any:
-    """The data in `text`, {} where there is none; the places of its keys, which stand below `keys`, go to `source`."""
+    """Return the data in `text`, {} where there is none; note the places of its keys, below `keys`, in `source`."""
     loader = _Loader(text)
     node = loader.get_single_node()
     if node is None:
@@ -114,7 +149,7 @@ def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: Sou
 
 @dataclass
 class _Notes:
-    """Remembers in `source` where every key stands, by the words that `place` makes of a mark."""
+    """Notes the place of every key in `source`; `place` turns a mark of the parser into words."""
 
     place: Callable[[yaml.Mark], str]
     source: Source
@@ -122,9 +157,9 @@ class _Notes:
     repeated: int = 0
 
     def add(self, node: yaml.Node, keys: Keys, around: tuple[yaml.Node, ...] = ()) -> None:
-        """Note a node below `keys` and all in it.
+        """Note a node below `keys` and all nodes in it.
 
-        Raises ConfigError for a key that stands twice or is no text, an anchor in itself, and too many aliases."""
+        Raises ConfigError for a key that is given twice or is not text, an anchor inside itself, too many aliases."""
         self._count(node, around)
         around = (*around, node)
         if isinstance(node, yaml.MappingNode):
@@ -135,7 +170,7 @@ class _Notes:
                     raise ConfigError(f"{where}: expected a key that is text, got {_shown(key)}; put it in quotes")
                 if key.value in lines:
                     name = ".".join(map(str, (*keys, key.value)))
-                    raise ConfigError(f"{where}: {name} stands here and in line {lines[key.value]}; keep one of them")
+                    raise ConfigError(f"{where}: {name} is given here and in line {lines[key.value]}; keep one of them")
                 lines[key.value] = key.start_mark.line + 1
                 self.source.places[(*keys, key.value)] = where
                 self.add(value, (*keys, key.value), around)
@@ -149,12 +184,12 @@ class _Notes:
             self.seen.add(node)
             return
         if node in around:
-            raise ConfigError(f"{self.place(node.start_mark)}: the anchor around this line holds itself")
+            raise ConfigError(f"{self.place(node.start_mark)}: the anchor around this line contains itself")
         self.repeated += 1
         if self.repeated > REPEATED:
             raise ConfigError(
                 f"{self.place(node.start_mark)}: expected aliases that repeat at most {REPEATED:,} keys and values, "
-                "got more; write out what is meant"
+                "got more; write the values out"
             )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.execution.task import Outcome, run_bundle, run_task
 from pipeline.execution.watch import Watch
@@ -87,7 +87,7 @@ class DaskExecutor:
         from distributed import as_completed
 
         self._client, self._watch, self._close = client, watch, close
-        self._futures: dict[Future, Sequence[Call]] = {}
+        self._futures: dict[Future[Any], Sequence[Call]] = {}
         self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
         self._submitted = 0
         self._name = uuid.uuid4().hex[:12]  # a scheduler takes tasks of equal keys for one, whoever hands them in

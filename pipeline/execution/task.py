@@ -1,6 +1,6 @@
 """What happens where a task runs: the call that the driver sends, and the outcome that comes back.
 
-Both are a few kilobytes at most; tables and images go through storage."""
+Both are a few kilobytes at most; tables and files go through storage."""
 
 from __future__ import annotations
 

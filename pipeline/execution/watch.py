@@ -64,6 +64,11 @@ class Watch:
         for address, threads in self.client.nthreads().items():
             self.by_host[_host(address)] += threads
 
+    @property
+    def _scheduler(self) -> Any:
+        """The scheduler's remote calls, which are known by name only."""
+        return self.client.scheduler
+
     def heard(self) -> None:
         """A task has ended."""
         self._heard = self._seen = time.monotonic()
@@ -93,7 +98,7 @@ class Watch:
         """The cluster as its scheduler knows it; None where that does not answer."""
         now = self._looked = time.monotonic()
         try:
-            asked = self.client.scheduler.identity
+            asked = self._scheduler.identity
             found = self.client.sync(asked, n_workers=-1, callback_timeout=ANSWER)["workers"]
         except Exception:  # a scheduler that is gone shows in the futures
             return None
@@ -109,7 +114,7 @@ class Watch:
         return cluster
 
     def _dump(self, silent: float) -> None:
-        scheduler, found = self.client.scheduler, {}
+        scheduler, found = self._scheduler, {}
         asked = {
             "scheduler": scheduler.identity,
             "processing": scheduler.processing,

@@ -30,7 +30,7 @@ class Context:
         """The fields, as bytes for another process; a stage may hold functions without a name."""
         import cloudpickle
 
-        return cloudpickle.dumps([getattr(self, field.name) for field in fields(self)])
+        return bytes(cloudpickle.dumps([getattr(self, field.name) for field in fields(self)]))
 
     def __reduce__(self) -> tuple[Callable[[bytes], Context], tuple[bytes]]:
         return _unpacked, (self.packed,)

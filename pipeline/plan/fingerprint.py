@@ -4,9 +4,8 @@ A fingerprint is SHA-256 over a canonical encoding: JSON with sorted keys in whi
 so that 1, 1.0, "1" and True differ. Only scalars, sequences, mappings, enums, dataclasses and paths as strings
 are accepted: a value with no canonical form raises rather than collapse to a constant.
 
-A content digest is BLAKE3 over the logical values of one column in row order: of a column of thumbnails SHA-256 would
-take as long as Parquet takes to write it. How a file was compressed, cut into row groups or written, and by which
-version, does not enter.
+A content digest is BLAKE3 over the logical values of one column in row order. SHA-256 of a wide column would take
+as long as writing the column to Parquet. Compression, row groups and the writer's version do not change the digest.
 """
 
 from __future__ import annotations

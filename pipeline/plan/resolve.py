@@ -121,7 +121,7 @@ class Resolver:
 
     def _part(self, reader: str, needed: Address, content: Mapping[str, str]) -> bytes:
         """What of an input enters the fingerprint of a task of a stage: the digests of the columns that are read there,
-        or of all, and of its summary. Those asked for last are kept: many block pairs have a block in common."""
+        or of all, and of its summary. The latest parts are cached, since many tasks share an input."""
         known = self._parts.get((reader, needed))
         if known is not None and known[0] is content:
             return known[1]
@@ -272,4 +272,6 @@ def _but_for_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dic
 
 def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
     """Those of `rows` that stand in a table."""
-    return table.column(column).filter(pc.is_in(table.column(column), pa.array(list(rows), pa.string()))).to_pylist()
+    values = table.column(column)
+    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
+    return found

@@ -93,12 +93,12 @@ def _all_needs(stage: Stage[Any], stages: Sequence[Stage[Any]]) -> list[str]:
 
 
 def _depth_first(tasks: Mapping[Address, tuple[Stage[Any], Task]]) -> Iterator[Address]:
-    """Every task after its inputs, and as soon after them as may be.
+    """Yield every task after its inputs, and as soon after these as possible.
 
-    The last stages are walked first, each in its own order (`Task.order`); so a pair of blocks comes right after what
-    it still lacked, long before the thumbnails of blocks that only later pairs need."""
+    The walk begins at the last stages, each in its own order (`Task.order`). So a task that joins two inputs follows
+    right after the second input, long before inputs that only later tasks need."""
     seen: set[Address] = set()
-    # Inputs of a task that joins many others are walked with the latest stages first: pairs before thumbnails.
+    # A task that joins inputs of several stages walks those of the latest stage first.
     depth = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tasks))}
     for sink in reversed(list(tasks)):
         stack = [(sink, False)]

@@ -44,11 +44,11 @@ TEMPORARY = ".tmp"
 
 @contextlib.contextmanager
 def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
-    """Open `path` for writing; the file appears, whole, when the block ends without an exception.
+    """Open `path` for writing; the whole file appears when the `with` statement ends without an exception.
 
-    The bytes go to a temporary file beside `path`, which is synced and renamed. Whatever ends the block otherwise,
-    KeyboardInterrupt included, leaves neither `path` changed nor the temporary file behind. With `durable` the file's
-    name is on disk, too, after the block. On an object store the file is one put, after the block. Raises OSError."""
+    The bytes go to a temporary file beside `path`, which is synced and renamed. An exception, KeyboardInterrupt
+    included, leaves `path` unchanged and no temporary file. With `durable` the file's name is synced, too. On an object
+    store the file is written by one put at the end. Raises OSError."""
     if not isinstance(path, Path):
         with put_whole(path) as file:
             yield file

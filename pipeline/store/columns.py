@@ -33,7 +33,7 @@ def is_supported(kind: pa.DataType) -> bool:
     if types.is_fixed_size_list(kind):
         return kind.list_size > 0 and is_supported(kind.value_type)
     if types.is_fixed_size_binary(kind):
-        return kind.byte_width > 0
+        return bool(kind.byte_width > 0)
     if types.is_timestamp(kind) or types.is_time32(kind):
         return kind.unit in FINE
     return any(fits(kind) for fits in FIXED)

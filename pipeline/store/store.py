@@ -34,17 +34,17 @@ RETIRED = ".retired"
 SUMMARY = "#summary"
 """Under this name a record's `content` holds the digest of its summary, beside those of the columns."""
 DICTIONARY = 16 << 20
-"""Bytes of the names of a column that are written once a row group: those of a whole block, so that a pair of images
-takes a few bytes however long their paths are."""
+"""Most bytes of a text column's dictionary, which is written once per row group: a row then takes a few bytes, however
+long the texts are."""
 SHORT_GROUP = 1 << 10
 IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
-"""For packed pictures: what is packed and unpacked at a time stays in a core's cache. Others lie in one page a row
-group, where single ones are found (`Artifact.read_rows_unverified`)."""
+"""Page sizes for compressed wide columns: a page fits into a core's cache. An uncompressed column has one page per row
+group, in which `Artifact.read_rows_unverified` finds single rows."""
 SHRINKS = 0.8
-"""Pictures that lz4 makes smaller than that are packed."""
+"""A wide column is compressed where lz4 shrinks the first values to less than this share."""
 PACKED = "lz4"
 SAMPLE = 32
-"""Pictures by which that is told."""
+"""Number of these first values."""
 
 
 @dataclass(frozen=True)
@@ -221,9 +221,10 @@ class Store:
 
 
 def _compression(first: pa.ChunkedArray, row_group: int) -> str:
-    """Of a column, by its first values. Pictures are read at random, and photographs hardly shrink: left as they are,
-    single rows are found without unpacking others. In short row groups the start of zstd alone takes longer than all
-    the rest of writing."""
+    """Return the compression of a column, chosen by the first values.
+
+    Rows of wide columns are read at random: where compression saves little, uncompressed rows are found without
+    decompressing others. In short row groups the start of zstd alone takes longer than writing the rest."""
     if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
         chunk, width = first.chunk(0), first.type.byte_width
         values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)

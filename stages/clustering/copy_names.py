@@ -35,7 +35,9 @@ SHORT = 4
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a name, in lower case, matches a pattern of fnmatch.
+    """Return a function that tells whether a name matches a pattern of fnmatch.
+
+    The name is in lower case.
 
     A star at the beginning or end of a pattern becomes an unanchored search, which takes a tenth of the time."""
     parts = []
@@ -53,7 +55,9 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
-    """Return a function that counts the names in a path, below a root, that match a pattern in any case."""
+    """Return a function that counts the names in a path that match a pattern.
+
+    The function counts names below a root, in upper or lower case."""
     matches = matcher(patterns)
     folders: dict[tuple[str, str], int] = {}
 

@@ -43,7 +43,7 @@ def mark(pairs: Iterable[Pair]) -> str:
 
 
 def spec(files: Sequence[str]) -> dict[str, str]:
-    """Return the part of a task's spec that makes the task stale when the pairs change.
+    """Return the part of a task's spec that changes with the pairs.
 
     Raises:
         ValueError: a file does not hold pairs of digests.
@@ -60,7 +60,7 @@ def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
 
 
 def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
-    """Return for each dismissed image the images that it must not match.
+    """Return for each dismissed image the images that must not match the image.
 
     digests  digest of each image; images are numbered by their index in `digests`"""
     places: dict[str, list[int]] = {}

@@ -1,4 +1,6 @@
-"""Compute mean squared errors inside clusters: to the keeper, and of the farthest pair.
+"""Compute mean squared errors inside clusters.
+
+The errors: of each member to its keeper, and of each cluster's farthest pair.
 
 Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails."""
 
@@ -121,7 +123,7 @@ def _recorded(
 
 
 def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
-    """Measure the distances to keepers that are still unknown, one partition at a time."""
+    """Measure the unknown distances to keepers, one partition at a time."""
     unknown = np.flatnonzero(np.isnan(to_keeper))
     keepers = np.unique(keeper[unknown])
     for start in range(0, len(keepers), IMAGES):

@@ -1,4 +1,6 @@
-"""Measure the sharpness of images for the keeper rule `sharpness`, by decoding the files again."""
+"""Measure the sharpness of images for the keeper rule `sharpness`.
+
+The files are decoded again."""
 
 from __future__ import annotations
 
@@ -26,12 +28,16 @@ class Sharpness:
     passing     number of unmeasured files that a later run may measure under the same limits"""
 
     def __init__(self, job: Job, family: Ints) -> None:
-        """Set the images' families: numbers, int64 (n,), equal for images that may share a cluster."""
+        """Set the family of each image, int64 (n,).
+
+        Images that may share a cluster have equal numbers."""
         self._job, self._family = job, family
         self.unmeasured = self.passing = 0
 
     def __call__(self, images: pa.Table) -> NDArray[np.float64]:
-        """Return the variance of the Laplacian of each image in grey at SIDE x SIDE, float64 (n,).
+        """Return the variance of the Laplacian of each image in grey at SIDE x SIDE.
+
+        The result is float64 (n,).
 
         images  has columns path, path_bytes, bytes and digest
 
@@ -56,7 +62,7 @@ class Sharpness:
 
 
 def _options(job: Job) -> Options:
-    """Return options without limits of size: the thumbnail stage has checked the sizes."""
+    """Return options without limits of size, which the thumbnail stage has checked."""
     return Options(
         (SIDE, SIDE),
         "L",

@@ -167,12 +167,16 @@ def _form(images: pa.Table, *formats: str) -> Mask:
 
 
 def _quality(images: pa.Table) -> Ints:
-    """Return the quality of each JPEG by its tables, int64 (n,); 100 for images without tables."""
+    """Return the quality of each JPEG by its tables, int64 (n,).
+
+    The quality is 100 for images without tables."""
     return np.asarray(pc.fill_null(images["quality"].cast(pa.int64()), 100).to_numpy(), np.int64)
 
 
 def _conversions(images: pa.Table, family: Ints) -> Mask:
-    """Return which lossless images may be conversions of a lossy image of their family, bool (n,).
+    """Return which lossless images may be conversions of a lossy image, bool (n,).
+
+    Both images belong to one family.
 
     The lossy image has at least as many pixels. If a JPEG's grid was found in the lossless image, or no search was
     possible, any lossy image counts. If no grid was found, only a lossy image counts that leaves no grid."""
@@ -194,7 +198,9 @@ def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:
 
 
 def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
-    """Return the key of the rule `avoid`: the number of names in the path that match a pattern.
+    """Return the key of the rule `avoid`.
+
+    The key is the number of names in the path that match a pattern.
 
     Without patterns, names of copies count, and one more for a name that extends another name of the family."""
     paths = images["path"].to_pylist()

@@ -1,4 +1,6 @@
-"""Choose the image of a cluster that stays: rules in order; each rule decides where earlier rules tie.
+"""Choose the image of a cluster that stays, by rules in order.
+
+Each rule decides where earlier rules tie.
 
 keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, bytes]
 
@@ -9,7 +11,8 @@ metadata    conversions, messengers and editors lose camera, date and place, and
 original    a file's encoding shows earlier encodings; the rule decides nothing between byte-identical copies
 avoid       names such as "Backup 2015" and "IMG_1 (1).jpg" are evidence; dates of files are weaker evidence, since
             programs that copy, unpack or download files set dates arbitrarily
-oldest      a re-encoding is younger than its source; among byte-identical files the oldest date counts for all, since
+oldest      a re-encoding is younger than its source; among byte-identical files the oldest date counts for all,
+            since
             a backup may have kept a date that its source has lost
 live        among byte-identical files, the file stays whose folder holds more pictures without a copy elsewhere: a
             backup is less complete than its source
@@ -194,7 +197,9 @@ def ranked(
 
 
 def _alike(images: pa.Table, family: Ints) -> Ints:
-    """Return a number per image, int64 (n,), equal for byte-identical files of a family."""
+    """Return a number per image, equal for byte-identical files of a family.
+
+    The result is int64 (n,)."""
     digest = images["digest"].combine_chunks().dictionary_encode().indices
     codes = digest.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     codes = np.where(codes < 0, codes.max(initial=0) + 1 + np.arange(len(codes)), codes)

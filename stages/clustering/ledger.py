@@ -9,7 +9,7 @@ from pipeline.stage import Artifact
 
 
 def check_ledger(thumbnails: Sequence[Artifact], pairs: Sequence[Artifact]) -> None:
-    """Raise TaskError unless block pairs account for each pair of readable images once.
+    """Raise TaskError unless each pair of readable images is counted once.
 
     Images are counted from the thumbnails, independently of the pairs stage."""
     closing = {key for pair in pairs for key in pair.key.split(".")}
@@ -32,7 +32,7 @@ def check_ledger(thumbnails: Sequence[Artifact], pairs: Sequence[Artifact]) -> N
 
 
 def account(expected: Mapping[str, int], pairs: Sequence[Artifact], left_over: int = 0) -> None:
-    """Raise TaskError unless exactly the expected block pairs exist, with the expected counts.
+    """Raise TaskError unless the block pairs and their counts are as expected.
 
     expected   number of pairs of images by key of the block pair
     left_over  number of images that belong to no block"""

@@ -1,4 +1,4 @@
-"""Decide which of several folders with the same picture is in use, and which is a backup.
+"""Decide which of several folders is in use, and which is a backup.
 
 A picture counts for a folder if no other folder holds a file of the picture that is as good by the earlier keeper
 rules. So a picture without a copy counts where it lies; a picture with worse copies counts where the best file lies;
@@ -37,7 +37,9 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """Return for each image how many folders of its family rank higher than its own, int64 (n,).
+    """Return for each image how many folders of its family rank higher than its own.
+
+    The result is int64 (n,).
 
     folders  the folder of each image
     family   number of each image's connected component of matches
@@ -73,7 +75,9 @@ def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[
 
 
 def _ends(group: Ints, folder: Ints) -> tuple[Ints, Ints]:
-    """Return the least and the greatest folder number of each group, int64 (groups,) each."""
+    """Return the least and the greatest folder number of each group.
+
+    The result is int64 (groups,) each."""
     count = int(group.max(initial=-1)) + 1
     first, last = np.full(count, np.iinfo(np.int64).max), np.full(count, -1)
     np.minimum.at(first, group, folder)

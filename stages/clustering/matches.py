@@ -1,4 +1,6 @@
-"""Build the graph of a run's matches, with images in path order, and its clusters."""
+"""Build the graph of a run's matches, and its clusters.
+
+Images are numbered in path order."""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Matches:
         return PathIndex(self.flat)
 
     def rows(self, *more: str) -> Iterator[pa.RecordBatch]:
-        """Yield batches of matches: both paths, the distance and any extra columns `more`."""
+        """Yield batches of matches: both paths, the distance and extra columns."""
         for artifact in self.pairs:
             for batch in artifact.batches([*ENDS, self.column, *more]):
                 near = pc.less_equal(batch.column(self.column), self.threshold)
@@ -51,7 +53,9 @@ class Matches:
                     yield matching
 
     def chained(self) -> tuple[pa.Array, Ints]:
-        """Return the sorted paths of all images with a match, and their components, int64 (n,).
+        """Return the sorted paths of all images with a match, and their components.
+
+        The components are numbers, int64 (n,).
 
         Memory is linear in the number of images, not of matches."""
         numbers: dict[str, int] = {}
@@ -62,7 +66,9 @@ class Matches:
         return paths, forest.labels(len(numbers))[np.argsort(place)]
 
     def graph(self) -> Graph:
-        """Return the whole graph, in 25 bytes a match, twice as much while building, plus the paths."""
+        """Return the whole graph.
+
+        The graph takes 25 bytes a match, twice as much while building, plus the paths."""
         numbers: dict[str, int] = {}
         parts = []
         for batch in self.rows("measured"):
@@ -119,7 +125,7 @@ class Graph:
         With `pairs.identical: group`, often only one of several identical images was compared with others; its
         distances hold for all identical images.
 
-        apart  for each dismissed image, the images that it must not match, in both directions; dismissed images stay
+        apart  for each dismissed image, images that must not match the image, in both directions; dismissed images stay
                nodes of their own"""
         same = components.Forest()
         zero = self.measured & (self.distance == 0)
@@ -152,7 +158,9 @@ class Groups:
 
 
 def _edges(a: Ints, b: Ints, distance: Doubles) -> tuple[Ints, Ints, Doubles]:
-    """Return each pair of different numbers once, the smaller first, with its largest distance."""
+    """Return each pair of different numbers once, with its largest distance.
+
+    The smaller number comes first."""
     a, b = np.minimum(a, b), np.maximum(a, b)
     order = np.lexsort([-distance, b, a])
     order = order[a[order] != b[order]]
@@ -193,11 +201,14 @@ def _numbered(column: pa.Array, numbers: dict[str, int]) -> Ints:
     """Return numbers for the strings of a column; new strings get the next numbers."""
     encoded = column.dictionary_encode()
     known = [numbers.setdefault(path, len(numbers)) for path in encoded.dictionary.to_pylist()]
-    return np.array(known, np.int64)[encoded.indices.to_numpy()]
+    labels: Ints = np.array(known, np.int64)[encoded.indices.to_numpy()]
+    return labels
 
 
 def _in_order(numbers: dict[str, int]) -> tuple[pa.Array, Ints]:
-    """Return the strings, sorted, and the position of each number's string, int64 (n,)."""
+    """Return the strings, sorted, and the position of each number's string.
+
+    Positions are int64 (n,)."""
     strings = pa.array(numbers, pa.string())
     order = pc.array_sort_indices(strings).to_numpy().astype(np.int64)
     place = np.empty(len(order), np.int64)

@@ -32,7 +32,9 @@ class PathIndex:
 
 
 def rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> pa.Table:
-    """Return one row for each path, in the order of `paths`; `columns` includes `path`."""
+    """Return one row for each path, in the order of `paths`.
+
+    `columns` includes `path`."""
     wanted, found, places = PathIndex(paths), [], []
     for artifact in artifacts:
         table = artifact.table(columns)

@@ -1,4 +1,4 @@
-"""Compare blocks of images for the stage `pairs`, and prepare this in the stages before.
+"""Compare blocks of images for the stage `pairs`.
 
 comparison.py     the settings that decide which pairs are matches
 blocks.py         one block: classes of the rules, representatives of identical images
@@ -13,4 +13,4 @@ figure.py         a distance for people: column, unit, formatted number
 references.py     images in folders that are marked as references
 functions.py      functions that a config names
 paths.py          files that a config names
-text.py           numbers as text"""
+text.py           numbers as text, nouns that agree with counts"""

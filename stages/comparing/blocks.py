@@ -1,4 +1,4 @@
-"""Prepare one block for comparing: classes of the rules, hash numbers, representatives."""
+"""Prepare one block for comparing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _cache: ByteLRU[Any] = ByteLRU(INDEXES)
 
 
 def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
-    """Return the columns of a block's index that a comparison needs, without the coarse sums.
+    """Return a block's index without coarse sums, for a comparison.
 
     The table is cached per process."""
     columns, content = [name for name in index_columns(comparison) if name != COARSE], artifact.content
@@ -47,7 +47,9 @@ def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
 
 
 def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
-    """Return the vectors of a block's coarse sums, float32 (n, d), cached per process."""
+    """Return the vectors of a block's coarse sums, float32 (n, d).
+
+    The vectors are cached per process."""
     key = COARSE, artifact.content[COARSE], shape
     vectors = _cache.get(key)
     if vectors is None:
@@ -76,7 +78,7 @@ def _identity(comparison: Comparison) -> tuple[str, ...]:
 
 
 class Block:
-    """One block: its table, hash numbers, rule classes and groups of identical images.
+    """One block: table, hash numbers, rule classes, groups of identical images.
 
     table           rows of the index, in path order
     settled         images of which no two are compared, bool (n,); None: no such images
@@ -150,7 +152,9 @@ class Block:
 
 
 def read_blocks(tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str] = ()) -> list[Block]:
-    """Return the blocks of index tables, with equal strings numbered alike in all blocks.
+    """Return the blocks of index tables.
+
+    Equal strings get equal numbers in all blocks.
 
     references  roots of `inputs.reference`"""
     numbered: list[dict[str, Ints]] = [{} for _ in tables]
@@ -164,7 +168,9 @@ def read_blocks(tables: Sequence[pa.Table], comparison: Comparison, references: 
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:
-    """Return numbers for strings, equal where the strings are, int64 (rows, names) per table."""
+    """Return numbers for strings, equal for equal strings.
+
+    The result is int64 (rows, names) per table."""
     chunks = [table[name].combine_chunks() for table in tables for name in names]
     flat = np.asarray(pa.concat_arrays(chunks).dictionary_encode().indices.to_numpy(), np.int64)
     ends = np.cumsum([len(chunk) for chunk in chunks])

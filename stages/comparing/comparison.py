@@ -43,7 +43,9 @@ class Comparison:
         return 4 if self.rotations else 1
 
     def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:
-        """Return which matches `thumbnail.decode: exact` might put beyond the threshold, bool (n,).
+        """Return which matches `thumbnail.decode: exact` might put beyond the threshold.
+
+        The result is bool (n,).
 
         values  the distances of the matches, float64 (n,)"""
         if self.threshold is None or self.metric != "mse" or decode == "exact":

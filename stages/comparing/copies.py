@@ -15,7 +15,9 @@ Ints = NDArray[np.int64]
 
 
 def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
-    """Return a match at distance 0 for each image and its representative, by position in the block.
+    """Return a match at distance 0 for each image and its representative.
+
+    Images are numbered by position in the block.
 
     Returns None where the block has no groups, or the rules skip pairs with equal hashes."""
     b = np.flatnonzero(_represented(block))
@@ -33,13 +35,15 @@ def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
 
 
 def _represented(block: Block) -> NDArray[np.bool_]:
-    """Return which images have a representative other than themselves and are compared, bool (n,)."""
-    others = block.representative != np.arange(len(block.table))
+    """Return which images are compared through another image, bool (n,)."""
+    others: NDArray[np.bool_] = block.representative != np.arange(len(block.table))
     return others if block.settled is None else others & ~block.settled
 
 
 def with_copies(found: MatchArrays, inside: MatchArrays, representatives: Ints) -> MatchArrays:
-    """Return the matches of some representatives with the rows within their groups, in order."""
+    """Return matches of representatives with the rows within their groups.
+
+    The rows are sorted."""
     here = (inside.a >= representatives[0]) & (inside.a <= representatives[-1])
     return joined([found, inside.where(here)])
 

@@ -1,4 +1,6 @@
-"""Find the matches that an earlier artifact of a block pair holds, so that only new pairs are compared.
+"""Find the matches that an earlier artifact of a block pair holds.
+
+Only new pairs are then compared.
 
 A row about two images stays valid as long as both images are in the blocks, are representatives as before, and have
 the same values in every column that is compared or that a rule reads. The index holds these columns. Rows of two
@@ -73,7 +75,9 @@ def _known(block: Block, was: Block) -> Mask:
 def _rows(
     before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison
 ) -> MatchArrays:
-    """Return measured rows of two known images, by position among the representatives."""
+    """Return measured rows of two known images.
+
+    Images are numbered among the representatives."""
     table = before.artifact.table(["path_a", "path_b", comparison.column, "turns", "measured"])
     places, keep = [], np.asarray(table["measured"].to_numpy(), bool)
     for name, block, there in (("path_a", blocks[0], known[0]), ("path_b", blocks[-1], known[-1])):

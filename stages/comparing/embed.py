@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
 from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.text import counted
 from stages.kernels.measure.exact import turned
 
 AT_ONCE = 256
@@ -15,7 +16,9 @@ AT_ONCE = 256
 
 
 def embedded(name: str, thumbnails: NDArray[np.uint8], turns: int, paths: pa.ChunkedArray) -> pa.Array:
-    """Return a column of vectors, binary: float32 (turns, d) for each thumbnail, in C order.
+    """Return a column of vectors, binary.
+
+    Each value is float32 (turns, d) in C order.
 
     thumbnails  uint8 (n, H, W, C)
 
@@ -42,12 +45,12 @@ def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> ND
         try:
             given = np.asarray(function(some), np.float32)
         except RAISED as error:
-            where = f"{len(some)} images from {first}"
+            where = f"{counted(len(some), 'image')} from {first}"
             raise TaskError(f"pairs.embedding {name}: failed on {where}: {said(error)}") from error
         if given.ndim != 2 or len(given) != len(some) or not given.shape[1]:
             raise TaskError(
                 f"pairs.embedding {name}: expected an array ({len(some)}, d), one vector for each image, got "
-                f"{given.shape} for {len(some)} images from {first}"
+                f"{given.shape} for {counted(len(some), 'image')} from {first}"
             )
         if parts and given.shape[1] != parts[0].shape[1]:
             raise TaskError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.messages.errors import one_line
 
-__all__ = ["human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line"]
+__all__ = ["counted", "human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line"]
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -22,6 +22,11 @@ def human_count(count: int) -> str:
     return f"{count:,}"
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun in the right number: `1 image`, `2,000 images`."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def human_seconds(seconds: float) -> str:
     """Return a duration in at most two units."""
     if seconds < 60:
@@ -32,7 +37,9 @@ def human_seconds(seconds: float) -> str:
 
 
 def human_number(number: float) -> str:
-    """Return any number: whole numbers in full, others with three digits or up to the unit."""
+    """Return any number as text.
+
+    Whole numbers are written in full, others with three digits or up to the unit."""
     if number == int(number) and abs(number) < 1e15:
         return f"{number:,.0f}"
     return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"

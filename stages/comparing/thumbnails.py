@@ -1,4 +1,4 @@
-"""Read thumbnails of single images from the partitions that hold them, with a cache per process."""
+"""Read thumbnails of single images, with a cache per process."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> B
 
 
 class BlockThumbnails:
-    """Thumbnails of the images of one block; calling the object with positions reads some.
+    """The thumbnails of the images of one block.
+
+    Calling the object with positions reads some of the thumbnails.
 
     The call returns uint8 (k, H, W, C), and the row of each position among these, int64. Where few images of a
     partition are needed, only their rows, or the row groups with these rows, are read.
@@ -109,4 +111,4 @@ class BlockThumbnails:
     def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
         """Return whether thumbnails have the digests that the hash stage recorded."""
         expected = self._identity.take(pa.array(positions)).to_pylist()
-        return [hashlib.sha256(row).hexdigest() for row in found] == expected
+        return bool([hashlib.sha256(row).hexdigest() for row in found] == expected)

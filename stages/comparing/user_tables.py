@@ -1,4 +1,6 @@
-"""Read tables that users provide, CSV or Parquet, and detect changes during a run."""
+"""Read tables that users provide, and detect changes during a run.
+
+The tables are CSV or Parquet."""
 
 from __future__ import annotations
 

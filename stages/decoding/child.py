@@ -124,7 +124,9 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]
 
 
 class _Twins:
-    """Results of one batch by `Content`, bounded in bytes, for files with the same content."""
+    """Results of one batch, for files with the same content.
+
+    The results are kept by `Content`, bounded in bytes."""
 
     def __init__(self) -> None:
         self._batch, self._size = -1, 0
@@ -199,7 +201,7 @@ def _prepare(limits: Limits) -> list[str]:
 
 
 def _limit_memory(limit: int) -> None:
-    """Limit this process to `limit` bytes more than now, where the system supports limits."""
+    """Limit this process to `limit` bytes more than now, where possible."""
     import resource
 
     try:

@@ -57,11 +57,11 @@ class Child:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._answered = 0
-        self._connection, theirs = Pipe()
+        self._connection, other_end = Pipe()
         tray = Tray.new()
         try:
             self._tray = Tray(tray)
-            numbers = [theirs.fileno(), tray]
+            numbers = [other_end.fileno(), tray]
             given = {"path": sys.path, "numbers": numbers, "limits": vars(limits)}
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", START, json.dumps(given)],
@@ -73,7 +73,7 @@ class Child:
                 env={**os.environ, **ALLOCATOR},
             )
         finally:
-            theirs.close()
+            other_end.close()
             os.close(tray)
         try:
             complaint = self._connection.recv()
@@ -95,7 +95,7 @@ class Child:
             self._connection.send(chunk)
 
     def receive(self, size: int) -> list[tuple[Seen, bytes | None]]:
-        """Return the results of the next files, at least one, in the order in which files were sent.
+        """Return the results of the next files, at least one, in order.
 
         size  bytes of a thumbnail
 
@@ -127,7 +127,9 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Return whether the child still runs. When memory runs out, Linux ends idle children too."""
+        """Return whether the child still runs.
+
+        When memory runs out, Linux ends idle children too."""
         return self._process.poll() is None
 
     def end(self) -> None:
@@ -156,7 +158,9 @@ class Child:
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code of a child that closed the connection; kill a child that stays."""
+    """Return the exit code of a child that closed the connection.
+
+    A child that stays is killed."""
     try:
         return process.wait(LINGER)
     except subprocess.TimeoutExpired:
@@ -198,7 +202,7 @@ class Idle:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Count a running batch; at its end, close the children beyond the number to keep."""
+        """Count a running batch, and close superfluous children at its end."""
         with self._lock:
             self._batches += 1
             self._most = max(self._most, self._batches)

@@ -83,7 +83,9 @@ class Facts(NamedTuple):
 
 
 def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Facts]:
-    """Return the thumbnail of an encoded image, bytes in C order (H, W, C), and facts.
+    """Return the thumbnail of an encoded image, and facts.
+
+    The thumbnail is bytes in C order (H, W, C).
 
     name  the file's name, which only tells camera RAW from TIFF
 
@@ -195,7 +197,9 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
 def _loaded(
     image: Image.Image, data: bytes, known: jpeg.Layout | None, options: Options, again: Callable[[], Image.Image]
 ) -> tuple[Image.Image, str]:
-    """Return the image with decoded pixels, and a note if only a part of the pixels is readable."""
+    """Return the image with decoded pixels, and a note.
+
+    The note is empty unless only a part of the pixels is readable."""
     try:
         if known and isinstance(image, JpegImageFile):
             jpeg.load(image, data, known)
@@ -213,7 +217,9 @@ def _loaded(
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """Return Pillow's raw mode, the layout of samples in the file; empty where unknown."""
+    """Return Pillow's raw mode: the layout of samples in the file.
+
+    The raw mode is empty where unknown."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple | list) and arguments else arguments
@@ -235,7 +241,9 @@ def _reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:
 
 
 def _resolutions(data: bytes) -> int:
-    """Return the number of halvings in a JPEG 2000, from the first COD marker of the codestream."""
+    """Return the number of halvings in a JPEG 2000.
+
+    The number is in the first COD marker of the codestream."""
     start = data.find(b"\xff\x4f\xff\x51")
     place = data.find(b"\xff\x52", start, start + 10_000)
     return data[place + 9] if 0 <= start < place < len(data) - 9 else 0

@@ -1,4 +1,4 @@
-"""Find how an image was encoded: tables of a JPEG, and whether a lossless file was a JPEG."""
+"""Find how an image was encoded, and whether a lossless file was a JPEG."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class Encoding(NamedTuple):
 
 
 def encoding(image: Image.Image) -> Encoding:
-    """Return how a JPEG was encoded, from its header; all fields are None for other images."""
+    """Return how a JPEG was encoded, from its header.
+
+    All fields are None for other images."""
     if not isinstance(image, JpegImageFile) or not image.quantization:
         return Encoding()
     quality, standard = _quality(tuple(next(iter(image.quantization.values()))))
@@ -55,7 +57,7 @@ def encoding(image: Image.Image) -> Encoding:
 
 @functools.lru_cache(maxsize=256)
 def _quality(table: tuple[int, ...]) -> tuple[int, bool]:
-    """Return libjpeg's quality of a table, 1 to 100, and whether the quality gives exactly this table."""
+    """Return the quality of a table, 1 to 100, and whether libjpeg made the table."""
     if (exact := _qualities().get(table)) is not None:
         return exact, True
     share = 100 * sum(table) / sum(STANDARD)
@@ -68,7 +70,7 @@ def _qualities() -> dict[tuple[int, ...], int]:
 
 
 def _scaled(quality: int) -> tuple[int, ...]:
-    """Return the standard table scaled to a quality, as by jpeg_set_quality of libjpeg."""
+    """Return the standard table scaled to a quality, as libjpeg does."""
     scale = 5_000 // quality if quality < 50 else 200 - 2 * quality
     return tuple(min(255, max(1, (each * scale + 50) // 100)) for each in STANDARD)
 
@@ -81,7 +83,9 @@ def prepare() -> None:
 
 
 def was_jpeg(image: Image.Image) -> bool | None:
-    """Return whether the pixels of a lossless image are those of a decoded JPEG, perhaps turned.
+    """Return whether a lossless image has the pixels of a decoded JPEG.
+
+    The image may have been turned since decoding.
 
     Returns None where the image is too small or has an unsupported mode.
 
@@ -104,7 +108,9 @@ def _moved(grid: tuple[int, int], by: tuple[int, int]) -> tuple[int, int]:
 
 
 def _zeros(grey: NDArray[np.float32], top: int, left: int) -> float:
-    """Return the share of coefficients near zero on the grid of blocks that begins at (top, left).
+    """Return the share of coefficients near zero on a grid of blocks.
+
+    The grid begins at (top, left).
 
     The first row and column of each block are left out."""
     height, width = (side // 8 * 8 for side in (grey.shape[0] - top, grey.shape[1] - left))

@@ -1,4 +1,6 @@
-"""Keep decoding processes busy; a crash, a hang or exhausted memory costs one file.
+"""Keep decoding processes busy.
+
+A crash, a hang or exhausted memory costs one file.
 
 A lane is a child process with two chunks of files queued, so that the child never waits. A task has one lane. While
 cores of the machine are idle, a task opens more lanes, so that a single partition, and the last partition of a large
@@ -89,7 +91,7 @@ class Lanes:
                     lane.join()
 
     def _open_lanes(self, lanes: list[threading.Thread]) -> None:
-        """Keep one lane open while files are left, and more while cores are idle and enough is left."""
+        """Keep one lane open, and more while cores are idle and files are left."""
         while self._chunks:
             alive = any(lane.is_alive() for lane in lanes)
             worth = len(self._chunks) > WORTH or idle.has(self._limits)
@@ -146,7 +148,9 @@ class Lanes:
             idle.give(child)
 
     def _alone(self, number: int, problem: Problem) -> Child:
-        """Retry a file that crashed a child in a fresh child; return a child for the next files."""
+        """Retry a file that crashed a child, in a fresh child.
+
+        Returns a child for the next files."""
         child = Child(self._limits)
         self._busy.add(child)
         if problem is not problems.CRASHED:
@@ -185,7 +189,9 @@ def decode_one(file: Expected, options: Options, limits: Limits) -> tuple[Seen, 
 
 
 def _chunks(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Yield numbers of files in chunks, files of equal size together: their content may be the same."""
+    """Yield numbers of files in chunks, files of equal size together.
+
+    Files of equal size may have the same content."""
     first = {size: number for number, size in reversed(list(enumerate(sizes)))}
     chunk: list[int] = []
     held = 0

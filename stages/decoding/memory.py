@@ -35,7 +35,9 @@ def forget() -> None:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Return whether an error comes from exhausted memory in this thread since `forget`."""
+    """Return whether an error comes from exhausted memory since `forget`.
+
+    Only calls in this thread count."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, ImportError) and any(words in str(error).lower() for words in UNLOADED):

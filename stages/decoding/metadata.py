@@ -86,7 +86,9 @@ def _part(exif: Image.Exif, part: IFD) -> Mapping[int, Any]:
 
 
 def _text(exif: Mapping[int, Any], tag: int) -> str:
-    """Return a text field of EXIF as one line; empty where the field is missing or broken."""
+    """Return a text field of EXIF as one line.
+
+    The text is empty where the field is missing or broken."""
     try:
         found = exif.get(tag) or ""
     except Exception:  # broken metadata count as missing

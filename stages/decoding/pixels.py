@@ -1,4 +1,6 @@
-"""Convert an image of any mode to 8 bits a value: L, RGB or RGBA; without alpha on a background."""
+"""Convert an image of any mode to 8 bits a value: L, RGB or RGBA.
+
+Images without alpha lie on a background."""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ class _Range:
 
 
 def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
-    """Return a loaded image as L, RGB or RGBA, or as CMYK where colours are converted later.
+    """Return a loaded image as L, RGB, RGBA or CMYK.
+
+    The result is CMYK where colours are converted later.
 
     raw  Pillow's raw mode
 
@@ -118,7 +122,9 @@ def is_plain(image: Image.Image, target: Target) -> bool:
 
 
 def finish(small: Image.Image, target: Target) -> Image.Image:
-    """Return a thumbnail in the target's mode; conversions that commute with scaling happen here."""
+    """Return a thumbnail in the target's mode.
+
+    Conversions that commute with scaling happen here."""
     return small if small.mode == target.mode else small.convert(target.mode)
 
 
@@ -175,7 +181,9 @@ def _converted(image: Image.Image, grey: bool, conversion: Conversion) -> Image.
 
 @functools.lru_cache(maxsize=8)
 def _ground(size: tuple[int, int], colour: tuple[int, int, int]) -> Image.Image:
-    """Return the background under transparent pixels; the image is shared, so never modify the image."""
+    """Return the background under transparent pixels.
+
+    The image is shared, so never modify the image."""
     return Image.new("RGBA", size, (*colour, 255))
 
 
@@ -191,7 +199,7 @@ def _mean_alpha(image: Image.Image) -> float:
 
 def mean(band: Image.Image) -> float:
     """Return the mean of the values of an image of mode L."""
-    return sum(map(operator.mul, band.histogram(), range(256))) / (band.width * band.height)
+    return float(sum(map(operator.mul, band.histogram(), range(256))) / (band.width * band.height))
 
 
 def _scaled_key(key: int | tuple[int, ...], times: int, shift: int) -> int | tuple[int, ...]:
@@ -199,7 +207,7 @@ def _scaled_key(key: int | tuple[int, ...], times: int, shift: int) -> int | tup
 
 
 def _opaque(image: Image.Image, target: Target) -> Image.Image:
-    """Return an image without alpha in the target's mode, or as RGB on the way to that mode."""
+    """Return an image without alpha in the target's mode or as RGB."""
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
@@ -208,7 +216,9 @@ def _opaque(image: Image.Image, target: Target) -> Image.Image:
 
 
 def _range(image: Image.Image, raw: str) -> _Range | None:
-    """Return how an image of more than 8 bits a value is scaled; None for any other image."""
+    """Return how an image of more than 8 bits a value is scaled.
+
+    Returns None for any other image."""
     if not image.mode.startswith(("I", "F")):
         return None
     missing = missing_of(image.info.get(MISSING)) if image.mode == "F" else None
@@ -225,7 +235,9 @@ def _range(image: Image.Image, raw: str) -> _Range | None:
 
 
 def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
-    """Return the least and greatest value that is not missing data; 0 and 0 where all are missing."""
+    """Return the least and greatest value that is not missing data.
+
+    The values are 0 and 0 where all data is missing."""
     found = []
     for _, band in _bands(image, 1):
         values = np.asarray(band)
@@ -235,7 +247,9 @@ def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
 
 
 def _from_wide(image: Image.Image, wide: _Range) -> Image.Image:
-    """Return an image of more than 8 bits a value as L; as LA where one value is transparent."""
+    """Return an image of more than 8 bits a value as L or LA.
+
+    The result is LA where one value is transparent."""
     flat = Image.new("L", image.size)
     key = image.info.get("transparency")
     opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None

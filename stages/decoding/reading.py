@@ -18,7 +18,9 @@ FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def in_range(time: int) -> int:
-    """Return a time in nanoseconds, clipped to 64 bits: file systems know dates after 2262."""
+    """Return a time in nanoseconds, clipped to 64 bits.
+
+    File systems know dates after 2262."""
     return max(-1 << 63, min(time, (1 << 63) - 1))
 
 
@@ -33,7 +35,9 @@ class Expected(NamedTuple):
 
 
 def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
-    """Return a file's bytes and their SHA-256 in hex; the file is opened and read once.
+    """Return a file's bytes and their SHA-256 in hex.
+
+    The file is opened and read once.
 
     Raises:
         Unreadable: the file can't be read, has changed, or is too large."""

@@ -52,7 +52,7 @@ Row: TypeAlias = tuple[FileFacts, bytes | None]
 
 
 def facts_of(seen: Seen, limits: Mapping[str, float]) -> FileFacts:
-    """Return the facts of a file's row that do not follow from the thumbnail's pixels.
+    """Return a file's facts, without values computed from the pixels.
 
     limits  values of the limits in LIMITED"""
     if (problem := seen.problem) is not None:
@@ -87,7 +87,9 @@ def in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Iterat
 def known_rows(
     keys: Sequence[Key], tables: Iterable[pa.Table], distrust: Container[str], limits: Mapping[str, float]
 ) -> dict[Key, Row]:
-    """Return the rows of earlier artifacts that are still valid, by the state of the file.
+    """Return the rows of earlier artifacts that are still valid.
+
+    Rows are found by the state of the file.
 
     tables    earlier artifacts
     distrust  paths whose rows are not reused
@@ -105,7 +107,9 @@ def known_rows(
 
 
 def may_pass(error: str | None, limit: float | None, limits: Mapping[str, float]) -> bool:
-    """Return whether a retry may succeed: the error is transient, or its limit is higher now.
+    """Return whether a retry may succeed.
+
+    The error must be transient, or its limit must be higher now.
 
     limit   the limit of the failed attempt
     limits  values of the limits in LIMITED"""

@@ -18,7 +18,9 @@ LEAST = 0.5
 
 
 def salvage(reopened: Callable[[], Image.Image], background: tuple[int, int, int]) -> tuple[Image.Image, float]:
-    """Return the readable part of an image, the rest in the background's colour, and its share.
+    """Return the readable part of an image, and its share.
+
+    The rest has the background's colour.
 
     The image is decoded twice, on black and on white: pixels that differ were never written. A progressive JPEG
     writes nothing before its end, so an end marker is added; pixels that no scan has reached are then the grey of

@@ -64,7 +64,7 @@ class Tray:
         return HEAD.size + self._half % 2 * HALF
 
     def put(self, data: bytes) -> int | None:
-        """Store a thumbnail; return its place, or None where there is no room."""
+        """Store a thumbnail; return its place, or None if the half is full."""
         if not self._free or self._end + len(data) > self._start + HALF:
             return None
         place = self._end

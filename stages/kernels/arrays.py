@@ -1,4 +1,6 @@
-"""Choose the array library: NumPy, or CuPy on a GPU; and numba for loops over bytes.
+"""Choose the array library: NumPy, or CuPy on a GPU.
+
+Numba compiles loops over bytes.
 
 NumPy and CuPy are both used through the array API standard."""
 
@@ -31,7 +33,7 @@ class NoDevice(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """A compute device: an array namespace, and functions that move arrays to and from the device.
+    """A compute device: an array namespace and functions to move arrays.
 
     name  "cpu", or the GPU's model name
     xp    array namespace after the array API standard
@@ -102,7 +104,7 @@ def compiled() -> bool:
 def loops(enough: bool) -> Any:
     """Return the module `measure.native` if loading the module pays, else None.
 
-    The module is returned if it is already loaded, or if numba is installed and `enough` is true: loading takes half
+    The module is returned if already loaded, or if numba is installed and `enough` is true: loading takes half
     a second."""
     if "stages.kernels.measure.native" not in sys.modules and not (enough and compiled()):
         return None

@@ -5,8 +5,8 @@ exclude, among all images or among some rows at a time. `filters/refine.py` meas
 shows that most pairs would pass the filter (flat images, scans of text, frames of a film), no filter is used: tiles
 are bounded and measured one after the other. No step loops over pairs in Python.
 
-Memory: room for CANDIDATES pairs (or LEAST rows of pairs), for matches among PAIRS pairs, and for what
-`filters/refine.py` takes."""
+Memory: room for `Tuning.candidates` pairs (or `Tuning.rows` rows of pairs), for matches among `Tuning.pairs` pairs, and
+for what `filters/refine.py` takes."""
 
 from __future__ import annotations
 
@@ -22,18 +22,10 @@ from stages.kernels.filters.refine import Refiner
 from stages.kernels.measure.metric import Bits, Ints, Mask, MatchArrays, Metric, Side, joined, nothing
 from stages.kernels.positions import counts_by_kind, equal_pairs, places_of, products_unless_both, settled_of
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
+from stages.kernels.tuning import Tuning
 
-CANDIDATES = 1 << 22
-ROWS = 1 << 20
-"""A run of rows with at most ROWS matches doubles the height of the next run."""
-PAIRS, LEAST = 1 << 23, 16
-"""Pairs of a run that is measured tile by tile (every pair may match), and the fewest rows of such a run."""
-SAMPLE = 512
-"""Images per side of the sample that estimates how many pairs pass the bounds."""
-CROWDED = 0.03
-"""Share of passing pairs above which measuring whole tiles is cheaper than filtering."""
-COMPILED = 1 << 27
-"""Pairs of a block pair above which loading the compiled filter pays."""
+TUNING = Tuning()
+"""The tuning of each `BlockPair` that is given no other."""
 
 
 @dataclass
@@ -41,7 +33,8 @@ class BlockPair:
     """Two blocks to compare, or one block with itself (`diagonal`).
 
     ledger  what became of each pair; complete after `runs`
-    levels  pairs left after each filter; complete after `runs`"""
+    levels  pairs left after each filter; complete after `runs`
+    tuning  sizes and prices, which change no result"""
 
     a: Side
     b: Side
@@ -52,6 +45,7 @@ class BlockPair:
     earlier: EarlierMatches | None = None
     ledger: Ledger = field(default_factory=Ledger)
     levels: Levels = field(default_factory=Levels)
+    tuning: Tuning = field(default_factory=lambda: TUNING)
 
     def __post_init__(self) -> None:
         self._most = np.inf if self.rules.limit is None else self.rules.limit
@@ -59,14 +53,16 @@ class BlockPair:
         self._settled_a, self._settled_b = settled_of(self.a), settled_of(self.b)
         self._idle = bool(self._settled_a.all() and self._settled_b.all())
         self._filter: Filter | None = None
-        self._check = Refiner(self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels)
+        self._refiner = Refiner(
+            self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels, self.tuning
+        )
         self._count()
         self._bounded = self.metric.space is not None and self.rules.limit is not None
-        if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= CROWDED:
+        if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
             assert self.metric.space is not None
             right = self.a.vectors if self.diagonal else self.b.vectors
             prepared = prepare(self.a.vectors, right, self.metric.space)
-            if not self.device.free and compiled() and len(self.a) * len(self.b) >= COMPILED:
+            if not self.device.free and compiled() and len(self.a) * len(self.b) >= self.tuning.compiled:
                 from stages.kernels.filters.leaves import Leaves
 
                 self._filter = Leaves(prepared)
@@ -75,20 +71,20 @@ class BlockPair:
             self._filter.levels = self.levels
 
     def _share(self) -> float:
-        """Return the share of pairs that pass the coarse bound, from a sample of either side."""
+        """Return the share of pairs in a sample that pass the coarse bound."""
         parts = [
-            self._check.part(np.unique(np.linspace(0, len(side) - 1, SAMPLE).astype(np.int64)), left)
+            self._refiner.part(np.unique(np.linspace(0, len(side) - 1, self.tuning.sample).astype(np.int64)), left)
             for side, left in ((self.a, True), (self.b, False))
         ]
-        passing = self._check.bounds(parts[0], parts[1], 0)
+        passing = self._refiner.bounds(parts[0], parts[1], 0)
         return float(np.count_nonzero(passing) / passing.size)
 
     def runs(self) -> Iterator[tuple[slice, MatchArrays]]:
         """Yield runs of rows of a, each with all matches of these rows.
 
         The matches of a run are sorted by position in a, then by position in b."""
-        start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._check.side
-        low = min(side, max(LEAST, PAIRS // max(1, len(self.b))))
+        start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._refiner.side
+        low = min(side, max(self.tuning.rows, self.tuning.pairs // max(1, len(self.b))))
         height, wide = (low, False) if self._filter is None else (count, True)
         while start < count:
             rows = slice(start, min(start + height, count))
@@ -101,41 +97,43 @@ class BlockPair:
             self.ledger.matches += int((self.a.weight[found.a] * self.b.weight[found.b]).sum())
             yield rows, found
             start = rows.stop
-            if self._filter is not None and len(found.a) <= ROWS:
+            if self._filter is not None and len(found.a) <= self.tuning.matches:
                 height *= 2
                 wide = height > side
 
     def _wide(self, rows: slice) -> MatchArrays | None:
-        """Return the matches of a run of rows by one sweep over b; None for too many candidates."""
+        """Return the matches of a run of rows by one sweep over b.
+
+        Returns None for too many candidates."""
         a = np.arange(rows.start, rows.stop)
-        agree = self._agreeing(a, None, CANDIDATES)
+        agree = self._agreeing(a, None, self.tuning.candidates)
         if agree is None:
             return None
-        candidates = self._candidates(a, max(CANDIDATES, LEAST * len(self.b)))
+        candidates = self._candidates(a, max(self.tuning.candidates, self.tuning.rows * len(self.b)))
         if candidates is None:
             return None
-        return self._finished(rows, agree, [self._check.candidates(self._allowed(candidates, agree))])
+        return self._finished(rows, agree, [self._refiner.candidates(self._allowed(candidates, agree))])
 
     def _narrow(self, rows: slice) -> MatchArrays:
         """Return the matches of a short run of rows, measured tile by tile."""
-        side, a = self._check.side, np.arange(rows.start, rows.stop)
+        side, a = self._refiner.side, np.arange(rows.start, rows.stop)
         b = np.arange(rows.start if self.diagonal else 0, len(self.b))
         agree = self._agreeing(a, b, len(a) * len(b))
         assert agree is not None
         parts = []
         for some, others in self._areas(a, b):
             for low in range(0, len(some), side):
-                left = self._check.part(some[low : low + side], True)
+                left = self._refiner.part(some[low : low + side], True)
                 for start in range(0, len(others), side):
-                    right = self._check.part(others[start : start + side], False)
+                    right = self._refiner.part(others[start : start + side], False)
                     bits = self._wanted(left.positions, right.positions, agree)
                     if self._bounded and bits.any():
                         self.levels.compared += int(np.count_nonzero(bits))
                         self.levels.directions += int(np.count_nonzero(bits))
-                        bits &= self._check.bounds(left, right, 0)
+                        bits &= self._refiner.bounds(left, right, 0)
                         self.levels.sums += int(np.count_nonzero(bits))
                     if bits.any():
-                        parts.append(self._check.tile(left, right, bits))
+                        parts.append(self._refiner.tile(left, right, bits))
         return self._finished(rows, agree, parts)
 
     def _wanted(self, a: Ints, b: Ints, agree: Candidates) -> Bits:
@@ -151,10 +149,13 @@ class BlockPair:
             i, j = places_of(a, known.a[these]), places_of(b, known.b[these])
             here = (i >= 0) & (j >= 0)
             mask[i[here], j[here]] = False
-        return mask * np.uint8((1 << self.rules.turns) - 1)
+        bits: Bits = mask * np.uint8((1 << self.rules.turns) - 1)
+        return bits
 
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Yield pairs of position arrays; every pair of positions in such a product is to be compared.
+        """Yield pairs of position arrays.
+
+        Every pair of positions in such a product is to be compared.
 
         Two settled images are not compared, nor are two images whose matches an earlier artifact holds."""
         covering = self.earlier if self.earlier is not None and self.earlier.covers(self.rules.limit) else None
@@ -177,7 +178,9 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _finished(self, rows: slice, agree: Candidates, parts: list[MatchArrays]) -> MatchArrays:
-        """Return all matches of a run in order: measured, copied, and recorded by equal hash."""
+        """Return all matches of a run in order.
+
+        The matches were measured, copied, or recorded by equal hash."""
         if self.earlier is not None:
             first, last = np.searchsorted(self.earlier.found.a, (rows.start, rows.stop))
             copied = self.earlier.found.where(slice(first, last))
@@ -220,7 +223,7 @@ class BlockPair:
         return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
 
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
-        """Return the pairs of one kind with equal hashes, and the turns in which the hashes are equal.
+        """Return the pairs of one kind with equal hashes, and the turns.
 
         The hashes are equal in turn k where hash_0 of one image equals hash_k of the other image. The result is None
         where there are more than `room` pairs, and empty where the rules ignore hashes."""
@@ -242,7 +245,7 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _allowed(self, candidates: Candidates, agree: Candidates) -> Candidates:
-        """Return the candidates that the rules let through and whose distance is not known yet."""
+        """Return the candidates that the rules allow and that are unknown so far."""
         keep, columns = self.a.kind[candidates.a] == self.b.kind[candidates.b], len(self.b)
         keep &= ~(self._settled_a[candidates.a] & self._settled_b[candidates.b])
         code = candidates.a * columns + candidates.b

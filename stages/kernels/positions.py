@@ -10,7 +10,9 @@ from stages.kernels.measure.metric import Ints, Mask, Side
 
 
 def products_unless_both(a: Ints, b: Ints, in_a: Mask, in_b: Mask) -> Iterator[tuple[Ints, Ints]]:
-    """Yield all pairs of positions a and b, except pairs with both masked, as at most two products."""
+    """Yield all pairs of positions, except pairs with both masked.
+
+    The pairs are at most two products."""
     masked = in_a[a]
     for some, others in ((a[~masked], b), (a[masked], b[~in_b[b]])):
         if len(some) and len(others):
@@ -23,7 +25,9 @@ def settled_of(side: Side) -> Mask:
 
 
 def counts_by_kind(side: Side, some: Mask, kinds: Ints) -> tuple[Ints, Ints]:
-    """Return for each kind the number of images and of representatives, int64 (kinds,) each."""
+    """Return for each kind the number of images and of representatives.
+
+    The result is int64 (kinds,) each."""
     place = np.searchsorted(kinds, side.kind[some])
     images = np.zeros(len(kinds), np.int64)
     np.add.at(images, place, side.weight[some])
@@ -31,13 +35,17 @@ def counts_by_kind(side: Side, some: Mask, kinds: Ints) -> tuple[Ints, Ints]:
 
 
 def places_of(positions: Ints, values: Ints) -> Ints:
-    """Return the index of each value in ascending `positions`, int64; -1 for an absent value."""
+    """Return the index of each value in ascending `positions`, int64 (n,).
+
+    The index is -1 for an absent value."""
     place = np.minimum(np.searchsorted(positions, values), len(positions) - 1)
     return np.where(positions[place] == values, place, -1)
 
 
 def equal_pairs(x: Ints, y: Ints, room: int) -> tuple[Ints, Ints] | None:
-    """Return indices i, j of all pairs with x[i] == y[j]; None for more than `room` pairs."""
+    """Return indices i, j of all pairs with x[i] == y[j].
+
+    Returns None for more than `room` pairs."""
     order = np.argsort(y, kind="stable")
     first, last = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
     count = last - first

@@ -1,4 +1,4 @@
-"""Define what a match is, what an earlier artifact knows, and the counts of a block pair."""
+"""Define what a match is, earlier matches, and counts of a block pair."""
 
 from __future__ import annotations
 

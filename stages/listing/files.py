@@ -32,7 +32,9 @@ GONE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 
 
 def find(roots: Sequence[str], rules: ListingRules) -> FileTable:
-    """Return the files of one set, each once, however many roots or links lead to the file.
+    """Return the files of one set, each once.
+
+    Several roots or links may lead to one file.
 
     An unreadable folder is left out with a warning.
 

@@ -37,7 +37,9 @@ class ListingRules:
     follow_links: bool = False
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
-        """Return a function that tells whether to ignore a file or folder, by name or whole path.
+        """Return a function that tells whether to ignore a file or folder.
+
+        The function reads the name and the whole path.
 
         Returns None where nothing is ignored."""
         names, paths = _expression(self.ignore_names), _expression(map(_absolute, self.ignore_paths))
@@ -65,7 +67,9 @@ def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _text(name: bytes) -> str:
-    """Return a name in NFC, as patterns are: `?` matches a composed or decomposed character, or a raw byte."""
+    """Return a name in NFC, as patterns are.
+
+    `?` matches a composed or decomposed character, or a raw byte."""
     return unicodedata.normalize("NFC", os.fsdecode(name))
 
 

@@ -40,7 +40,9 @@ class FileTable:
         return len(self.paths)
 
     def empty(self) -> list[bytes]:
-        """Return the roots without files, except roots inside other roots, which count the files."""
+        """Return the roots without files.
+
+        A root inside another root counts as having the other root's files."""
         true = {root: (root if is_url(root) else os.path.realpath(root)).rstrip(b"/") + b"/" for root in self.roots}
         counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
         full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)

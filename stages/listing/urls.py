@@ -76,7 +76,9 @@ def _listed(url: str, entry: Entry) -> Listed:
 
 
 def _wanted(root: str, rules: ListingRules) -> Callable[[str], bool]:
-    """Return a function that tells whether a file counts; an ignored folder excludes its content."""
+    """Return a function that tells whether a file counts.
+
+    An ignored folder excludes its content."""
     ignore = rules.ignore()
     left_out: dict[str, bool] = {"": False}
 

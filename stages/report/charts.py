@@ -109,8 +109,8 @@ def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_aspect("equal")
     axes.tick_params(length=0)
-    axes.set_ylabel("images in this folder …", color=INK)
-    axes.set_xlabel("… with a duplicate in this folder", color=INK)
+    axes.set_ylabel("images in the row's folder …", color=INK)
+    axes.set_xlabel("… with a duplicate in the column's folder", color=INK)
     return svg(figure)
 
 
@@ -174,7 +174,9 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
 
 
 def plain(width: float, height: float, left: float | None = None, bottom: float = 0.55) -> tuple[Figure, Axes]:
-    """Return a figure of `width` x `height` inches with one set of axes, in the report's colours.
+    """Return a figure with one set of axes, in the report's colours.
+
+    The size is `width` x `height` inches.
 
     left, bottom  margins of the axes in inches; None: Matplotlib finds the margins, which doubles the time"""
     from matplotlib.figure import Figure
@@ -191,7 +193,9 @@ def plain(width: float, height: float, left: float | None = None, bottom: float 
 
 
 def decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
-    """Return about `room` ticks of a logarithmic axis from 1 to `most`, and their labels.
+    """Return about `room` ticks of a logarithmic axis, and their labels.
+
+    The axis reaches from 1 to `most`.
 
     Matplotlib sets its own labels as formulas, which takes longer than the rest of the chart."""
     powers = range(0, int(math.log10(max(1, most))) + 1, int(math.log10(max(1, most))) // room + 1)
@@ -199,7 +203,7 @@ def decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
 
 
 def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
-    """Give an axis whole numbers, and a logarithmic scale for counts that differ widely."""
+    """Give an axis whole numbers, on a logarithmic scale for wide ranges."""
     from matplotlib.ticker import MaxNLocator
 
     if counts.any() and counts.max() > 50 * counts[counts > 0].min():

@@ -1,4 +1,4 @@
-"""Compute how clusters split at lower thresholds, and how their images are turned.
+"""Compute how clusters split at lower thresholds, and images' turns.
 
 Both follow from the matches inside clusters. A cluster's dendrogram consists of links, fewer than the cluster has
 images: the links up to a threshold connect the images that form a cluster at that threshold. So the page can cut
@@ -93,7 +93,9 @@ def dendrogram(
 
 
 def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
-    """Return an image of each part of a cluster that no link joins to the cluster's keeper, int64 (k,).
+    """Return an image of each part of a cluster without a link to the keeper.
+
+    The result is int64 (k,).
 
     Such parts exist where rows are missing: between copies under `pairs.same_hash: zero`, or after a dismissal."""
     from stages.kernels.graph.components import Forest
@@ -106,7 +108,9 @@ def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
 
 
 def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) -> _Links:
-    """Return the matches inside clusters; at least a minimum spanning forest, or `everything`."""
+    """Return the matches inside clusters.
+
+    Unless `everything` is true, a minimum spanning forest is enough."""
     none = np.empty(0, np.int64)
     held = [_Links(none, none, np.empty(0), np.empty(0, np.bool_), none)]
     for rows in _batches(matches, paths, cluster):
@@ -137,7 +141,9 @@ def _spanning(count: int, rows: _Links) -> _Links:
 
 
 def _turns(count: int, tree: _Links, roots: Ints) -> Ints:
-    """Return the turns to the orientation of the roots, along the edges of trees, int64 (n,)."""
+    """Return the turns to the orientation of the roots, along the edges of trees.
+
+    The result is int64 (n,)."""
     ends = np.concatenate([tree.a, tree.b])
     others = np.concatenate([tree.b, tree.a])
     steps = np.concatenate([tree.turn, -tree.turn])  # b turned forth resembles a; a turned back resembles b

@@ -86,7 +86,9 @@ def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:
 def draw_pair(
     row: dict[str, Any], figure: Figure, gallery: Gallery, drawn: Drawn, kind: str, number: int
 ) -> dict[str, Any]:
-    """Draw two matching images side by side; return the row with the picture's name and size."""
+    """Draw two matching images side by side.
+
+    Returns the row with the picture's name and size."""
     subjects = []
     for path in (row["path_a"], row["path_b"]):
         facts = gallery.facts[path]

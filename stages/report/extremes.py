@@ -1,4 +1,4 @@
-"""Select the closest and the farthest matches, and count distances for a histogram."""
+"""Select the closest and the farthest matches, and count distances."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ def number(amount: int | str) -> int:
 
 
 def columns(figure: str) -> tuple[str, ...]:
-    """Return the columns of matches that are read; `figure` is the column of distances."""
+    """Return the columns of matches that are read.
+
+    `figure` is the column of distances."""
     return ("path_a", "path_b", figure, "rotation", "measured")
 
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
-    """Return the `amount` closest and the `amount` farthest matches; no match is in both tables.
+    """Return the `amount` closest and the `amount` farthest matches.
+
+    No match is in both tables.
 
     Memory is linear in `amount`. Measured pairs of identical thumbnails (MSE 0) are left out: two equal pictures
     show nothing."""

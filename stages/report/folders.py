@@ -26,7 +26,9 @@ class Shared(NamedTuple):
 
 
 def shared(members: pa.Table) -> Shared | None:
-    """Return the folders with the most images in clusters; None where all are in one folder."""
+    """Return the folders with the most images in clusters.
+
+    Returns None where all are in one folder."""
     from scipy.sparse import coo_array
 
     every = pa.array((path.rpartition("/")[0] for path in members["path"].to_pylist()), pa.string())

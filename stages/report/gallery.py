@@ -1,4 +1,6 @@
-"""Read images by path for display, or enlarge the thumbnail where the file has changed."""
+"""Read images by path for display.
+
+Where the file has changed, the thumbnail is enlarged."""
 
 from __future__ import annotations
 
@@ -61,12 +63,16 @@ class Gallery:
 
     @property
     def how(self) -> str:
-        """Return a text of everything that determines an image's look besides its bytes, limits excepted."""
+        """Return a text of everything that determines an image's look.
+
+        The file's bytes and the limits are left out."""
         options = replace(self._options, max_bytes=UNLIMITED, max_pixels=UNLIMITED)
         return repr((PIL.__version__, SIDE, options, self._limits.plugins))
 
     def _seen(self, path: str) -> tuple[Image.Image, bool]:
-        """Return the image, and whether the image comes from the file, not from the thumbnail."""
+        """Return the image, and whether the file itself was read.
+
+        Otherwise the image comes from the thumbnail."""
         facts = self.facts[path]
         width, height = facts["width"], facts["height"]
         scale = min(1.0, SIDE / max(width, height))

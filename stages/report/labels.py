@@ -70,7 +70,9 @@ def unchanged(file: str, expected: object) -> dict[str, str]:
 
 
 def sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """Return the set of each readable labelled image, and whether the run has two sets."""
+    """Return the set of each labelled image, and whether there are two sets.
+
+    Unreadable images are left out."""
     found: dict[str, str] = {}
     names: set[str] = set()
     for artifact in inputs.of("thumbnail"):
@@ -107,7 +109,9 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
 
     def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-        """Return for pairs of nodes the number of pairs of images with one label, and with any labels."""
+        """Return the number of pairs of images for pairs of nodes.
+
+        The numbers: pairs with one label, and pairs with any labels."""
         ways = [(a, b), (b, a)] if two else [(a, b)]
         same = sum(np.asarray(first[x].multiply(other[y]).sum(axis=1)).ravel() for x, y in ways)
         all_ = sum(np.asarray(first[x].sum(axis=1) * other[y].sum(axis=1)).ravel() for x, y in ways)

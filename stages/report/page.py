@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.clustering.keepers import stay
-from stages.comparing.text import human_bytes, human_count, human_mse, one_line
+from stages.comparing.text import counted, human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
@@ -26,11 +26,12 @@ Ints = NDArray[np.int64]
 
 
 def by_worth(members: pa.Table) -> Ints:
-    """Return cluster numbers, int64 (n,), those with the largest savings in bytes first."""
+    """Return cluster numbers, largest savings first, int64 (n,)."""
     spare = pc.if_else(stay(members), 0, members["bytes"])
     sizes = members.append_column("spare", spare).group_by("cluster").aggregate([("spare", "sum")])
     ranked = sizes.sort_by([("spare_sum", "descending"), ("cluster", "ascending")])
-    return ranked["cluster"].to_numpy().astype(np.int64)
+    clusters: NDArray[np.int64] = ranked["cluster"].to_numpy().astype(np.int64)
+    return clusters
 
 
 def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
@@ -54,7 +55,7 @@ def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
 def data(
     members: pa.Table, facts: Mapping[str, Mapping[str, Any]], previews: Mapping[str, int], tree: Dendrogram
 ) -> dict[str, Any]:
-    """Return images and clusters for the page's script, as columns, cluster by cluster.
+    """Return images and clusters for the page's script, as columns.
 
     facts     facts of each image, by path
     previews  kind of each image's preview, by path: 1, or 2 for a preview from the thumbnail"""
@@ -125,7 +126,13 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    environment.filters |= {"human": human_bytes, "count": human_count, "mse": human_mse, "line": one_line}
+    environment.filters |= {
+        "human": human_bytes,
+        "count": human_count,
+        "counted": counted,
+        "mse": human_mse,
+        "line": one_line,
+    }
     return environment.get_template(template).render({**fixed, **page}).encode()
 
 

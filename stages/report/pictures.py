@@ -41,12 +41,16 @@ def _glyphs() -> frozenset[int]:
 
 
 def printable(text: str) -> str:
-    """Return text that the font can draw; other characters become code points such as <U+200E>."""
+    """Return text that the font can draw.
+
+    Other characters become code points such as <U+200E>."""
     return "".join(c if ord(c) in _glyphs() and c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
 def fitted(text: str, width: int) -> str:
-    """Return text at most `width` pixels wide; the middle is cut, since paths differ at their ends."""
+    """Return text at most `width` pixels wide.
+
+    The middle is cut, since paths differ at their ends."""
     text = printable(text)
     if font().getlength(text) <= width:
         return text
@@ -62,13 +66,15 @@ def _without_middle(text: str, keep: int) -> str:
 
 
 def shrunk(image: Image.Image, side: int = PREVIEW) -> Image.Image:
-    """Return the image as RGB, at most `side` pixels; small images are enlarged with visible pixels."""
+    """Return the image as RGB, at most `side` pixels.
+
+    Small images are enlarged with visible pixels."""
     image = ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS if max(image.size) > side else 0)
     return image.convert("RGB")
 
 
 def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Image.Image:
-    """Return a picture of images next to each other, with lines below each and a title."""
+    """Return a picture of images next to each other, with lines and a title."""
     lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
     height = 3 * MARGIN + LINE + box[1] + lines * LINE
     page = Image.new("RGB", (MARGIN + len(subjects) * (side + MARGIN), height), PAPER)
@@ -95,7 +101,7 @@ def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, colu
 
 
 def _tallest(subjects: Sequence[Subject], side: int) -> int:
-    """Return the height of the tallest image once each image fits a square of `side` pixels."""
+    """Return the height of the tallest image in a square of `side` pixels."""
     return max(shrunk(subject.image, side).height for subject in subjects)
 
 
@@ -115,7 +121,9 @@ def _place(
 
 
 def jpeg(image: Image.Image, quality: int = 85) -> bytes:
-    """Return an image as JPEG, without metadata, with full-resolution colours for sharp letters."""
+    """Return an image as JPEG, without metadata.
+
+    Colours have full resolution, so letters are sharp."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

@@ -1,4 +1,6 @@
-"""Make previews of images for the report's page: one JPEG per content, on all idle cores."""
+"""Make previews of images for the report's page, on all idle cores.
+
+There is one JPEG per content."""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ WRITERS = 16
 
 
 class Previews:
-    """Files `report/images/<digest>-<mark>.jpg`, one for each content and way of decoding.
+    """Files `report/images/<digest>-<mark>.jpg`, one for each content.
+
+    Camera RAW has a file of its own.
 
     A name depends on everything that determines the preview, so previews of earlier runs are reused. A preview from
     a thumbnail, where no file with this content exists, has another name and is made again by the next run."""
@@ -37,7 +41,9 @@ class Previews:
         self._kinds: dict[Content, int] = {}
 
     def kind(self, path: str) -> int:
-        """Return the kind of an image's preview, an index into SUFFIXES; 0 without a preview."""
+        """Return the kind of an image's preview, an index into SUFFIXES.
+
+        The kind is 0 without a preview."""
         return self._kinds.get(self._content(path), 0)
 
     def _content(self, path: str) -> Content:
@@ -49,7 +55,9 @@ class Previews:
         return f"images/{content[0][:20]}-{self.mark}{SUFFIXES[self._kinds[content]]}.jpg"
 
     def make(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Publish previews; yield the name, relative to the page, and the first image that it shows."""
+        """Publish previews; yield each name and the first image shown.
+
+        Names are relative to the page."""
         alike: dict[Content, list[str]] = {}
         for path in paths:
             alike.setdefault(self._content(path), []).append(path)
@@ -75,7 +83,7 @@ class Previews:
                     yield name, alike[content][0]
 
     def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
-        """Return a preview from the first unchanged file, and whether an unchanged file exists."""
+        """Return a preview, and whether an unchanged file exists."""
         for path in alike:
             image, original = self._gallery.seen(path)
             if original:

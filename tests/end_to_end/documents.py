@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from pipeline.cli.main import main
-from stages.commands import demo
 from tests.end_to_end.driver import make_image, make_images
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +93,9 @@ class World:
             (self.home / "pictures.yaml").write_text("{run: Pictures, inputs: {a: [~/Pictures]}}")
             assert self.call("fast-diff run pictures.yaml") == 0
         if "outputs/demo" in text:
-            demo.make_images(self.home / "outputs" / "demo-images")
+            from stages.commands.demo.images import make_images as make_demo
+
+            make_demo(self.home / "outputs" / "demo-images")  # `fast-diff demo` itself runs in several processes
             assert self.call("fast-diff run configs/demo.yaml") == 0
 
     def call(self, line: str) -> int:

@@ -19,14 +19,12 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.text import Text
 
-from stages.commands.demo import make_images
-
 IMAGES = Path(__file__).parents[2] / ".github" / "images"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 VIEW = {"width": 1200, "height": 1020}
 COLOURS = 256
 """Colours of the picture of the page, which keep the file small."""
-COLUMNS = 116
+COLUMNS = 124
 COMMANDS = ("fast-diff run ~/Pictures", "fast-diff verify outputs/Pictures")
 SVG = """<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -61,7 +59,7 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="fast-diff-") as name:
         home = Path(name)
-        make_images(home / "Pictures")
+        run("fast-diff demo Pictures --quiet", home)
         said = [run(command, home) for command in COMMANDS]
         (IMAGES / "terminal.svg").write_text(terminal(said))
         (IMAGES / "report.png").write_bytes(page(home, browser))

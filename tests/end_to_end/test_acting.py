@@ -212,7 +212,8 @@ def test_a_function_that_ends_the_program_ends_its_task(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rule = "tests.stages.clustering.test_keepers:leaves"
-    project = Project(tmp_path, {"cluster": {"keep": [rule]}, "scheduler": {"kind": kind, "workers": 1}})
+    workers = {} if kind == "synchronous" else {"workers": 1}
+    project = Project(tmp_path, {"cluster": {"keep": [rule]}, "scheduler": {"kind": kind, **workers}})
     first = make_image(tmp_path / "images" / "1.png", 5)
     shutil.copyfile(first, tmp_path / "images" / "2.png")
     assert project.run() == 1

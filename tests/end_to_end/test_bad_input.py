@@ -112,7 +112,7 @@ def test_output_inside_an_input_is_refused(
 def test_a_file_in_both_sets_is_refused(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = sorted((tmp_path / "images").iterdir())[0]
     assert project.run(f"inputs.b=[{one}]") == 2
-    assert f"{one} is in inputs.a, too" in capsys.readouterr().err
+    assert f"{one} is also in inputs.a" in capsys.readouterr().err
 
 
 def test_a_run_whose_place_was_taken_leaves_what_it_computed_and_nothing_else(

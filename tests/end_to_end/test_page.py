@@ -215,6 +215,22 @@ def test_filters_and_orders(opened: Opened) -> None:
     assert joined == sorted(joined, reverse=True)
 
 
+def test_a_button_clears_all_filters(opened: Opened) -> None:
+    every = opened.run("view.found.length")
+    opened.page.fill("#least", "1")
+    opened.page.fill("#size", "3")
+    opened.page.select_option("#kind", "turned")
+    opened.page.fill("#text", "no such")
+    opened.run("byId('threshold').value = 0, byId('threshold').dispatchEvent(new Event('input'))")
+    opened.settle()
+    assert opened.page.inner_text("#empty").startswith("No clusters match these filters.")
+    opened.page.click("#clear")
+    opened.settle()
+    assert opened.run("view.found.length") == every > 0
+    assert opened.page.is_hidden("#empty")
+    assert [opened.page.input_value(f"#{name}") for name in ("text", "kind", "least", "most", "size")] == [""] * 5
+
+
 def test_choices_become_a_plan_that_apply_follows(
     browser: Any, project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,7 +312,7 @@ def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
 def test_what_is_left_alone_is_no_question_and_what_was_taken_back_stays_so(opened: Opened) -> None:
     for act, said in (("toggleSkip(0)", "skipped"), ("toggleDismissed(0)", "not duplicates")):
         opened.run(f"choice.clear(), {act}, toggleStays(0, 1), keepAlone(0, 1)")
-        assert f"this cluster is {'called ' if 'no' in said else ''}{said}" in opened.page.inner_text("#said")
+        assert f"this cluster is {'marked as ' if 'not' in said else ''}{said}" in opened.page.inner_text("#said")
         assert opened.run("choice.size") == 0
         opened.run(act)
     opened.run("localStorage.clear(), own.add('0 1'), recall()")

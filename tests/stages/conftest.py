@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from stages.commands.apply.acts import linking
-from stages.kernels import arrays, compare
-from stages.kernels.filters import refine
+from stages.kernels import arrays
 from stages.kernels.measure import exact, floats
 from tests.stages.commands.apply.acting import odd
+from tests.stages.kernels.tuned import tuned
 
 PRICES = {
     "whole": exact.Costs(1, 1e9, 1e9),
@@ -28,18 +28,14 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     for measure in (exact.Squares, floats.FloatSquares):
         monkeypatch.setattr(measure, "costs", lambda self, size: PRICES[way])
     monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
-    monkeypatch.setattr(compare, "COMPILED", 0 if engine == "compiled" else 10**18)
-    monkeypatch.setattr(compare, "CROWDED", -1 if engine == "tiles" else 2)
-    monkeypatch.setattr(refine, "MANY", 5)
+    tuned(monkeypatch, compiled=0 if engine == "compiled" else 10**18, crowded=-1 if engine == "tiles" else 2, many=5)
     small_tiles(monkeypatch)
 
 
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a few images take many tiles and runs."""
     monkeypatch.setattr(arrays, "SIDE", 7)
-    monkeypatch.setattr(refine, "TILE", 9)
-    for name, value in {"PAIRS": 100, "LEAST": 2, "ROWS": 10, "CANDIDATES": 60}.items():
-        monkeypatch.setattr(compare, name, value)
+    tuned(monkeypatch, tile=9, pairs=100, rows=2, matches=10, candidates=60)
 
 
 @pytest.fixture

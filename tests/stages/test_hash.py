@@ -187,7 +187,7 @@ def test_takes_image_gives_pillow_images_shifted_and_turned(channels: int, mode:
 
 def test_functions_of_hashlib_take_no_image() -> None:
     (complaint,) = STAGE.preflight.check(Params(takes="image"), lambda key: None)
-    assert complaint.startswith("hash.takes: sha256 of hashlib takes no image")
+    assert complaint.startswith("hash.takes: image needs a package.module:function, got sha256 of hashlib")
     assert list(STAGE.preflight.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
 
 
@@ -198,7 +198,7 @@ def test_functions_of_hashlib_take_no_image() -> None:
         ("digest", "expected text, got bytes for /0.png"),
         ("bits", "expected text, got ndarray for /0.png"),
         ("nameless", "expected text, got object for /0.png"),
-        ("surrogate", "expected text, got text that is no Unicode for /0.png"),
+        ("surrogate", "expected text, got text with lone surrogates for /0.png"),
         ("writes", "failed on /0.png: ValueError: assignment destination is read-only"),
         ("fails", "failed on /0.png: RuntimeError: two lines"),
     ],

@@ -286,7 +286,7 @@ def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None
     artifact, _ = drawn([scanned, small, identical, clusters], tmp_path, Params())
     name = list(map(str, paths))
     assert subjects(artifact, "closest") == [f"{name[a]} | {name[b]}" for a, b in [(0, 3), (0, 2), (1, 2)]]
-    assert "Identical thumbnails (MSE 0) are not drawn here" in Page(tmp_path).said
+    assert "leave out pairs of identical thumbnails (MSE 0)" in Page(tmp_path).said
     hamming = inputs(paths, [(0, 1, 0.0)], metric=pairs.Params(metric="hamming", threshold=3.0))
     artifact, _ = drawn(hamming, tmp_path, Params(), **{"pairs.metric": "hamming"})
     assert subjects(artifact, "closest") == [f"{name[0]} | {name[1]}"]
@@ -321,12 +321,12 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
 
     plain = {"pairs_total": 6, "decided": 6, "skipped_by_rule": 0, "identical": 0, "matches": 2}
     text = head(plain)
-    assert "pairs compared6every one" in text
+    assert "pairs compared6all pairs" in text
     assert "matches2MSE up to 200" in text
-    assert "represent" not in text
+    assert "rows of the pairs table" not in text
     text = head(plain | {"decided": 3, "skipped_by_rule": 2, "identical": 1, "matches": 3})
     assert "pairs compared42 skipped by rule" in text
-    assert "2 rows of the pairs table represent 3 pairs" in text
+    assert "2 rows of the pairs table for 3 pairs" in text
     text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
     assert "pairs recorded6joined up to MSE 150" in text
     assert "up to 200" not in text

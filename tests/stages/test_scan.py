@@ -149,7 +149,7 @@ def test_a_name_that_is_no_utf8_keeps_its_true_name(tmp_path: Path) -> None:
 def test_two_names_that_would_read_alike_are_refused(tmp_path: Path) -> None:
     (tmp_path / "\\xff.jpg").touch()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jpg")).touch()
-    with pytest.raises(ConfigError, match="also stands for another file's name"):
+    with pytest.raises(ConfigError, match="is also the escaped form of a name that is not UTF-8"):
         source(**{"inputs.a": (str(tmp_path),)})
 
 
@@ -157,7 +157,7 @@ def test_nothing_to_compare_is_refused(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match=r"inputs\.b: no image found in .*empty"):
         source(**{"inputs.a": (str(tree),), "inputs.b": (str(tmp_path / "empty"),)})
-    with pytest.raises(ConfigError, match=r"a\.jpg is in inputs\.a, too"):
+    with pytest.raises(ConfigError, match=r"a\.jpg is also in inputs\.a"):
         source(**{"inputs.a": (str(tree),), "inputs.b": (str(tree / "a.jpg"),)})
 
 
@@ -187,11 +187,11 @@ def test_inputs_that_lead_into_each_other_by_links_are_refused(
         assert said.startswith(f"inputs.a: {tmp_path / name} leads to {tree}")
         (said,) = complaints([str(tree)], [str(tmp_path / name)])
         assert said.startswith(f"inputs.b: {tmp_path / name} leads to {tree}")
-        assert said.endswith(f"which is in inputs.a as {tree}, too; leave one out")
+        assert said.endswith(f"also in inputs.a as {tree}; remove one")
     assert complaints([str(tree), inside, str(tree)], []) == []
     monkeypatch.setattr(os.path, "realpath", os.path.abspath)  # as where it is no link but a mount
     (said,) = complaints([str(tree), str(tmp_path / "link")], [])
-    assert said.endswith(", too; leave one out")
+    assert said.endswith("; remove one")
     assert complaints([str(tree), inside, str(tree)], []) == []
     assert complaints(["/", str(tree)], []) == []
     assert complaints([str(tmp_path / "link")], []) == []
@@ -202,7 +202,7 @@ def test_an_input_in_which_nothing_is_found_is_told_of(tree: Path, tmp_path: Pat
     roots = [tree, tmp_path / "unmounted", *(path for path in tree.iterdir() if path.is_dir())]
     source(**{"inputs.a": list(map(str, roots))})
     assert [record.getMessage() for record in caplog.records] == [
-        f"inputs.a: no image found in {tmp_path / 'unmounted'}; is it what it was?"
+        f"inputs.a: no image found in {tmp_path / 'unmounted'}; check that the folder is mounted and complete"
     ]
 
 

@@ -21,7 +21,7 @@ from pipeline.store.backends.storage import file_system, key_of, retried
 from pipeline.store.regular import check_regular
 
 TAIL = 32 << 10
-"""Bytes of the first request: footers of partitions and block pairs take less."""
+"""Bytes of the first request: most footers are smaller."""
 MAGIC = 8
 """Bytes behind a footer: its length, and PAR1."""
 FAR = 1 << 62

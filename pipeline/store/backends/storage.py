@@ -106,7 +106,9 @@ def _sentence(error: Exception) -> str:
 
 @contextlib.contextmanager
 def put_whole(place: Place) -> Iterator[BinaryIO]:
-    """Open an object for writing; it appears, whole, when the block ends without an exception. Raises OSError."""
+    """Open an object for writing; the object appears when the `with` statement ends without an exception.
+
+    Raises OSError."""
     with tempfile.NamedTemporaryFile(prefix="fast-diff-") as file:
         try:
             yield cast(BinaryIO, file)

@@ -154,10 +154,4 @@ def _done(rest: float) -> str:
 
 def cores_of(config: Config) -> int:
     """Return how many cores compute, as far as the config tells."""
-    scheduler = config.scheduler
-    here = usable()
-    if scheduler.kind == "synchronous":
-        return 1
-    if scheduler.kind in ("threads", "local"):
-        return min(here, (scheduler.workers or here) * (scheduler.threads if scheduler.kind == "local" else 1))
-    return scheduler.scale or scheduler.min_workers
+    return config.scheduler.cores(usable())

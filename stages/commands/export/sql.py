@@ -8,7 +8,7 @@ and compares byte by byte, whatever the server's defaults are: `A.png` and `a.pn
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -75,7 +75,7 @@ def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:
     for artifact in artifacts:
         if table is None:
             columns = [Column(each.name, _column_type(each.type)) for each in artifact.schema]
-            table = Table(name, MetaData(), *columns, **_options(connection.dialect))
+            table = Table(name, MetaData(), *columns, **cast(Any, _options(connection.dialect)))
             table.drop(connection, checkfirst=True)
             table.create(connection)
         for batch in artifact.to_batches(max_chunksize=ROWS):

@@ -261,7 +261,8 @@ class Recorded:
         start, index = self._index(block)
         encoded = paths.dictionary_encode()
         found = index.get_indexer(pd.Index(encoded.dictionary.to_pylist(), dtype=object))
-        return np.where(found >= 0, found + start, -1).astype(np.int64)[encoded.indices.to_numpy()]
+        numbers: Ints = np.where(found >= 0, found + start, -1)[encoded.indices.to_numpy()]
+        return numbers
 
     @cached_property
     def _index(self) -> Callable[[int], tuple[int, pd.Index]]:

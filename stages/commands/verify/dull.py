@@ -71,4 +71,5 @@ def identities(thumbnails: Bytes, turns: int) -> NDArray[np.uint64]:
         turned = np.ascontiguousarray(np.rot90(thumbnails, turn, axes=(1, 2)))
         data = b"".join(hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in turned)
         digests[turn] = np.frombuffer(data, np.uint64)
-    return digests.min(axis=0)
+    least: NDArray[np.uint64] = digests.min(axis=0)
+    return least

@@ -1,4 +1,4 @@
-"""Define the metrics of `pairs.metric`: points to compare, lower bounds, and stored distances.
+"""Define the metrics of `pairs.metric`.
 
 mse.py        thumbnails; coarse sums bound the distance from below
 hamming.py    bits of hashes: the squared distance is the number of bits that differ

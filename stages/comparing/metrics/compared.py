@@ -1,4 +1,4 @@
-"""Define the images of a block before and after a metric selects what is compared."""
+"""Define a metric's input and output."""
 
 from __future__ import annotations
 
@@ -38,10 +38,14 @@ class Compared(NamedTuple):
 
 
 def unturned(points: Points, turn: int) -> Points:
-    """Return the points of the unturned images, from points that are stored in each turn."""
+    """Return the points of unturned images.
+
+    The points are stored in each turn."""
     return points[:, 0]
 
 
 def in_turn(points: Points, turn: int) -> Points:
-    """Return the points of the images in one turn, from points that are stored in each turn."""
+    """Return the points of images in one turn.
+
+    The points are stored in each turn."""
     return points[:, turn]

@@ -15,13 +15,14 @@ from pipeline.messages.errors import TaskError
 from stages.comparing.comparison import Comparison
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
+from stages.comparing.text import counted
 from stages.kernels.arrays import Device
 from stages.kernels.measure import exact, floats
 from stages.kernels.measure.metric import Metric
 
 
 class Custom:
-    """Distances by a user's function of thumbnails (n, H, W, C) and one thumbnail (H, W, C).
+    """Distances by a user's function of thumbnails and one thumbnail.
 
     The function returns n distances."""
 
@@ -56,7 +57,7 @@ class Custom:
             raise TaskError(f"{self._name}: failed on {self._path(image)} with {others}: {said(error)}") from error
         if given.shape != (len(images),) or given.dtype.kind not in "iufb":
             raise TaskError(
-                f"{self._name}: expected an array of {len(images)} numbers, one for each image that is compared with "
+                f"{self._name}: expected an array of {counted(len(images), 'number')}, one for each image, for "
                 f"{self._path(image)}, got {given.dtype} of shape {given.shape}"
             )
         distances = given.astype(np.float64)

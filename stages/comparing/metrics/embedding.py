@@ -23,7 +23,9 @@ TINY = 2.0**-100
 
 
 class Embedding:
-    """Squared distance of vectors, or cosine distance: half the squared distance of unit vectors."""
+    """Squared distance of vectors, or cosine distance.
+
+    Cosine distance is half the squared distance of unit vectors."""
 
     turns_alike = False
 

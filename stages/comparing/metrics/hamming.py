@@ -22,7 +22,9 @@ HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class Hamming:
-    """The number of differing bits of hash_0 of one image and, in turn k, hash_k of another image."""
+    """The number of differing bits of two hashes.
+
+    In turn k, hash_0 of one image is compared with hash_k of another image."""
 
     turns_alike = False
 
@@ -56,7 +58,9 @@ class Hamming:
         return ["path", *(HASHES if comparison.rotations else HASHES[:1])]
 
     def compared(self, images: BlockImages) -> Compared:
-        """Return the images with the bits of their hashes as points, uint8 (n, turns, bits), 0 or 1."""
+        """Return the images with the bits of their hashes as points.
+
+        The points are uint8 (n, turns, bits), 0 or 1."""
         whole = np.stack([self._unpacked(images.rows, name) for name in HASHES[: self._turns]], axis=1)
         vectors = whole.reshape(len(whole), self._turns * whole.shape[2]).astype(np.float32)
         return Compared(vectors, lambda positions: (whole, positions))
@@ -74,7 +78,7 @@ class Hamming:
     def _refuse(self, rows: pa.Table, texts: Sequence[str]) -> NoReturn:
         """Raise TaskError that names the first image with an unfit hash.
 
-        A hash is unfit if it is not hexadecimal, or if its length differs from the first hash."""
+        A hash is unfit if not hexadecimal, or not as long as the first hash."""
         assert self._first is not None
         length = len(self._first[0])
         odd = next(n for n, text in enumerate(texts) if len(text) != length or not text or not HEX.issuperset(text))

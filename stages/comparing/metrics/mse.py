@@ -65,7 +65,7 @@ class Mse:
         return ["coarse"] if comparison.threshold is not None else []
 
     def compared(self, images: BlockImages) -> Compared:
-        """Return the images with their thumbnails as points, and vectors of their coarse sums."""
+        """Return the images with thumbnails as points, and coarse vectors."""
         if self.limit is None:
             return Compared(np.empty((len(images.rows), 0), np.float32), images.thumbnails)
         return Compared(images.vectors(), images.thumbnails)

@@ -1,4 +1,4 @@
-"""Detect truncated JPEGs, for which libjpeg paints missing parts grey and reports no error.
+"""Detect truncated JPEGs, whose missing parts libjpeg paints grey.
 
 A file may be truncated in two ways. Scans may be missing: the scans of a complete file send all bits of each
 coefficient. Or the last scan may be cut: after a complete scan the decoder skips stuffing bytes; within a cut scan
@@ -51,7 +51,9 @@ class Layout(NamedTuple):
 
 
 def layout(data: bytes) -> Layout | None:
-    """Return the layout of a JPEG; None for an unsupported frame or a JPEG without a scan."""
+    """Return the layout of a JPEG.
+
+    Returns None for an unsupported frame or a JPEG without a scan."""
     at, start, end, ended, restarts, scans = 2, 0, 0, False, False, 0
     frame: _Frame | None = None
     while (found := MARKER.search(data, at)) is not None:
@@ -83,7 +85,7 @@ def layout(data: bytes) -> Layout | None:
 
 
 class _Frame:
-    """The header of a frame, and the unsent bits of each coefficient of each component."""
+    """The header of a frame, and the unsent bits of each coefficient."""
 
     def __init__(self, data: bytes, at: int, progressive: bool) -> None:
         height, width = data[at + 3] << 8 | data[at + 4], data[at + 5] << 8 | data[at + 6]

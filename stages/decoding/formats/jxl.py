@@ -1,4 +1,4 @@
-"""Read the header of a JPEG XL file, ISO/IEC 18181-1, before the plugin decodes the file.
+"""Read the header of a JPEG XL file, ISO/IEC 18181-1, before decoding.
 
 The plugin decodes a file on opening, and applies the orientation in the codestream but not the orientation in EXIF."""
 

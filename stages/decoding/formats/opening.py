@@ -90,7 +90,9 @@ def open_image(data: bytes, name: bytes, max_pixels: int, fast: bool) -> Opened:
 
 
 def _open_jpeg(data: bytes) -> Image.Image | None:
-    """Open a JPEG of any size, beyond Pillow's limit; return None where only a plugin may read the bytes."""
+    """Open a JPEG of any size, beyond Pillow's limit.
+
+    Returns None where only a plugin may read the bytes."""
     if not data.startswith(JPEG_START):
         return None
     try:
@@ -125,7 +127,9 @@ def _why_unidentified(data: bytes) -> Problem:
 
 
 def is_unsupported(error: Exception) -> bool:
-    """Return whether a decoder lacks a feature; only the message tells this from broken data."""
+    """Return whether a decoder lacks a feature.
+
+    Only the message tells this from broken data."""
     words = str(error).lower()
     return isinstance(error, NotImplementedError) or any(
         word in words for word in ("unsupported", "not supported", "not available", "cannot handle")
@@ -133,7 +137,9 @@ def is_unsupported(error: Exception) -> bool:
 
 
 def _open_raw(data: bytes, max_pixels: int, fast: bool) -> Opened | None:
-    """Develop camera RAW with the camera's white balance; return None for a camera unknown to LibRaw.
+    """Develop camera RAW with the camera's white balance.
+
+    Returns None for a camera unknown to LibRaw.
 
     If `fast`, each four sensor cells make one pixel, without interpolation. The embedded preview is not used:
     cameras crop, sharpen and style previews."""
@@ -156,7 +162,9 @@ def _open_raw(data: bytes, max_pixels: int, fast: bool) -> Opened | None:
 
 
 def _open_jxl(data: bytes, max_pixels: int) -> Opened:
-    """Open a JPEG XL; the plugin applies the codestream's orientation, but not EXIF's."""
+    """Open a JPEG XL.
+
+    The plugin applies the codestream's orientation, but not EXIF's."""
     try:
         head = read_head(data)
     except ValueError as error:

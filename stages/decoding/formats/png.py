@@ -44,7 +44,9 @@ PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT_CHUNK
 
 
 def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
-    """Return a decoded plain PNG, equal to Pillow's; None where a PNG is not plain, truncated or too large."""
+    """Return a decoded plain PNG, equal to Pillow's.
+
+    Returns None where a PNG is not plain, truncated or too large."""
     if not data.startswith(START) or not data.endswith(END) or len(data) < len(START) + HEAD.size:
         return None
     length, name, width, height, bits, colour, *ways, checksum = HEAD.unpack_from(data, len(START))
@@ -88,7 +90,7 @@ def load(image: PngImageFile, data: bytes) -> None:
 
 
 def is_whole(data: bytes) -> bool:
-    """Return whether the compressed data of a PNG holds as many bytes as the header demands."""
+    """Return whether a PNG holds as many bytes as its header demands."""
     width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, len(START) + CHUNK.size)
     bits = depth * SAMPLES.get(colour, 1)
     missing = 0

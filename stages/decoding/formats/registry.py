@@ -45,7 +45,9 @@ class Format:
 
     @property
     def version(self) -> str | None:
-        """Return the version of the format's library; None where missing or built without the feature."""
+        """Return the version of the format's library.
+
+        Returns None where missing or built without the feature."""
         if self.feature and not features.check(self.feature):
             return None
         return PIL.__version__ if self.library == "Pillow" else installed(self.library)
@@ -100,7 +102,9 @@ JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 
 class PluginBroken(Exception):
-    """Signal a module of `thumbnail.plugins` that can't be imported; the message says why."""
+    """Signal a module of `thumbnail.plugins` that can't be imported.
+
+    The message says why."""
 
 
 def import_plugins(modules: Sequence[str]) -> None:
@@ -144,7 +148,9 @@ def names_for(data: bytes) -> list[str]:
 
 @functools.cache
 def _own() -> tuple[str, ...]:
-    """Return the names of Pillow's own formats that are listed here and supported by this build of Pillow."""
+    """Return the names of Pillow's own formats that are listed here.
+
+    Formats that this build of Pillow can't open are left out."""
     Image.init()
     return tuple(name for format in FORMATS if not format.extra for name in format.pillow if name in Image.OPEN)
 

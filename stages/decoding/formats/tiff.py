@@ -1,4 +1,4 @@
-"""Decode the first page of TIFFs that Pillow can't read or misreads, with tifffile.
+"""Decode the first page of TIFFs that Pillow can't read or misreads.
 
 Such TIFFs hold floats of 16 or 64 bits or in colour, unsigned integers of 32 bits, or planes of 16 bits."""
 
@@ -23,7 +23,9 @@ Associated: colours are multiplied by alpha. Separate: colours are not. Other nu
 
 
 def decode_tiff(data: bytes, max_pixels: int) -> tuple[Image.Image, str, int]:
-    """Return the first page as L, RGB or RGBA, its sample type, and its orientation, 1 to 8.
+    """Return the first page as an image, its sample type, and its orientation.
+
+    The image is L, RGB or RGBA; the orientation is 1 to 8.
 
     Unsigned integers are scaled by their range, floats as in `wide.ends`, over all colours; signed integers from the
     least to the greatest value.

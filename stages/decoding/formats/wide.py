@@ -1,4 +1,4 @@
-"""Choose the values that become black and white in images of more than 8 bits a value."""
+"""Choose the black point and the white point of more than 8 bits a value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HUGE = 1e30
 
 
 def finite(values: NDArray[Any], missing: float | None = None) -> NDArray[np.bool_]:
-    """Return which values are measurements: finite, not huge, and no marker of missing data."""
+    """Return which values are finite, not huge, and not missing data."""
     if values.dtype.kind == "u":
         return np.ones(values.shape, np.bool_)
     with np.errstate(invalid="ignore", over="ignore"):

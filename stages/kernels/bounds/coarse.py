@@ -1,8 +1,11 @@
-"""Compute coarse sums of thumbnails, and vectors whose squared distances are lower bounds.
+"""Compute coarse sums, and vectors whose distances are lower bounds.
 
-**The bound.** Cut a thumbnail into g x g cells of m pixels each. Let s be the sum of a cell's values in one channel and
-q the sum of their squares. Let σ² = Σ (q - s²/m), summed over the channels: the sum of squares that is left in the cell
-after subtracting the means. For two images a and b, the values of a cell in one channel are two vectors of m numbers.
+**The bound.** Cut a thumbnail into g x g cells of m pixels each. Let s be the sum of a cell's values in one channel
+and
+q the sum of their squares. Let σ² = Σ (q - s²/m), summed over the channels: the sum of squares that is left in the
+cell
+after subtracting the means. For two images a and b, the values of a cell in one channel are two vectors of m
+numbers.
 Split each vector into its mean part, s/√m along the direction (1, ..., 1)/√m, and a rest at a right angle to that
 direction. By Pythagoras the squared distance is the sum of the squared distances of the mean parts and of the rests.
 The rests of all channels together are two vectors of lengths σ_a and σ_b, so their distance is at least |σ_a - σ_b|.
@@ -13,29 +16,35 @@ Over one cell, therefore,
 and over all cells |u - v|² ≤ Σ (a - b)², where u holds s/√m of every cell and channel and σ of every cell. Pixels
 outside all cells only add to the right side.
 
-**Turns.** Cell edges are symmetric about the middle, so a quarter turn of a square thumbnail maps cells onto cells. The
+**Turns.** Cell edges are symmetric about the middle, so a quarter turn of a square thumbnail maps cells onto cells.
+The
 turn permutes the columns of u (σ behaves like one more channel), and no new sums are needed (`orders`).
 
-**Invariants.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3 be
+**Invariants.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
+be
 the entries of u along an orbit, and let X_k = ½ Σ x_j i^(-jk) be their discrete Fourier transform, which preserves
-distances. A turn shifts the x_j cyclically, so the turn multiplies each X_k by a number of magnitude 1 and leaves |X_k|
-unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all
+distances. A turn shifts the x_j cyclically, so the turn multiplies each X_k by a number of magnitude 1 and leaves
+|X_k|
+unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over
+all
 orbits
 
     |w(u) - w(v)|² ≤ |u - turned v|²   for each of the four turns:
 
-one comparison bounds all four turns. X_0 is real, and a turn keeps its sign. X_3 is the conjugate of X_1, hence the √2.
+one comparison bounds all four turns. X_0 is real, and a turn keeps its sign. X_3 is the conjugate of X_1, hence the
+√2.
 
-**Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other entries,
+**Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other
+entries,
 because no large float is subtracted. Write s² = (s² // m)·m + (s² mod m). The quotients are subtracted from q in
 integers. What remains for floats is the sum of at most four terms (s² mod m)/m, a number below 4. And σ² is either
 exactly 0 or at least 1/2, since m integers that are not all equal have Σ (value - mean)² ≥ 1 - 1/m. Before rounding,
 every entry therefore has a relative error below 2⁻³⁹. `slack.py` accounts for the rounding.
 
 **Measured** on 30,240 photographs' thumbnails, threshold 200, no turns: of 457 million pairs, 12,410 pass 4x4 cells,
-3,849 pass 8x8 cells and 1,470 pass 16x16 cells; 231 are matches. One σ per cell lets 16 % fewer pairs pass than no σ;
-one σ for the whole image lets 3 % fewer pass.
-"""
+3,849 pass 8x8 cells and 1,470 pass 16x16 cells; 231 are matches. One σ per cell lets 16 % fewer pairs pass than no
+σ;
+one σ for the whole image lets 3 % fewer pass."""
 
 from __future__ import annotations
 
@@ -132,7 +141,9 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
 
 
 def _down(values: NDArray[np.floating], down: NDArray[np.floating], channels: int) -> Doubles:
-    """Return sums over the lines of each cell, from (n, H, W·C) to float64 (n, grid, W, C).
+    """Return sums over the lines of each cell.
+
+    The shape changes from (n, H, W·C) to (n, grid, W, C), float64.
 
     The sums are integers that the given float type represents exactly."""
     return (down @ values).astype(np.float64).reshape(len(values), len(down), -1, channels)
@@ -158,7 +169,9 @@ def contrast(thumbnails: Bytes, sums: Ints) -> Floats:
 
 
 def vectors(sums: NDArray[np.integer], shape: Shape, grid: int = GRID) -> Floats:
-    """Return the vectors u of images, float32 (n, grid·grid·(C + 1)), from their coarse sums.
+    """Return the vectors u of images from their coarse sums.
+
+    The result is float32 (n, grid·grid·(C + 1)).
 
     For each cell: s/√m in each channel, with s taken about the middle of the range, then σ."""
     found = np.empty(sums.shape, np.float32)
@@ -180,7 +193,9 @@ def _vectors(sums: Ints, shape: Shape, grid: int, found: Floats) -> None:
 
 
 def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
-    """Return the order of columns that turns a vector u by k quarter turns, int64 (turns, d).
+    """Return the order of columns that turns a vector u by k quarter turns.
+
+    The result is int64 (turns, d).
 
     `u[:, orders(...)[k]]` holds the vectors of the thumbnails turned k times."""
     places = np.arange(grid * grid * (channels + 1)).reshape(grid, grid, channels + 1)

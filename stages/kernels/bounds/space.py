@@ -1,4 +1,4 @@
-"""Describe images as vectors: what every metric with a squared distance hands to the filters.
+"""Describe images as vectors, the input of the filters.
 
 A metric with such vectors (coarse sums of thumbnails, bits of hashes, embeddings) fills one `Space`. The filters
 (`leaves.py`, `product.py`) know nothing else about the metric. A metric without such vectors is measured pair by
@@ -87,7 +87,9 @@ class Levels:
 
 
 class Filter(Protocol):
-    """A way to find the pairs that may match; `levels` counts pairs as the filter runs."""
+    """A way to find the pairs that may match.
+
+    `levels` counts pairs as the filter runs."""
 
     levels: Levels
 
@@ -147,7 +149,9 @@ def largest_norm(rows: Floats) -> float:
 
 
 def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
-    """Return both sides' vectors, float32 (n, d) each, with keys along their principal directions."""
+    """Return both sides' vectors with keys along their principal directions.
+
+    The vectors are float32 (n, d) each."""
     same = left is right
     prepared = Prepared(left, right, space)
     views: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
@@ -173,7 +177,9 @@ def _columns(order: Ints) -> Callable[[Floats], Doubles]:
 
 
 def merged(parts: list[Candidates], columns: int) -> Candidates:
-    """Return the candidates of several passes: each pair once, with the turns of all passes.
+    """Return the candidates of several passes, each pair once.
+
+    A pair gets the turns of all passes.
 
     columns  a number greater than every position of b"""
     code = np.concatenate([part.a * columns + part.b for part in [NOTHING, *parts]])

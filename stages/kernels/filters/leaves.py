@@ -1,4 +1,4 @@
-"""Find pairs that may match by a k-d tree's leaves and their boxes, compiled by numba.
+"""Find pairs that may match by the leaves of a k-d tree, compiled by numba.
 
 `tree.py` puts the points, in LEADING principal directions, into leaves of LEAF points with a box around each leaf.
 For one leaf of a,
@@ -41,7 +41,9 @@ def _in_any_order(function: Function) -> Function:
 
 @_in_any_order
 def _apart(u: Any, v: Any, most: Any) -> Any:
-    """Return the sum of squared differences of two vectors; end early once above `most`."""
+    """Return the sum of squared differences of two vectors.
+
+    The sum ends early once above `most`."""
     total = np.float32(0)
     start = 0
     while start < len(u) and total <= most:

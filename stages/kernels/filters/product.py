@@ -1,4 +1,6 @@
-"""Find pairs that may match by matrix products, for NumPy without numba and for CuPy on a GPU.
+"""Find pairs that may match by matrix products.
+
+This filter runs on NumPy without numba, and on CuPy.
 
 Rows are sorted along the leading direction, so a tile of a is compared only with tiles of b within reach; sorted
 order excludes everything else. One product of LEADING + 2 columns decides a tile, with the threshold folded in

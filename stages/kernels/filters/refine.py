@@ -12,7 +12,7 @@ the exact product 0.025 µs by NumKong, 0.2 µs by BLAS; 8x8 sums 14 µs an imag
 cells cost 110 µs an image, and were never faster than the product. A fixed share of candidates, in place of costs
 and a sample, was up to twenty times slower than brute force for many candidates with few matches.
 
-Memory: `GATHERED` bytes of points in all."""
+Memory: `Tuning.gathered` bytes of points in all."""
 
 from __future__ import annotations
 
@@ -29,20 +29,14 @@ from stages.kernels.filters import product
 from stages.kernels.measure import exact
 from stages.kernels.measure.exact import Points, Values
 from stages.kernels.measure.metric import Bits, Floats, Ints, MatchArrays, Metric, Side, View, joined, nothing
-
-TILE = 1_024
-"""Images per side of a tile, at most."""
-GATHERED = 256 << 20
-"""Bytes of points in memory at a time."""
-MANY, SAMPLE = 4_096, 64
-"""Candidates of a tile above which a sample is measured first, and the size of the sample."""
-GAIN = 10
-"""A finer grid is used where it costs at most 1/GAIN of what the grid may save."""
+from stages.kernels.tuning import Tuning
 
 
 @dataclass
 class TileSide:
-    """Some images of one side of a tile, with points and vectors that are made on first use."""
+    """Some images of one side of a tile.
+
+    Points and vectors are made on first use."""
 
     side: Side
     positions: Ints
@@ -63,7 +57,7 @@ class TileSide:
         return points[rows]
 
     def views(self, turns: int, rows: Ints) -> list[Points]:
-        """Return the points of some rows as the measure takes them, one array for each turn.
+        """Return the points of some rows for the measure, one array per turn.
 
         Turns that leave the points unchanged share one array."""
         made = self.metric.left if self.left else self.metric.right
@@ -75,7 +69,9 @@ class TileSide:
         return [chosen[id(view)] for view in self._views]
 
     def vectors(self, level: int) -> Floats:
-        """Return the vectors of a bound: level 0 is the metric's space, higher levels are finer."""
+        """Return the vectors of a bound.
+
+        Level 0 is the metric's space; higher levels are finer."""
         if level not in self._vectors:
             self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
         return self._vectors[level]
@@ -85,12 +81,13 @@ class Refiner:
     """Measures pairs of two sides; `levels` counts pairs as the measuring goes on."""
 
     def __init__(
-        self, a: Side, b: Side, metric: Metric, turns: int, most: float, device: Device, levels: Levels
+        self, a: Side, b: Side, metric: Metric, turns: int, most: float, device: Device, levels: Levels, tuning: Tuning
     ) -> None:
         self._a, self._b, self._metric = a, b, metric
         self._turns, self._most, self._device, self._levels = turns, most, device, levels
+        self._tuning = tuning
         self._costs = metric.measure.costs(metric.size)
-        self.side = min(TILE, max(16, GATHERED // max(1, (turns + 1) * metric.size)))
+        self.side = min(tuning.tile, max(16, tuning.gathered // max(1, (turns + 1) * metric.size)))
 
     def part(self, positions: Ints, left: bool) -> TileSide:
         """Return the images of the left or the right side of a tile."""
@@ -117,9 +114,11 @@ class Refiner:
         return joined([*parts, *self._one_by_one(candidates)])
 
     def tile(self, left: TileSide, right: TileSide, bits: Bits) -> MatchArrays:
-        """Return the matches of a tile; `bits`, uint8 (left, right), holds the turns to compare."""
+        """Return the matches of a tile.
+
+        `bits`, uint8 (left, right), holds the turns to compare."""
         alike, each, level, finest = 1.0, self._costs.alike, 1, len(self._metric.finer)
-        if np.count_nonzero(bits) > MANY and self._metric.space is not None:
+        if np.count_nonzero(bits) > self._tuning.many and self._metric.space is not None:
             alike, each = self._sampled(left, right, bits)
         while True:
             may = bits > 0
@@ -130,7 +129,7 @@ class Refiner:
             if level > finest:
                 break
             finer = bits.size * self._metric.finer[level - 1].orders.size
-            if GAIN * finer > (1 - alike) * min(one, whole):
+            if self._tuning.gain * finer > (1 - alike) * min(one, whole):
                 break
             bits = bits & self.bounds(left, right, level)
             self._levels.finer += int(np.count_nonzero(bits))
@@ -147,7 +146,7 @@ class Refiner:
         The numbers: the share of matches, and the mean cost of measuring one candidate in one turn. A pair that is
         no match ends early, after about the part of its bytes whose sum reaches the limit."""
         places = np.flatnonzero(bits > 0)
-        i, j = np.divmod(places[:: max(1, len(places) // SAMPLE)], bits.shape[1])
+        i, j = np.divmod(places[:: max(1, len(places) // self._tuning.measured)], bits.shape[1])
         matches, costs = np.zeros(len(i), bool), []
         for turn in range(self._turns):
             passing = np.flatnonzero(bits[i, j] >> turn & 1)
@@ -159,7 +158,9 @@ class Refiner:
         return float(matches.mean()), float(np.maximum(np.concatenate(costs), self._costs.apart).mean())
 
     def bounds(self, left: TileSide, right: TileSide, level: int) -> Bits:
-        """Return the turns in which each pair of a tile passes a bound, uint8 (left, right)."""
+        """Return the turns in which each pair of a tile passes a bound.
+
+        The result is uint8 (left, right)."""
         space, xp = self._metric.space, self._device.xp
         assert space is not None
         orders = space.orders if level == 0 else self._metric.finer[level - 1].orders
@@ -175,7 +176,7 @@ class Refiner:
         return found
 
     def _product(self, left: TileSide, right: TileSide, bits: Bits, i: Ints, j: Ints) -> MatchArrays:
-        """Return the matches by the exact product of the rows i and the columns j of a tile."""
+        """Return the matches of rows i and columns j of a tile, by a product."""
         if not len(i):
             return nothing(self._metric)
         if 4 * len(i) > 3 * len(left):  # copying a subset would cost more than measuring all
@@ -192,7 +193,7 @@ class Refiner:
     def _one_by_one(self, candidates: Candidates) -> Iterator[MatchArrays]:
         """Measure candidates, as many at a time as fit in memory with their points."""
         a, b = np.unique(candidates.a), np.unique(candidates.b)
-        if (len(a) + len(b)) * self._metric.size > GATHERED and len(candidates.a) > 1:
+        if (len(a) + len(b)) * self._metric.size > self._tuning.gathered and len(candidates.a) > 1:
             longer, places = (a, candidates.a) if len(a) > len(b) else (b, candidates.b)
             lower = places < longer[len(longer) // 2]
             for half in (lower, ~lower):
@@ -228,7 +229,7 @@ class Refiner:
 
 
 def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:
-    """Return points as the measure takes them, and the index of each row among these points."""
+    """Return points for the measure, and the index of each row."""
     if view is None or turn == 0:
         return (view(points, 0) if view else points), rows
     used = np.unique(rows)

@@ -1,4 +1,6 @@
-"""Put points into leaves of a k-d tree, with a box around each leaf, compiled by numba.
+"""Put points into leaves of a k-d tree, each with a bounding box.
+
+Numba compiles the functions.
 
 The points, in LEADING principal directions, are split at the median of the direction of greatest variance, again and
 again, until at most LEAF points are left. A box bounds the points of each leaf."""

@@ -1,4 +1,4 @@
-"""Group images that need comparing only once, and expand rows about groups into rows about images.
+"""Group identical images, and expand rows about groups.
 
 Images of one block and set form a group if their thumbnails are identical (up to a quarter turn where turns count)
 and every rule treats the images alike. The first member in path order is the representative. If x is np.rot90(r, p)
@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 
 def aspect_classes(width: Ints, height: Ints, same: str, rotations: bool) -> Ints:
-    """Return a number per image, int64 (n,): only images with equal numbers are compared.
+    """Return a number per image, int64 (n,); equal numbers are compared.
 
     same       any; dimensions: equal width and height; aspect: equal ratio of width to height
     rotations  treat width x height and height x width as the same"""
@@ -38,14 +38,18 @@ def aspect_classes(width: Ints, height: Ints, same: str, rotations: bool) -> Int
 
 
 def representatives(keys: Ints) -> Ints:
-    """Return for each row of int64 (n, k) the index of the first equal row, int64 (n,)."""
+    """Return for each row of int64 (n, k) the index of the first equal row.
+
+    The result is int64 (n,)."""
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     return first[inverse.reshape(-1)].astype(np.int64)
 
 
 @dataclass(frozen=True)
 class PairArrays:
-    """PairArrays of a pairs table with image numbers in place of paths; all arrays (n,)."""
+    """Rows of a pairs table with image numbers in place of paths.
+
+    All arrays have shape (n,)."""
 
     a: Ints
     b: Ints

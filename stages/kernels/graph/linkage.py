@@ -25,7 +25,9 @@ Doubles = NDArray[np.float64]
 
 
 def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """Return clusters in which every two nodes share an edge: a number per node, int64 (nodes,).
+    """Return clusters in which every two nodes share an edge: a number per node.
+
+    The result is int64 (nodes,).
 
     Edges join a[i] with b[i], a[i] < b[i], each pair at most once; all arrays (m,). Among equal distances the edge
     with the smaller nodes comes first, so the numbering of the nodes breaks ties."""
@@ -36,7 +38,9 @@ def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """Return the edges by which complete linkage merges two clusters, int64 (k,), from short to long.
+    """Return the edges by which complete linkage merges two clusters.
+
+    The result is int64 (k,), from short to long.
 
     The edges up to a lower threshold are the edges that the lower threshold would give by itself."""
     owner = list(range(nodes))
@@ -88,7 +92,9 @@ def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def star(rank: Ints, a: Ints, b: Ints) -> Ints:
-    """Return the keeper of each node, int64 (nodes,): every other member has an edge to its keeper.
+    """Return the keeper of each node, int64 (nodes,).
+
+    Every other member of a cluster has an edge to its keeper.
 
     rank  a different number for each node, int64 (nodes,); the node with 0 is kept first
 

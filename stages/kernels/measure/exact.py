@@ -1,4 +1,4 @@
-"""Measure how far apart two images are, the same to the last bit on every machine.
+"""Measure how far apart two images are, exactly on every machine.
 
 A measure compares points (thumbnails, bits of hashes, vectors) in two ways: `pairs` for single candidates, and
 `cross` for every row of a tile with every other row. Both give the same distance, however the work was cut.
@@ -104,7 +104,9 @@ class Squares:
         self._device = device
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`; measured at 12,288 bytes, with BLAS, NumKong, and an H100 with transfers."""
+        """See `Measure`.
+
+        Measured at 12,288 bytes, with BLAS, NumKong, and an H100 with transfers."""
         product = size * (0.03 if self._device.free else 0.1 if self._kong(size) else 1.05)
         if not compiled():
             return Costs(product, 2_000 + 43 * size, 2_000 + 43 * size)
@@ -228,7 +230,9 @@ def fast_bytes() -> Any:
 
 
 def turned(thumbnails: Bytes, turn: int) -> Bytes:
-    """Return thumbnails (n, H, W, C), each turned by `turn` quarter turns counter-clockwise."""
+    """Return thumbnails (n, H, W, C) turned by `turn` quarter turns.
+
+    Turns are counter-clockwise."""
     pixels = np.ascontiguousarray(thumbnails).view(f"V{thumbnails.shape[3]}")[
         ..., 0
     ]  # whole pixels move in half the time
@@ -237,7 +241,7 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
 
 
 def least(values: Values) -> tuple[Values, NDArray[np.uint8]]:
-    """Return the least over the first axis (turns, …), and the turns that attain it, as bits."""
+    """Return the least over the first axis (turns, …), and its turns as bits."""
     if len(values) == 1:
         return values[0], np.ones(values.shape[1:], np.uint8)
     smallest = values.min(axis=0)

@@ -25,7 +25,9 @@ def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
 
 
 class FloatSquares:
-    """Squared distances of vectors, float64, times `scale`. Points are float32, (n, d)."""
+    """Squared distances of vectors, float64, times `scale`.
+
+    Points are float32, (n, d)."""
 
     numbers: type = np.float64
 
@@ -65,7 +67,9 @@ class FloatSquares:
 
 
 class UserFunction:
-    """A user's function from images, uint8 (n, H, W, C), and one image (H, W, C), to n distances.
+    """A user's function from images and one image to n distances.
+
+    Images are uint8 (n, H, W, C); one image is (H, W, C).
 
     Raises:
         ValueError: the function does not return n numbers of 0 or more."""

@@ -1,4 +1,6 @@
-"""Compute digests that are equal for identical thumbnails, as stored and up to quarter turns."""
+"""Compute digests that are equal for identical thumbnails.
+
+Thumbnails are compared as stored, and up to quarter turns."""
 
 from __future__ import annotations
 
@@ -13,12 +15,16 @@ Bytes = NDArray[np.uint8]
 
 
 def shift_bits(thumbnails: Bytes, shift: int) -> Bytes:
-    """Shift each value of a uint8 array, right if `shift` is positive; bits shifted out are lost."""
+    """Shift each value of a uint8 array, right if `shift` is positive.
+
+    Bits shifted out are lost."""
     return np.right_shift(thumbnails, shift) if shift >= 0 else np.left_shift(thumbnails, -shift)
 
 
 def identities(thumbnails: Bytes) -> tuple[list[str], list[str], list[int], list[int]]:
-    """Return digests and turns of thumbnails, uint8 (n, H, W, C), as four lists of length n.
+    """Return digests and turns of thumbnails, as four lists of length n.
+
+    Thumbnails are uint8 (n, H, W, C).
 
     The lists: the SHA-256 of each thumbnail, in hex; the least SHA-256 of the thumbnail's turns; the smallest turn
     that attains the least; and how many turns leave the thumbnail unchanged. A thumbnail that is not square has two

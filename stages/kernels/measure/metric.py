@@ -1,4 +1,4 @@
-"""Define a metric, the images of a block that a metric compares, and the matches of a block pair."""
+"""Define metrics, sides of a block pair, and matches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finer:
 
 @dataclass(frozen=True)
 class Metric:
-    """A way to compare images: an exact measure of points, and a lower bound from vectors in a space.
+    """A way to compare images: an exact measure, and a lower bound.
 
     space        None: the metric has no lower bound
     left, right  map points and a turn k to points: the distance of a pair in turn k is the measure of left(one) and
@@ -52,7 +52,9 @@ class Metric:
 
 @dataclass(frozen=True)
 class Side:
-    """Images of one block, in path order; representatives only, where identical images form groups.
+    """Images of one block, in path order.
+
+    Only representatives are included where identical images form groups.
 
     vectors  float32 (n, d), in the metric's space; (n, 0) without a space
     weight   how many images each image represents, int64 (n,)

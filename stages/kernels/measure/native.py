@@ -20,7 +20,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def native(function: Function, **more: Any) -> Function:
-    """Compile a function on its first call, cache the result on disk, and release the GIL."""
+    """Compile a function on its first call, and cache the result on disk.
+
+    The function runs without the GIL."""
     options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, **more}
     compiled: Function = numba.njit(**options)(function)
     code_cache.keep(compiled)
@@ -105,7 +107,9 @@ def _cells(images: Any, channels: Any, down: Any, across: Any, sums: Any) -> Non
 
 
 def cells(thumbnails: NDArray[np.uint8], down: Ints, across: Ints) -> Ints:
-    """Return sums over the cells of thumbnails, int64 (n, len(down), len(across), C + 1).
+    """Return sums over the cells of thumbnails.
+
+    The result is int64 (n, len(down), len(across), C + 1).
 
     thumbnails  uint8 (n, H, W, C)
     down        first line and one past the last line of each row of cells

@@ -14,7 +14,9 @@ Bytes = NDArray[np.uint8]
 
 
 def distinct(images: Bytes) -> Bytes:
-    """Return each different image once, uint8 (m, H, W, C), in order of first appearance.
+    """Return each different image once, uint8 (m, H, W, C).
+
+    Images are in order of first appearance.
 
     The function uses a dictionary of bytes, since `np.unique` over rows makes a record with one field for each byte
     of an image."""
@@ -24,7 +26,9 @@ def distinct(images: Bytes) -> Bytes:
 
 
 def farthest(images: Bytes, turns: int) -> int:
-    """Return the largest sum of squared differences of two images, least over `turns` turns.
+    """Return the largest sum of squared differences of two images.
+
+    The sum of a pair is the least over `turns` turns.
 
     images  uint8 (n, H, W, C)
 
@@ -36,7 +40,8 @@ def farthest(images: Bytes, turns: int) -> int:
     measure = exact.Squares()
 
     def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
-        return np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+        least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+        return least
 
     starts = range(0, len(images), TILE)
     from_first = np.concatenate([least(images[:1], images[start : start + TILE])[0] for start in starts])

@@ -1,4 +1,6 @@
-"""Handle sets of quarter turns as four bits: bit k stands for np.rot90(image, k), counter-clockwise."""
+"""Handle sets of quarter turns as four bits.
+
+Bit k stands for np.rot90(image, k), counter-clockwise."""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def shifted(bits: Bits, by: Turns) -> Bits:
 
 
 def reversed_(bits: Bits) -> Bits:
-    """Return each set with every turn k replaced by -k mod 4: turns of (a, b) become turns of (b, a)."""
+    """Return each set with every turn k replaced by -k mod 4.
+
+    Turns of (a, b) become turns of (b, a)."""
     return ((bits & 0b0101) | (bits & 0b0010) << 2 | (bits & 0b1000) >> 2).astype(np.uint8)
 
 

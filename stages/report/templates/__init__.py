@@ -1,1 +1,1 @@
-"""Hold the templates of the report's pages: HTML, style, and the parts of one script."""
+"""Hold the templates of the report's pages: HTML, style, script."""

@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.config.describe import describe
 from pipeline.config.schema import FILE, MODELINE, json_schema, schema_text
-from pipeline.config.settings import CORE, TOP, from_mapping, load
+from pipeline.config.settings import TOP, from_mapping, kinds_of, load
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.discovery import discover
 
@@ -118,7 +118,7 @@ def keys_of(node: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_key_has_a_meaning_and_all_but_required_ones_a_default() -> None:
     found = dict(keys_of(SCHEMA))
-    sections = {*CORE, *(stage.name for stage in STAGES)}
+    sections = set(kinds_of(STAGES))
     assert set(SCHEMA["properties"]) == {*TOP, *sections}
     assert {".inputs.a", ".pairs.threshold", ".cluster.keep"} <= set(found)
     for place, node in found.items():

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,7 +45,7 @@ class Plot:
     pairs: Annotated[int, Field(ge=0)] | Literal["all"] = 50
 
 
-SOURCE = Source[Thumbnail](lambda params, settings: (), sections=SECTIONS)
+SOURCE = Source[Any](lambda params, settings: (), sections=SECTIONS)
 STAGES = [
     Stage("thumbnail", 1, (), Thumbnail, pa.schema([]), source=SOURCE),
     Stage("pairs", 1, (), Pairs, pa.schema([])),
@@ -112,9 +113,9 @@ class Lists:
 )
 def test_a_single_value_stands_for_a_list_of_one(key: str, value: Any, read: Any) -> None:
     data = {"run": "x", "inputs": {"a": {"path": "/x", "reference": True}}, "lists": {key: value}}
-    config = from_mapping(data, [Stage("lists", 1, (), Lists, pa.schema([]))])
+    config = from_mapping(data, [Stage("lists", 1, (), Lists, pa.schema([]), source=SOURCE)])
     assert config.settings(f"lists.{key}") == read
-    assert (config.inputs.a, config.inputs.reference) == (("/x",), ("/x",))
+    assert config.settings("inputs.a") == config.settings("inputs.reference") == ("/x",)
     assert data["lists"] == {key: value}
 
 
@@ -168,28 +169,83 @@ def test_a_mistake_is_one_line_with_its_place(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("pairs.threshold=-1", "pairs.threshold: expected a number of at least 0, got -1"),
+        ("pairs.threshold=-1", "pairs.threshold: expected a number of at least 0, YAML read the number -1"),
         ("pairs.treshold=1", "pairs.treshold: unknown key; did you mean pairs.threshold?"),
-        ("pairs={threshold: -1}", "pairs.threshold: expected a number of at least 0, got -1"),
-        ("pairs.threshold=[", "the value is not YAML; quote it, or write a list as [x, y]"),
-        ("inputs.a=null", "inputs.a: expected a list, got null"),
-        ("inputs.a=5", "inputs.a[0]: expected the path of a folder or an image file, got 5"),
+        ("pairs={threshold: -1}", "pairs.threshold: expected a number of at least 0, YAML read the number -1"),
+        ("inputs.a=null", """inputs.a: expected a list, YAML read null. Write --set 'inputs.a="null"'"""),
         (
-            "cluster.keep=byte",
-            "cluster.keep[0]: expected resolution, bytes or path, got the text 'byte'; did you mean bytes?",
+            "inputs.a=5",
+            "inputs.a[0]: expected the path of a folder or an image file, got 5. Write --set 'inputs.a=\"5\"'",
         ),
         ("inputs.a=[]", "inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"),
+        ("pairs.same=no", "pairs.same: expected any, dimensions or aspect, YAML read false"),
+        ("pairs.rotations=1", "pairs.rotations: expected true or false, YAML read the number 1"),
+        (
+            "pairs.threshold=1,5",
+            "pairs.threshold: expected a number, YAML read the text '1,5'. Write --set pairs.threshold=1.5",
+        ),
+        (
+            "pairs.threshold=1,000",
+            "pairs.threshold: expected a number, YAML read the text '1,000'. Write --set pairs.threshold=1000",
+        ),
+        (
+            "pairs.threshold='200'",
+            "pairs.threshold: expected a number, YAML read the text '200'. Write --set pairs.threshold=200",
+        ),
+        (
+            "thumbnail.size=64x48",
+            "thumbnail.size: expected a list, YAML read the text '64x48'. Write --set 'thumbnail.size=[64, 48]'",
+        ),
+        (
+            "thumbnail.background=3",
+            """thumbnail.background: expected text, YAML read the number 3. Write --set 'thumbnail.background="3"'""",
+        ),
+        (
+            "cluster.keep=path,byte",
+            "cluster.keep[0]: expected resolution, bytes or path, YAML read the text 'path,byte'; did you mean path?",
+        ),
+        (
+            "cluster.keep=path,bytes",
+            "cluster.keep[0]: expected resolution, bytes or path, YAML read the text 'path,bytes'; did you mean bytes? "
+            "Write --set 'cluster.keep=[path, bytes]'",
+        ),
+        ("run=2024", """run: expected a name, YAML read the number 2024. Write --set 'run="2024"'"""),
+        (
+            "output=5",
+            """output: expected a folder, or the URL of one, YAML read the number 5. Write --set 'output="5"'""",
+        ),
     ],
 )
-def test_a_mistake_on_the_command_line_is_said_to_be_there(override: str, message: str) -> None:
+def test_a_mistake_on_the_command_line_says_what_yaml_read_and_what_to_write(override: str, message: str) -> None:
     assert complaint(A, override) == f"--set {override}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("override", "problem", "better"),
+    [
+        ("inputs.a=[/a, b", "expected ',' or ']', but got the end of the argument", "'inputs.a=[/a, b]'"),
+        ("inputs.a=[/a,", "expected the node content, got the end of the argument", "'inputs.a=[/a]'"),
+        ("inputs.a={path: /a", "expected ',' or '}', but got the end of the argument", "'inputs.a={path: /a}'"),
+        ("inputs.a=*.jpg", "expected alphabetic or numeric character, got '.'", "'inputs.a=\"*.jpg\"'"),
+        ("inputs.a=[@x, b", "found character '@' that cannot start any token", '\'inputs.a=["@x", "b"]\''),
+        ("inputs.a=a: b: c", "mapping values are not allowed here", "'inputs.a=\"a: b: c\"'"),
+        ('inputs.a="x y', "found unexpected end of stream", "'inputs.a=\"x y\"'"),
+    ],
+)
+def test_what_is_not_yaml_is_said_with_what_to_write(override: str, problem: str, better: str) -> None:
+    key, _, value = override.partition("=")
+    line = complaint(A, override)
+    wrong = f"--set {override}: {key}: expected a YAML value, got {value!r}: {problem}"
+    assert line == f"{wrong}. Write --set {better}"
+    (word,) = shlex.split(better)
+    settings(A, word)
 
 
 def test_every_mistake_has_its_own_whole_line() -> None:
     assert complaint(A + "pairs:\n  threshold: -1\n  rotations: 3\n", "plot.pairs=x").splitlines() == [
         "x.yaml:3: pairs.threshold: expected a number of at least 0, got -1",
         "x.yaml:4: pairs.rotations: expected true or false, got 3",
-        "--set plot.pairs=x: plot.pairs: expected a whole number or all, got the text 'x'",
+        "--set plot.pairs=x: plot.pairs: expected a whole number or all, YAML read the text 'x'",
     ]
 
 
@@ -218,8 +274,8 @@ def test_an_input_is_a_path(roots: str, message: str) -> None:
         ("- a\n", "x.yaml:1: expected keys and values, such as `inputs: {a: [~/Pictures]}`, got a list"),
         ("pairs:\n  same: [\n", "x.yaml:3: is not YAML: expected the node content, but found '<stream end>'"),
         ("a: !!python/name:os.system\n", "x.yaml:1: is not YAML: could not determine a constructor for the tag"),
-        ("run: a\npairs: {}\npairs: {}\n", "x.yaml:3: pairs stands here and in line 2; keep one of them"),
-        ("pairs: {same: any,\n same: any}\n", "x.yaml:2: pairs.same stands here and in line 1; keep one of them"),
+        ("run: a\npairs: {}\npairs: {}\n", "x.yaml:3: pairs is given here and in line 2; keep one of them"),
+        ("pairs: {same: any,\n same: any}\n", "x.yaml:2: pairs.same is given here and in line 1; keep one of them"),
     ],
 )
 def test_what_is_no_config_is_said_in_one_line(text: str, message: str) -> None:
@@ -257,8 +313,11 @@ def test_references_that_are_none_are_told(inputs: dict[str, Any], said: str) ->
     [
         ({"kind": "slurm", "adapt": {"minimum": 1}}, r"scheduler\.adapt: maximum is missing; expected a value"),
         ({"tls": {"ca_file": "x"}}, r"scheduler\.tls: cert, key are missing; expected a value"),
-        ({"adapt": {"min": 5}}, r"scheduler\.adapt\.min: unknown key; did you mean scheduler\.adapt\.minimum\?"),
-        ({"adapt": 5}, r"scheduler\.adapt: expected"),
+        (
+            {"kind": "slurm", "adapt": {"min": 5}},
+            r"scheduler\.adapt\.min: unknown key; did you mean scheduler\.adapt\.minimum\?",
+        ),
+        ({"kind": "slurm", "adapt": 5}, r"scheduler\.adapt: expected"),
     ],
 )
 def test_keys_inside_a_key_are_named_too(scheduler: dict[str, Any], said: str) -> None:
@@ -333,7 +392,7 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
         ("thumbnail: {size: [64.0, 64]}", "thumbnail.size[0]: expected a whole number, got 64.0"),
         ("pairs: {1: 2}", "expected a key that is text, got 1; put it in quotes"),
         ("[1, 2]: 3", "expected a key that is text, got a list or a mapping; put it in quotes"),
-        ("pairs: &a [*a]", "the anchor around this line holds itself"),
+        ("pairs: &a [*a]", "the anchor around this line contains itself"),
         (r'thumbnail: {size: "a\nb"}', r"thumbnail.size: expected a list, got the text 'a\nb'"),
         (
             r'thumbnail: {background: "\ud800"}',
@@ -364,7 +423,7 @@ def bomb(first: str, level: str, levels: int) -> str:
 )
 def test_aliases_that_stand_for_too_much_are_refused(text: str) -> None:
     """Ten lines that stand for billions of values took minutes, and then the memory."""
-    said = "expected aliases that repeat at most 10,000 keys and values, got more; write out what is meant"
+    said = "expected aliases that repeat at most 10,000 keys and values, got more; write the values out"
     assert re.fullmatch(rf"x\.yaml:\d+: {said}", complaint(text))
     inner = "{" + ", ".join(text.splitlines()) + "}"
     assert complaint(A, f"plot={inner}") == f"--set plot={inner}: {said}"
@@ -378,7 +437,7 @@ def test_aliases_that_stand_for_little_are_followed() -> None:
     ("override", "message"),
     [
         ("pairs.threshold=", "expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null"),
-        ("pairs={same: any, same: any}", "pairs.same stands here and in line 1; keep one of them"),
+        ("pairs={same: any, same: any}", "pairs.same is given here and in line 1; keep one of them"),
         ("inputs.a=[null]", "inputs.a[0]: expected the path of a folder or an image file, got None"),
         ("pairs.threshold.x=1", 'pairs.threshold: expected a number, got {"x": 1}'),
         ("plto.pairs=1", "plto: unknown key; did you mean plot?"),

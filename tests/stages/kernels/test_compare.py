@@ -19,7 +19,6 @@ from stages.kernels.arrays import CPU, Device
 from stages.kernels.bounds import coarse, slack
 from stages.kernels.bounds.space import Space
 from stages.kernels.compare import BlockPair
-from stages.kernels.filters import refine
 from stages.kernels.filters.leaves import Leaves
 from stages.kernels.filters.product import Product
 from stages.kernels.measure import exact
@@ -29,6 +28,7 @@ from stages.kernels.measure.metric import Finer, MatchArrays, Metric, Side
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from tests.pairwise import pairwise
 from tests.stages.kernels import plain
+from tests.stages.kernels.tuned import tuned
 
 STRICT = Device("strict", array_api_strict, array_api_strict.asarray, np.asarray)
 DEVICES = {"leaves": CPU, "numpy": CPU, "strict": STRICT}
@@ -58,7 +58,29 @@ class Priced(Squares):
 
 
 FILTERS = (*DEVICES, "tiles", "strict tiles")
-ROOMS = ("whole", "tiles", "crumbs")
+ROOMS = {
+    "whole": {},
+    "tiles": {
+        "tile": 16,
+        "gathered": 2_000,
+        "many": 10,
+        "measured": 3,
+        "candidates": 40,
+        "pairs": 200,
+        "rows": 2,
+        "matches": 30,
+    },
+    "crumbs": {
+        "tile": 5,
+        "gathered": 1,
+        "many": 0,
+        "measured": 1,
+        "candidates": 0,
+        "pairs": 4,
+        "rows": 1,
+        "matches": 4,
+    },
+}
 BOTH = (True, False)
 RULES = ("compare", "zero", "skip")
 
@@ -66,24 +88,16 @@ RULES = ("compare", "zero", "skip")
 @pytest.fixture(params=FILTERS)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
     """How candidates are found; small blocks would never load the compiled filter."""
-    monkeypatch.setattr(compare, "COMPILED", 0 if request.param == "leaves" else 2**62)
-    monkeypatch.setattr(compare, "CROWDED", -1 if "tiles" in request.param else 2)
+    tuned(
+        monkeypatch, compiled=0 if request.param == "leaves" else 2**62, crowded=-1 if "tiles" in request.param else 2
+    )
     return STRICT if "strict" in request.param else CPU
 
 
 @pytest.fixture(params=ROOMS)
 def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """All at once, or by runs of rows and by tiles, with no room to speak of."""
-    if request.param != "whole":
-        tiles = request.param == "tiles"
-        monkeypatch.setattr(refine, "TILE", 16 if tiles else 5)
-        monkeypatch.setattr(refine, "GATHERED", 2_000 if tiles else 1)
-        monkeypatch.setattr(refine, "MANY", 10 if tiles else 0)
-        monkeypatch.setattr(refine, "SAMPLE", 3 if tiles else 1)
-        monkeypatch.setattr(compare, "CANDIDATES", 40 if tiles else 0)
-        monkeypatch.setattr(compare, "PAIRS", 200 if tiles else 4)
-        monkeypatch.setattr(compare, "LEAST", 2 if tiles else 1)
-        monkeypatch.setattr(compare, "ROWS", 30 if tiles else 4)
+    tuned(monkeypatch, **ROOMS[request.param])
     return str(request.param)
 
 
@@ -237,7 +251,7 @@ def paired(
 @pairwise(
     indirect=("device", "room"),
     device=FILTERS,
-    room=ROOMS,
+    room=tuple(ROOMS),
     same_hash=RULES,
     shape=((8, 8, 3), (5, 7, 1), (16, 16, 1)),
     diagonal=BOTH,
@@ -284,9 +298,9 @@ def test_which_filter_is_taken(
     monkeypatch: pytest.MonkeyPatch, pairs: int, numba: bool, device: Device, kind: type
 ) -> None:
     """The other tests would not tell, so this one does."""
-    monkeypatch.setattr(compare, "COMPILED", pairs)
+    tuned(monkeypatch, compiled=pairs)
     monkeypatch.setattr(compare, "compiled", lambda: numba)
-    monkeypatch.setattr(compare, "CROWDED", 2)
+    tuned(monkeypatch, crowded=2)
     pair = paired(block(1, 5, (8, 8, 1)), None, MatchRules(9, 1, "compare"), mse((8, 8, 1), 1, 9), device)
     assert isinstance(pair._filter, kind)
 
@@ -294,7 +308,7 @@ def test_which_filter_is_taken(
 @pytest.mark.parametrize("crowded", [0.2, 0.19])
 def test_crowded_blocks_are_given_no_filter(monkeypatch: pytest.MonkeyPatch, crowded: float) -> None:
     """Two of ten pairs pass the bounds: the first image of b is near the first of a, the last near the last."""
-    monkeypatch.setattr(compare, "CROWDED", crowded)
+    tuned(monkeypatch, crowded=crowded)
     shades = np.array([0, 255]), np.array([1, 60, 120, 180, 254])
     a, b = (Block(np.repeat(each, 64).astype(np.uint8).reshape(-1, 8, 8, 1)) for each in shades)
     pair = paired(a, b, MatchRules(64, 1, "compare"), mse((8, 8, 1), 1, 64))
@@ -309,9 +323,7 @@ def test_a_low_block_with_more_candidates_than_room_is_compared_by_tiles(
     monkeypatch: pytest.MonkeyPatch, agree: bool
 ) -> None:
     """A sweep that was refused once is not tried again with the same rows: it would be for ever."""
-    monkeypatch.setattr(compare, "CROWDED", 2)
-    monkeypatch.setattr(compare, "CANDIDATES", 0)
-    monkeypatch.setattr(compare, "LEAST", 1)
+    tuned(monkeypatch, crowded=2, candidates=0, rows=1)
     swept: list[slice] = []
     wide = BlockPair._wide
 
@@ -333,7 +345,7 @@ def test_a_low_block_with_more_candidates_than_room_is_compared_by_tiles(
 
 
 @pytest.mark.usefixtures("room")
-@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, settled=("a", "b"))
+@pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), settled=("a", "b"))
 def test_a_settled_block_is_compared_with_one_that_is_not(device: Device, settled: str) -> None:
     """Only pairs of two settled images are left out."""
     a, b = block(1, 12, (8, 8, 1)), block(2, 10, (8, 8, 1))
@@ -366,7 +378,7 @@ def test_images_without_hashes_agree_with_none(same_hash: str, hashed: str) -> N
 
 
 @pytest.mark.usefixtures("room")
-@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, same_hash=("zero", "skip"), diagonal=BOTH)
+@pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), same_hash=("zero", "skip"), diagonal=BOTH)
 def test_all_hashes_agree(device: Device, same_hash: str, diagonal: bool) -> None:
     a, b = block(1, 17, (8, 8, 1), kinds=2), block(2, 9, (8, 8, 1), kinds=2)
     a.hashes, b.hashes = np.zeros((17, 4), np.int64), np.zeros((9, 4), np.int64)
@@ -382,7 +394,7 @@ def test_levels_count_the_pairs_that_are_left(
     monkeypatch: pytest.MonkeyPatch, crowded: float, compared_pairs: int, directions: int
 ) -> None:
     """Of 15 pairs, by tiles and by a filter that looks at both orders; three of them pass the bounds."""
-    monkeypatch.setattr(compare, "CROWDED", crowded)
+    tuned(monkeypatch, crowded=crowded)
     points = np.repeat([0, 1, 2, 90, 180, 250], 64).astype(np.uint8).reshape(6, 8, 8, 1)
     pair = paired(Block(points), None, MatchRules(256, 1, "compare"), mse((8, 8, 1), 1, 256))
     assert len(compared(pair)) == 3
@@ -394,7 +406,7 @@ def test_levels_count_the_pairs_that_are_left(
 @pairwise(
     indirect=("device", "room"),
     device=FILTERS,
-    room=ROOMS,
+    room=tuple(ROOMS),
     prices=tuple(COSTS),
     turns=(1, 4),
     shape=((8, 8, 1), (17, 17, 3)),
@@ -416,8 +428,7 @@ def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: 
 @pytest.mark.parametrize("limit", [None, 0, 40])
 def test_tiles_of_which_few_pairs_are_wanted(monkeypatch: pytest.MonkeyPatch, prices: str, limit: int | None) -> None:
     """Whatever is cheapest, only these are measured: those of one kind, that agree in no hash."""
-    monkeypatch.setattr(compare, "CROWDED", -1)
-    monkeypatch.setattr(refine, "MANY", 0)
+    tuned(monkeypatch, crowded=-1, many=0)
     a = block(1, 30, (8, 8, 1), kinds=6)
     rules = MatchRules(limit, 4, "skip")
     pair = paired(a, None, rules, mse((8, 8, 1), 4, limit, CPU, Priced(prices)))
@@ -441,9 +452,7 @@ def test_levels_count_what_is_measured_in_tiles(
     """All ten pairs of five images pass coarse sums; finer sums tell the last one apart; the other four are equal.
 
     The ten are the sample, too. A product is of all five rows and columns, or of three that finer sums leave."""
-    monkeypatch.setattr(compare, "CROWDED", -1)
-    monkeypatch.setattr(refine, "MANY", 0)
-    monkeypatch.setattr(refine, "GAIN", gain)
+    tuned(monkeypatch, crowded=-1, many=0, gain=gain)
     points = np.full((5, 8, 8, 1), 100, np.uint8)
     points[4] += np.indices((8, 8)).sum(axis=0)[:, :, None].astype(np.uint8) % 2 * 60
     points[:4, ::2] += 60
@@ -479,7 +488,7 @@ def known(a: Block, b: Block, diagonal: bool, rules: MatchRules, limit: float | 
 @pytest.mark.usefixtures("room")
 @pairwise(
     indirect=("room",),
-    room=ROOMS,
+    room=tuple(ROOMS),
     crowded=(-1, 2),
     diagonal=BOTH,
     limits=((43, 43), (43, 90), (43, 22), (43, None), (None, None), (None, 43)),
@@ -494,8 +503,7 @@ def test_what_is_known_is_copied(
 ) -> None:
     """Whatever the earlier limit was; pairs that it covers are not looked at again."""
     limit, before = limits
-    monkeypatch.setattr(compare, "CROWDED", crowded)
-    monkeypatch.setattr(compare, "COMPILED", 0 if diagonal else 2**62)
+    tuned(monkeypatch, crowded=crowded, compiled=0 if diagonal else 2**62)
     shape = (8, 8, 1)
     a, b = block(6, 40, shape, kinds=2), block(7, 30, shape, kinds=2)
     b = a if diagonal else b
@@ -541,7 +549,7 @@ def test_copied_rows_are_trusted() -> None:
 
 
 @pytest.mark.usefixtures("room")
-@pairwise(indirect=("room",), room=ROOMS, diagonal=BOTH, limit=(None, 0.0, 500.0))
+@pairwise(indirect=("room",), room=tuple(ROOMS), diagonal=BOTH, limit=(None, 0.0, 500.0))
 def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float | None) -> None:
     shape = (6, 6, 1)
     a, b = block(10, 24, shape, kinds=2), block(11, 18, shape, kinds=2)
@@ -567,7 +575,7 @@ def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
 
 
 @pytest.mark.usefixtures("room")
-@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, diagonal=BOTH, alike=(0.0, 0.3, 1.0))
+@pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), diagonal=BOTH, alike=(0.0, 0.3, 1.0))
 def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> None:
     """`alike`: the share of points that have one hash, in every turn: a pair passes four times, and counts once."""
     random = np.random.default_rng(12)
@@ -590,7 +598,7 @@ def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> Non
 
 
 @pytest.mark.usefixtures("room")
-@pairwise(indirect=("device", "room"), device=FILTERS, room=ROOMS, turns=(1, 4))
+@pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), turns=(1, 4))
 def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:
     """The limit is what the measure gives for some pair, to the last bit; the space is a little wider than it."""
     random = np.random.default_rng(13)
@@ -649,9 +657,7 @@ def test_no_match_at_the_limit_is_lost(
     device = DEVICES.get(name, CPU)
     a = Block(crowd(seed, shape, grid, orbits, turns))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "COMPILED", 0 if name == "leaves" else 2**62)
-        patch.setattr(compare, "CROWDED", -1 if name == "tiles" else 2)
-        patch.setattr(refine, "MANY", 0)
+        tuned(patch, compiled=0 if name == "leaves" else 2**62, crowded=-1 if name == "tiles" else 2, many=0)
         for limit in limits(a.points, turns):
             rules = MatchRules(limit, turns, "compare")
             metric = mse(shape, turns, limit, device, Priced(prices, device))
@@ -665,8 +671,8 @@ def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 1
     """What finer sums leave of all pairs in the given turns, turn by turn."""
     pair = paired(Block(found), None, MatchRules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
     every = np.arange(len(found))
-    parts = [pair._check.part(every, left) for left in (True, False)]
-    bits = pair._check.bounds(*parts, {8: 1, 16: 2}[grid]) & given
+    parts = [pair._refiner.part(every, left) for left in (True, False)]
+    bits = pair._refiner.bounds(*parts, {8: 1, 16: 2}[grid]) & given
     return [set(zip(*np.nonzero(bits >> turn & 1), strict=True)) for turn in range(turns)]
 
 
@@ -715,8 +721,7 @@ def test_without_slack_finer_sums_lose_matches(monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("name", DEVICES)
 def test_without_slack_a_block_pair_loses_matches(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     shape = (7, 7, 1)
-    monkeypatch.setattr(compare, "COMPILED", 0 if name == "leaves" else 2**62)
-    monkeypatch.setattr(compare, "CROWDED", 2)
+    tuned(monkeypatch, compiled=0 if name == "leaves" else 2**62, crowded=2)
     cases = [(found, min(apart(*found[:2], 4))) for found in (crowd(seed, shape, 4, True, 4) for seed in range(30))]
 
     def lost() -> int:

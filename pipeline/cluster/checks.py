@@ -1,0 +1,70 @@
+"""Checks of the section `scheduler` that its types can't make: keys that contradict each other, and missing files."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.cluster.addresses import fault_of
+from pipeline.cluster.deployment import Address, Batch, Own, Ssh
+from pipeline.cluster.keys import Dask, Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
+
+FOLDER = "shared_temp_directory"
+"""Argument of dask-jobqueue's classes: where temporary certificates are left for the jobs."""
+
+
+def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
+    """Yield key and complaint for each contradiction within the section."""
+    if isinstance(scheduler, Address):
+        yield from _of_address(scheduler)
+    if isinstance(scheduler, Ssh):
+        hosts = scheduler.cluster.get("hosts")
+        if not (isinstance(hosts, list) and hosts and all(isinstance(host, str) for host in hosts)):
+            yield (
+                "cluster",
+                "kind ssh expects cluster.hosts, a list: the scheduler's host, then one host for each worker",
+            )
+    if isinstance(scheduler, Elastic):
+        yield from _of_elastic(scheduler)
+    if isinstance(scheduler, Batch) and scheduler.tls == "temporary" and FOLDER not in scheduler.cluster:
+        yield "tls", f"temporary certificates need scheduler.cluster.{FOLDER} too, a folder that all machines see"
+
+
+def _of_address(scheduler: Address) -> Iterator[tuple[str, str]]:
+    if bool(scheduler.address) == bool(scheduler.scheduler_file):
+        got = "both" if scheduler.address else "neither"
+        yield (
+            "address",
+            f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}; "
+            "for example --set scheduler.address=tcp://127.0.0.1:8786",
+        )
+    if scheduler.address and (fault := fault_of(scheduler.address, bool(scheduler.tls))):
+        yield "address", fault
+
+
+def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
+    scale, adapt = scheduler.scale, scheduler.adapt
+    if not isinstance(scheduler, Own) and (scale is None) == (adapt is None):
+        got = "neither; for example scale: 10" if scale is None else "both"
+        yield "scale", f"kind {scheduler.kind} expects one of scheduler.scale and scheduler.adapt, got {got}"
+    if adapt and adapt.minimum > adapt.maximum:
+        yield "adapt", f"expected a maximum of at least the minimum, {adapt.minimum}, got {adapt.maximum}"
+    fewest = min(adapt.minimum, adapt.maximum) if adapt else scale
+    if isinstance(scheduler, Dask) and fewest is not None and fewest < scheduler.min_workers:
+        yield "min_workers", f"expected at most the {fewest} workers that are asked for, got {scheduler.min_workers}"
+
+
+def certificates_of(scheduler: Scheduler) -> Tls | str | None:
+    """Return the value of the key `tls`, None for kinds that have no such key."""
+    return scheduler.tls if isinstance(scheduler, Encrypted | EncryptedByFiles) else None
+
+
+def missing_files(scheduler: Scheduler) -> Iterator[str]:
+    """Yield a complaint for each certificate that is no file; only a run reads them, and other commands need none."""
+    tls = certificates_of(scheduler)
+    for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
+        path = Path(file).expanduser()
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            yield f"scheduler.tls.{key}: expected a file, got {file!r}, which {what}"

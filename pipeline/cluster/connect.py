@@ -1,0 +1,91 @@
+"""Clients of Dask schedulers: of one that runs already, found by its address, or of one that this run has started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cluster.deployment import Address
+from pipeline.machine.interrupts import held
+from pipeline.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+READS = 20
+"""Times that a scheduler's file is read, a tenth of a second apart, before the file counts as invalid."""
+
+
+def connect(scheduler: Address, security: Any, opened: ExitStack) -> Client:
+    """Return a client of a scheduler that runs already. Raises ConfigError within ten seconds."""
+    where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
+    timeout = min(10.0, scheduler.wait_timeout)
+    try:
+        with ThreadPoolExecutor(1) as thread:  # in this thread an event loop may run, as in a notebook
+            thread.submit(lambda: asyncio.run(_greet(where, security, timeout))).result()
+        with held():
+            return client_of(where, opened, security=security, timeout=10)
+    except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
+        how = "the scheduler may be encrypted: see scheduler.tls"
+        if security:
+            how = "does the scheduler use TLS, with a certificate of the same authority?"
+        raise ConfigError(
+            f"scheduler.address: no Dask scheduler answers at {where}; start one, or correct the address; {how}"
+        ) from error
+
+
+async def _greet(address: str, security: Any, timeout: float) -> None:
+    """Open and close a connection to a scheduler; a client that finds no scheduler takes long to end, with warnings."""
+    from distributed.comm.core import connect
+
+    arguments = security.get_connection_args("client") if security else {}
+    comm = await asyncio.wait_for(connect(address, timeout=timeout, **arguments), timeout)
+    await comm.close()
+
+
+def _address_in(file: Path) -> str:
+    """Return the address in the file that a scheduler writes about itself. Raises ConfigError."""
+    for _ in range(READS):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            address = json.loads(file.read_text())["address"]
+            if isinstance(address, str):
+                return address
+        if not file.is_file():
+            break
+        time.sleep(0.1)  # the scheduler may be writing the file
+    what = "is not a file that a Dask scheduler has written" if file.exists() else "does not exist"
+    raise ConfigError(f"scheduler.scheduler_file: {file} {what}; is the scheduler running?")
+
+
+def client_of(where: Any, opened: ExitStack, **options: Any) -> Client:
+    """Return a client that closes with `opened`. Call within `held()`: a half-made client ends with warnings."""
+    from distributed import Client
+
+    with _without_versions():
+        client = Client(where, set_as_default=False, **options)
+    opened.callback(close, client, 5)
+    return client
+
+
+@contextlib.contextmanager
+def _without_versions() -> Iterator[None]:
+    """Silence Dask's table of differing versions: `fitness` checks the versions that matter, and reports in a line."""
+    from distributed.versions import VersionMismatchWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VersionMismatchWarning)
+        yield
+
+
+def close(client_or_cluster: Any, timeout: float) -> None:
+    """Close a client or a cluster in any state, without errors."""
+    with contextlib.suppress(Exception):
+        client_or_cluster.close(timeout=timeout)

@@ -1,0 +1,91 @@
+"""Dask's settings, logging and encryption while a run lasts."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.cluster.checks import certificates_of
+from pipeline.cluster.keys import Dask, Tls
+from pipeline.machine.installation import install_extra
+from pipeline.messages.errors import ConfigError
+
+NO_PROFILE = {"distributed.worker.profile.enabled": False}
+"""Dask's profiler samples every thread a hundred times a second, which takes a fortieth of the time of small files."""
+
+
+def keep_quiet() -> None:
+    """Silence Dask's loggers in this process: this program reports in one line; workers keep their own logs."""
+    try:
+        importlib.import_module("distributed")  # configures its loggers on import, and would undo this later
+    except (ImportError, SyntaxError):
+        raise
+    except Exception as error:  # distributed reads Dask's config on import
+        said = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"Dask's own config can't be used: {said}. Correct it, in DASK_CONFIG or ~/.config/dask"
+        ) from error
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
+    for name in ["distributed", "asyncio", *names]:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+@contextlib.contextmanager
+def configured(scheduler: Dask) -> Iterator[None]:
+    """Apply Dask's settings of this run, and restore the former ones; some kinds pass the settings to their workers."""
+    import dask
+
+    shown = importlib.util.find_spec("bokeh")  # draws the dashboard and the report, which show profiles
+    settings = ({} if shown else NO_PROFILE) | flat(scheduler.dask_config)
+    for key, value in settings.items():
+        if isinstance(dask.config.get(key, None), Mapping) and not isinstance(value, Mapping):
+            raise ConfigError(f"scheduler.dask_config: {key} has keys of its own; expected keys and values")
+    tls = certificates_of(scheduler)
+    if isinstance(tls, Tls):
+        settings |= _tls_settings(tls)
+    with dask.config.set(settings):
+        yield
+
+
+def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return settings of Dask by dotted keys; to set a nested mapping would drop the other keys of its group."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{above}.{key}" if above else str(key)
+        found |= flat(value, name) if isinstance(value, Mapping) and value else {name: value}
+    return found
+
+
+def _tls_settings(tls: Tls) -> dict[str, Any]:
+    shown = {"cert": _path(tls.cert), "key": _path(tls.key)}
+    sides = {
+        f"distributed.comm.tls.{side}.{name}": file
+        for side in ("scheduler", "worker", "client")
+        for name, file in shown.items()
+    }
+    trusted = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": _path(tls.ca_file)}
+    return trusted | sides
+
+
+def _path(name: str) -> str:
+    return str(Path(name).expanduser().absolute())
+
+
+def security_of(scheduler: Dask) -> Any:
+    """Return Dask's object for TLS, None without encryption. Raises ConfigError."""
+    from distributed.security import Security
+
+    tls = certificates_of(scheduler)
+    if tls is None:
+        return None
+    if isinstance(tls, Tls):
+        return Security()  # reads the files from Dask's settings
+    try:
+        return Security.temporary()
+    except ImportError as error:
+        raise ConfigError(f"scheduler.tls: temporary certificates need a library: {install_extra('tls')}") from error

@@ -1,0 +1,183 @@
+"""Keys of the config's section `scheduler`, in groups: each kind of scheduler accepts the keys of some groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.dataclasses import dataclass
+
+from pipeline.cluster.addresses import is_loopback
+
+T = TypeVar("T")
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1e7)]
+SIZE = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
+KIND = Field(
+    description="synchronous: a loop in this process; threads, local: threads or processes on this machine; cuda: one "
+    "process for each GPU; address: a Dask scheduler that runs already; ssh; slurm, pbs, lsf, sge: a batch system; "
+    "kubernetes; or package.module:Class, a cluster class of your own"
+)
+
+
+@dataclass_transform(frozen_default=True)
+def section(model: type[T]) -> type[T]:
+    """Make a frozen dataclass whose fields are keys of the config; unknown keys are refused."""
+    made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid"))(model)
+    return cast(type[T], made)
+
+
+def _size(value: str | int) -> str | int:
+    if not re.fullmatch(SIZE, str(value), re.IGNORECASE):
+        raise ValueError(f"expected auto or a size such as 4GiB, got {value!r}")
+    return value
+
+
+def _files(value: Any) -> Any:
+    if value == "temporary":
+        raise ValueError(
+            "expected {ca_file: …, cert: …, key: …}, got temporary; temporary certificates do not reach these machines"
+        )
+    return value
+
+
+@section
+class Adapt:
+    """Number of workers that follows the work, between two limits."""
+
+    maximum: Annotated[Positive, Field(description="most workers at a time")]
+    minimum: Annotated[Positive, Field(description="fewest workers at a time")] = 1
+
+
+@section
+class Tls:
+    """Files in PEM format, under the same paths on every machine.
+
+    Use an authority of your own: host names in certificates are not checked."""
+
+    ca_file: Annotated[str, Field(description="certificate of the authority that all machines trust")]
+    cert: Annotated[str, Field(description="certificate that each machine shows, signed by the authority")]
+    key: Annotated[str, Field(description="private key of the certificate")]
+
+
+@section
+class Scheduler:
+    """Where the tasks run; no key of this section changes a result."""
+
+    kind: Annotated[str, KIND] = "local"
+
+    dask_class: ClassVar[str] = ""
+    """Dask's cluster class, as module:Class."""
+    package: ClassVar[str] = ""
+    """Distribution that brings the class."""
+    extra: ClassVar[str] = ""
+    """Extra of this distribution that installs the package."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Keyword arguments of the class that a config may override."""
+    beyond: ClassVar[bool] = False
+    """Whether workers run on other machines."""
+    command: ClassVar[str] = ""
+    """Program that submits the jobs of a batch system."""
+
+    @property
+    def listens_beyond_loopback(self) -> bool:
+        """Whether other machines can reach the ports that this run opens; for kind address, assume so."""
+        return self.beyond
+
+    def cores(self, here: int) -> int:
+        """Return how many cores compute at once, as far as the config says; this machine has `here` cores."""
+        return 1
+
+
+@section
+class Dask(Scheduler):
+    """Keys of every kind that runs on Dask."""
+
+    min_workers: Annotated[Positive, Field(description="the run begins when this many workers have joined")] = 1
+    wait_timeout: Annotated[
+        Seconds, Field(description="seconds to wait for workers, at the start and after all workers are lost")
+    ] = 300.0
+    patience: Annotated[
+        Seconds,
+        Field(description="seconds in which no task ends, after which the state of the cluster is written to a file"),
+    ] = 900.0
+    dask_config: Annotated[
+        Mapping[str, Any], Field(description="settings of Dask, here and on the workers; values are never shown")
+    ] = field(default_factory=dict)
+
+    def cores(self, here: int) -> int:
+        return self.min_workers
+
+
+@section
+class Passing(Dask):
+    """The key of kinds for which this program creates one of Dask's clusters."""
+
+    cluster: Annotated[
+        Mapping[str, Any], Field(description="further keyword arguments of Dask's cluster class, passed through")
+    ] = field(default_factory=dict)
+
+
+@section
+class Listening(Scheduler):
+    """The key of kinds whose address this program can choose."""
+
+    host: Annotated[
+        str | None,
+        Field(
+            description="address on which this run's own scheduler and workers listen; null: loopback or, where "
+            "workers run on other machines, this machine's address in the network"
+        ),
+    ] = None
+
+    @property
+    def listens_beyond_loopback(self) -> bool:
+        return not is_loopback(self.host) if self.host else self.beyond
+
+
+@section
+class Elastic(Scheduler):
+    """Keys of kinds that start and end workers while a run lasts."""
+
+    scale: Annotated[Positive | None, Field(description="number of workers to start")] = None
+    adapt: Annotated[
+        Adapt | None,
+        Field(description="instead of scale, a number of workers that follows the work: {minimum: 1, maximum: 100}"),
+    ] = None
+
+
+@section
+class Encrypted(Scheduler):
+    """The key of kinds that can encrypt with certificates made for one run."""
+
+    tls: Annotated[
+        Literal["temporary"] | Tls | None,
+        Field(
+            description="encrypt with the files {ca_file: …, cert: …, key: …}, or with temporary ones made for this run"
+        ),
+    ] = None
+
+
+@section
+class EncryptedByFiles(Scheduler):
+    """The key of kinds that can encrypt with certificates that all machines have."""
+
+    tls: Annotated[
+        Tls | None, BeforeValidator(_files), Field(description="encrypt with the files {ca_file: …, cert: …, key: …}")
+    ] = None
+
+
+@section
+class OwnWorkers(Scheduler):
+    """Keys of kinds whose workers run on this machine."""
+
+    workers: Annotated[Positive | None, Field(description="number of workers; null: one for each core, or GPU")] = None
+    memory_limit: Annotated[
+        str | int,
+        AfterValidator(_size),
+        WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^({SIZE})$"}, {"type": "integer", "minimum": 0}]}),
+        Field(description="memory of one worker, such as 4GiB; auto: an equal share of this machine's memory"),
+    ] = "auto"

@@ -1,0 +1,59 @@
+"""Start a cluster of the configured kind."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.cluster.arguments import arguments
+from pipeline.cluster.deployment import Own
+from pipeline.cluster.keys import Elastic, Passing
+from pipeline.machine.installation import install_extra
+from pipeline.messages.errors import ConfigError
+
+
+def start(scheduler: Passing, security: Any) -> Any:
+    """Return a cluster of Dask that has begun to start its workers. Raises ConfigError."""
+    make = _class(scheduler)
+    if scheduler.command and not shutil.which(scheduler.command):
+        raise ConfigError(
+            f"scheduler.kind: {scheduler.kind} submits its jobs with {scheduler.command}, which is not installed here; "
+            "run this where it is"
+        )
+    try:
+        cluster = make(**arguments(scheduler, security))
+        if isinstance(scheduler, Elastic):
+            if scheduler.adapt:
+                cluster.adapt(minimum=scheduler.adapt.minimum, maximum=scheduler.adapt.maximum)
+            elif scheduler.scale:
+                cluster.scale(scheduler.scale)
+        return cluster
+    except Exception as error:  # the errors depend on the batch system
+        _skip_exit_handler()
+        text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
+        raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
+
+
+def _skip_exit_handler() -> None:
+    """Keep dask-kubernetes from deleting, at exit and with warnings, a cluster that was never created."""
+    module = sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster")
+    if module is not None:
+        atexit.unregister(module.reap_clusters)
+
+
+def _class(scheduler: Passing) -> Callable[..., Any]:
+    module, _, name = (scheduler.kind if isinstance(scheduler, Own) else scheduler.dask_class).partition(":")
+    try:
+        if scheduler.extra:
+            importlib.import_module(scheduler.package.replace("-", "_"))  # a class may import without its package
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return found
+    except (ImportError, AttributeError) as error:
+        how = install_extra(scheduler.extra) if scheduler.extra else "correct scheduler.kind"
+        raise ConfigError(
+            f"scheduler.kind: {scheduler.kind} needs {scheduler.package or module}, which can't be imported here: {how}"
+        ) from error

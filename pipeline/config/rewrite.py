@@ -1,0 +1,54 @@
+"""Other ways to write a value of `--set`: a value that YAML can't read, or that YAML reads as another type."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+CLOSING = {"[": "]", "{": "}", '"': '"', "'": "'"}
+
+
+def as_argument(name: str, text: str) -> str:
+    """Return the argument that sets a key, quoted for a shell."""
+    return f"--set {shlex.quote(f'{name}={text}')}"
+
+
+def readable(text: str) -> Iterator[str]:
+    """Yield texts that YAML may be able to read in place of `text`, the likeliest first; YAML can read the last one."""
+    text = text.strip()
+    yield _closed(text)
+    if text.startswith("["):
+        yield f"[{', '.join(quoted(item) for item in text.strip('[], ').split(','))}]"
+    yield quoted(text)
+
+
+def _closed(text: str) -> str:
+    """Return `text` with the closing brackets and the quote that are missing at its end."""
+    missing: list[str] = []
+    for letter in text:
+        quoted = missing and missing[-1] in "\"'"
+        if missing and letter == missing[-1]:
+            missing.pop()
+        elif letter in CLOSING and not quoted:
+            missing.append(CLOSING[letter])
+    return text.rstrip(", ") + "".join(reversed(missing)) if missing else text
+
+
+def retyped(text: str) -> Iterator[str]:
+    """Yield texts that YAML reads as another type than `text`: a number, a list, text."""
+    text = text.strip()
+    bare = text.strip("\"'")
+    yield bare
+    if re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?", bare):
+        yield bare.replace(",", "")
+    yield bare.replace(",", ".")
+    if not bare.startswith(("[", "{")):
+        yield f"[{', '.join(item.strip() for item in re.split('[,x]' if bare[:1].isdigit() else ',', bare))}]"
+        yield quoted(bare)
+
+
+def quoted(text: str) -> str:
+    """Return the YAML of a value that is text."""
+    return json.dumps(text.strip().strip("\"'"), ensure_ascii=False)

@@ -1,0 +1,72 @@
+"""Sections that are a union of dataclasses, one for each value of the key `kind`.
+
+Their types are `Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`, as pydantic defines them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import Discriminator, Tag
+
+from pipeline.config.yaml_source import Source
+
+KIND = "kind"
+
+
+def members(section_type: Any) -> dict[str, type]:
+    """Return the dataclasses of a union by their tags; an empty dict where the type is no such union."""
+    parts = (part for union in _unions(section_type) for part in get_args(union) if get_origin(part) is Annotated)
+    return {mark.tag: get_args(part)[0] for part in parts for mark in get_args(part)[1:] if isinstance(mark, Tag)}
+
+
+def _unions(hint: Any) -> Iterator[Any]:
+    if get_origin(hint) in (Union, UnionType):
+        yield hint
+    elif get_origin(hint) is Annotated:
+        yield from _unions(get_args(hint)[0])
+
+
+def member(section_type: Any, data: Any) -> type | None:
+    """Return the dataclass of a union that validates `data`; None where the type is no such union."""
+    marks = get_args(section_type)[1:] if get_origin(section_type) is Annotated else ()
+    choose = next((mark.discriminator for mark in marks if isinstance(mark, Discriminator)), None)
+    return members(section_type)[str(choose(data))] if callable(choose) else None
+
+
+def drop_keys_of_others(source: Source, section_types: Mapping[str, Any]) -> None:
+    """Drop keys that only other kinds have, where such a key is no mistake.
+
+    Earlier versions printed configs with the keys of all kinds: default values are dropped. A kind that is set on the
+    command line replaces the kind of the file: the file's keys of other kinds are dropped."""
+    for section, section_type in section_types.items():
+        data, own = source.data.get(section), member(section_type, source.data.get(section))
+        if own is None or not isinstance(data, dict):
+            continue
+        known = {field.name for field in fields(own)}
+        others = {field.name: field for model in members(section_type).values() for field in fields(model)}
+        given = set(data)
+        if (section, KIND) in source.overrides:
+            given = {str(keys[1]) for keys in source.overrides if keys[0] == section and len(keys) > 1}
+        wrong = {key for key in others.keys() & given - known if data[key] != _default(others[key])}
+        source.data[section] = {key: value for key, value in data.items() if key not in others.keys() - known - wrong}
+
+
+def _default(field: Field[Any]) -> Any:
+    """Return the default of a field, as YAML has it."""
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def foreign_key(section: str, key: str, section_type: Any, source: Source) -> str | None:
+    """Return the problem of a key that only other kinds have; None where no kind has the key."""
+    holders = [tag for tag, model in members(section_type).items() if key in {field.name for field in fields(model)}]
+    if not holders:
+        return None
+    data = source.data[section]
+    kind = data.get(KIND) or next(
+        tag for tag, model in members(section_type).items() if model is member(section_type, {})
+    )
+    return f"kind {kind} has no such key; kinds with it: {', '.join(holders)}. Leave it out."
