@@ -15,5 +15,5 @@ def say(*lines: str) -> None:
 
 def complain(*lines: str) -> None:
     """Print lines to standard error, each after the program's name."""
-    for line in lines:
+    for line in lines if sys.stderr else ():  # None where it is closed: `print` would write to standard output
         print(f"fast-diff: {one_line(line)}", file=sys.stderr)

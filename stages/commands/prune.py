@@ -9,6 +9,7 @@ from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, SET, TARGET
 from pipeline.cli.targets import config_of
 from pipeline.messages.say import say
+from pipeline.messages.words import counted
 
 
 def prune(target: str | None, sets: Sequence[str], as_json: bool) -> int:
@@ -21,7 +22,7 @@ def prune(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps({"files": count, "bytes": size}))
     else:
-        say(f"deleted {count:,} retired files, {human_bytes(size)}")
+        say(f"deleted {counted(count, 'retired file')}, {human_bytes(size)}")
     return 0
 
 

@@ -20,7 +20,7 @@ from stages.report.dendrogram import Dendrogram
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
 """Parts of the page's script, in order."""
 DATES = "dates.js"
-"""A script beside the page with each file's modification time; see `stages/commands/dates.py`."""
+"""A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
 
 Ints = NDArray[np.int64]
 

@@ -50,13 +50,13 @@ def test_show_lists_clusters_and_what_matches_an_image(project: Project, capsys:
     assert f"  keeper     {images}/--yes.jpg  96x72" in text
     assert f"             {images}/2.jpg" in text
     one = said(capsys, "show", str(project.yaml), str(images / "1.jpg"))
-    assert f"{images}/1.jpg: 1 matches" in one
+    assert f"{images}/1.jpg: 1 match" in one
     assert f"{images}/<img src=x onerror=alert(1)>.jpg" in one
     assert said(capsys, "show", str(project.yaml), str(images / "3.jpg")).strip() == f"{images}/3.jpg: 0 matches"
     rows = json.loads(said(capsys, "show", str(project.yaml), str(images / "1.jpg"), "--json"))
     assert [row["mse"] for row in rows] == [0.0]
     assert main(["show", str(project.yaml), "nothing.jpg"]) == 2
-    assert "nothing.jpg is no image of this run" in capsys.readouterr().err
+    assert "nothing.jpg is not an image of this run" in capsys.readouterr().err
 
 
 def test_matches_are_found_from_either_side_in_the_right_turn(
@@ -111,7 +111,7 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert json.loads(plan.read_text())["references"] == [str(images / "--yes.jpg")]
     assert "2 files" in said(capsys, "apply", str(plan), "--action", "report")
     words = ("apply", str(plan), "--action", "move", "--to", str(bin_))
-    assert "nothing was touched" in said(capsys, *words)
+    assert "nothing was changed" in said(capsys, *words)
     assert {path.name for path in images.iterdir()} == before.keys()
     assert "2 files" in said(capsys, *words, "--yes")
     gone = {Path(file["path"]).name for group in json.loads(plan.read_text())["clusters"] for file in group["remove"]}
@@ -136,7 +136,7 @@ def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown
     text = said(capsys, "show", str(project.yaml))
     assert "\x1b" not in text
     (shown,) = (part.split("  ")[0] for part in text.split("images/") if "red" in part)
-    assert "1 matches" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
+    assert "1 match\n" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
     odd = os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.jpg")
     assert "0 matches" in said(capsys, "show", str(project.yaml), odd)
     names = (str(tmp_path / "images" / "a.jpg"), str(tmp_path / "images" / shown))
@@ -153,7 +153,7 @@ def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys:
     assert "unchanged since" in said(capsys, "check", names[0], "--against", run, names[1])
     capsys.readouterr()
     assert main(["dismiss", run, "--file", str(file), "--", "--no.png", "-rf.png"]) == 2
-    assert "--no.png is no image of this run" in capsys.readouterr().err
+    assert "--no.png is not an image of this run" in capsys.readouterr().err
     assert main(["show", run, names[0], names[1]]) == 2
     assert "expected RUN and 1 PATH at most" in capsys.readouterr().err
 
@@ -165,7 +165,7 @@ def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys:
         (("export", "--format", "csv", "--replace"), "--replace: only --to replaces tables"),
         (("export", "--format", "difpy", "--table", "images"), "--table: only --format csv, json, jsonl"),
         (("export", "--to", "sqlite:///x", "--out", "x"), "--out: only --format writes files"),
-        (("dismiss", "a", "b", "--cluster", "0", "--file", "x.csv"), "--cluster: stands in place of paths"),
+        (("dismiss", "a", "b", "--cluster", "0", "--file", "x.csv"), "--cluster: replaces the paths"),
     ],
 )
 def test_no_option_is_passed_over(
@@ -321,11 +321,11 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
         assert main(["undo", str(tmp_path / "journal.jsonl")]) == 1
         said = capsys.readouterr().out.splitlines()
         assert len(said) == 2
-        assert f"not taken back  {tmp_path / 'journal.jsonl'}: line 2: " in said[0]
+        assert f"not restored  {tmp_path / 'journal.jsonl'}: line 2: " in said[0]
     (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 2})}\n{json.dumps(begun)}\n")
     main(["undo", str(tmp_path / "journal.jsonl")])
     said = capsys.readouterr().out
-    assert "not taken back  /x: /z is not the file that was moved there any more" in said
+    assert "not restored  /x: /z is not the file that was moved there any more" in said
     assert "harmless" not in said
 
 

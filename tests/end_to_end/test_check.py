@@ -203,7 +203,7 @@ def test_errors_of_the_run_that_may_pass_are_not_tried_again(own: Gate, monkeypa
     paths = sorted(images.iterdir())
     paths[0].write_bytes(paths[0].read_bytes()[:400])
     assert own.project.run() == 0
-    for module in ("stages.thumbnail", "stages.commands.check.lender"):
+    for module in ("stages.decoding.rows", "stages.commands.check.lender"):
         monkeypatch.setattr(f"{module}.PASSING", frozenset({"truncated"}))
     new = own.project.folder / "new.jpg"
     shutil.copy2(paths[1], new)
@@ -308,10 +308,10 @@ def spoiled(gate: Gate, how: str) -> list[str]:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("no such run", "is no folder of a run"),
-        ("no run", "holds no run"),
+        ("no such run", "is not a run folder"),
+        ("no run", "is not a run folder"),
         ("no such place", "two\\nlines does not exist"),
-        ("no UTF-8", "no \\xff text.jpg: a name that is no UTF-8"),
+        ("no UTF-8", "no \\xff text.jpg: a name that is not UTF-8"),
         ("no image", "no image found in"),
         ("inside", "lie one inside the other"),
         ("not ended", "did not end well"),

@@ -54,7 +54,7 @@ def test_tables_as_text(table: str, project: Project, capsys: pytest.CaptureFixt
     assert main(["export", str(project.yaml), "--format", "csv", "--table", table, "--out", str(tmp_path / "t")]) == 0
     assert list(csv.DictReader((tmp_path / "t").read_text().splitlines(keepends=True))) == read
     assert main(["export", str(project.yaml), "--format", "csv", "--out", str(tmp_path / "t")]) == 2
-    assert "exists; choose another name" in capsys.readouterr().err
+    assert "exists; choose another" in capsys.readouterr().err
 
 
 def test_the_map_of_imagededup(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,10 +112,10 @@ def test_a_dataset_of_fiftyone(project: Project, capsys: pytest.CaptureFixture[s
     assert (broken["tags"], broken["error"]) == (["unreadable"], "not-an-image")
     assert by_path[str(project.folder / "images" / "3.png")]["metadata"]["width"] == 96
     assert main(["export", str(project.yaml), "--format", "fiftyone", "--out", str(folder)]) == 2
-    assert "exists; choose another name" in capsys.readouterr().err
+    assert "exists; choose another" in capsys.readouterr().err
     assert main(["export", str(project.yaml), "--format", "fiftyone"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("name their folder with --out FOLDER")
+    assert line.endswith("name a folder with --out FOLDER")
 
 
 def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(
@@ -133,7 +133,7 @@ def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(
     shutil.copy(first, os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.png"))
     assert project.run() == 0
     said = exported(project, capsys, "--format", "fiftyone", "--out", str(tmp_path / "out"))
-    assert said.splitlines()[2:] == ["left out: 1 images at URLs, or with names that are no UTF-8"]
+    assert said.splitlines()[2:] == ["left out: 1 image at URLs, or with names that are not UTF-8"]
     samples = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
     by_name = {Path(sample["filepath"]).name: sample for sample in samples}
     assert {name: sample["tags"] for name, sample in by_name.items()} == {
@@ -168,7 +168,7 @@ def test_tables_of_a_database(project: Project, capsys: pytest.CaptureFixture[st
         assert Path(worst.all()[-1]).name == "1.jpg"
     engine.dispose()
     assert main(["export", str(project.yaml), "--to", url]) == 2
-    assert "has tables clusters, hashes, images, pairs already; --replace" in capsys.readouterr().err
+    assert "already has tables clusters, hashes, images, pairs; --replace" in capsys.readouterr().err
     assert "pairs" in exported(project, capsys, "--to", url, "--replace")
 
 

@@ -17,7 +17,7 @@ FAST = ("--set", "scheduler.kind=synchronous", "--set", "plot.pairs=0", "--set",
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undrawn: None) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder; the images lie in home/Pictures beside it."""
     make_images(tmp_path / "home" / "Pictures", 10)
     (tmp_path / "here").mkdir()

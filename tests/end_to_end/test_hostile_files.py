@@ -214,7 +214,7 @@ def test_an_image_whose_sharpness_can_not_be_measured_just_now_is_measured_by_th
     with monkeypatch.context() as patched:
         patched.setattr("stages.clustering.focus.Lanes", away)
         assert project.run(options=()) == 0
-        assert "1 images, whose clusters the rule sharpness left undecided" in capsys.readouterr().out
+        assert "1 image, for whose clusters the rule sharpness could not decide" in capsys.readouterr().out
         assert (project.record()["unmeasured"], keeper()) == (1, "blurred.png")
         assert project.run(options=("--quiet", "--strict")) == 1
     assert project.run(options=("--quiet", "--strict")) == 0

@@ -51,7 +51,7 @@ def test_status_sums_all_block_pairs(project: Project, capsys: pytest.CaptureFix
     events = [event for event in project.events() if event.get("stage") == "pairs"]
     assert levels["seconds"] == pytest.approx(sum(event["seconds"] for event in events), abs=1e-3)
     assert main(["status", str(project.yaml)]) == 0
-    assert "how the work fell away" in capsys.readouterr().out
+    assert "pairs left after each filter" in capsys.readouterr().out
 
 
 def test_a_second_run_knows_them_still_and_draws_nothing_anew(

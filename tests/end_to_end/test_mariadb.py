@@ -154,11 +154,11 @@ def test_a_second_export_is_refused_and_replace_puts_new_tables_there(
         connection.execute(text("create table others (mine int)"))
     assert main(["export", str(project.yaml), "--to", url]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("has tables pairs already; --replace puts new ones there")
+    assert line.endswith("already has tables pairs; --replace replaces them")
     assert read(engine, "show tables") == [{"Tables_in_fast": "others"}, {"Tables_in_fast": "pairs"}]
     assert main(["export", str(project.yaml), "--to", url, "--replace"]) == 0
     assert main(["export", str(project.yaml), "--to", url]) == 2
-    assert "has tables clusters, hashes, images, pairs already" in capsys.readouterr().err
+    assert "already has tables clusters, hashes, images, pairs" in capsys.readouterr().err
     assert main(["export", str(project.yaml), "--to", url, "--replace"]) == 0
     pairs = rows_of(load_run(project.run_folder), "pairs")
     assert sorted(read(engine, "select * from pairs"), key=order) == sorted(pairs, key=order), "once, not twice"

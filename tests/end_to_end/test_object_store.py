@@ -418,6 +418,10 @@ def test_what_failed_is_said(
     for command in ("show", "prune"):
         assert main([command, str(project.yaml)]) != 0
         (said,) = capsys.readouterr().err.splitlines()
-        expected = {"endpoint": "endpoint URL", "credentials": "credentials", "bucket": "holds no run|does not exist"}
+        expected = {
+            "endpoint": "endpoint URL",
+            "credentials": "credentials",
+            "bucket": "is not a run folder|does not exist",
+        }
         assert re.search(expected[wrong], said), said
-        assert wrong == "bucket" or "holds no run" not in said
+        assert wrong == "bucket" or "is not a run folder" not in said

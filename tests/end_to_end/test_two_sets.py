@@ -54,7 +54,7 @@ def test_the_commands_of_the_readme(folder: Path, capsys: pytest.CaptureFixture[
     assert len(re.findall(rf"^  keeper     a  {first}/", shown, re.MULTILINE)) == 3
     assert len(re.findall(rf"^             b  {second}/leak-", shown, re.MULTILINE)) == 3
     assert main(["show", "outputs/two-sets", f"{second}/leak-0.jpg"]) == 0
-    assert f"{second}/leak-0.jpg: 1 matches in inputs.a" in capsys.readouterr().out
+    assert f"{second}/leak-0.jpg: 1 match in inputs.a" in capsys.readouterr().out
     assert main(["show", "outputs/two-sets", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {(row["set"], row["path"].rpartition("/")[0]) for row in rows} == {("a", first), ("b", second)}
@@ -66,7 +66,7 @@ def test_the_commands_of_the_readme(folder: Path, capsys: pytest.CaptureFixture[
     assert main(status) == 0
     told = capsys.readouterr().out
     assert "sets       a 8 images, b 5 images; only images of a are compared with images of b\n" in told
-    assert "scan       1 of 2 current, 1 to run  (a 1 of 1, b 0 of 1)\n" in told
+    assert "scan       1 of 2 up to date, 1 to run  (a 1 of 1, b 0 of 1)\n" in told
     assert main([*status, "--json"]) == 0
     sets = json.loads(capsys.readouterr().out)["thumbnail"]["sets"]
     assert sets["b"] == {"tasks": 1, "current": 0, "to_run": 1}

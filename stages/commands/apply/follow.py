@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import counted
 from stages.commands.apply.actions import LINKS, REPORT
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
@@ -23,7 +24,9 @@ from stages.commands.plan.plan_file import File, Plan, inputs_of, is_local, is_p
 from stages.comparing.text import human_bytes, one_line
 from stages.listing.files import show
 
-DONE = {"move": "moved", "trash": "to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(LINKS, "linked")
+DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(
+    LINKS, "linked"
+)
 
 
 @dataclass
@@ -53,7 +56,7 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
     if is_path(plan.run) and true.is_relative_to(os.path.realpath(plan.run)):
         raise ConfigError(f"--to: {to} lies in the run's own folder {plan.run}; choose another folder")
     if os.path.lexists(to) and not to.is_dir():
-        raise ConfigError(f"--to: {to} is no folder; choose another name")
+        raise ConfigError(f"--to: {to} is not a folder; choose another name")
     for group in plan.clusters:
         for file in (*group.remove, *group.keep) if group.remove else ():
             if is_local(file) and any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
@@ -213,12 +216,12 @@ def as_dict(tally: Tally, action: str, journal: Path | None) -> dict[str, Any]:
 def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
     """Yield the lines that end the command's output."""
     said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
-    yield f"{tally.done:,} files, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
+    yield f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
     if journal and not tally.done:
         yield f"journal     {journal}"
     elif journal and action == "delete":
-        yield f"journal     {journal}  (what was deleted can't be taken back)"
+        yield f"journal     {journal}  (deleted files can't be restored)"
     elif journal:
-        yield f"journal     {journal}  (take it back: fast-diff undo {journal})"
+        yield f"journal     {journal}  (undo: fast-diff undo {journal})"
     elif action != REPORT:
-        yield "nothing was touched; the same command with --yes does it"
+        yield "dry run: nothing was changed; add --yes to do it"

@@ -152,7 +152,7 @@ def _check_format(head: Any, path: Path) -> None:
     """Raise ConfigError unless a journal's first line names the format that this version reads."""
     version = head.get(FORMAT) if isinstance(head, dict) and len(head) == 1 else None
     if type(version) is not int:
-        raise ConfigError(f"{path} is no journal of fast-diff; expected one that `fast-diff apply` has written")
+        raise ConfigError(f"{path} is not a journal of fast-diff; expected one that `fast-diff apply` has written")
     if version != VERSION:
         raise ConfigError(
             f"{path}: written by {'an earlier' if version < VERSION else 'a later'} version of fast-diff: expected "

@@ -1,4 +1,4 @@
-"""Take back the acts of a journal, the last act first."""
+"""Undo the acts of a journal, the last act first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.messages.words import counted
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act, Entry
 from stages.commands.apply.acts.folders import Folders
@@ -22,7 +23,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
     found = read_journal(path)
     for broken in found.broken:
         tally.refused[broken] += 1
-        yield f"not taken back  {one_line(str(path))}: {broken}"
+        yield f"not restored  {one_line(str(path))}: {broken}"
     entries = [entry for entry in reversed(found.acts) if entry["state"] != "undone"]
     with Journal(path) as journal, Folders() as folders:
         for group in _groups(entries):
@@ -41,11 +42,11 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                     if act.changed:
                         tally.done += 1
                         tally.bytes += act.entry["bytes"]
-                        yield f"taken back  {shown}"
+                        yield f"restored  {shown}"
                 elif act.entry["state"] != "failed":  # a failed act was never done: a file there now is another one
                     reason = why(failed[act])
                     tally.refused[reason] += 1
-                    yield f"not taken back  {shown}: {one_line(reason)}"
+                    yield f"not restored  {shown}: {one_line(reason)}"
 
 
 def as_dict(tally: Tally) -> dict[str, Any]:
@@ -55,11 +56,11 @@ def as_dict(tally: Tally) -> dict[str, Any]:
 
 def summary(tally: Tally) -> str:
     """Return the line that ends the command's output."""
-    return f"{tally.done:,} files, {human_bytes(tally.bytes)} taken back; {tally.refused.total():,} not"
+    return f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} restored; {tally.refused.total():,} not restored"
 
 
 def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Yield acts that may be taken back together: no two of them on one file, since the later is taken back first."""
+    """Yield acts that may be undone together: no two of them on one file, since the later act is undone first."""
     group: dict[str, Entry] = {}
     for entry in entries:
         if len(group) == GROUP or entry["path"] in group:

@@ -155,7 +155,7 @@ def _named(name: str, work: Path) -> str:
     if protocol_of(name):
         return name
     if show(os.fsencode(name)) != name:
-        raise ConfigError(f"{shown}: a name that is no UTF-8 can't be given here; name the folder that it lies in")
+        raise ConfigError(f"{shown}: a name that is not UTF-8 can't be given here; name the folder that it lies in")
     if not os.path.exists(name):  # noqa: PTH110  # a name that is too long is none, and no error
         raise ConfigError(f"{shown} does not exist; expected a folder or an image file")
     real, place = os.path.realpath(name), os.path.realpath(work)
@@ -187,7 +187,9 @@ def _new(config: Config, lent: Lender) -> Found:
     others = pc.not_equal(both.paths, true_names(before).cast(pa.large_binary()).combine_chunks())
     if pc.any(others).as_py():
         odd = one_line(shown.filter(pa.array(there)).filter(others)[0].as_py())
-        raise ConfigError(f"{odd}: this name also stands for another one, which is no UTF-8; rename one of these files")
+        raise ConfigError(
+            f"{odd}: this name also stands for another one, which is not UTF-8; rename one of these files"
+        )
     same = pc.equal(before["bytes"], pa.array(both.sizes)), pc.equal(before["stamp"], stamps(both, params.trust))
     known = np.zeros(len(files), np.bool_)
     known[there] = pc.and_(*same).to_numpy()

@@ -1,5 +1,4 @@
-"""A finished run that lends what it has made of its images: for comparing new ones with them, without a look at its
-files, which may be gone."""
+"""A finished run that lends its artifacts, so that new files are compared with images whose files may be gone."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ from stages.commands.results.tables import Results
 from stages.decoding.problems import PASSING
 
 LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
-"""Stages whose artifacts are lent."""
+"""Stages whose artifacts the run lends."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Lender:
 
     @property
     def images(self) -> pa.Table:
-        """What the scan found of all the images."""
+        """The rows of the stage scan, of all images."""
         return pa.concat_tables([partition.table for partition in self.partitions])
 
     def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
@@ -88,7 +87,7 @@ class Lender:
         return rows["path"].filter(pc.is_null(rows["error"])).combine_chunks()
 
     def refuse_other_versions(self, config: Config) -> None:
-        """Raises ConfigError where this installation would make the artifacts anew."""
+        """Raise ConfigError where this installation would compute the artifacts again."""
         for stage in LENT:
             wanted = recipe(stage, config.params[stage.name], config.settings)
             for _, record in self.artifacts[stage.name].values():
@@ -99,7 +98,7 @@ class Lender:
                     )
 
     def lend(self, folder: Path) -> None:
-        """Make its artifacts those of another folder, too. Raises ConfigError where a run is changing them."""
+        """Link the artifacts into another folder. Raises ConfigError where a run is changing them."""
         try:
             for stage, artifacts in self.artifacts.items():
                 for name, _ in artifacts.values():
@@ -110,7 +109,7 @@ class Lender:
 
 
 def lender(results: Results) -> Lender:
-    """The run of these results. Raises ConfigError where it is none that has ended well and whole."""
+    """Return the lender of a run. Raises ConfigError unless the run succeeded and is complete."""
     if not isinstance(results.folder, Path):
         raise ConfigError(
             f"{results.folder} is on an object store, and a run can be checked against in a folder of this machine "
@@ -145,7 +144,7 @@ def _refuse_in_use(folder: Path) -> None:
 
 
 def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
-    """Names and footers by stage and key. Raises ArtifactDamaged; KeyError where they do not belong together."""
+    """Return names and footers by stage and key. Raises ArtifactDamaged; KeyError where some are missing."""
     found: dict[str, dict[str, tuple[str, Record]]] = {}
     with Footers(Store(folder), read_only=True) as footers:
         for stage in LENT:
@@ -160,7 +159,7 @@ def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
 
 
 def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Record]]]) -> Iterator[Partition]:
-    """In the order in which the run had them: by set, then by path. Only a block's last one has an index of its key."""
+    """Yield the partitions in the run's order: by set, then by path. Only the last one of a block has an index."""
     tables = {
         key: StoredArtifact("scan", key, folder / "scan" / name).table() for key, (name, _) in artifacts["scan"].items()
     }
@@ -171,18 +170,18 @@ def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Re
 
 
 def _first(table: pa.Table) -> bytes:
-    """The true name of the first image."""
+    """Return the true name of the first image."""
     name: bytes = true_names(table.slice(0, 1))[0].as_py()
     return name
 
 
 def true_names(table: pa.Table) -> pa.ChunkedArray:
-    """The names of images as bytes."""
+    """Return the names of images as bytes."""
     return pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary()))
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under another name, or a copy where there can be none. Raises OSError."""
+    """Hard-link a file, or copy it where no hard link can be made. Raises OSError."""
     try:
         there, here = source.stat(), target.stat()
         if os.path.samestat(there, here) or (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns):

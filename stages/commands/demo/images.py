@@ -1,4 +1,4 @@
-"""A small folder of images with known duplicates, and what was found in it, shown in the terminal."""
+"""Images with known duplicates, and a table of the clusters that a run found among them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SCENES = ("meadow", "harbour", "desert", "forest", "city", "glacier")
 
 
 def make_images(folder: Path) -> dict[str, list[Path]]:
-    """Make the images; returns the files of each scene, all of which show one picture.
+    """Make the images, equal at every call; return the files of each scene, all of which show one picture.
 
-    The same at every call. Raises ConfigError for a folder that holds something else."""
+    Raises ConfigError for a folder that holds something else."""
     if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and was not made by the demo; name another folder: fast-diff demo FOLDER")
     try:
@@ -60,7 +60,7 @@ def _make(folder: Path) -> dict[str, list[Path]]:
             path = folder / file
             path.parent.mkdir(exist_ok=True)
             if not path.exists():
-                change(pictures[name]).save(path, quality=quality)  # PNG takes no quality, and minds none
+                change(pictures[name]).save(path, quality=quality)  # PNG ignores the quality
             made.setdefault(name, []).append(path)
     broken = folder / "broken.jpg"
     if not broken.exists():
@@ -69,27 +69,27 @@ def _make(folder: Path) -> dict[str, list[Path]]:
 
 
 def same(image: Image.Image) -> Image.Image:
-    """The picture as it is."""
+    """Return the picture unchanged."""
     return image
 
 
 def half(image: Image.Image) -> Image.Image:
-    """Half as wide and high."""
+    """Return the picture at half its width and height."""
     return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
 
 
 def quarter(image: Image.Image) -> Image.Image:
-    """Turned by 90 degrees."""
+    """Return the picture turned by 90 degrees."""
     return image.transpose(Image.Transpose.ROTATE_90)
 
 
 def upside(image: Image.Image) -> Image.Image:
-    """Turned by 180 degrees."""
+    """Return the picture turned by 180 degrees."""
     return image.transpose(Image.Transpose.ROTATE_180)
 
 
 def portrait() -> Image.Image:
-    """A real photograph: Grace Hopper's, which Matplotlib ships as sample data."""
+    """Return a photograph: Grace Hopper's portrait, which Matplotlib ships as sample data."""
     import matplotlib
 
     with Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg") as image:
@@ -97,7 +97,7 @@ def portrait() -> Image.Image:
 
 
 def scene(seed: int) -> Image.Image:
-    """A landscape of sky, hills, a sun and grain; other seeds give other colours and shapes."""
+    """Return a landscape of sky, hills, a sun and grain; the seed determines colours and shapes."""
     random = np.random.default_rng(seed)
     sky, ground = random.integers(30, 226, (2, 3)), random.integers(20, 200, (2, 3))
     image = Image.fromarray(gradient(*sky))
@@ -118,7 +118,7 @@ def scene(seed: int) -> Image.Image:
 
 
 def gradient(top: NDArray[np.int64], bottom: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """A picture that goes from one colour to another, from top to bottom."""
+    """Return a vertical gradient between two colours, shape (height, width, 3)."""
     share = np.linspace(0, 1, SIZE[1])[:, None, None]
     return np.broadcast_to(top * (1 - share) + bottom * share, (SIZE[1], SIZE[0], 3)).astype(np.uint8)
 

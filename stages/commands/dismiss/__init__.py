@@ -16,6 +16,7 @@ from pipeline.cli.completion import runs
 from pipeline.cli.parameters import JSON, Argument, Name, Natural
 from pipeline.cli.targets import names_a_run, results_of
 from pipeline.messages.say import say
+from pipeline.messages.words import counted
 
 
 def dismiss(words: Sequence[str], cluster: int | None, file: Path, as_json: bool) -> int:
@@ -28,7 +29,7 @@ def dismiss(words: Sequence[str], cluster: int | None, file: Path, as_json: bool
     if as_json:
         print(json.dumps({"pairs": pairs, "new": new, "file": str(file)}))
         return 0
-    say(f"dismissed   {pairs:,} pairs, {new:,} of them new, in {file}")
+    say(f"dismissed   {counted(pairs, 'pair')}, {new:,} of them new, in {file}")
     say(f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{file}]'")
     return 0
 

@@ -28,22 +28,24 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
     Raises ConfigError where the run has no such images."""
     images = results.images().set_index("path")["digest"]
     if cluster is not None and paths:
-        raise ConfigError("--cluster: stands in place of paths; leave one of them out")
+        raise ConfigError("--cluster: replaces the paths; leave one of them out")
     if cluster is not None:
         members = results.clusters().query("cluster == @cluster")["path"].tolist()
         if not members:
             raise ConfigError(f"--cluster: the run has no cluster {cluster}; see fast-diff show {results.folder}")
         if lost := set(members) - set(images.index):
-            raise ConfigError(f"{results.folder}: nothing is known of {one_line(min(lost))}, {LOST}")
+            raise ConfigError(
+                f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}"
+            )
     else:
         members = list(dict.fromkeys(results.name_of(path) for path in paths))
         if len(members) < 2:
-            raise ConfigError("expected two images or more, or --cluster N")
+            raise ConfigError("expected two images at least, or --cluster N")
     first: dict[str, str] = {}  # of each content, the first image: pairs are known by their bytes
     rows = []
     for path, digest in zip(members, images[members], strict=True):
         if digest is None:
-            raise ConfigError(f"{one_line(path)} could not be read; its bytes are not known")
+            raise ConfigError(f"{one_line(path)} could not be read, so its content is unknown")
         if first.setdefault(digest, path) != path:
             rows.append((digest, digest, first[digest], path))
     rows += [(a, b, first[a], first[b]) for a, b in combinations(first, 2)]

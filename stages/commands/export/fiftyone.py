@@ -23,6 +23,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import counted
 from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import protocol_of
 from stages.clustering.keepers import STAYS
@@ -38,7 +39,7 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
     metadata, samples = folder / "metadata.json", folder / "samples.json"
     for path in (metadata, samples):
         if path.exists():
-            raise ConfigError(f"{path} is there already; choose another folder, or delete it")
+            raise ConfigError(f"{path} exists; choose another folder, or delete that file")
     images = results.images()
     odd = images["path_bytes"].notna() | images["path"].map(lambda path: protocol_of(path) is not None).astype(bool)
     with atomic_write(samples) as file:
@@ -54,7 +55,9 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
     }
     with atomic_write(metadata) as file:  # the last one: with it the dataset is whole
         file.write(json.dumps({"media_type": "image", "info": info}, indent=1).encode())
-    left = [f"left out: {odd.sum():,} images at URLs, or with names that are no UTF-8"] if odd.any() else []
+    left = (
+        [f"left out: {counted(int(odd.sum()), 'image')} at URLs, or with names that are not UTF-8"] if odd.any() else []
+    )
     return [str(metadata), str(samples), *left]
 
 

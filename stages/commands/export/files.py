@@ -1,4 +1,4 @@
-"""A run's tables in forms that other programs read.
+"""Write a run's tables in forms that other programs read.
 
 csv, json, jsonl   one table: matches, or --table images, hashes, clusters
 difpy              the three files that difPy writes, with true errors
@@ -34,7 +34,7 @@ MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
 
 
 def export(results: Results, form: str, table: str, out: TextIO) -> None:
-    """Write one table, or what another program would have written, as text. Raises ConfigError."""
+    """Write one table, or the output format of another program, as text. Raises ConfigError."""
     match form:
         case "csv":
             MADE[table](results).to_csv(out, index=False, quoting=csv.QUOTE_NONNUMERIC)
@@ -51,10 +51,9 @@ def export(results: Results, form: str, table: str, out: TextIO) -> None:
 
 
 def export_files(results: Results, form: str, folder: Path | None) -> list[str]:
-    """Write the files that another program would have written into a folder; returns lines that say where they are.
-    Raises ConfigError."""
+    """Write the output files of another program into a folder; return their paths. Raises ConfigError."""
     if folder is None:
-        raise ConfigError(f"--format {form} writes several files: name their folder with --out FOLDER")
+        raise ConfigError(f"--format {form} writes several files: name a folder with --out FOLDER")
     try:
         return FILES[form](results, folder)
     except OSError as error:
@@ -62,8 +61,9 @@ def export_files(results: Results, form: str, folder: Path | None) -> list[str]:
 
 
 def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
-    """For each readable image what matches it, nearest first: (path, distance). imagededup has names of files alone
-    here, under which two folders' images would be one."""
+    """Return the matches of each readable image, nearest first: (path, distance).
+
+    Paths are whole: imagededup itself uses file names alone, which collide between folders."""
     images = results.images()
     found: dict[str, list[tuple[str, float]]] = {path: [] for path in images.loc[images["error"].isna(), "path"]}
     rows = results.pairs(expand=True)
@@ -74,10 +74,10 @@ def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
 
 
 def difpy(results: Results, folder: Path) -> list[str]:
-    """The files of difPy's command line: results, lower_quality, stats; returns where they are. Raises OSError.
+    """Write the files of difPy's command line: results, lower_quality, stats; return their paths. Raises OSError.
 
-    Each image comes once, under its cluster's keeper; of lower quality are those that could go. The errors are divided
-    by the number of values, as difPy's are meant to be; it computes them in wrapped bytes."""
+    Each image comes once, below its cluster's keeper; `lower_quality` lists the duplicates. Errors are divided by the
+    number of values, as difPy documents them (difPy itself computes in bytes, which overflow)."""
     config, clusters, images = results.summary["config"], results.clusters(), results.images()
     by_value, threshold = config["pairs"]["normalize"] == "value", config["pairs"]["threshold"]
     values = 1 if by_value else {"grey": 1, "rgb": 3, "rgba": 4}[config["thumbnail"]["channels"]]
@@ -118,7 +118,7 @@ def difpy(results: Results, folder: Path) -> list[str]:
 
 
 def html_table(results: Results) -> Iterator[str]:
-    """Matches as a table: one page, nothing in it runs or is loaded."""
+    """Yield the matches as an HTML page, without scripts and without anything to load."""
     rows = results.pairs(expand=True)
     title = html.escape(f"Matches of {results.summary['run']}")
     yield "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>\n"

@@ -1,4 +1,4 @@
-"""A run's tables in a database, through SQLAlchemy: images, hashes, pairs, clusters. Nothing here reads them back.
+"""Write a run's tables to a database, through SQLAlchemy: images, hashes, pairs, clusters.
 
 Columns have the types of the artifacts, not ones guessed from the first rows: a column of whole numbers stays one where
 some are missing, times keep their milliseconds. MySQL and MariaDB are told that text is UTF-8 of four bytes a letter
@@ -19,7 +19,7 @@ from stages.commands.results.tables import FACTS, Results
 from stages.comparing.metrics.hamming import HASHES
 
 ROWS = 10_000
-"""Rows that are sent at a time."""
+"""Rows of one INSERT."""
 DRIVERS = {
     "psycopg2": "psycopg2-binary",
     "psycopg": "psycopg[binary]",
@@ -52,9 +52,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
         try:
             there = sorted(tables.keys() & set(inspect(engine).get_table_names()))
             if there and not replace:
-                raise ConfigError(
-                    f"--to: {mask(url)} has tables {', '.join(there)} already; --replace puts new ones there"
-                )
+                raise ConfigError(f"--to: {mask(url)} already has tables {', '.join(there)}; --replace replaces them")
             for name, (stage, columns) in tables.items():
                 with engine.begin() as connection:
                     rows = _send(results.tables(stage, columns), name, connection)
@@ -70,7 +68,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
 
 
 def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:
-    """Put what the artifacts hold, all of one schema, in place of a table; gives the number of rows."""
+    """Replace a table by the rows of artifacts, which have one schema; return the number of rows."""
     from sqlalchemy import Column, MetaData, Table
 
     table, rows = None, 0
@@ -88,7 +86,7 @@ def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:
 
 
 def _column_type(kind: pa.DataType) -> Any:
-    """What holds every value of a column of an artifact, as it is."""
+    """Return the SQL type that holds every value of a column exactly."""
     from sqlalchemy import BigInteger, Boolean, DateTime, Double, Integer, SmallInteger, Text
     from sqlalchemy.dialects import mysql
 
@@ -104,7 +102,7 @@ def _column_type(kind: pa.DataType) -> Any:
 
 
 def _options(dialect: Any) -> dict[str, str]:
-    """What a table must be told beside its columns."""
+    """Return the options of a table under a dialect."""
     if dialect.name not in ("mysql", "mariadb"):
         return {}
     collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_bin"  # the latter takes "a " for "a"

@@ -15,6 +15,7 @@ from pipeline.cli.parameters import JSON, Argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
+from pipeline.messages.words import counted
 
 
 def plan(words: Sequence[str], as_json: bool) -> int:
@@ -34,7 +35,7 @@ def plan(words: Sequence[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps({"plan": str(file), "remove": count, "clusters": len(plan["clusters"])}))
         return 0
-    say(f"plan        {file}: {count:,} files of {len(plan['clusters']):,} clusters would go")
+    say(f"plan        {file}: {counted(count, 'file')} of {counted(len(plan['clusters']), 'cluster')} would go")
     say(f"next        fast-diff apply {file} --action report")
     return 0
 

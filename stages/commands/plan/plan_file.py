@@ -1,11 +1,11 @@
-"""A plan: of each cluster which images stay and which go, in a JSON file that people and the report's page may write.
+"""The plan file: which images of each cluster stay and which go, as JSON that people and the report's page may write.
 
     {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
       {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
-whether a file is still the one that was compared. "reason" says why the first of "keep" is the cluster's keeper, for
-people; it may be left out. The report's page writes no "mtime_ns": the run fills it in.
+whether a file still has the compared content. "reason" says why the first of "keep" is the cluster's keeper, and
+may be left out. The report's page writes no "mtime_ns": the run fills it in.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from stages.listing.files import show
 
 FORMAT = "fast-diff-plan"
 VERSION = 1
-LOST = "which is in a cluster: an artifact is missing; run the same command again first"
+LOST = "an artifact is missing; run the same command again first"
 FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 
@@ -47,7 +47,7 @@ class File:
 
 
 def name_of(file: File) -> bytes:
-    """A file's true name."""
+    """Return a file's true name."""
     return bytes.fromhex(file.path_bytes) if file.path_bytes else file.path.encode()
 
 
@@ -68,7 +68,7 @@ def is_local(file: File) -> bool:
 
 @validated(frozen=True, config=FORBID)
 class Group:
-    """One cluster: what stays, and what goes; `reason`: why the first that stays is its keeper."""
+    """One cluster: the files that stay and those that go; `reason`: why the first file of `keep` is the keeper."""
 
     cluster: int
     keep: tuple[File, ...]
@@ -78,7 +78,7 @@ class Group:
 
 @validated(frozen=True, config=FORBID)
 class Plan:
-    """What is to be done with the clusters of a run. Nothing below `references` is ever removed."""
+    """What to do with the clusters of a run. Nothing below `references` is ever removed."""
 
     clusters: tuple[Group, ...]
     run: str = ""
@@ -87,17 +87,17 @@ class Plan:
 
     @property
     def removed(self) -> Iterator[tuple[File, Group]]:
-        """Every file that is to go."""
+        """Yield every file that is to go, with its cluster."""
         return ((file, group) for group in self.clusters for file in group.remove)
 
 
 def plan_of(results: Results) -> dict[str, Any]:
-    """The run's own proposal, as JSON data: keepers and references stay, the others go. Raises ConfigError."""
+    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
         raise ConfigError(f"{results.folder}: its last run did not end well; run the same command again first")
     images = results.images().set_index("path")
     if lost := set(results.clusters()["path"]) - set(images.index):
-        raise ConfigError(f"{results.folder}: nothing is known of {one_line(min(lost))}, {LOST}")
+        raise ConfigError(f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}")
     config = results.summary["config"]
     groups = []
     for cluster, members in results.clusters().groupby("cluster", sort=True):
@@ -118,27 +118,29 @@ def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a file. Raises ConfigError, one line, where it is none, or asks for what is never done."""
+    """Read a plan. Raises ConfigError where the file is not a plan, or asks for what is never done."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror}); expected a plan") from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is no plan: it is no JSON ({error})") from error
+        raise ConfigError(f"{path} is not a plan: not JSON ({error})") from error
     return checked(data, str(path))
 
 
 def checked(data: Any, where: str) -> Plan:
-    """A plan from JSON data. Raises ConfigError."""
+    """Return a plan from JSON data. Raises ConfigError."""
     if not isinstance(data, dict) or data.get(FORMAT) != VERSION:
-        raise ConfigError(f"{where} is no plan: expected {{{FORMAT!r}: {VERSION}, ...}}, as `fast-diff plan` writes it")
+        raise ConfigError(
+            f"{where} is not a plan: expected {{{FORMAT!r}: {VERSION}, ...}}, as `fast-diff plan` writes it"
+        )
     try:
         plan = TypeAdapter(Plan).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{where} is no plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
+            f"{where} is not a plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
         ) from error
     references = inputs_of(plan.run).get("reference", [])
     plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *references])))
@@ -150,7 +152,7 @@ def checked(data: Any, where: str) -> Plan:
 
 
 def inputs_of(run: str) -> dict[str, list[str]]:
-    """Folders by set, and references, of the run itself, as far as it is there: a plan may have been edited."""
+    """Return a run's folders by set, and its references; empty where the run is gone. A plan may have been edited."""
     if not run:
         return {}
     with contextlib.suppress(Exception):  # of whatever kind, by the library of an object store
@@ -159,7 +161,7 @@ def inputs_of(run: str) -> dict[str, list[str]]:
 
 
 def _dated(plan: Plan) -> Plan:
-    """The plan with the times of files as its run has them; without that run, bytes and digests have to do."""
+    """Return the plan with the modification times that its run has recorded; without the run, times stay unknown."""
     known: dict[str, int] = {}
     wanted = {file.path for group in plan.clusters for file in (*group.keep, *group.remove)}
     with contextlib.suppress(Exception):

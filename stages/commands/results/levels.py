@@ -1,8 +1,8 @@
-"""How the work of comparing fell away, level by level: the ledgers of block pairs, and what the event log says of them.
+"""Pairs left after each filter: from the ledgers of block pairs and the run's event log.
 
-A ledger does not depend on tiles or devices, so it stands in the artifact. How many pairs each level of the cascade let
-pass, and how long that took, does; it stands in the run's event log, under the name of the artifact that was computed.
-Where the log does not know an artifact (it was deleted, or the run was killed between the two) its levels are unknown.
+A ledger does not depend on tiles or devices, so the artifact holds the ledger. The number of pairs that passed each
+filter, and the time, do depend on them, so the event log holds both, under the artifact's name. The filters of an
+artifact without an event are unknown: the log was deleted, or the run was killed before it wrote the event.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, NamedTuple
 
+from pipeline.messages.words import verb
 from pipeline.store.backends.locations import Place
 from pipeline.store.events import Event, computed
 from pipeline.store.footers import Footers
@@ -50,11 +51,11 @@ class Work:
 
     @property
     def pairs_per_second(self) -> float | None:
-        """Pairs of representatives decided per second of a task; None where it took no time that was noticed."""
+        """Pairs of representatives decided per second of a task; None where no time was measured."""
         return self.known / self.seconds if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for machines."""
+        """Return plain data for machines."""
         rate = self.pairs_per_second
         fallen = asdict(self)
         return {
@@ -68,7 +69,7 @@ class Work:
 
 
 def recorded(folder: Place) -> dict[str, Event]:
-    """By name of its artifact, the event in which a block pair was last computed, with its levels."""
+    """Return the last event of each block pair, by the name of its artifact."""
     return {name: event for name, event in computed(folder, STAGE).items() if _complete(event)}
 
 
@@ -81,7 +82,7 @@ def _complete(event: Event) -> bool:
 
 
 def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) -> Work:
-    """The work behind some artifacts of a run. Raises ArtifactDamaged where one can't be read."""
+    """Return the sums over some artifacts of a run. Raises ArtifactDamaged where one can't be read."""
     ledger, levels = dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0)
     devices: Counter[str] = Counter()
     unknown, unknown_pairs, known, seconds = 0, 0, 0, 0.0
@@ -107,8 +108,8 @@ def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapp
 
 
 class Row(NamedTuple):
-    """One number of the table. `left`: so many pairs are still in question here; else they fell away. `level`: of the
-    cascade; else of the ledger. `share` is of the pairs to compare, as far as levels are known."""
+    """One row of the table. `left`: the pairs are still undecided; else they are decided. `level`: a filter; else of
+    the ledger. `share`: of the pairs to compare, as far as filters are known."""
 
     name: str
     pairs: int
@@ -119,17 +120,17 @@ class Row(NamedTuple):
 
 
 def rows(work: Work) -> Iterator[Row]:
-    """What became of all the pairs, from the first level to the last; levels that nothing came to are left out."""
+    """Yield the rows of the table, from the first filter to the last; filters that got no pair are left out."""
     ledger = work.ledger
-    yield Row("pairs of images", ledger["pairs_total"], "every pair of readable images that there was to decide")
+    yield Row("pairs of images", ledger["pairs_total"], "every pair of readable images")
     if ledger["skipped_by_rule"]:
-        yield Row("skipped by rule", ledger["skipped_by_rule"], "a rule of the config keeps them apart", False)
+        yield Row("skipped by rule", ledger["skipped_by_rule"], "excluded by a rule of the config", False)
     if ledger["identical"]:
-        yield Row("known as identical", ledger["identical"], "another image with the same thumbnail stands in", False)
+        yield Row("identical", ledger["identical"], "covered by an identical image", False)
     yield Row(
         "to compare",
         ledger["decided"],
-        "one image stands for all with its thumbnail",
+        "each thumbnail once, however many images have it",
         share=share(ledger["decided"], ledger["decided"]),
     )
     for row in _cascade(work.levels) if work.known else ():
@@ -139,22 +140,26 @@ def rows(work: Work) -> Iterator[Row]:
 
 def _cascade(levels: Mapping[str, int]) -> Iterator[Row]:
     if levels["order"] or levels["compared"]:
-        yield Row("skipped by order", levels["order"], "too far apart in order, or in boxes, to be looked at", False)
-        yield Row("compared", levels["compared"], "looked at along the leading directions of their coarse sums")
-        yield Row("after directions", levels["directions"], "not told apart by these")
-        yield Row("after coarse sums", levels["sums"], "nor by all the coarse sums, in some turn")
+        yield Row(
+            "skipped by order", levels["order"], "excluded by the order along the leading direction, or by boxes", False
+        )
+        yield Row("compared", levels["compared"], "compared along the leading directions of their coarse sums")
+        yield Row("after directions", levels["directions"], "left after the leading directions")
+        yield Row("after coarse sums", levels["sums"], "left after the coarse-sum bound, any rotation")
     if levels["finer"]:
-        yield Row("after finer sums", levels["finer"], "of tiles in which many are left: nor by sums over finer grids")
+        yield Row(
+            "after finer sums", levels["finer"], "left after sums over finer grids, in tiles with many pairs left"
+        )
     if levels["copied"]:
-        yield Row("copied", levels["copied"], "measured by an earlier run", False)
+        yield Row("copied", levels["copied"], "taken from an earlier run", False)
     if levels["checked"] or not levels["products"]:
         yield Row("checked one by one", levels["checked"], "measured exactly, pair by pair")
     if levels["products"]:
-        yield Row("by whole products", levels["products"], "measured exactly, with all the pairs of their tile")
+        yield Row("by whole products", levels["products"], "measured exactly, together with all pairs of their tile")
 
 
 def share(part: int, whole: int) -> str:
-    """A part of the whole as a percentage of two digits."""
+    """Return a part of the whole as a percentage with two digits."""
     if not whole:
         return ""
     percent = 100 * part / whole
@@ -163,15 +168,16 @@ def share(part: int, whole: int) -> str:
 
 
 def unknown(work: Work) -> str:
-    """What the log does not tell, in words; nothing where it tells all."""
+    """Return a note on block pairs without an event; empty where every one has an event."""
     if not work.unknown:
         return ""
     of = f"{work.unknown:,} of {work.block_pairs:,} block pairs ({work.unknown_pairs:,} pairs)"
-    return f"levels of {of} are unknown and not counted: the event log does not tell how they were computed"
+    be = verb(work.unknown, "is", "are")
+    return f"the filters of {of} {be} unknown and not counted: the event log has no record of them"
 
 
 def computed_on(work: Work, wanted: str) -> str:
-    """The devices, in words; `wanted` is `pairs.device`."""
+    """Return the devices as text; `wanted` is `pairs.device`."""
     if list(work.devices) == [CPU.name] and wanted == "auto":
         return f"{CPU.name}; no GPU found"
     known = work.block_pairs - work.unknown
@@ -180,28 +186,30 @@ def computed_on(work: Work, wanted: str) -> str:
 
 
 def took(work: Work) -> str:
-    """How long all the tasks took, those beside each other counted one after the other."""
+    """Return the time of all tasks, added up."""
     return human_seconds(work.seconds) if work.seconds >= 1 else f"{1000 * work.seconds:.0f} ms"
 
 
 def rate(work: Work) -> str:
-    """How fast it went, in words."""
+    """Return the speed as text; empty where unknown."""
     per_second = work.pairs_per_second
     return f"{per_second:,.0f} pairs a second" if per_second else ""
 
 
 def caution(work: Work) -> str:
-    """How a level can have more pairs than there are; nothing where none has."""
+    """Return a note where a filter counts more pairs than there are; else an empty text."""
     if max(work.levels.values()) <= work.known:
         return ""
-    return "a pair that is looked at more than once, in another turn or as both halves of a square, counts each time"
+    return (
+        "a pair that is compared more than once, in several rotations or in both halves of a square, counts each time"
+    )
 
 
 def lines(work: Work, wanted: str) -> Iterator[str]:
-    """The table for a terminal; nothing where nothing was compared."""
+    """Yield the table for a terminal; nothing where no block pair was computed."""
     if not work.block_pairs:
         return
-    yield "how the work fell away"
+    yield "pairs left after each filter"
     for row in rows(work):
         yield f"  {row.name:<20}{row.pairs:>20,}  {row.share:>12}".rstrip()
     if work.block_pairs > work.unknown:

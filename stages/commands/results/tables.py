@@ -49,7 +49,7 @@ def load_run(folder: Place) -> Results:
     except OSError as error:
         raise ConfigError(f"{folder} can't be read ({error.strerror or error}); see its endpoint and keys") from error
     if not there:
-        raise ConfigError(f"{folder} holds no run (there is no run.json in it); expected a folder like outputs/demo")
+        raise ConfigError(f"{folder} is not a run folder: it has no run.json; expected one such as outputs/demo")
     return Results(folder)
 
 
@@ -104,7 +104,7 @@ class Results:
         name = next((name for name in names if name in found), None)
         name = name or next((path for path in known if one_line(path) == text), None)  # as `show` prints it
         if name is None:
-            said = "is no image of this run; expected a path as `fast-diff show RUN` prints it"
+            said = "is not an image of this run; expected a path as `fast-diff show RUN` prints it"
             raise ConfigError(f"{one_line(typed)} {said}")
         return name
 

@@ -1,7 +1,7 @@
 """The script beside the report's page with the run's name and the dates of files in the shown clusters.
 
-Names and dates are no part of the report's fingerprint: touching a file or renaming the run redraws no picture. So the
-page does not hold them; each successful run writes the script, unless a current one is there.
+Names and dates are not part of the report's fingerprint: touching a file or renaming the run redraws no picture. So a
+script beside the page holds names and dates; each successful run writes the script, unless it is up to date.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ log = logging.getLogger("fast_diff")
 
 
 def draw_dates(config: Config, store: Store) -> Collection[str]:
-    """Write the dates, unless they are there; returns the file's name, relative to the run's folder.
+    """Write the script, unless it is up to date; return its name, relative to the run's folder.
 
-    Raises ArtifactDamaged where the clusters or what the scan found can't be read."""
+    Raises ArtifactDamaged where an artifact of the stages cluster or scan can't be read."""
     amount = config.params["plot"].page
     clusters = store.record("cluster", FILENAME, FILENAME.removesuffix(".parquet")).fingerprint
     mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
@@ -57,7 +57,8 @@ def _is_whole(data: bytes, mark: str) -> bool:
 
 
 def _script(results: Results, run: str, amount: int | str) -> bytes:
-    """`globalThis.dates`: the run's name, of which images, and when each was last written to, in seconds since 1970."""
+    """Return the script, which sets `globalThis.dates`: the run's name, a digest of the images' paths, and the time of
+    each image's last change in seconds since 1970."""
     (clusters,) = results.artifacts("cluster")
     members = clusters.table()
     shown = in_order(members, by_worth(members), number(amount))["path"]

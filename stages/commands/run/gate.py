@@ -1,4 +1,4 @@
-"""Whether a run found what it is to fail on, for automation."""
+"""What `--fail-on` looks at: whether a run found matches or identical images."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import pyarrow.compute as pc
 
 from stages.commands.results.tables import Results
 
-FOUND = 3
-"""The exit code where it did."""
-
 
 def fails(results: Results, on: str) -> str:
-    """Return what was found, in words; nothing where there is none. `identical`: images at distance 0 that were looked
-    at. Of two sets only images of one are compared with images of the other."""
+    """Return what was found as text; empty where nothing was. `identical`: images at a measured distance of 0.
+
+    With two sets, only images of one set are compared with images of the other."""
     two = bool(results.summary["config"]["inputs"]["b"])
     if on == "match":
         count = results.summary["ledger"]["matches"]

@@ -1,8 +1,7 @@
-"""The report's page on the work: how many pairs each level left, drawn from the event log.
+"""The report's page on the work: the pairs left after each filter, drawn from the event log.
 
-What it shows may differ between two runs with the same results, so it is no artifact: it is drawn after each run that
-succeeded, and only where block pairs were compared or others count. The report links to it by a name that stays the
-same.
+The figures may differ between two runs with the same results, so the page is not an artifact: each successful run draws
+the page anew, if block pairs were computed or other block pairs count. The report links to the page by a fixed name.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ PAGE = "report/work.html"
 CHARTS = ("work", "work-narrow", "work-times")
 PICTURES = tuple(f"report/{name}{suffix}.svg" for name in CHARTS for suffix in ("", "-dark"))
 VERSION = 2
-"""Raise it when the page or the pictures come to look otherwise."""
+"""Raise this number when the look of the page or of its pictures changes."""
 
 log = logging.getLogger("fast_diff")
 
 
 def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[str]:
-    """Draw the page and its pictures, unless they are there; returns their names, relative to the run's folder.
+    """Draw the page and its pictures, unless they are up to date; return their names, relative to the run's folder.
 
-    `ran`: names of the stages of which this run computed something: then times have changed, at least."""
+    `ran`: the stages of which this run computed a task: then the times have changed, at least."""
     names, wanted = store.names(STAGE), config.settings(f"{STAGE}.device")
     mark = digest([VERSION, config.run, wanted, "\n".join(names)])
     if ran or not _drawn(store, mark):
@@ -59,7 +58,7 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
 
 
 def _drawn(store: Store, mark: str) -> bool:
-    """Whether the page tells of these artifacts; their names stand for their ledgers."""
+    """Return whether the page shows these artifacts; `mark` is a digest of their names."""
     try:
         there = all(store.files.size(name) is not None for name in (PAGE, *PICTURES))
         return there and mark in store.files.read(PAGE).decode()
@@ -76,9 +75,9 @@ def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) 
 
 
 def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
-    """Pairs that each level left, as bars on a logarithmic scale: SVG, equal for equal rows.
+    """Return a chart of the pairs left after each filter, as bars on a logarithmic scale: SVG, equal for equal rows.
 
-    Grey bars are the ledger's, the same in every run; green ones are levels of the cascade."""
+    Grey bars are figures of the ledger, the same in every run; green bars are filters."""
     from matplotlib.ticker import NullLocator
 
     ink, faint, _, bars, _ = LIGHT
@@ -92,7 +91,9 @@ def chart(figures: Sequence[Row], narrow: bool = False) -> bytes:
         axes.barh(place, row.pairs, height=0.62, color=bars if row.level else faint)
         axes.annotate(text, (max(row.pairs, 1), place), (5, 0), textcoords="offset points", va="center", color=ink)
     most = max([1, *(row.pairs for row in left)])
-    beside = min(0.6, 0.09 * max(map(len, texts), default=0) / (width - 1.7))  # what the text beside a bar takes
+    beside = min(
+        0.6, 0.09 * max(map(len, texts), default=0) / (width - 1.7)
+    )  # share of the width for the text beside a bar
     axes.set_xscale("log")
     axes.set_xlim(1, max(most, 10) ** (1 / (1 - beside)))
     axes.set_ylim(max(0, len(left) - 1) + 0.6, -0.6)

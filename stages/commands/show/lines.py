@@ -1,4 +1,4 @@
-"""What a run found, in the terminal: its clusters, or all that matches one image."""
+"""Clusters of a run, and all matches of one image, as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import counted
 from stages.clustering import dismissed
 from stages.clustering.keepers import STAYS
 from stages.commands.results.tables import Results
@@ -20,7 +21,7 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
         yield "no two images match"
     for number, members in clusters.groupby("cluster", sort=True):
         first = members.iloc[0]
-        yield f"cluster {number}: {len(members):,} images, at most {human_mse(first['diameter'])} apart"
+        yield f"cluster {number}: {counted(len(members), 'image')}, at most {human_mse(first['diameter'])} apart"
         for row in members.to_dict("records"):
             stays = next((reason for reason in STAYS if row[reason]), "")
             far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
@@ -35,11 +36,11 @@ def as_records(found: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
 
 
 def matches_of(results: Results, path: str) -> pd.DataFrame:
-    """All matches of one image, nearest first.
+    """Return all matches of one image, nearest first.
 
-    Columns: path, the figure, rotation (degrees that the other one is turned by, counter-clockwise), measured (see
-    `Results.pairs`), dismissed (no cluster was to be made of it). Raises ConfigError where the run knows no such image,
-    or the files of `cluster.dismissed` can't be read any more."""
+    Columns: path, the distance, rotation (degrees by which the other image is turned, counter-clockwise), measured (see
+    `Results.pairs`), dismissed (the pair is marked as not duplicates). Raises ConfigError where the run has no such
+    image, or the files of `cluster.dismissed` can no longer be read."""
     name = results.name_of(path)
     rows = results.pairs(expand=True)
     figure = results.comparison.column
@@ -67,10 +68,10 @@ def _dismissed(results: Results, name: str, others: pd.Series[str]) -> list[bool
 
 
 def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[str]:
-    """The same as text."""
+    """Yield the rows of `matches_of` as text."""
     figure, sets = results.comparison.column, results.sets()
     other = {"a": "b", "b": "a"}.get(sets.get(results.name_of(path), ""))
-    yield f"{one_line(path)}: {len(matches):,} matches" + (f" in inputs.{other}" if other else "")
+    yield f"{one_line(path)}: {counted(len(matches), 'match', 'matches')}" + (f" in inputs.{other}" if other else "")
     for row in matches.to_dict("records"):
         mark = "  dismissed" if row["dismissed"] else ""
         yield f"  {distance(row, figure, 7)}{turn(row)}{mark}  {one_line(row['path'])}"
@@ -82,7 +83,7 @@ def of_set(sets: Mapping[str, str], path: str) -> str:
 
 
 def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
-    """How far apart the images of a match are, as people read it, if that was measured."""
+    """Return the distance of a match as text, if it was measured."""
     if not row["measured"]:
         return f"{figure} not measured"
     value = row[figure]
@@ -90,7 +91,7 @@ def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
 
 
 def turn(row: dict[Any, Any]) -> str:
-    """By how much the other image is turned, if it is."""
+    """Return the rotation of the other image as text; empty where it is not turned."""
     return f"  turned {row['rotation']}°" if row["rotation"] else ""
 
 

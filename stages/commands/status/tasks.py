@@ -1,4 +1,4 @@
-"""How much of a run is done, by stage, and by set where there are two."""
+"""Count the tasks of a run that are up to date, by stage, and by set where there are two."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.messages.words import counted
 from pipeline.run import Explanation
 
 SOURCE = "scan"
 
 
 def rows(found: Explanation) -> dict[str, dict[str, Any]]:
-    """Return counts of tasks by stage: all, current, to run. With two sets, stages whose tasks each belong to one set
-    also have the counts by set, under `sets`."""
+    """Return counts of tasks by stage: all, up to date (`current`), to run. With two sets, stages whose
+    tasks each belong to one set also have the counts by set, under `sets`."""
     current = Counter(stage for stage, _ in found.current)
     by_stage: dict[str, dict[str, Any]] = {
         stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
@@ -43,11 +44,11 @@ def images(found: Explanation) -> dict[str, int]:
 def lines(found: Explanation, by_stage: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the counts of `rows` as text, a line per stage."""
     if len(counts := images(found)) > 1:
-        said = ", ".join(f"{name} {count:,} images" for name, count in counts.items())
+        said = ", ".join(f"{name} {counted(count, 'image')}" for name, count in counts.items())
         yield f"sets       {said}; only images of a are compared with images of b"
     for stage, row in by_stage.items():
         todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
         sets = ", ".join(
             f"{name} {each['current']:,} of {each['tasks']:,}" for name, each in row.get("sets", {}).items()
         )
-        yield f"{stage:<10} {row['current']:,} of {row['tasks']:,} current, {todo}" + (f"  ({sets})" if sets else "")
+        yield f"{stage:<10} {row['current']:,} of {row['tasks']:,} up to date, {todo}" + (f"  ({sets})" if sets else "")

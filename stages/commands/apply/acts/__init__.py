@@ -1,4 +1,4 @@
-"""Acts on files that are to go, and how each act is taken back.
+"""Acts on files that are to go, and how each act is undone.
 
     move       to the same path below another folder     trash     to the system's trash
     hardlink   a second name of its keeper               symlink   a pointer to its keeper

@@ -91,7 +91,7 @@ class Act:
         self.changed = True
 
     def _fetch_from_afar(self) -> None:
-        raise Cannot("it was deleted, which can't be taken back")
+        raise Cannot("it was deleted and can't be restored")
 
     def release(self) -> None:
         """Remove the file from the place to which the act had moved it."""

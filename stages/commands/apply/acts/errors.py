@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class Cannot(Exception):
-    """The reason, in one line, why an act is not done or can't be taken back."""
+    """The reason, in one line, why an act is not done or can't be undone."""

@@ -70,11 +70,11 @@ class Folder:
             number = os.open(name, flags, dir_fd=self.number)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise Cannot("it is no regular file any more") from error
+                raise Cannot("it is no longer a regular file") from error
             raise
         if not stat.S_ISREG(os.fstat(number).st_mode):
             os.close(number)
-            raise Cannot("it is no regular file any more")
+            raise Cannot("it is no longer a regular file")
         with os.fdopen(number, "rb") as file:
             yield file
 

@@ -96,7 +96,7 @@ def test_what_goes_goes_and_what_stays_stays_and_it_comes_back(action: str, phot
     if action == "move":
         assert (tmp_path / "moved" / odd(photos).relative_to("/")).read_bytes() == b"same"
     if action == "delete":
-        assert set(undone(journal).refused) == {"it was deleted, which can't be taken back"}
+        assert set(undone(journal).refused) == {"it was deleted and can't be restored"}
         return
     assert undone(journal).ok
     assert state(photos) == before
@@ -193,7 +193,7 @@ def test_what_became_a_link_or_a_folder_is_left_alone(photos: Path, tmp_path: Pa
     (photos / "c/y.jpg").unlink()
     (photos / "c/y.jpg").mkdir()
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"it is no regular file any more": 2}
+    assert tally.refused == {"it is no longer a regular file": 2}
 
 
 def test_move_never_overwrites(photos: Path, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_reference_is_known_by_where_its_name_leads(photos: Path, tmp_path: Pa
 def test_what_goes_wrong_is_told_of_the_file_that_it_is_about(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "moved").write_bytes(b"a file in the way")
     plan = checked(plan_for(photos), "plan")
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         check_options(plan, "move", tmp_path / "moved")
     _, tally, journal = followed(plan, "move", tmp_path)
     assert all(str(tmp_path / "moved") in why for why in tally.refused)
@@ -291,7 +291,7 @@ def test_what_goes_wrong_is_told_of_the_file_that_it_is_about(photos: Path, tmp_
 
 
 def test_deletion_is_not_said_to_come_back(tmp_path: Path) -> None:
-    assert "can't be taken back" in list(summary(Tally(1), "delete", tmp_path / "j"))[1]
+    assert "can't be restored" in list(summary(Tally(1), "delete", tmp_path / "j"))[1]
     assert "fast-diff undo" in list(summary(Tally(1), "move", tmp_path / "j"))[1]
 
 
@@ -519,17 +519,17 @@ def test_an_error_names_the_second_of_its_files_if_it_has_two() -> None:
 @pytest.mark.parametrize(
     ("action", "journal", "done", "said", "more"),
     [
-        ("move", None, 2, "would be moved", "nothing was touched; the same command with --yes does it"),
-        ("delete", None, 0, "would be deleted", "nothing was touched; the same command with --yes does it"),
+        ("move", None, 2, "would be moved", "dry run: nothing was changed; add --yes to do it"),
+        ("delete", None, 0, "would be deleted", "dry run: nothing was changed; add --yes to do it"),
         (REPORT, None, 2, "to go", None),
-        ("move", Path("j"), 2, "moved", "journal     j  (take it back: fast-diff undo j)"),
+        ("move", Path("j"), 2, "moved", "journal     j  (undo: fast-diff undo j)"),
         ("move", Path("j"), 0, "moved", "journal     j"),
-        ("delete", Path("j"), 2, "deleted", "journal     j  (what was deleted can't be taken back)"),
+        ("delete", Path("j"), 2, "deleted", "journal     j  (deleted files can't be restored)"),
     ],
 )
 def test_the_last_lines(action: str, journal: Path | None, done: int, said: str, more: str | None) -> None:
     lines = list(summary(Tally(done, 3, Counter(why=1)), action, journal))
-    assert lines == [f"{done} files, 3 bytes {said}; 1 left alone", *([more] if more else [])]
+    assert lines == [f"{done} file{'' if done == 1 else 's'}, 3 bytes {said}; 1 left alone", *([more] if more else [])]
 
 
 def test_what_goes_from_an_object_store_is_left_alone(photos: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ MORE = json.dumps({"fast-diff-journal": 2, "more": 1}) + "\n"
 def test_what_is_no_journal_is_said_in_one_line(text: str, tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(ConfigError, match="is no journal of fast-diff") as told:
+    with pytest.raises(ConfigError, match="is not a journal of fast-diff") as told:
         read_journal(path)
     assert "\n" not in str(told.value)
 

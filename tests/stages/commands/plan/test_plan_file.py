@@ -20,8 +20,8 @@ from tests.stages.commands.apply.acting import entry, plan_for
 
 
 def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
-    yield lambda plan: plan.pop(FORMAT), "is no plan: expected"
-    yield lambda plan: plan.update({FORMAT: 2}), "is no plan: expected"
+    yield lambda plan: plan.pop(FORMAT), "is not a plan: expected"
+    yield lambda plan: plan.update({FORMAT: 2}), "is not a plan: expected"
     yield lambda plan: plan["clusters"][0].update(keep=[]), "cluster 0: every image of it would go"
     yield lambda plan: plan["clusters"][0].update(remove="x"), r"clusters\.0\.remove"
     yield lambda plan: plan["clusters"][0]["keep"][0].pop("digest"), r"clusters\.0\.keep\.0\.digest"
@@ -51,7 +51,7 @@ def test_a_plan_that_asks_for_the_wrong_is_refused(
 
 
 def test_a_list_is_no_plan() -> None:
-    with pytest.raises(ConfigError, match="is no plan: expected"):
+    with pytest.raises(ConfigError, match="is not a plan: expected"):
         checked([], "plan.json")
 
 
@@ -85,10 +85,10 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         read_plan(tmp_path / "none.json")
     (tmp_path / "deep.json").write_text("[" * 100_000)
-    with pytest.raises(ConfigError, match="it is no JSON"):
+    with pytest.raises(ConfigError, match="not JSON"):
         read_plan(tmp_path / "deep.json")
     (tmp_path / "text.json").write_text("text")
-    with pytest.raises(ConfigError, match="it is no JSON"):
+    with pytest.raises(ConfigError, match="not JSON"):
         read_plan(tmp_path / "text.json")
 
 
@@ -118,7 +118,7 @@ def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> 
     clusters = clusters.assign(reference=False, dismissed=False)
     found = [(group["cluster"], group["reason"]) for group in proposed(images, clusters)]
     assert found == [(2, "larger"), (4, "older")]
-    with pytest.raises(ConfigError, match="nothing is known of /d, which is in a cluster"):
+    with pytest.raises(ConfigError, match="/d is in a cluster and in no other artifact"):
         proposed(images[:3], clusters)
 
 

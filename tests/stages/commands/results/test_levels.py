@@ -1,4 +1,4 @@
-"""How the work fell away, in words and pictures."""
+"""Pairs left after each filter, as text and as pictures."""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from stages.commands.results import levels
 from stages.commands.results.levels import LEDGER, LEVELS, Work
 from stages.commands.run import work
 from stages.report.charts import DARK, LIGHT, both
+
+pytestmark = pytest.mark.drawn
 
 
 def made(
@@ -38,7 +40,7 @@ def said(of: Work) -> list[str]:
 def test_levels_that_nothing_came_to_are_left_out() -> None:
     ends = ["after directions", "after coarse sums"]
     cascade = ["to compare", "skipped by order", "compared", *ends]
-    first = ["pairs of images", "skipped by rule", "known as identical"]
+    first = ["pairs of images", "skipped by rule", "identical"]
     assert said(PHOTOGRAPHS) == [*first, *cascade, "checked one by one", "matches"]
     assert said(FRAMES) == [first[0], *cascade, "after finer sums", "copied", "by whole products", "matches"]
     assert said(EVERY) == [first[0], "to compare", "by whole products", "matches"]
@@ -46,7 +48,7 @@ def test_levels_that_nothing_came_to_are_left_out() -> None:
 
 def test_where_nothing_is_left_to_compare_no_level_is_told() -> None:
     copies = made({"pairs_total": 10, "identical": 10, "matches": 10}, {})
-    assert said(copies) == ["pairs of images", "known as identical", "to compare", "matches"]
+    assert said(copies) == ["pairs of images", "identical", "to compare", "matches"]
     assert not any(row.share for row in levels.rows(copies))
     assert levels.rate(copies) == ""
 
@@ -98,11 +100,11 @@ def test_what_the_log_does_not_tell_is_said_and_left_out() -> None:
     ledger = dict.fromkeys(LEDGER, 0) | {"pairs_total": 12_000, "decided": 12_000, "matches": 7}
     unknown = Work(4, 4, 12_000, ledger, 0, dict.fromkeys(LEVELS, 0), 0.0, {})
     head, *lines = levels.lines(unknown, "auto")
-    assert head == "how the work fell away"
+    assert head == "pairs left after each filter"
     assert [line.split("  ")[1] for line in lines] == [
         *("pairs of images", "to compare", "matches"),
-        "levels of 4 of 4 block pairs (12,000 pairs) are unknown and not counted: the event log does not tell how they "
-        "were computed",
+        "the filters of 4 of 4 block pairs (12,000 pairs) are unknown and not counted: the event log has no record of "
+        "them",
     ]
     assert unknown.pairs_per_second is None
 

@@ -205,7 +205,7 @@ READ: list[Callable[[object], object]] = [
 def test_what_is_not_there_is_one_clear_line(tmp_path: Path, project: Project) -> None:
     with pytest.raises(ConfigError, match=r"no run"):
         load_run(tmp_path)
-    with pytest.raises(ConfigError, match=r"no folder of a run"):
+    with pytest.raises(ConfigError, match=r"is not a run folder"):
         load_run(tmp_path / "missing")
     (tmp_path / "run.json").write_bytes((project.run_folder / "run.json").read_bytes())
     for read in READ:

@@ -508,8 +508,8 @@ def test_pairs_that_agree_in_hash_are_counted_without_looking_at_any() -> None:
 
 
 UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no folder": (shutil.rmtree, "is no folder of a run"),
-    "no run": (lambda folder: (folder / "run.json").unlink(), "holds no run"),
+    "no folder": (shutil.rmtree, "is not a run folder"),
+    "no run": (lambda folder: (folder / "run.json").unlink(), "is not a run folder"),
     "no JSON": (lambda folder: (folder / "run.json").write_text("{"), "run.json is damaged"),
     "nothing in it": (lambda folder: (folder / "run.json").write_text("{}"), "run.json is damaged"),
     "another metric": (lambda folder: set_in(folder, "config", "pairs", "metric", "hamming"), "pairs.metric mse only"),

@@ -56,7 +56,7 @@ def test_a_version_saved_in_between_is_neither_removed_nor_written_over(
     plan = one(keep, remove)
     between(monkeypatch, save)
     _, tally, journal = followed(plan, action, tmp_path)
-    assert set(tally.refused) <= {"it was changed meanwhile", "it is no regular file any more"}
+    assert set(tally.refused) <= {"it was changed meanwhile", "it is no longer a regular file"}
     assert tally.refused.total() == 1
     after = state(photos)
     assert (remove / "mine" if how == "by a folder" else remove).read_bytes() == (
@@ -193,7 +193,7 @@ def test_a_deletion_in_a_folder_that_went_is_not_taken_back(photos: Path, tmp_pa
     odd(photos).unlink()
     _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
     (photos / "b").rmdir()
-    assert undone(journal).refused == {"it was deleted, which can't be taken back": 1}
+    assert undone(journal).refused == {"it was deleted and can't be restored": 1}
     assert not (photos / "b").exists()
 
 

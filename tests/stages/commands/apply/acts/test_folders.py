@@ -95,7 +95,7 @@ def test_new_files_are_made_and_no_other_is_opened(folder: Folder) -> None:
 def test_nothing_but_regular_files_is_read(what: str, folder: Folder) -> None:
     place = folder.path / "odd"
     {"link": lambda: place.symlink_to("a"), "folder": place.mkdir, "pipe": lambda: os.mkfifo(place)}[what]()
-    with pytest.raises(Cannot, match="it is no regular file any more"):
+    with pytest.raises(Cannot, match="it is no longer a regular file"):
         folder.digest("odd")
     assert folder.is_whole("odd", place.lstat().st_size, "") is False
 

@@ -1,0 +1,15 @@
+"""Messages go where they belong."""
+
+import pytest
+
+from pipeline.messages.say import complain
+
+
+def test_a_complaint_never_goes_to_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complain("one\ntwo")
+    assert capsys.readouterr() == ("", "fast-diff: one\\ntwo\n")
+    monkeypatch.setattr("sys.stderr", None)
+    complain("lost")
+    assert capsys.readouterr().out == ""
