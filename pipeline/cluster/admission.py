@@ -40,7 +40,7 @@ class Admission(WorkerPlugin):
 
 @contextlib.contextmanager
 def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
-    """Check every worker that has joined, and while this block lasts every worker that joins.
+    """Check every worker that has joined, and inside the `with` statement every worker that joins.
 
     Raises ConfigError, with a line for each fault."""
     lines = []

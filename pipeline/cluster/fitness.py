@@ -134,7 +134,7 @@ def _probe_name() -> str:
 
 @contextlib.contextmanager
 def probed(needs: Needs) -> Iterator[Needs]:
-    """Yield the needs with a probe, which lies in the run's folder while this block lasts."""
+    """Yield the needs with a probe, which lies in the run's folder inside the `with` statement."""
     name = _probe_name()
     path = needs.folder / name
     write_bytes(path, name.encode())

@@ -7,10 +7,10 @@ from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pipeline.config.yaml_source import Source
+from pipeline.config.yaml_source import ConfigSource
 
 
-def accept_single_values(source: Source, kinds: Mapping[str, Any]) -> None:
+def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None:
     """Put each single value where the type of its key is a list into a list of one."""
     for section, kind in kinds.items():
         data = source.data.get(section)

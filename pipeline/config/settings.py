@@ -21,7 +21,7 @@ from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
 from pipeline.config.unions import drop_keys_of_others
 from pipeline.config.validate import dotted, text_expected, unknown_key, validate
-from pipeline.config.yaml_source import Source, read_yaml
+from pipeline.config.yaml_source import ConfigSource, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Section, Stage
 from pipeline.store.backends import locations
@@ -119,7 +119,7 @@ def from_mapping(
     """Read a config from a mapping, in which `run` is required; errors name `place` as the mapping's origin.
 
     Raises ConfigError, with a line for each mistake."""
-    return _resolve(Source(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
+    return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
@@ -135,7 +135,9 @@ def kinds_of(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
     return {name: section.kind for name, section in sections_of(stages).items()} | CORE
 
 
-def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[str], given: Sequence[Given]) -> Config:
+def _resolve(
+    source: ConfigSource, stages: Sequence[Stage[Any]], overrides: Sequence[str], given: Sequence[Given]
+) -> Config:
     for key, value, place in given:
         source.put(tuple(key.split(".")), value, place)
     for override in overrides:
@@ -170,7 +172,7 @@ def _resolve(source: Source, stages: Sequence[Stage[Any]], overrides: Sequence[s
     return config
 
 
-def _mistakes(source: Source, section: str, found: Iterable[tuple[Sequence[str | int], str]]) -> Iterator[str]:
+def _mistakes(source: ConfigSource, section: str, found: Iterable[tuple[Sequence[str | int], str]]) -> Iterator[str]:
     """Yield a line for each mistake: (key below the section, complaint)."""
     for keys, complaint in found:
         yield f"{source.place((section, *keys))}: {dotted((section, *keys))}: {complaint}"
@@ -181,7 +183,7 @@ def _refuse(problems: Sequence[str]) -> None:
         raise ConfigError(*map(locations.mask, problems))
 
 
-def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
+def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
     place = source.place(("run",))
     if run is not None and not isinstance(run, str):
         yield text_expected("run", "a name", source)
@@ -202,7 +204,7 @@ def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
         yield f"{place}: output: {error}"
 
 
-def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
+def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
     """Yield a complaint where the run's folder and an input lie one inside the other, links resolved."""
     folder = _real(str(config.folder))
     for key, roots in config.roots.items():

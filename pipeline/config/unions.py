@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Discriminator, Tag
 
-from pipeline.config.yaml_source import Source
+from pipeline.config.yaml_source import ConfigSource
 
 KIND = "kind"
 
@@ -36,7 +36,7 @@ def member(section_type: Any, data: Any) -> type | None:
     return members(section_type)[str(choose(data))] if callable(choose) else None
 
 
-def drop_keys_of_others(source: Source, section_types: Mapping[str, Any]) -> None:
+def drop_keys_of_others(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
     """Drop keys that only other kinds have, where such a key is no mistake.
 
     Earlier versions printed configs with the keys of all kinds: default values are dropped. A kind that is set on the
@@ -60,7 +60,7 @@ def _default(field: Field[Any]) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def foreign_key(section: str, key: str, section_type: Any, source: Source) -> str | None:
+def foreign_key(section: str, key: str, section_type: Any, source: ConfigSource) -> str | None:
     """Return the problem of a key that only other kinds have; None where no kind has the key."""
     holders = [tag for tag, model in members(section_type).items() if key in {field.name for field in fields(model)}]
     if not holders:

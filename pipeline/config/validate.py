@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pipeline.config.lists import accept_single_values, dataclasses_in
 from pipeline.config.rewrite import as_argument, quoted, retyped
 from pipeline.config.unions import KIND, foreign_key, members
-from pipeline.config.yaml_source import Keys, Source, parse
+from pipeline.config.yaml_source import ConfigSource, Keys, parse
 from pipeline.messages.errors import ConfigError
 
 WHOLE, NUMBER, TEXT, LIST = "a whole number", "a number", "text", "a list"
@@ -49,7 +49,7 @@ EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def validate(kind: Any, section: str, source: Source, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
+def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
     """Return the section as an instance of `kind`, or None; and a line for each complaint.
 
     The data pass as JSON, for which pydantic's strict mode accepts a list as a tuple but no text as a number."""
@@ -65,7 +65,7 @@ def _validated(kind: Any, data: Any) -> Any:
     return TypeAdapter(kind).validate_json(json.dumps(data, default=str), strict=True)
 
 
-def unknown_key(source: Source, keys: Keys, kinds: Mapping[str, Any]) -> str:
+def unknown_key(source: ConfigSource, keys: Keys, kinds: Mapping[str, Any]) -> str:
     """Return the line for a key that does not exist, with the nearest one that does."""
     name = ".".join(map(str, keys))
     if len(keys) == 2 and (problem := foreign_key(str(keys[0]), str(keys[1]), kinds[str(keys[0])], source)):
@@ -103,7 +103,7 @@ def _close(word: str, keys: Mapping[str, str], similarity: float) -> str | None:
 
 
 def _complaints(
-    error: ValidationError, data: Any, section: str, source: Source, kinds: Mapping[str, Any]
+    error: ValidationError, data: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]
 ) -> Iterator[str]:
     by_key: dict[Keys, list[ErrorDetails]] = {}
     tagged = bool(members(kinds[section]))
@@ -128,7 +128,7 @@ def _complaints(
         yield f"{source.place(whole)}: {dotted(whole)}: {problem}"
 
 
-def text_expected(key: str, expected: str, source: Source) -> str:
+def text_expected(key: str, expected: str, source: ConfigSource) -> str:
     """Return the line for a key outside of sections whose value is no text."""
     value = source.data[key]
     problem = _sentence([expected], value, _read_by(source, (key,)))
@@ -137,12 +137,12 @@ def text_expected(key: str, expected: str, source: Source) -> str:
     return f"{source.place((key,))}: {key}: {problem}{how}"
 
 
-def _read_by(source: Source, keys: Keys) -> str:
+def _read_by(source: ConfigSource, keys: Keys) -> str:
     """Return what the sentence says before a value that is wrong; values of `--set` are YAML, which surprises."""
     return "YAML read" if keys[:2] in source.overrides or keys[:1] in source.overrides else "got"
 
 
-def _better(kind: Any, data: Any, keys: Keys, source: Source) -> str:
+def _better(kind: Any, data: Any, keys: Keys, source: ConfigSource) -> str:
     """Return how to write a value that was set on the command line; "" where no text like it is valid."""
     given = source.overrides.get(keys[:2])
     if given is None or len(keys) < 2:
@@ -150,7 +150,7 @@ def _better(kind: Any, data: Any, keys: Keys, source: Source) -> str:
     section, key = str(keys[0]), keys[1]
     for text in retyped(given):
         try:
-            trial = Source({section: {**data, key: parse(text)}})
+            trial = ConfigSource({section: {**data, key: parse(text)}})
             accept_single_values(trial, {section: kind})
             _validated(kind, trial.data[section])
         except (yaml.YAMLError, ValueError, RecursionError, ConfigError):

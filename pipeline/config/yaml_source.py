@@ -33,7 +33,7 @@ _Loader.add_implicit_resolver(
 
 
 @dataclass
-class Source:
+class ConfigSource:
     """Data of a config, and where each key was given.
 
     `places` maps the path of a key to words such as `local.yaml:12`; `overrides` maps the path of a key that was set on
@@ -57,7 +57,7 @@ class Source:
         place = f"--set {' '.join(text.splitlines())}"
         if not equals or not all(keys) or not value.strip():
             raise ConfigError(f"{place}: expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null")
-        inner = Source()
+        inner = ConfigSource()
         try:
             parsed = _parse(value, keys, lambda mark: place, inner)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -103,10 +103,10 @@ def _is_yaml(text: str) -> bool:
 
 def parse(text: str) -> Any:
     """Return the data in `text`, {} where there is none. Raises yaml.YAMLError, ValueError, RecursionError."""
-    return _parse(text, (), lambda mark: "", Source())
+    return _parse(text, (), lambda mark: "", ConfigSource())
 
 
-def read_yaml(path: Path) -> Source:
+def read_yaml(path: Path) -> ConfigSource:
     """Read a YAML file whose top level is a mapping.
 
     Raises ConfigError with the file, the line and what was expected."""
@@ -120,7 +120,7 @@ def read_yaml(path: Path) -> Source:
         raise ConfigError(f"{path}: is not UTF-8 text; expected a YAML config") from error
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror})") from error
-    source = Source(places={(): str(path)})
+    source = ConfigSource(places={(): str(path)})
     try:
         data = _parse(text, (), lambda mark: f"{path}:{mark.line + 1}", source)
     except yaml.MarkedYAMLError as error:
@@ -137,7 +137,7 @@ def read_yaml(path: Path) -> Source:
     return source
 
 
-def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: Source) -> Any:
+def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: ConfigSource) -> Any:
     """Return the data in `text`, {} where there is none; note the places of its keys, below `keys`, in `source`."""
     loader = _Loader(text)
     node = loader.get_single_node()
@@ -152,7 +152,7 @@ class _Notes:
     """Notes the place of every key in `source`; `place` turns a mark of the parser into words."""
 
     place: Callable[[yaml.Mark], str]
-    source: Source
+    source: ConfigSource
     seen: set[yaml.Node] = field(default_factory=set)
     repeated: int = 0
 

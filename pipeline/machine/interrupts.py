@@ -53,10 +53,10 @@ def forget() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Raise KeyboardInterrupt only at the end of this block, which must not be left half done.
+    """Raise KeyboardInterrupt only after the `with` statement, which must not be left half done.
 
-    Ctrl-C reaches every process of a terminal's group. Children that are started in this block, or by threads that are
-    started in this block, ignore the signal: this process ends them."""
+    Ctrl-C reaches every process of a terminal's group. Children that are started there, or by threads that are
+    started there, ignore the signal: this process ends them."""
     state = _state
     resource_tracker.ensure_running()  # else multiprocessing starts it with its first child, and unblocks signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

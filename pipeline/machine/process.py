@@ -7,7 +7,7 @@ import ctypes
 import functools
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""glibc's parameters: idle bytes kept at the top of a heap; size from which a block comes directly from the system."""
+"""glibc's parameters: idle bytes kept at the top of a heap; size above which memory comes directly from the system."""
 IDLE, ALONE = 1 << 27, 1 << 25
 
 

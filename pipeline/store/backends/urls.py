@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from pipeline.config.yaml_source import Keys, Source
+from pipeline.config.yaml_source import ConfigSource, Keys
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends import locations
 
@@ -16,7 +16,7 @@ class Urls:
     """Goes through the URLs of one config. `options` is its section `storage`, with what stood before an @;
     `problems` are lines for the user, without secrets."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ConfigSource) -> None:
         self.problems: list[str] = []
         self._source = source
         self.options = self._section(source.data.get("storage"))

@@ -16,11 +16,20 @@ from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folders, version
-from stages.commands.apply.acts.forecast import Forecast
+from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
 from stages.commands.apply.journal import Journal
-from stages.commands.apply.stays import Found, Stays, look
-from stages.commands.plan.plan_file import File, Plan, inputs_of, is_local, is_path, name_of, path_of, reference_of
+from stages.commands.apply.stays import StayingImage, Stays, look
+from stages.commands.plan.plan_file import (
+    PlannedFile,
+    RemovalPlan,
+    inputs_of,
+    is_local,
+    is_path,
+    name_of,
+    path_of,
+    reference_of,
+)
 from stages.comparing.text import human_bytes, one_line
 from stages.listing.files import show
 
@@ -43,7 +52,7 @@ class Tally:
         return not self.refused
 
 
-def check_options(plan: Plan, action: str, to: Path | None) -> None:
+def check_options(plan: RemovalPlan, action: str, to: Path | None) -> None:
     """Raise ConfigError where the options don't go together."""
     if (action == "move") != (to is not None):
         raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
@@ -64,7 +73,7 @@ def check_options(plan: Plan, action: str, to: Path | None) -> None:
                 raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
 
 
-def warning(plan: Plan, to: Path) -> str:
+def warning(plan: RemovalPlan, to: Path) -> str:
     """Return a warning where `to` lies in one of the run's inputs, else an empty text."""
     inputs = inputs_of(plan.run)
     for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
@@ -83,19 +92,19 @@ GROUP_BYTES = 256 << 20
 class _Planned:
     """A file that is to go, with the results of the checks so far."""
 
-    file: File
+    file: PlannedFile
     stays: Stays
     why: str = ""
     """Why the file is left alone; empty while nothing speaks against the act."""
     seen: os.stat_result | None = None
-    keeper: Found | None = None
+    keeper: StayingImage | None = None
     entry: dict[str, Any] = field(default_factory=dict)
 
 
-def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
+def apply(plan: RemovalPlan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
     """Apply a plan, or without a journal do a dry run; yield a line per file. Raises OSError where the journal
     fails."""
-    forecast = Forecast(action, to)
+    forecast = DryRunChecks(action, to)
     with Folders() as folders:
         for group in _groups(plan):
             for planned in group:
@@ -107,7 +116,7 @@ def apply(plan: Plan, action: str, to: Path | None, journal: Journal | None, tal
                 yield _line(planned, action, bool(journal), tally)
 
 
-def _groups(plan: Plan) -> Iterator[list[_Planned]]:
+def _groups(plan: RemovalPlan) -> Iterator[list[_Planned]]:
     """Yield the files that are to go in groups, sorted by folder, so that few folders are synced per group."""
     planned = []
     for cluster in plan.clusters:
@@ -125,7 +134,7 @@ def _groups(plan: Plan) -> Iterator[list[_Planned]]:
     yield group
 
 
-def _prepare(planned: _Planned, plan: Plan, action: str, forecast: Forecast, folders: Folders) -> None:
+def _prepare(planned: _Planned, plan: RemovalPlan, action: str, forecast: DryRunChecks, folders: Folders) -> None:
     """Check a file and the files that stay for it, and make the file's entry for the journal."""
     file, stays = planned.file, planned.stays
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder, Version, version
-from stages.commands.plan.plan_file import File, Group, is_local, path_of
+from stages.commands.plan.plan_file import Group, PlannedFile, is_local, path_of
 from stages.comparing.text import one_line
 from stages.decoding.reading import in_range
 from stages.listing.files import show
@@ -21,7 +21,7 @@ SECOND = 10**9
 
 
 @dataclass(frozen=True)
-class Found:
+class StayingImage:
     """The image because of which others may go: the first image that stays, is present and is unchanged."""
 
     path: Path
@@ -52,9 +52,9 @@ class Stays:
 
     def __init__(self, group: Group) -> None:
         self._local = [file for file in group.keep if is_local(file)]
-        self._last: Found | None = None
+        self._last: StayingImage | None = None
 
-    def find(self) -> Found:
+    def find(self) -> StayingImage:
         """Return the first image that stays, is present and is unchanged; its bytes are read once per version.
 
         Raises Cannot where there is none."""
@@ -67,7 +67,7 @@ class Stays:
             with contextlib.suppress(OSError, Cannot), _folder(path.parent) as folder:
                 found, digest = folder.digest(path.name)
                 if (found.st_size, digest) == (file.bytes, file.digest):
-                    self._last = Found(path, version(found), digest, self)
+                    self._last = StayingImage(path, version(found), digest, self)
                     return self._last
         raise Cannot(NONE)
 
@@ -151,7 +151,7 @@ def _folder(path: Path) -> Iterator[Folder]:
         os.close(number)
 
 
-def look(file: File, folder: Folder, name: str) -> os.stat_result:
+def look(file: PlannedFile, folder: Folder, name: str) -> os.stat_result:
     """Return the stat result of a file that is to go. Raises Cannot unless its bytes are those that were compared."""
     try:
         found, digest = folder.digest(name)

@@ -52,7 +52,7 @@ SPEED = ("kind", "workers", "threads", "memory_limit")
 
 
 @dataclass(frozen=True)
-class Found:
+class NewFiles:
     """The files that were named: `files` are new, so many others are `known` to the run and unchanged; `changed` are
     those of the new ones of which the run has seen another state, by their paths."""
 
@@ -67,7 +67,7 @@ class Checked:
     rows as `Results.pairs` gives them, a old and b new; `unreadable` new images: path, error, error_detail."""
 
     config: Config
-    found: Found
+    found: NewFiles
     record: RunRecord | None
     ledger: Mapping[str, int]
     matches: pd.DataFrame
@@ -167,7 +167,7 @@ def _named(name: str, work: Path) -> str:
     return os.path.abspath(name)  # noqa: PTH100  # the shell has seen to ~, and links stay
 
 
-def _new(config: Config, lent: Lender) -> Found:
+def _new(config: Config, lent: Lender) -> NewFiles:
     """What lies in the places named and is not known to the run. Raises ConfigError."""
     params, roots = config.params["scan"], config.settings("inputs.b")
     try:
@@ -194,7 +194,7 @@ def _new(config: Config, lent: Lender) -> Found:
     known = np.zeros(len(files), np.bool_)
     known[there] = pc.and_(*same).to_numpy()
     changed = shown.filter(pa.array(there & ~known)).cast(pa.string())
-    return Found(_those(files, ~known), int(known.sum()), changed)
+    return NewFiles(_those(files, ~known), int(known.sum()), changed)
 
 
 def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:

@@ -36,7 +36,7 @@ FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 @validated(frozen=True, config=FORBID)
-class File:
+class PlannedFile:
     """A file as the run saw it. `path` is what is shown; `path_bytes`, in hex, its true name where that is no UTF-8."""
 
     path: str
@@ -46,12 +46,12 @@ class File:
     path_bytes: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+$")] | None = None
 
 
-def name_of(file: File) -> bytes:
+def name_of(file: PlannedFile) -> bytes:
     """Return a file's true name."""
     return bytes.fromhex(file.path_bytes) if file.path_bytes else file.path.encode()
 
 
-def path_of(file: File) -> Path:
+def path_of(file: PlannedFile) -> Path:
     """Return the file's path on this machine, for a file that is local: a URL is no path."""
     return Path(os.fsdecode(name_of(file)))
 
@@ -61,7 +61,7 @@ def is_path(text: str) -> bool:
     return bool(text) and protocol_of(text) is None
 
 
-def is_local(file: File) -> bool:
+def is_local(file: PlannedFile) -> bool:
     """Return whether a file lies on this machine's disks, and not on an object store."""
     return name_of(file).startswith(b"/")
 
@@ -71,13 +71,13 @@ class Group:
     """One cluster: the files that stay and those that go; `reason`: why the first file of `keep` is the keeper."""
 
     cluster: int
-    keep: tuple[File, ...]
-    remove: tuple[File, ...] = ()
+    keep: tuple[PlannedFile, ...]
+    remove: tuple[PlannedFile, ...] = ()
     reason: str | None = None
 
 
 @validated(frozen=True, config=FORBID)
-class Plan:
+class RemovalPlan:
     """What to do with the clusters of a run. Nothing below `references` is ever removed."""
 
     clusters: tuple[Group, ...]
@@ -86,7 +86,7 @@ class Plan:
     version: int = Field(default=VERSION, alias="fast-diff-plan")
 
     @property
-    def removed(self) -> Iterator[tuple[File, Group]]:
+    def removed(self) -> Iterator[tuple[PlannedFile, Group]]:
         """Yield every file that is to go, with its cluster."""
         return ((file, group) for group in self.clusters for file in group.remove)
 
@@ -117,7 +117,7 @@ def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     return file | ({"path_bytes": odd.hex()} if isinstance(odd, bytes) else {})
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> RemovalPlan:
     """Read a plan. Raises ConfigError where the file is not a plan, or asks for what is never done."""
     try:
         data = json.loads(path.read_bytes())
@@ -128,14 +128,14 @@ def read_plan(path: Path) -> Plan:
     return checked(data, str(path))
 
 
-def checked(data: Any, where: str) -> Plan:
+def checked(data: Any, where: str) -> RemovalPlan:
     """Return a plan from JSON data. Raises ConfigError."""
     if not isinstance(data, dict) or data.get(FORMAT) != VERSION:
         raise ConfigError(
             f"{where} is not a plan: expected {{{FORMAT!r}: {VERSION}, ...}}, as `fast-diff plan` writes it"
         )
     try:
-        plan = TypeAdapter(Plan).validate_json(json.dumps(data), strict=True)
+        plan = TypeAdapter(RemovalPlan).validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -160,7 +160,7 @@ def inputs_of(run: str) -> dict[str, list[str]]:
     return {}
 
 
-def _dated(plan: Plan) -> Plan:
+def _dated(plan: RemovalPlan) -> RemovalPlan:
     """Return the plan with the modification times that its run has recorded; without the run, times stay unknown."""
     known: dict[str, int] = {}
     wanted = {file.path for group in plan.clusters for file in (*group.keep, *group.remove)}
@@ -169,14 +169,14 @@ def _dated(plan: Plan) -> Plan:
             times = zip(table["path"].to_pylist(), table["mtime_ns"].to_pylist(), strict=True)
             known |= {path: time for path, time in times if path in wanted}
 
-    def dated(files: tuple[File, ...]) -> tuple[File, ...]:
+    def dated(files: tuple[PlannedFile, ...]) -> tuple[PlannedFile, ...]:
         return tuple(replace(file, mtime_ns=file.mtime_ns or known.get(file.path)) for file in files)
 
     groups = (replace(group, keep=dated(group.keep), remove=dated(group.remove)) for group in plan.clusters)
     return replace(plan, clusters=tuple(groups))
 
 
-def _complaints(plan: Plan) -> Iterator[str]:
+def _complaints(plan: RemovalPlan) -> Iterator[str]:
     for reference in plan.references:
         if not reference.startswith("/") and "://" not in reference:
             yield f"references: expected absolute paths, got {one_line(reference)!r}"
@@ -211,7 +211,7 @@ def _true(path: str) -> str:
     return show(os.path.realpath(path.encode("utf-8", "surrogateescape")))
 
 
-def reference_of(file: File, references: Collection[str]) -> str | None:
+def reference_of(file: PlannedFile, references: Collection[str]) -> str | None:
     """Return the reference in which a file lies, by its name or by where that leads."""
     names = {file.path} | ({show(os.path.realpath(name_of(file)))} if is_local(file) else set())
     roots = ((root, name) for root in references for name in (root.rstrip("/"), _true(root)))

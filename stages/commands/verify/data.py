@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import Place
 from stages.commands.verify.dull import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
-from stages.commands.verify.files import STAGES, File, damaged, files_of, read_summary
+from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of, read_summary
 
 GATHER = 128 << 20
 """Bytes of thumbnails that are held for one run of pairs, and about as many for the partitions read last."""
@@ -100,12 +100,12 @@ class Recorded:
         if odd:
             raise ConfigError(f"{self.folder}: {stage}/{odd[0]} is missing, or left over; run `fast-diff run` again")
 
-    def _in_path_order(self) -> list[File]:
+    def _in_path_order(self) -> list[ArtifactFile]:
         files = self._thumbnail_files.values()
         first = {file.key: next(file.batches(["path"], 1)).column(0)[0].as_py().encode() for file in files}
         return sorted(files, key=lambda file: (file.key[:2], first[file.key]))
 
-    def _block_pairs(self, files: Mapping[str, File]) -> dict[tuple[int, int], File]:
+    def _block_pairs(self, files: Mapping[str, ArtifactFile]) -> dict[tuple[int, int], ArtifactFile]:
         a = [number for number, key in enumerate(self.blocks) if key.startswith("a-")]
         b = [number for number, key in enumerate(self.blocks) if key.startswith("b-")]
         wanted = [(i, j) for i in a for j in b] if self.two_sets else [(i, j) for i in a for j in a if i <= j]

@@ -22,7 +22,7 @@ STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 
 
 @dataclass(frozen=True)
-class File:
+class ArtifactFile:
     """One artifact: where it lies, and what its footer says of it."""
 
     path: Place
@@ -62,12 +62,12 @@ class File:
             raise damaged(self.path) from error
 
 
-def files_of(folder: Place, stage: str) -> dict[str, File]:
+def files_of(folder: Place, stage: str) -> dict[str, ArtifactFile]:
     """A stage's artifacts by their keys. Raises ConfigError where there is none, one is damaged, or two share a key."""
     paths = [path for path in listed(folder, stage) if ARTIFACT.fullmatch(path.name)]
     if not paths:
         raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")
-    found: dict[str, File] = {}
+    found: dict[str, ArtifactFile] = {}
     for path in paths:
         file = _file(path)
         if file.key in found:
@@ -76,7 +76,7 @@ def files_of(folder: Place, stage: str) -> dict[str, File]:
     return found
 
 
-def _file(path: Place) -> File:
+def _file(path: Place) -> ArtifactFile:
     try:
         metadata = read_footer(path)
         text = metadata.metadata[b"fast-diff"]
@@ -85,7 +85,7 @@ def _file(path: Place) -> File:
         record = json.loads(text)
         if record["rows"] != metadata.num_rows:
             raise ValueError("rows")
-        return File(path, record["key"], record["rows"], record["summary"])
+        return ArtifactFile(path, record["key"], record["rows"], record["summary"])
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise damaged(path) from error
 

@@ -17,7 +17,7 @@ from stages.clustering.copy_names import NAMES, SHORT
 from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.dull import Ints, below
-from stages.commands.verify.files import File
+from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.truth import Check
 from stages.decoding.encoding import LOSSLESS
 
@@ -77,7 +77,7 @@ def _families(run: Recorded, roots: Ints) -> list[Family]:
     return list(found.values())
 
 
-def _rows(files: Iterable[File], columns: Sequence[str]) -> Iterable[Image]:
+def _rows(files: Iterable[ArtifactFile], columns: Sequence[str]) -> Iterable[Image]:
     return (row for file in files for row in file.table(list(columns)).to_pylist())
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.dull import Ints
-from stages.commands.verify.files import File
+from stages.commands.verify.files import ArtifactFile
 
 SHOWN = 20
 """Offenders that are named; the others are counted."""
@@ -27,7 +27,7 @@ class Check:
     offenders: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, file: File | str, stands: Any, true: Any, **where: Any) -> None:
+    def add(self, file: ArtifactFile | str, stands: Any, true: Any, **where: Any) -> None:
         """One that is wrong: where, what stands there, and what is true."""
         self.wrong += 1
         if len(self.offenders) < SHOWN:

@@ -17,7 +17,7 @@ from pipeline.machine.installation import DISTRIBUTION
 from pipeline.store.backends.locations import Place
 from stages.commands.verify.data import Recorded, Rows
 from stages.commands.verify.dull import Ints
-from stages.commands.verify.files import File
+from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.nearest import check_nearest
 from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
 from stages.commands.verify.truth import Check, Truth, decide, hold_against_results, row_of, smallest
@@ -80,7 +80,7 @@ def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
     return matched, check
 
 
-def _check_rows(run: Recorded, file: File, rows: Rows, last: int, check: Check) -> int:
+def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check: Check) -> int:
     """Check some rows that follow a row with the key `last`; returns the key of their last one."""
     known = (rows.a >= 0) & (rows.b >= 0)
     keys = np.where(known & (rows.a < rows.b), rows.a * len(run.images) + rows.b, -1)

@@ -16,7 +16,7 @@ from stages.commands.apply.acts.trash import nearest, trash_for
 from stages.comparing.text import human_bytes
 
 
-class Forecast:
+class DryRunChecks:
     """Checks acts beforehand, counting the disk space and the names that earlier acts of the same command take."""
 
     def __init__(self, action: str, to: Path | None) -> None:

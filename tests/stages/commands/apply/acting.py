@@ -14,7 +14,7 @@ from stages.commands.apply.actions import ACTIONS
 from stages.commands.apply.follow import Tally, apply
 from stages.commands.apply.journal import Journal
 from stages.commands.apply.take_back import undo
-from stages.commands.plan.plan_file import FORMAT, VERSION, Plan, checked
+from stages.commands.plan.plan_file import FORMAT, VERSION, RemovalPlan, checked
 
 ODD = os.fsencode("b\udce9 \"'<img src=x onerror=alert(1)>\n😀--yes.jpg")
 
@@ -58,7 +58,7 @@ def one(keep: Path, remove: Path, **more: Any) -> Any:
     return checked({FORMAT: VERSION, "clusters": [group], **more}, "plan")
 
 
-def followed(plan: Plan, action: str, folder: Path, yes: bool = True) -> tuple[list[str], Tally, Path]:
+def followed(plan: RemovalPlan, action: str, folder: Path, yes: bool = True) -> tuple[list[str], Tally, Path]:
     """Follow a plan; lines, tally and journal."""
     tally, path = Tally(), folder / f"{action}.jsonl"
     to = folder / "moved" if action == "move" else None

@@ -14,7 +14,17 @@ from upath import UPath
 from pipeline.messages.errors import ConfigError
 from stages.commands.apply.follow import warning
 from stages.commands.plan import plan_file as plan
-from stages.commands.plan.plan_file import FORMAT, VERSION, Group, Plan, checked, is_path, path_of, plan_of, read_plan
+from stages.commands.plan.plan_file import (
+    FORMAT,
+    VERSION,
+    Group,
+    RemovalPlan,
+    checked,
+    is_path,
+    path_of,
+    plan_of,
+    read_plan,
+)
 from stages.commands.results.tables import Results
 from tests.stages.commands.apply.acting import entry, plan_for
 
@@ -57,14 +67,14 @@ def test_a_list_is_no_plan() -> None:
 
 def test_a_cluster_of_no_images_asks_for_nothing() -> None:
     data = {FORMAT: VERSION, "clusters": [{"cluster": 0, "keep": [], "remove": []}]}
-    assert checked(data, "plan") == Plan((Group(0, ()),))
+    assert checked(data, "plan") == RemovalPlan((Group(0, ()),))
 
 
 def test_a_plan_is_read_from_its_file(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(json.dumps(plan_for(photos)))
     found = read_plan(tmp_path / "plan.json")
     assert found == checked(plan_for(photos), "plan")
-    assert found.version == Plan(()).version == VERSION
+    assert found.version == RemovalPlan(()).version == VERSION
     assert [path_of(file).name for file, _ in found.removed][::2] == ["1.jpg", "y.jpg"]
 
 

@@ -62,7 +62,7 @@ def test_room_on_the_same_disk_is_not_asked_for(photos: Path, tmp_path: Path, mo
 def looked(action: str, to: Path | None, photos: Path) -> dict[str, Any]:
     """Check an act, and return its entry for the journal."""
     keep, remove = photos / "a/1.jpg", photos / "b/1.jpg"
-    checks = forecast.Forecast(action, to)
+    checks = forecast.DryRunChecks(action, to)
     checks.check(remove, remove.stat(), keep)
     with Folders() as folders:
         home = folders.find(remove.parent)
