@@ -1,4 +1,4 @@
-"""One run from beginning to end: lock, look, plan, run what is missing, retire the rest, say what was done."""
+"""One run from beginning to end: lock the output, plan, run stale tasks, retire old artifacts, write run.json."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,10 +18,11 @@ from pipeline.cluster.fitness import Needs, needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config
 from pipeline.execution.notices import Warnings
-from pipeline.execution.progress import Plain, Reporter, Reporters
-from pipeline.execution.runner import REPAIRS, Failure, Runner
+from pipeline.execution.progress import Plain
+from pipeline.execution.record import RunRecord, record_of
+from pipeline.execution.reporter import Reporter, Reporters
+from pipeline.execution.runner import REPAIRS, Runner
 from pipeline.execution.watch import STALLED
-from pipeline.machine.installation import DISTRIBUTION
 from pipeline.machine.interrupts import interrupts
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
@@ -45,26 +45,13 @@ AfterSuccess: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 
 
 def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
-    """The default of `run`: no files but those of artifacts."""
+    """Write no file: the default of `after_success`."""
     return ()
 
 
 @dataclass(frozen=True)
-class RunRecord:
-    """How a run ended: the content of run.json, the tasks that failed, and the exit code."""
-
-    record: Mapping[str, Any]
-    failures: Sequence[Failure]
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        return 130 if self.interrupted else 1 if self.failures else 0
-
-
-@dataclass(frozen=True)
 class Explanation:
-    """What a run would do: the reason per task that would run, and the names of the artifacts that are current."""
+    """What a run would do: names of current artifacts, and for each stale task the reason to run."""
 
     plan: Plan
     current: Mapping[Address, str]
@@ -78,13 +65,14 @@ def run(
     after_success: AfterSuccess = no_files,
     performance_report: Path | None = None,
 ) -> RunRecord:
-    """Run what is missing. Errors of tasks are in the record that is returned.
+    """Run the stale tasks and return the record of the run, errors of tasks included.
 
     `after_success` is called once all tasks have succeeded, with the run's store and the names of the stages that ran
     tasks. The function writes files that are no artifacts, such as charts of the event log, and returns the names of
     these files, relative to the run's folder: all other files of the same kind are retired.
-    `performance_report` is where Dask's own page on the run is to go, if Dask has anything to do.
-    Raises ConfigError, LockedError where nothing could be begun, SchedulerLost after run.json is written."""
+    `performance_report` is the path of Dask's own report on the run; a run without stale tasks writes none.
+
+    Raises ConfigError or LockedError before the first task, SchedulerLost after run.json is written."""
     use(config.storage)
     check(config, stages)
     if missing := list(missing_files(config.scheduler)):
@@ -98,10 +86,10 @@ def run(
 
 
 def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
-    """What `run` does while it holds the lock."""
+    """Do the run while the lock is held."""
     sweep(work.store.folder)
     if work.store.files.size(STALLED) is not None:
-        work.store.files.delete([STALLED])  # what it tells is of an earlier run
+        work.store.files.delete([STALLED])  # written by an earlier run
     try:
         with interrupts() as interrupted, Warnings(reporters) as work.warnings:
             if lock.note:
@@ -113,7 +101,7 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
 
 
 def check(config: Config, stages: Sequence[Stage[Any]]) -> None:
-    """Let every stage look at the settings as a whole. Raises ConfigError with a line per complaint."""
+    """Check the settings as a whole, with every stage. Raises ConfigError with a line per complaint."""
     complaints = [
         line for stage in stages for line in stage.preflight.check(config.params[stage.name], config.settings)
     ]
@@ -137,7 +125,7 @@ class _Work:
     warnings: Warnings | None = None
     begun: bool = False
     later: Sequence[str] | None = None
-    """Rows that the next run must check; None until this run has checked those of earlier runs."""
+    """Racy rows that the next run must recheck; None until this run has rechecked the rows of earlier runs."""
 
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
         try:
@@ -159,14 +147,14 @@ class _Work:
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
-            if not kind_of(self.config.scheduler.kind).beyond:  # workers elsewhere may still be writing
+            if not kind_of(self.config.scheduler.kind).beyond:  # workers on other machines may still be writing
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
-        """Make missing artifacts, then those found damaged while pages are drawn; return whether all tasks succeeded.
+        """Run the stale tasks and retire old artifacts; return whether all tasks succeeded.
 
-        Raises ArtifactDamaged where an artifact is damaged again and again."""
+        Artifacts found damaged while files are drawn are made again. Raises ArtifactDamaged where this fails."""
         for attempt in range(REPAIRS + 1):
             with runner.resolver.footers:
                 runner.run()
@@ -184,7 +172,7 @@ class _Work:
         raise AssertionError("the last attempt returns or raises")
 
     def _needs(self, plan: Plan) -> Needs:
-        """What this run needs of its workers."""
+        """Return what workers must have for this run: libraries, roots, memory."""
         libraries = [name for stage in self.stages for name in (*stage.cache_key.libraries, *stage.cache_key.optional)]
         by_stage: dict[str, list[Task]] = {}
         for (stage, _), node in plan.nodes.items():
@@ -198,7 +186,7 @@ class _Work:
         return needs_of(self.store.folder, roots, libraries, memory, remedy)
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
-        """Rows that the last runs could not be sure of, by source task; and those of this one, for the next."""
+        """Return the racy rows of earlier runs, by source task, and the racy rows of this run."""
         rows = racy.read(self.store)
         later = [
             row
@@ -211,7 +199,7 @@ class _Work:
         return racy.by_source(plan, rows), later
 
     def _retire(self, plan: Plan) -> None:
-        """After a run that succeeded, a stage's folder holds exactly this run's artifacts."""
+        """Retire every artifact and file that is not of this run."""
         assert self.runner is not None
         ran = {stage for (stage, _), how in self.runner.state.items() if how == "run"}
         if ran:
@@ -230,42 +218,14 @@ class _Work:
         self.store.retire_files_but(files, lambda name: any(stage.output.owns(name) for stage in self.stages))
 
     def record(self) -> dict[str, Any]:
-        """The content of run.json."""
-        figures: dict[str, Any] = {}
-        counts: dict[str, dict[str, Any]] = {}
-        for stage in self.stages:
-            counts[stage.name] = {"tasks_run": 0, "tasks_skipped": 0, "tasks_failed": 0, "seconds": 0.0}
-            if self.runner:
-                counts[stage.name]["seconds"] = round(
-                    self.runner.seconds(stage.name) + (self.looked if stage.source else 0), 3
-                )
-            figures |= stage.output.figures(self._summaries(stage.name))
-        if self.runner:
-            words = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_failed", "blocked": ""}
-            for (name, _), how in self.runner.state.items():
-                if words[how]:
-                    counts[name][words[how]] += 1
-        return {
-            "run": self.config.run,
-            "version": metadata.version(DISTRIBUTION),
-            "config": self.config.as_dict(),
-            **figures,
-            "stages": counts,
-            "warnings": self.warnings.lines if self.warnings else [],
-            "failures": [
-                {"task": "/".join(failure.address), "message": failure.message}
-                for failure in (self.runner.failures if self.runner else ())
-            ],
-        }
-
-    def _summaries(self, stage: str) -> Iterator[Mapping[str, Any]]:
-        receipts = self.runner.receipts if self.runner else {}
-        return (receipt.summary for (name, _), receipt in receipts.items() if name == stage)
+        """Return the content of run.json."""
+        warnings = self.warnings.lines if self.warnings else []
+        return record_of(self.config, self.stages, self.runner, self.looked, warnings)
 
     def write_record(self, reporter: Reporter) -> None:
-        """Write run.json, however the run ended; a full disk must not hide why it did.
+        """Write run.json, whatever ended the run; a full disk must not hide the reason for the end.
 
-        All that run.json mentions is on disk before it, and run.json is on disk when this returns."""
+        All artifacts are synced before run.json is written, and run.json is synced on return."""
         try:
             self.store.files.sync_all(since=RECORD)
             if self.later is not None:
@@ -276,7 +236,7 @@ class _Work:
 
 
 def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
-    """What `run` would do now, and why; changes nothing. Raises ConfigError."""
+    """Explain what `run` would do now; change nothing. Raises ConfigError."""
     use(config.storage)
     check(config, stages)
     plan = make_plan(in_order(stages), config.params, config.settings)
@@ -287,7 +247,7 @@ def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
 
 
 def _foreseen(resolver: Resolver) -> Explanation:
-    """The verdict on every task, as far as the artifacts tell now."""
+    """Resolve every task whose inputs are known; other tasks wait for their inputs."""
     receipts: dict[Address, Receipt] = {}
     reasons: dict[Address, str] = {}
     current: dict[Address, str] = {}
@@ -309,7 +269,7 @@ def _foreseen(resolver: Resolver) -> Explanation:
 
 
 def prune(config: Config) -> tuple[int, int]:
-    """Delete what was retired; returns how many files and bytes. Raises LockedError, ConfigError."""
+    """Delete retired files; return their number and their bytes. Raises LockedError or ConfigError."""
     use(config.storage)
     if not (config.folder.is_dir() if isinstance(config.folder, Path) else below(config.folder)):
         raise ConfigError(f"{config.folder} does not exist; nothing to prune")

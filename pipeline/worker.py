@@ -1,8 +1,7 @@
-"""What Dask's workers load of this program.
+"""Preload of Dask workers: ignore Ctrl-C.
 
-As a preload (`--preload pipeline.worker`) it keeps them quiet at Ctrl-C, which reaches every process of the terminal's
-group: the driver ends the run and closes its workers, and a worker that answered for itself would only print a
-traceback over the driver's one line."""
+Ctrl-C reaches every process of the terminal's group. The driver ends the run and closes its workers; a worker that
+reacted to the signal, too, would print a traceback over the driver's message. Loaded by `--preload pipeline.worker`."""
 
 from __future__ import annotations
 
@@ -11,5 +10,5 @@ from typing import Any
 
 
 def dask_setup(worker: Any) -> None:
-    """Dask calls this when the worker process starts."""
+    """Ignore SIGINT; Dask calls this function when a worker process starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

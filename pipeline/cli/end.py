@@ -9,8 +9,8 @@ from pipeline.machine.interrupts import forget
 from pipeline.messages.say import complain
 
 if TYPE_CHECKING:
+    from pipeline.execution.record import RunRecord
     from pipeline.execution.runner import Failure
-    from pipeline.run import RunRecord
 
 
 def print_end(record: RunRecord) -> None:

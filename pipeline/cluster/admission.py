@@ -1,4 +1,4 @@
-"""Admit workers to a run: ask each one that is there, and each one that joins later, whether it is fit."""
+"""Admit workers to a run: check each worker that has joined, and each worker that joins later."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ from pipeline.machine.installation import DISTRIBUTION
 from pipeline.messages.errors import ConfigError
 
 LOG = logging.getLogger("distributed.worker")
-"""That of Dask's worker, so that this stands among what it says."""
+"""The logger of Dask's worker, so that the reason appears in the worker's own log."""
 
 
 class Admission(WorkerPlugin):
-    """Turns away a worker that joins a run and can't do its tasks; its log then says why. Those whose addresses are
-    `known` have been asked already."""
+    """Turns away a worker that joins a run and can't run its tasks; the worker's log then says why.
+
+    Workers whose addresses are `known` have been checked already."""
 
     def __init__(self, name: str, needs: Needs, known: frozenset[str]) -> None:
         self.name, self._needs, self._known = name, needs, known
 
     async def setup(self, worker: Any) -> None:
-        """A worker that is not fit ends, before it has listened to its scheduler, and its nanny starts no other.
+        """End a worker that is not fit, before the worker takes tasks; its nanny starts no other worker.
 
-        An error raised here would end nothing: Dask writes it down and goes on."""
+        An exception would not end the worker: Dask logs exceptions of plugins and goes on."""
         if worker.address not in self._known and (found := faults(self._needs, worker)):
             reason = "not fit for the run: " + "; ".join(found)
             LOG.error(reason)
@@ -39,8 +40,9 @@ class Admission(WorkerPlugin):
 
 @contextlib.contextmanager
 def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
-    """Ask every worker that is there, and have those asked that come while this lasts. Raises ConfigError, a line per
-    fault."""
+    """Check every worker that has joined, and while this block lasts every worker that joins.
+
+    Raises ConfigError, with a line for each fault."""
     lines = []
     answers = client.run(faults, needs, on_error="return")
     for worker, there in answers.items():
@@ -50,7 +52,9 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
         elif isinstance(there, OSError) and _has_left(client, worker):
             continue
         elif isinstance(there, BaseException):
-            lines.append(f"worker {worker} could not be asked: {type(there).__name__}: {' '.join(str(there).split())}")
+            lines.append(
+                f"worker {worker} could not be checked: {type(there).__name__}: {' '.join(str(there).split())}"
+            )
         else:
             lines += [f"worker {worker} {problem}" for problem in there]
     if lines:
@@ -63,18 +67,18 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
 
 
 def dismiss(client: Client, needs: Needs) -> None:
-    """Have workers that join no longer asked; also what a driver of the same run has left, which was killed."""
-    with contextlib.suppress(Exception):  # a scheduler that is gone, or has no such plugin, needs nothing
+    """Stop checking workers that join; also remove the plugin that a killed driver of the same run has left."""
+    with contextlib.suppress(Exception):  # the scheduler may be gone, or have no such plugin
         client.unregister_worker_plugin(_plugin(needs))
 
 
 def _plugin(needs: Needs) -> str:
-    """Runs on one scheduler have one each."""
+    """Return the name of this run's plugin; each run on a scheduler has its own."""
     return f"fast-diff-{hashlib.sha256(str(needs.folder).encode()).hexdigest()[:16]}"
 
 
 def _has_left(client: Client, worker: str) -> bool:
-    """Whether a worker that broke off has gone; its scheduler may learn so a moment later."""
+    """Return whether a worker that closed its connection has left; the scheduler may know a moment later."""
     for _ in range(10):
         if worker not in client.scheduler_info(n_workers=-1)["workers"]:
             return True

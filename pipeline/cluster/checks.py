@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.cluster.addresses import fault_of
 from pipeline.cluster.deployment import Address, Batch, Own, Ssh
-from pipeline.cluster.keys import Dask, Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
+from pipeline.cluster.keys import Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
 
 FOLDER = "shared_temp_directory"
 """Argument of dask-jobqueue's classes: where temporary certificates are left for the jobs."""
@@ -51,7 +51,7 @@ def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
     if adapt and adapt.minimum > adapt.maximum:
         yield "adapt", f"expected a maximum of at least the minimum, {adapt.minimum}, got {adapt.maximum}"
     fewest = min(adapt.minimum, adapt.maximum) if adapt else scale
-    if isinstance(scheduler, Dask) and fewest is not None and fewest < scheduler.min_workers:
+    if fewest is not None and fewest < scheduler.min_workers:
         yield "min_workers", f"expected at most the {fewest} workers that are asked for, got {scheduler.min_workers}"
 
 

@@ -118,9 +118,6 @@ class Batch(Passing, Encrypted, Listening, Elastic):
     }
     beyond: ClassVar[bool] = True
 
-    def cores(self, here: int) -> int:
-        return self.scale or self.min_workers
-
 
 @section
 class Slurm(Batch):

@@ -1,6 +1,6 @@
-"""What a worker must be before it gets a task: the same software, the same storage, and memory enough.
+"""Requirements of a worker before its first task: the driver's software and storage, and enough memory.
 
-Workers are asked when the run connects, and those that join later when they do."""
+Workers are checked when the run connects; workers that join later are checked when they join."""
 
 from __future__ import annotations
 
@@ -23,10 +23,16 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class Needs:
-    """What a run needs of each worker. `versions` of distributions that change results, None for what is not to be
-    there; `roots` are the inputs and `folder` the run's; `memory` in bytes for each task that runs at a time, and
-    `remedy`: how to make tasks smaller; `probe` is a file in the folder that holds its own name, by which a worker
-    tells that it sees this very folder."""
+    """Requirements of a run for each worker.
+
+    versions  of distributions that change results; None for a distribution that must be missing
+    folder    the run's folder
+    roots     the inputs
+    memory    bytes for each task that runs at a time
+    remedy    how to make tasks smaller
+    probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
+    storage   options for URLs
+    """
 
     versions: dict[str, str | None]
     folder: Place
@@ -38,22 +44,22 @@ class Needs:
 
 
 def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, remedy: str = "") -> Needs:
-    """What a run needs that is started here."""
+    """Return the requirements of a run that this process starts."""
     expected = versions((DISTRIBUTION, "numpy", "pyarrow", *libraries))
     return Needs(expected, folder, roots, memory, remedy, storage=in_use())
 
 
 def versions(names: Sequence[str]) -> dict[str, str | None]:
-    """Versions of distributions, and of Python without its last number."""
+    """Return the versions of distributions, and of Python (major and minor)."""
     return {name: installed(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
 
 
 def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
-    """What is wrong with the worker where this is called, and how to mend it; nothing if it can take tasks."""
+    """Return the faults of the worker that calls this, each with what to do; an empty list if it can run tasks."""
     try:
         return _faults(needs, dask_worker)
-    except Exception as error:  # whatever it is, a worker that can't even be looked at is not fit
-        return [f"could not look at its storage ({type(error).__name__}: {mask(' '.join(str(error).split()))[:300]})"]
+    except Exception as error:  # a worker that can't be checked is not fit
+        return [f"could not check its storage ({type(error).__name__}: {mask(' '.join(str(error).split()))[:300]})"]
 
 
 def _faults(needs: Needs, dask_worker: Any) -> list[str]:
@@ -80,18 +86,18 @@ def _missing(roots: Sequence[str]) -> Iterator[str]:
 
 
 def _storage_faults(needs: Needs) -> Iterator[str]:
-    """Raises FileNotFoundError where there is no such folder, or another one of that name."""
+    """Yield faults of the storage. Raises FileNotFoundError where the run's folder is missing or another folder."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()
     try:
         write_bytes(mine, mine.name.encode())
         if read_bytes(mine).decode() != mine.name:
-            yield f"reads something else from {needs.folder} than it has written there: mend that storage"
+            yield f"reads from {needs.folder} other bytes than it has written there: repair that storage"
     except FileNotFoundError:
         raise
     except OSError as error:
-        yield f"can't write to {needs.folder} ({error.strerror}): let it, or choose another output"
+        yield f"can't write to {needs.folder} ({error.strerror}): grant access, or choose another output"
     finally:
         with contextlib.suppress(OSError):
             remove(mine)
@@ -110,7 +116,7 @@ def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
 
 
 def check_memory(limit: str | int, needs: Needs) -> None:
-    """Look at what this machine's own workers may take. Raises ConfigError where that is too little."""
+    """Raise ConfigError where the memory limit of this machine's workers is too low for a task."""
     from dask.utils import parse_bytes
 
     each = 0 if limit == "auto" else int(parse_bytes(limit))
@@ -122,13 +128,13 @@ def check_memory(limit: str | int, needs: Needs) -> None:
 
 
 def _probe_name() -> str:
-    """Of the kind that is swept up if it is left behind."""
+    """Return a name that the next run deletes if the file is left behind."""
     return f".probe.{uuid.uuid4().hex}.tmp"
 
 
 @contextlib.contextmanager
 def probed(needs: Needs) -> Iterator[Needs]:
-    """The needs with a probe that lies in the run's folder as long as this lasts."""
+    """Yield the needs with a probe, which lies in the run's folder while this block lasts."""
     name = _probe_name()
     path = needs.folder / name
     write_bytes(path, name.encode())

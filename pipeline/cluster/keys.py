@@ -139,7 +139,7 @@ class Listening(Scheduler):
 
 
 @section
-class Elastic(Scheduler):
+class Elastic(Dask):
     """Keys of kinds that start and end workers while a run lasts."""
 
     scale: Annotated[Positive | None, Field(description="number of workers to start")] = None
@@ -147,6 +147,9 @@ class Elastic(Scheduler):
         Adapt | None,
         Field(description="instead of scale, a number of workers that follows the work: {minimum: 1, maximum: 100}"),
     ] = None
+
+    def cores(self, here: int) -> int:
+        return self.scale or self.min_workers
 
 
 @section

@@ -1,4 +1,4 @@
-"""The config as resolved, as YAML that loads again to the same config and tells what each key means."""
+"""The resolved config as YAML that loads to the same config and explains each key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.config.settings import TOP, Config, kinds_of
 from pipeline.stage import Speed, Stage
 
 COLUMN = 30
-"""Where the comments begin; a longer value has its comment in the lines below it."""
+"""Column where comments begin; the comment of a longer value begins in the line below."""
 WIDTH = 115
 
 
@@ -27,8 +27,8 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # The dumper takes 1e3 for text and leaves it bare, which the loader reads as a number; and only double quotes keep
-    # a text with a line break on one line.
+    # The dumper writes the text 1e3 without quotes, which the loader reads as a number; only double quotes keep a line
+    # break on one line.
     quoted = re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value) or not value.isprintable()
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, '"' if quoted else None)
 
@@ -37,10 +37,10 @@ _Dumper.add_representer(str, _text)
 
 
 def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
-    """YAML of every key with its meaning, the values it may have, and its default where it differs from that."""
+    """Return YAML of every key with its meaning and its valid values, and its default where the value differs."""
     kinds = kinds_of(stages)
     plain = config.as_dict()
-    lines = ["# The config as resolved; where a value is not the default, the default stands behind its meaning.", ""]
+    lines = ["# The resolved config; where a value is not the default, the default follows the meaning.", ""]
     for key, meaning in TOP.items():
         lines += _entry(f"{key}: {_flow(plain[key])}", meaning)
     for section, values in config.sections():
@@ -63,7 +63,7 @@ def first_line(kind: Any) -> str:
 
 
 def meanings(kind: type) -> Iterator[tuple[str, str]]:
-    """Each field's name and what a reader should know of it."""
+    """Yield the name of each field and its meaning: description, valid words, whether it changes speed only."""
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
@@ -82,7 +82,7 @@ def _description(hint: Any) -> str:
 
 
 def _choices(hint: Any) -> list[str]:
-    """The words that the type names as values, wherever in it; with what else may stand in their place."""
+    """Return the words that are valid values of a type; `a number` comes first where a number is valid, too."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
     words = [word for part in get_args(hint) for word in _choices(part)]
@@ -94,7 +94,7 @@ def _is_number(hint: Any) -> bool:
 
 
 def _whole(text: str) -> str:
-    """`text` with spaces between which no line is broken."""
+    """Return `text` with spaces at which no line breaks."""
     return text[0] + text[1:].replace(" ", "\xa0")
 
 
@@ -110,7 +110,7 @@ def _flow(value: Any) -> str:
 
 
 def _entry(code: str, meaning: str) -> Iterator[str]:
-    """The key on the left, its meaning on the right, aligned."""
+    """Yield lines with the key on the left and its meaning on the right."""
     comments = textwrap.wrap(meaning, WIDTH - COLUMN - 2, break_long_words=False, break_on_hyphens=False)
     beside = len(code) < COLUMN
     for left, right in zip_longest([code], comments if beside or not comments else ["", *comments], fillvalue=""):

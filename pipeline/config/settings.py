@@ -1,7 +1,7 @@
-"""The config: YAML in, validated settings out, and errors that a user can act on.
+"""Resolve a config: YAML in, validated settings out.
 
-The sections of the stages come from the stages themselves (`Stage.params`); this module adds what belongs to a run
-as such. An error names the file and line, the key's path, what was expected and what came, and the nearest valid key.
+Stages declare their own sections (`Stage.params`, `Source.sections`); this module adds the keys of every run. An error
+names the file and line, the key's path, the expected and the given value, and the nearest valid key.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from pipeline.store.backends.locations import Options, Place
 from pipeline.store.backends.urls import Urls
 
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
-"""Names of arguments whose values are not for every eye."""
+"""Names of arguments whose values are secret."""
 NAME_BYTES = 200
-"""A run's name may be as long as this: file systems allow 255 bytes, and a name may get an ending."""
+"""Longest name of a run: file systems allow 255 bytes, and names get endings."""
 
 
 CORE: dict[str, Any] = {"scheduler": UNION}
@@ -45,7 +45,7 @@ TOP = {
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A config as resolved: absolute paths, defaults filled in, every value validated."""
+    """A resolved config: absolute paths, defaults filled in, every value validated."""
 
     run: str
     output: Place
@@ -78,13 +78,14 @@ class Config:
         return by_key
 
     def sections(self) -> Iterator[tuple[str, Any]]:
-        """Name and values of every section, in the order in which a reader meets them."""
+        """Yield name and values of every section, in the order of display."""
         yield from ((name, params) for name, params in self.params.items() if dataclasses.fields(params))
         yield "scheduler", self.scheduler
 
     def as_dict(self) -> dict[str, Any]:
-        """The config as plain data that JSON and YAML can hold; what may be secret is masked: values of `storage`, of
-        Dask's settings, and of arguments of a cluster that are named like secrets."""
+        """Return the config as data for JSON and YAML, with secrets masked.
+
+        Masked are values of `storage`, of Dask's settings, and of cluster arguments with secret-like names."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
         plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
         for name in plain["scheduler"].keys() & {"dask_config", "cluster"}:
@@ -99,10 +100,10 @@ Given: TypeAlias = tuple[str, Any, str]
 def load(
     path: str | Path, stages: Sequence[Stage[Any]], overrides: Sequence[str] = (), given: Sequence[Given] = ()
 ) -> Config:
-    """Read a YAML config; `overrides` are texts like "pairs.threshold=100". Raises ConfigError, a line per mistake.
+    """Read a YAML config; `overrides` are texts such as "pairs.threshold=100".
 
-    A run without a name is named after the file: `holiday.yaml` makes the run `holiday`. Values of `given` replace
-    those of the file, and are no YAML."""
+    A run without a name is named after the file: `holiday.yaml` makes the run `holiday`. Values of `given` replace the
+    values of the file and are plain data, not YAML. Raises ConfigError, with a line for each mistake."""
     source = read_yaml(Path(path))
     source.data.setdefault("run", Path(path).stem)
     return _resolve(source, stages, overrides, given)
@@ -115,7 +116,9 @@ def from_mapping(
     given: Sequence[Given] = (),
     place: str = "config",
 ) -> Config:
-    """The same from plain data, in which `run` is required; `place` is where errors say it is. Raises ConfigError."""
+    """Read a config from a mapping, in which `run` is required; errors name `place` as the mapping's origin.
+
+    Raises ConfigError, with a line for each mistake."""
     return _resolve(Source(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
@@ -183,7 +186,7 @@ def _check_names(run: Any, output: Any, source: Source) -> Iterator[str]:
     if run is not None and not isinstance(run, str):
         yield text_expected("run", "a name", source)
     elif not run or run[0] == "." or "/" in run or not run.isprintable():
-        yield f"{place}: run: expected a name that can be a folder's (no slash, no dot in front), got {run!r}"
+        yield f"{place}: run: expected a name that a folder can have (no slash, no dot in front), got {run!r}"
     elif len(run.encode()) > NAME_BYTES:
         yield f"{place}: run: expected a name of at most {NAME_BYTES} bytes, got {len(run.encode())}"
     place = source.place(("output",))
@@ -208,12 +211,12 @@ def _written_into_inputs(config: Config, source: Source) -> Iterator[str]:
             if locations.inside(folder, real) or locations.inside(real, folder):
                 yield (
                     f"{source.place(('output',))}: output: {config.folder} and {key} ({root}) lie one inside "
-                    "the other, and nothing is ever written into an input; choose another folder: --set output=FOLDER"
+                    "the other, but inputs are never written to. Choose another folder: --set output=FOLDER"
                 )
 
 
 def _real(place: str) -> str:
-    """A place as text by which places are told apart: links resolved, one word for all names of a protocol."""
+    """Return a place as text for comparisons: links resolved, one name per protocol."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")
@@ -227,7 +230,7 @@ def _plain(value: Any) -> Any:
 
 
 def _masked(value: Any, everything: bool) -> Any:
-    """A value without its secrets: those under a name that says so, or every one."""
+    """Return a value with secrets masked: values under secret-like names, or all values."""
     if isinstance(value, Mapping):
         return {key: _masked(item, everything or bool(SECRET.search(str(key)))) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Values of one section against its dataclass, by pydantic; every complaint in words of our own."""
+"""Validate one section with pydantic, and word every complaint."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _leaf(key: str) -> str:
 
 
 def _close(word: str, keys: Mapping[str, str], similarity: float) -> str | None:
-    """The key whose last part is nearest to `word`."""
+    """Return the key whose last part is most similar to `word`."""
     near = difflib.get_close_matches(word.lower(), keys, 1, similarity)
     return keys[near[0]] if near else None
 
@@ -160,13 +160,13 @@ def _better(kind: Any, data: Any, keys: Keys, source: Source) -> str:
 
 
 def _missing(details: list[ErrorDetails]) -> str:
-    """Keys that a mapping lacks, in words."""
+    """Return the keys that a mapping lacks, with the verb; "" where none is missing."""
     names = [str(d["loc"][-1]) for d in details if d["type"] == "missing" and isinstance(d["loc"][-1], str)]
     return f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}" if names else ""
 
 
 def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:
-    """A location without the names of the union members that pydantic puts into it."""
+    """Return the path of a key; pydantic's locations also hold the names of union members."""
     keys: list[str | int] = []
     for step in loc:
         inside = isinstance(step, int) and isinstance(data, list) and step < len(data)

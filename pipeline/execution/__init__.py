@@ -1,10 +1,13 @@
 """Run the stale tasks of a plan.
 
 runner.py     one loop for every scheduler: feeds ready tasks, collects outcomes
+  attempts.py   decides when a failed task is tried again
   executor.py   submits calls to a plain loop or to a Dask client
   task.py       runs one task where it was sent, and returns its outcome
     job.py        what a task may ask for: settings, inputs, earlier artifacts, files of its own
-progress.py   shows progress: bars on a terminal, plain lines, JSON, or nothing
+reporter.py   the interface through which a run tells what it does
+  progress.py   shows progress: bars on a terminal, plain lines or JSON
+record.py     the content of run.json, and the exit code
 watch.py      watches workers while tasks run
 notices.py    forwards warnings to the reporter and to run.json
 """

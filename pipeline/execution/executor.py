@@ -1,4 +1,4 @@
-"""How calls get to where they run: one interface for the runner, over a plain loop or a Dask client."""
+"""Executors: run calls in a plain loop or on a Dask cluster, behind one interface."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pipeline.execution.task import Outcome, run_bundle, run_task
 from pipeline.execution.watch import Watch
 from pipeline.messages.errors import SchedulerLost
 from pipeline.plan.call import Call
+from pipeline.stage import Address
 from pipeline.store.backends.locations import mask_all
 
 if TYPE_CHECKING:
@@ -19,18 +20,19 @@ if TYPE_CHECKING:
 
 
 BUNDLE = 256
-"""The most calls that are sent as one."""
+"""Most calls in a bundle."""
 BUNDLE_SECONDS = 5.0
-"""How long a bundle may take: what waits for its calls, and who watches, waits for its end."""
+"""Seconds that a bundle may take: dependents and the progress display wait for the end of the bundle."""
 LOOK = 1.0
-"""Seconds between two looks at a cluster from which nothing comes."""
+"""Seconds between two checks of a cluster that returns nothing."""
 ROUNDS = 4
-"""Of what is left of a stage, each slot gets so many bundles at least, so that all are busy until the end."""
+"""Least number of bundles per slot into which the rest of a stage is cut, so that every slot is busy to the end."""
 
 
 class Executor(Protocol):
-    """Runs calls somewhere, in bundles: calls that run one after the other at one place. `window` is how many bundles
-    it wants to hold at a time, `slots` how many run at a time."""
+    """Runs bundles: calls that run one after the other on one worker.
+
+    `window` is the number of bundles to hold at a time, `slots` the number that run at a time."""
 
     @property
     def window(self) -> int: ...
@@ -38,26 +40,47 @@ class Executor(Protocol):
     def slots(self) -> int: ...
     @property
     def cores(self) -> int:
-        """How many calls run at a time on each machine."""
+        """Number of calls that run at a time on each machine."""
         ...
 
     def at_once(self, left: int, seconds: float | None) -> int:
-        """How many calls to send as one, of a stage of which so many are left, and which take so long each."""
+        """Return the size of a bundle, for a stage with `left` calls of `seconds` each."""
         ...
 
     def submit(self, bundles: Sequence[Sequence[Call]]) -> None: ...
     def finished(self, within: float | None = None) -> Iterable[Outcome]:
-        """Outcomes of calls that have ended; waits for at least one, but not beyond so many seconds. Raises
-        SchedulerLost, WorkersLost."""
+        """Yield outcomes of finished calls; wait for the first one, at most `within` seconds.
+
+        Raises SchedulerLost or WorkersLost."""
         ...
 
     def close(self) -> None:
-        """Let go of everything, calls that still run included."""
+        """Release everything, and cancel running calls."""
         ...
 
 
+class LiveBundles:
+    """Number of submitted bundles of which a task has not ended yet."""
+
+    def __init__(self) -> None:
+        self.bundles = 0
+        self._left: dict[Address, list[int]] = {}
+        """By task, the number of tasks in the same bundle that have not ended: one shared list per bundle."""
+
+    def add(self, tasks: Sequence[Address]) -> None:
+        self.bundles += 1
+        count = [len(tasks)]
+        self._left.update((task, count) for task in tasks)
+
+    def drop(self, task: Address) -> None:
+        """Take note that a task has ended."""
+        if left := self._left.pop(task, None):
+            left[0] -= 1
+            self.bundles -= left[0] == 0
+
+
 class SynchronousExecutor:
-    """A plain loop in this process, for debugging: one call at a time, in order."""
+    """Runs one call at a time in this process, in order; for debugging."""
 
     window = 1
     slots = 1
@@ -81,7 +104,7 @@ class SynchronousExecutor:
 
 
 class DaskExecutor:
-    """Futures of a Dask client, one a bundle, submitted in batches and released as they finish."""
+    """Runs one Dask future per bundle; futures are submitted in batches and released as they finish."""
 
     def __init__(self, client: Client, watch: Watch, close: Callable[[], None]) -> None:
         from distributed import as_completed
@@ -90,11 +113,11 @@ class DaskExecutor:
         self._futures: dict[Future[Any], Sequence[Call]] = {}
         self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
         self._submitted = 0
-        self._name = uuid.uuid4().hex[:12]  # a scheduler takes tasks of equal keys for one, whoever hands them in
+        self._name = uuid.uuid4().hex[:12]  # for a scheduler, equal keys of several clients name one task
 
     @property
     def slots(self) -> int:
-        """As many as the workers had when they were looked at last: they come and go."""
+        """Number of threads of all workers at the last check; workers come and go."""
         return self._watch.by_host.total()
 
     @property
@@ -103,11 +126,11 @@ class DaskExecutor:
 
     @property
     def window(self) -> int:
-        """Enough that no slot waits for the driver; few enough that the scheduler stays small."""
+        """Enough bundles that no slot waits for the driver, few enough that the scheduler stays small."""
         return max(64, 4 * self.slots)
 
     def at_once(self, left: int, seconds: float | None) -> int:
-        """One until it is known how long a call takes; then as many as keep a bundle short and every slot busy."""
+        """Return 1 until the duration of a call is known; then a size that keeps bundles short and slots busy."""
         if seconds is None:
             return 1
         return max(1, min(BUNDLE, left // (ROUNDS * max(1, self.slots)), int(BUNDLE_SECONDS / max(seconds, 1e-6))))
@@ -136,7 +159,9 @@ class DaskExecutor:
             future.release()
             if isinstance(result, list):
                 yield from result
-            elif status == "lost" and self._client.status == "running":  # its worker died with the outcomes
+            elif (
+                status == "lost" and self._client.status == "running"
+            ):  # the worker died before the outcomes were fetched
                 yield from (Outcome(call.address, begun=False) for call in calls)
             elif self._client.status != "running" or status in ("cancelled", "lost"):
                 raise SchedulerLost
@@ -145,7 +170,7 @@ class DaskExecutor:
                 yield from (Outcome(call.address, message=message, suspect=suspect) for call in calls)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # whatever state the cluster is in, closing goes on
+        with contextlib.suppress(Exception):  # closing goes on in every state of the cluster
             self._client.cancel(list(self._futures), force=True)
         self._futures.clear()
         self._completed.clear()

@@ -1,4 +1,4 @@
-"""What a task may ask of the machine room: its settings, earlier artifacts, those of other tasks, files of its own."""
+"""The job of a task on a worker: settings, earlier artifacts, artifacts of other tasks, files of the task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @functools.lru_cache(maxsize=4)
 def _listing(store: Store, stage: str) -> dict[str, list[str]]:
-    """Names in a stage's folder by the key of their task, as this process has seen them last."""
+    """Return the names in a stage's folder by task key, from the cached listing."""
     by_key: dict[str, list[str]] = {}
     for name in store.names(stage):
         by_key.setdefault(name.rpartition("-")[0], []).append(name)
@@ -41,7 +41,7 @@ def _listed_anew(store: Store, stage: str) -> dict[str, list[str]]:
 
 @dataclass
 class StoredJob:
-    """See `pipeline.stage.Job`."""
+    """Implementation of `pipeline.stage.Job` over the run's storage."""
 
     call: Call
     store: Store
@@ -69,7 +69,7 @@ class StoredJob:
             try:
                 yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
             except ArtifactDamaged:
-                continue  # a donor that can't be read gives no rows: they are computed
+                continue  # rows of a damaged artifact are computed again
 
     def before(self) -> Iterator[Before]:
         for earlier in self.call.before:
@@ -84,10 +84,10 @@ class StoredJob:
         return take_core(self.call.cores)
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
-        for look in (_listing, _listed_anew):  # one that was published since is in no older listing
+        for look in (_listing, _listed_anew):  # the cached listing may lack a new artifact
             for name in look(self.store, stage).get(key, ()):
                 artifact = StoredArtifact(stage, key, self.store.path(stage, name))
-                with contextlib.suppress(ArtifactDamaged):  # an older one; the right one is whole
+                with contextlib.suppress(ArtifactDamaged):  # an older artifact may be damaged
                     if artifact.content.get(column) == digest:
                         return artifact
         raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
@@ -110,8 +110,9 @@ class StoredJob:
         return True
 
     def _retire_last(self) -> None:
-        """Retire the task's last artifact before the first file is written: it must not vouch for new files. What it
-        says of the old files is read first and kept for `adopt`."""
+        """Retire the task's last artifact before the first file is written, so that it never names a new file.
+
+        The list of old files is read before, for `adopt`."""
         if self.task.filename and not self.retired:
             self._last.get("")
             self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
@@ -119,8 +120,9 @@ class StoredJob:
 
     @functools.cached_property
     def _last(self) -> Mapping[str, Any]:
-        """Size and SHA-256 of the files published with the task's last artifact, which a task that was cut short has
-        retired."""
+        """Size and SHA-256 of the files published with the task's last artifact.
+
+        An interrupted task may have retired the artifact."""
         stage, key, name = self.call.context.stage.name, self.task.key, self.task.filename
         if name is None:
             return {}

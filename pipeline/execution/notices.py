@@ -1,16 +1,18 @@
-"""What a run hears while it works: warnings of its stages, and what is to be said of its cluster."""
+"""Forward log records of stages and of the cluster to the reporter and to run.json."""
 
 from __future__ import annotations
 
 import logging
 
-from pipeline.execution.progress import Reporter
+from pipeline.execution.reporter import Reporter
 from pipeline.messages.errors import one_line
 
 
 class Warnings(logging.Handler):
-    """While it is open, what the stages log under the name `fast_diff` reaches the user and run.json; what is logged
-    below that name, of the cluster, the user alone."""
+    """Log handler that is active inside a `with` statement.
+
+    Records of the logger `fast_diff` (stages) go to the reporter and to `lines`, for run.json; records of loggers below
+    that name (cluster, files) go to the reporter only."""
 
     def __init__(self, reporter: Reporter) -> None:
         super().__init__(logging.INFO)

@@ -1,6 +1,6 @@
-"""What a run shows while it works: bars on a terminal, plain lines elsewhere, JSON for machines, or nothing.
+"""Show the progress of a run: bars on a terminal, plain lines elsewhere, JSON for machines, or nothing.
 
-All of it goes to standard error; standard output is for the summary."""
+Progress goes to standard error; standard output is for the summary."""
 
 from __future__ import annotations
 
@@ -8,103 +8,25 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import IO, Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
+from pipeline.execution.reporter import Quiet, Reporter
 from pipeline.execution.task import Outcome
 from pipeline.execution.watch import Cluster
 from pipeline.messages.errors import one_line
 from pipeline.stage import Address
 
 STEADY = 1.0
-"""Seconds after which a pace means something."""
+"""Seconds after which a rate is shown."""
 EVERY = 10.0
-"""Seconds between two plain lines of a stage that is still at work."""
+"""Seconds between two plain lines of a running stage."""
 ALIKE = 3
-"""So many tasks that fail for one reason are named."""
-
-
-class Reporter(Protocol):
-    """Hears of everything that a run does."""
-
-    def begin(self, stages: Mapping[str, int]) -> None:
-        """The plan is made: so many tasks in each stage."""
-        ...
-
-    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
-        """A task has ended: run, skipped, failed or blocked."""
-        ...
-
-    def message(self, text: str) -> None:
-        """One line that the user should see."""
-        ...
-
-    def cluster(self, cluster: Cluster) -> None:
-        """How the cluster is, now and then."""
-        ...
-
-    def end(self) -> None:
-        """The run is over, in whatever way."""
-        ...
-
-
-class Reporters:
-    """Several reporters as one; a context manager that ends them all."""
-
-    def __init__(self, *reporters: Reporter) -> None:
-        self._reporters: Sequence[Reporter] = reporters
-
-    def __enter__(self) -> Reporters:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.end()
-
-    def begin(self, stages: Mapping[str, int]) -> None:
-        for reporter in self._reporters:
-            reporter.begin(stages)
-
-    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
-        for reporter in self._reporters:
-            reporter.task(address, how, reason, outcome)
-
-    def message(self, text: str) -> None:
-        for reporter in self._reporters:
-            reporter.message(text)
-
-    def cluster(self, cluster: Cluster) -> None:
-        for reporter in self._reporters:
-            reporter.cluster(cluster)
-
-    def end(self) -> None:
-        for reporter in self._reporters:
-            reporter.end()
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def begin(self, stages: Mapping[str, int]) -> None:
-        """Nothing to show."""
-
-    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
-        """Nothing to show."""
-
-    def message(self, text: str) -> None:
-        """Nothing to show."""
-
-    def cluster(self, cluster: Cluster) -> None:
-        """Nothing to show."""
-
-    def end(self) -> None:
-        """Nothing to show."""
+"""Number of tasks with the same error that are named."""
 
 
 class _Pace:
-    """How fast the tasks of one stage run, since the first of them began."""
+    """Rate of one stage, since the start of the first task."""
 
     def __init__(self) -> None:
         self._tasks = self._work = 0
@@ -117,7 +39,7 @@ class _Pace:
             self._work, self._unit = self._work + outcome.work[0], outcome.work[1]
 
     def words(self, left: int) -> list[str]:
-        """What it gets through a second, and how long the rest will take at that pace."""
+        """Return work per second, and the estimated time for the tasks left."""
         seconds = time.monotonic() - self._since
         if not self._tasks or seconds < STEADY:
             return []
@@ -139,13 +61,13 @@ def _clock(seconds: float) -> str:
 
 
 def describe_cluster(cluster: Cluster) -> str:
-    """A cluster in a few words."""
+    """Return the state of a cluster in a few words."""
     one = cluster.workers == 1
     return f"{cluster.workers:,} worker{'' if one else 's'}, {cluster.memory / 2**30:.1f} GiB of memory in use"
 
 
 class _Counting(Quiet):
-    """Counts how the tasks of each stage have ended, and how fast that goes."""
+    """Counts outcomes of tasks by stage, and measures the rate."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         self.total = dict(stages)
@@ -156,7 +78,7 @@ class _Counting(Quiet):
         self._reasons: Counter[str] = Counter()
 
     def failure(self, address: Address, reason: str) -> Iterator[str]:
-        """Lines on a task that failed: the first few of one kind, since a full disk fails them all."""
+        """Yield lines on a failed task; of tasks with the same error, such as a full disk, only the first few."""
         self._reasons[reason] += 1
         if self._reasons[reason] <= ALIKE:
             yield f"{'/'.join(address)} failed: {reason}"
@@ -174,18 +96,18 @@ class _Counting(Quiet):
         self.counts[address[0]][how] += 1
         if address in self._settled:
             self._repeated[address[0]] += 1
-        elif address[1]:  # steps of one name, as those of `verify`, have no key
+        elif address[1]:  # steps of `verify` have no key
             self._settled.add(address)
         if outcome and how == "run":
             self._paces[address[0]].add(outcome)
 
     def done(self, stage: str) -> int:
-        """Tasks that have ended: one whose artifact was made again counts once."""
+        """Return the number of finished tasks; a task whose artifact was made again counts once."""
         return self.counts[stage].total() - self._repeated[stage]
 
 
 class Plain(_Counting):
-    """One line per stage as it ends, and one now and then for a stage that takes long."""
+    """Prints a line per finished stage, and lines on stages that take long."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -215,7 +137,7 @@ class Plain(_Counting):
 
 
 class Json(Quiet):
-    """One JSON object a line."""
+    """Prints one JSON object per line."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -251,7 +173,7 @@ class Json(Quiet):
 
 
 class Bars(_Counting):
-    """A bar per stage on the terminal."""
+    """Shows a bar per stage on the terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -292,7 +214,7 @@ class Bars(_Counting):
 
 
 def make_reporter(quiet: bool, log_format: str) -> Reporter:
-    """The reporter for a command line: `log_format` is `text` or `json`."""
+    """Return the reporter of a command; `log_format` is `text` or `json`."""
     if log_format == "json":
         return Json()
     if quiet:

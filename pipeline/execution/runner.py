@@ -1,16 +1,13 @@
-"""Runs a plan: one loop for every scheduler.
+"""Run a plan: one loop for every scheduler.
 
-The driver keeps, per task, the number of inputs that are not there yet, and a queue of the ready ones by rank. It
-judges a task when it becomes ready: current ones are done at once, without Dask; the others are submitted, never
-more at a time than the executor's window, with all they need as plain arguments, and let go as they finish.
+The driver keeps the number of missing inputs per task, and a queue of ready tasks by rank. A ready task is resolved: a
+current artifact is a cache hit and needs no Dask; other tasks are submitted with all they need as plain arguments, at
+most the executor's window at a time, and released as they finish.
 
-Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other at one place,
-which reads what they share once. How many the executor says, by how many are left and how long they take. A task whose
-bundle had no time for it is ready again; one that failed, or whose bundle did, goes alone the next time, and after a
-pause if it was for want of space or of an answer.
-
-Dask blames whatever was on the workers that died, what only waited there included. Who it was comes out in the end:
-once nothing else is left, the suspects run one after the other, each with the whole cluster to itself.
+Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other on one worker,
+which reads shared inputs once. The executor chooses the size of a bundle from the number of tasks left and their
+duration. A task for which a bundle had no time is ready again; a task that failed goes alone the next time
+(`attempts.py`).
 """
 
 from __future__ import annotations
@@ -19,13 +16,14 @@ import contextlib
 import heapq
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.execution.executor import ROUNDS, Executor
-from pipeline.execution.progress import Reporter
+from pipeline.execution.attempts import Attempts
+from pipeline.execution.executor import ROUNDS, Executor, LiveBundles
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome, drop_manifests, run_source, storage_message, without_inputs
 from pipeline.plan.call import Call, Receipt
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT
@@ -34,24 +32,17 @@ from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address
 from pipeline.store.backends.storage import remove
 
-ATTEMPTS = 2
-"""How often a task is tried before its error is recorded."""
-PATIENT_ATTEMPTS = 4
-"""The same where the error is one of storage, which may right itself; but once one task has failed for good and none
-has succeeded since, a first error is the last."""
-PAUSE = 1.0
-"""Seconds before the second of these tries; each pause is twice as long as the one before."""
 REPAIRS = 3
-"""How often an input that turned out damaged is made again before the task that reads it fails."""
+"""How often a damaged input is made again before the task that reads the input fails."""
 MOMENT = 0.2
-"""Seconds after which the driver turns to what has ended, however much there is to send."""
+"""Seconds of submitting after which the driver collects outcomes, even if more tasks are ready."""
 PACE = 8
-"""How long a task takes is taken to be the mean over about so many of the last ones of its stage."""
+"""The duration of a stage's task is estimated by a moving mean over about this number of tasks."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A task that could not be done; `detail` is for whoever mends the code."""
+    """A task that failed; `detail` is a traceback for developers."""
 
     address: Address
     message: str
@@ -59,35 +50,16 @@ class Failure:
 
 
 def _one_name_each(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same mapping; a name that stands in a hundred thousand of them is held once."""
+    """Return the same mapping with interned keys: a hundred thousand receipts share one copy of each key."""
     return {sys.intern(name): value for name, value in values.items()}
-
-
-class _Live:
-    """Bundles that are at work; for each of their tasks, the number of those in its bundle that have not ended."""
-
-    def __init__(self) -> None:
-        self.bundles = 0
-        self._left: dict[Address, list[int]] = {}
-
-    def add(self, tasks: Sequence[Address]) -> None:
-        self.bundles += 1
-        count = [len(tasks)]
-        self._left.update((task, count) for task in tasks)
-
-    def drop(self, task: Address) -> None:
-        """A task has ended, and with the last of its tasks a bundle."""
-        if left := self._left.pop(task, None):
-            left[0] -= 1
-            self.bundles -= left[0] == 0
 
 
 @dataclass
 class Runner:
-    """One run of a plan. `start` is called when the first task must run; until then there is no executor.
+    """One run of a plan. `start` opens the executor when the first task must run.
 
-    `stop` is asked between tasks; once it is true the run ends with KeyboardInterrupt. `check` raises what else is to
-    end it."""
+    Between tasks the runner calls `stop`, which ends the run with KeyboardInterrupt where it returns True, and
+    `check`, whose exceptions end the run."""
 
     plan: Plan
     resolver: Resolver
@@ -106,12 +78,9 @@ class Runner:
         heapq.heapify(self._ready)
         self._left = Counter(self.plan.stages())
         self._running: dict[Address, Verdict] = {}
-        self._live = _Live()
+        self._live = LiveBundles()
         self._pace: dict[str, float] = {}
-        self._tries: Counter[Address] = Counter()
-        self._later: list[tuple[float, Node]] = []
-        self._suspects: deque[Node] = deque()
-        self._hopeless = False
+        self._attempts = Attempts(self._again)
         self._waiting: dict[Address, list[Address]] = {}
         self._unreadable: set[Address] = set()
         self._executor: Executor | None = None
@@ -119,14 +88,14 @@ class Runner:
         self._spans: dict[str, list[float]] = {}
 
     def run(self) -> None:
-        """Run everything that is missing. Errors of tasks end up in `failures`; raises SchedulerLost."""
+        """Run every stale task; collect the errors of tasks in `failures`. Raises SchedulerLost."""
         try:
-            while self._ready or self._running or self._later or self._suspects:
+            while self._ready or self._running or self._attempts:
                 self._fill_window()
                 if self._running and self._executor:
-                    for outcome in self._executor.finished(MOMENT if self._later else None):
+                    for outcome in self._executor.finished(MOMENT if self._attempts.pausing else None):
                         self._settle(outcome)
-                elif self._later and not self._ready:
+                elif self._attempts.pausing and not self._ready:
                     time.sleep(MOMENT)
                 if self.stop():
                     raise KeyboardInterrupt
@@ -141,27 +110,24 @@ class Runner:
                     self._executor = None
 
     def make_again(self, damaged: Address) -> None:
-        """Drop an artifact that can't be read, so that `run` makes it again."""
+        """Delete a damaged artifact, so that `run` makes it again."""
         receipt = self.receipts.pop(damaged, None)
         if receipt is None:
-            return  # another reader has dropped it already
-        with contextlib.suppress(OSError):  # if it stays, whoever makes it again overwrites it, or says why not
+            return  # another reader has reported the damage before
+        with contextlib.suppress(OSError):  # a file that stays is overwritten later
             remove(self.resolver.store.path(damaged[0], receipt.name))
         self.resolver.footers.forget(damaged[0], receipt.name)
         self._unreadable.add(damaged)
         self._again(self.plan.nodes[damaged])
 
     def seconds(self, stage: str) -> float:
-        """Wall time from a stage's first task to the end of its last one; stages overlap."""
+        """Return the wall time from the start of a stage's first task to the end of the last; stages overlap."""
         return self._spans[stage][1] - self._spans[stage][0] if stage in self._spans else 0.0
 
     def _fill_window(self) -> None:
-        now = time.monotonic()
-        for due in [node for when, node in self._later if when <= now]:
-            self._again(due)
-        self._later = [(when, node) for when, node in self._later if when > now]
-        if self._suspects and not (self._ready or self._running or self._later):
-            self._again(self._suspects.popleft())
+        self._attempts.release()
+        if not (self._ready or self._running):
+            self._attempts.release_suspect()
         bundles: list[list[Call]] = []
         began = time.perf_counter()
         while self._ready and self._room(began):
@@ -176,8 +142,9 @@ class Runner:
             self._executor.submit(bundles)
 
     def _room(self, began: float) -> bool:
-        """Whether to go on filling the window: not beyond what keeps every slot busy until the next look at what has
-        ended, and, once there is work for all, for no longer than a moment."""
+        """Return whether to submit more: until every slot has work up to the next collection of outcomes.
+
+        Once every slot has work, submitting stops after a moment."""
         if self._executor is None:
             return True
         busy = ROUNDS * self._executor.slots
@@ -187,7 +154,7 @@ class Runner:
         return self._live.bundles < self._executor.window and not enough
 
     def _next_bundle(self) -> list[Call]:
-        """The next ready tasks that must run and may run as one; those before them that need not are done at once."""
+        """Return calls of the next ready tasks that may run as one bundle; settle current tasks on the way."""
         calls: list[Call] = []
         most = 1
         first: Node | None = None
@@ -219,13 +186,13 @@ class Runner:
                 self._settle(Outcome(node.address, message=storage_message(error, verdict.call), passing=True))
                 continue
             self._manifests |= calls[-1].manifest is not None
-            if first is None and node.address not in self._tries:
+            if first is None and node.address not in self._attempts.tries:
                 first = node
                 most = self._executor.at_once(self._left[node.stage.name], self._pace.get(node.stage.name))
         return calls
 
     def _waits_anew(self, node: Node) -> bool:
-        """Whether an input of a task that was ready is being made again, since another reader has found it damaged."""
+        """Return whether a ready task must wait again, for an input that another reader found damaged."""
         gone = {needed for needed in node.task.inputs if needed not in self.receipts}
         for needed in gone:
             self._waiting.setdefault(needed, []).append(node.address)
@@ -233,9 +200,9 @@ class Runner:
         return bool(gone)
 
     def _together(self, first: Node, node: Node) -> bool:
-        """Whether a task may be in a bundle with another one."""
+        """Return whether two tasks may be in one bundle."""
         same = (first.stage.name, first.task.group) == (node.stage.name, node.task.group)
-        return same and node.address not in self._tries
+        return same and node.address not in self._attempts.tries
 
     def _settle(self, outcome: Outcome) -> None:
         verdict = self._running.pop(outcome.address)
@@ -250,25 +217,18 @@ class Runner:
             if outcome.ran:
                 pace = self._pace.get(node.stage.name, outcome.seconds)
                 self._pace[node.stage.name] = pace + (outcome.seconds - pace) / PACE
-                self._hopeless = False
+                self._attempts.succeeded()
             self._done(node, outcome.receipt, "run" if outcome.ran else "skipped", verdict.reason, outcome)
             return
-        self._tries[outcome.address] += 1
-        tries = self._tries[outcome.address]
-        if outcome.damaged and outcome.damaged in self.plan.nodes and tries <= REPAIRS:
-            self._await_again(outcome.damaged, waiting=node)
-        elif outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
-            self._later.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
-        elif outcome.suspect and tries < ATTEMPTS:
-            self._suspects.append(node)
-        elif outcome.damaged is None and not outcome.passing and tries < ATTEMPTS:
-            self._again(node)
-        else:
-            self._hopeless |= outcome.passing
+        self._attempts.tries[outcome.address] += 1
+        damaged = outcome.damaged
+        if damaged and damaged in self.plan.nodes and self._attempts.tries[outcome.address] <= REPAIRS:
+            self._await_again(damaged, waiting=node)
+        elif not self._attempts.plan_another(node, outcome):
             self._fail(node, outcome)
 
     def _again(self, node: Node) -> None:
-        """A task is ready once more."""
+        """Put a task back into the queue."""
         self._left[node.stage.name] += 1
         heapq.heappush(self._ready, (node.rank, node.address))
 
@@ -287,7 +247,7 @@ class Runner:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
 
     def _await_again(self, damaged: Address, waiting: Node) -> None:
-        """Have a damaged artifact made again, and `waiting`, which reads it, wait for that."""
+        """Make a damaged artifact again, and let the task `waiting` wait for the artifact."""
         self._waiting.setdefault(damaged, []).append(waiting.address)
         self._unmet[waiting.address] += 1
         self.make_again(damaged)

@@ -1,6 +1,6 @@
-"""What happens where a task runs: the call that the driver sends, and the outcome that comes back.
+"""Run a call on a worker and return the outcome.
 
-Both are a few kilobytes at most; tables and files go through storage."""
+Calls and outcomes take a few kilobytes at most; tables and files go through storage."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from pipeline.store.footer_index import Footer, footer_of
 from pipeline.store.store import Store
 
 MANY = 1_000
-"""Inputs of a call that may be sent with it; more are written to a file, and its name is sent."""
+"""Most inputs that are sent within a call; more inputs are written to a file, whose name is sent."""
 MANIFESTS = ".manifests"
 
 
 def without_inputs(call: Call) -> Call:
-    """A call of many inputs as it is sent: they are written down in the run's folder, for its worker to read."""
+    """Write the inputs of a large call to a file of the run's folder; return the call without inputs."""
     if len(call.inputs) <= MANY:
         return call
     text = json.dumps([list(entry) for entry in call.inputs]).encode()
@@ -45,14 +45,14 @@ def without_inputs(call: Call) -> Call:
 
 
 def drop_manifests(folder: Place) -> None:
-    """Delete what `without_inputs` has written, once nobody reads it any more."""
+    """Delete the files that `without_inputs` has written, at the end of the run."""
     files = Store(folder).files
     with contextlib.suppress(OSError):
         files.delete([f"{MANIFESTS}/{name}" for name in files.below(MANIFESTS)])
 
 
 def with_inputs(call: Call) -> Call:
-    """The same call as it was. Raises TaskError where the file is no longer what was written."""
+    """Return the call with the inputs read back. Raises TaskError where the file is damaged."""
     if call.manifest is None:
         return call
     text = read_bytes(call.context.folder / call.manifest)
@@ -65,10 +65,19 @@ def with_inputs(call: Call) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ended: a receipt, or a message in one line. `damaged` names an input that must be made again; `begun`
-    is false for one that its bundle had no time for; `footer` is what the index of footers is to know; `work` is what
-    it got through, and of what; `worker` is where it ran; `passing`: what went wrong may right itself, as a full disk
-    does; `size`: bytes of its artifact, if it was made; `suspect`: its workers died, of it or of what ran beside it."""
+    """How a task ended.
+
+    receipt  of the artifact; None where the task failed
+    ran      whether the artifact was made now
+    begun    False where the bundle had no time for the task
+    footer   entry for the index of footers
+    message  the error in one line; `detail`: the traceback
+    damaged  an input that must be made again
+    passing  whether the error is transient, such as a full disk
+    suspect  whether workers died that ran this task or a neighbour
+    size     bytes of the new artifact
+    work     amount of work and its unit
+    worker   address of the worker"""
 
     address: Address
     receipt: Receipt | None = None
@@ -88,9 +97,9 @@ class Outcome:
 
 
 def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
-    """Run calls one after the other; those that have not begun after so many seconds come back as they are.
+    """Run calls one after the other; after `seconds`, return the other calls as not begun.
 
-    A bundle that is repeated, its worker lost, finds what was published and makes only the rest."""
+    When a bundle is repeated after the loss of a worker, published artifacts are cache hits."""
     end = time.monotonic() + seconds
     outcomes: list[Outcome] = []
     for call in calls:
@@ -100,10 +109,10 @@ def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
 
 
 def run_task(call: Call) -> Outcome:
-    """Compute one task and publish its artifact; every error comes back as an outcome."""
+    """Compute one task and publish the artifact; return every error as an outcome."""
     prepare()
     use(call.context.storage)
-    core = take_core(call.cores)  # with none left the task runs all the same: its scheduler has counted them
+    core = take_core(call.cores)  # without an idle core the task still runs: the scheduler counts cores
     try:
         return _attempt(call, _compute)
     finally:
@@ -112,7 +121,7 @@ def run_task(call: Call) -> Outcome:
 
 
 def run_source(call: Call, found: pa.Table) -> Outcome:
-    """Publish what a source stage found."""
+    """Publish the table that a source stage listed."""
     return _attempt(call, lambda job: Result((found,)))
 
 
@@ -145,14 +154,14 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
         message = storage_message(error, call)
         passing = not isinstance(error, FINAL)
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), passing=passing)
-    except (Exception, SystemExit) as error:  # a task's errors stay with that task
+    except (Exception, SystemExit) as error:  # an error of one task must not end the run
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc())
     return replace(outcome, message=mask_all(outcome.message), detail=mask_all(outcome.detail))
 
 
 def _worker() -> str:
-    """The address of the Dask worker that this runs on; empty elsewhere."""
+    """Return the address of this Dask worker; an empty text in other processes."""
     worker = sys.modules.get("distributed.worker")
     if worker is None:
         return ""
@@ -173,7 +182,7 @@ def _compute(job: StoredJob) -> Result:
 def _publish(
     call: Call, compute: Callable[[StoredJob], Result]
 ) -> tuple[Record, str, bool, Mapping[str, Any], int | None]:
-    """Record and name of the artifact, whether it was made now, what is to be told of that, and its bytes then."""
+    """Return record, name, whether the artifact was made now, stats, and bytes of a new artifact."""
     call = with_inputs(call)
     stage, job = call.context.stage, StoredJob(call, Store(call.context.folder))
     name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
@@ -202,7 +211,7 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:
-    """The record of an artifact, if it is there, readable and made from exactly this."""
+    """Return the record of an artifact, if the artifact is readable and has this fingerprint."""
     try:
         record = store.record(stage, name, key)
     except ArtifactDamaged:
@@ -211,8 +220,11 @@ def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> 
 
 
 def storage_message(error: OSError, call: Call) -> str:
-    """What went wrong with a disk or a store, and what to do, in one line."""
-    where = error.filename2 or error.filename or call.context.folder  # of a rename, what it was to become
+    """Return one line on an error of storage: the problem, the place and what to do."""
+    where = error.filename2 or error.filename or call.context.folder  # filename2: the target of a rename
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"disk full while writing to {call.context.folder}; free some space and run the same command again"
-    return f"{error.strerror or error} ({where}); mend it and run the same command again"
+        return (
+            f"disk full while writing to {call.context.folder}; free some space, then run the same command again: "
+            "finished work is kept"
+        )
+    return f"{error.strerror or error} ({where}); fix the cause, then run the same command again: finished work is kept"

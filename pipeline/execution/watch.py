@@ -1,4 +1,4 @@
-"""An eye on the cluster while its tasks run: how many workers there are, if any, and whether anything moves."""
+"""Watch a cluster while tasks run: count workers, and notice when nothing finishes."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("fast_diff.scheduler")
 STALLED = ".stalled.json"
-"""In the run's folder: what the cluster was doing when nothing had finished for long."""
+"""File in the run's folder: the state of a cluster that has stalled."""
 EVERY = 5.0
-"""Seconds between two looks at a cluster that works."""
+"""Seconds between two checks of a busy cluster."""
 ANSWER = 5.0
-"""Seconds that a cluster which stands still may take to say what it does."""
+"""Seconds within which a stalled cluster must report its state."""
 SILENT = 2.0
 """Seconds without an outcome after which workers are counted."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """How many workers there are, how many tasks they run at a time, and bytes of memory that they take."""
+    """Number of workers and of threads, and bytes of memory in use."""
 
     workers: int
     threads: int
@@ -39,7 +39,7 @@ class Cluster:
 
 
 def tell_nobody(cluster: Cluster) -> None:
-    """Where nobody shows it."""
+    """Show nothing."""
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Watch:
         self._looked = self._asked = self._told = -EVERY
         self._dumped = False
         self.by_host: Counter[str] = Counter()
-        """How many tasks the workers of each machine ran at a time when there were any the last time."""
+        """Threads by machine at the last check that found workers."""
         for address, threads in self.client.nthreads().items():
             self.by_host[_host(address)] += threads
 
@@ -70,14 +70,14 @@ class Watch:
         return self.client.scheduler
 
     def heard(self) -> None:
-        """A task has ended."""
+        """Take note that a task has ended."""
         self._heard = self._seen = time.monotonic()
         self._dumped = False
         if self._heard - self._looked > EVERY:
             self._look()
 
     def silence(self) -> None:
-        """No task has ended for a moment. Raises WorkersLost."""
+        """Check the workers after a time without outcomes. Raises WorkersLost."""
         now = time.monotonic()
         if now - self._heard < SILENT or now - self._asked < SILENT / 2:
             return
@@ -87,20 +87,20 @@ class Watch:
             self._seen = now
         elif now - self._seen > self.wait_timeout:
             raise WorkersLost(
-                f"all workers are gone, and none has come back within {self.wait_timeout:g} s; what was computed "
-                f"stands: {self.remedy} and run the same command again"
+                f"all workers are gone, and none has come back within {self.wait_timeout:g} s; finished work is "
+                f"kept: {self.remedy} and run the same command again"
             )
         if now - self._heard > self.patience and not self._dumped:
             self._dumped = True
             self._dump(now - self._heard)
 
     def _look(self) -> Cluster | None:
-        """The cluster as its scheduler knows it; None where that does not answer."""
+        """Return the state of the cluster; None where the scheduler does not answer."""
         now = self._looked = time.monotonic()
         try:
             asked = self._scheduler.identity
             found = self.client.sync(asked, n_workers=-1, callback_timeout=ANSWER)["workers"]
-        except Exception:  # a scheduler that is gone shows in the futures
+        except Exception:  # a lost scheduler shows in the futures
             return None
         by_host: Counter[str] = Counter()
         for address, worker in found.items():
@@ -121,13 +121,13 @@ class Watch:
             "call_stack": scheduler.call_stack,
         }
         for name, ask in asked.items():
-            with contextlib.suppress(Exception):  # workers that are stuck may not answer either
+            with contextlib.suppress(Exception):  # stuck workers may not answer
                 more = {"n_workers": -1} if name == "scheduler" else {}
                 found[name] = self.client.sync(ask, callback_timeout=ANSWER, **more)
         path = self.folder / STALLED
         with contextlib.suppress(OSError):
             write_bytes(path, json.dumps(_plain(found), default=str, indent=1).encode())
-        LOG.warning("nothing has finished for %.0f s; what the cluster was doing stands in %s", silent, path)
+        LOG.warning("nothing has finished for %.0f s; the state of the cluster is in %s", silent, path)
 
 
 def _host(address: str) -> str:
@@ -135,7 +135,7 @@ def _host(address: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same with names of tasks, which are tuples, as text, as JSON has it of keys."""
+    """Return JSON data: keys that are tuples, names of tasks, become text."""
     if isinstance(value, Mapping):
         return {
             "/".join(map(str, key)) if isinstance(key, tuple) else str(key): _plain(each) for key, each in value.items()

@@ -1,4 +1,4 @@
-"""The process, and the machine that it runs on.
+"""The process, and the machine on which the process runs.
 
 installation.py   check that Python loads this distribution's code; say how to add what is missing
 process.py        limits of a process that runs tasks: threads and memory

@@ -1,41 +1,37 @@
-"""Which cores of this machine are idle: one lock file each, shared by all processes of a user that run tasks on it.
+"""Idle cores of this machine: one lock file for each core, shared by all processes of a user that run tasks here.
 
-A task holds one while it runs. Work that can be split takes idle ones beside it, so that a stage keeps the machine busy
-with fewer tasks than cores, as at the end of every stage. The system lets go of the locks of a process that dies.
+A task holds a core while it runs. Work that can be split takes idle cores too, so that a stage keeps the machine busy
+with fewer tasks than cores, as at the end of every stage. The system releases the locks of a process that dies.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import tempfile
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # no such locks on this system: no core is ever known to be idle
-    fcntl = None  # type: ignore[assignment]  # a module or nothing
-
 
 class Core:
-    """A core that is held until `close`."""
+    """A core that this process holds until `close` is called."""
 
     def __init__(self, number: int) -> None:
         self._number = number
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the core."""
         os.close(self._number)
 
 
 def usable() -> int:
-    """How many cores this process may use."""
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def take_core(count: int) -> Core | None:
-    """An idle one of the first `count` cores, or None at once."""
-    if fcntl is None or count < 2:
+    """Hold and return an idle core of the first `count` cores; return None at once where no core is idle."""
+    if count < 2:
         return None
     folder = Path(tempfile.gettempdir()) / f"fast-diff-cores-{os.getuid()}"
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM as batch systems send it: once to stop in good order, twice to leave at once."""
+"""Ctrl-C, and SIGTERM as batch systems send it: the first signal stops the run in good order, the second at once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
-    """How far this process has come with it."""
+    """Signals of this process: whether one has arrived, and whether its exception waits for `held` to end."""
 
     def __init__(self) -> None:
-        self.asked, self.held, self.owed = threading.Event(), 0, False
+        self.interrupted, self.held, self.pending = threading.Event(), 0, False
 
 
 _state = _State()
@@ -26,10 +26,9 @@ _state = _State()
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """While this lasts, the first signal sets the event and raises KeyboardInterrupt; a second one ends the process.
+    """Handle signals: the first one sets the event and raises KeyboardInterrupt, the second one ends the process.
 
-    The event stays set: a KeyboardInterrupt alone can get lost, where compiled code that is called at that moment
-    swallows it."""
+    The event stays set, since compiled code can swallow a KeyboardInterrupt."""
     global _state
     if threading.current_thread() is not threading.main_thread():
         yield threading.Event()
@@ -37,7 +36,7 @@ def interrupts() -> Iterator[threading.Event]:
     _state = _State()
     before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
-        yield _state.asked
+        yield _state.interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -45,17 +44,21 @@ def interrupts() -> Iterator[threading.Event]:
 
 
 def forget() -> None:
-    """An interrupt was dealt with. CPython remembers one that went through `exec`, as the making of dataclasses does,
-    until the next one begins, and would kill its own process by the same signal in the end."""
+    """Make CPython forget an interrupt that was handled.
+
+    CPython remembers a KeyboardInterrupt that passed through `exec`, which dataclasses use, until the next `exec`; at
+    exit it would kill its own process by the same signal."""
     exec("")
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """What must not be left half done: KeyboardInterrupt is raised at its end. Children that are started in it, or by
-    threads that are, never hear of Ctrl-C, which reaches every process of a terminal's group: they are told to end."""
+    """Raise KeyboardInterrupt only at the end of this block, which must not be left half done.
+
+    Ctrl-C reaches every process of a terminal's group. Children that are started in this block, or by threads that are
+    started in this block, ignore the signal: this process ends them."""
     state = _state
-    resource_tracker.ensure_running()  # else multiprocessing starts it with its first child, and lets signals in again
+    resource_tracker.ensure_running()  # else multiprocessing starts it with its first child, and unblocks signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     state.held += 1
     try:
@@ -63,18 +66,18 @@ def held() -> Iterator[None]:
     finally:
         state.held -= 1
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    if state.owed and not state.held:
-        state.owed = False
+    if state.pending and not state.held:
+        state.pending = False
         raise KeyboardInterrupt
 
 
 def _interrupt(number: int, frame: object) -> None:
-    if _state.asked.is_set():
-        sys.stderr.write("\nfast-diff: interrupted again: left at once; run the same command again to go on\n")
+    if _state.interrupted.is_set():
+        sys.stderr.write("\nfast-diff: interrupted again: stopped at once; run the same command again to go on\n")
         sys.stderr.flush()
         os._exit(INTERRUPTED)
-    _state.asked.set()
+    _state.interrupted.set()
     if _state.held:
-        _state.owed = True
+        _state.pending = True
     else:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What a process keeps to while it runs tasks: threads, and memory."""
+"""Settings of a process that runs tasks: threads and memory."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import ctypes
 import functools
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""glibc's names for how much may lie idle at the top of a heap, and how large a piece is got from the system alone."""
+"""glibc's parameters: idle bytes kept at the top of a heap; size from which a block comes directly from the system."""
 IDLE, ALONE = 1 << 27, 1 << 25
 
 
 @functools.cache
 def prepare() -> object:
-    """Hold BLAS and OpenMP to one thread in this process, whatever the environment says: tasks are the parallelism.
-    Kept for the life of the process, since limits that end would end under other tasks.
+    """Limit BLAS and OpenMP to one thread in this process, whatever the environment says: tasks run in parallel.
 
-    And have glibc keep the memory of one task for the next one. Dask's nannies have it given back at once; then a task
-    spends up to a quarter of its time on getting pages anew."""
+    The limit lasts as long as the process: to lift it after one task would lift it for other tasks. glibc keeps the
+    memory of one task for the next. Dask's nannies make glibc return memory at once; a task then spends up to a quarter
+    of its time on getting pages again. Returns the limit, which must stay referenced."""
     import threadpoolctl
 
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library knows no such thing
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such function
         library = ctypes.CDLL(None)
         library.mallopt(M_TRIM_THRESHOLD, IDLE)
         library.mallopt(M_MMAP_THRESHOLD, ALONE)

@@ -1,4 +1,4 @@
-"""What a person reads in a terminal.
+"""Messages in the terminal.
 
 errors.py   the tree of errors: each message says where, what, and what to do
 words.py    plurals that agree with their numbers

@@ -1,4 +1,4 @@
-"""Print messages: whatever a name in a line holds, it stays one line and does nothing to a terminal."""
+"""Print messages; a name with control characters stays on one line and can't control the terminal."""
 
 from __future__ import annotations
 

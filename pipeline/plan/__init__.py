@@ -1,10 +1,10 @@
-"""The tasks of a run: which there are, which are stale, and why.
+"""The tasks of a run: plan them, find the stale ones, and state the reasons.
 
 discovery.py          the stages that installed distributions declare
 tasks.py              every task of the run and the tasks that it waits for
   fingerprint.py      a digest of all that determines an artifact
   resolve.py          which artifacts are current, and which tasks must run
-    reasons.py        why an artifact is stale, in words
+    reasons.py        compares recipes: why is an artifact stale?
     span_index.py     earlier artifacts that may hold rows of a task
     racy.py           files modified so shortly before their scan that the next run compares their bytes
 call.py               a task that is ready to run, as it is sent to a worker

@@ -1,4 +1,4 @@
-"""A task that is ready to run, as it is sent to a worker, and what the driver keeps of it once it has ended."""
+"""Calls: tasks that are ready to run, as sent to a worker; and receipts: what the driver keeps of finished tasks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from pipeline.store.backends.locations import Options, Place
 
 @dataclass(frozen=True)
 class Context:
-    """What all the tasks of one stage share in one run. On its way to a worker it is packed once, and there unpacked
-    once: calls by the thousand carry the same bytes. `storage`: see `locations.use`; never shown."""
+    """What all tasks of one stage share in one run.
+
+    The context is pickled once on the driver and unpickled once per worker, since thousands of calls carry the same
+    bytes. `storage` holds the options of `locations.use`, secrets included: never show these."""
 
     stage: Stage[Any]
     params: Any
@@ -27,7 +29,7 @@ class Context:
 
     @functools.cached_property
     def packed(self) -> bytes:
-        """The fields, as bytes for another process; a stage may hold functions without a name."""
+        """The fields, pickled with cloudpickle: a stage may hold lambdas."""
         import cloudpickle
 
         return bytes(cloudpickle.dumps([getattr(self, field.name) for field in fields(self)]))
@@ -43,8 +45,9 @@ def _unpacked(packed: bytes) -> Context:
 
 @dataclass(frozen=True)
 class Earlier:
-    """An earlier artifact of a task that may be built on, and its inputs, in the order of `Task.inputs`; paths relative
-    to the run's folder."""
+    """An earlier artifact that `Reuse.builds_on` allows, and its inputs in the order of `Task.inputs`.
+
+    Paths are relative to the run's folder."""
 
     path: str
     inputs: Sequence[str]
@@ -53,9 +56,16 @@ class Earlier:
 
 @dataclass(frozen=True)
 class Call:
-    """One task, ready to run. `inputs` and `earlier` are paths relative to the run's folder; `cores`: how many tasks
-    run at a time on the machine where this one does; `content`: of the table that a source stage has found;
-    `manifest`: a file that holds the inputs, where there are too many to send."""
+    """One task, ready to run. Paths are relative to the run's folder.
+
+    inputs    (stage, key, name) of each input artifact
+    earlier   artifacts that may hold rows of this task
+    before    artifacts that this task may build on
+    distrust  rows whose earlier results must not be reused
+    forced    run the task although the artifact is current
+    cores     number of tasks that run at a time on the worker's machine
+    content   column digests of a source stage's table
+    manifest  file that holds `inputs` where these are too many to send"""
 
     context: Context
     task: Task
@@ -86,5 +96,5 @@ class Receipt:
 
 
 def receipt_of(record: Record, name: str) -> Receipt:
-    """The receipt of an artifact that is there."""
+    """Return the receipt of an artifact, by its record and its file name."""
     return Receipt(name, record.content, record.rows, record.summary)

@@ -1,4 +1,4 @@
-"""The plan, drawn: one box per task, an arrow from each input, in the DOT language of Graphviz."""
+"""Draw a plan in the DOT language of Graphviz: one box per task, an arrow from each input."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.run import Explanation
 
 
 def dot(found: Explanation) -> str:
-    """DOT text; tasks that are current are filled, the others carry the reason why they would run."""
+    """Return DOT text; boxes of current tasks are green, tooltips of other tasks state the reason to run."""
     return "\n".join(_lines(found))
 
 

@@ -13,7 +13,9 @@ import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from pipeline.plan.resolve import racy_rows
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.plan.tasks import Plan
 from pipeline.stage import Address
 from pipeline.store.regular import remove_irregular
@@ -25,7 +27,7 @@ log = logging.getLogger("fast_diff.files")
 
 
 def read(store: Store) -> list[str] | None:
-    """Return the rows that the next run must check; None where the list is damaged, so that any row may be one."""
+    """Return the racy rows of earlier runs; None where the list is damaged, so that every row must be rechecked."""
     path = store.folder / RACY_LIST
     if not path.exists() if isinstance(path, Path) else store.files.size(RACY_LIST) is None:
         return []
@@ -35,7 +37,7 @@ def read(store: Store) -> list[str] | None:
     except (ValueError, RecursionError) as error:
         log.debug("%s: %s", path, error)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # of something that is no regular file; storage that fails is another matter
+        if error.errno != errno.EINVAL:  # EINVAL: no regular file; other errors are failures of storage
             raise
     if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
         return rows
@@ -47,7 +49,7 @@ def read(store: Store) -> list[str] | None:
 
 
 def write(store: Store, rows: Sequence[str]) -> None:
-    """Keep rows for the next run; no rows leave no file. Raises OSError."""
+    """Write the rows that the next run must recheck; delete the file where there are none. Raises OSError."""
     if isinstance(store.folder, Path):
         remove_irregular(store.folder / RACY_LIST)
     if rows:
@@ -64,3 +66,10 @@ def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[st
         address: table.column(0).to_pylist() if rows is None else racy_rows(table, table.column_names[0], rows)
         for address, table in plan.sources.items()
     }
+
+
+def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
+    """Return those of `rows` that occur in a column of a table."""
+    values = table.column(column)
+    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
+    return found

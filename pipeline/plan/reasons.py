@@ -1,8 +1,8 @@
-"""Explain why an artifact is stale."""
+"""Compare the recipe of an earlier artifact with the recipe of today: why is the artifact stale?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.store.artifact import Record
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from pipeline.plan.call import Call
 
 UNREADABLE_ARTIFACT = "unreadable"
-"""The reason for making an artifact again that is there but damaged."""
+"""The reason for replacing a damaged artifact."""
 
 
 def difference(record: Record, call: Call) -> str:
-    """Why an earlier artifact of the same task does not do any more, in words."""
+    """Explain why an earlier artifact of the same task is stale."""
     if said := other_recipe(record.recipe, call.context.recipe):
         return said
     changed = [name for name, value in call.input_digests.items() if record.inputs.get(name) != value]
@@ -23,7 +23,7 @@ def difference(record: Record, call: Call) -> str:
 
 
 def other_recipe(old: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    """In what an earlier artifact's recipe differs from today's, in words; empty where it is the same."""
+    """Explain how two recipes differ; return an empty text where they are equal."""
     new = as_json(recipe)
     if old["version"] != new["version"]:
         return f"version {old['version']} → {new['version']}"
@@ -52,3 +52,14 @@ def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in data.items()
     }
     return plain
+
+
+def without_params(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return a recipe without some of the parameters."""
+    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
+
+
+def without_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return a recipe without the versions of some libraries."""
+    libraries = {name: version for name, version in recipe["libraries"].items() if name not in names}
+    return dict(recipe) | {"libraries": libraries}

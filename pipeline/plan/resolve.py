@@ -1,4 +1,4 @@
-"""What is current, what must run, and why."""
+"""Decide which artifacts are current and which tasks must run, and state the reason."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
-from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference
+from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference, without_libraries, without_params
 from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address, Settings
@@ -24,17 +23,17 @@ from pipeline.store.footers import Footers
 from pipeline.store.store import RETIRED, SUMMARY, Store
 
 Contents: TypeAlias = Callable[[Address], Mapping[str, str]]
-"""What an input holds: the digest of each column."""
+"""Content of an input: the digest of each column."""
 
 PARTS = 1 << 12
-"""What inputs contribute to fingerprints is kept for so many of them."""
+"""Size of the cache of input parts of fingerprints."""
 VERSIONS = 4
-"""Earlier artifacts of a task that are looked at, the latest first."""
+"""Number of earlier artifacts of a task that are considered, the latest first."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a task's artifact is current (`receipt`), or the call that makes it and the reason why."""
+    """Outcome of `resolve`: the receipt of a current artifact, or the call that makes the artifact and the reason."""
 
     call: Call
     receipt: Receipt | None = None
@@ -43,7 +42,7 @@ class Verdict:
 
 @dataclass
 class Resolver:
-    """Judges tasks whose inputs are known. `read_only` leaves the disk as it is (`status`, `explain`)."""
+    """Resolves tasks whose inputs are known. With `read_only` nothing on disk changes (`status`, `explain`)."""
 
     plan: Plan
     store: Store
@@ -73,7 +72,7 @@ class Resolver:
         self._by_span: dict[str, SpanIndex] = {}
 
     def resolve(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
-        """Whether a task must run; all its inputs must have receipts."""
+        """Decide whether a task must run; all its inputs must have receipts."""
         call = self._call(node, receipts)
         name = artifact_name(node.task.key, call.fingerprint, node.task.filename)
         record = self._current(node, call, name) or self._taken_back(node, call, name)
@@ -87,13 +86,13 @@ class Resolver:
         return Verdict(call, receipt_of(record, name))
 
     def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
-        """The receipt that publishing a source's table will give."""
+        """Return the receipt that publishing a source's table will give."""
         table = self.plan.sources[node.address]
         name = artifact_name(node.task.key, verdict.call.fingerprint, node.task.filename)
         return Receipt(name, {**(verdict.call.content or {})} | {SUMMARY: digest({})[:32]}, table.num_rows)
 
     def _call(self, node: Node, receipts: Mapping[Address, Receipt]) -> Call:
-        """The call for a task, with its fingerprint: all that determines its content, and nothing else."""
+        """Return the call of a task, with the fingerprint: a digest of all that determines the content."""
         inputs = [(stage, key, receipts[stage, key].name) for stage, key in node.task.inputs]
         digests = self._input_digests(node, lambda needed: receipts[needed].content)
         found = content(self.plan.sources[node.address]) if node.stage.source else None
@@ -109,7 +108,7 @@ class Resolver:
         return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
 
     def _input_digests(self, node: Node, content: Contents) -> dict[str, str]:
-        """Per stage, a digest of what a task reads of its inputs, by the contents of these."""
+        """Return a digest per input stage, of the contents that the task reads."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
@@ -135,7 +134,7 @@ class Resolver:
         return part
 
     def _current(self, node: Node, call: Call, name: str) -> Record | None:
-        """The record of a task's artifact, if it is there and made from exactly this."""
+        """Return the record of a task's artifact, if the artifact exists with this fingerprint."""
         with contextlib.suppress(ArtifactDamaged):
             record = self.footers.record(node.stage.name, name, node.task.key)
             if record.fingerprint == call.fingerprint and self.store.files_there(record):
@@ -143,7 +142,7 @@ class Resolver:
         return None
 
     def _taken_back(self, node: Node, call: Call, name: str) -> Record | None:
-        """A retired artifact that this run wants again."""
+        """Take a retired artifact back, if one has this fingerprint; return the record."""
         retired = artifact_name(node.task.key, call.fingerprint)
         folder = f"{node.stage.name}/{RETIRED}"
         if retired not in self.footers.names(folder):
@@ -152,7 +151,7 @@ class Resolver:
         try:
             record = self.footers.record(folder, retired, node.task.key)
             for _ in StoredArtifact(node.stage.name, node.task.key, path).batches():
-                continue  # whoever reads it next may be a user's own script, which checks nothing
+                continue  # read every page: a user's own script verifies no checksum
         except ArtifactDamaged:
             return None
         if record.fingerprint != call.fingerprint or not self.store.files_there(record, contents=True):
@@ -173,7 +172,7 @@ class Resolver:
             return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
-        """Earlier artifacts, made in the same way, whose rows overlap with this task's."""
+        """Add the earlier artifacts to a call whose rows may be copied or that may be built on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
             call = replace(call, before=tuple(self._built_on(node, call)))
@@ -183,29 +182,29 @@ class Resolver:
         if first is None or not first.num_rows:
             return call
         if stage.name not in self._by_span:
-            recipe = _but_for_libraries(as_json(call.context.recipe), stage.cache_key.optional)
+            recipe = without_libraries(as_json(call.context.recipe), stage.cache_key.optional)
             alike = (
                 (path, record.span)
                 for path, record in self._all_records(stage.name)
-                if record.span and _but_for_libraries(record.recipe, stage.cache_key.optional) == recipe
+                if record.span and without_libraries(record.recipe, stage.cache_key.optional) == recipe
             )
             self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
         return replace(call, earlier=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
 
     def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
-        """Earlier artifacts of this task on which it may build, the latest first."""
-        assert node.stage.reuse.builds_on is not None
+        """Yield the earlier artifacts that this task may build on, the latest first."""
+        free = node.stage.reuse.builds_on or ()
         versions = self._versions(node.address)
-        recipe = _but_for(as_json(call.context.recipe), node.stage.reuse.builds_on) if versions else {}
+        recipe = without_params(as_json(call.context.recipe), free) if versions else {}
         for path, record in versions:
-            if record.fingerprint != call.fingerprint and _but_for(record.recipe, node.stage.reuse.builds_on) == recipe:
+            if record.fingerprint != call.fingerprint and without_params(record.recipe, free) == recipe:
                 inputs = self._inputs_of(node, record)
                 if inputs is not None:
                     yield Earlier(path, inputs, record.recipe["params"])
 
     def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
-        """The artifacts that one was made from, if all are still there; their digests tell."""
+        """Return the paths of the artifacts that an artifact was made from, if all still exist; found by digests."""
         versions = [self._versions(needed) for needed in node.task.inputs]
         for chosen in itertools.islice(itertools.product(*versions), VERSIONS**2):
             contents = {needed: other.content for needed, (_, other) in zip(node.task.inputs, chosen, strict=True)}
@@ -214,7 +213,7 @@ class Resolver:
         return None
 
     def _versions(self, address: Address) -> list[tuple[str, Record]]:
-        """Artifacts of one task, this run's and retired ones, the latest first."""
+        """Return the artifacts of one task, retired ones included, the latest first."""
         stage, key = address
         found = []
         for folder, name in self._by_key(stage).get(key, []):
@@ -225,7 +224,7 @@ class Resolver:
         return [(name, record) for _, name, record in sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]]
 
     def _by_key(self, stage: str) -> Mapping[str, list[tuple[str, str]]]:
-        """Folders and names of the artifacts of a stage, retired ones first, by the key of their task."""
+        """Return (folder, name) of the artifacts of a stage, by task key, retired ones first."""
         if stage not in self._earlier:
             by_key: dict[str, list[tuple[str, str]]] = {}
             for folder in (f"{stage}/{RETIRED}", stage):
@@ -235,10 +234,10 @@ class Resolver:
         return self._earlier[stage]
 
     def _all_records(self, stage: str) -> Iterator[tuple[str, Record]]:
-        """Footers of all the artifacts of a stage, retired ones first."""
+        """Yield path and record of all artifacts of a stage, retired ones first."""
         for folder in (f"{stage}/{RETIRED}", stage):
             for name in sorted(self.footers.names(folder)):
-                with contextlib.suppress(ArtifactDamaged):  # no donor, and no news: whoever needs it finds it missing
+                with contextlib.suppress(ArtifactDamaged):  # a damaged artifact has no rows to copy
                     yield f"{folder}/{name}", self.footers.record(folder, name)
 
     def _reason(self, node: Node, call: Call, name: str) -> str:
@@ -257,21 +256,3 @@ class Resolver:
             except ArtifactDamaged:
                 continue
         return "missing"
-
-
-def _but_for(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """A recipe without some of its parameters."""
-    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
-
-
-def _but_for_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """A recipe without the versions of some libraries."""
-    libraries = {name: version for name, version in recipe["libraries"].items() if name not in names}
-    return dict(recipe) | {"libraries": libraries}
-
-
-def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
-    """Those of `rows` that stand in a table."""
-    values = table.column(column)
-    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
-    return found

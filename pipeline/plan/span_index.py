@@ -1,4 +1,4 @@
-"""Earlier artifacts by the span of what they hold: which of them may hold rows of a task."""
+"""Index of artifacts by the span of their rows: which artifacts may hold rows of a task?"""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from itertools import accumulate
 
 
 class SpanIndex:
-    """Names with the least and the greatest value of each; asked for those that overlap with a span.
+    """Intervals (least, greatest) by name, searched for overlaps with an interval.
 
-    The names lie in order of their least values; beside each stands the greatest value so far. So those that begin no
-    later than a span are at the left, and going from there to the left ends where no greater value is to come."""
+    Intervals are sorted by their least value, each beside the running maximum of the greatest values. A search starts
+    at the last interval that begins before the end of the wanted one, and goes left until the running maximum is
+    below the start of the wanted one."""
 
     def __init__(self, spans: Iterable[tuple[str, tuple[str, str]]]) -> None:
         rows = [(least, most, place, name) for place, (name, (least, most)) in enumerate(spans)]
@@ -20,7 +21,7 @@ class SpanIndex:
         self._most = list(accumulate((most for _, most, *_ in self._rows), max))
 
     def between(self, least: str, most: str) -> list[str]:
-        """Names whose span overlaps with this one, in the order in which they were given."""
+        """Return the names of intervals that overlap with this one, in the order given to the index."""
         found = []
         place = bisect_right(self._least, most)
         while place and self._most[place - 1] >= least:

@@ -1,4 +1,4 @@
-"""The plan: every task of the run and what it waits for; known whole before the first task starts."""
+"""The plan: every task of a run and its inputs, complete before the first task starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.stage import Address, Settings, Stage, Task, Upstream
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task in the plan. `rank` is its place in line: what is ready and has the least rank runs first."""
+    """One task in the plan. Of the ready tasks, the task of least `rank` runs first."""
 
     stage: Stage[Any]
     task: Task
@@ -34,19 +34,15 @@ class Plan:
     sources: Mapping[Address, pa.Table]
 
     def stages(self) -> dict[str, int]:
-        """Number of tasks of each stage, in the order of the stages."""
+        """Return the number of tasks by stage, in the order of the stages."""
         counts: dict[str, int] = {}
         for stage, _ in self.nodes:
             counts[stage] = counts.get(stage, 0) + 1
         return counts
 
-    def graph(self) -> dict[Address, tuple[Address, ...]]:
-        """The plan as keys and what they depend on."""
-        return {address: node.task.inputs for address, node in self.nodes.items()}
-
 
 def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
-    """Stages such that each comes after those it needs. Raises ConfigError for a circle or an unknown need."""
+    """Sort stages so that each follows the stages it needs. Raises ConfigError for a circle or an unknown stage."""
     waiting = {stage.name: stage for stage in stages}
     ordered: list[Stage[Any]] = []
     done: set[str] = set()
@@ -60,9 +56,9 @@ def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
 
 
 def make_plan(stages: Sequence[Stage[Any]], params: Mapping[str, object], settings: Settings) -> Plan:
-    """Look at the world with the source stages, then cut the work of every stage.
+    """List the data with the source stages, then cut the work of every other stage into tasks.
 
-    Raises ConfigError, by the source stages, where there is nothing to work on."""
+    Raises ConfigError where a source stage finds no data."""
     by_stage: dict[str, list[Task]] = {}
     sources: dict[Address, pa.Table] = {}
     for stage in stages:
@@ -84,7 +80,7 @@ def make_plan(stages: Sequence[Stage[Any]], params: Mapping[str, object], settin
 
 
 def _all_needs(stage: Stage[Any], stages: Sequence[Stage[Any]]) -> list[str]:
-    """Stages that a stage needs, directly or through others."""
+    """Return the names of the stages that a stage needs, directly or through other stages."""
     by_name = {other.name: other for other in stages}
     needs = list(stage.needs)
     for name in needs:

@@ -1,4 +1,4 @@
-"""An artifact: one Parquet file, and the record in its footer that says what it is and what determined it."""
+"""Artifacts: Parquet files with a record in the footer that states content and fingerprint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ METADATA_DIGEST = b"fast-diff-digest"
 
 @dataclass(frozen=True)
 class Record:
-    """What an artifact's footer says of it.
+    """Record in an artifact's footer.
 
     `recipe` and `inputs` are the parts of the fingerprint, kept readable for `explain`. `files` are published beside
     the artifact: name -> [bytes, SHA-256]. `span`: the least and greatest value of the stage's first reuse column.
@@ -53,25 +53,25 @@ FIELDS = frozenset(Record.__dataclass_fields__)
 
 
 OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
-"""How artifacts are called, but for those with a name of their own."""
+"""Names of artifacts without `Task.filename`."""
 
 
 def artifact_names(names: Iterable[str]) -> list[str]:
-    """Which of the names in a stage's folder are those of artifacts, sorted: people leave files of their own there.
+    """Return the names of artifacts among the names in a stage's folder, sorted; users may leave other files there.
 
-    Where none is called after key and fingerprint, the stage gives names of its own, and all Parquet counts."""
+    Where no name ends in a fingerprint, the stage has names of its own, and every Parquet file counts."""
     found = sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
     return [name for name in found if OWN_NAME.fullmatch(name)] or found
 
 
 def artifact_name(key: str, fingerprint: str, filename: str | None = None) -> str:
-    """The artifact's file name within its stage's folder."""
+    """Return the artifact's file name in the stage's folder."""
     return filename or f"{key}-{fingerprint[:SHORT]}.parquet"
 
 
 @dataclass(frozen=True)
 class StoredArtifact:
-    """An artifact on disk; see `pipeline.stage.Artifact`. Raises ArtifactDamaged wherever it can't be read."""
+    """Implementation of `pipeline.stage.Artifact` on storage. Every reader raises ArtifactDamaged."""
 
     stage: str
     key: str
@@ -88,7 +88,7 @@ class StoredArtifact:
 
     @cached_property
     def _object(self) -> ParquetObject:
-        """On an object store, the footer is asked for once."""
+        """The object, whose footer is fetched once."""
         return ParquetObject(self.path)
 
     @cached_property
@@ -112,14 +112,14 @@ class StoredArtifact:
         return self.record.summary
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read columns whole; page checksums are verified."""
+        """Read whole columns and verify page checksums."""
         with self._open() as file:
             table = file.read(columns, use_threads=False).replace_schema_metadata(None)
             self._verify(file, table.schema, columns, table.num_rows)
         return table
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Read columns piece by piece."""
+        """Yield batches of columns and verify page checksums."""
         with self._open() as file:
             rows = 0
             for batch in piecewise(file, columns, ranged=not self._local):
@@ -128,7 +128,7 @@ class StoredArtifact:
             self._verify(file, file.schema_arrow, columns, rows)
 
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
-        """Some rows, ascending; only the row groups that hold them are read."""
+        """Read rows, given in ascending order, from the row groups that hold them."""
         with self._open() as file:
             sizes = np.array([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)], np.int64)
             ends = np.cumsum(sizes)
@@ -141,10 +141,10 @@ class StoredArtifact:
             return table.take(pa.array(np.asarray(rows, np.int64) - (ends - sizes)[group] + before[place]))
 
     def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
-        """Values of a fixed-size binary column, uint8 (rows, width), unverified, read from where they lie in the file;
-        None where it is packed, has holes, or is no local file.
+        """Read values of a fixed-size binary column without checksums, uint8 (rows, width).
 
-        A row group is written as one page, so its values are the last bytes of its column."""
+        Returns None where the column is compressed or has nulls, or the file is not local. A row group is written as
+        one page, so the values are the last bytes of the column chunk."""
         if not isinstance(self.path, Path):
             return None
         with self._open() as file, io.FileIO(self.path) as raw:
@@ -157,7 +157,7 @@ class StoredArtifact:
                 which = int(np.searchsorted(ends, row, side="right"))
                 chunk = groups[which].column(leaf)
                 packed = chunk.compression != "UNCOMPRESSED" or chunk.has_dictionary_page
-                if packed or chunk.total_compressed_size < chunk.num_values * width:  # some rows have no value
+                if packed or chunk.total_compressed_size < chunk.num_values * width:  # compressed, or with nulls
                     return None
                 end = chunk.data_page_offset + chunk.total_compressed_size
                 raw.seek(end - (int(ends[which]) - row) * width)
@@ -166,7 +166,7 @@ class StoredArtifact:
         return found
 
     def _verify(self, file: pq.ParquetFile, schema: pa.Schema, columns: Sequence[str] | None, rows: int) -> None:
-        """Pages carry checksums; names, types and counts stand outside them, so they are held against the record."""
+        """Compare names, types and row count with the record, since page checksums do not cover these."""
         try:
             record = record_of(file.metadata, file.schema_arrow)
         except UNREADABLE as error:
@@ -191,15 +191,15 @@ class StoredArtifact:
 
 
 UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError, TypeError)
-"""What a file that is cut short or altered may end in."""
+"""Errors of reading a truncated or altered file."""
 
 
 def read_record(path: Place, stage: str, key: str) -> Record:
-    """The footer of an artifact. Raises ArtifactDamaged where it is missing, cut short or altered."""
+    """Return the record of an artifact. Raises ArtifactDamaged for a missing, truncated or altered file."""
     if not isinstance(path, Path):
         return StoredArtifact(stage, key, path).record
     try:
-        check_regular(path)  # most of those asked for are not there, and Parquet takes its time to find that out
+        check_regular(path)  # faster than Parquet for a missing file
         with pq.ParquetFile(path) as file:
             return record_of(file.metadata, file.schema_arrow)
     except UNREADABLE as error:
@@ -207,7 +207,7 @@ def read_record(path: Place, stage: str, key: str) -> Record:
 
 
 def record_of(footer: pq.FileMetaData, there: pa.Schema) -> Record:
-    """The record in a footer. Raises KeyError, ValueError or TypeError where it is none, or altered."""
+    """Return the record in a footer. Raises KeyError, ValueError or TypeError where it is missing or altered."""
     metadata = footer.metadata or {}
     text = metadata[METADATA]
     if hashlib.sha256(text).hexdigest().encode() != metadata[METADATA_DIGEST]:
@@ -221,5 +221,5 @@ def record_of(footer: pq.FileMetaData, there: pa.Schema) -> Record:
 
 
 def kinds(schema: pa.Schema, names: Collection[str]) -> dict[str, str]:
-    """Types by column; Parquet has a name of its own for what is in a list."""
+    """Return types by column; Parquet renames the item of a list type."""
     return {column.name: str(column.type).replace("<element: ", "<item: ") for column in schema if column.name in names}

@@ -1,4 +1,4 @@
-"""Which columns an artifact may have: types that a content digest covers and that Parquet gives back as they were."""
+"""Column types of artifacts: covered by content digests, and read back by Parquet unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIXED: Sequence[Callable[[pa.DataType], bool]] = (
     types.is_binary,
 )
 FINE = ("ms", "us", "ns")
-"""Units of time that Parquet has: it gives whole seconds back as milliseconds."""
+"""Time units of Parquet, which reads whole seconds back as milliseconds."""
 SUPPORTED = (
     "bool, integers, floats, decimals, string, binary (fixed-size, too), date32, time and timestamp from ms on, "
     "duration, or a fixed-size list of one of these"
@@ -29,7 +29,7 @@ SUPPORTED = (
 
 
 def is_supported(kind: pa.DataType) -> bool:
-    """Return whether a column of this type can be digested, stored and read back as it was."""
+    """Return whether columns of this type can be digested, stored and read back unchanged."""
     if types.is_fixed_size_list(kind):
         return kind.list_size > 0 and is_supported(kind.value_type)
     if types.is_fixed_size_binary(kind):
@@ -40,7 +40,7 @@ def is_supported(kind: pa.DataType) -> bool:
 
 
 def check_columns(stage: str, schema: pa.Schema) -> None:
-    """Raise ConfigError for the first column of a stage's schema that no artifact can hold, or that stands twice."""
+    """Raise ConfigError for the first column whose type is not supported or whose name occurs twice."""
     for column in schema:
         where = f"stage {stage}: column {column.name}"
         if not is_supported(column.type):

@@ -1,14 +1,14 @@
-"""What the footers of a run's artifacts say, most of them without a look at them, thanks to an index beside them:
+"""Records of a run's artifacts, most of them from an index instead of the footers:
 
     <output>/<run>/.footers.tsv
 
-The artifact stays the record. An entry counts only while the listing of its folder gives the artifact the state that it
-had when the footer was read or written; else the footer is read. So the index may be missing, old, cut short or
-altered: then a run takes longer, and comes to the same. A name says which fingerprint the artifact has, so a file of
-that name is that artifact or a damaged one; artifacts with a name of their own (`Task.filename`) are not in the index.
+The footer decides. An entry of the index counts only while the listing of the folder shows the artifact in the state
+that the entry records; otherwise the footer is read. So a missing, old, truncated or altered index costs time and
+changes no result. A name holds the fingerprint, so a file of this name is the artifact or a damaged one; artifacts with
+`Task.filename` are not in the index.
 
-In a folder the index is appended to as tasks end. On an object store, where nothing is appended, the driver keeps it
-in a temporary file, and puts it when the run ends; the state of what was put meanwhile is that of one more listing.
+In a folder, lines are appended to the index as tasks end. Objects can't be appended to: there the driver keeps an index
+in a temporary file, and puts the file when the run ends, after one more listing for the states of new artifacts.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ log = logging.getLogger("fast_diff.files")
 
 
 class Footers:
-    """What is known of the artifacts of one run; a context manager. `read_only` leaves the run's folder as it is.
+    """Records of the artifacts of one run; a context manager. With `read_only` nothing in the run's folder changes.
 
-    An index that can't be read or written (a full disk) is given up: it must not end the run."""
+    An index that can't be read or written, on a full disk for instance, is ignored and does not end the run."""
 
     def __init__(self, store: Store, read_only: bool = False) -> None:
         self._store, self._read_only = store, read_only
@@ -45,7 +45,7 @@ class Footers:
         try:
             self._index = Index(self._open())
         except FileNotFoundError:
-            return  # to be read only, and not there
+            return  # read-only, and no index exists
         except OSError as error:
             log.warning("%s can't be used (%s)", store.folder / INDEX, error.strerror or error)
 
@@ -58,18 +58,18 @@ class Footers:
         self.close()
 
     def names(self, folder: str) -> Mapping[str, Entry]:
-        """The artifacts in a folder, relative to the run's, as they were when it was first asked for."""
+        """Return the artifacts in a folder of the run, as first listed."""
         if folder not in self._listed:
             self._listed[folder] = self._entries(folder)
         return self._listed[folder]
 
     def forget(self, folder: str, name: str) -> None:
-        """An artifact is no longer where it was."""
+        """Take note that an artifact was moved or deleted."""
         self.names(folder)
         self._listed[folder].pop(name, None)
 
     def record(self, folder: str, name: str, key: str | None = None) -> Record:
-        """The footer of an artifact. Raises ArtifactDamaged where that is missing or damaged."""
+        """Return the record of an artifact. Raises ArtifactDamaged for a missing or damaged file."""
         stage, entry = folder.partition("/")[0], self.names(folder).get(name)
         if entry is None:
             raise ArtifactDamaged(stage, key or name, f"{folder}/{name} is missing")
@@ -82,7 +82,7 @@ class Footers:
         return record
 
     def add(self, footer: Footer | None) -> None:
-        """Take in what is known of an artifact that was written or read just now."""
+        """Add the footer of an artifact that was just written or read."""
         if footer is None or self._index is None or self._read_only:
             return
         try:
@@ -91,14 +91,14 @@ class Footers:
             self._drop()
 
     def close(self) -> None:
-        """Let go of the index; what it holds is kept for the next run."""
+        """Close the index and keep the entries for the next run."""
         if self._index and self._index.added:
             with contextlib.suppress(OSError):
                 self._keep(self._index)
         self._drop()
 
     def _open(self) -> FileIO:
-        """The index as a file of this machine."""
+        """Open the index as a local file."""
         folder = self._store.folder
         if isinstance(folder, Path):
             if not self._read_only:
@@ -112,7 +112,7 @@ class Footers:
             return Path(copy.name).open("a+b", buffering=0)
 
     def _keep(self, index: Index) -> None:
-        """Drop the lines that nobody will ask for, once they are the most; an object store is given the rest anew."""
+        """Rewrite the index where most lines are outdated; on an object store, put the index."""
         local = isinstance(self._store.folder, Path)
         self._store.refresh()
         there = {stage: self._on_disk(stage) for stage in {stage for stage, _ in index.entries()}}
@@ -124,7 +124,7 @@ class Footers:
             index.write(self._store.folder / INDEX, kept)
 
     def _on_disk(self, stage: str) -> dict[str, Entry]:
-        """The artifacts of a stage that there are now, retired ones included."""
+        """Return the artifacts of a stage that exist now, retired ones included."""
         return self._entries(f"{stage}/{RETIRED}") | self._entries(stage)
 
     def _entries(self, folder: str) -> dict[str, Entry]:
@@ -138,5 +138,5 @@ class Footers:
 
 
 def _state(entry: Entry) -> State:
-    """What tells whether a file is still the one that a footer was read from."""
+    """Return the state of a file, by which an entry of the index counts or not."""
     return State(entry.size, entry.tag or (str(entry.mtime_ns) if entry.mtime_ns else ""))

@@ -1,4 +1,4 @@
-"""Where artifacts lie, and how they are written, read, retired and taken back.
+"""Publish, read, retire and take back the artifacts of a run.
 
     <output>/<run>/<stage>/<key>-<fingerprint>.parquet       this run's artifacts
     <output>/<run>/<stage>/.retired/                          earlier ones that a later run may want again
@@ -17,7 +17,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,12 +26,13 @@ from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import ColumnDigest, digest
 from pipeline.store.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, artifact_names, kinds
 from pipeline.store.atomic import atomic_write
-from pipeline.store.backends.files import Files, LocalFiles, ObjectFiles
+from pipeline.store.backends.files import Files, LocalFiles
 from pipeline.store.backends.locations import Place
+from pipeline.store.backends.object_files import ObjectFiles
 
 RETIRED = ".retired"
 SUMMARY = "#summary"
-"""Under this name a record's `content` holds the digest of its summary, beside those of the columns."""
+"""Key of the summary's digest in `Record.content`, beside the column digests."""
 DICTIONARY = 16 << 20
 """Most bytes of a text column's dictionary, which is written once per row group: a row then takes a few bytes, however
 long the texts are."""
@@ -49,45 +49,38 @@ SAMPLE = 32
 
 @dataclass(frozen=True)
 class Store:
-    """One run's folder. `listed`: it is listed once, and what is known from that is not asked for again; for the one
-    process that holds the run's lock, since what others do is seen after `refresh` only."""
+    """One run's folder.
+
+    With `listed` an object store is listed once, and changes by other processes show only after `refresh`: for the
+    process that holds the run's lock."""
 
     folder: Place
     listed: bool = False
 
     @cached_property
     def files(self) -> Files:
-        """What lies in the folder."""
+        """The files in the folder."""
         return LocalFiles(self.folder) if isinstance(self.folder, Path) else ObjectFiles(self.folder, self.listed)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of the artifacts that were published through this object, by name."""
+        """Bytes of the artifacts published through this object, by name."""
         return {}
 
     def path(self, stage: str, name: str) -> Place:
-        """Where an artifact of this run lies."""
+        """Return the place of an artifact of this run."""
         return self.folder / stage / name
 
     def names(self, stage: str) -> list[str]:
-        """Names of the artifacts in the stage's folder, sorted."""
+        """Return the names of the artifacts in a stage's folder, sorted."""
         return artifact_names(self.files.names(stage))
 
-    def retired(self, stage: str) -> list[str]:
-        """Names of the stage's retired artifacts, sorted."""
-        return artifact_names(self.files.names(f"{stage}/{RETIRED}"))
-
     def record(self, stage: str, name: str, key: str | None = None) -> Record:
-        """The footer of an artifact in a stage's folder, retired or not. Raises ArtifactDamaged."""
+        """Return the record in an artifact's footer. Raises ArtifactDamaged."""
         return self.files.record(f"{stage}/{name}", stage, key or name)
 
-    def summaries(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Mapping[str, Any]]:
-        """Summaries of a stage's artifacts, of those that can be read; `wanted`: name -> content of each."""
-        for record in self.files.records(stage, wanted):
-            yield record.summary
-
     def refresh(self) -> None:
-        """What has been published elsewhere is there now."""
+        """Forget listings, so that files of other processes show."""
         self.files.refresh()
 
     def publish(
@@ -100,11 +93,10 @@ class Store:
         row_group: int = 1 << 17,
         known: Mapping[str, str] | None = None,
     ) -> Record:
-        """Write an artifact, atomically; returns its record with digests filled in (of the columns: `known`, if they
-        are). Raises OSError.
+        """Write an artifact atomically; return the record with digests filled in. Raises OSError.
 
-        `record.summary` is read after the last table, so that it may be filled on the way. An artifact under a
-        name of its own that another configuration made is retired first, not overwritten."""
+        `known` holds the column digests, if these are known. `record.summary` is read after the last table. An artifact
+        of another configuration with the same name is retired first, not overwritten."""
         path = self.path(record.stage, name)
         digests = {column.name: ColumnDigest(column.type) for column in schema if known is None}
         rows, span = 0, None
@@ -126,7 +118,9 @@ class Store:
                 store_schema=True,
                 **(IN_CACHE if packed else {}),
             ) as writer:
-                for table in itertools.chain([first], pieces):  # no rows are one row group, too, for pyarrow before 20
+                for table in itertools.chain(
+                    [first], pieces
+                ):  # pyarrow before 20 needs one row group even without rows
                     for column, column_digest in digests.items():
                         column_digest.update(table.column(column))
                     if span_column and table.num_rows:
@@ -149,7 +143,7 @@ class Store:
             self.sizes[name] = file.tell()
             if name != artifact_name(record.key, record.fingerprint):
                 self._retire_other(name, record)
-            self.files.sync({file.rpartition("/")[0] for file in record.files})  # before what says that they are there
+            self.files.sync({file.rpartition("/")[0] for file in record.files})  # before the artifact that names them
         return Record(**fields)
 
     def _retire_other(self, name: str, record: Record) -> None:
@@ -163,8 +157,9 @@ class Store:
         self.files.move(f"{there.stage}/{name}", f"{there.stage}/{RETIRED}/{retired}")
 
     def retire_named(self, stage: str, name: str, key: str) -> None:
-        """Retire an artifact before the files beside it are written anew: it must not vouch for new files, however the
-        task ends. An artifact that can't be read is deleted."""
+        """Retire an artifact before its files are written again, so that the artifact never names new files.
+
+        A damaged artifact is deleted."""
         if self.files.size(f"{stage}/{name}") is None:
             return
         try:
@@ -174,8 +169,9 @@ class Store:
         self.files.sync([stage])
 
     def retire_all_but(self, stage: str, names: frozenset[str]) -> int:
-        """Move every artifact of a stage that this run does not own out of the readers' way; files that are called
-        otherwise are not ours."""
+        """Retire the artifacts of a stage that are not in `names`; return their number.
+
+        Files of other names belong to the user and stay."""
         others = [name for name in self.names(stage) if name not in names and OWN_NAME.fullmatch(name)]
         for name in others:
             target = name
@@ -186,8 +182,9 @@ class Store:
         return len(others)
 
     def retire_files_but(self, names: Collection[str], owned: Callable[[str], bool]) -> None:
-        """The same for files published beside artifacts, in the folders that hold some of `names`; of files that are
-        not `owned` nothing is known, and nothing is touched."""
+        """Retire the files beside artifacts that are not in `names`, in the folders that hold some of `names`.
+
+        Files that are not `owned` belong to the user and stay."""
         for top in {name.split("/")[0] for name in names}:
             for inside in sorted(self.files.below(top)):
                 name = f"{top}/{inside}"
@@ -195,23 +192,23 @@ class Store:
                     self.files.move(name, f"{top}/{RETIRED}/{inside}")
 
     def prune(self) -> tuple[int, int]:
-        """Delete what was retired; returns the number of files and of bytes."""
+        """Delete retired files; return their number and their bytes."""
         retired = {name: size for name, size in self.files.below("").items() if name.split("/")[1:2] == [RETIRED]}
         self.files.delete(sorted(retired))
         return len(retired), sum(retired.values())
 
     def take_back(self, stage: str, retired: str, name: str) -> None:
-        """Make a retired artifact one of this run's again."""
+        """Move a retired artifact back into the stage's folder."""
         self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
 
     def publish_file(self, name: str, data: bytes, durable: bool = False) -> None:
-        """Write one file beside the artifacts; `name` is relative to the run's folder. See `atomic_write`."""
+        """Write one file beside the artifacts, atomically; `name` is relative to the run's folder."""
         with atomic_write(self.folder / name, durable) as file:
             file.write(data)
         self.files.written(name, len(data))
 
     def files_there(self, record: Record, contents: bool = False) -> bool:
-        """Whether the files published beside an artifact are there with the right size (`contents`: and bytes)."""
+        """Return whether the files beside an artifact have the right size, and with `contents` the right bytes."""
         for name, (size, sha256) in record.files.items():
             if self.files.size(name) != size:
                 return False
@@ -233,7 +230,7 @@ def _compression(first: pa.ChunkedArray, row_group: int) -> str:
 
 
 def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
-    """The same rows in pieces of one size, whatever pieces they came in: equal content gives equal files."""
+    """Yield the same rows in pieces of one size, so that equal content gives equal files."""
     waiting: list[pa.Table] = []
     rows = 0
     for table in tables:

@@ -154,7 +154,7 @@ class _Walk:
     def warn(self) -> None:
         """Log how many entries could not be read, and why."""
         for reason, count in self._unread.items():
-            logger.warning("left out %s files or folders: %s", f"{count:,}", reason)
+            logger.warning("files and folders left out: %s (%s)", f"{count:,}", reason)
 
 
 def stamps(files: FileTable, trust: str) -> pa.StringArray:

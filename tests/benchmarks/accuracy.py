@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pipeline import load_run
 from pipeline.config.settings import from_mapping
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.plan.discovery import discover
 from pipeline.run import run
 from stages.decoding.colour import conversion_of

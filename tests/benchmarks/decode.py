@@ -28,7 +28,7 @@ from pipeline.cluster.fitness import needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.executor import Executor
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.execution.runner import Runner
 from pipeline.plan.discovery import discover
 from pipeline.plan.resolve import Resolver

@@ -25,7 +25,7 @@ import psutil
 import pyarrow as pa
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.plan.discovery import discover
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task

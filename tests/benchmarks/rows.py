@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import threadpoolctl
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.plan.discovery import discover
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result

@@ -28,7 +28,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.execution import executor
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.execution.task import Outcome, run_task
 from pipeline.plan.call import Call, Receipt
 from pipeline.plan.tasks import in_order, make_plan

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from pipeline.config.settings import Config, from_mapping
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.plan.discovery import discover
 from pipeline.plan.tasks import make_plan
 from pipeline.run import run

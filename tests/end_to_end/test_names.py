@@ -16,7 +16,7 @@ from rich.console import Console
 from pipeline import load_run
 from pipeline.cli.main import main
 from pipeline.execution.notices import Warnings
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.messages.errors import ConfigError, FastDiffError
 from stages.commands.demo import images as demo
 from tests.end_to_end.driver import Project, make_image

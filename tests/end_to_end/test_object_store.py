@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import load_run
 from pipeline.cli.main import main
-from pipeline.execution.runner import PATIENT_ATTEMPTS
+from pipeline.execution.attempts import PATIENT_ATTEMPTS
 from pipeline.store.backends import storage
 from pipeline.store.footers import INDEX
 from tests.end_to_end.driver import Project, make_image, make_images

@@ -30,7 +30,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from PIL import Image
 
 from pipeline.cli.main import main
-from pipeline.execution import runner
+from pipeline.execution import attempts
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import StoredArtifact
 from stages.decoding import children, lanes
@@ -367,7 +367,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 def quick(warm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "fsync", lambda number: None)
     monkeypatch.setattr(metadata, "version", functools.cache(metadata.version))
-    monkeypatch.setattr(runner, "PAUSE", 0.0)
+    monkeypatch.setattr(attempts, "PAUSE", 0.0)
     monkeypatch.setattr(Library, "folder", tmp_path, raising=False)
 
 

@@ -106,7 +106,7 @@ def test_a_run_in_which_nothing_ends_says_so(project: Project) -> None:
         project.config["scheduler"] = section | {"min_workers": 2, "patience": 2}
         few(project, 4)
         said = driven(project)
-    assert re.search(r"nothing has finished for \d s; what the cluster was doing stands in .*\.stalled\.json", said)
+    assert re.search(r"nothing has finished for \d s; the state of the cluster is in .*\.stalled\.json", said)
     state = json.loads((project.run_folder / ".stalled.json").read_text())
     assert len(state["scheduler"]["workers"]) == 2
     assert "run_bundle" in json.dumps(state["call_stack"])

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import AfterValidator
 
 from pipeline.execution.executor import Executor, SynchronousExecutor
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.execution.runner import Runner
 from pipeline.execution.task import Outcome
 from pipeline.messages.errors import TaskError

@@ -20,7 +20,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.progress import Quiet
+from pipeline.execution.reporter import Quiet
 from pipeline.run import run
 from pipeline.stage import Artifact, Inputs, Job, Output, Result, Reuse, Settings, Source, Stage, Task, Upstream
 from pipeline.store.artifact import StoredArtifact

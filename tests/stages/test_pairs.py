@@ -12,6 +12,7 @@ from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.comparing.blocks import read_blocks
 from stages.comparing.byte_lru import ByteLRU
+from stages.comparing.order import SUPER_TILE
 from stages.kernels.graph import groups
 from stages.kernels.graph.groups import PairArrays
 from tests.in_memory import MemoryArtifact
@@ -232,8 +233,8 @@ def test_pairs_of_one_group_stand_together_and_share_few_blocks() -> None:
     assert len({task.order for task in tasks}) == len(tasks)
     for _, group in itertools.groupby(tasks, key=lambda task: task.group):
         names = [task.key.split(".") for task in group]
-        assert len({a for a, _ in names}) <= pairs.SUPER_TILE
-        assert len({b for _, b in names}) <= pairs.SUPER_TILE
+        assert len({a for a, _ in names}) <= SUPER_TILE
+        assert len({b for _, b in names}) <= SUPER_TILE
     assert len(list(itertools.groupby(tasks, key=lambda task: task.group))) == len({task.group for task in tasks})
 
 

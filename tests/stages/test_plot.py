@@ -328,11 +328,11 @@ def test_the_figures_at_the_head_say_what_they_count(tmp_path: Path) -> None:
     assert "pairs compared42 skipped by rule" in text
     assert "2 rows of the pairs table for 3 pairs" in text
     text = head(plain | {"matches": 6}, **{"pairs.threshold": None, "cluster.threshold": 150.0})
-    assert "pairs recorded6joined up to MSE 150" in text
+    assert "pairs recorded6clusters up to MSE 150" in text
     assert "up to 200" not in text
     text = head(plain, **{"cluster.threshold": 150.0})
     assert "matches2MSE up to 200" in text
-    assert "of 3 images, up to 150" in text
+    assert "with 3 images, up to 150" in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a store asks of the place where a run's files lie: a folder of this machine, or an object store.
+"""Files of a run: what a store asks of them, and the answer for a folder of this machine.
 
 Names are relative to the run's folder, with slashes. A folder is asked for each name, which costs microseconds; an
 object store is listed, and the footers of many artifacts are fetched at a time, since each request takes as long as a
@@ -10,58 +10,53 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.store.artifact import UNREADABLE, Record, read_record, record_of
+from pipeline.store.artifact import Record, read_record
 from pipeline.store.atomic import sync_folder
-from pipeline.store.backends.locations import Place
-from pipeline.store.backends.ranges import footers, parsed
-from pipeline.store.backends.storage import Entry, below, delete, file_system, key_of, move, read_bytes
+from pipeline.store.backends.storage import Entry, read_bytes
 
-AHEAD = 128
-"""Footers that are fetched at a time."""
 SETTLED = 60.0
-"""Seconds by which a folder's last change must precede the last sync, by the file system's clock, so that the folder
-needs no new one: a sync takes milliseconds even where there is nothing to do."""
+"""A folder needs no sync where its last change precedes the last sync by this many seconds of the file system's clock:
+a sync takes milliseconds even where nothing has changed."""
 
 
 class Files(Protocol):
-    """Files below a run's folder. Whatever touches them raises OSError."""
+    """Files below a run's folder. Every method raises OSError."""
 
     def names(self, folder: str) -> list[str]:
-        """Names directly in a folder; none where there is no such folder."""
+        """Return the names in a folder; an empty list for a missing folder."""
         ...
 
     def below(self, folder: str) -> dict[str, int]:
-        """Files in a folder at any depth: name relative to it -> bytes."""
+        """Return sizes of the files in a folder at any depth, by relative name."""
         ...
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is none."""
+        """Return the size of a file in bytes; None for a missing file."""
         ...
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        """The files directly in a folder, by name, of one listing; none where there is no such folder."""
+        """Return the files in a folder by name, from one listing; an empty dict for a missing folder."""
         ...
 
     def read(self, name: str) -> bytes: ...
 
     def record(self, name: str, stage: str, key: str) -> Record:
-        """The footer of an artifact, read now. Raises ArtifactDamaged."""
+        """Read the record of an artifact. Raises ArtifactDamaged."""
         ...
 
     def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
-        """Footers of a stage's artifacts; `wanted`: name -> content that it is known to hold. Damaged ones are left
-        out."""
+        """Yield the records of a stage's readable artifacts; `wanted` maps names to known contents."""
         ...
 
     def move(self, source: str, target: str) -> None: ...
     def delete(self, names: Collection[str]) -> None: ...
     def sync(self, folders: Collection[str]) -> None:
-        """Sync the names in some folders to disk; an object store needs no sync."""
+        """Sync the names in folders to disk; does nothing on an object store."""
         ...
 
     def sync_all(self, since: str) -> None:
@@ -71,16 +66,16 @@ class Files(Protocol):
         ...
 
     def written(self, name: str, size: int) -> None:
-        """A file was written by this process."""
+        """Take note that this process has written a file."""
         ...
 
     def refresh(self) -> None:
-        """Other processes have written files."""
+        """Forget listings, since other processes have written files."""
         ...
 
 
 class LocalFiles:
-    """In a folder of this machine; nothing is remembered."""
+    """Files in a folder of this machine; nothing is cached."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -127,7 +122,7 @@ class LocalFiles:
             (self._folder / name).unlink()
         emptied = {parent for name in names for parent in Path(name).parents if parent != Path()}
         for folder in sorted(emptied, reverse=True):
-            with contextlib.suppress(OSError):  # other files are in it
+            with contextlib.suppress(OSError):  # not empty
                 (self._folder / folder).rmdir()
 
     def sync(self, folders: Collection[str]) -> None:
@@ -140,7 +135,7 @@ class LocalFiles:
             known = (self._folder / since).stat().st_mtime - SETTLED
         folders = list(self._folder.absolute().parents)
         for folder, inside, _ in os.walk(self._folder):
-            inside[:] = [name for name in inside if name[0] != "."]  # what is retired may be lost
+            inside[:] = [name for name in inside if name[0] != "."]  # retired files may be lost
             folders.append(Path(folder))
         for path in folders:
             changed = known
@@ -150,139 +145,7 @@ class LocalFiles:
                 sync_folder(path)
 
     def written(self, name: str, size: int) -> None:
-        """Nothing is remembered."""
+        """Do nothing: nothing is cached."""
 
     def refresh(self) -> None:
-        """Nothing is remembered."""
-
-
-class ObjectFiles:
-    """On an object store. `listed`: the whole of it is listed once, so that what is not there costs no request; else
-    a folder is listed when it is first asked about."""
-
-    def __init__(self, folder: Place, listed: bool) -> None:
-        self._folder, self._listed = folder, listed
-        self._listings: dict[str, dict[str, Entry]] = {}
-        self._places: dict[str, tuple[list[str], dict[str, int]]] = {}
-        self._ahead: dict[str, bytes] = {}
-        self._read: dict[str, bytes] = {}
-
-    def _below(self, folder: str) -> Mapping[str, Entry]:
-        """Entries by names relative to the run's folder, of those in a folder at least."""
-        top = "" if self._listed else folder
-        if top not in self._listings:
-            found = below(self._folder / top if top else self._folder)
-            self._listings[top] = {f"{top}/{name}" if top else name: entry for name, entry in found.items()}
-        return self._listings[top]
-
-    def _entry(self, name: str) -> Entry | None:
-        return self._below(name.rpartition("/")[0]).get(name)
-
-    def names(self, folder: str) -> list[str]:
-        return [name for name in self.below(folder) if "/" not in name]
-
-    def below(self, folder: str) -> dict[str, int]:
-        inside = f"{folder}/" if folder else ""
-        found = self._below(folder).items()
-        return {name.removeprefix(inside): entry.size for name, entry in found if name.startswith(inside)}
-
-    def size(self, name: str) -> int | None:
-        entry = self._entry(name)
-        return entry.size if entry else None
-
-    def entries(self, folder: str) -> dict[str, Entry]:
-        inside = f"{folder}/" if folder else ""
-        found = {
-            name.removeprefix(inside): each for name, each in self._below(folder).items() if name.startswith(inside)
-        }
-        return {name: each for name, each in found.items() if "/" not in name}
-
-    def read(self, name: str) -> bytes:
-        return read_bytes(self._folder / name)
-
-    def record(self, name: str, stage: str, key: str) -> Record:
-        if self._listed and self._entry(name) is None:
-            raise ArtifactDamaged(stage, key, f"{self._folder / name} is missing")
-        if self._listed and name not in self._read and name not in self._ahead:
-            self._fetch(self._beside(name))
-        return self._parsed(name, stage, key)
-
-    def _parsed(self, name: str, stage: str, key: str) -> Record:
-        """A record from the footer that was fetched ahead, if it was not given before; else it is fetched now."""
-        footer = self._ahead.pop(name, None)
-        if footer is None:
-            return read_record(self._folder / name, stage, key)
-        self._read[name] = footer
-        try:
-            metadata = parsed(footer)
-            return record_of(metadata, metadata.schema.to_arrow_schema())
-        except UNREADABLE as error:
-            raise ArtifactDamaged(stage, key, f"{self._folder / name} is damaged") from error
-
-    def _beside(self, name: str) -> list[str]:
-        """An artifact and some others of its folder, which will be asked for, too."""
-        folder = name.rpartition("/")[0]
-        if folder not in self._places:
-            names = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
-            self._places[folder] = names, {other: place for place, other in enumerate(names)}
-        names, places = self._places[folder]
-        start = places.get(name, 0) // AHEAD * AHEAD
-        return [other for other in names[start : start + AHEAD] if other not in self._read]
-
-    def _fetch(self, names: Sequence[str]) -> None:
-        """Fetch footers; one that can't be had is asked for again by whoever needs it, who learns why."""
-        keys = [key_of(self._folder / name) for name in names]
-        for name, footer in zip(names, footers(file_system(self._folder), keys), strict=True):
-            if footer:
-                self._ahead[name] = footer
-
-    def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
-        paths = [f"{stage}/{name}" for name in wanted]
-        for start in range(0, len(paths), AHEAD):
-            some = paths[start : start + AHEAD]
-            self._fetch([path for path in some if path not in self._read and path not in self._ahead])
-            for path in some:
-                with contextlib.suppress(ArtifactDamaged):
-                    if path in self._read:
-                        self._ahead[path] = self._read[path]
-                    record = self._parsed(path, stage, path)
-                    if record.content != wanted[path.removeprefix(f"{stage}/")]:  # it was made anew since
-                        record = read_record(self._folder / path, stage, path)
-                    yield record
-
-    def move(self, source: str, target: str) -> None:
-        move(self._folder / source, self._folder / target)
-        for listing in self._listings.values():
-            if source in listing:
-                listing[target] = listing.pop(source)
-        self._forget(source, target)
-
-    def delete(self, names: Collection[str]) -> None:
-        delete(self._folder, [key_of(self._folder / name) for name in names])
-        for listing in self._listings.values():
-            for name in names:
-                listing.pop(name, None)
-        self._forget(*names)
-
-    def sync(self, folders: Collection[str]) -> None:
-        """A put is on disk."""
-
-    def sync_all(self, since: str) -> None:
-        """A put is on disk."""
-
-    def written(self, name: str, size: int) -> None:
-        for folder, listing in self._listings.items():
-            if name.startswith(folder):
-                listing[name] = Entry(size, 0, "")
-        self._forget(name)
-
-    def refresh(self) -> None:
-        self._listings.clear()
-        self._ahead.clear()
-        self._places.clear()
-
-    def _forget(self, *names: str) -> None:
-        self._places.clear()
-        for name in names:
-            self._ahead.pop(name, None)
-            self._read.pop(name, None)
+        """Do nothing: nothing is cached."""

@@ -1,4 +1,4 @@
-"""Folders of this machine, and URLs that fsspec opens; secrets stay out of whatever is shown.
+"""Local paths and URLs of fsspec; secrets are masked in every text for users.
 
 A local place is a plain `pathlib.Path`, and nothing here is imported for it. A URL is a `UPath`, whose file system gets
 its keyword arguments from fsspec's own config: the environment, the user's files, and the config's section `storage`.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 Place: TypeAlias = "Path | UPath"
-"""Where a file or a folder lies."""
+"""A local path, or a URL."""
 Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Keyword arguments of fsspec's file systems, by protocol."""
 
@@ -49,19 +49,19 @@ SHORTEST = 4
 
 
 def protocol_of(text: str) -> str | None:
-    """The protocol of a URL, in lower case; None for a path of this machine."""
+    """Return the protocol of a URL in lower case; None for a local path."""
     match = URL.match(text)
     return match[1].lower() if match else None
 
 
 def mask(text: str) -> str:
-    """A text without what may be secret in the URLs that it holds: all before an @, and all behind a question mark."""
+    """Mask secrets of URLs in a text: all before an @, and all after a question mark."""
     text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@", rf"\1{MASK}@", text)
     return re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?]*)\?[^\s'\"]*", rf"\1?{MASK}", text)
 
 
 def mask_all(text: str) -> str:
-    """The same, and without any value of the options that are in use."""
+    """Mask secrets of URLs and values of the options in use."""
     text = mask(text)
     values = {str(value) for each in _in_use.values() for value in each.values() if isinstance(value, str)}
     for value in sorted(values, key=len, reverse=True):
@@ -70,7 +70,7 @@ def mask_all(text: str) -> str:
 
 
 def masked(options: Options) -> dict[str, dict[str, str]]:
-    """Which options there are, without their values."""
+    """Return the options with masked values."""
     return {protocol: dict.fromkeys(values, MASK) for protocol, values in options.items()}
 
 
@@ -129,7 +129,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
 
 
 def place(text: str) -> Place:
-    """The place that a canonical URL or an absolute path names."""
+    """Return the place of a canonical URL or an absolute path."""
     if protocol_of(text) is None:
         return Path(text)
     from upath import UPath
@@ -152,7 +152,7 @@ def check_installed(protocol: str) -> None:
 
 
 def inside(one: str, other: str) -> bool:
-    """Whether a place is another one or lies below it; both as text."""
+    """Return whether a place equals another one or lies below; both as text."""
     return one == other or one.startswith(f"{other}/")
 
 
@@ -162,7 +162,7 @@ _before: dict[str, Mapping[str, Any] | None] = {}
 
 
 def use(options: Options) -> None:
-    """Give these options to every file system that this process opens from now on, in place of those given before."""
+    """Set the options of every file system that this process opens from now on."""
     global _in_use
     with _lock:
         if options == _in_use:
@@ -181,5 +181,5 @@ def use(options: Options) -> None:
 
 
 def in_use() -> Options:
-    """What `use` was given last; for handing it on to another process."""
+    """Return the options set by `use`, to pass them to another process."""
     return _in_use

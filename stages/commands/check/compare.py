@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from pipeline.cli.targets import WORK
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.notices import Warnings
-from pipeline.execution.progress import Reporter
+from pipeline.execution.record import RunRecord
+from pipeline.execution.reporter import Reporter
 from pipeline.messages.errors import ConfigError, LockedError, TaskError, one_line
-from pipeline.run import RunRecord, run
+from pipeline.run import run
 from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
 from pipeline.store.artifact import StoredArtifact
 from pipeline.store.backends.locations import in_use, inside, protocol_of, use

@@ -109,3 +109,21 @@ def test_a_class_of_ones_own_needs_a_flag(tmp_path: Path, capsys: pytest.Capture
 )
 def test_what_listens_beyond_loopback(values: dict[str, Any], beyond: bool) -> None:
     assert section(**values).listens_beyond_loopback is beyond
+
+
+@pytest.mark.parametrize(
+    ("values", "cores"),
+    [
+        ({"kind": "synchronous"}, 1),
+        ({"kind": "threads"}, 8),
+        ({"kind": "threads", "workers": 3}, 3),
+        ({"kind": "local", "workers": 3, "threads": 2}, 6),
+        ({"kind": "local", "workers": 30}, 8),
+        ({"kind": "cuda", "min_workers": 2}, 2),
+        ({"kind": "address", "address": "tcp://h:1", "min_workers": 3}, 3),
+        *(({"kind": kind, "scale": 40}, 40) for kind in ("slurm", "kubernetes", "mine:Cluster")),
+        ({"kind": "kubernetes", "adapt": {"minimum": 5, "maximum": 9}, "min_workers": 5}, 5),
+    ],
+)
+def test_cores_follow_from_the_section(values: dict[str, Any], cores: int) -> None:
+    assert section(**values).cores(8) == cores

@@ -155,7 +155,7 @@ VALUES = [
     ("plot: {pairs: -1}", "plot.pairs: expected a number of at least 0 or all, got -1"),
     ("partition: {images: 0}", "partition.images: expected a number above 0 or auto, got 0"),
     ("scheduler: {memory_limit: lots}", "scheduler.memory_limit: expected auto or a size such as 4GiB, got 'lots'"),
-    ("run: a/b", "run: expected a name that can be a folder's (no slash, no dot in front), got 'a/b'"),
+    ("run: a/b", "run: expected a name that a folder can have (no slash, no dot in front), got 'a/b'"),
     ("run: 2024", "run: expected a name, got 2024; put it in quotes"),
     ("output: 's3://'", "output: expected a URL such as s3://bucket/folder, got 's3://'"),
 ]
@@ -271,7 +271,7 @@ def test_an_input_is_a_path(roots: str, message: str) -> None:
     ("text", "message"),
     [
         ("", "x.yaml: inputs.a: expected folders or image files, got none; for example --set inputs.a=[~/Photos]"),
-        ("- a\n", "x.yaml:1: expected keys and values, such as `inputs: {a: [~/Pictures]}`, got a list"),
+        ("- a\n", "x.yaml:1: expected keys and values, such as `run: holiday`, got a list"),
         ("pairs:\n  same: [\n", "x.yaml:3: is not YAML: expected the node content, but found '<stream end>'"),
         ("a: !!python/name:os.system\n", "x.yaml:1: is not YAML: could not determine a constructor for the tag"),
         ("run: a\npairs: {}\npairs: {}\n", "x.yaml:3: pairs is given here and in line 2; keep one of them"),

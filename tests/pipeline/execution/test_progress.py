@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.execution import progress
-from pipeline.execution.progress import Bars, Json, Plain, Quiet, Reporters, make_reporter
+from pipeline.execution.progress import Bars, Json, Plain, make_reporter
+from pipeline.execution.reporter import Quiet, Reporters
 from pipeline.execution.task import Outcome
 from pipeline.store.events import EventLog
 

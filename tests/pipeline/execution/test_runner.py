@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.execution import runner as runner_module
+from pipeline.execution import attempts
 from pipeline.execution.executor import SynchronousExecutor
 from pipeline.execution.runner import Runner
 from pipeline.execution.task import Outcome, run_bundle
@@ -174,7 +174,7 @@ class Full(SynchronousExecutor):
 
 
 def test_storage_that_recovers_is_waited_for_ever_longer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "PAUSE", 0.1)
+    monkeypatch.setattr(attempts, "PAUSE", 0.1)
     executor = Full(tries=3)
     runner, heard = toy_run(folder, executor)
     assert not runner.failures
@@ -187,12 +187,12 @@ def test_storage_that_recovers_is_waited_for_ever_longer(folder: Path, monkeypat
 def test_storage_that_stays_full_is_tried_long_for_one_task_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "PAUSE", 0.01)
+    monkeypatch.setattr(attempts, "PAUSE", 0.01)
     executor = Full(tries=1_000)
     runner, _ = toy_run(folder, executor)
     assert [failure.message for failure in runner.failures] == ["disk full"] * 4
     tries = [len(times) for times in executor.times.values()]
-    assert max(tries) == runner_module.PATIENT_ATTEMPTS
+    assert max(tries) == attempts.PATIENT_ATTEMPTS
     assert toy_run(folder)[0].failures == []
 
 
@@ -212,7 +212,7 @@ class Faulty(SynchronousExecutor):
 
 
 def test_storage_that_has_worked_since_is_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "PAUSE", 0.0)
+    monkeypatch.setattr(attempts, "PAUSE", 0.0)
     executor = Faulty({("letters", "w00"): 1_000, ("pairs", "w01.w01"): 2})
     runner, heard = toy_run(folder, executor)
     assert [failure.address for failure in runner.failures] == [("letters", "w00")]

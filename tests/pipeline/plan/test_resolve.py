@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.plan.call import Earlier
-from pipeline.plan.resolve import Resolver, Verdict, racy_rows
+from pipeline.plan.racy import racy_rows
+from pipeline.plan.resolve import Resolver, Verdict
 from pipeline.plan.tasks import Node
 from pipeline.stage import CacheKey, Inputs, Job, Output, Result, Reuse, Source, Task
 from pipeline.store.artifact import artifact_name

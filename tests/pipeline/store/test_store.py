@@ -12,7 +12,7 @@ from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import ColumnDigest, digest
 from pipeline.store.artifact import METADATA, Record, StoredArtifact, artifact_name, read_record
 from pipeline.store.backends.ranges import open_parquet
-from pipeline.store.store import Store
+from pipeline.store.store import RETIRED, Store
 
 SCHEMA = pa.schema([("path", pa.string()), ("value", pa.float64())])
 TABLE = pa.table({"path": [f"{n:04}" for n in range(500)], "value": [n / 7 for n in range(500)]}, SCHEMA)
@@ -146,13 +146,13 @@ def test_an_artifact_is_retired_by_name_and_on_disk(tmp_path: Path, monkeypatch:
     assert not synced
     path = publish(store, "k.parquet")
     store.retire_named("stage", "k.parquet", "k")
-    assert store.retired("stage") == [artifact_name("k", "f" * 64)]
+    assert store.names(f"stage/{RETIRED}") == [artifact_name("k", "f" * 64)]
     assert not path.exists()
     assert synced == [tmp_path / "stage"]
     path.write_bytes(b"damaged")
     store.retire_named("stage", "k.parquet", "k")
     assert not path.exists()
-    assert store.retired("stage") == [artifact_name("k", "f" * 64)]
+    assert store.names(f"stage/{RETIRED}") == [artifact_name("k", "f" * 64)]
 
 
 def test_an_empty_result_is_an_artifact(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_an_artifact_with_a_name_of_its_own_retires_what_another_config_made(tmp
     publish(store, "clusters.parquet", fingerprint="1" * 64, key="clusters")
     publish(store, "clusters.parquet", fingerprint="2" * 64, key="clusters")
     retired = artifact_name("clusters", "1" * 64)
-    assert store.retired("stage") == [retired]
+    assert store.names(f"stage/{RETIRED}") == [retired]
     store.take_back("stage", retired, "clusters.parquet")
     assert read_record(store.path("stage", "clusters.parquet"), "stage", "clusters").fingerprint == "1" * 64
 
@@ -242,7 +242,7 @@ def test_retire_leaves_exactly_what_the_run_owns(tmp_path: Path) -> None:
     assert store.names("stage") == ["a-1111111111111111.parquet"]
     assert pq.read_table(tmp_path / "stage").num_rows == 500
     count, size = store.prune()
-    assert (count, size > 0, store.retired("stage")) == (1, True, [])
+    assert (count, size > 0, store.names(f"stage/{RETIRED}")) == (1, True, [])
     assert store.names("stage") == ["a-1111111111111111.parquet"]
 
 

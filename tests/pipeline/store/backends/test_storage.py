@@ -138,9 +138,8 @@ def test_a_listed_store_asks_for_nothing_that_is_not_there(folder: Place, reques
     assert [name for name, _ in requests] == ["find"]
     assert [store.record("stage", name).rows for name in names] == [5] * 30
     assert len(requests) == 31
-    assert [
-        summary["rows"] for summary in store.summaries("stage", {n: store.record("stage", n).content for n in names})
-    ]
+    known = {name: store.record("stage", name).content for name in names}
+    assert [record.summary["rows"] for record in store.files.records("stage", known)] == [5] * 30
 
 
 def test_retired_taken_back_and_pruned(folder: Place) -> None:
@@ -148,7 +147,7 @@ def test_retired_taken_back_and_pruned(folder: Place) -> None:
     keep, other = publish(store, "keep", rows=5), publish(store, "other", rows=5)
     store.refresh()
     assert store.retire_all_but("stage", frozenset({keep})) == 1
-    assert (store.names("stage"), store.retired("stage")) == ([keep], [other])
+    assert (store.names("stage"), store.names(f"stage/{RETIRED}")) == ([keep], [other])
     store.take_back("stage", other, other)
     assert Store(folder).names("stage") == sorted([keep, other])
     store.retire_all_but("stage", frozenset({keep}))
@@ -162,7 +161,7 @@ def test_a_crash_between_copy_and_delete_does_no_harm(folder: Place) -> None:
     storage.write_bytes(folder / "stage" / RETIRED / name, storage.read_bytes(folder / "stage" / name))
     again = Store(folder, listed=True)
     again.retire_all_but("stage", frozenset())
-    assert (again.names("stage"), again.retired("stage")) == ([], [name])
+    assert (again.names("stage"), again.names(f"stage/{RETIRED}")) == ([], [name])
 
 
 def test_nothing_appears_where_writing_fails(folder: Place) -> None:

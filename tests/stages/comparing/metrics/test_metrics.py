@@ -387,7 +387,7 @@ def zeros(images: np.ndarray) -> np.ndarray:
 VECTORS = {
     "raising": rf"failed on 1 image from {ODD}: RuntimeError: two lines",
     "nan_vectors": f"expected finite numbers, got infinite numbers or NaN for {ODD}",
-    "flat": rf"expected an array \(1, d\), one vector for each image, got \(1,\) for 1 images from {ODD}",
+    "flat": rf"expected an array \(1, d\), one vector for each image, got \(1,\) for 1 image from {ODD}",
     "fewer": r"expected an array \(1, d\), one vector for each image, got \(0, 3\)",
     "nothing": r"expected an array \(1, d\), one vector for each image, got \(1, 0\)",
     "ragged": rf"failed on 1 image from {ODD}: ValueError",

@@ -1,0 +1,73 @@
+"""Decide when a failed task is tried again: at once, after a pause, alone at the end, or never.
+
+Dask blames every task on the workers that died, tasks that only waited there included. The culprit shows at the end:
+once nothing else is left, the suspects run one after the other, each alone on the whole cluster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+
+from pipeline.execution.task import Outcome
+from pipeline.plan.tasks import Node
+from pipeline.stage import Address
+
+ATTEMPTS = 2
+"""How often a task is tried before its error is recorded."""
+PATIENT_ATTEMPTS = 4
+"""The same for transient errors of storage. But once one task has failed for good and no task has succeeded since, the
+first error of a task is recorded."""
+PAUSE = 1.0
+"""Seconds before the second of these tries; each pause is twice as long as the one before."""
+
+
+class Attempts:
+    """Failed tasks that wait for another try. `ready` is called with each task whose time has come."""
+
+    def __init__(self, ready: Callable[[Node], None]) -> None:
+        self.tries: Counter[Address] = Counter()
+        self._ready = ready
+        self._pausing: list[tuple[float, Node]] = []
+        self._suspects: deque[Node] = deque()
+        self._hopeless = False
+
+    @property
+    def pausing(self) -> bool:
+        """Whether tasks wait for the end of a pause."""
+        return bool(self._pausing)
+
+    def __bool__(self) -> bool:
+        return bool(self._pausing or self._suspects)
+
+    def succeeded(self) -> None:
+        """Take note that a task has succeeded."""
+        self._hopeless = False
+
+    def release(self) -> None:
+        """Make the tasks ready whose pause is over."""
+        now = time.monotonic()
+        due = [node for when, node in self._pausing if when <= now]
+        self._pausing = [(when, node) for when, node in self._pausing if when > now]
+        for node in due:
+            self._ready(node)
+
+    def release_suspect(self) -> None:
+        """Make the next suspect ready; to be called while nothing else is left to run."""
+        if self._suspects and not self._pausing:
+            self._ready(self._suspects.popleft())
+
+    def plan_another(self, node: Node, outcome: Outcome) -> bool:
+        """Plan another try of a task that has failed, already counted in `tries`; return False where there is none."""
+        tries = self.tries[node.address]
+        if outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
+            self._pausing.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
+        elif outcome.suspect and tries < ATTEMPTS:
+            self._suspects.append(node)
+        elif outcome.damaged is None and not outcome.passing and tries < ATTEMPTS:
+            self._ready(node)
+        else:
+            self._hopeless |= outcome.passing
+            return False
+        return True

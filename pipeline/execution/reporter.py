@@ -1,0 +1,89 @@
+"""Reporters: the interface through which a run tells what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol
+
+from pipeline.execution.task import Outcome
+from pipeline.execution.watch import Cluster
+from pipeline.stage import Address
+
+
+class Reporter(Protocol):
+    """Receives the events of a run."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        """Begin with a plan: number of tasks by stage."""
+        ...
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        """Report the end of a task; `how` is run, skipped, failed or blocked."""
+        ...
+
+    def message(self, text: str) -> None:
+        """Report one line to the user."""
+        ...
+
+    def cluster(self, cluster: Cluster) -> None:
+        """Report the state of the cluster."""
+        ...
+
+    def end(self) -> None:
+        """End, whatever ended the run."""
+        ...
+
+
+class Reporters:
+    """Several reporters as one; a context manager that ends them all."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters: Sequence[Reporter] = reporters
+
+    def __enter__(self) -> Reporters:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        for reporter in self._reporters:
+            reporter.begin(stages)
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        for reporter in self._reporters:
+            reporter.task(address, how, reason, outcome)
+
+    def message(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.message(text)
+
+    def cluster(self, cluster: Cluster) -> None:
+        for reporter in self._reporters:
+            reporter.cluster(cluster)
+
+    def end(self) -> None:
+        for reporter in self._reporters:
+            reporter.end()
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def begin(self, stages: Mapping[str, int]) -> None:
+        """Nothing to show."""
+
+    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+        """Nothing to show."""
+
+    def message(self, text: str) -> None:
+        """Nothing to show."""
+
+    def cluster(self, cluster: Cluster) -> None:
+        """Nothing to show."""
+
+    def end(self) -> None:
+        """Nothing to show."""

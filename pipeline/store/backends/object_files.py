@@ -1,0 +1,149 @@
+"""Files of a run on an object store: listed at once, with the footers of many artifacts fetched at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.store.artifact import UNREADABLE, Record, read_record, record_of
+from pipeline.store.backends.locations import Place
+from pipeline.store.backends.ranges import footers, parsed
+from pipeline.store.backends.storage import Entry, below, delete, file_system, key_of, move, read_bytes
+
+AHEAD = 128
+"""Footers that are fetched at a time."""
+
+
+class ObjectFiles:
+    """Files on an object store.
+
+    With `listed` the run's folder is listed once, so that missing files cost no request; otherwise each folder is
+    listed on first use."""
+
+    def __init__(self, folder: Place, listed: bool) -> None:
+        self._folder, self._listed = folder, listed
+        self._listings: dict[str, dict[str, Entry]] = {}
+        self._places: dict[str, tuple[list[str], dict[str, int]]] = {}
+        self._ahead: dict[str, bytes] = {}
+        self._read: dict[str, bytes] = {}
+
+    def _below(self, folder: str) -> Mapping[str, Entry]:
+        """Return at least the entries in a folder, by name relative to the run's folder."""
+        top = "" if self._listed else folder
+        if top not in self._listings:
+            found = below(self._folder / top if top else self._folder)
+            self._listings[top] = {f"{top}/{name}" if top else name: entry for name, entry in found.items()}
+        return self._listings[top]
+
+    def _entry(self, name: str) -> Entry | None:
+        return self._below(name.rpartition("/")[0]).get(name)
+
+    def names(self, folder: str) -> list[str]:
+        return [name for name in self.below(folder) if "/" not in name]
+
+    def below(self, folder: str) -> dict[str, int]:
+        inside = f"{folder}/" if folder else ""
+        found = self._below(folder).items()
+        return {name.removeprefix(inside): entry.size for name, entry in found if name.startswith(inside)}
+
+    def size(self, name: str) -> int | None:
+        entry = self._entry(name)
+        return entry.size if entry else None
+
+    def entries(self, folder: str) -> dict[str, Entry]:
+        inside = f"{folder}/" if folder else ""
+        found = {
+            name.removeprefix(inside): each for name, each in self._below(folder).items() if name.startswith(inside)
+        }
+        return {name: each for name, each in found.items() if "/" not in name}
+
+    def read(self, name: str) -> bytes:
+        return read_bytes(self._folder / name)
+
+    def record(self, name: str, stage: str, key: str) -> Record:
+        if self._listed and self._entry(name) is None:
+            raise ArtifactDamaged(stage, key, f"{self._folder / name} is missing")
+        if self._listed and name not in self._read and name not in self._ahead:
+            self._fetch(self._beside(name))
+        return self._parsed(name, stage, key)
+
+    def _parsed(self, name: str, stage: str, key: str) -> Record:
+        """Return a record from the footer fetched ahead; each such footer serves once, then the file is read."""
+        footer = self._ahead.pop(name, None)
+        if footer is None:
+            return read_record(self._folder / name, stage, key)
+        self._read[name] = footer
+        try:
+            metadata = parsed(footer)
+            return record_of(metadata, metadata.schema.to_arrow_schema())
+        except UNREADABLE as error:
+            raise ArtifactDamaged(stage, key, f"{self._folder / name} is damaged") from error
+
+    def _beside(self, name: str) -> list[str]:
+        """Return the names of an artifact and of its neighbours, whose footers will be needed, too."""
+        folder = name.rpartition("/")[0]
+        if folder not in self._places:
+            names = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
+            self._places[folder] = names, {other: place for place, other in enumerate(names)}
+        names, places = self._places[folder]
+        start = places.get(name, 0) // AHEAD * AHEAD
+        return [other for other in names[start : start + AHEAD] if other not in self._read]
+
+    def _fetch(self, names: Sequence[str]) -> None:
+        """Fetch footers; a footer that can't be fetched is read again later, where the error is raised."""
+        keys = [key_of(self._folder / name) for name in names]
+        for name, footer in zip(names, footers(file_system(self._folder), keys), strict=True):
+            if footer:
+                self._ahead[name] = footer
+
+    def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
+        paths = [f"{stage}/{name}" for name in wanted]
+        for start in range(0, len(paths), AHEAD):
+            some = paths[start : start + AHEAD]
+            self._fetch([path for path in some if path not in self._read and path not in self._ahead])
+            for path in some:
+                with contextlib.suppress(ArtifactDamaged):
+                    if path in self._read:
+                        self._ahead[path] = self._read[path]
+                    record = self._parsed(path, stage, path)
+                    if record.content != wanted[path.removeprefix(f"{stage}/")]:  # replaced since the listing
+                        record = read_record(self._folder / path, stage, path)
+                    yield record
+
+    def move(self, source: str, target: str) -> None:
+        move(self._folder / source, self._folder / target)
+        for listing in self._listings.values():
+            if source in listing:
+                listing[target] = listing.pop(source)
+        self._forget(source, target)
+
+    def delete(self, names: Collection[str]) -> None:
+        delete(self._folder, [key_of(self._folder / name) for name in names])
+        for listing in self._listings.values():
+            for name in names:
+                listing.pop(name, None)
+        self._forget(*names)
+
+    def sync(self, folders: Collection[str]) -> None:
+        """Do nothing: a put is durable."""
+
+    def sync_all(self, since: str) -> None:
+        """Do nothing: a put is durable."""
+
+    def written(self, name: str, size: int) -> None:
+        for folder, listing in self._listings.items():
+            if name.startswith(folder):
+                listing[name] = Entry(size, 0, "")
+        self._forget(name)
+
+    def refresh(self) -> None:
+        self._listings.clear()
+        self._ahead.clear()
+        self._places.clear()
+
+    def _forget(self, *names: str) -> None:
+        self._places.clear()
+        for name in names:
+            self._ahead.pop(name, None)
+            self._read.pop(name, None)
