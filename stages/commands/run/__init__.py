@@ -25,7 +25,7 @@ from pipeline.messages.say import complain, say
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Config
-    from pipeline.run import RunRecord
+    from pipeline.execution.record import RunRecord
     from pipeline.stage import Stage
     from pipeline.store.store import Store
 
