@@ -31,7 +31,7 @@ def test_an_empty_folder(project: Project, tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "empty").mkdir()
     assert project.run(f"inputs.a=[{tmp_path / 'empty'}]") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "found no image in" in line
+    assert "no image found in" in line
 
 
 def test_a_plugin_that_is_not_here(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

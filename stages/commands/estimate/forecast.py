@@ -1,4 +1,4 @@
-"""Forecast a run: images, pairs, bytes, and a time from a probe of this machine."""
+"""Estimate a run: images, pairs, bytes, and a time from a probe of this machine."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def probe(config: Config, plan: Plan) -> Probe:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Estimate:
     """What a run would take. `decoding` and both figures of `comparing` are seconds on `cores`; `left` is the share of
     thumbnails that are not there yet; `most_bytes` bounds what is stored."""
 
@@ -96,7 +96,7 @@ class Forecast:
         }
 
 
-def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: int) -> Forecast:
+def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: int) -> Estimate:
     """Return the forecast of a run. `current`: artifacts that are up to date; `cores`: how many compute."""
     (first, first_bytes), (second, second_bytes) = _counted(plan, "a"), _counted(plan, "b")
     count = first + second
@@ -106,7 +106,7 @@ def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: 
     to_compare = _share_left(plan, current, "pairs") * pairs
     fast, slow = (to_compare / rate / cores for rate in COMPARED)
     height, width, channels = config.params["thumbnail"].shape
-    return Forecast(
+    return Estimate(
         count,
         first_bytes + second_bytes,
         pairs,
@@ -121,7 +121,7 @@ def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: 
     )
 
 
-def lines(found: Forecast) -> Iterator[str]:
+def lines(found: Estimate) -> Iterator[str]:
     """Yield a forecast as text."""
     probe, (fast, slow) = found.probe, found.comparing
     failed = f"; {probe.failed} of {counted(probe.files, 'file')} that were tried can't be read" if probe.failed else ""
