@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "8f1e05e4c29c0b5b"),
-    "thumbnail": (6, "2e6828410120f896"),
-    "hash": (2, "408df89de12cb957"),
-    "index": (2, "deb79466e345fdad"),
-    "pairs": (3, "f8db1a98f04739da"),
-    "cluster": (7, "44ac04a02a7b4291"),
-    "plot": (8, "a2b5f499cd08dbfe"),
+    "scan": (2, "e81f1bfcb6480992"),
+    "thumbnail": (6, "8c3105dc4d10c247"),
+    "hash": (2, "2077dc6c6137bbd0"),
+    "index": (2, "6c6d1ff978f500ee"),
+    "pairs": (3, "8e37baa6d5d82292"),
+    "cluster": (7, "93decea837a42821"),
+    "plot": (8, "8a196362d42d9ef8"),
 }
 
 
