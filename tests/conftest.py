@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -40,6 +41,18 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with long tests; the order that pytest-randomly has given to the others stays."""
     items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))
+
+
+CASES: Counter[str] = Counter()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the cases of a test as slow, but for the first few that `quick` names."""
+    if mark := item.get_closest_marker("quick"):
+        name = item.nodeid.partition("[")[0]
+        CASES[name] += 1
+        if CASES[name] > mark.args[0]:
+            item.add_marker(pytest.mark.slow)
 
 
 class LeftOut:

@@ -207,6 +207,7 @@ def test_what_was_not_measured_is_not_said_to_be_equal(tmp_path: Path, capsys: p
     assert "check against that run itself" in capsys.readouterr().err
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["synchronous", "threads", "local"])
 def test_a_function_that_ends_the_program_ends_its_task(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -329,6 +330,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
     assert "harmless" not in said
 
 
+@pytest.mark.slow
 def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_path: Path) -> None:
     project = finished(tmp_path)
     (tmp_path / "images" / "ü-日本.jpg").write_bytes((tmp_path / "images" / "1.jpg").read_bytes())

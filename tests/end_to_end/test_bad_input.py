@@ -134,6 +134,7 @@ def test_a_run_whose_place_was_taken_leaves_what_it_computed_and_nothing_else(
     assert (project.run_folder / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_two_runs_at_once(project: Project) -> None:
     project.config["partition"] = {"images": 2, "block": 4}
     with subprocess.Popen(project.command(), stderr=subprocess.DEVNULL) as first:
@@ -147,6 +148,7 @@ def test_two_runs_at_once(project: Project) -> None:
     assert project.ran() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "sent"), [("local", signal.SIGINT), ("synchronous", signal.SIGTERM)])
 def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: signal.Signals) -> None:
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": kind}}
@@ -165,6 +167,7 @@ def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: sig
     assert project.record()["stages"]["hash"]["tasks_skipped"] >= 1
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("delay", [0.3, 1.0])
 def test_interrupted_while_workers_start_it_says_so_in_one_line(project: Project, delay: float) -> None:
     project.config["scheduler"] = {"kind": "local", "workers": 2}

@@ -13,7 +13,7 @@ from tests.end_to_end.clusters import batch_system, certificates, ssh_host
 from tests.end_to_end.driver import Project, make_images
 from tests.end_to_end.test_schedulers import dask_cluster
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.drawn, pytest.mark.slow]
 
 BATCH = {"cores": 1, "memory": "2GiB", "walltime": "00:10:00"}
 
@@ -72,7 +72,6 @@ def test_slurm_that_refuses_jobs_is_one_line(expected: tuple[Project, dict[str, 
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.slow
 def test_batch_systems_grow_with_the_work_and_encrypt(
     expected: tuple[Project, dict[str, bytes]], tmp_path: Path
 ) -> None:
@@ -96,7 +95,6 @@ def test_a_class_of_ones_own(expected: tuple[Project, dict[str, bytes]], tmp_pat
     same(expected, tmp_path, section, "--allow-cluster-class")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("encrypted", [False, True], ids=["open", "tls"])
 def test_ssh(encrypted: bool, expected: tuple[Project, dict[str, bytes]], tmp_path: Path) -> None:
     with ssh_host() as port:

@@ -51,6 +51,7 @@ def test_a_new_image_is_compared_with_all_others_and_nothing_else_is(project: Pr
     assert_equal_to_a_fresh_run(project)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("change", ["gone", "other pixels", "other name"])
 def test_images_that_change_take_their_rows_with_them(project: Project, change: str) -> None:
     path = next((project.folder / "images").glob("*-4.jpg"))
@@ -96,6 +97,7 @@ def brightness(images: Any, image: Any) -> Any:
     return np.abs(images.mean(axis=(1, 2, 3)) - image.mean())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "metric",
     [

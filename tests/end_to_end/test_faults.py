@@ -14,7 +14,7 @@ from tests.end_to_end.driver import Project, make_images
 from tests.end_to_end.faulty import Cluster, cmdline
 from tests.end_to_end.meddling import begun
 
-pytestmark = pytest.mark.drawn
+pytestmark = [pytest.mark.drawn, pytest.mark.slow]
 
 IMAGES = 60
 
@@ -49,7 +49,6 @@ def test_workers_that_are_killed_cost_only_what_they_were_at(cluster: Cluster) -
     assert all(not stage["tasks_failed"] for stage in cluster.project.record()["stages"].values())
 
 
-@pytest.mark.slow
 def test_a_task_that_kills_its_worker_every_time_fails_alone(cluster: Cluster) -> None:
     name = next(name for name in cluster.expected if name.startswith("thumbnail/"))
     address = name.rpartition("-")[0]
@@ -89,7 +88,6 @@ def test_a_lost_scheduler_costs_only_what_was_under_way(cluster: Cluster) -> Non
     assert sum(cluster.project.ran().values()) <= len(cluster.expected) - done + 2
 
 
-@pytest.mark.slow
 def test_a_killed_driver_leaves_idle_workers_and_a_run_that_goes_on(cluster: Cluster) -> None:
     cluster.start()
     with cluster.drive() as driver:
@@ -104,7 +102,6 @@ def test_a_killed_driver_leaves_idle_workers_and_a_run_that_goes_on(cluster: Clu
         cluster.ends_well(driver, twice=6)
 
 
-@pytest.mark.slow
 def test_a_frozen_worker_thaws_after_others_did_its_work(cluster: Cluster) -> None:
     cluster.start(DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="2 seconds")
     with cluster.drive() as driver:
@@ -116,7 +113,6 @@ def test_a_frozen_worker_thaws_after_others_did_its_work(cluster: Cluster) -> No
         cluster.ends_well(driver, twice=6)
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_full_for_a_moment_is_waited_for(cluster: Cluster) -> None:
     full = cluster.folder / "full"
     cluster.start(MEDDLE_FULL=str(full))
@@ -130,7 +126,6 @@ def test_a_disk_that_is_full_for_a_moment_is_waited_for(cluster: Cluster) -> Non
     assert cluster.project.artifacts() == cluster.expected
 
 
-@pytest.mark.slow
 def test_a_disk_that_stays_full_fails_tasks_and_no_artifact_is_broken(cluster: Cluster) -> None:
     full = cluster.folder / "full"
     cluster.start(MEDDLE_FULL=str(full))
@@ -148,7 +143,6 @@ def test_a_disk_that_stays_full_fails_tasks_and_no_artifact_is_broken(cluster: C
     assert cluster.project.artifacts() == cluster.expected
 
 
-@pytest.mark.slow
 def test_without_any_worker_the_run_waits_and_then_says_so(cluster: Cluster) -> None:
     cluster.start()
     with cluster.drive() as driver:

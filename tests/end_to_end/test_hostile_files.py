@@ -304,6 +304,7 @@ print(seen.problem, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 10
 """
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "I;16"])
 def test_a_large_image_stands_in_memory_once(tmp_path: Path, mode: str) -> None:
     side = {"1": 10_000, "P": 10_000, "I;16": 8_000}.get(mode, 5_000)
@@ -316,6 +317,7 @@ def test_a_large_image_stands_in_memory_once(tmp_path: Path, mode: str) -> None:
     assert int(peak) << 20 < 1.4 * size + (160 << 20)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_no_process_behind(hostile: Project) -> None:
     mark = f"FAST_DIFF_TEST={hostile.folder}"
     environment = {**os.environ, "FAST_DIFF_TEST": str(hostile.folder)}

@@ -14,6 +14,7 @@ from tests.end_to_end.driver import Project
 BARE = {"plot": {"pairs": 0, "clusters": 0, "page": 0}, "partition": {}}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("metadata", [True, False], ids=["metadata", "bare"])
 def test_originals_stay_whatever_the_folders_are_called(
     metadata: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]

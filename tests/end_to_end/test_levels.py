@@ -69,6 +69,7 @@ def test_a_second_run_knows_them_still_and_draws_nothing_anew(
     assert page(project).read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_new_image_adds_to_what_was_known(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     before = told(project, capsys)
     make_image(project.folder / "images" / "new.jpg", 1234)
@@ -132,6 +133,7 @@ def test_a_page_that_cannot_be_written_harms_nothing(
     assert f"{41 * 40 // 2:,}" in page(project).read_text()
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_the_page_of_the_last_good_one(project: Project) -> None:
     content = page(project).read_bytes()
     done = subprocess.run(

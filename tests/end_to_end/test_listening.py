@@ -95,7 +95,7 @@ LEAST = {"synchronous": 0, "threads": 1, "local": 3, "slurm": 4, "ssh": 4}
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ("slurm", "ssh") else kind for kind in LEAST]
+    "kind", [kind if kind == "synchronous" else pytest.param(kind, marks=pytest.mark.slow) for kind in LEAST]
 )
 def test_nothing_listens_beyond_loopback(
     kind: str, tmp_path: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch

@@ -79,6 +79,7 @@ def record(objects: dict[str, bytes]) -> dict[str, Any]:
     return dict(json.loads(objects["run.json"]))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["synchronous", "threads"])
 def test_in_memory_artifacts_are_the_same_as_in_a_folder(kind: str, tmp_path: Path) -> None:
     make_images(tmp_path / "images", IMAGES)
@@ -97,6 +98,7 @@ def test_in_memory_artifacts_are_the_same_as_in_a_folder(kind: str, tmp_path: Pa
     system.rm(top, recursive=True)
 
 
+@pytest.mark.slow
 def test_workers_on_s3_give_the_artifacts_of_a_folder(project: Project, store: ObjectStore, bucket: str) -> None:
     project.config["scheduler"] = {"kind": "local", "workers": 1}
     done = project.spawn()
@@ -151,6 +153,7 @@ def test_the_driver_asks_for_nothing_that_is_absent(project: Project, store: Obj
     assert main(["prune", str(project.yaml)]) == 2
 
 
+@pytest.mark.slow
 def test_another_config_retires_and_prune_deletes(project: Project, store: ObjectStore, bucket: str) -> None:
     assert project.run() == 0
     first = visible(store.objects(bucket, "out/test/"))
@@ -163,6 +166,7 @@ def test_another_config_retires_and_prune_deletes(project: Project, store: Objec
     assert not any(".retired/" in name for name in store.objects(bucket, "out/test/"))
 
 
+@pytest.mark.slow
 def test_results_failures_and_verify_of_a_url(project: Project, store: ObjectStore, bucket: str) -> None:
     (project.folder / "images" / "broken.jpg").write_bytes(b"no image")
     assert project.run() == 0
@@ -175,6 +179,7 @@ def test_results_failures_and_verify_of_a_url(project: Project, store: ObjectSto
     assert main(["failures", f"s3://{bucket}/out/test"]) == 0
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("fault", ["busy", "drop", "deaf"])
 def test_half_of_the_puts_fail_and_all_is_well(
     fault: str, project: Project, store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch
@@ -190,6 +195,7 @@ def test_half_of_the_puts_fail_and_all_is_well(
     assert visible(store.objects(bucket, "out/test/")) == locally(project)
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_busy_fails_the_tasks_it_concerns(
     project: Project,
     store: ObjectStore,
@@ -245,6 +251,7 @@ def test_of_two_drivers_the_second_is_refused(project: Project, store: ObjectSto
     assert len(second[0].stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_driver_does_not_lock_the_output(project: Project, store: ObjectStore, bucket: str) -> None:
     reached = threading.Event()
 
@@ -267,6 +274,7 @@ def upload(store: ObjectStore, bucket: str, folder: Path, prefix: str) -> None:
             store.client.put_object(Bucket=bucket, Key=f"{prefix}/{path.relative_to(folder)}", Body=path.read_bytes())
 
 
+@pytest.mark.slow
 def test_images_of_urls_and_of_folders_in_one_set(project: Project, store: ObjectStore, bucket: str) -> None:
     make_images(project.folder / "remote" / "deep", 12, first=100)
     make_image(project.folder / "remote" / "skipped" / "x.jpg", 3)
@@ -322,6 +330,7 @@ def test_a_url_gives_the_thumbnails_of_a_folder(
     pd.testing.assert_frame_equal(by_url[same], by_folder[same])
 
 
+@pytest.mark.slow
 def test_an_image_that_changed_or_went_after_the_scan_is_a_row(
     project: Project, store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:

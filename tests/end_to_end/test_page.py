@@ -163,6 +163,7 @@ def test_it_shows_the_clusters_of_the_run_the_keeper_first(opened: Opened, proje
     assert "1 unreadable" in opened.page.inner_text("header")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("linkage", ["components", "complete"])
 def test_the_slider_cuts_as_a_run_would(browser: Any, project: Project, linkage: str) -> None:
     other = Project(project.folder / linkage, {**project.config, "output": str(project.folder / linkage)})
@@ -438,6 +439,7 @@ def test_the_keyboard_walks(opened: Opened) -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_it_fits_a_phone(browser: Any, project: Project, colours: str) -> None:
     size = {"width": 360, "height": 740}

@@ -180,6 +180,7 @@ def test_where_partitions_are_cut_decodes_nothing(project: Project) -> None:
     assert project.decoded() == 0
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("stage", ["scan", "thumbnail", "hash", "index", "pairs", "cluster", "plot"])
 @pytest.mark.parametrize("damage", ["delete", "truncate"])
 def test_one_artifact_lost(project: Project, stage: str, damage: str) -> None:
@@ -208,6 +209,7 @@ def test_a_file_written_in_the_same_instant_is_seen(project: Project, monkeypatc
     assert_equal_to_a_fresh_run(project)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_growing_a_folder_gives_what_one_run_over_all_of_it_gives(tmp_path: Path) -> None:
     project = Project(tmp_path)

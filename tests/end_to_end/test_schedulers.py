@@ -18,7 +18,7 @@ from tests.end_to_end.driver import Project, make_images
 
 pytestmark = pytest.mark.drawn
 
-KINDS = ("synchronous", "threads", "local", "address")
+KINDS = ("synchronous", "threads", "local", pytest.param("address", marks=pytest.mark.slow))
 
 
 @contextmanager
@@ -132,6 +132,7 @@ def is_worker(process: psutil.Process, folder: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_no_scheduler_at_the_address_is_one_line(tmp_path: Path) -> None:
     make_images(tmp_path / "images", 2)
     project = Project(tmp_path, {"scheduler": {"kind": "address", "address": "tcp://127.0.0.1:9"}})

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from pipeline import load_run
 from pipeline.cli.main import main
 from tests.end_to_end.driver import Project, make_image, make_images
@@ -15,6 +17,7 @@ def verify(project: Project, run: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, timeout=120, cwd=project.folder)
 
 
+@pytest.mark.slow
 def test_a_false_figure_is_found_mended_and_gone(tmp_path: Path) -> None:
     """Nobody else can see it: to `run` everything is current. What verify says to do is what mends it."""
     project = Project(tmp_path)

@@ -28,6 +28,7 @@ def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
     return pairs.Params(**{"rotations": shape[0] == shape[1], "identical": "all"} | changes)
 
 
+@pytest.mark.quick(8)
 @pytest.mark.usefixtures("path")
 @pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES)
 def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) -> None:
@@ -39,6 +40,7 @@ def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) 
     assert rows
 
 
+@pytest.mark.quick(8)
 @pytest.mark.usefixtures("path")
 @pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES)
 def test_two_sets(shape: tuple[int, ...], threshold: float | None) -> None:
@@ -87,6 +89,7 @@ RULES = [
 ]
 
 
+@pytest.mark.quick(12)
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: "-".join(map(str, rules.values())))
 def test_every_rule(rules: dict[str, object]) -> None:
     shape = (8, 8, 3)
@@ -110,6 +113,7 @@ def test_every_rule(rules: dict[str, object]) -> None:
         assert counts["decided"] + counts["identical"] == ledger["decided"]
 
 
+@pytest.mark.quick(5)
 @pytest.mark.usefixtures("path")
 @pairwise(
     indirect=("path",),

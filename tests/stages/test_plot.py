@@ -255,6 +255,7 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("values", [9, 2, 1])
 @pytest.mark.parametrize(("amount", "near", "far"), [(0, 0, 0), (1, 1, 1), (5, 5, 5), (17, 17, 13), ("all", 30, 0)])
 def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far: int, values: int) -> None:
@@ -414,6 +415,7 @@ def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:
     assert Page(tmp_path / "none").data["clusters"] == [2], "but for the first one"
 
 
+@pytest.mark.slow
 def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
     count = plot.ON_SHEET + 5
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(count)])

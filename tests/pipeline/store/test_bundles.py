@@ -238,6 +238,7 @@ class Watched(Bundles):
         return super().finished(within)
 
 
+@pytest.mark.slow
 def test_what_is_live_does_not_grow_with_the_pairs(tmp_path: Path) -> None:
     """Of a plan of nearly four times as many pairs no more is held at a time."""
     most = []

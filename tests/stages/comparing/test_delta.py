@@ -53,6 +53,7 @@ def sweep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         small_tiles(monkeypatch)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.usefixtures("sweep")
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: "-".join(map(str, rules.values())))
 def test_changed_images_and_thresholds(rules: dict[str, object]) -> None:

@@ -643,6 +643,7 @@ def limits(found: np.ndarray, turns: int) -> list[int]:
     return sorted({max(0, each + by) for each in exactly for by in (-1, 0, 1)})
 
 
+@pytest.mark.quick(8)
 @pytest.mark.parametrize("name", [*DEVICES, "tiles"])
 @pytest.mark.parametrize(
     ("shape", "grid"), [((5, 5, 1), 4), ((13, 13, 3), 4), ((16, 16, 1), 8), ((50, 50, 1), 4), ((50, 50, 1), 16)]

@@ -94,6 +94,7 @@ def test_images(project: Project) -> None:
     assert images.loc[images["error"].notna(), "path"].tolist() == failures["path"].tolist()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("sets", "same_hash", "rotations"),
     [
@@ -125,6 +126,7 @@ def test_groups_expand_to_every_pair(tmp_path: Path, sets: str, same_hash: str, 
     assert whole["measured"].all() == (same_hash != "zero")
 
 
+@pytest.mark.slow
 def test_hash_clusters(project: Project) -> None:
     """Against joining every two images whose hashes agree, one after the other."""
     hashes = pd.concat(map(pd.read_parquet, (project.run_folder / "hash").glob("*.parquet")))
@@ -271,6 +273,7 @@ def test_files_of_other_people_are_no_results(project: Project, tmp_path: Path) 
     assert all(one.equals(other) for one, other in zip(before, after, strict=True))
 
 
+@pytest.mark.slow
 def test_the_demo_shows_names_as_they_are(project: Project) -> None:
     said = StringIO()
     demo.show(load_run(project.run_folder), Console(file=said, width=140))

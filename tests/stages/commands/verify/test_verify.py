@@ -78,6 +78,7 @@ TWO_SETS = ("default", "all rows", "zero, no turns", "skip, a hash that says lit
 """Variants that are looked at with two sets, too: what else there is to them does not ask how many there are."""
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(("variant", "sets"), [*product(VARIANTS, ["a"]), *product(TWO_SETS, ["ab"])])
 def test_a_sound_run_is_all_right(tmp_path: Path, variant: str, sets: str) -> None:
     project = finished(tmp_path, sets, VARIANTS[variant])
@@ -190,6 +191,7 @@ def is_identical(row: dict[str, Any]) -> bool:
     return row["mse"] == 0
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     "values",
     [
@@ -338,6 +340,7 @@ def test_an_altered_record_of_the_run_is_found(folder: Path, capsys: pytest.Capt
     assert "2 wrong; run `fast-diff run` again" in capsys.readouterr().err
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     ("change", "what"),
     [

@@ -92,6 +92,7 @@ def clouds(seed: int, n: int, d: int, turns: int) -> np.ndarray:
     return np.concatenate(turned, axis=1).astype(np.float32)
 
 
+@pytest.mark.quick(8)
 @pytest.mark.usefixtures("small_tiles")
 @pairwise(indirect=("filtering",), filtering=tuple(FILTERS), sizes=SIZES, dimensions=((3, 1), (24, 1), (9, 2), (12, 4)))
 def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], dimensions: tuple[int, int]) -> None:
@@ -114,6 +115,7 @@ def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], dim
         assert told(chosen.candidates(none_a, none_b, False, 10**6)) == {}
 
 
+@pytest.mark.quick(7)
 @pytest.mark.usefixtures("small_tiles")
 @pairwise(
     indirect=("filtering",),
@@ -138,6 +140,7 @@ def test_one_side_with_itself(filtering: Any, n: int, dimensions: tuple[int, int
     checked(told(chosen.candidates(low, high, True, 10**6)), rows, rows, space, low, high, True)
 
 
+@pytest.mark.quick(9)
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("n", [2, 33, 90])
 @pytest.mark.parametrize("shape", [(5, 5, 3), (8, 8, 1), (13, 13, 4)], ids=str)
@@ -264,6 +267,7 @@ def attack(seed: int, shape: coarse.Shape) -> tuple[np.ndarray, np.ndarray]:
     return a, plain.nudged(random, b, int(random.integers(-1, 2)))
 
 
+@pytest.mark.quick(5)
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @settings(max_examples=30)
@@ -285,6 +289,7 @@ def test_nor_of_images_that_are_not_square(name: str, shape: coarse.Shape, most:
     assert not lost_by(FILTERS[name], a, b, 1, plain.squares(a, b))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", FILTERS)
 def test_bright_images_that_are_near_each_other(name: str) -> None:
     """Rounding moves a vector by a share of its own length, however near all of them are to their common middle.
@@ -476,6 +481,7 @@ def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -
         assert leaves._apart(u, v, np.float32(less)) > less
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", FILTERS)
 def test_without_slack_matches_are_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the attack is one: the same pairs, with floats taken at their word."""

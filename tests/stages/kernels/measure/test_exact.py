@@ -79,6 +79,7 @@ def test_wider_than_32_bits_hold(squares: Squares, width: int) -> None:
     assert squares.cross(a, a).tolist() == [[0, 255**2 * width], [255**2 * width, 0]]
 
 
+@pytest.mark.quick(1)
 def test_the_widest_thumbnails(squares: Squares) -> None:
     black, white = np.zeros((1, 1024, 1024, 4), np.uint8), np.full((1, 1024, 1024, 4), 255, np.uint8)
     expected = 255**2 * 1024 * 1024 * 4
