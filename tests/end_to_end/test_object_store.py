@@ -124,6 +124,7 @@ def test_a_run_with_nothing_to_do_reads_few_footers(project: Project, store: Obj
     assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("lost", ["gone", "cut", "old"])
 def test_an_index_that_may_be_old_is_made_again(project: Project, store: ObjectStore, bucket: str, lost: str) -> None:
     assert project.run() == 0

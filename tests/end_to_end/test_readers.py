@@ -16,7 +16,7 @@ STAGES = [stage.name for stage in discover()]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = Project(tmp_path_factory.mktemp("readers"))
+    project = Project(tmp_path_factory.mktemp("readers"), {"partition": {"images": 1, "block": 2}})
     make_images(project.folder / "images", 12)
     (project.folder / "images" / "000.jpg").write_bytes(b"no image")
     assert project.run("plot.pairs=0", "plot.clusters=0") == 0
