@@ -1,4 +1,7 @@
-"""Column types of artifacts: covered by content digests, and read back by Parquet unchanged."""
+"""Column types of artifacts: covered by content digests, and read back by Parquet unchanged.
+
+A null in a fixed-size list needs pyarrow 26: earlier versions store the null and fail to read the column.
+"""
 
 from __future__ import annotations
 
