@@ -42,7 +42,7 @@ TESTS: dict[str, str] = {
     "pipeline.store.owner": "owner lock",
     "pipeline.plan.resolve": "resolve runner",
     "pipeline.store.store": "store storage",
-    "stages.commands.apply.acts.act": "act undo moving steps",
+    "stages.commands.apply.acts.act": "act take_back moving steps",
     "stages.commands.apply.acts.folders": "folders act steps apply",
     "stages.commands.apply.acts.forecast": "forecast apply trash",
     "stages.commands.apply.acts.linking": "linking apply act undo",

@@ -278,7 +278,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     images, file = project.folder / "images", project.folder / "no duplicates.csv"
     words = ("dismiss", str(project.yaml), str(images / "1.jpg"), str(images / "<img src=x onerror=alert(1)>.jpg"))
     assert project.run() == 0
-    assert "1 pairs, 1 of them new" in said(capsys, *words, "--file", str(file))
+    assert "1 pair, 1 of them new" in said(capsys, *words, "--file", str(file))
     assert "1 pairs, 0 of them new" in said(capsys, *words, "--file", str(file))
     project.config["cluster"] |= {"dismissed": [str(file)]}
     assert project.run() == 0
@@ -289,7 +289,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     assert project.run("run=other") == 0
     other = str(project.run_folder.with_name("other"))
     assert "renamed.jpg" not in said(capsys, "show", other)
-    assert "1 pairs, 1 of them new" in said(capsys, "dismiss", other, "--cluster", "0", "--file", str(file))
+    assert "1 pair, 1 of them new" in said(capsys, "dismiss", other, "--cluster", "0", "--file", str(file))
     assert project.run("run=other") == 0
     assert "no two images match" in said(capsys, "show", other)
     assert project.run("run=other") == 0

@@ -232,7 +232,7 @@ def test_a_store_that_is_away_is_one_line(
     assert main(["explain", str(project.yaml)]) == 1
     *_, line = capsys.readouterr().err.splitlines()  # after a warning that the index of footers can't be used
     assert line.startswith("fast-diff: s3://")
-    assert line.endswith("after 5 tries; mend it and run the same command again")
+    assert line.endswith("after 5 tries; fix the cause, then run the same command again: finished work is kept")
 
 
 @pytest.mark.slow
