@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.machine.installation import DISTRIBUTION, fault
+from pipeline.machine.installation import DISTRIBUTION, fault, version_of
 from pipeline.messages.errors import ConfigError
-from pipeline.plan.fingerprint import installed
 from pipeline.store.backends.locations import Options, Place, in_use, mask, protocol_of, use
 from pipeline.store.backends.storage import read_bytes, remove, write_bytes
 
@@ -51,7 +50,7 @@ def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memo
 
 def versions(names: Sequence[str]) -> dict[str, str | None]:
     """Return the versions of distributions, and of Python (major and minor)."""
-    return {name: installed(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
+    return {name: version_of(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
 
 
 def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
