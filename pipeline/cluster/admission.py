@@ -21,7 +21,7 @@ LOG = logging.getLogger("distributed.worker")
 
 
 class Admission(WorkerPlugin):
-    """Turns away a worker that joins a run and can't run its tasks; the worker's log then says why.
+    """Refuse workers that join a run but are not fit; the worker's log states why.
 
     Workers whose addresses are `known` have been checked already."""
 

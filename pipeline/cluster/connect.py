@@ -1,4 +1,4 @@
-"""Clients of Dask schedulers: of one that runs already, found by its address, or of one that this run has started."""
+"""Connect to Dask schedulers: to a scheduler at a given address, or to a scheduler that this run has started."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def _greet(address: str, security: Any, timeout: float) -> None:
 
 
 def _address_in(file: Path) -> str:
-    """Return the address in the file that a scheduler writes about itself. Raises ConfigError."""
+    """Return the address in a scheduler file of Dask. Raises ConfigError."""
     for _ in range(READS):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             address = json.loads(file.read_text())["address"]

@@ -54,7 +54,7 @@ def versions(names: Sequence[str]) -> dict[str, str | None]:
 
 
 def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
-    """Return the faults of the worker that calls this, each with what to do; an empty list if it can run tasks."""
+    """Return the faults of this worker, each with a remedy; empty for a fit worker."""
     try:
         return _faults(needs, dask_worker)
     except Exception as error:  # a worker that can't be checked is not fit
@@ -85,7 +85,7 @@ def _missing(roots: Sequence[str]) -> Iterator[str]:
 
 
 def _storage_faults(needs: Needs) -> Iterator[str]:
-    """Yield faults of the storage. Raises FileNotFoundError where the run's folder is missing or another folder."""
+    """Yield storage faults. Raises FileNotFoundError for a missing or other folder."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()

@@ -39,8 +39,8 @@ def open_executor(
 ) -> Executor:
     """Return an executor of the configured kind, whose workers meet the needs of this run.
 
-    `tell` is called with the state of the cluster now and then; `report` is where Dask writes its performance report.
-    Raises ConfigError where there is no worker to run on, SchedulerLost where the scheduler ends meanwhile."""
+    `tell` is called with the state of the cluster every few seconds; `report` is the path of Dask's performance report.
+    Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
         return SynchronousExecutor()
     keep_quiet()
@@ -71,7 +71,7 @@ def _remedy(scheduler: Dask, needs: Needs) -> str:
 
 
 def _timed_out(error: BaseException) -> bool:
-    """Return whether a scheduler that had answered before no longer does; Dask has no error class for this."""
+    """Return whether a scheduler stopped responding; Dask has no error class for this."""
     return isinstance(error, OSError) and error.errno is None and "trying to connect" in str(error)
 
 

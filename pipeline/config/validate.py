@@ -138,7 +138,7 @@ def text_expected(key: str, expected: str, source: ConfigSource) -> str:
 
 
 def _read_by(source: ConfigSource, keys: Keys) -> str:
-    """Return what the sentence says before a value that is wrong; values of `--set` are YAML, which surprises."""
+    """Return the words before a wrong value, which mention YAML for `--set`."""
     return "YAML read" if keys[:2] in source.overrides or keys[:1] in source.overrides else "got"
 
 

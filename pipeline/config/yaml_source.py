@@ -67,7 +67,7 @@ class ConfigSource:
         self.overrides[keys] = value.strip()
 
     def put(self, keys: tuple[str, ...], value: Any, place: str) -> None:
-        """Set a value by its key's path, whatever stood there; `place` says where the value comes from."""
+        """Set or replace a value by its key's path; `place` is the value's origin."""
         section = self.data
         for length, key in enumerate(keys[:-1], 1):
             self.places.setdefault(keys[:length], place)

@@ -73,7 +73,7 @@ class LiveBundles:
         self._left.update((task, count) for task in tasks)
 
     def drop(self, task: Address) -> None:
-        """Take note that a task has ended."""
+        """Record the end of a task."""
         if left := self._left.pop(task, None):
             left[0] -= 1
             self.bundles -= left[0] == 0

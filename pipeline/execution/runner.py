@@ -192,7 +192,7 @@ class Runner:
         return calls
 
     def _waits_anew(self, node: Node) -> bool:
-        """Return whether a ready task must wait again, for an input that another reader found damaged."""
+        """Return whether a ready task must wait for an input that was found damaged."""
         gone = {needed for needed in node.task.inputs if needed not in self.receipts}
         for needed in gone:
             self._waiting.setdefault(needed, []).append(node.address)

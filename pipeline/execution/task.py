@@ -65,7 +65,7 @@ def with_inputs(call: Call) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ended.
+    """Outcome of a task.
 
     receipt  of the artifact; None where the task failed
     ran      whether the artifact was made now

@@ -119,8 +119,10 @@ class Resolver:
         }
 
     def _part(self, reader: str, needed: Address, content: Mapping[str, str]) -> bytes:
-        """What of an input enters the fingerprint of a task of a stage: the digests of the columns that are read there,
-        or of all, and of its summary. The latest parts are cached, since many tasks share an input."""
+        """Return the encoding of an input in the fingerprint of a task of stage `reader`.
+
+        Encoded are the digests of the columns that the stage reads, and of the summary. The latest encodings are
+        cached, since many tasks share an input."""
         known = self._parts.get((reader, needed))
         if known is not None and known[0] is content:
             return known[1]
@@ -172,7 +174,7 @@ class Resolver:
             return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
-        """Add the earlier artifacts to a call whose rows may be copied or that may be built on."""
+        """Add earlier artifacts to a call: for rows to copy, and to build on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
             call = replace(call, before=tuple(self._built_on(node, call)))
@@ -204,7 +206,7 @@ class Resolver:
                     yield Earlier(path, inputs, record.recipe["params"])
 
     def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
-        """Return the paths of the artifacts that an artifact was made from, if all still exist; found by digests."""
+        """Return the paths of an artifact's inputs, found by digests, if all exist."""
         versions = [self._versions(needed) for needed in node.task.inputs]
         for chosen in itertools.islice(itertools.product(*versions), VERSIONS**2):
             contents = {needed: other.content for needed, (_, other) in zip(node.task.inputs, chosen, strict=True)}

@@ -12,7 +12,7 @@ Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states
                       shortened after the last. A damaged list costs time, not results: every file is compared.
     .footers.tsv      the index of footers: never synced. A line counts if its checksum is right and the artifact has
                       the size and time in the line; such an artifact is whole.
-    .events.jsonl     the event log, and the pages drawn from the log: never synced. No result depends on these.
+    .events.jsonl     the event log, and the pages drawn from the log: never synced. Results do not depend on the log.
     .lock             never synced. A lost, empty or damaged lock has no owner, and the next run takes the lock.
     dismissals        contain all new pairs once `dismiss` has ended; before, all or none of the new pairs.
     plan, export      whole, absent, or as before.

@@ -104,7 +104,7 @@ class EventLog(Json):
 def computed(folder: Place, stage: str) -> dict[str, Event]:
     """Return the event of the last computation of each artifact of a stage, by name.
 
-    Deleted artifacts may be included; artifacts that the log does not name are missing."""
+    Deleted artifacts may be included; artifacts without an event in the log are missing."""
     found: dict[str, Event] = {}
     for (made_by, name), event, _ in _computations(folder / LOG):
         if made_by == stage:

@@ -3,9 +3,9 @@
     <output>/<run>/.footers.tsv
 
 The footer decides. An entry of the index counts only while the listing of the folder shows the artifact in the state
-that the entry records; otherwise the footer is read. So a missing, old, truncated or altered index costs time and
-changes no result. A name holds the fingerprint, so a file of this name is the artifact or a damaged one; artifacts with
-`Task.filename` are not in the index.
+that the entry records; otherwise the footer is read. So a bad index, such as a truncated one, costs time, not results.
+A name holds the fingerprint, so a file of this name is the artifact or a damaged one. Artifacts with `Task.filename`
+are not in the index.
 
 In a folder, lines are appended to the index as tasks end. Objects can't be appended to: there the driver keeps an index
 in a temporary file, and puts the file when the run ends, after one more listing for the states of new artifacts.
@@ -64,7 +64,7 @@ class Footers:
         return self._listed[folder]
 
     def forget(self, folder: str, name: str) -> None:
-        """Take note that an artifact was moved or deleted."""
+        """Record that an artifact was moved or deleted."""
         self.names(folder)
         self._listed[folder].pop(name, None)
 

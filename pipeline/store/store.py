@@ -1,10 +1,10 @@
 """Publish, read, retire and take back the artifacts of a run.
 
     <output>/<run>/<stage>/<key>-<fingerprint>.parquet       this run's artifacts
-    <output>/<run>/<stage>/.retired/                          earlier ones that a later run may want again
+    <output>/<run>/<stage>/.retired/                          earlier artifacts, which a later run may take back
 
-The artifact is the record: its footer holds the fingerprint of all that determined it and the digests of what it
-holds. There is no other list of what is done, so none can disagree with the files.
+The footer of an artifact holds the fingerprint of all that determined the artifact, and the digests of its content. No
+other list of finished tasks exists, so no list can disagree with the files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SHRINKS = 0.8
 """A wide column is compressed where lz4 shrinks the first values to less than this share."""
 PACKED = "lz4"
 SAMPLE = 32
-"""Number of these first values."""
+"""Number of first values that are tried."""
 
 
 @dataclass(frozen=True)

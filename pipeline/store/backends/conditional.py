@@ -1,4 +1,4 @@
-"""Conditional puts and deletes of objects.
+"""Conditional puts and deletes of objects. Every function raises OSError.
 
 S3 supports `If-None-Match` and `If-Match`. For other stores fsspec passes on `If-None-Match` at most: `replace` and
 `delete_own` then work without a condition, and their callers read the object first.
@@ -28,7 +28,7 @@ class _Changed(Exception):
 def create(place: Place, data: bytes) -> bool:
     """Put an object unless one exists; return whether the object now holds `data`.
 
-    `data` must differ from the data of all other callers. Raises OSError; NoConditionalPut if unsupported."""
+    `data` must differ from the data of all other callers. Raises NoConditionalPut if unsupported."""
     system = file_system(place)
 
     def work() -> bool:
@@ -55,16 +55,14 @@ def create(place: Place, data: bytes) -> bool:
 
 
 def read_tagged(place: Place) -> tuple[bytes, str]:
-    """Return an object's content and its ETag, empty if unknown. Raises OSError."""
+    """Return an object's content and its ETag, empty if unknown."""
     system = file_system(place)
     data, tag = retried(lambda: fetch(system, key_of(place)), place)
     return bytes(data), tag or ""
 
 
 def replace(place: Place, data: bytes, tag: str) -> bool:
-    """Replace the object with this ETag; return whether the object now holds `data`.
-
-    Raises OSError."""
+    """Replace the object with this ETag; return whether `data` is there now."""
     try:
         return _if_match(place, "put_object", tag, Body=data)
     except FileNotFoundError:
@@ -79,7 +77,7 @@ def replace(place: Place, data: bytes, tag: str) -> bool:
 
 
 def delete_own(place: Place, tag: str) -> None:
-    """Delete an object if the object has this ETag. Raises OSError."""
+    """Delete an object if the object has this ETag."""
     try:
         _if_match(place, "delete_object", tag)
     except (FileNotFoundError, _Changed):
@@ -89,9 +87,7 @@ def delete_own(place: Place, tag: str) -> None:
 
 
 def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
-    """Make one request on condition that an object has this ETag; return True.
-
-    Raises OSError, NoConditionalPut, _Changed."""
+    """Request if the ETag matches, return True. Raises NoConditionalPut, _Changed."""
     system = file_system(place)
     if not tag or not hasattr(system, "_call_s3"):
         raise NoConditionalPut(method)

@@ -53,10 +53,8 @@ class ObjectFiles:
 
     def entries(self, folder: str) -> dict[str, Entry]:
         inside = f"{folder}/" if folder else ""
-        found = {
-            name.removeprefix(inside): each for name, each in self._below(folder).items() if name.startswith(inside)
-        }
-        return {name: each for name, each in found.items() if "/" not in name}
+        found = self._below(folder)
+        return {name: found[f"{inside}{name}"] for name in self.names(folder)}
 
     def read(self, name: str) -> bytes:
         return read_bytes(self._folder / name)

@@ -27,7 +27,7 @@ Owner = dict[str, Any]
 
 
 class ObjectLock:
-    """A lock object; its owner puts and deletes only the ETag of the last put."""
+    """A lock object, changed only if its ETag is as read. Methods raise OSError."""
 
     heartbeat = HEARTBEAT
 
@@ -37,9 +37,7 @@ class ObjectLock:
         self.note = ""
 
     def take(self) -> Owner | None:
-        """Take the lock and return None, or return its owner.
-
-        The owner is empty if another run is just taking the lock. Raises OSError."""
+        """Take the lock and return None, or return its owner: {} if not yet written."""
         try:
             if not create(self.path, self._text()):
                 return self._take_over()
@@ -56,7 +54,7 @@ class ObjectLock:
                 delete_own(self.path, tag)
 
     def beat(self) -> bool:
-        """Renew the lease; return whether this run still holds the lock. Raises OSError."""
+        """Renew the lease; return whether this run still holds the lock."""
         owner, tag = self._read()
         return tag is not None and owner.get("token") == self.token and replace(self.path, self._text(), tag)
 

@@ -53,9 +53,7 @@ class ParquetObject:
 
 
 def open_parquet(place: Place) -> pq.ParquetFile:
-    """Open a Parquet file, with page checksums verified.
-
-    Raises OSError, pyarrow.ArrowException."""
+    """Open a Parquet file; verify checksums. Raises OSError, pyarrow.ArrowException."""
     if isinstance(place, Path):
         check_regular(place)
         return pq.ParquetFile(place, page_checksum_verification=True)

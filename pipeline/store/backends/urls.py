@@ -71,9 +71,7 @@ class Urls:
         if protocol is None:
             return output
         if protocol == locations.MEMORY and kind not in ("synchronous", "threads"):
-            self._complain(
-                keys, f"expected scheduler.kind threads for memory://, got {kind}; only one process sees memory://"
-            )
+            self._complain(keys, f"expected scheduler.kind threads for memory:// of one process, got {kind}")
         elif protocol not in locations.OBJECT_STORES:
             said = f"expected a folder, or the URL of an object store such as s3, gs or az, got {output!r}"
             self._complain(keys, f"{said}; other places may show unfinished files")
