@@ -17,7 +17,7 @@ TLS = "tls://"
 
 
 def arguments(scheduler: Passing, security: Any) -> dict[str, Any]:
-    """Return the defaults of the kind, overridden by the keys of the section and then by `scheduler.cluster`.
+    """Return the kind's defaults, overridden by keys and by `scheduler.cluster`.
 
     `security`: Dask's object for TLS, or None."""
     found = _merged(scheduler.defaults, next(make(scheduler) for kind, make in MAKE if isinstance(scheduler, kind)))

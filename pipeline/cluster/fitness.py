@@ -115,7 +115,7 @@ def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
 
 
 def check_memory(limit: str | int, needs: Needs) -> None:
-    """Raise ConfigError where the memory limit of this machine's workers is too low for a task."""
+    """Raise ConfigError if the memory limit of local workers is too low for a task."""
     from dask.utils import parse_bytes
 
     each = 0 if limit == "auto" else int(parse_bytes(limit))
@@ -133,7 +133,7 @@ def _probe_name() -> str:
 
 @contextlib.contextmanager
 def probed(needs: Needs) -> Iterator[Needs]:
-    """Yield the needs with a probe, which lies in the run's folder inside the `with` statement."""
+    """Yield the needs with a probe file that exists inside the `with` statement."""
     name = _probe_name()
     path = needs.folder / name
     write_bytes(path, name.encode())

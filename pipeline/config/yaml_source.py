@@ -102,7 +102,7 @@ def _is_yaml(text: str) -> bool:
 
 
 def parse(text: str) -> Any:
-    """Return the data in `text`, {} where there is none. Raises yaml.YAMLError, ValueError, RecursionError."""
+    """Return the data in `text`, or {}. Raises YAMLError, ValueError, RecursionError."""
     return _parse(text, (), lambda mark: "", ConfigSource())
 
 
@@ -138,7 +138,7 @@ def read_yaml(path: Path) -> ConfigSource:
 
 
 def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: ConfigSource) -> Any:
-    """Return the data in `text`, {} where there is none; note the places of its keys, below `keys`, in `source`."""
+    """Return the data in `text`, or {}; note places of keys, below `keys`, in `source`."""
     loader = _Loader(text)
     node = loader.get_single_node()
     if node is None:

@@ -58,7 +58,7 @@ class Attempts:
             self._ready(self._suspects.popleft())
 
     def plan_another(self, node: Node, outcome: Outcome) -> bool:
-        """Plan another try of a task that has failed, already counted in `tries`; return False where there is none."""
+        """Plan another try of a failed task, counted in `tries`; False if out of tries."""
         tries = self.tries[node.address]
         if outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
             self._pausing.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))

@@ -126,11 +126,11 @@ class DaskExecutor:
 
     @property
     def window(self) -> int:
-        """Enough bundles that no slot waits for the driver, few enough that the scheduler stays small."""
+        """Return enough bundles for busy slots, and few enough for a small scheduler."""
         return max(64, 4 * self.slots)
 
     def at_once(self, left: int, seconds: float | None) -> int:
-        """Return 1 until the duration of a call is known; then a size that keeps bundles short and slots busy."""
+        """Return 1, or once durations are known a size for short bundles and busy slots."""
         if seconds is None:
             return 1
         return max(1, min(BUNDLE, left // (ROUNDS * max(1, self.slots)), int(BUNDLE_SECONDS / max(seconds, 1e-6))))

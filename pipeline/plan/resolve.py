@@ -33,7 +33,7 @@ VERSIONS = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of `resolve`: the receipt of a current artifact, or the call that makes the artifact and the reason."""
+    """A current artifact's receipt, or the reason and the call to make the artifact."""
 
     call: Call
     receipt: Receipt | None = None
@@ -92,7 +92,7 @@ class Resolver:
         return Receipt(name, {**(verdict.call.content or {})} | {SUMMARY: digest({})[:32]}, table.num_rows)
 
     def _call(self, node: Node, receipts: Mapping[Address, Receipt]) -> Call:
-        """Return the call of a task, with the fingerprint: a digest of all that determines the content."""
+        """Return a task's call, with the digest of all that determines the content."""
         inputs = [(stage, key, receipts[stage, key].name) for stage, key in node.task.inputs]
         digests = self._input_digests(node, lambda needed: receipts[needed].content)
         found = content(self.plan.sources[node.address]) if node.stage.source else None
@@ -136,7 +136,7 @@ class Resolver:
         return part
 
     def _current(self, node: Node, call: Call, name: str) -> Record | None:
-        """Return the record of a task's artifact, if the artifact exists with this fingerprint."""
+        """Return the record of the task's artifact with this fingerprint, if any."""
         with contextlib.suppress(ArtifactDamaged):
             record = self.footers.record(node.stage.name, name, node.task.key)
             if record.fingerprint == call.fingerprint and self.store.files_there(record):

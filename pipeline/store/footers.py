@@ -69,7 +69,7 @@ class Footers:
         self._listed[folder].pop(name, None)
 
     def record(self, folder: str, name: str, key: str | None = None) -> Record:
-        """Return the record of an artifact. Raises ArtifactDamaged for a missing or damaged file."""
+        """Return an artifact's record. Raises ArtifactDamaged, also for a missing file."""
         stage, entry = folder.partition("/")[0], self.names(folder).get(name)
         if entry is None:
             raise ArtifactDamaged(stage, key or name, f"{folder}/{name} is missing")
@@ -112,7 +112,7 @@ class Footers:
             return Path(copy.name).open("a+b", buffering=0)
 
     def _keep(self, index: Index) -> None:
-        """Rewrite the index where most lines are outdated; on an object store, put the index."""
+        """Rewrite an index of mostly outdated lines; on an object store, put the index."""
         local = isinstance(self._store.folder, Path)
         self._store.refresh()
         there = {stage: self._on_disk(stage) for stage in {stage for stage, _ in index.entries()}}
