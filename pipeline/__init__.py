@@ -51,9 +51,9 @@ def load_run(run: str | Place) -> Any:
 
 
 def open_place(url: str) -> Place:
-    """Return the place of a URL; fsspec gets the credentials in it, and the place does not keep them.
+    """Return the place of a URL, and pass the URL's credentials to fsspec only.
 
-    Raises ConfigError for what is no URL of files, or needs a package that is missing."""
+    Raises ConfigError for a text that is no URL of files, or if a package is missing."""
     from pipeline.messages.errors import ConfigError
     from pipeline.store.backends import locations
 

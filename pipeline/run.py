@@ -51,7 +51,7 @@ def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a run would do: names of current artifacts, and for each stale task the reason to run."""
+    """Forecast of a run: names of current artifacts, and reasons of stale tasks."""
 
     plan: Plan
     current: Mapping[Address, str]
@@ -101,7 +101,7 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
 
 
 def check(config: Config, stages: Sequence[Stage[Any]]) -> None:
-    """Check the settings as a whole, with every stage. Raises ConfigError with a line per complaint."""
+    """Check settings with every stage. Raises ConfigError with a line per complaint."""
     complaints = [
         line for stage in stages for line in stage.preflight.check(config.params[stage.name], config.settings)
     ]
@@ -223,7 +223,7 @@ class _Work:
         return record_of(self.config, self.stages, self.runner, self.looked, warnings)
 
     def write_record(self, reporter: Reporter) -> None:
-        """Write run.json, whatever ended the run; a full disk must not hide the reason for the end.
+        """Write run.json; a full disk must not hide the reason for the end of the run.
 
         All artifacts are synced before run.json is written, and run.json is synced on return."""
         try:

@@ -58,7 +58,7 @@ __all__ = [
 
 
 class Speed:
-    """Mark a parameter that changes how fast a result is made, and no result: `Annotated[int, SPEED]`."""
+    """Mark a parameter that changes speed but not results: `Annotated[int, SPEED]`."""
 
 
 SPEED = Speed()

@@ -1,7 +1,7 @@
-"""Preload of Dask workers: ignore Ctrl-C.
+"""Ignore Ctrl-C in Dask workers, which load this module by `--preload pipeline.worker`.
 
-Ctrl-C reaches every process of the terminal's group. The driver ends the run and closes its workers; a worker that
-reacted to the signal, too, would print a traceback over the driver's message. Loaded by `--preload pipeline.worker`."""
+Ctrl-C reaches every process of the terminal's group. The driver ends the run and closes its workers, so a worker that
+also reacted to Ctrl-C would only print a traceback over the driver's message."""
 
 from __future__ import annotations
 

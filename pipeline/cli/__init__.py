@@ -1,13 +1,13 @@
-"""The command line: finds the commands that packages declare, and calls one of them.
+"""The command line: find the commands that packages declare, and call the command that a command line names.
 
 main.py         the entry point: from a command line to an exit code
 discovery.py    find commands, as `pipeline.plan.discovery` finds stages
 command.py      the contract: a command is frozen data that names one function
 parameters.py   options and arguments that several commands share
-interface.py    declared commands as commands of click, and their help
+interface.py    make click commands of declared commands, with help
 usage.py        one line for each mistake in a command line
 targets.py      the run or the config that a command line names
-completion.py   what a shell offers after Tab
+completion.py   completion of arguments in a shell
 colour.py       whether output may have colours
 end.py          messages at the end of a run that failed or was interrupted
 """

@@ -9,7 +9,7 @@ WHEN = ("auto", "always", "never")
 
 
 def choose(when: str) -> None:
-    """Set the environment variables that rich keeps to, too: NO_COLOR and FORCE_COLOR."""
+    """Set NO_COLOR or FORCE_COLOR, environment variables that rich reads, too."""
     if when == "never":
         os.environ["NO_COLOR"] = "1"
         os.environ.pop("FORCE_COLOR", None)

@@ -25,15 +25,15 @@ EXITS: Mapping[int, str] = {0: "done", 1: "a file or folder can't be read or wri
 
 @dataclass(frozen=True)
 class Command:
-    """One command of the command line. A module that ends in `COMMAND = Command(...)` declares it.
+    """One command, declared by a module that ends in `COMMAND = Command(...)`.
 
-    name       as people type it; the module has the same name
-    group      the heading under which `fast-diff --help` lists the command
-    does       one line for that list: a verb first, no full stop
-    help       a paragraph for `fast-diff NAME --help`
-    examples   command lines, each with what it does
-    arguments  click's parameters; their names are those of the function's keyword arguments
-    function   does the work and returns the exit code; imports within it load what the work needs
+    name       name on the command line, and name of the module
+    group      heading of the command in `fast-diff --help`
+    does       summary in `fast-diff --help`: a verb first, one line, no full stop
+    help       paragraph in `fast-diff NAME --help`
+    examples   command lines, each with a description
+    arguments  click's parameters, named as the keyword arguments of `function`
+    function   does the work and returns the exit code; imports heavy modules in its body
     exits      exit codes and their meaning
     """
 

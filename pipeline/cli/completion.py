@@ -1,4 +1,4 @@
-"""What a shell offers after Tab: runs, configs, folders, and keys of a config."""
+"""Complete runs, configs, folders, and keys of a config in a shell."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from pipeline.cli.targets import CONFIGS, runs_here
+
 if TYPE_CHECKING:
     import click
 
-CONFIGS = (".yaml", ".yml")
-
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return runs in ./outputs, then configs and folders that begin like `incomplete`."""
-    from pipeline.cli.targets import runs_here
-
+    """Return runs in ./outputs, configs and folders that begin with `incomplete`."""
     found = [str(run) for run in runs_here()]
     return [*dict.fromkeys([run for run in found if run.startswith(incomplete)] + configs(ctx, param, incomplete))]
 
 
 def configs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return YAML files and folders that begin like `incomplete`; folders end in a slash."""
+    """Return YAML files and folders, with a slash, that begin with `incomplete`."""
     return sorted(_entries(incomplete))
 
 
@@ -44,7 +42,7 @@ def _entries(incomplete: str) -> Iterator[str]:
 
 
 def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return keys of the config that begin like `incomplete`, each with its equals sign."""
+    """Return `key=` for each config key that begins with `incomplete`."""
     from pipeline.config.settings import TOP, kinds_of
     from pipeline.plan.discovery import discover
 
@@ -54,7 +52,7 @@ def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
 
 def _fields(kind: Any) -> Iterator[str]:
-    """Yield the names of a dataclass's fields; of a union, those of all its members."""
+    """Yield the field names of a dataclass, or of all members of a union."""
     if dataclasses.is_dataclass(kind):
         yield from (field.name for field in dataclasses.fields(kind))
     for member in get_args(kind):

@@ -11,22 +11,22 @@ from pipeline.machine.installation import DISTRIBUTION, installed
 from pipeline.messages.errors import ConfigError
 
 GROUP = "fast_diff.commands"
-"""Entry points of packages; each module of such a package that ends in a `COMMAND` is a command."""
+"""Entry point group of packages; each of their modules that defines `COMMAND` is a command."""
 
 
 def packages() -> list[Any]:
-    """Import the packages of commands. Each says in `ABOUT` and `EXAMPLES` what the program is for.
+    """Import the packages of commands, each with `ABOUT` and `EXAMPLES` for the help.
 
     Raises ConfigError."""
     distribution = installed()
     found = [importlib.import_module(name) for name in distribution.entry_points(GROUP)] if distribution else []
     if not found:
-        raise ConfigError(f"no command was found; install {DISTRIBUTION} again")
+        raise ConfigError(f"found no command; install {DISTRIBUTION} again")
     return found
 
 
 def modules() -> dict[str, str]:
-    """Return the modules that may be commands: full names by the command's name. None of them is imported."""
+    """Return the full names of command modules by command name, without imports."""
     return {
         module.name: f"{package.__name__}.{module.name}"
         for package in packages()

@@ -1,4 +1,4 @@
-"""What the command line says at the end of a run that went wrong."""
+"""Print the failures of a run, and whether the run was interrupted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_end(record: RunRecord) -> None:
-    """What went wrong, if anything did."""
+    """Print the failures of a run, and whether the run was interrupted."""
     print_failures(record.failures)
     if record.interrupted:
         forget()
@@ -22,7 +22,7 @@ def print_end(record: RunRecord) -> None:
 
 
 def print_failures(failures: Sequence[Failure]) -> None:
-    """A line for each cause, with the first task that failed of it; and how to go on."""
+    """Print a line per cause with the first failed task, then how to continue."""
     alike: dict[str, list[str]] = {}
     for failure in failures:
         alike.setdefault(failure.message, []).append("/".join(failure.address))
@@ -31,5 +31,4 @@ def print_failures(failures: Sequence[Failure]) -> None:
         complain(f"{tasks[0]} failed: {message}{more}")
     if failures:
         more = f" ({len(failures):,} tasks failed)" if len(failures) > 1 else ""
-        said = "what was computed stands; mend the cause and run the same command again"
-        complain(f"{said}{more}")
+        complain(f"fix the cause, then run the same command again: finished work is kept{more}")

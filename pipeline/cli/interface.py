@@ -1,4 +1,4 @@
-"""Declared commands as commands of click, found when they are called, and their help."""
+"""Make click commands of declared commands, imported when called, with help."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
 
 
 def call(words: Sequence[str] | None) -> int:
-    """Call the command that a command line names; return its exit code. Raises click.UsageError."""
+    """Call a command by command line; return the exit code. Raises click.UsageError."""
     program = _Program("fast-diff", params=[VERSION, _colour()], no_args_is_help=False, context_settings=SETTINGS)
-    if instruction := os.environ.get("_FAST_DIFF_COMPLETE"):  # a shell asks what may follow
+    if instruction := os.environ.get("_FAST_DIFF_COMPLETE"):  # a shell asks for completions
         from pipeline.cli.shells import answer
 
         return answer(program, instruction)
     try:
         with program.make_context("fast-diff", list(sys.argv[1:] if words is None else words)) as ctx:
             return int(program.invoke(ctx) or 0)
-    except click.exceptions.Exit as ended:  # --help and --version have been answered
+    except click.exceptions.Exit as ended:  # --help, --version
         return ended.exit_code
 
 
@@ -84,7 +84,7 @@ class _Called(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # of an option without its value, click's parser names no command
+            error.ctx = error.ctx or ctx  # click omits the command for an option without a value
             raise
 
     def invoke(self, ctx: click.Context) -> int:
@@ -106,7 +106,7 @@ class _Called(click.Command):
 
 
 class _Program(click.Group):
-    """`fast-diff`: imports a command's module when the command is called, and all of them for the list."""
+    """`fast-diff`: import one command's module for a call, all modules for the list."""
 
     @cached_property
     def _modules(self) -> Mapping[str, str]:
@@ -151,7 +151,7 @@ class _Program(click.Group):
 
 
 def _examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) -> None:
-    """Write command lines, each with what it does: beside it where that fits, else above it."""
+    """Write command lines, each with its description beside, or above if too long."""
     formatter.write_paragraph()
     formatter.write_heading(_heading("Examples"))
     width = max(map(len, examples)) + 2

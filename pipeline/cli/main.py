@@ -18,7 +18,7 @@ from pipeline.messages.say import complain
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `fast-diff`; returns the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal can't show ends nothing
+        sys.stdout.reconfigure(errors="backslashreplace")  # no error for a name that the terminal can't show
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder
     try:
         installation.check()
@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FastDiffError as error:
         complain(*error.lines)
         return error.exit_code
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+    except BrokenPipeError:  # the reader of stdout ended, as `| head` does
         if sys.stderr:
             sys.stderr.close()
         return 0
     except OSError as error:
         from pipeline.store.backends.locations import mask
 
-        where = mask(str(error.filename2 or error.filename or "storage"))  # of a rename: the new name
+        where = mask(str(error.filename2 or error.filename or "storage"))  # filename2: the new name in a rename
         what = mask(" ".join(str(error.strerror or error).split()))
         complain(f"{where}: {what}; fix the cause, then run the same command again: finished work is kept")
         return 1

@@ -23,7 +23,7 @@ class Argument(click.Argument):
 
 
 class Name(click.ParamType[Path]):
-    """The name of a file or folder; refuses the empty text, as of a variable that is not set."""
+    """The name of a file or folder; an empty text (an unset variable) is refused."""
 
     name = "path"
 
@@ -40,7 +40,7 @@ class Name(click.ParamType[Path]):
 
 
 class Place(click.ParamType[str]):
-    """A folder or a URL, as it is typed; refuses the empty text."""
+    """A folder or a URL, unchanged; an empty text is refused."""
 
     name = "folder"
 
@@ -54,14 +54,14 @@ class Place(click.ParamType[str]):
 
 
 def _offer(incomplete: str, kind: str) -> list[CompletionItem[Any]]:
-    """Have the shell complete names itself; `kind` is click's name for what: `file` or `dir`."""
+    """Let the shell complete names; `kind` is click's `file` or `dir`."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type=kind)]
 
 
 class Natural(click.ParamType[int]):
-    """A whole number from 0."""
+    """A whole number, at least 0."""
 
     name = "number"
 
@@ -82,13 +82,13 @@ class OneOf(click.Choice[str]):
 
 
 def run_argument(name: str = "run", metavar: str = "RUN", text: str = "") -> Argument:
-    """Return the argument for a finished run, which may be left out."""
+    """Return the optional argument for a finished run."""
     text = text or "A run's folder, or its config (default: the last run in ./outputs)."
     return Argument(name, f"[{metavar}]", text, required=False, shell_complete=completion.runs)
 
 
 TARGET = run_argument("target")
-"""What `status` and its like look at."""
+"""Argument for the run that a command such as `status` reads."""
 SET = click.Option(
     ["--set", "sets"],
     multiple=True,
@@ -99,5 +99,5 @@ SET = click.Option(
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for machines.")
 QUIET = click.Option(["--quiet"], is_flag=True, help="Print no progress and no summary.")
 LOG_FORMAT = click.Option(
-    ["--log-format"], type=OneOf(("text", "json")), default="text", help="Form of progress; json: an event a line."
+    ["--log-format"], type=OneOf(("text", "json")), default="text", help="Format of progress; json: one event a line."
 )

@@ -1,4 +1,4 @@
-"""Completion in shells, by click's own protocol: a script asks this program what may follow."""
+"""Complete command lines in shells by click's protocol: a script asks this program for completions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIABLE = "_FAST_DIFF_COMPLETE"
 
 
 class Bash(BashComplete):
-    """Completion for Bash, whose script takes words as they are: names with spaces come quoted."""
+    """Completion for Bash, with names quoted: the script inserts words unchanged."""
 
     source_template = BashComplete.source_template.replace("read type", "read -r type")
 
@@ -29,7 +29,7 @@ class Bash(BashComplete):
 
 
 def script(shell: str) -> str:
-    """Return the script that a shell reads to complete this program's command lines."""
+    """Return the script by which a shell completes this program's command lines."""
     return _class(shell)(None, {}, PROGRAM, VARIABLE).source()  # type: ignore[arg-type]  # scripts need no command
 
 
@@ -41,6 +41,6 @@ def _class(shell: str) -> type[ShellComplete]:
 
 
 def answer(command: click.Command, instruction: str) -> int:
-    """Answer a shell that asks by `VARIABLE`; return the exit code."""
+    """Print completions for a shell that set `VARIABLE`; return the exit code."""
     add_completion_class(Bash)
     return shell_complete(command, {}, PROGRAM, VARIABLE, instruction)

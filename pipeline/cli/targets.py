@@ -1,4 +1,4 @@
-"""The run or the config that a command line names; without one, the last run in ./outputs."""
+"""Find the run or the config that a command line names, by default the last run in ./outputs."""
 
 from __future__ import annotations
 
@@ -17,40 +17,35 @@ if TYPE_CHECKING:
     from pipeline.store.backends.locations import Place
 
 OUTPUTS = "outputs"
-"""Folder of runs, below the current folder, of a config that names no other."""
+"""Default folder of runs, below the current folder."""
 RECORD = "run.json"
 WORK = ".check"
-"""Ending of folders beside a run in which a command works; such a folder is no run of its own."""
+"""Ending of a command's working folder beside a run; such a folder is no run."""
 CONFIGS = (".yaml", ".yml")
 
 
 def runs_here() -> list[Path]:
-    """Return the runs in ./outputs, the last one first."""
+    """Return the runs in ./outputs, the latest first."""
     found: list[tuple[int, Path]] = []
     for record in Path(OUTPUTS).glob(f"*/{RECORD}"):
         folder = record.parent
-        if not folder.name.startswith(".") and not (folder.name.endswith(WORK) and _is_run(_without_ending(folder))):
+        if folder.name.startswith("."):
+            continue
+        run = folder.with_name(folder.name.removesuffix(WORK))
+        if run == folder or not (run / RECORD).is_file():
             found.append((record.stat().st_mtime_ns, folder))
     return [folder for _, folder in sorted(found, reverse=True)]
 
 
-def _without_ending(folder: Path) -> Path:
-    return folder.with_name(folder.name.removesuffix(WORK))
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / RECORD).is_file()
-
-
 def names_a_run(text: str) -> bool:
-    """Return whether a word of a command line names a run or a config, and not a file of a run."""
+    """Return whether an argument names a run or a config, not a file of a run."""
     from pipeline.store.backends.locations import protocol_of
 
     return protocol_of(text) is not None or Path(text).suffix in CONFIGS or Path(text).is_dir()
 
 
 def last_run() -> str:
-    """Return the last run in ./outputs, and say which one it is. Raises ConfigError where there is none."""
+    """Return the last run in ./outputs and print its name. Raises ConfigError."""
     runs = runs_here()
     if not runs:
         raise ConfigError(
@@ -61,15 +56,16 @@ def last_run() -> str:
 
 
 def results_of(run: str | None) -> Any:
-    """Return the results of a run, or of the last one here: see `pipeline.load_run`. Raises ConfigError."""
+    """Return the results of a run, or of `last_run`, as `pipeline.load_run` does."""
     from pipeline import load_run
 
     return load_run(last_run() if run is None else run)
 
 
 def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage[Any]]]:
-    """Return the config that a run's folder, its URL or a YAML file holds, and the stages; of the last run here where
-    `target` is None. Raises ConfigError."""
+    """Return the config of a run's folder, a run's URL or a YAML file, plus stages.
+
+    The default is the last run in ./outputs. Raises ConfigError."""
     from pipeline.config.settings import load
     from pipeline.plan import discovery
     from pipeline.store.backends.locations import protocol_of
@@ -86,7 +82,7 @@ def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config
 
 
 def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
-    """Return the config of a run's run.json, for the place where the run lies now; masked secrets are left out."""
+    """Return the config in run.json without masked secrets, for the run's folder now."""
     from pipeline.config.settings import from_mapping
     from pipeline.store.backends.locations import in_use
 
@@ -97,7 +93,7 @@ def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[s
 
 
 def read_record(folder: Place) -> Mapping[str, Any]:
-    """Return the content of a run's run.json. Raises ConfigError where the folder is not one of a run."""
+    """Return the content of run.json. Raises ConfigError for a folder without a run."""
     from pipeline.store.backends.storage import exists, read_bytes
 
     path = folder / RECORD
@@ -113,7 +109,7 @@ def read_record(folder: Place) -> Mapping[str, Any]:
 
 
 def _shown(value: Any) -> Any:
-    """Return plain data without the values that were masked as secrets."""
+    """Return plain data without masked values."""
     from pipeline.store.backends.locations import MASK
 
     if isinstance(value, dict):

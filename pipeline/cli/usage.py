@@ -1,4 +1,4 @@
-"""One line for each mistake in a command line: where, what was expected, what came, and the nearest valid word."""
+"""Describe mistakes in a command line, each in one line with the nearest valid word."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 
 def line(error: click.UsageError) -> str:
-    """Return the line for a mistake that click has found."""
+    """Return the message for an error of click."""
     command = error.ctx.command_path if error.ctx else "fast-diff"
     _, _, name = command.partition(" ")
     said = f"{name}: {_said(error)}" if name else _said(error)
@@ -31,7 +31,7 @@ def _said(error: click.UsageError) -> str:
 
 
 def _hint(error: click.BadParameter) -> str:
-    """The option, or the argument as the help shows it."""
+    """Return the name of an option or an argument, as in the help."""
     assert error.param is not None
     if isinstance(error.param, click.Option):
         return max(error.param.opts, key=len)
@@ -43,7 +43,7 @@ def _lower(text: str) -> str:
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """Return a hint at the valid word that is nearest to another one; empty where none is near."""
+    """Return a hint at the valid word nearest to `word`, empty if none is near."""
     import difflib
 
     near = difflib.get_close_matches(word, list(valid), 1)

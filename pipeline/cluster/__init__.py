@@ -9,6 +9,6 @@ dask_config.py   Dask's settings, logging and encryption
 start.py         start a cluster
 connect.py       connect to a scheduler
 scheduler.py     start or find a cluster, wait for workers, return an executor
-fitness.py       what a worker must have: versions, storage, memory
+fitness.py       requirements of a worker: versions, storage, memory
 admission.py     check each worker that has joined, and each that joins later
 """

@@ -14,7 +14,7 @@ ENCRYPTED = ("tls", "wss")
 
 
 def is_loopback(address: str) -> bool:
-    """Return whether a host, or the host in an address, is a loopback address of this machine."""
+    """Return whether a host, or an address's host, is a loopback address."""
     host = address.partition("://")[2] or address
     if host.startswith("["):
         host = host[1:].partition("]")[0]
@@ -34,7 +34,7 @@ def is_loopback(address: str) -> bool:
 
 
 def fault_of(address: str, encrypted: bool) -> str | None:
-    """Return what is wrong with the address of a scheduler, without connecting; None if nothing is.
+    """Return the fault of a scheduler's address, or None, without connecting.
 
     `encrypted`: whether the config has certificates."""
     if "@" in address:

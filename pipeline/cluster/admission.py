@@ -21,7 +21,7 @@ LOG = logging.getLogger("distributed.worker")
 
 
 class Admission(WorkerPlugin):
-    """Turns away a worker that joins a run and can't run its tasks; the worker's log then says why.
+    """Refuse workers that join a run but are not fit; the worker's log states why.
 
     Workers whose addresses are `known` have been checked already."""
 
@@ -29,7 +29,7 @@ class Admission(WorkerPlugin):
         self.name, self._needs, self._known = name, needs, known
 
     async def setup(self, worker: Any) -> None:
-        """End a worker that is not fit, before the worker takes tasks; its nanny starts no other worker.
+        """End an unfit worker before its first task; its nanny starts no other worker.
 
         An exception would not end the worker: Dask logs exceptions of plugins and goes on."""
         if worker.address not in self._known and (found := faults(self._needs, worker)):
@@ -40,7 +40,7 @@ class Admission(WorkerPlugin):
 
 @contextlib.contextmanager
 def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
-    """Check every worker that has joined, and inside the `with` statement every worker that joins.
+    """Check every worker that has joined, or joins inside the `with` statement.
 
     Raises ConfigError, with a line for each fault."""
     lines = []
@@ -67,7 +67,7 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
 
 
 def dismiss(client: Client, needs: Needs) -> None:
-    """Stop checking workers that join; also remove the plugin that a killed driver of the same run has left."""
+    """Remove this run's plugin, also if a killed driver has left the plugin behind."""
     with contextlib.suppress(Exception):  # the scheduler may be gone, or have no such plugin
         client.unregister_worker_plugin(_plugin(needs))
 
@@ -78,7 +78,7 @@ def _plugin(needs: Needs) -> str:
 
 
 def _has_left(client: Client, worker: str) -> bool:
-    """Return whether a worker that closed its connection has left; the scheduler may know a moment later."""
+    """Return whether a worker has left; the scheduler may notice a moment later."""
     for _ in range(10):
         if worker not in client.scheduler_info(n_workers=-1)["workers"]:
             return True

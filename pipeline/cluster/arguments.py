@@ -17,7 +17,7 @@ TLS = "tls://"
 
 
 def arguments(scheduler: Passing, security: Any) -> dict[str, Any]:
-    """Return the defaults of the kind, overridden by the keys of the section and then by `scheduler.cluster`.
+    """Return the kind's defaults, overridden by keys and by `scheduler.cluster`.
 
     `security`: Dask's object for TLS, or None."""
     found = _merged(scheduler.defaults, next(make(scheduler) for kind, make in MAKE if isinstance(scheduler, kind)))
@@ -61,7 +61,7 @@ def _here(memory_limit: str | int, host: str | None = None) -> dict[str, Any]:
 
 
 def _batch(scheduler: Batch) -> dict[str, Any]:
-    """Settings of Dask reach the workers through the job script, as environment variables."""
+    """Return arguments of a batch kind; the job script passes Dask's settings."""
     found: dict[str, Any] = {"silence_logs": logging.CRITICAL, **_encrypted(scheduler)}
     if scheduler.host:
         found["scheduler_options"] = {"host": scheduler.host}
@@ -80,7 +80,7 @@ def _kubernetes(scheduler: Kubernetes) -> dict[str, Any]:
 
 
 def _ssh(scheduler: Ssh) -> dict[str, Any]:
-    """Dask's SSH cluster itself passes Dask's settings, those of TLS among them, to its workers."""
+    """Return arguments of kind ssh; Dask's SSH cluster passes Dask's settings itself."""
     place = {"host": scheduler.host} if scheduler.host else {}
     workers = {} if scheduler.listens_beyond_loopback else place
     encrypted = _encrypted(scheduler)
@@ -116,12 +116,12 @@ def _underscored(found: re.Match[str]) -> str:
 
 
 def _literal(value: Any) -> str:
-    """Return a value as Dask reads one from the environment: a Python literal, or text where it is no literal."""
+    """Return a value as Dask reads values from the environment: a literal, else text."""
     return value if isinstance(value, str) else repr(value)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of both: mappings are merged, lists joined, other values taken from `above`."""
+    """Merge arguments: mappings are merged, lists joined, other values from `above`."""
     found = dict(below)
     for key, value in above.items():
         under = found.get(key)

@@ -61,7 +61,7 @@ def certificates_of(scheduler: Scheduler) -> Tls | str | None:
 
 
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
-    """Yield a complaint for each certificate that is no file; only a run reads them, and other commands need none."""
+    """Yield a complaint for each missing certificate, which only a run needs."""
     tls = certificates_of(scheduler)
     for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
         path = Path(file).expanduser()

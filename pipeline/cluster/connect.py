@@ -1,4 +1,4 @@
-"""Clients of Dask schedulers: of one that runs already, found by its address, or of one that this run has started."""
+"""Connect to Dask schedulers: to a scheduler at a given address, or to a scheduler that this run has started."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READS = 20
 
 
 def connect(scheduler: Address, security: Any, opened: ExitStack) -> Client:
-    """Return a client of a scheduler that runs already. Raises ConfigError within ten seconds."""
+    """Return a client of a running scheduler. Raises ConfigError within ten seconds."""
     where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
     timeout = min(10.0, scheduler.wait_timeout)
     try:
@@ -43,7 +43,7 @@ def connect(scheduler: Address, security: Any, opened: ExitStack) -> Client:
 
 
 async def _greet(address: str, security: Any, timeout: float) -> None:
-    """Open and close a connection to a scheduler; a client that finds no scheduler takes long to end, with warnings."""
+    """Try a connection to a scheduler: a client without a scheduler is slow to end."""
     from distributed.comm.core import connect
 
     arguments = security.get_connection_args("client") if security else {}
@@ -52,7 +52,7 @@ async def _greet(address: str, security: Any, timeout: float) -> None:
 
 
 def _address_in(file: Path) -> str:
-    """Return the address in the file that a scheduler writes about itself. Raises ConfigError."""
+    """Return the address in a scheduler file of Dask. Raises ConfigError."""
     for _ in range(READS):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             address = json.loads(file.read_text())["address"]
@@ -77,7 +77,7 @@ def client_of(where: Any, opened: ExitStack, **options: Any) -> Client:
 
 @contextlib.contextmanager
 def _without_versions() -> Iterator[None]:
-    """Silence Dask's table of differing versions: `fitness` checks the versions that matter, and reports in a line."""
+    """Silence Dask's table of versions, since `fitness` checks relevant versions."""
     from distributed.versions import VersionMismatchWarning
 
     with warnings.catch_warnings():

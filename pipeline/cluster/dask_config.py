@@ -20,7 +20,7 @@ NO_PROFILE = {"distributed.worker.profile.enabled": False}
 
 
 def keep_quiet() -> None:
-    """Silence Dask's loggers in this process: this program reports in one line; workers keep their own logs."""
+    """Silence Dask's loggers in this process; workers keep their own logs."""
     try:
         importlib.import_module("distributed")  # configures its loggers on import, and would undo this later
     except (ImportError, SyntaxError):
@@ -53,7 +53,7 @@ def configured(scheduler: Dask) -> Iterator[None]:
 
 
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Return settings of Dask by dotted keys; to set a nested mapping would drop the other keys of its group."""
+    """Return Dask's settings by dotted keys: a nested mapping would drop other keys."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{above}.{key}" if above else str(key)

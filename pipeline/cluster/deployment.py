@@ -201,7 +201,7 @@ def kind_of(name: str) -> type[Scheduler]:
 
 
 def _tag(data: Any) -> str:
-    """Return the key of MODELS for a section's data; data without a kind are of kind local."""
+    """Return the key of MODELS for a section's data; the default kind is local."""
     kind = data.get("kind", Scheduler.kind) if isinstance(data, dict) else Scheduler.kind
     return kind if isinstance(kind, str) and kind in KINDS else OWN
 

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.machine.installation import DISTRIBUTION, fault
+from pipeline.machine.installation import DISTRIBUTION, fault, version_of
 from pipeline.messages.errors import ConfigError
-from pipeline.plan.fingerprint import installed
 from pipeline.store.backends.locations import Options, Place, in_use, mask, protocol_of, use
 from pipeline.store.backends.storage import read_bytes, remove, write_bytes
 
@@ -51,11 +50,11 @@ def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memo
 
 def versions(names: Sequence[str]) -> dict[str, str | None]:
     """Return the versions of distributions, and of Python (major and minor)."""
-    return {name: installed(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
+    return {name: version_of(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
 
 
 def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
-    """Return the faults of the worker that calls this, each with what to do; an empty list if it can run tasks."""
+    """Return the faults of this worker, each with a remedy; empty for a fit worker."""
     try:
         return _faults(needs, dask_worker)
     except Exception as error:  # a worker that can't be checked is not fit
@@ -86,7 +85,7 @@ def _missing(roots: Sequence[str]) -> Iterator[str]:
 
 
 def _storage_faults(needs: Needs) -> Iterator[str]:
-    """Yield faults of the storage. Raises FileNotFoundError where the run's folder is missing or another folder."""
+    """Yield storage faults. Raises FileNotFoundError for a missing or other folder."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()
@@ -116,7 +115,7 @@ def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
 
 
 def check_memory(limit: str | int, needs: Needs) -> None:
-    """Raise ConfigError where the memory limit of this machine's workers is too low for a task."""
+    """Raise ConfigError if the memory limit of local workers is too low for a task."""
     from dask.utils import parse_bytes
 
     each = 0 if limit == "auto" else int(parse_bytes(limit))
@@ -134,7 +133,7 @@ def _probe_name() -> str:
 
 @contextlib.contextmanager
 def probed(needs: Needs) -> Iterator[Needs]:
-    """Yield the needs with a probe, which lies in the run's folder inside the `with` statement."""
+    """Yield the needs with a probe file that exists inside the `with` statement."""
     name = _probe_name()
     path = needs.folder / name
     write_bytes(path, name.encode())

@@ -25,7 +25,7 @@ KIND = Field(
 
 @dataclass_transform(frozen_default=True)
 def section(model: type[T]) -> type[T]:
-    """Make a frozen dataclass whose fields are keys of the config; unknown keys are refused."""
+    """Make a frozen dataclass of config keys, which refuses unknown keys."""
     made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid"))(model)
     return cast(type[T], made)
 
@@ -84,11 +84,11 @@ class Scheduler:
 
     @property
     def listens_beyond_loopback(self) -> bool:
-        """Whether other machines can reach the ports that this run opens; for kind address, assume so."""
+        """Return whether other machines can reach this run's ports; assume so for address."""
         return self.beyond
 
     def cores(self, here: int) -> int:
-        """Return how many cores compute at once, as far as the config says; this machine has `here` cores."""
+        """Return the number of cores by the config; this machine has `here` cores."""
         return 1
 
 

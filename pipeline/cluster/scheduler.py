@@ -39,8 +39,8 @@ def open_executor(
 ) -> Executor:
     """Return an executor of the configured kind, whose workers meet the needs of this run.
 
-    `tell` is called with the state of the cluster now and then; `report` is where Dask writes its performance report.
-    Raises ConfigError where there is no worker to run on, SchedulerLost where the scheduler ends meanwhile."""
+    `tell` is called with the state of the cluster every few seconds; `report` is the path of Dask's performance report.
+    Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
         return SynchronousExecutor()
     keep_quiet()
@@ -71,12 +71,12 @@ def _remedy(scheduler: Dask, needs: Needs) -> str:
 
 
 def _timed_out(error: BaseException) -> bool:
-    """Return whether a scheduler that had answered before no longer does; Dask has no error class for this."""
+    """Return whether a scheduler stopped responding; Dask has no class for this error."""
     return isinstance(error, OSError) and error.errno is None and "trying to connect" in str(error)
 
 
 def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
-    """Return a client whose workers have joined and are fit; `opened` closes all that this opens."""
+    """Return a client with fit workers; `opened` closes clients and clusters."""
     from pipeline.cluster.admission import checked_workers, dismiss
 
     if isinstance(scheduler, Local):
@@ -127,7 +127,7 @@ def _performance_report(client: Client, path: Path) -> Iterator[None]:
 
 
 def _wait(client: Client, scheduler: Dask) -> None:
-    """Wait until enough workers have joined. Raises ConfigError after `wait_timeout` seconds."""
+    """Wait for enough workers. Raises ConfigError after `wait_timeout` seconds."""
     try:
         client.wait_for_workers(scheduler.min_workers, timeout=scheduler.wait_timeout)
     except TimeoutError as error:

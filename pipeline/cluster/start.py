@@ -17,7 +17,7 @@ from pipeline.messages.errors import ConfigError
 
 
 def start(scheduler: Passing, security: Any) -> Any:
-    """Return a cluster of Dask that has begun to start its workers. Raises ConfigError."""
+    """Return a Dask cluster that is starting its workers. Raises ConfigError."""
     make = _class(scheduler)
     if scheduler.command and not shutil.which(scheduler.command):
         raise ConfigError(
@@ -39,7 +39,7 @@ def start(scheduler: Passing, security: Any) -> Any:
 
 
 def _skip_exit_handler() -> None:
-    """Keep dask-kubernetes from deleting, at exit and with warnings, a cluster that was never created."""
+    """Keep dask-kubernetes from deleting, at exit, a cluster that was not created."""
     module = sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster")
     if module is not None:
         atexit.unregister(module.reap_clusters)

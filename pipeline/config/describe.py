@@ -37,7 +37,7 @@ _Dumper.add_representer(str, _text)
 
 
 def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
-    """Return YAML of every key with its meaning and its valid values, and its default where the value differs."""
+    """Return YAML of every key with meaning, valid values, and default if different."""
     kinds = kinds_of(stages)
     plain = config.as_dict()
     lines = ["# The resolved config; where a value is not the default, the default follows the meaning.", ""]
@@ -63,7 +63,7 @@ def first_line(kind: Any) -> str:
 
 
 def meanings(kind: type) -> Iterator[tuple[str, str]]:
-    """Yield the name of each field and its meaning: description, valid words, whether it changes speed only."""
+    """Yield each field's name and meaning: description, valid words, speed only."""
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
@@ -82,7 +82,7 @@ def _description(hint: Any) -> str:
 
 
 def _choices(hint: Any) -> list[str]:
-    """Return the words that are valid values of a type; `a number` comes first where a number is valid, too."""
+    """Return the words that are valid values of a type, after `a number` if valid."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
     words = [word for part in get_args(hint) for word in _choices(part)]

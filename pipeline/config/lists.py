@@ -24,7 +24,7 @@ def _hints(model: type) -> dict[str, Any]:
 
 
 def _is_single(hint: Any, value: Any) -> bool:
-    """Return whether `value` is one item of the list that `hint` expects, and no value in its own right."""
+    """Return whether `value` is an item of the list that `hint` expects, not a list."""
     if value is None or isinstance(value, list):
         return False
     kinds = list(_alternatives(hint))

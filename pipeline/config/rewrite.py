@@ -16,7 +16,7 @@ def as_argument(name: str, text: str) -> str:
 
 
 def readable(text: str) -> Iterator[str]:
-    """Yield texts that YAML may be able to read in place of `text`, the likeliest first; YAML can read the last one."""
+    """Yield corrections of `text`, the likeliest first; YAML can read the last text."""
     text = text.strip()
     yield _closed(text)
     if text.startswith("["):
@@ -25,7 +25,7 @@ def readable(text: str) -> Iterator[str]:
 
 
 def _closed(text: str) -> str:
-    """Return `text` with the closing brackets and the quote that are missing at its end."""
+    """Return `text` with the missing closing brackets and quote at its end."""
     missing: list[str] = []
     for letter in text:
         quoted = missing and missing[-1] in "\"'"

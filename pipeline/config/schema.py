@@ -50,7 +50,7 @@ def schema_text(stages: Sequence[Stage[Any]]) -> str:
 
 
 def _section(section: str, kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of one section; schemas of models inside the section go to `definitions`."""
+    """Return a section's schema; schemas of nested models go to `definitions`."""
     schema = _untitled(TypeAdapter(kind).json_schema(ref_template=f"#/$defs/{section}.{{model}}"))
     inner = schema.pop("$defs", {})
     for model in _models(kind):
@@ -78,7 +78,7 @@ def _models(kind: Any) -> Iterator[type]:
 
 
 def _entry(node: dict[str, Any], meaning: str) -> dict[str, Any]:
-    """Return the schema of a key with its meaning; where the value is a list, a single item is valid, too."""
+    """Return the schema of a key with its meaning; a list may be a single item."""
     node = {**node, "description": meaning}
     for branch in node.get("anyOf", [node]):
         if branch.get("type") == "array" and "prefixItems" not in branch:

@@ -58,12 +58,12 @@ class Config:
 
     @property
     def folder(self) -> Place:
-        """The run's folder."""
+        """Return the run's folder."""
         return self.output / self.run
 
     @property
     def roots(self) -> dict[str, Sequence[str]]:
-        """The folders, files and URLs that the run reads, by dotted key."""
+        """Return the folders, files and URLs that the run reads, by dotted key."""
         return {key: self.settings(key) for key in self.root_keys}
 
     def settings(self, key: str) -> Any:
@@ -116,14 +116,14 @@ def from_mapping(
     given: Sequence[Given] = (),
     place: str = "config",
 ) -> Config:
-    """Read a config from a mapping, in which `run` is required; errors name `place` as the mapping's origin.
+    """Read a config from a mapping with `run`; errors name `place` as the origin.
 
     Raises ConfigError, with a line for each mistake."""
     return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
-    """Return every section that stages add, by name: those of sources, then one per stage."""
+    """Return the sections that stages add, by name: of sources, then of stages."""
     sections: dict[str, Section] = {}
     for stage in stages:
         sections |= stage.source.sections if stage.source else {}
@@ -131,7 +131,7 @@ def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
 
 
 def kinds_of(stages: Sequence[Stage[Any]]) -> dict[str, Any]:
-    """Return the type of every section of a config, by name: a dataclass, or a union of dataclasses."""
+    """Return the type of every section by name: a dataclass or a union."""
     return {name: section.kind for name, section in sections_of(stages).items()} | CORE
 
 
@@ -205,7 +205,7 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
 
 
 def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
-    """Yield a complaint where the run's folder and an input lie one inside the other, links resolved."""
+    """Yield a complaint if an input contains the run's folder or lies inside it."""
     folder = _real(str(config.folder))
     for key, roots in config.roots.items():
         for root in roots:

@@ -17,7 +17,7 @@ KIND = "kind"
 
 
 def members(section_type: Any) -> dict[str, type]:
-    """Return the dataclasses of a union by their tags; an empty dict where the type is no such union."""
+    """Return a union's dataclasses by tag; an empty dict for other types."""
     parts = (part for union in _unions(section_type) for part in get_args(union) if get_origin(part) is Annotated)
     return {mark.tag: get_args(part)[0] for part in parts for mark in get_args(part)[1:] if isinstance(mark, Tag)}
 
@@ -30,7 +30,7 @@ def _unions(hint: Any) -> Iterator[Any]:
 
 
 def member(section_type: Any, data: Any) -> type | None:
-    """Return the dataclass of a union that validates `data`; None where the type is no such union."""
+    """Return the union's dataclass that validates `data`; None for other types."""
     marks = get_args(section_type)[1:] if get_origin(section_type) is Annotated else ()
     choose = next((mark.discriminator for mark in marks if isinstance(mark, Discriminator)), None)
     return members(section_type)[str(choose(data))] if callable(choose) else None
@@ -61,7 +61,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def foreign_key(section: str, key: str, section_type: Any, source: ConfigSource) -> str | None:
-    """Return the problem of a key that only other kinds have; None where no kind has the key."""
+    """Return the problem of a key of other kinds; None if no kind has the key."""
     holders = [tag for tag, model in members(section_type).items() if key in {field.name for field in fields(model)}]
     if not holders:
         return None

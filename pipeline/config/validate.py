@@ -50,7 +50,7 @@ UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Return the section as an instance of `kind`, or None; and a line for each complaint.
+    """Return the section as a `kind`, or None; and a line for each complaint.
 
     The data pass as JSON, for which pydantic's strict mode accepts a list as a tuple but no text as a number."""
     data = source.data.get(section)
@@ -138,12 +138,12 @@ def text_expected(key: str, expected: str, source: ConfigSource) -> str:
 
 
 def _read_by(source: ConfigSource, keys: Keys) -> str:
-    """Return what the sentence says before a value that is wrong; values of `--set` are YAML, which surprises."""
+    """Return the words before a wrong value, which mention YAML for `--set`."""
     return "YAML read" if keys[:2] in source.overrides or keys[:1] in source.overrides else "got"
 
 
 def _better(kind: Any, data: Any, keys: Keys, source: ConfigSource) -> str:
-    """Return how to write a value that was set on the command line; "" where no text like it is valid."""
+    """Return a valid way to write a value of the command line; "" if none is known."""
     given = source.overrides.get(keys[:2])
     if given is None or len(keys) < 2:
         return ""
@@ -166,7 +166,7 @@ def _missing(details: list[ErrorDetails]) -> str:
 
 
 def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:
-    """Return the path of a key; pydantic's locations also hold the names of union members."""
+    """Return a key's path: pydantic's location without the names of union members."""
     keys: list[str | int] = []
     for step in loc:
         inside = isinstance(step, int) and isinstance(data, list) and step < len(data)

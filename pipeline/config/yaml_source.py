@@ -67,7 +67,7 @@ class ConfigSource:
         self.overrides[keys] = value.strip()
 
     def put(self, keys: tuple[str, ...], value: Any, place: str) -> None:
-        """Set a value by its key's path, whatever stood there; `place` says where the value comes from."""
+        """Set or replace a value by its key's path; `place` is the value's origin."""
         section = self.data
         for length, key in enumerate(keys[:-1], 1):
             self.places.setdefault(keys[:length], place)
@@ -102,7 +102,7 @@ def _is_yaml(text: str) -> bool:
 
 
 def parse(text: str) -> Any:
-    """Return the data in `text`, {} where there is none. Raises yaml.YAMLError, ValueError, RecursionError."""
+    """Return the data in `text`, or {}. Raises YAMLError, ValueError, RecursionError."""
     return _parse(text, (), lambda mark: "", ConfigSource())
 
 
@@ -138,7 +138,7 @@ def read_yaml(path: Path) -> ConfigSource:
 
 
 def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: ConfigSource) -> Any:
-    """Return the data in `text`, {} where there is none; note the places of its keys, below `keys`, in `source`."""
+    """Return the data in `text`, or {}; note places of keys, below `keys`, in `source`."""
     loader = _Loader(text)
     node = loader.get_single_node()
     if node is None:

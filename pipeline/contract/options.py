@@ -48,7 +48,7 @@ class CacheKey(Generic[P]):
 
     reads      (params, settings) -> columns of each input that determine the result; of a stage that is left out, all
     uses       dotted config keys of other sections that determine the result, or a function from settings to them
-    limits     dotted config keys of other sections that limit a task's time or memory, and change no result
+    limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
     optional   distributions that may be missing and change some rows only; `compute` reuses the other rows
     """

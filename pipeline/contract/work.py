@@ -151,7 +151,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """What `compute` returns where a table alone is not enough.
+    """Result of `compute` with more than a table.
 
     tables   rows in order; an iterator is written as rows arrive, so that a large result never lies in memory
     summary  small JSON record, part of the content; may be filled while `tables` is consumed

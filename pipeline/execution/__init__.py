@@ -4,8 +4,8 @@ runner.py     one loop for every scheduler: feeds ready tasks, collects outcomes
   attempts.py   decides when a failed task is tried again
   executor.py   submits calls to a plain loop or to a Dask client
   task.py       runs one task where it was sent, and returns its outcome
-    job.py        what a task may ask for: settings, inputs, earlier artifacts, files of its own
-reporter.py   the interface through which a run tells what it does
+    job.py        services for a task: settings, inputs, earlier artifacts, publishing of files
+reporter.py   the interface for events of a run
   progress.py   shows progress: bars on a terminal, plain lines or JSON
 record.py     the content of run.json, and the exit code
 watch.py      watches workers while tasks run

@@ -1,7 +1,7 @@
 """Decide when a failed task is tried again: at once, after a pause, alone at the end, or never.
 
-Dask blames every task on the workers that died, tasks that only waited there included. The culprit shows at the end:
-once nothing else is left, the suspects run one after the other, each alone on the whole cluster.
+When a worker dies, Dask blames every task of the worker, waiting tasks included. So these suspects run at the end, one
+after the other, each alone on the whole cluster: a suspect whose worker dies again is the culprit.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from pipeline.plan.tasks import Node
 from pipeline.stage import Address
 
 ATTEMPTS = 2
-"""How often a task is tried before its error is recorded."""
+"""Number of tries of a task until its error is recorded."""
 PATIENT_ATTEMPTS = 4
-"""The same for transient errors of storage. But once one task has failed for good and no task has succeeded since, the
-first error of a task is recorded."""
+"""Number of tries for a transient error of storage; 1 after a task has used up its tries, until a task succeeds."""
 PAUSE = 1.0
-"""Seconds before the second of these tries; each pause is twice as long as the one before."""
+"""Seconds before the second try; each pause doubles the last."""
 
 
 class Attempts:
-    """Failed tasks that wait for another try. `ready` is called with each task whose time has come."""
+    """Failed tasks that wait for another try; `ready` is called with each due task."""
 
     def __init__(self, ready: Callable[[Node], None]) -> None:
         self.tries: Counter[Address] = Counter()
@@ -35,18 +34,18 @@ class Attempts:
 
     @property
     def pausing(self) -> bool:
-        """Whether tasks wait for the end of a pause."""
+        """Return whether tasks wait for the end of a pause."""
         return bool(self._pausing)
 
     def __bool__(self) -> bool:
         return bool(self._pausing or self._suspects)
 
     def succeeded(self) -> None:
-        """Take note that a task has succeeded."""
+        """Record the success of a task."""
         self._hopeless = False
 
     def release(self) -> None:
-        """Make the tasks ready whose pause is over."""
+        """Make tasks ready after their pause."""
         now = time.monotonic()
         due = [node for when, node in self._pausing if when <= now]
         self._pausing = [(when, node) for when, node in self._pausing if when > now]
@@ -54,12 +53,12 @@ class Attempts:
             self._ready(node)
 
     def release_suspect(self) -> None:
-        """Make the next suspect ready; to be called while nothing else is left to run."""
+        """Make the next suspect ready; call this while no other task is left to run."""
         if self._suspects and not self._pausing:
             self._ready(self._suspects.popleft())
 
     def plan_another(self, node: Node, outcome: Outcome) -> bool:
-        """Plan another try of a task that has failed, already counted in `tries`; return False where there is none."""
+        """Plan another try of a failed task, counted in `tries`; False if out of tries."""
         tries = self.tries[node.address]
         if outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
             self._pausing.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))

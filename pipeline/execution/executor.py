@@ -73,7 +73,7 @@ class LiveBundles:
         self._left.update((task, count) for task in tasks)
 
     def drop(self, task: Address) -> None:
-        """Take note that a task has ended."""
+        """Record the end of a task."""
         if left := self._left.pop(task, None):
             left[0] -= 1
             self.bundles -= left[0] == 0
@@ -126,11 +126,11 @@ class DaskExecutor:
 
     @property
     def window(self) -> int:
-        """Enough bundles that no slot waits for the driver, few enough that the scheduler stays small."""
+        """Return enough bundles for busy slots, and few enough for a small scheduler."""
         return max(64, 4 * self.slots)
 
     def at_once(self, left: int, seconds: float | None) -> int:
-        """Return 1 until the duration of a call is known; then a size that keeps bundles short and slots busy."""
+        """Return 1, or once durations are known a size for short bundles and busy slots."""
         if seconds is None:
             return 1
         return max(1, min(BUNDLE, left // (ROUNDS * max(1, self.slots)), int(BUNDLE_SECONDS / max(seconds, 1e-6))))

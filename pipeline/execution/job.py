@@ -110,7 +110,7 @@ class StoredJob:
         return True
 
     def _retire_last(self) -> None:
-        """Retire the task's last artifact before the first file is written, so that it never names a new file.
+        """Retire the last artifact before the first new file, which it must not name.
 
         The list of old files is read before, for `adopt`."""
         if self.task.filename and not self.retired:

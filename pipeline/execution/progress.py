@@ -78,7 +78,7 @@ class _Counting(Quiet):
         self._reasons: Counter[str] = Counter()
 
     def failure(self, address: Address, reason: str) -> Iterator[str]:
-        """Yield lines on a failed task; of tasks with the same error, such as a full disk, only the first few."""
+        """Yield lines on a failed task, but on few tasks with the same error."""
         self._reasons[reason] += 1
         if self._reasons[reason] <= ALIKE:
             yield f"{'/'.join(address)} failed: {reason}"

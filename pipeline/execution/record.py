@@ -18,7 +18,7 @@ COUNTED = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_fail
 
 @dataclass(frozen=True)
 class RunRecord:
-    """How a run ended: the content of run.json, the tasks that failed, and the exit code."""
+    """Outcome of a run: the content of run.json, the failed tasks, and the exit code."""
 
     record: Mapping[str, Any]
     failures: Sequence[Failure]
@@ -32,7 +32,7 @@ class RunRecord:
 def record_of(
     config: Config, stages: Sequence[Stage[Any]], runner: Runner | None, listing: float, warnings: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the content of run.json; without a runner, of a run that ended before the first task.
+    """Return the content of run.json; `runner` is None before the first task.
 
     `listing`: seconds that the source stages took to list their data."""
     figures: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Reporters: the interface through which a run tells what it does."""
+"""Reporters: the interface for events of a run."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ class Runner:
         self._again(self.plan.nodes[damaged])
 
     def seconds(self, stage: str) -> float:
-        """Return the wall time from the start of a stage's first task to the end of the last; stages overlap."""
+        """Return a stage's wall time from first start to last end; stages overlap."""
         return self._spans[stage][1] - self._spans[stage][0] if stage in self._spans else 0.0
 
     def _fill_window(self) -> None:
@@ -142,7 +142,7 @@ class Runner:
             self._executor.submit(bundles)
 
     def _room(self, began: float) -> bool:
-        """Return whether to submit more: until every slot has work up to the next collection of outcomes.
+        """Return whether to submit more tasks before the next collection of outcomes.
 
         Once every slot has work, submitting stops after a moment."""
         if self._executor is None:
@@ -154,7 +154,7 @@ class Runner:
         return self._live.bundles < self._executor.window and not enough
 
     def _next_bundle(self) -> list[Call]:
-        """Return calls of the next ready tasks that may run as one bundle; settle current tasks on the way."""
+        """Return calls of ready tasks for one bundle; settle current tasks on the way."""
         calls: list[Call] = []
         most = 1
         first: Node | None = None
@@ -192,7 +192,7 @@ class Runner:
         return calls
 
     def _waits_anew(self, node: Node) -> bool:
-        """Return whether a ready task must wait again, for an input that another reader found damaged."""
+        """Return whether a ready task must wait for an input that was found damaged."""
         gone = {needed for needed in node.task.inputs if needed not in self.receipts}
         for needed in gone:
             self._waiting.setdefault(needed, []).append(node.address)

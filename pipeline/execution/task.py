@@ -35,7 +35,7 @@ MANIFESTS = ".manifests"
 
 
 def without_inputs(call: Call) -> Call:
-    """Write the inputs of a large call to a file of the run's folder; return the call without inputs."""
+    """Write a large call's inputs to a file; return the call without inputs."""
     if len(call.inputs) <= MANY:
         return call
     text = json.dumps([list(entry) for entry in call.inputs]).encode()
@@ -65,7 +65,7 @@ def with_inputs(call: Call) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a task ended.
+    """Outcome of a task.
 
     receipt  of the artifact; None where the task failed
     ran      whether the artifact was made now

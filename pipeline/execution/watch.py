@@ -44,9 +44,11 @@ def tell_nobody(cluster: Cluster) -> None:
 
 @dataclass
 class Watch:
-    """Asked again and again by whoever waits for tasks. `tell` hears of the cluster now and then; without a worker for
-    `wait_timeout` seconds the run ends; after `patience` seconds without an outcome the cluster's state is written into
-    the run's `folder`, once for each time that this happens. `remedy`: what to do where no worker is left."""
+    """Checks of a cluster while the executor waits for tasks.
+
+    tell          called with the state of the cluster, at most every EVERY seconds
+    wait_timeout  seconds without a worker after which the run ends, with advice from `remedy`
+    patience      seconds without an outcome after which the cluster's state is written into `folder`"""
 
     client: Client
     folder: Place
@@ -60,17 +62,17 @@ class Watch:
         self._looked = self._asked = self._told = -EVERY
         self._dumped = False
         self.by_host: Counter[str] = Counter()
-        """Threads by machine at the last check that found workers."""
+        """Number of threads by machine, at the last check that found workers."""
         for address, threads in self.client.nthreads().items():
             self.by_host[_host(address)] += threads
 
     @property
     def _scheduler(self) -> Any:
-        """The scheduler's remote calls, which are known by name only."""
+        """Return the scheduler's remote calls; their names have no types."""
         return self.client.scheduler
 
     def heard(self) -> None:
-        """Take note that a task has ended."""
+        """Record the end of a task."""
         self._heard = self._seen = time.monotonic()
         self._dumped = False
         if self._heard - self._looked > EVERY:
@@ -95,7 +97,7 @@ class Watch:
             self._dump(now - self._heard)
 
     def _look(self) -> Cluster | None:
-        """Return the state of the cluster; None where the scheduler does not answer."""
+        """Return the state of the cluster; None if the scheduler does not respond."""
         now = self._looked = time.monotonic()
         try:
             asked = self._scheduler.identity
@@ -135,7 +137,7 @@ def _host(address: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return JSON data: keys that are tuples, names of tasks, become text."""
+    """Return JSON data, with the tuples that name tasks as text."""
     if isinstance(value, Mapping):
         return {
             "/".join(map(str, key)) if isinstance(key, tuple) else str(key): _plain(each) for key, each in value.items()

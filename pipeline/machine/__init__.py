@@ -1,6 +1,6 @@
 """The process, and the machine on which the process runs.
 
-installation.py   check that Python loads this distribution's code; say how to add what is missing
+installation.py   check that Python loads this distribution's code; commands that install missing packages
 process.py        limits of a process that runs tasks: threads and memory
 cores.py          idle cores of this machine, shared by all processes of a user
 interrupts.py     SIGINT and SIGTERM: the first stops a run in good order, the second at once

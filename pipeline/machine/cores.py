@@ -1,7 +1,7 @@
-"""Idle cores of this machine: one lock file for each core, shared by all processes of a user that run tasks here.
+"""Share the cores of this machine among all processes of a user that run tasks: one lock file per core.
 
-A task holds a core while it runs. Work that can be split takes idle cores too, so that a stage keeps the machine busy
-with fewer tasks than cores, as at the end of every stage. The system releases the locks of a process that dies.
+A task holds a core while the task runs. Work that can be split also takes idle cores, so that fewer tasks than cores
+keep the machine busy, as at the end of every stage. The system releases the locks of a dead process.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Core:
 
 
 def usable() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def take_core(count: int) -> Core | None:
-    """Hold and return an idle core of the first `count` cores; return None at once where no core is idle."""
+    """Hold and return an idle core of the first `count` cores; None if none is idle."""
     if count < 2:
         return None
     folder = Path(tempfile.gettempdir()) / f"fast-diff-cores-{os.getuid()}"

@@ -1,8 +1,9 @@
-"""How this distribution is installed: whether Python loads its code and no other, and how to add what is missing."""
+"""Check the installation of this distribution, and return the commands that install missing packages."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -16,11 +17,11 @@ from pipeline.messages.errors import ConfigError
 
 DISTRIBUTION = "fast-diff-dask"
 PACKAGES = ("pipeline", "stages")
-"""Import names of the distribution; as they are generic, something else may stand in their place."""
+"""Import names of the distribution: generic names, which another package may have, too."""
 
 
 class Installed(Protocol):
-    """What is read of an installed distribution; `importlib.metadata.Distribution` has it, too."""
+    """An installed distribution: `Metadata` or `importlib.metadata.Distribution`."""
 
     def read_text(self, filename: str) -> str | None:
         """Return a file of the distribution's metadata, None if missing."""
@@ -28,9 +29,9 @@ class Installed(Protocol):
 
 @dataclass(frozen=True)
 class Metadata:
-    """The metadata of this distribution, as it is installed.
+    """The installed metadata of this distribution.
 
-    `importlib.metadata` finds the same, but takes longer to load than all else that `fast-diff --help` needs."""
+    `importlib.metadata` takes longer to load than all other imports of `fast-diff --help`."""
 
     folder: Path
 
@@ -42,7 +43,7 @@ class Metadata:
 
     @property
     def version(self) -> str:
-        """The version of the distribution."""
+        """Return the version of the distribution."""
         lines = (self.read_text("METADATA") or self.read_text("PKG-INFO") or "").splitlines()
         return next((line.partition(":")[2].strip() for line in lines if line.startswith("Version:")), "unknown")
 
@@ -57,7 +58,7 @@ class Metadata:
 
 
 def installed() -> Metadata | None:
-    """Return the metadata of this distribution, None where it is not installed."""
+    """Return the metadata of this distribution, None if not installed."""
     stem = DISTRIBUTION.replace("-", "_")
     for place in sys.path:
         with contextlib.suppress(OSError):
@@ -69,8 +70,19 @@ def installed() -> Metadata | None:
     return None
 
 
+@functools.cache
+def version_of(name: str) -> str | None:
+    """Return the version of an installed distribution, None if not installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def check() -> None:
-    """Raise ConfigError where this system is not supported, or Python loads other code than this distribution's."""
+    """Raise ConfigError on an unsupported system, or for hidden packages."""
     if sys.platform in ("win32", "cygwin"):
         raise ConfigError(
             f"{DISTRIBUTION} does not run on Windows: expected Linux or macOS. Use WSL, its subsystem for Linux."
@@ -80,7 +92,7 @@ def check() -> None:
 
 
 def fault() -> str | None:
-    """Say what stands in the way of this distribution's code; None if nothing does."""
+    """Return why Python can't load this distribution's code, None if Python can."""
     distribution = installed()
     if distribution is None:
         import shlex
@@ -104,29 +116,29 @@ def fault() -> str | None:
 
 
 def _source(distribution: Installed) -> tuple[Path | None, bool]:
-    """Return the folder that a distribution was installed from, if any, and whether it is editable there."""
+    """Return the source folder of a distribution, if any, and whether it is editable."""
     from urllib.parse import unquote, urlsplit
 
     try:
         given = json.loads(distribution.read_text("direct_url.json") or "{}")
         url = urlsplit(given["url"])
         editable = bool(given["dir_info"].get("editable"))
-    except (KeyError, TypeError, ValueError, AttributeError):  # from an index or a wheel, or spoilt
+    except (KeyError, TypeError, ValueError, AttributeError):  # from an index or a wheel, or damaged
         return None, False
     return Path(unquote(url.path)), editable
 
 
 def install(*requirements: str) -> str:
-    """Return the command that installs requirements beside this program, be its environment active or not."""
+    """Return the command that installs requirements into this Python's environment."""
     import shlex
 
     return " ".join([_pip(), *map(shlex.quote, requirements)])
 
 
 def install_extra(*extras: str) -> str:
-    """Return the command that adds extras of this distribution, by way of the clone that it was installed from.
+    """Return the command that installs extras, from the clone that was installed.
 
-    Where there is none, or it is gone, the command names what the extras would bring."""
+    Without a clone, the command names the requirements of the extras."""
     import shlex
     from importlib import metadata
 
@@ -154,7 +166,7 @@ def _requirements(extra: str) -> list[str]:
 
 
 def _pip() -> str:
-    """Return the command that installs into this Python's environment; environments of uv have no pip."""
+    """Return the installer's command for this Python; uv environments have no pip."""
     import shlex
     import shutil
 

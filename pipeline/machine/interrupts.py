@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM as batch systems send it: the first signal stops the run in good order, the second at once."""
+"""Handle Ctrl-C, and SIGTERM of batch systems: the first signal stops the run in order, the second at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
-    """Signals of this process: whether one has arrived, and whether its exception waits for `held` to end."""
+    """The state of signals: one has arrived, and its exception waits for `held`."""
 
     def __init__(self) -> None:
         self.interrupted, self.held, self.pending = threading.Event(), 0, False
@@ -26,7 +26,7 @@ _state = _State()
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Handle signals: the first one sets the event and raises KeyboardInterrupt, the second one ends the process.
+    """Raise KeyboardInterrupt and set the event on signal 1; exit on signal 2.
 
     The event stays set, since compiled code can swallow a KeyboardInterrupt."""
     global _state
@@ -44,21 +44,21 @@ def interrupts() -> Iterator[threading.Event]:
 
 
 def forget() -> None:
-    """Make CPython forget an interrupt that was handled.
+    """Make CPython forget a handled KeyboardInterrupt that passed through `exec`.
 
-    CPython remembers a KeyboardInterrupt that passed through `exec`, which dataclasses use, until the next `exec`; at
-    exit it would kill its own process by the same signal."""
+    Dataclasses use `exec`. CPython remembers the interrupt until the next `exec`, and at exit would kill its process by
+    the same signal."""
     exec("")
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Raise KeyboardInterrupt only after the `with` statement, which must not be left half done.
+    """Delay KeyboardInterrupt until the end of the `with` statement.
 
-    Ctrl-C reaches every process of a terminal's group. Children that are started there, or by threads that are
-    started there, ignore the signal: this process ends them."""
+    Ctrl-C reaches every process of a terminal's group. Children that this thread, or a thread started by this thread,
+    starts inside the statement ignore Ctrl-C: this process ends these children."""
     state = _state
-    resource_tracker.ensure_running()  # else multiprocessing starts it with its first child, and unblocks signals
+    resource_tracker.ensure_running()  # multiprocessing starts the tracker with the first child, and unblocks signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     state.held += 1
     try:

@@ -4,7 +4,7 @@ discovery.py          the stages that installed distributions declare
 tasks.py              every task of the run and the tasks that it waits for
   fingerprint.py      a digest of all that determines an artifact
   resolve.py          which artifacts are current, and which tasks must run
-    reasons.py        compares recipes: why is an artifact stale?
+    reasons.py        compares recipes to explain why an artifact is stale
     span_index.py     earlier artifacts that may hold rows of a task
     racy.py           files modified so shortly before their scan that the next run compares their bytes
 call.py               a task that is ready to run, as it is sent to a worker

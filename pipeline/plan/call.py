@@ -1,4 +1,4 @@
-"""Calls: tasks that are ready to run, as sent to a worker; and receipts: what the driver keeps of finished tasks."""
+"""Calls are tasks that are ready to run, as sent to a worker; receipts are the driver's records of finished tasks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pipeline.store.backends.locations import Options, Place
 
 @dataclass(frozen=True)
 class Context:
-    """What all tasks of one stage share in one run.
+    """The data that all tasks of one stage share in one run.
 
-    The context is pickled once on the driver and unpickled once per worker, since thousands of calls carry the same
-    bytes. `storage` holds the options of `locations.use`, secrets included: never show these."""
+    Thousands of calls carry the same context, which is pickled once on the driver and unpickled once per worker.
+    `storage` holds the options of `locations.use`, secrets included, and must not be shown."""
 
     stage: Stage[Any]
     params: Any
@@ -29,7 +29,7 @@ class Context:
 
     @functools.cached_property
     def packed(self) -> bytes:
-        """The fields, pickled with cloudpickle: a stage may hold lambdas."""
+        """Return the fields, pickled by cloudpickle, as a stage may hold lambdas."""
         import cloudpickle
 
         return bytes(cloudpickle.dumps([getattr(self, field.name) for field in fields(self)]))
@@ -45,7 +45,7 @@ def _unpacked(packed: bytes) -> Context:
 
 @dataclass(frozen=True)
 class Earlier:
-    """An earlier artifact that `Reuse.builds_on` allows, and its inputs in the order of `Task.inputs`.
+    """An earlier artifact for `Reuse.builds_on`; inputs are ordered as in the task.
 
     Paths are relative to the run's folder."""
 
@@ -65,7 +65,7 @@ class Call:
     forced    run the task although the artifact is current
     cores     number of tasks that run at a time on the worker's machine
     content   column digests of a source stage's table
-    manifest  file that holds `inputs` where these are too many to send"""
+    manifest  file that holds `inputs` if these are too many to send"""
 
     context: Context
     task: Task
@@ -87,7 +87,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the driver keeps of a finished task."""
+    """The driver's record of a finished task."""
 
     name: str
     content: Mapping[str, str]
@@ -96,5 +96,5 @@ class Receipt:
 
 
 def receipt_of(record: Record, name: str) -> Receipt:
-    """Return the receipt of an artifact, by its record and its file name."""
+    """Return the receipt of an artifact from its record and file name."""
     return Receipt(name, record.content, record.rows, record.summary)

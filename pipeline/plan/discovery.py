@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from pipeline.stage import Stage
 
 GROUP = "fast_diff.stages"
-"""Entry points of packages; each module of such a package that ends in a `STAGE` is a stage."""
+"""Entry point group of packages; each of their modules that defines `STAGE` is a stage."""
 
 
 def discover() -> list[Stage[Any]]:
-    """Return all stages, in the order in which they need each other. Raises ConfigError."""
+    """Return all stages, each after the stages it needs. Raises ConfigError."""
     from pipeline.plan.tasks import in_order
 
     found, places = [], []
@@ -28,5 +28,5 @@ def discover() -> list[Stage[Any]]:
         modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]
         found += [module.STAGE for module in modules if hasattr(module, "STAGE")]
     if not found:
-        raise ConfigError(f"{', '.join(places)}: no stage is there; install {DISTRIBUTION} again")
+        raise ConfigError(f"{', '.join(places)}: found no stage; install {DISTRIBUTION} again")
     return in_order(found)

@@ -1,11 +1,11 @@
-"""Fingerprints: what determines an artifact, as one digest; and content digests of what it holds.
+"""Fingerprints of all that determines an artifact, and content digests of an artifact's columns.
 
-A fingerprint is SHA-256 over a canonical encoding: JSON with sorted keys in which each scalar carries its type,
-so that 1, 1.0, "1" and True differ. Only scalars, sequences, mappings, enums, dataclasses and paths as strings
-are accepted: a value with no canonical form raises rather than collapse to a constant.
+A fingerprint is SHA-256 over a canonical encoding: JSON with sorted keys in which each scalar carries its type, so that
+1, 1.0, "1" and True differ. Scalars, sequences, mappings with string keys, and dataclasses are accepted. Every other
+value raises TypeError, so that no two values collapse to one constant.
 
-A content digest is BLAKE3 over the logical values of one column in row order. SHA-256 of a wide column would take
-as long as writing the column to Parquet. Compression, row groups and the writer's version do not change the digest.
+A content digest is BLAKE3 over the logical values of one column in row order. SHA-256 of a wide column would take as
+long as writing the column to Parquet. Compression, row groups and the writer's version do not change the digest.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ import numpy as np
 import pyarrow as pa
 from blake3 import blake3
 
+from pipeline.machine.installation import version_of
 from pipeline.stage import Settings, Speed, Stage
 
 SHORT = 16
 """Hex digits of a digest in a file name."""
 TOGETHER, WIDE = 4_096, 256
-"""Rows of a column that are digested together, but for those of more bytes than that each."""
+"""Rows that are digested together, and the width in bytes above which rows are not collected for this."""
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def canonical(value: Any) -> Any:
-    """`value` as JSON data in which every scalar is tagged with its type.
+    """Return `value` as JSON data in which every scalar is tagged with its type.
 
-    Raises TypeError for anything that has no canonical form, ValueError for NaN."""
-    if type(value) is str:  # by far the most frequent
+    Raises TypeError for a value without a canonical form, ValueError for NaN."""
+    if type(value) is str:  # fast path for the most frequent type
         return ["str", value]
     if type(value) is list or type(value) is tuple:
         return ["list", *map(canonical, value)]
@@ -66,17 +67,17 @@ def canonical(value: Any) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """The canonical encoding. Raises as `canonical` does."""
+    """Return the canonical encoding of a value. Raises TypeError, ValueError."""
     return _ENCODER.encode(canonical(value)).encode()
 
 
 def digest(value: Any) -> str:
-    """SHA-256, in hex, of the canonical encoding."""
+    """Return the SHA-256 of the canonical encoding, in hex."""
     return hashlib.sha256(encoded(value)).hexdigest()
 
 
 def digest_of_list(items: Iterable[bytes]) -> str:
-    """The `digest` of a list, by the encodings of its items, one after the other."""
+    """Return the `digest` of a list from the encodings of its items."""
     whole = hashlib.sha256(b'["list"')
     for item in items:
         whole.update(b"," + item)
@@ -85,13 +86,13 @@ def digest_of_list(items: Iterable[bytes]) -> str:
 
 
 def digest_of_mapping(items: Mapping[str, bytes]) -> str:
-    """The `digest` of a mapping, by the encodings of its values."""
+    """Return the `digest` of a mapping from the encodings of its values."""
     inside = b",".join(_ENCODER.encode(name).encode() + b":" + items[name] for name in sorted(items))
     return hashlib.sha256(b'{"map":{' + inside + b"}}").hexdigest()
 
 
 def result_params(params: Any) -> dict[str, Any]:
-    """The parameters that change a result: all but those marked `SPEED`."""
+    """Return the parameters that change a result: all but those marked `SPEED`."""
     hints = get_type_hints(type(params), include_extras=True)
     return {
         name: getattr(params, name)
@@ -101,27 +102,19 @@ def result_params(params: Any) -> dict[str, Any]:
 
 
 def recipe(stage: Stage[Any], params: Any, settings: Settings) -> dict[str, Any]:
-    """All that determines the content of a stage's artifacts but their inputs; readable, for `explain`."""
+    """Return all that determines a stage's artifacts, except their inputs."""
     return {
         "stage": stage.name,
         "version": stage.version,
         "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
         "params": result_params(params) | {key: settings(key) for key in stage.used(settings)},
         "libraries": {name: metadata.version(name) for name in stage.cache_key.libraries}
-        | {name: installed(name) for name in stage.cache_key.optional},
+        | {name: version_of(name) for name in stage.cache_key.optional},
     }
 
 
-def installed(name: str) -> str | None:
-    """Version of a distribution, or None."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 class ColumnDigest:
-    """Content digest of one column that arrives in pieces; how it was cut into pieces does not matter."""
+    """Content digest of one column, however the column is cut into pieces."""
 
     def __init__(self, kind: pa.DataType) -> None:
         self.kind, self.rows = kind, 0
@@ -133,15 +126,15 @@ class ColumnDigest:
         self._rows_waiting = 0
 
     def update(self, column: pa.ChunkedArray | pa.Array) -> None:
-        """Take in the next rows. Short pieces wait to be taken in together: each costs as much as many rows."""
+        """Add rows; short pieces are collected, since a call costs as much as many rows."""
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             self.rows += len(chunk)
             self._waiting.append(chunk)
             self._rows_waiting += len(chunk)
             if self._wide or self._rows_waiting >= TOGETHER:
-                self._take_in()
+                self._flush()
 
-    def _take_in(self) -> None:
+    def _flush(self) -> None:
         if not self._waiting:
             return
         rows = pa.concat_arrays(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
@@ -162,7 +155,7 @@ class ColumnDigest:
             if (data := array.buffers()[2]) is not None:
                 self.values.update(memoryview(data)[offsets[0] : offsets[-1]])
         elif self.items is not None:
-            self.items.update(array.flatten())  # leaves nulls out; `valid` holds where they were
+            self.items.update(array.flatten())  # without nulls, which `valid` holds
         elif pa.types.is_boolean(kind):
             self.values.update(array.fill_null(False).to_numpy(zero_copy_only=False).tobytes())
         else:
@@ -177,8 +170,8 @@ class ColumnDigest:
             )
 
     def hexdigest(self) -> str:
-        """The digest so far, 32 hex digits."""
-        self._take_in()
+        """Return the digest of the rows so far, 32 hex digits."""
+        self._flush()
         whole = blake3(f"{self.kind} {self.rows}".encode())
         whole.update(self.valid.digest() + self.lengths.digest() + self.values.digest())
         if self.items is not None:
@@ -187,12 +180,12 @@ class ColumnDigest:
 
 
 def content(table: pa.Table) -> dict[str, str]:
-    """Content digest of each column of a table."""
+    """Return the content digest of each column of a table."""
     return content_of([table], table.schema)
 
 
 def content_of(tables: Iterable[pa.Table], schema: pa.Schema) -> dict[str, str]:
-    """Content digest of each column of a table that arrives in pieces."""
+    """Return the content digest of each column of a table in pieces."""
     digests = {f.name: ColumnDigest(f.type) for f in schema}
     for table in tables:
         for name, column in digests.items():

@@ -8,7 +8,7 @@ from pipeline.run import Explanation
 
 
 def dot(found: Explanation) -> str:
-    """Return DOT text; boxes of current tasks are green, tooltips of other tasks state the reason to run."""
+    """Return DOT text: current tasks are green, tooltips of stale tasks give reasons."""
     return "\n".join(_lines(found))
 
 

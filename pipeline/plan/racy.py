@@ -1,8 +1,6 @@
-"""Racy files: modified so shortly before their scan that another change may leave their time as it is.
+"""Racy files: modified so shortly before the scan that a later change may not change the modification time.
 
-Their paths are kept for the next run, which compares the bytes:
-
-    <output>/<run>/.doubtful.json        a JSON list
+The next run compares the bytes of these files; their paths are in <output>/<run>/.doubtful.json, a JSON list.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ log = logging.getLogger("fast_diff.files")
 
 
 def read(store: Store) -> list[str] | None:
-    """Return the racy rows of earlier runs; None where the list is damaged, so that every row must be rechecked."""
+    """Return the racy rows of earlier runs; None if the list is damaged."""
     path = store.folder / RACY_LIST
     if not path.exists() if isinstance(path, Path) else store.files.size(RACY_LIST) is None:
         return []
@@ -37,19 +35,19 @@ def read(store: Store) -> list[str] | None:
     except (ValueError, RecursionError) as error:
         log.debug("%s: %s", path, error)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # EINVAL: no regular file; other errors are failures of storage
+        if error.errno != errno.EINVAL:  # EINVAL: no regular file
             raise
     if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
         return rows
     log.warning(
-        "%s is damaged: expected a list of paths; the bytes of every file are compared, and the list is made again",
+        "%s is damaged: expected a list of paths; this run compares the bytes of every file and writes a new list",
         path,
     )
     return None
 
 
 def write(store: Store, rows: Sequence[str]) -> None:
-    """Write the rows that the next run must recheck; delete the file where there are none. Raises OSError."""
+    """Write the rows for the next run to recheck, or delete the file. Raises OSError."""
     if isinstance(store.folder, Path):
         remove_irregular(store.folder / RACY_LIST)
     if rows:
@@ -59,7 +57,7 @@ def write(store: Store, rows: Sequence[str]) -> None:
 
 
 def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[str]]:
-    """Return the `rows` of each source task; all its rows where `rows` is None."""
+    """Return the `rows` of each source task; all rows of the tasks if `rows` is None."""
     if rows is not None and not rows:
         return {}
     return {
@@ -69,7 +67,7 @@ def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[st
 
 
 def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
-    """Return those of `rows` that occur in a column of a table."""
+    """Return the `rows` that occur in a column of a table."""
     values = table.column(column)
     found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
     return found

@@ -1,4 +1,4 @@
-"""Compare the recipe of an earlier artifact with the recipe of today: why is the artifact stale?"""
+"""Explain why an artifact is stale: compare the artifact's recipe and inputs with those of the task."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _show(value: Any) -> str:
 
 
 def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` as it comes back from a footer: tuples are lists there."""
+    """Return `data` as read from a footer, with lists in place of tuples."""
     plain: dict[str, Any] = {
         key: as_json(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
         for key, value in data.items()

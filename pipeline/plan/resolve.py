@@ -33,7 +33,7 @@ VERSIONS = 4
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcome of `resolve`: the receipt of a current artifact, or the call that makes the artifact and the reason."""
+    """A current artifact's receipt, or the reason and the call to make the artifact."""
 
     call: Call
     receipt: Receipt | None = None
@@ -92,7 +92,7 @@ class Resolver:
         return Receipt(name, {**(verdict.call.content or {})} | {SUMMARY: digest({})[:32]}, table.num_rows)
 
     def _call(self, node: Node, receipts: Mapping[Address, Receipt]) -> Call:
-        """Return the call of a task, with the fingerprint: a digest of all that determines the content."""
+        """Return a task's call, with the digest of all that determines the content."""
         inputs = [(stage, key, receipts[stage, key].name) for stage, key in node.task.inputs]
         digests = self._input_digests(node, lambda needed: receipts[needed].content)
         found = content(self.plan.sources[node.address]) if node.stage.source else None
@@ -119,8 +119,10 @@ class Resolver:
         }
 
     def _part(self, reader: str, needed: Address, content: Mapping[str, str]) -> bytes:
-        """What of an input enters the fingerprint of a task of a stage: the digests of the columns that are read there,
-        or of all, and of its summary. The latest parts are cached, since many tasks share an input."""
+        """Return the encoding of an input in the fingerprint of a task of stage `reader`.
+
+        Encoded are the digests of the columns that the stage reads, and of the summary. The latest encodings are
+        cached, since many tasks share an input."""
         known = self._parts.get((reader, needed))
         if known is not None and known[0] is content:
             return known[1]
@@ -134,7 +136,7 @@ class Resolver:
         return part
 
     def _current(self, node: Node, call: Call, name: str) -> Record | None:
-        """Return the record of a task's artifact, if the artifact exists with this fingerprint."""
+        """Return the record of the task's artifact with this fingerprint, if any."""
         with contextlib.suppress(ArtifactDamaged):
             record = self.footers.record(node.stage.name, name, node.task.key)
             if record.fingerprint == call.fingerprint and self.store.files_there(record):
@@ -172,7 +174,7 @@ class Resolver:
             return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
-        """Add the earlier artifacts to a call whose rows may be copied or that may be built on."""
+        """Add earlier artifacts to a call: for rows to copy, and to build on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
             call = replace(call, before=tuple(self._built_on(node, call)))
@@ -204,7 +206,7 @@ class Resolver:
                     yield Earlier(path, inputs, record.recipe["params"])
 
     def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
-        """Return the paths of the artifacts that an artifact was made from, if all still exist; found by digests."""
+        """Return the paths of an artifact's inputs, found by digests, if all exist."""
         versions = [self._versions(needed) for needed in node.task.inputs]
         for chosen in itertools.islice(itertools.product(*versions), VERSIONS**2):
             contents = {needed: other.content for needed, (_, other) in zip(node.task.inputs, chosen, strict=True)}

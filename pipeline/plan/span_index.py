@@ -1,4 +1,4 @@
-"""Index of artifacts by the span of their rows: which artifacts may hold rows of a task?"""
+"""Index artifacts by the span of their rows, to find the artifacts that may hold rows of a task."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from itertools import accumulate
 class SpanIndex:
     """Intervals (least, greatest) by name, searched for overlaps with an interval.
 
-    Intervals are sorted by their least value, each beside the running maximum of the greatest values. A search starts
-    at the last interval that begins before the end of the wanted one, and goes left until the running maximum is
-    below the start of the wanted one."""
+    Intervals are sorted by their least value, with a running maximum of the greatest values. A search starts at the
+    last interval that begins before the wanted interval ends, and goes left until the running maximum is below the
+    start of the wanted interval."""
 
     def __init__(self, spans: Iterable[tuple[str, tuple[str, str]]]) -> None:
         rows = [(least, most, place, name) for place, (name, (least, most)) in enumerate(spans)]
@@ -21,7 +21,7 @@ class SpanIndex:
         self._most = list(accumulate((most for _, most, *_ in self._rows), max))
 
     def between(self, least: str, most: str) -> list[str]:
-        """Return the names of intervals that overlap with this one, in the order given to the index."""
+        """Return the names of intervals that overlap with [least, most], in given order."""
         found = []
         place = bisect_right(self._least, most)
         while place and self._most[place - 1] >= least:

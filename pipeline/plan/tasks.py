@@ -14,7 +14,7 @@ from pipeline.stage import Address, Settings, Stage, Task, Upstream
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One task in the plan. Of the ready tasks, the task of least `rank` runs first."""
+    """One task in the plan; among ready tasks, the task of least `rank` runs first."""
 
     stage: Stage[Any]
     task: Task
@@ -27,7 +27,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Plan:
-    """The DAG of tasks. `sources` holds the tables that the source stages found, by address."""
+    """The DAG of tasks; `sources` holds the tables of source stages by address."""
 
     nodes: Mapping[Address, Node]
     dependents: Mapping[Address, Sequence[Address]]
@@ -42,23 +42,23 @@ class Plan:
 
 
 def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
-    """Sort stages so that each follows the stages it needs. Raises ConfigError for a circle or an unknown stage."""
+    """Sort stages topologically. Raises ConfigError for a cycle or an unknown stage."""
     waiting = {stage.name: stage for stage in stages}
     ordered: list[Stage[Any]] = []
     done: set[str] = set()
     while waiting:
         ready = [stage for stage in waiting.values() if done.issuperset(stage.needs)]
         if not ready:
-            raise ConfigError(f"stages {', '.join(sorted(waiting))} need each other, or a stage that does not exist")
+            raise ConfigError(f"stages {', '.join(sorted(waiting))}: expected no cycle and no unknown stage in needs")
         ordered.extend(waiting.pop(stage.name) for stage in ready)
         done.update(stage.name for stage in ready)
     return ordered
 
 
 def make_plan(stages: Sequence[Stage[Any]], params: Mapping[str, object], settings: Settings) -> Plan:
-    """List the data with the source stages, then cut the work of every other stage into tasks.
+    """List the data of source stages, and cut the work of other stages into tasks.
 
-    Raises ConfigError where a source stage finds no data."""
+    Raises ConfigError if a source stage finds no data."""
     by_stage: dict[str, list[Task]] = {}
     sources: dict[Address, pa.Table] = {}
     for stage in stages:
@@ -80,7 +80,7 @@ def make_plan(stages: Sequence[Stage[Any]], params: Mapping[str, object], settin
 
 
 def _all_needs(stage: Stage[Any], stages: Sequence[Stage[Any]]) -> list[str]:
-    """Return the names of the stages that a stage needs, directly or through other stages."""
+    """Return the names of the stages that a stage needs, directly or indirectly."""
     by_name = {other.name: other for other in stages}
     needs = list(stage.needs)
     for name in needs:
@@ -89,12 +89,12 @@ def _all_needs(stage: Stage[Any], stages: Sequence[Stage[Any]]) -> list[str]:
 
 
 def _depth_first(tasks: Mapping[Address, tuple[Stage[Any], Task]]) -> Iterator[Address]:
-    """Yield every task after its inputs, and as soon after these as possible.
+    """Yield every task after its inputs, and as soon after the inputs as possible.
 
-    The walk begins at the last stages, each in its own order (`Task.order`). So a task that joins two inputs follows
-    right after the second input, long before inputs that only later tasks need."""
+    The walk begins at the last stages, each in the order of `Task.order`. So a task that joins two inputs follows right
+    after the second input, long before inputs that only later tasks need."""
     seen: set[Address] = set()
-    # A task that joins inputs of several stages walks those of the latest stage first.
+    # From a task with inputs of several stages, the inputs of the latest stage are walked first.
     depth = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tasks))}
     for sink in reversed(list(tasks)):
         stack = [(sink, False)]

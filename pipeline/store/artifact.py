@@ -57,9 +57,9 @@ OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
 
 
 def artifact_names(names: Iterable[str]) -> list[str]:
-    """Return the names of artifacts among the names in a stage's folder, sorted; users may leave other files there.
+    """Return the sorted names of artifacts among the names in a stage's folder.
 
-    Where no name ends in a fingerprint, the stage has names of its own, and every Parquet file counts."""
+    Users may add other files. If no name ends in a fingerprint, the stage sets names, and every Parquet file counts."""
     found = sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
     return [name for name in found if OWN_NAME.fullmatch(name)] or found
 
@@ -79,7 +79,7 @@ class StoredArtifact:
 
     @property
     def record(self) -> Record:
-        """The footer."""
+        """Return the footer."""
         return read_record(self.path, self.stage, self.key) if self._local else self._object_record
 
     @property
@@ -88,7 +88,7 @@ class StoredArtifact:
 
     @cached_property
     def _object(self) -> ParquetObject:
-        """The object, whose footer is fetched once."""
+        """Return the object, whose footer is fetched once."""
         return ParquetObject(self.path)
 
     @cached_property
@@ -166,7 +166,7 @@ class StoredArtifact:
         return found
 
     def _verify(self, file: pq.ParquetFile, schema: pa.Schema, columns: Sequence[str] | None, rows: int) -> None:
-        """Compare names, types and row count with the record, since page checksums do not cover these."""
+        """Compare names, types and row count, which have no checksum, with the record."""
         try:
             record = record_of(file.metadata, file.schema_arrow)
         except UNREADABLE as error:
@@ -195,7 +195,7 @@ UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError, TypeError)
 
 
 def read_record(path: Place, stage: str, key: str) -> Record:
-    """Return the record of an artifact. Raises ArtifactDamaged for a missing, truncated or altered file."""
+    """Return an artifact's record. Raises ArtifactDamaged, also if the file is missing."""
     if not isinstance(path, Path):
         return StoredArtifact(stage, key, path).record
     try:
@@ -207,7 +207,7 @@ def read_record(path: Place, stage: str, key: str) -> Record:
 
 
 def record_of(footer: pq.FileMetaData, there: pa.Schema) -> Record:
-    """Return the record in a footer. Raises KeyError, ValueError or TypeError where it is missing or altered."""
+    """Return a footer's record. Raises KeyError, ValueError or TypeError if damaged."""
     metadata = footer.metadata or {}
     text = metadata[METADATA]
     if hashlib.sha256(text).hexdigest().encode() != metadata[METADATA_DIGEST]:

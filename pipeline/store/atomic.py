@@ -1,26 +1,26 @@
-"""The one way in which this project writes a file: all of it or nothing.
+"""Write a file whole or not at all: the only way in which the pipeline writes files.
 
-What each kind of file promises after a power cut (`tests/power` rebuilds what a cut may leave, and checks these):
+Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states that a cut may leave, and checks):
 
-    artifact          whole, or absent and made again. It is synced, then renamed. Its name may be lost until run.json
-                      mentions the artifact: before that, the stage's folder is synced.
-    files beside one  (the report) never taken for those of another artifact. The old artifact is retired, on disk,
-                      before the first file is written; the new one gets its name after the files' folder is synced.
-    run.json          all that it mentions is on disk before it, and it is on disk when the command ends. After an
-                      earlier cut, the run.json of the previous run is there.
-    .doubtful.json    names each file whose row in an artifact may be wrong: on disk before the first artifact of a run,
-                      and shortened after the last. A damaged list costs time, not results: every file is compared.
-    .footers.tsv      the index of footers: never synced. A line counts if its checksum fits and the artifact has the
-                      size and time in it; such an artifact is whole.
-    .events.jsonl     the event log, and the pages drawn from it: never synced. They decide nothing.
-    .lock             never synced. A lost, empty or damaged lock has no owner, and the next run takes it.
-    dismissals        with all new pairs once `dismiss` has ended; before, with all or none of them.
+    artifact          whole, or absent and made again. The file is synced, then renamed. The name may be lost until the
+                      stage's folder is synced, which precedes the run.json that mentions the artifact.
+    published files   (the report) never mistaken for the files of another artifact. The old artifact is retired, on
+                      disk, before the first file is written; the new artifact is named after the folder is synced.
+    run.json          everything in run.json is on disk before run.json, and run.json is on disk when the command ends.
+                      After an earlier cut, the run.json of the previous run is there.
+    .doubtful.json    lists each file whose row in an artifact may be wrong: on disk before the first artifact of a run,
+                      shortened after the last. A damaged list costs time, not results: every file is compared.
+    .footers.tsv      the index of footers: never synced. A line counts if its checksum is right and the artifact has
+                      the size and time in the line; such an artifact is whole.
+    .events.jsonl     the event log, and the pages drawn from the log: never synced. Results do not depend on the log.
+    .lock             never synced. A lost, empty or damaged lock has no owner, and the next run takes the lock.
+    dismissals        contain all new pairs once `dismiss` has ended; before, all or none of the new pairs.
     plan, export      whole, absent, or as before.
-    journal           of `apply`: an act is on disk before its file is touched, and so is the journal's name.
-    moved files       by `apply`: whole, under the old name, the new one, or both.
+    journal           of `apply`: an action and the journal's name are on disk before the action touches its file.
+    moved files       by `apply`: whole, under the old name, the new name, or both.
 
-Names of artifacts are synced once, as a run ends. To sync each of 10,000 would take 9.8 ms an artifact instead of 8.4
-(2.5 with no sync at all); once for all takes 64 ms (`python -m tests.benchmarks.syncs 10000`, ext4).
+Names of artifacts are synced once, at the end of a run, in 64 ms for 10,000 artifacts. A sync after each artifact would
+take 9.8 ms an artifact instead of 8.4 (2.5 without any sync): `python -m tests.benchmarks.syncs 10000`, ext4.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from pipeline.store.backends.storage import put_whole
 NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EROFS, errno.EACCES, errno.EPERM)
 """Errors of file systems that can't sync a folder."""
 TEMPORARY = ".tmp"
-"""Ending of a file that is still being written; its name begins with a dot, so that readers of the folder skip it."""
+"""Ending of unfinished files; their names begin with a dot, so that readers of the folder skip these files."""
 
 
 @contextlib.contextmanager
 def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
-    """Open `path` for writing; the whole file appears when the `with` statement ends without an exception.
+    """Open `path` for writing; the file appears whole when the `with` statement ends.
 
     The bytes go to a temporary file beside `path`, which is synced and renamed. An exception, KeyboardInterrupt
     included, leaves `path` unchanged and no temporary file. With `durable` the file's name is synced, too. On an object
@@ -71,9 +71,7 @@ def atomic_write(path: Place, durable: bool = False) -> Iterator[BinaryIO]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder to disk; does nothing where the folder can't be opened or its file system has no sync.
-
-    Raises OSError where the disk fails."""
+    """Sync the names in a folder to disk, where possible. Raises OSError."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -88,10 +86,10 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folder: Place) -> int:
-    """Remove what killed writers left anywhere below `folder`; only for the holder of the run's lock.
+    """Remove temporary files below `folder`; return their number.
 
-    On an object store they leave nothing."""
-    if not isinstance(folder, Path):
+    The caller must hold the run's lock."""
+    if not isinstance(folder, Path):  # a killed put leaves nothing
         return 0
     left = [path for path in folder.rglob(f".*{TEMPORARY}") if path.is_file()]
     for path in left:

@@ -32,7 +32,7 @@ SUPPORTED = (
 
 
 def is_supported(kind: pa.DataType) -> bool:
-    """Return whether columns of this type can be digested, stored and read back unchanged."""
+    """Return whether columns of this type can be digested and read back unchanged."""
     if types.is_fixed_size_list(kind):
         return kind.list_size > 0 and is_supported(kind.value_type)
     if types.is_fixed_size_binary(kind):
@@ -43,7 +43,7 @@ def is_supported(kind: pa.DataType) -> bool:
 
 
 def check_columns(stage: str, schema: pa.Schema) -> None:
-    """Raise ConfigError for the first column whose type is not supported or whose name occurs twice."""
+    """Raise ConfigError for a column of unsupported type or with a repeated name."""
     for column in schema:
         where = f"stage {stage}: column {column.name}"
         if not is_supported(column.type):

@@ -1,9 +1,8 @@
-"""The run's event log: what varies from run to run stands here and in no artifact.
+"""The event log of a run, JSON lines: events hold what varies from run to run, such as times.
 
-One JSON object a line. A run that has something to tell first drops what nobody will ask for again: of the runs before
-it there stays, for each artifact that is still on disk, the event of the task that last computed it. So the log grows
-with the artifacts, not with the runs, and who asks how an artifact came about finds the answer however long ago that
-was. A run that finds everything done leaves the log as it is, unread.
+Before a run appends its first event, the run shortens the log: of earlier runs, only the event of the task that last
+computed each remaining artifact is kept. So the log grows with the artifacts, not with the runs, and holds the event of
+every artifact, however old. A run without stale tasks does not read or change the log.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from pipeline.store.regular import regular
 from pipeline.store.store import RETIRED, Store
 
 LOG = ".events.jsonl"
-"""Its name in the run's folder."""
+"""Name of the event log in the run's folder."""
 EVERY = 30.0
 """Seconds between two puts of the log to an object store."""
 SHARE = 20.0
-"""So many times as long as it took, at least, a put is followed by none."""
+"""Least pause after a put, in multiples of the time that the put took."""
 FRAME = ("plan", "end")
-"""Events of every run, whatever happens in it."""
+"""Events of every run, with or without stale tasks."""
 
 Event: TypeAlias = Mapping[str, Any]
 
@@ -43,14 +42,15 @@ log = logging.getLogger("fast_diff.files")
 
 
 class EventLog(Json):
-    """Writes the log; only for the holder of the run's lock.
+    """Write the event log; only for the holder of the run's lock.
 
-    An object store can't append: there the log is written to a local file, and put as a whole now and then. A log that
-    can't be written (a full disk) is given up: it must not end the run. A put that failed is left to the next one."""
+    Object stores can't append: there the log is written to a local file, and put as a whole every EVERY seconds. A
+    failed put is made up for by the next put. A failed write, as on a full disk, ends the log and not the run.
+
+    files  the files of the run's folder, if already listed"""
 
     def __init__(self, path: Place, files: Files | None = None) -> None:
-        """`files`: of the run's folder, if they are listed already."""
-        super().__init__(io.StringIO())  # what is said before there is anything to tell
+        super().__init__(io.StringIO())  # holds the events of FRAME until `_open`
         self._path, self._files = path, files
         self._opened = self._broken = False
         self._next = time.monotonic() + EVERY
@@ -69,7 +69,7 @@ class EventLog(Json):
             self.put()
 
     def _open(self) -> None:
-        """Shorten the log, and go on where it ends. Raises OSError."""
+        """Shorten the log and open the log for appending. Raises OSError."""
         if self._opened:
             return
         self._opened = True
@@ -85,7 +85,7 @@ class EventLog(Json):
         self._stream.write(said.getvalue())
 
     def put(self) -> None:
-        """Let readers see what has been written so far."""
+        """Put the log to an object store, so that readers see the events so far."""
         if self._broken or not self._opened or isinstance(self._path, Path):
             return
         started = time.monotonic()
@@ -102,8 +102,9 @@ class EventLog(Json):
 
 
 def computed(folder: Place, stage: str) -> dict[str, Event]:
-    """By name, the artifacts of a stage and the events of the tasks that last computed them, as far as a run's log
-    knows; artifacts that are no longer there may be among them."""
+    """Return the event of the last computation of each artifact of a stage, by name.
+
+    Deleted artifacts may be included; artifacts without an event in the log are missing."""
     found: dict[str, Event] = {}
     for (made_by, name), event, _ in _computations(folder / LOG):
         if made_by == stage:
@@ -113,7 +114,7 @@ def computed(folder: Place, stage: str) -> dict[str, Event]:
 
 
 def seconds(folder: Place, names: Mapping[str, Collection[str]]) -> dict[str, float]:
-    """What the tasks took, added up, that made the artifacts `names` of each stage, as far as a run's log knows."""
+    """Return the total seconds of the tasks that made the artifacts `names`."""
     wanted = {(stage, name) for stage, of_stage in names.items() for name in of_stage}
     last = {address: event for address, event, _ in _computations(folder / LOG) if address in wanted}
     found = dict.fromkeys(names, 0.0)
@@ -125,14 +126,14 @@ def seconds(folder: Place, names: Mapping[str, Collection[str]]) -> dict[str, fl
 
 
 def _computations(path: Place) -> Iterator[tuple[tuple[str, str], Event, str]]:
-    """Stage and name of each artifact that was computed, its event and its line; one may come more than once."""
+    """Yield (stage, name), event and line of each computation, oldest first."""
     for event, line in _read(path):
         if event.get("event") == "task" and event.get("how") == "run":
             yield (str(event.get("stage")), str(event.get("artifact"))), event, line
 
 
 def _read(path: Place) -> Iterator[tuple[Event, str]]:
-    """Events and their lines, in order. A line that was torn by a crash is skipped; no log is an empty one."""
+    """Yield events and lines, oldest first, but no damaged lines."""
     number = bad = last = 0
     try:
         with _opened(path) as file:
@@ -145,7 +146,7 @@ def _read(path: Place) -> Iterator[tuple[Event, str]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        log.warning("%s can't be read (%s); what earlier runs left there is lost", path, error.strerror or error)
+        log.warning("%s can't be read (%s); the events of earlier runs are lost", path, error.strerror or error)
     if bad > 1 or (bad and last != number):  # the last line alone: a run was killed, or is at work
         log.warning("%s is damaged: %d of its lines can't be read and are skipped", path, bad)
 
@@ -157,7 +158,7 @@ def _opened(path: Place) -> IO[str]:
 
 
 def _parsed(line: str) -> Event | None:
-    """The event in a line of the log; None where there is none."""
+    """Return the event in a line of the log; None if the line is damaged."""
     with contextlib.suppress(ValueError, RecursionError):
         event = json.loads(line)
         if isinstance(event, dict):
@@ -166,7 +167,7 @@ def _parsed(line: str) -> Event | None:
 
 
 def _shorten(path: Path, files: Files) -> None:
-    """Keep what later runs may ask for. Raises OSError, and leaves the log as it is then."""
+    """Rewrite the log with the lines of `_kept`; unchanged if that raises OSError."""
     if os.path.lexists(path):
         kept = _kept(path, files)
         with atomic_write(path) as file:
@@ -174,7 +175,7 @@ def _shorten(path: Path, files: Files) -> None:
 
 
 def _kept(path: Place, files: Files) -> list[str]:
-    """Lines of artifacts that this run or an earlier one made and that were not pruned."""
+    """Return the last line of each artifact that exists, retired artifacts included."""
     found: dict[tuple[str, str], str] = {}
     for address, _, line in _computations(path):
         found.pop(address, None)  # the latest last

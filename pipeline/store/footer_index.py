@@ -1,9 +1,9 @@
-"""The index of footers: what those of a run's artifacts say, without opening these.
+"""Index of footers: one file with the records of all artifacts of a run, to read without opening the artifacts.
 
-A line is a CRC-32 of what follows it, then, by tabs: the stage, the name, the size, the stamp, and the record as JSON.
-What the artifacts of a stage share, recipe and schema, stands once, in a line whose stage is empty and whose name is
-its digest; a record that shares it names that digest. Lines are appended as tasks end; of two on one artifact the later
-one counts. A line that is damaged is none.
+A line holds, separated by tabs: a CRC-32 of the rest of the line, stage, artifact name, size, stamp, record as JSON.
+Recipe and schema, which the artifacts of a stage share, are in a line of their own with an empty stage and their digest
+as the name; records refer to that digest. Lines are appended as tasks end. The last line of an artifact counts, and
+damaged lines are skipped.
 """
 
 from __future__ import annotations
@@ -31,19 +31,20 @@ OWN = tuple(field.name for field in fields(Record) if field.name not in SHARED)
 
 
 class State(NamedTuple):
-    """A file as a listing shows it; two of equal name and state are taken for the same. `stamp`: its time of
-    modification, or an object store's ETag; empty where the store tells neither, or nobody has listed it since."""
+    """State of a file in a listing; equal name and state mean the same file.
+
+    stamp  modification time, or an object store's ETag; empty if the store has neither, or before the first listing"""
 
     size: int
     stamp: str
 
 
 UNLISTED = State(-1, "")
-"""The state of an object that was put just now."""
+"""State of an object between its put and the next listing."""
 
 
 class Footer(NamedTuple):
-    """A record, in two parts as JSON, and the state of the file that it was read from or written to."""
+    """The record of an artifact, in two JSON texts, and the state of its file."""
 
     stage: str
     name: str
@@ -53,7 +54,7 @@ class Footer(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """Where an artifact's line stands in the index, and the state of the file that it is about."""
+    """Position of an artifact's line, and the state of the artifact's file."""
 
     state: State
     start: int
@@ -61,7 +62,7 @@ class _Line(NamedTuple):
 
 
 def footer_of(record: Record, place: Place, state: State | None = None) -> Footer | None:
-    """What the index is to know of an artifact; nothing where its file has gone, or its name would break a line."""
+    """Return an artifact's footer; None if deleted, or for an unprintable name."""
     try:
         state = state or (state_of(place.stat()) if isinstance(place, Path) else UNLISTED)
     except OSError:
@@ -74,18 +75,18 @@ def footer_of(record: Record, place: Place, state: State | None = None) -> Foote
 
 
 def state_of(stat: os.stat_result) -> State:
-    """The state of a file of this machine."""
+    """Return the state of a local file."""
     return State(stat.st_size, str(stat.st_mtime_ns))
 
 
 @functools.lru_cache(maxsize=256)
 def _one_object(text: str) -> str:
-    """Equal texts as one object: a message that holds it many times holds it once."""
+    """Return one object for equal texts: pickle stores an object once in a message."""
     return text
 
 
 class Index:
-    """An index in an open file of this machine, which is appended to. Whatever writes raises OSError."""
+    """Index in an open local file; methods that append raise OSError."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
@@ -104,10 +105,10 @@ class Index:
                     shared = json.loads(_checked(line)[4])
                     self._shared[name] = dict(zip(SHARED, shared, strict=True))
         if file.writable() and not line.endswith(b"\n"):
-            self._end += file.write(b"\n")  # a line that was torn stays alone
+            self._end += file.write(b"\n")  # ends a torn line
 
     def find(self, stage: str, name: str, state: State) -> Record | None:
-        """What is known of an artifact that is in this state now."""
+        """Return the record of an artifact in this state; None if unknown."""
         place = self._places.get((stage, name))
         if place is None or place.state != state or not state.stamp:
             return None
@@ -119,7 +120,7 @@ class Index:
         return None
 
     def add(self, footer: Footer) -> None:
-        """Take in what is known of an artifact that was written or read just now."""
+        """Add the footer of an artifact."""
         number = hashlib.sha256(footer.shared.encode()).hexdigest()[:SHORT]
         if number not in self._shared:
             self._append(["", number, "", "", footer.shared])
@@ -127,20 +128,20 @@ class Index:
         self._add(footer.stage, footer.name, footer.state, f'["{number}",{footer.own}]')
 
     def unlisted(self) -> list[tuple[str, str]]:
-        """Stages and names of the artifacts that nobody has listed since they were put."""
+        """Return stages and names of the artifacts in the state UNLISTED."""
         return [address for address, place in self._places.items() if place.state == UNLISTED]
 
     def set_state(self, stage: str, name: str, state: State) -> None:
-        """One of these is in this state."""
+        """Set the state of an artifact of `unlisted`."""
         with contextlib.suppress(ValueError):
             self._add(stage, name, state, self._line(stage, name, self._places[stage, name])[4])
 
     def entries(self) -> Collection[tuple[str, str]]:
-        """Stages and names of all the artifacts that it knows."""
+        """Return stages and names of all artifacts in the index."""
         return self._places.keys()
 
     def write(self, target: Place, kept: Collection[tuple[str, str]]) -> None:
-        """A new index of some of the artifacts, without lines that no longer count."""
+        """Write a new index of the artifacts `kept`, without superseded lines."""
         places = sorted((self._places[address] for address in kept), key=lambda place: place.start)
         with atomic_write(target) as file:
             file.writelines(line for line in self._all_lines() if line[8:10] == b"\t\t")
@@ -150,7 +151,7 @@ class Index:
         self._file.close()
 
     def _line(self, stage: str, name: str, place: _Line) -> list[str]:
-        """The fields of an artifact's line. Raises ValueError where they are not what they should be."""
+        """Return the fields of an artifact's line. Raises ValueError for another line."""
         found = _checked(os.pread(self._file.fileno(), place.length, place.start))
         if found[:4] != [stage, name, str(place.state.size), place.state.stamp]:
             raise ValueError("another line")
@@ -169,14 +170,14 @@ class Index:
         return len(whole)
 
     def _all_lines(self) -> Iterator[bytes]:
-        """The lines of the file, which stays open, one at a time."""
-        with open(os.dup(self._file.fileno()), "rb") as again:  # noqa: PTH123  # by its number: a file that is open
+        """Yield the lines of the file, which stays open."""
+        with open(os.dup(self._file.fileno()), "rb") as again:  # noqa: PTH123  # a descriptor, no path
             again.seek(0)
             yield from again
 
 
 def _checked(line: bytes) -> list[str]:
-    """The fields of a line behind its checksum. Raises ValueError where that does not fit."""
+    """Return a line's fields after the checksum. Raises ValueError if damaged."""
     checksum, _, rest = line.partition(b"\t")
     if int(checksum, 16) != zlib.crc32(rest) or not rest.endswith(b"\n"):
         raise ValueError("damaged")

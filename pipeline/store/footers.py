@@ -3,9 +3,9 @@
     <output>/<run>/.footers.tsv
 
 The footer decides. An entry of the index counts only while the listing of the folder shows the artifact in the state
-that the entry records; otherwise the footer is read. So a missing, old, truncated or altered index costs time and
-changes no result. A name holds the fingerprint, so a file of this name is the artifact or a damaged one; artifacts with
-`Task.filename` are not in the index.
+that the entry records; otherwise the footer is read. So a bad index, such as a truncated one, costs time, not results.
+A name holds the fingerprint, so a file of this name is the artifact or a damaged one. Artifacts with `Task.filename`
+are not in the index.
 
 In a folder, lines are appended to the index as tasks end. Objects can't be appended to: there the driver keeps an index
 in a temporary file, and puts the file when the run ends, after one more listing for the states of new artifacts.
@@ -64,12 +64,12 @@ class Footers:
         return self._listed[folder]
 
     def forget(self, folder: str, name: str) -> None:
-        """Take note that an artifact was moved or deleted."""
+        """Record that an artifact was moved or deleted."""
         self.names(folder)
         self._listed[folder].pop(name, None)
 
     def record(self, folder: str, name: str, key: str | None = None) -> Record:
-        """Return the record of an artifact. Raises ArtifactDamaged for a missing or damaged file."""
+        """Return an artifact's record. Raises ArtifactDamaged, also for a missing file."""
         stage, entry = folder.partition("/")[0], self.names(folder).get(name)
         if entry is None:
             raise ArtifactDamaged(stage, key or name, f"{folder}/{name} is missing")
@@ -112,7 +112,7 @@ class Footers:
             return Path(copy.name).open("a+b", buffering=0)
 
     def _keep(self, index: Index) -> None:
-        """Rewrite the index where most lines are outdated; on an object store, put the index."""
+        """Rewrite an index of mostly outdated lines; on an object store, put the index."""
         local = isinstance(self._store.folder, Path)
         self._store.refresh()
         there = {stage: self._on_disk(stage) for stage in {stage for stage, _ in index.entries()}}

@@ -1,14 +1,14 @@
-"""One run at a time on an output.
+"""Allow one run at a time on an output, by a lock file that is created exclusively.
 
-The lock is a file made by exclusive create. It names its owner (host, boot, PID namespace, process and that process's
-start), so that a killed run does not lock the output for ever. A process that shares all of the first three with the
-owner looks the owner up in the process table. Any other process goes by the heartbeat: the lock is a lease, and lasts
-DEAD_AFTER seconds after the last heartbeat. Ages are differences to a file made at that moment in the same
-folder, so the clocks of two hosts need not agree.
+The lock names its owner: host, boot, PID namespace, process, and start of the process. So a killed run does not lock
+the output forever. A process of the same host, boot and namespace looks the owner up in the process table. Any other
+process relies on the heartbeat: the lock is a lease that expires DEAD_AFTER seconds after the last heartbeat. The age
+of a heartbeat is measured against a new file in the same folder, so the clocks of two hosts need not agree.
 
-One process at a time replaces a dead owner's lock, under `flock` where the file system has it. Many have none between
-hosts. There the lease alone decides: the dead lock is renamed before it is replaced, a lock that turns out to be
-another run's is put back, and an owner whose heartbeat finds another run's lock stops.
+One process at a time replaces a dead owner's lock, under `flock` where the file system supports `flock`. Many file
+systems do not support `flock` between hosts. There the lease alone decides: the dead lock is renamed before a new lock
+is created, another run's lock that was renamed by mistake is put back, and an owner whose heartbeat finds another
+run's lock stops.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from pipeline.store.owner import DEAD_AFTER, identity, is_alive, parsed
 from pipeline.store.regular import irregular, regular, remove_irregular
 
 HEARTBEAT = 5.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL})
-"""Errors of `flock` on file systems that have no such lock."""
+"""Errors of `flock` on file systems that do not support `flock`."""
 NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EMLINK}
 """Errors of `link` on file systems that have no hard links."""
 NAMED_SOON = 2.0
-"""Seconds after which a lock made without a hard link names its owner."""
+"""Seconds within which a lock created without a hard link gets its content."""
 
 
 class RunLock:
-    """Context manager that holds `<folder>/.lock`; `note` is what the user should know of it.
+    """Context manager that holds `<folder>/.lock`; `note` is a warning, or empty.
 
-    Raises LockedError if another run holds it, ConfigError if the folder can't be written."""
+    Raises LockedError if another run holds the lock, ConfigError if the folder can't be written."""
 
     def __init__(self, folder: Place) -> None:
         self.token = uuid.uuid4().hex
@@ -73,11 +73,11 @@ class RunLock:
         if owner:
             raise LockedError(
                 f"{self._folder} is in use by another run (process {owner.get('pid')} on {owner.get('host')}); "
-                f"wait for it to end (a killed run counts as dead after {DEAD_AFTER:.0f} s), or choose another name "
-                "with --set run=NAME"
+                f"wait for that run to end (a killed run counts as dead after {DEAD_AFTER:.0f} s), or choose another "
+                "name with --set run=NAME"
             )
         if owner is not None:
-            raise LockedError(f"{self._folder}: another run has just started there; wait for it to end")
+            raise LockedError(f"{self._folder}: another run has just started there; wait for that run to end")
         self._thread.start()
         return self
 
@@ -90,32 +90,33 @@ class RunLock:
 
     @property
     def held(self) -> bool:
-        """Whether it was this run's still at the last sign of life."""
+        """Return whether this run held the lock at the last heartbeat."""
         return not self._lost.is_set()
 
     def check(self, now: bool = False) -> None:
-        """Raises LockedError where another run, on another host, took this one for dead: it stood still for long.
-        `now`: it is looked up, not told by the last sign of life."""
+        """Raise LockedError if another run took the lock; `now` reads the lock again.
+
+        A run on another host replaces the lock of a run that paused for longer than DEAD_AFTER."""
         if now:
-            self._sign()
+            self._heartbeat()
         if not self.held:
             raise LockedError(
-                f"{self._folder}: this run stood still for so long that another one has taken its place; what was "
-                "computed stands, and the other one goes on from it"
+                f"{self._folder}: this run paused for so long that another run has taken over; finished work is kept, "
+                "and the other run continues from there"
             )
 
     def _beat(self) -> None:
         while not self._stop.wait(self._lock.heartbeat) and self.held:
-            self._sign()
+            self._heartbeat()
 
-    def _sign(self) -> None:
+    def _heartbeat(self) -> None:
         with contextlib.suppress(OSError):
             if not self._lock.beat():
                 self._lost.set()
 
 
 class FileLock:
-    """The lock as a file."""
+    """A lock file in a folder of this machine. Every method raises OSError."""
 
     heartbeat = HEARTBEAT
 
@@ -125,7 +126,7 @@ class FileLock:
         self._links = True
 
     def take(self) -> dict[str, Any] | None:
-        """Take the lock: None. Else who holds it, or nobody where it was taken just now. Raises OSError."""
+        """Take the lock and return None, or return its owner: {} if not yet written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return None if self._create() else self._take_over()
 
@@ -134,25 +135,25 @@ class FileLock:
             self.path.unlink(missing_ok=True)
 
     def beat(self) -> bool:
-        """Give a sign of life; whether the lock is this run's still. Raises OSError."""
+        """Renew the lease; return whether this run still holds the lock."""
         if self.owner().get("token") != self.token:
             return False
         os.utime(self.path)
         return True
 
     def owner(self) -> dict[str, Any]:
-        """Return the owner that the lock names; empty where there is no lock, or a damaged one."""
+        """Return the owner in the lock; empty if the lock is missing or damaged."""
         return _owner_in(self.path)
 
     def _create(self) -> bool:
-        """Make the lock unless there is one; whether it was made. Raises OSError."""
-        # A link appears with its content: no reader ever meets a lock that does not yet name its owner.
+        """Create the lock; return False if a lock exists."""
+        # A link appears together with its content: no reader sees a lock without an owner.
         draft = self.path.with_name(f".lock.{self.token}.tmp")
         text = json.dumps(identity(self.token))
         try:
             draft.write_text(text)
             os.link(draft, self.path)
-        except (FileExistsError, FileNotFoundError):  # the latter: an owner's sweep has removed the draft
+        except (FileExistsError, FileNotFoundError):  # not found: the owner's sweep removed the draft
             return False
         except OSError as error:
             if error.errno not in NO_LINKS:
@@ -164,7 +165,7 @@ class FileLock:
         return True
 
     def _create_in_place(self, text: str) -> bool:
-        """The same on a file system without hard links: for a moment the lock is empty."""
+        """Create the lock without a hard link: the lock is empty for a moment."""
         try:
             with self.path.open("x") as file:
                 file.write(text)
@@ -173,7 +174,7 @@ class FileLock:
         return True
 
     def _take_over(self) -> dict[str, Any] | None:
-        """Replace a dead owner's lock; one taker at a time looks and replaces."""
+        """Replace a dead owner's lock; return as `take` does."""
         with self._guard():
             owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
@@ -188,16 +189,17 @@ class FileLock:
             return None if self._create() else {}
 
     def _names_soon(self) -> bool:
-        """Return whether the lock, which names no owner, may name one in a moment: see `_create_in_place`."""
+        """Return whether `_create_in_place` may still write the owner into a lock."""
         try:
             return not self._links and self._since_heartbeat() < NAMED_SOON
         except FileNotFoundError:  # released since
             return False
 
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Remove a dead owner's lock. Return None, or the owner of a lock that has replaced it, which is put back.
+        """Remove a dead owner's lock and return None, or return the new owner.
 
-        Between the look and this, another host may have replaced the lock: `flock` need not reach that host."""
+        Another host may have replaced the lock since it was read, as `flock` may not reach that host. That host's lock
+        is put back."""
         aside = self.path.with_name(f".lock.{self.token}.dead.tmp")
         try:
             self.path.replace(aside)
@@ -207,7 +209,7 @@ class FileLock:
             found = _owner_in(aside)
             if found == dead:
                 return None
-            with contextlib.suppress(OSError):  # a third run has made its own: the heartbeat of that owner finds it
+            with contextlib.suppress(OSError):  # a third run holds the lock: the owner `found` stops at its heartbeat
                 if self._links:
                     os.link(aside, self.path)
                 elif found:
@@ -218,7 +220,7 @@ class FileLock:
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:
-        """Keep other processes from replacing the lock meanwhile, where the file system supports `flock`."""
+        """Keep other processes from replacing the lock, where `flock` works."""
         path = self.path.with_name(".lock.guard")
         remove_irregular(path)
         with open(path, "w", opener=regular) as guard:
@@ -228,22 +230,22 @@ class FileLock:
                 if error.errno not in UNSUPPORTED:
                     raise
                 self.note = (
-                    f"{self.path.parent}: this file system has no locks, so a run relies on the heartbeat in .lock "
-                    f"alone: two runs that begin there at the same moment may not see each other for {HEARTBEAT:.0f} s"
+                    f"{self.path.parent}: this file system does not support flock, so only the heartbeat in .lock "
+                    f"protects a run: two runs that start at the same moment may overlap for {HEARTBEAT:.0f} s"
                 )
             yield
 
     def _since_heartbeat(self) -> float:
         probe = self.path.with_name(f".lock.{self.token}.probe.tmp")
         try:
-            with probe.open("w") as file:  # the owner's sweep may remove it meanwhile
+            with probe.open("w") as file:  # the owner's sweep may remove the probe meanwhile
                 return os.fstat(file.fileno()).st_mtime - self.path.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
 
 
 def _owner_in(path: Path) -> dict[str, Any]:
-    """Return the owner that a lock file names; empty where there is no file, or a damaged one."""
+    """Return the owner in a lock file; empty if the file is missing or damaged."""
     try:
         with open(path, "rb", opener=regular) as file:
             return parsed(file.read())
@@ -252,8 +254,9 @@ def _owner_in(path: Path) -> dict[str, Any]:
 
 
 def holder(folder: Path) -> Mapping[str, Any] | None:
-    """Who works in a run's folder now, by the lock that lies there: for whoever only reads, and leaves nothing behind.
-    So of an owner on another host this machine's clock has to tell whether it lives."""
+    """Return the owner of the run that writes to a folder now, or None.
+
+    No file is created: the heartbeat of an owner on another host is compared with this machine's clock."""
     lock = FileLock(folder, "")
     owner = lock.owner()
     return owner if owner and is_alive(owner, lambda: time.time() - lock.path.stat().st_mtime) else None

@@ -1,4 +1,4 @@
-"""The owner of a lock: what the lock says of a process, and whether that process still runs."""
+"""The owner of a lock: its description in the lock, and whether its process still runs."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 DEAD_AFTER = 60.0
-"""Seconds without a heartbeat after which an owner counts as dead, where its process can't be looked up."""
+"""Seconds without a heartbeat after which an owner counts as dead, if its process can't be looked up."""
 PROC = Path("/proc")
 GONE = ""
-"""The start of a process that does not run."""
+"""Start of a process that does not run."""
 
 
 def identity(token: str) -> dict[str, Any]:
-    """Return what a lock says of this process, as its owner."""
+    """Return the description of this process as the owner of a lock."""
     return {"token": token, **_process_table(), "pid": os.getpid(), "started": _started(os.getpid())}
 
 
 def parsed(text: bytes) -> dict[str, Any]:
-    """Return the owner that a lock's text names; empty where the text is damaged."""
+    """Return the owner in a lock's text; empty if the text is damaged."""
     with contextlib.suppress(ValueError, TypeError, RecursionError):
         owner = dict(json.loads(text))
         if isinstance(owner.get("token"), str):
@@ -34,8 +34,8 @@ def parsed(text: bytes) -> dict[str, Any]:
 def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> bool:
     """Return whether a lock's owner still runs.
 
-    The process table decides where this process and the owner share one that shows the owner. Else the heartbeat does:
-    another host may have the same name, and a process number means another process in another container."""
+    The process table decides if this process and the owner share a table that shows the owner. Otherwise the heartbeat
+    decides: two hosts may have the same name, and the same PID is another process in another container."""
     pid = owner.get("pid")
     if isinstance(pid, int) and all(owner.get(name) == value for name, value in _process_table().items()):
         started = _started(pid)
@@ -48,7 +48,7 @@ def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> 
 
 
 def _process_table() -> dict[str, str]:
-    """Return what identifies the process table that this process sees: host, boot and PID namespace."""
+    """Return the identity of this process's process table: host, boot, namespace."""
     return {"host": socket.gethostname(), "boot": _boot(), "namespace": _namespace()}
 
 
@@ -59,20 +59,20 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    """The PID namespace, as Linux names it; empty on systems that have none."""
+    """Return Linux's name of the PID namespace; empty on other systems."""
     with contextlib.suppress(OSError):
         return str((PROC / "self/ns/pid").readlink())
     return ""
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process began, since numbers are reused; GONE if it does not run, None if that is unknown."""
+    """Return the start of a process (PIDs recur); GONE if dead, None if unknown."""
     if pid <= 0:
         return GONE
     if not (PROC / "self").is_symlink():
         return _started_elsewhere(pid)
     with contextlib.suppress(OSError):
-        if str((PROC / "self").readlink()) == str(os.getpid()):  # else /proc is another namespace's
+        if str((PROC / "self").readlink()) == str(os.getpid()):  # else /proc shows another namespace
             state, *fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
             return GONE if state in ("Z", "X") else fields[18]
     try:  # /proc may hide the processes of other users
@@ -85,8 +85,8 @@ def _started(pid: int) -> str | None:
 
 
 def _started_elsewhere(pid: int) -> str | None:
-    """The same on systems without /proc, such as macOS; psutil comes with Dask's scheduler."""
-    import psutil
+    """Return as `_started` does where /proc is missing, as on macOS."""
+    import psutil  # a dependency of Dask's scheduler
 
     try:
         process = psutil.Process(pid)

@@ -13,11 +13,11 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 
 NO_WAITING = getattr(os, "O_NONBLOCK", 0)
-"""No effect on a regular file; a FIFO is opened, or refused, at once."""
+"""Flag without effect on regular files; a FIFO is opened, or refused, at once."""
 
 
 def regular(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a regular file; the `opener` of `open`. Raises OSError, EINVAL where something else is there."""
+    """Open a regular file, as `opener` of `open`. Raises OSError (irregular: EINVAL)."""
     descriptor = os.open(path, flags | NO_WAITING, 0o666)
     if S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
@@ -26,19 +26,19 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def check_regular(path: Path) -> None:
-    """Raise what `regular` would, without opening the file: for libraries that open files themselves."""
+    """Raise the OSError of `regular` without opening: for libraries that open files."""
     if not S_ISREG(path.stat().st_mode):
         raise irregular(path)
 
 
 def irregular(path: str | os.PathLike[str]) -> OSError:
-    """The error for something that is no regular file."""
+    """Return the error for a path that is no regular file."""
     what = "is a folder" if Path(path).is_dir() else "is no regular file"
     return OSError(errno.EINVAL, f"{what}; expected a file. Remove it", os.fspath(path))
 
 
 def remove_irregular(path: Path) -> None:
-    """Remove a FIFO, a socket or a device that is in place of a file of the run; a folder may hold something."""
+    """Remove a FIFO, socket or device; keep a folder, which may hold files."""
     with contextlib.suppress(FileNotFoundError):
         mode = path.lstat().st_mode
         if not (S_ISREG(mode) or S_ISLNK(mode) or S_ISDIR(mode)):

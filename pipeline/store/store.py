@@ -1,10 +1,10 @@
 """Publish, read, retire and take back the artifacts of a run.
 
     <output>/<run>/<stage>/<key>-<fingerprint>.parquet       this run's artifacts
-    <output>/<run>/<stage>/.retired/                          earlier ones that a later run may want again
+    <output>/<run>/<stage>/.retired/                          earlier artifacts, which a later run may take back
 
-The artifact is the record: its footer holds the fingerprint of all that determined it and the digests of what it
-holds. There is no other list of what is done, so none can disagree with the files.
+The footer of an artifact holds the fingerprint of all that determined the artifact, and the digests of its content. No
+other list of finished tasks exists, so no list can disagree with the files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SHRINKS = 0.8
 """A wide column is compressed where lz4 shrinks the first values to less than this share."""
 PACKED = "lz4"
 SAMPLE = 32
-"""Number of these first values."""
+"""Number of first values that are tried."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Store:
 
     @cached_property
     def files(self) -> Files:
-        """The files in the folder."""
+        """Return the files in the folder."""
         return LocalFiles(self.folder) if isinstance(self.folder, Path) else ObjectFiles(self.folder, self.listed)
 
     @cached_property
@@ -93,7 +93,7 @@ class Store:
         row_group: int = 1 << 17,
         known: Mapping[str, str] | None = None,
     ) -> Record:
-        """Write an artifact atomically; return the record with digests filled in. Raises OSError.
+        """Write an artifact atomically; return the record with digests. Raises OSError.
 
         `known` holds the column digests, if these are known. `record.summary` is read after the last table. An artifact
         of another configuration with the same name is retired first, not overwritten."""
@@ -157,7 +157,7 @@ class Store:
         self.files.move(f"{there.stage}/{name}", f"{there.stage}/{RETIRED}/{retired}")
 
     def retire_named(self, stage: str, name: str, key: str) -> None:
-        """Retire an artifact before its files are written again, so that the artifact never names new files.
+        """Retire an artifact before its files are rewritten, as it must not name new files.
 
         A damaged artifact is deleted."""
         if self.files.size(f"{stage}/{name}") is None:
@@ -208,7 +208,7 @@ class Store:
         self.files.written(name, len(data))
 
     def files_there(self, record: Record, contents: bool = False) -> bool:
-        """Return whether the files beside an artifact have the right size, and with `contents` the right bytes."""
+        """Return whether published files have the right size, or bytes with `contents`."""
         for name, (size, sha256) in record.files.items():
             if self.files.size(name) != size:
                 return False

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from pipeline.machine.installation import version_of
 from stages.decoding.child import Seen
 from stages.decoding.formats import registry
 from stages.decoding.problems import LIMITS, PASSING
@@ -121,4 +122,4 @@ def may_pass(error: str | None, limit: float | None, limits: Mapping[str, float]
 def is_current(decoder: str | None) -> bool:
     """Return whether the libraries on this machine would give the same row."""
     library, _, version = (decoder or "").partition(" ")
-    return library not in registry.EXTRAS or (registry.installed(library) or "missing") == version
+    return library not in registry.EXTRAS or (version_of(library) or "missing") == version

@@ -128,7 +128,7 @@ def test_a_run_whose_place_was_taken_leaves_what_it_computed_and_nothing_else(
 
     monkeypatch.setattr(Runner, "run", taken)
     assert project.run("pairs.threshold=10") == 1
-    assert "another one has taken its place" in capsys.readouterr().err
+    assert "another run has taken over" in capsys.readouterr().err
     assert project.record() == record, "run.json is the other run's"
     assert before.keys() <= project.artifacts().keys(), "nothing was retired under the other run"
     assert (project.run_folder / ".lock").exists()

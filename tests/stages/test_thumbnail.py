@@ -16,7 +16,6 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.stage import Result, Task, Upstream
 from stages.decoding import lanes, problems
 from stages.decoding.child import Seen
-from stages.decoding.formats import registry as formats
 from stages.kernels.bounds.coarse import coarse
 from stages.thumbnail import STAGE, Params
 from tests.in_memory import MemoryArtifact, compute
@@ -188,7 +187,7 @@ def test_rows_of_an_extra_are_made_again_when_its_version_has_changed(
     table, _ = run(scan, tmp_path)
     others = ["pillow-heif 1.0", "pillow-heif missing", "rawpy 0.1", "Pillow 1.0", None, "pillow-heif 9.9"]
     table = table.set_column(table.column_names.index("decoder"), "decoder", pa.array(others))
-    monkeypatch.setattr(formats, "installed", {"pillow-heif": "9.9"}.get)
+    monkeypatch.setattr("stages.decoding.rows.version_of", {"pillow-heif": "9.9"}.get)
     again, result = run(scan, tmp_path, earlier_=[table])
     assert dict(result.stats) == {"decoded": 3, "reused": 3}
     assert again["decoder"].to_pylist() == [f"Pillow {PIL.__version__}"] * 3 + others[3:]

@@ -1,7 +1,7 @@
-"""Conditional puts and deletes of objects.
+"""Conditional puts and deletes of objects. Every function raises OSError.
 
-S3 supports `If-None-Match` and `If-Match`. For other stores fsspec passes on `If-None-Match` at most; there `replace`
-and `delete_own` work without a condition, and their callers read the object first.
+S3 supports `If-None-Match` and `If-Match`. For other stores fsspec passes on `If-None-Match` at most: `replace` and
+`delete_own` then work without a condition, and their callers read the object first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.store.backends.locations import Place
 from pipeline.store.backends.storage import delete, fetch, file_system, key_of, retried, write_bytes
 
 UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "ParamValidationError"})
-"""Answers of stores, and of older versions of botocore, to a condition that they do not support."""
+"""Error codes of stores, and of older versions of botocore, for an unsupported condition."""
 
 
 class NoConditionalPut(Exception):
@@ -26,19 +26,19 @@ class _Changed(Exception):
 
 
 def create(place: Place, data: bytes) -> bool:
-    """Put an object unless there is one; return whether `data` is there now. No other caller may put equal `data`.
+    """Put an object unless one exists; return whether the object now holds `data`.
 
-    Raises OSError; NoConditionalPut where the store supports no such put."""
+    `data` must differ from the data of all other callers. Raises NoConditionalPut if unsupported."""
     system = file_system(place)
 
     def work() -> bool:
         try:
             system.pipe_file(key_of(place), data, mode="create")
-        except FileExistsError:  # it may be the same: answers get lost, and libraries below ask again by themselves
+        except FileExistsError:  # maybe by this call: responses get lost, and libraries retry by themselves
             with contextlib.suppress(FileNotFoundError):
                 return bool(fetch(system, key_of(place))[0] == data)
             return False
-        except (TypeError, ValueError, NotImplementedError) as error:  # what file systems say that know no such mode
+        except (TypeError, ValueError, NotImplementedError) as error:  # the file system has no such mode
             raise NoConditionalPut(str(error)) from error
         except OSError as error:
             if error.errno == errno.ENOSYS:
@@ -55,14 +55,14 @@ def create(place: Place, data: bytes) -> bool:
 
 
 def read_tagged(place: Place) -> tuple[bytes, str]:
-    """Return a whole object and its ETag, which is empty where the answer has none. Raises OSError."""
+    """Return an object's content and its ETag, empty if unknown."""
     system = file_system(place)
     data, tag = retried(lambda: fetch(system, key_of(place)), place)
     return bytes(data), tag or ""
 
 
 def replace(place: Place, data: bytes, tag: str) -> bool:
-    """Put `data` in place of the object that has this ETag; return whether `data` is there now. Raises OSError."""
+    """Replace the object with this ETag; return whether `data` is there now."""
     try:
         return _if_match(place, "put_object", tag, Body=data)
     except FileNotFoundError:
@@ -70,14 +70,14 @@ def replace(place: Place, data: bytes, tag: str) -> bool:
     except NoConditionalPut:
         write_bytes(place, data)
         return True
-    except _Changed:  # also where the answer to the first try got lost
+    except _Changed:  # perhaps by the first try, whose response got lost
         with contextlib.suppress(FileNotFoundError):
             return read_tagged(place)[0] == data
         return False
 
 
 def delete_own(place: Place, tag: str) -> None:
-    """Delete an object if it has this ETag. Raises OSError."""
+    """Delete an object if the object has this ETag."""
     try:
         _if_match(place, "delete_object", tag)
     except (FileNotFoundError, _Changed):
@@ -87,9 +87,7 @@ def delete_own(place: Place, tag: str) -> None:
 
 
 def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
-    """Make one request on condition that an object has this ETag; return True.
-
-    Raises OSError, NoConditionalPut, _Changed."""
+    """Request if the ETag matches, return True. Raises NoConditionalPut, _Changed."""
     system = file_system(place)
     if not tag or not hasattr(system, "_call_s3"):
         raise NoConditionalPut(method)
@@ -107,7 +105,7 @@ def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
 
 
 def _answer(error: BaseException | None) -> str:
-    """The code of the answer below an error, or the name of the error where no answer came."""
+    """Return the error code in the store's response, else the type of the error."""
     name = ""
     while error is not None:
         code = getattr(error, "response", {}).get("Error", {}).get("Code")

@@ -1,8 +1,7 @@
-"""Files of a run: what a store asks of them, and the answer for a folder of this machine.
+"""Files of a run: the operations that a store needs, and their implementation for a local folder.
 
-Names are relative to the run's folder, with slashes. A folder is asked for each name, which costs microseconds; an
-object store is listed, and the footers of many artifacts are fetched at a time, since each request takes as long as a
-thousand of those of a disk.
+Names are relative to the run's folder, with slashes. A local file is looked up by name, in microseconds. An object
+store is listed and many footers are fetched in parallel, since a request takes as long as a thousand local look-ups.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from pipeline.store.atomic import sync_folder
 from pipeline.store.backends.storage import Entry, read_bytes
 
 SETTLED = 60.0
-"""A folder needs no sync where its last change precedes the last sync by this many seconds of the file system's clock:
-a sync takes milliseconds even where nothing has changed."""
+"""Seconds before the last sync; a folder without changes since then needs no sync, which takes milliseconds."""
 
 
 class Files(Protocol):
@@ -40,7 +38,7 @@ class Files(Protocol):
         ...
 
     def entries(self, folder: str) -> dict[str, Entry]:
-        """Return the files in a folder by name, from one listing; an empty dict for a missing folder."""
+        """List a folder; return entries by name, none for a missing folder."""
         ...
 
     def read(self, name: str) -> bytes: ...
@@ -56,17 +54,17 @@ class Files(Protocol):
     def move(self, source: str, target: str) -> None: ...
     def delete(self, names: Collection[str]) -> None: ...
     def sync(self, folders: Collection[str]) -> None:
-        """Sync the names in folders to disk; does nothing on an object store."""
+        """Sync the names in folders to disk; do nothing on an object store."""
         ...
 
     def sync_all(self, since: str) -> None:
-        """Sync the names in all folders that are not hidden, and the name of the run's folder, to disk.
+        """Sync the names in all visible folders, and the run folder's own name.
 
-        The caller writes the file `since` after this: a folder unchanged since that was last written is not synced."""
+        The caller then writes the file `since`: a folder without changes since the last write of `since` is skipped."""
         ...
 
     def written(self, name: str, size: int) -> None:
-        """Take note that this process has written a file."""
+        """Record that this process has written a file."""
         ...
 
     def refresh(self) -> None:

@@ -1,8 +1,8 @@
 """Local paths and URLs of fsspec; secrets are masked in every text for users.
 
-A local place is a plain `pathlib.Path`, and nothing here is imported for it. A URL is a `UPath`, whose file system gets
-its keyword arguments from fsspec's own config: the environment, the user's files, and the config's section `storage`.
-No URL that is kept holds a user's name, a password or a query; what is shown passes through `mask`.
+A local place is a `pathlib.Path`, and needs no import of fsspec. A URL is a `UPath`; fsspec takes the keyword arguments
+of its file systems from the environment, the user's fsspec config, and the config's section `storage`. Stored URLs hold
+no user name, password or query. Messages with URLs pass through `mask`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Options: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Keyword arguments of fsspec's file systems, by protocol."""
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)", re.DOTALL)
-"""A colon: fsspec chains protocols with two of them."""
+"""URL; the protocol may contain colons, since fsspec chains protocols by `::`."""
 HERE = frozenset({"file", "local"})
 MEMORY = "memory"
 """A protocol of fsspec for tests: files in the memory of one process."""
@@ -35,17 +35,17 @@ EXTRAS = {
     **dict.fromkeys(("gs", "gcs"), "gcs"),
     **dict.fromkeys(("az", "abfs", "abfss"), "azure"),
 }
-"""Protocols of object stores, and the extra of this distribution that brings them."""
+"""Extra of this distribution for each protocol of object stores."""
 OBJECT_STORES = frozenset({*EXTRAS, MEMORY})
-"""What an output may lie on: an object appears whole, with one put."""
+"""Protocols that an output may have, since an object appears whole, by one put."""
 CREDENTIALS = {
     **dict.fromkeys(("s3", "s3a"), ("key", "secret")),
     **dict.fromkeys(("ftp", "sftp", "ssh", "smb"), ("username", "password")),
 }
-"""What fsspec calls the two words before the @ of a URL."""
+"""fsspec's names of the user name and the password before the @ of a URL."""
 MASK = "***"
 SHORTEST = 4
-"""Letters of a value that may be secret; shorter ones stand in every other word."""
+"""Least length of a secret that is masked: shorter values occur in ordinary words."""
 
 
 def protocol_of(text: str) -> str | None:
@@ -55,7 +55,7 @@ def protocol_of(text: str) -> str | None:
 
 
 def mask(text: str) -> str:
-    """Mask secrets of URLs in a text: all before an @, and all after a question mark."""
+    """Mask secrets of URLs in a text: all before an @, all after a question mark."""
     text = re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"]*@", rf"\1{MASK}@", text)
     return re.sub(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s'\"?]*)\?[^\s'\"]*", rf"\1?{MASK}", text)
 
@@ -75,9 +75,9 @@ def masked(options: Options) -> dict[str, dict[str, str]]:
 
 
 def canonical(text: str) -> str:
-    """A URL in the one form that counts as its name: protocol in lower case, no slash at the end; `file:` is a path.
+    """Return a URL with its protocol in lower case and no slash at the end.
 
-    Raises ValueError for what is no URL of files, without its secrets."""
+    A `file:` URL becomes a path. Raises ValueError, with secrets masked, for a text that is no URL of files."""
     match = URL.match(text)
     if match is None:
         return text
@@ -95,9 +95,9 @@ def canonical(text: str) -> str:
 
 
 def absolute(path: str) -> str:
-    """Return a path as absolute and normalised, `~` expanded, links unresolved; a URL in its canonical form.
+    """Return a path as absolute and normalised, or a URL in canonical form.
 
-    Raises ValueError."""
+    `~` is expanded, links are not resolved. Raises ValueError."""
     path = canonical(path)
     if protocol_of(path):
         return path
@@ -106,9 +106,9 @@ def absolute(path: str) -> str:
 
 
 def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
-    """A canonical URL without the words before its @, which are put into `options`.
+    """Return a canonical URL without credentials; add the credentials to `options`.
 
-    Raises ValueError where they have no place there, or another URL has said otherwise."""
+    Raises ValueError where the protocol has none, or the credentials differ from those in `options`."""
     protocol, rest = url.split("://", 1)
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
@@ -121,9 +121,9 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     names = CREDENTIALS.get(protocol)
     if names is None:
         raise ValueError(f"expected a URL without credentials, got {mask(url)!r}; put them into storage.{protocol}")
-    told = options.setdefault(protocol, {})
+    known = options.setdefault(protocol, {})
     for name, value in zip(names, user.split(":", 1), strict=False):
-        if told.setdefault(name, value) != value:
+        if known.setdefault(name, value) != value:
             raise ValueError(f"expected one {name} for {protocol}, got another one for {mask(url)!r}")
     return f"{protocol}://{host}{slash}{path}"
 
@@ -138,7 +138,7 @@ def place(text: str) -> Place:
 
 
 def check_installed(protocol: str) -> None:
-    """Raises ConfigError where fsspec knows no such protocol, or what it needs for it is not installed."""
+    """Raise ConfigError for a protocol unknown to fsspec, or with a missing package."""
     import fsspec
 
     try:

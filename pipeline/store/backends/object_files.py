@@ -1,4 +1,4 @@
-"""Files of a run on an object store: listed at once, with the footers of many artifacts fetched at a time."""
+"""The files of a run on an object store: list the folder at once, and fetch many footers in parallel."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipeline.store.backends.ranges import footers, parsed
 from pipeline.store.backends.storage import Entry, below, delete, file_system, key_of, move, read_bytes
 
 AHEAD = 128
-"""Footers that are fetched at a time."""
+"""Footers that are fetched in parallel."""
 
 
 class ObjectFiles:
     """Files on an object store.
 
-    With `listed` the run's folder is listed once, so that missing files cost no request; otherwise each folder is
-    listed on first use."""
+    With `listed` the run's folder is listed once, so that a missing file costs no request. Otherwise each folder is
+    listed when first used."""
 
     def __init__(self, folder: Place, listed: bool) -> None:
         self._folder, self._listed = folder, listed
@@ -29,7 +29,7 @@ class ObjectFiles:
         self._read: dict[str, bytes] = {}
 
     def _below(self, folder: str) -> Mapping[str, Entry]:
-        """Return at least the entries in a folder, by name relative to the run's folder."""
+        """Return entries by name in the run's folder: those in `folder`, maybe more."""
         top = "" if self._listed else folder
         if top not in self._listings:
             found = below(self._folder / top if top else self._folder)
@@ -53,10 +53,8 @@ class ObjectFiles:
 
     def entries(self, folder: str) -> dict[str, Entry]:
         inside = f"{folder}/" if folder else ""
-        found = {
-            name.removeprefix(inside): each for name, each in self._below(folder).items() if name.startswith(inside)
-        }
-        return {name: each for name, each in found.items() if "/" not in name}
+        found = self._below(folder)
+        return {name: found[f"{inside}{name}"] for name in self.names(folder)}
 
     def read(self, name: str) -> bytes:
         return read_bytes(self._folder / name)
@@ -69,7 +67,7 @@ class ObjectFiles:
         return self._parsed(name, stage, key)
 
     def _parsed(self, name: str, stage: str, key: str) -> Record:
-        """Return a record from the footer fetched ahead; each such footer serves once, then the file is read."""
+        """Return the record of the footer fetched ahead, once; after that, read the file."""
         footer = self._ahead.pop(name, None)
         if footer is None:
             return read_record(self._folder / name, stage, key)
@@ -81,7 +79,7 @@ class ObjectFiles:
             raise ArtifactDamaged(stage, key, f"{self._folder / name} is damaged") from error
 
     def _beside(self, name: str) -> list[str]:
-        """Return the names of an artifact and of its neighbours, whose footers will be needed, too."""
+        """Return the names of an artifact and its neighbours, which are read next."""
         folder = name.rpartition("/")[0]
         if folder not in self._places:
             names = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
@@ -91,7 +89,7 @@ class ObjectFiles:
         return [other for other in names[start : start + AHEAD] if other not in self._read]
 
     def _fetch(self, names: Sequence[str]) -> None:
-        """Fetch footers; a footer that can't be fetched is read again later, where the error is raised."""
+        """Fetch footers, ignoring errors: `_parsed` reads missing footers again."""
         keys = [key_of(self._folder / name) for name in names]
         for name, footer in zip(names, footers(file_system(self._folder), keys), strict=True):
             if footer:

@@ -1,7 +1,7 @@
-"""The lock of an output on an object store: an object that is put only if there is none (a conditional put).
+"""Lock an output on an object store by a conditional put: an object that is put only if none exists.
 
-Where the store knows no such put, or says so and puts all the same, a token is written and read back: who finds its own
-there holds the lock. That leaves a gap of a request's length between two runs that begin at the same moment.
+If the store rejects or ignores the condition, a run writes its token and reads the token back: the run that finds its
+own token holds the lock. Two runs that start within the time of one request may then both hold the lock.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pipeline.store.backends.storage import delete, key_of, modified_ns, write_b
 from pipeline.store.owner import identity, is_alive, parsed
 
 HEARTBEAT = 15.0
-"""Seconds between two signs of life: a request each to read and to write."""
+"""Seconds between two heartbeats; a heartbeat takes one request to read and one to write."""
 SETTLED = 2.0
-"""Seconds after which a token that was written without a condition is read back."""
+"""Seconds from an unconditional write of a token until the token is read back."""
 STALE = 60.0
-"""Seconds after which the mark of one who takes over counts as left by one who died while doing so."""
+"""Seconds after which the mark of a takeover counts as left behind by a dead run."""
 
 Owner = dict[str, Any]
 
 
 class ObjectLock:
-    """The lock as an object. Its owner puts and deletes it on condition that its ETag is still the owner's."""
+    """A lock object, changed only if its ETag is as read. Methods raise OSError."""
 
     heartbeat = HEARTBEAT
 
@@ -37,12 +37,12 @@ class ObjectLock:
         self.note = ""
 
     def take(self) -> Owner | None:
-        """Take the lock: None. Else who holds it, or nobody where it was taken just now. Raises OSError."""
+        """Take the lock and return None, or return its owner: {} if not yet written."""
         try:
             if not create(self.path, self._text()):
                 return self._take_over()
-            if create(self.path, self._text() + b"\n"):  # another text, to tell whose put it was
-                raise NoConditionalPut("put twice")
+            if create(self.path, self._text() + b"\n"):  # other data, to recognise each put
+                raise NoConditionalPut("condition ignored")
         except NoConditionalPut:
             return self._without_condition()
         return None
@@ -54,7 +54,7 @@ class ObjectLock:
                 delete_own(self.path, tag)
 
     def beat(self) -> bool:
-        """Give a sign of life; whether the lock is this run's still. Raises OSError."""
+        """Renew the lease; return whether this run still holds the lock."""
         owner, tag = self._read()
         return tag is not None and owner.get("token") == self.token and replace(self.path, self._text(), tag)
 
@@ -62,7 +62,7 @@ class ObjectLock:
         return json.dumps(identity(self.token)).encode()
 
     def _read(self) -> tuple[Owner, str | None]:
-        """Return the owner that the lock names, and the lock's ETag (empty: the store gives none; None: no lock)."""
+        """Return the owner in the lock, and its ETag: "" if unknown, None if no lock."""
         try:
             text, tag = read_tagged(self.path)
         except FileNotFoundError:
@@ -73,7 +73,7 @@ class ObjectLock:
         return self._read()[0]
 
     def _take_over(self) -> Owner | None:
-        """Replace a dead owner's lock; one taker at a time may, the one who puts a mark that names that owner."""
+        """Replace a dead owner's lock, while holding a mark named after the dead owner."""
         owner, _ = self._read()
         if owner and is_alive(owner, self._since_heartbeat):
             return owner
@@ -95,8 +95,8 @@ class ObjectLock:
 
     def _without_condition(self) -> Owner | None:
         self.note = (
-            f"{self._folder}: this store knows no conditional put, so two runs that begin there at the same moment may "
-            "not see each other"
+            f"{self._folder}: this store does not support conditional puts, so two runs that start at the same moment "
+            "may overlap"
         )
         owner = self._owner()
         if owner.get("token") not in (None, self.token) and is_alive(owner, self._since_heartbeat):
@@ -110,7 +110,7 @@ class ObjectLock:
         return self._age(self.path)
 
     def _age(self, place: Place) -> float:
-        """Seconds since an object was put, both times by the store's clock."""
+        """Return the seconds since an object was put, by the store's clock."""
         probe = self._folder / f".lock.{self.token}.probe"
         write_bytes(probe, b"")
         try:

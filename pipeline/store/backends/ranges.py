@@ -1,8 +1,8 @@
-"""Parquet on object stores, a range at a time.
+"""Read Parquet files on object stores by ranges.
 
-A footer is one request for the last TAIL bytes; there is no need to ask for the size first, since the offsets in it
-count from the beginning. What a reader asks for beyond that is one range for each run of neighbouring column chunks
-(Arrow's `pre_buffer`), and nothing is read ahead. A file shorter than TAIL is there as a whole with its footer.
+A footer takes one request for the last TAIL bytes. The file's size is not needed, since offsets in a footer count from
+the start of the file. Column data takes one range request for each run of neighbouring column chunks (Arrow's
+`pre_buffer`), without read-ahead. The first request fetches a file shorter than TAIL as a whole.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pipeline.store.backends.storage import file_system, key_of, retried
 from pipeline.store.regular import check_regular
 
 TAIL = 32 << 10
-"""Bytes of the first request: most footers are smaller."""
+"""Bytes of the first request; most footers are smaller."""
 MAGIC = 8
-"""Bytes behind a footer: its length, and PAR1."""
+"""Bytes after a footer: the length of the footer, and PAR1."""
 FAR = 1 << 62
-"""Said to be the size of a file whose size is not known; no column chunk ends behind it."""
+"""Stand-in for the unknown size of a file; greater than the end of every column chunk."""
 
 
 class ParquetObject:
     """A Parquet file on an object store, with its footer.
 
-    Raises OSError where there is no such file, pyarrow.ArrowInvalid where it is no Parquet."""
+    Raises OSError for a missing file, pyarrow.ArrowInvalid for a file that is no Parquet."""
 
     def __init__(self, place: Place) -> None:
         self._place, self._system = place, file_system(place)
@@ -45,7 +45,7 @@ class ParquetObject:
         return retried(lambda: _tail(self._system, key_of(self._place), size), self._place)
 
     def open(self) -> pq.ParquetFile:
-        """For reading columns; page checksums are verified."""
+        """Open the file for reading columns, with page checksums verified."""
         source = io.BytesIO(self._whole) if self._whole is not None else _Ranges(self._system, self._place)
         return pq.ParquetFile(
             source, metadata=self.metadata, pre_buffer=self._whole is None, page_checksum_verification=True
@@ -53,7 +53,7 @@ class ParquetObject:
 
 
 def open_parquet(place: Place) -> pq.ParquetFile:
-    """A Parquet file anywhere; page checksums are verified. Raises OSError, pyarrow.ArrowException."""
+    """Open a Parquet file; verify checksums. Raises OSError, pyarrow.ArrowException."""
     if isinstance(place, Path):
         check_regular(place)
         return pq.ParquetFile(place, page_checksum_verification=True)
@@ -61,7 +61,7 @@ def open_parquet(place: Place) -> pq.ParquetFile:
 
 
 def read_footer(place: Place) -> pq.FileMetaData:
-    """The footer of a Parquet file anywhere. Raises OSError, pyarrow.ArrowException."""
+    """Return the footer of a Parquet file. Raises OSError, pyarrow.ArrowException."""
     if isinstance(place, Path):
         check_regular(place)
         return pq.read_metadata(place)
@@ -69,7 +69,7 @@ def read_footer(place: Place) -> pq.FileMetaData:
 
 
 class _Ranges(io.RawIOBase):
-    """Each read is one request."""
+    """An object as a file; each read is one range request."""
 
     def __init__(self, system: Any, place: Place) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Ranges(io.RawIOBase):
         return data
 
     def readall(self) -> bytes:
-        raise OSError("a column chunk is read, not the whole file")
+        raise OSError("expected a read of one column chunk, got a read of the whole file")
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
@@ -106,19 +106,19 @@ class _Ranges(io.RawIOBase):
 
 
 def footer_size(tail: bytes) -> int:
-    """Bytes that the footer takes at the end of a file, by the file's last bytes. Raises pyarrow.ArrowInvalid."""
+    """Return a footer's size in bytes by a file's end. Raises pyarrow.ArrowInvalid."""
     if tail[-4:] != b"PAR1" or len(tail) < MAGIC:
         raise pa.ArrowInvalid("no Parquet file")
     return int.from_bytes(tail[-8:-4], "little") + MAGIC
 
 
 def parsed(tail: bytes) -> pq.FileMetaData:
-    """The footer in the last bytes of a file. Raises pyarrow.ArrowInvalid."""
+    """Parse the footer in the last bytes of a file. Raises pyarrow.ArrowInvalid."""
     return pq.read_metadata(io.BytesIO(tail))
 
 
 def footers(system: Any, keys: Sequence[str]) -> list[bytes]:
-    """The footers of some objects, all asked for at a time; empty where one can't be had, or is longer than TAIL."""
+    """Fetch footers in parallel; b"" if a fetch fails or the footer exceeds TAIL."""
     if not keys:
         return []
     if "abfs" in system.protocol:
@@ -129,7 +129,7 @@ def footers(system: Any, keys: Sequence[str]) -> list[bytes]:
 
 
 def _cut(tail: bytes) -> bytes:
-    """The footer alone, without the rows before it."""
+    """Return the footer without the column data before the footer."""
     with contextlib.suppress(pa.ArrowInvalid):
         size = footer_size(tail)
         return tail[-size:] if size <= len(tail) else b""
@@ -137,13 +137,13 @@ def _cut(tail: bytes) -> bytes:
 
 
 def _tail(system: Any, key: str, size: int) -> bytes:
-    if "abfs" in system.protocol:  # Azure knows no range that counts from the end
+    if "abfs" in system.protocol:  # Azure supports no range from the end
         return bytes(system.cat_file(key, start=max(0, system.size(key) - size)))
     return bytes(system.cat_file(key, start=-size))
 
 
 def piecewise(file: pq.ParquetFile, columns: Sequence[str] | None, ranged: bool) -> Iterator[pa.RecordBatch]:
-    """Rows piece by piece; `ranged`: a row group at a time, so that no more than one of them is fetched ahead."""
+    """Yield batches of rows; `ranged` fetches one row group at a time."""
     if not ranged:
         yield from file.iter_batches(columns=columns, use_threads=False)
         return

@@ -1,8 +1,8 @@
-"""Files on object stores: put, read, listed, copied and deleted, each with patience.
+"""Put, read, list, copy and delete files on object stores, with retries.
 
-An artifact is one put: it is written to a local temporary file first, so nothing appears where writing fails, and a put
-whose answer got lost may be made again, since the content is the same. Whatever may pass (a store that is busy, a
-connection that broke) is tried TRIES times, ever more slowly; then it is an OSError like that of a disk.
+An artifact is written to a local temporary file and then put in one request. So a failed write leaves no object, and a
+put whose response got lost can be repeated with the same content. Transient errors, such as a busy store or a broken
+connection, are retried up to TRIES times with growing pauses, then raised as OSError, as a disk's errors are.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 TRIES = 5
 FIRST_PAUSE = 0.2
-"""Seconds after the first try; each pause is twice as long as the one before, give or take half of it."""
+"""Seconds of pause after the first try; each pause doubles the last, with a jitter of half its length."""
 IN_ONE_PIECE = 64 << 20
-"""Bytes up to which a file is put from memory, in one request whatever the file system's own habits."""
+"""Greatest size in bytes of a file that is put from memory, in one request."""
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 BUSY = frozenset({errno.EIO, errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO), errno.ETIMEDOUT})
-PASSING = frozenset(
+TRANSIENT = frozenset(
     {
         *("botocore.HTTPClientError", "botocore.ConnectionError", "aiohttp.ClientError", "requests.RequestException"),
         *("urllib3.HTTPError", "gcsfs.HttpError", "azure.ServiceRequestError", "azure.ServiceResponseError"),
         *("asyncio.IncompleteReadError", "paramiko.SSHException"),
     }
 )
-"""Errors of the libraries below that are no OSError and may pass, by package and name."""
+"""Transient errors of fsspec's libraries that are no OSError, by package and name."""
 
 T = TypeVar("T")
 
 
 class Entry(NamedTuple):
-    """What a listing says of a file; `tag` is its ETag, or empty where the store has none."""
+    """A file in a listing; `tag` is the ETag, empty if the store has no ETags."""
 
     size: int
     mtime_ns: int
@@ -51,20 +51,20 @@ class Entry(NamedTuple):
 
 
 def file_system(place: Place) -> Any:
-    """The fsspec file system of a URL; it tries once, since `retried` counts the tries."""
-    return patient(cast("UPath", place).fs)
+    """Return the fsspec file system of a place, without retries of its own."""
+    return without_retries(cast("UPath", place).fs)
 
 
 def opened(url: str) -> tuple[Any, str]:
-    """The file system of a URL without credentials, and what that calls it."""
+    """Return the file system of a URL without credentials, and the URL's path there."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url, use_listings_cache=False)
-    return patient(system), path
+    return without_retries(system), path
 
 
-def patient(system: Any) -> Any:
-    """A file system whose own retries are off: two who retry multiply."""
+def without_retries(system: Any) -> Any:
+    """Switch off a file system's own retries, which would multiply ours."""
     if hasattr(system, "config_kwargs") and hasattr(system, "retries"):  # s3fs, and botocore below it
         system.retries = 1
         system.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
@@ -72,7 +72,7 @@ def patient(system: Any) -> Any:
 
 
 def retried(work: Callable[[], T], where: object) -> T:
-    """What `work` returns, after so many tries as it takes. Raises OSError, with `where` as its file."""
+    """Return the result of `work`, with retries. Raises OSError for the file `where`."""
     pause = FIRST_PAUSE
     for attempt in range(1, TRIES + 1):
         try:
@@ -82,7 +82,7 @@ def retried(work: Callable[[], T], where: object) -> T:
         except MemoryError:
             raise
         except Exception as error:
-            if attempt == TRIES or not _may_pass(error):
+            if attempt == TRIES or not _is_transient(error):
                 said = f"{_sentence(error)} after {attempt} tries" if attempt > 1 else _sentence(error)
                 raise OSError(getattr(error, "errno", None) or errno.EIO, said, mask(str(where))) from error
         time.sleep(pause * random.uniform(0.5, 1.5))
@@ -90,13 +90,13 @@ def retried(work: Callable[[], T], where: object) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     if isinstance(error, TimeoutError | ConnectionError):
         return True
     if isinstance(error, OSError) and error.errno is not None:
         status = getattr(error.__cause__, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
         return error.errno in BUSY and (status >= 500 or status in (408, 409, 429))
-    return not PASSING.isdisjoint(f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__)
+    return not TRANSIENT.isdisjoint(f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__)
 
 
 def _sentence(error: Exception) -> str:
@@ -106,16 +106,14 @@ def _sentence(error: Exception) -> str:
 
 @contextlib.contextmanager
 def put_whole(place: Place) -> Iterator[BinaryIO]:
-    """Open an object for writing; the object appears when the `with` statement ends without an exception.
-
-    Raises OSError."""
+    """Open an object for writing; one put ends the `with` statement. Raises OSError."""
     with tempfile.NamedTemporaryFile(prefix="fast-diff-") as file:
         try:
             yield cast(BinaryIO, file)
             file.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                said = f"no room in {tempfile.gettempdir()}, where it is written before it is put"
+                said = f"no space left in {tempfile.gettempdir()}, where files are written before the upload"
                 raise OSError(errno.EIO, said, str(place)) from error
             raise
         _put(place, file)
@@ -131,7 +129,7 @@ def _put(place: Place, file: IO[bytes]) -> None:
 
 
 def write_bytes(place: Place, data: bytes) -> None:
-    """Put an object in one request; a file of this machine is just written. Raises OSError."""
+    """Put an object in one request, or write a local file. Raises OSError."""
     if isinstance(place, Path):
         with open(place, "wb", opener=regular) as file:
             file.write(data)
@@ -141,7 +139,7 @@ def write_bytes(place: Place, data: bytes) -> None:
 
 
 def read_bytes(place: Place) -> bytes:
-    """A file as a whole. Raises OSError."""
+    """Return the content of a file. Raises OSError."""
     if isinstance(place, Path):
         with open(place, "rb", opener=regular) as file:
             return file.read()
@@ -150,7 +148,7 @@ def read_bytes(place: Place) -> bytes:
 
 
 def fetch(system: Any, path: str) -> tuple[bytes, str | None]:
-    """An object as a whole, in one request, and its tag as far as the answer tells it."""
+    """Return an object's content and ETag, if known, by one request."""
     if hasattr(system, "_call_s3"):
         from fsspec.asyn import sync
 
@@ -159,7 +157,7 @@ def fetch(system: Any, path: str) -> tuple[bytes, str | None]:
 
 
 async def _fetch_s3(system: Any, path: str) -> tuple[bytes, str]:
-    """As `cat_file` of s3fs does it, but without asking for the size before and without forgetting the tag."""
+    """Fetch as s3fs's `cat_file`, without a request for the size, and with the ETag."""
     bucket, key, _ = system.split_path(path)
     answer = await system._call_s3("get_object", Bucket=bucket, Key=key)
     try:
@@ -169,18 +167,18 @@ async def _fetch_s3(system: Any, path: str) -> tuple[bytes, str]:
 
 
 def exists(place: Place) -> bool:
-    """Whether there is a file of this name. Raises OSError where an object store does not tell."""
+    """Return whether a file exists. Raises OSError where an object store fails."""
     if isinstance(place, Path):
         return place.is_file()
     system = file_system(place)
-    try:  # `isfile` of fsspec says no, whatever went wrong
+    try:  # fsspec's `isfile` returns False for every error
         return bool(retried(lambda: system.info(key_of(place)), place)["type"] == "file")
     except FileNotFoundError:
         return False
 
 
 def below(place: Place) -> dict[str, Entry]:
-    """Files below a folder of an object store, at any depth: name relative to it -> entry. One listing."""
+    """List the objects below a folder at any depth; return entries by relative name."""
     system, top = file_system(place), key_of(place).rstrip("/")
     try:
         found = retried(lambda: system.find(top, detail=True), place)
@@ -194,7 +192,7 @@ def below(place: Place) -> dict[str, Entry]:
 
 
 def listed(folder: Place, stage: str) -> list[Place]:
-    """A stage's artifacts that a reader of its folder sees, by name."""
+    """Return a stage's visible artifacts, sorted by name."""
     place = folder / stage
     if isinstance(place, Path):
         names = [path.name for path in place.glob("*.parquet")]
@@ -204,7 +202,7 @@ def listed(folder: Place, stage: str) -> list[Place]:
 
 
 def entry_of(about: Mapping[str, Any]) -> Entry:
-    """A file's entry from fsspec's `info`; what a store does not say counts as empty."""
+    """Return a file's entry from fsspec's `info`; missing values are 0 or empty."""
     tag = str(about.get("ETag") or about.get("etag") or about.get("md5Hash") or "").strip('"')
     times = (about.get(name) for name in ("LastModified", "last_modified", "mtime", "modified", "updated", "created"))
     return Entry(int(about.get("size") or 0), _nanoseconds(next((time for time in times if time), 0)), tag)
@@ -222,20 +220,20 @@ def _nanoseconds(time: Any) -> int:
 
 
 def modified_ns(place: Place) -> int:
-    """When an object was put, by the store's own clock. Raises OSError."""
+    """Return an object's put time by the store's clock, in ns. Raises OSError."""
     system = file_system(place)
     return _nanoseconds(retried(lambda: system.modified(key_of(place)), place))
 
 
 def move(source: Place, target: Place) -> None:
-    """Copy within the store, then delete; a crash between leaves both, which no reader takes for two artifacts."""
+    """Copy within the store, then delete; a crash between leaves equal copies."""
     system = file_system(source)
     retried(lambda: system.cp_file(key_of(source), key_of(target)), source)
     delete(source, [key_of(source)])
 
 
 def remove(place: Place) -> None:
-    """Delete a file, if it is there. Raises OSError."""
+    """Delete a file if the file exists. Raises OSError."""
     if isinstance(place, Path):
         place.unlink(missing_ok=True)
     else:
@@ -243,7 +241,7 @@ def remove(place: Place) -> None:
 
 
 def delete(place: Place, keys: Sequence[str]) -> None:
-    """Delete objects by their keys, those that are gone already included."""
+    """Delete objects by their keys; missing objects are no error. Raises OSError."""
     system = file_system(place)
     for start in range(0, len(keys), 1_000):
         some = list(keys[start : start + 1_000])
@@ -259,5 +257,5 @@ def _remove(system: Any, keys: list[str]) -> None:
 
 
 def key_of(place: Place) -> str:
-    """What the file system calls a place: bucket/key."""
+    """Return a place's path in its file system: bucket/key."""
     return str(cast("UPath", place).path)

@@ -1,4 +1,4 @@
-"""The URLs of a config: checked, freed of their credentials, and what fsspec is told to open them with."""
+"""Check the URLs of a config, and move the credentials in URLs into options for fsspec."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ T = TypeVar("T")
 
 
 class Urls:
-    """Goes through the URLs of one config. `options` is its section `storage`, with what stood before an @;
-    `problems` are lines for the user, without secrets."""
+    """The URLs of one config.
+
+    options   the section `storage`, with the credentials from URLs
+    problems  messages for the user, without secrets"""
 
     def __init__(self, source: ConfigSource) -> None:
         self.problems: list[str] = []
@@ -35,19 +37,19 @@ class Urls:
             if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
                 self._complain(keys, "expected fsspec's keyword arguments, such as {endpoint_url: ...}")
             elif masked := [name for name, value in values.items() if value == locations.MASK]:
-                self._complain((*keys, masked[0]), "expected the value, got the stars that are shown in its place")
+                self._complain((*keys, masked[0]), "expected a value, got the mask *** of a secret value")
             elif self._installed(keys, str(protocol)):
                 options[str(protocol)] = dict(values)
         return options
 
     def section(self, name: str, values: T) -> T:
-        """Return the values of a section, with the credentials taken out of the URLs in its lists."""
+        """Return a section's values without the credentials of URLs in its lists."""
         lists = {
             field.name: tuple(
                 self._root((name, field.name, number), item) if isinstance(item, str) else item
                 for number, item in enumerate(value)
             )
-            for field in dataclasses.fields(values)  # type: ignore[arg-type]  # a dataclass of any kind
+            for field in dataclasses.fields(values)  # type: ignore[arg-type]  # any dataclass
             if isinstance(value := getattr(values, field.name), tuple)
         }
         return dataclasses.replace(values, **lists)  # type: ignore[type-var]  # the same
@@ -64,15 +66,15 @@ class Urls:
         return self._opened(keys, protocol, root)
 
     def output(self, output: str, kind: str) -> str:
-        """The output, absolute and canonical, credentials taken out of its URL; `kind` is `scheduler.kind`."""
+        """Return the output without credentials, checked; `kind` is `scheduler.kind`."""
         protocol, keys = locations.protocol_of(output), ("output",)
         if protocol is None:
             return output
         if protocol == locations.MEMORY and kind not in ("synchronous", "threads"):
-            self._complain(keys, f"memory:// is of one process; scheduler.kind {kind} has several: use threads")
+            self._complain(keys, f"expected scheduler.kind threads for memory:// of one process, got {kind}")
         elif protocol not in locations.OBJECT_STORES:
             said = f"expected a folder, or the URL of an object store such as s3, gs or az, got {output!r}"
-            self._complain(keys, f"{said}; elsewhere a file may be seen before it is whole")
+            self._complain(keys, f"{said}; other places may show unfinished files")
             return output
         return self._opened(keys, protocol, output)
 

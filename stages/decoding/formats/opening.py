@@ -18,10 +18,11 @@ from PIL.TiffImagePlugin import PLANAR_CONFIGURATION as PLANAR
 from PIL.TiffImagePlugin import SAMPLEFORMAT as SAMPLES
 from PIL.TiffImagePlugin import TiffImageFile
 
+from pipeline.machine.installation import version_of
 from stages.decoding import problems
 from stages.decoding.formats.jxl import read_head
 from stages.decoding.formats.png import open_plain
-from stages.decoding.formats.registry import FORMATS, HEIC, JPEG_XL, RAW, ending_of, installed, names_for
+from stages.decoding.formats.registry import FORMATS, HEIC, JPEG_XL, RAW, ending_of, names_for
 from stages.decoding.formats.wide import MISSING
 from stages.decoding.problems import Problem, Unreadable
 
@@ -35,7 +36,7 @@ UNREAD_STARTS = (b"8BPS", b"PF\n", b"PF\r", b"PF ")
 DRAWING_STARTS = (b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6", b"<svg", b"\xd7\xcd\xc6\x9a")
 BY_PILLOW = {name: format for format in FORMATS for name in format.pillow}
 PILLOW = f"Pillow {PIL.__version__}"
-TIFF_DECODER = f"tifffile {installed('tifffile')}"
+TIFF_DECODER = f"tifffile {version_of('tifffile')}"
 
 
 class Opened(NamedTuple):

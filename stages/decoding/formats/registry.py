@@ -6,23 +6,14 @@ import functools
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import PurePath
 
 import PIL
 from PIL import Image, features
 
+from pipeline.machine.installation import version_of
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
-
-
-@functools.cache
-def installed(library: str) -> str | None:
-    """Return the version of an installed distribution, or None."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class Format:
         Returns None where missing or built without the feature."""
         if self.feature and not features.check(self.feature):
             return None
-        return PIL.__version__ if self.library == "Pillow" else installed(self.library)
+        return PIL.__version__ if self.library == "Pillow" else version_of(self.library)
 
     @property
     def decoder(self) -> str:

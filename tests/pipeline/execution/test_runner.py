@@ -274,5 +274,5 @@ def test_the_first_pair_comes_long_before_the_last_partition(folder: Path) -> No
 
 def test_stages_that_need_each_other_are_refused() -> None:
     a, b = (Stage(name, 1, (need,), Nothing, TOTAL) for name, need in (("a", "b"), ("b", "a")))
-    with pytest.raises(ConfigError, match="a, b need each other"):
+    with pytest.raises(ConfigError, match="stages a, b: expected no cycle"):
         in_order([a, b])

@@ -156,7 +156,7 @@ def test_stages_without_a_stage_are_refused(tmp_path: Path, monkeypatch: pytest.
     from pipeline.plan.discovery import discover
 
     monkeypatch.setattr(stages, "__path__", [str(tmp_path)])
-    with pytest.raises(ConfigError, match=f"^{tmp_path}: no stage is there; install fast-diff-dask again$"):
+    with pytest.raises(ConfigError, match=f"^{tmp_path}: found no stage; install fast-diff-dask again$"):
         discover()
 
 

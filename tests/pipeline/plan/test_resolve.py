@@ -115,7 +115,7 @@ def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, m
     (folder / "words.txt").write_text("five one zoo four five")
     assert list(judged(folder, "letters/w00").call.earlier) == donors
     assert judged(folder, "letters/w00", letters=Letters(2)).call.earlier == ()
-    monkeypatch.setattr("pipeline.plan.fingerprint.installed", lambda name: None)
+    monkeypatch.setattr("pipeline.plan.fingerprint.version_of", lambda name: None)
     assert list(judged(folder, "letters/w00").call.earlier) == donors, "an optional library counts row by row"
     monkeypatch.setattr("pipeline.plan.fingerprint.metadata.version", lambda name: "0.1")
     assert judged(folder, "letters/w00").call.earlier == ()

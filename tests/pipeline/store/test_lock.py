@@ -184,7 +184,7 @@ def test_a_file_system_without_locks_is_told_of(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(fcntl, "flock", no_such(errno.ENOLCK))
     spoilt(tmp_path, {"started": "1"}, 0)
     with RunLock(tmp_path) as held:
-        assert "this file system has no locks" in held.note
+        assert "this file system does not support flock" in held.note
         assert not is_taken(tmp_path)
     monkeypatch.setattr(fcntl, "flock", no_such(errno.EIO))
     spoilt(tmp_path, {"started": "1"}, 0)
@@ -292,7 +292,7 @@ def test_a_run_whose_lock_another_has_is_told_at_once_where_it_asks(tmp_path: Pa
         (tmp_path / ".lock").write_text('{"token": "other"}')
         held.check()
         assert held.held is True
-        with pytest.raises(LockedError, match="another one has taken its place"):
+        with pytest.raises(LockedError, match="another run has taken over"):
             held.check(now=True)
         assert held.held is False
         assert held._lock.beat() is False

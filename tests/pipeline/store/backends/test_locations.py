@@ -99,13 +99,16 @@ def test_a_config_keeps_no_secret_where_it_is_shown() -> None:
     ("data", "message"),
     [
         ({"output": "https://host/x"}, "expected a folder, or the URL of an object store such as s3, gs or az"),
-        ({"output": "memory://x", "scheduler": {"kind": "local"}}, "memory:// is of one process"),
+        (
+            {"output": "memory://x", "scheduler": {"kind": "local"}},
+            "expected scheduler.kind threads for memory",
+        ),
         ({"output": "qq://x"}, "URL of an object store"),
         ({"inputs": {"a": ["qq://hunter2@x"]}}, r"inputs.a\[0\]: qq:// is no protocol that fsspec knows"),
         ({"inputs": {"a": ["memory://x"]}}, "other processes can't read it"),
         ({"inputs": {"a": ["s3://bucket"]}, "output": "s3a://bucket/out"}, "lie one inside the other"),
         ({"inputs": {"a": ["s3://bucket/out/r/photos"]}, "output": "s3://bucket/out"}, "lie one inside the other"),
-        ({"storage": {"s3": {"key": "***"}}}, "storage.s3.key: expected the value, got the stars"),
+        ({"storage": {"s3": {"key": "***"}}}, "storage.s3.key: expected a value, got the mask"),
         ({"storage": {"s3": "hunter2"}}, "storage.s3: expected fsspec's keyword arguments"),
         ({"storage": ["hunter2"]}, "storage: expected protocols and their settings"),
         ({"inputs": {"a": ["s3://me:hunter2@b/?x=hunter2"]}}, "without a query"),

@@ -132,7 +132,7 @@ def test_a_store_without_conditional_puts(folder: Place, unable: str, monkeypatc
     monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
     monkeypatch.setattr(object_lock, "SETTLED", 0.01)
     with RunLock(folder) as held:
-        assert "knows no conditional put" in held.note
+        assert "does not support conditional puts" in held.note
         assert owner(folder)["token"] == held.token
     assert storage.below(folder) == {}
 
@@ -257,7 +257,7 @@ def test_s3_a_successor_is_never_written_over(store: ObjectStore, monkeypatch: p
         assert held._lock.beat()
         with monkeypatch.context() as patch:
             replaced_after_a_look(held, patch)
-            with pytest.raises(LockedError, match="another one has taken its place"):
+            with pytest.raises(LockedError, match="another run has taken over"):
                 held.check(now=True)
         assert owner(folder) == OTHER
 

@@ -172,7 +172,7 @@ def test_nothing_appears_where_writing_fails(folder: Place) -> None:
 
 
 def test_no_room_for_the_temporary_file_is_said(folder: Place) -> None:
-    with pytest.raises(OSError, match=r"no room in .*, where it is written"), atomic_write(folder / "x"):
+    with pytest.raises(OSError, match=r"no space left in .*, where files are written"), atomic_write(folder / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert storage.below(folder) == {}
 

@@ -282,7 +282,7 @@ HEIC_START = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 def test_a_format_that_is_not_installed_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, data: bytes, name: bytes, extra: str
 ) -> None:
-    monkeypatch.setattr(formats, "installed", lambda _: None)
+    monkeypatch.setattr(formats, "version_of", lambda _: None)
     with pytest.raises(Unreadable, match=f"needs the extra {extra}; see fast-diff formats") as caught:
         decode(data, EXACT, name)
     assert caught.value.problem.code == "unsupported"
@@ -344,10 +344,10 @@ def test_every_frame_is_counted_and_the_first_is_shown() -> None:
 
 
 def test_the_list_ends_with_the_command_that_adds_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "installed", lambda _: None)
+    monkeypatch.setattr(formats, "version_of", lambda _: None)
     monkeypatch.setattr(command, "install_extra", lambda *extras: f"add {' '.join(extras)}")
     *lines, last = command.lines()
     assert last == "to add extras: add " + " ".join(dict.fromkeys(each.extra for each in FORMATS if each.extra))
     assert any("missing: the extra raw " in line for line in lines)
-    monkeypatch.setattr(formats, "installed", lambda _: "1")
+    monkeypatch.setattr(formats, "version_of", lambda _: "1")
     assert not any(line.startswith("to add") for line in command.lines())
