@@ -7,7 +7,7 @@ verify.py        the checks: a random sample, or every pair
   nearest.py     each sampled image against all others
   recount.py     the ledger by grouping; clusters by a plain union-find
   keepers.py     the keeper of each cluster, by sorted tuples
-  dull.py        distances, by NumPy on 64-bit integers
+  distances.py   distances of thumbnails, by NumPy on 64-bit integers
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import Place
-from stages.commands.verify.dull import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
+from stages.commands.verify.distances import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
 from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of, read_summary
 
 GATHER = 128 << 20

@@ -16,7 +16,7 @@ import pandas as pd
 from stages.clustering.copy_names import NAMES, SHORT
 from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints, below
+from stages.commands.verify.distances import Ints, below
 from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.truth import Check
 from stages.decoding.encoding import LOSSLESS

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints
+from stages.commands.verify.distances import Ints
 from stages.commands.verify.truth import Check, decide, hold_against_results
 
 NEAR = 50

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints, below
+from stages.commands.verify.distances import Ints, below
 from stages.commands.verify.keepers import check_keepers
 from stages.commands.verify.truth import Check
 

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.machine.installation import DISTRIBUTION
 from pipeline.store.backends.locations import Place
 from stages.commands.verify.data import Recorded, Rows
-from stages.commands.verify.dull import Ints
+from stages.commands.verify.distances import Ints
 from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.nearest import check_nearest
 from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
