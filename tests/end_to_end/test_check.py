@@ -317,7 +317,7 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("not ended", "did not end well"),
         ("no JSON", "is damaged"),
         ("artifact missing", "did not end well"),
-        ("name taken", "is a run of its own"),
+        ("name taken", "needs that name; rename it"),
     ],
 )
 def test_what_can_not_be_is_one_line(how: str, said: str, gate: Gate, tmp_path: Path) -> None:

@@ -64,8 +64,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
 
 
 def fails(checked: Checked, on: str) -> str:
-    """What was found of what the gate is to fail on, in words; nothing where there is none. `identical`: at distance 0,
-    and looked at."""
+    """Return why the gate fails, as text; empty where the gate passes. `identical`: at a measured distance of 0."""
     rows = checked.matches
     if on == "identical":
         rows = rows[(rows[checked.figure] == 0) & rows["measured"]]
