@@ -122,7 +122,7 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert main(["plan", str(project.yaml), str(plan)]) == 2, "never over a file that is there"
     capsys.readouterr()
     assert main([*words[:-1], str(images / "bin")]) == 0
-    assert f"lies in the input {images}: the next run will find there what was moved" in capsys.readouterr().err
+    assert f"lies in the input {images}: the next run will find the moved files there" in capsys.readouterr().err
 
 
 def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown(
@@ -254,7 +254,7 @@ def test_a_run_that_did_not_end_well_proposes_nothing(tmp_path: Path, capsys: py
     make_image(tmp_path / "images" / "b.jpg", 1)
     assert project.run("cluster.keep=[tests.stages.clustering.test_keepers:says_nothing]") == 1
     assert main(["plan", str(project.yaml), str(tmp_path / "plan.json")]) == 2
-    assert "did not end well" in capsys.readouterr().err
+    assert "did not finish" in capsys.readouterr().err
 
 
 def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
@@ -310,7 +310,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
         plan["clusters"][0]["remove"] = [file | {"path_bytes": name}]
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         assert main(["apply", str(tmp_path / "plan.json"), "--action", "report"]) == 2
-    assert "is not how path_bytes reads, /x/guilty.jpg" in capsys.readouterr().err
+    assert "expected the name in path_bytes, /x/guilty.jpg" in capsys.readouterr().err
     for broken in (
         {"n": 1, "state": "done"},
         begun | {"path": "zz"},
@@ -326,7 +326,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
     (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 2})}\n{json.dumps(begun)}\n")
     main(["undo", str(tmp_path / "journal.jsonl")])
     said = capsys.readouterr().out
-    assert "not restored  /x: /z is not the file that was moved there any more" in said
+    assert "not restored  /x: /z is no longer the file that was moved there" in said
     assert "harmless" not in said
 
 

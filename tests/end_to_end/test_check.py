@@ -314,9 +314,9 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("no UTF-8", "no \\xff text.jpg: a name that is not UTF-8"),
         ("no image", "no image found in"),
         ("inside", "lie one inside the other"),
-        ("not ended", "did not end well"),
+        ("not ended", "did not finish"),
         ("no JSON", "is damaged"),
-        ("artifact missing", "did not end well"),
+        ("artifact missing", "did not finish"),
         ("name taken", "needs that name; rename it"),
     ],
 )

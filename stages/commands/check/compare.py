@@ -82,9 +82,8 @@ class Checked:
 
 
 def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked:
-    """Compare the files in places, `names`, with a run; errors of tasks are in the record.
-
-    Raises ConfigError for places or a run that can't be compared, TaskError where a pair is unaccounted for."""
+    """Compare the files in `names` with a run; errors of tasks are in the record. Raises ConfigError for places
+    or a run that can't be compared, TaskError where a pair is unaccounted for."""
     lent = lender(results)
     config = _config(lent, names)
     use(config.storage)
@@ -239,7 +238,7 @@ def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
 
 
 def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
-    """Compute thumbnails of new files only: old files may be gone, and a comparison without them would be incomplete.
+    """Compute thumbnails of new files only, since old files may be gone.
 
     Raises TaskError where thumbnails of the run can't be reused."""
     result = thumbnail.compute(inputs, params, job)

@@ -120,7 +120,7 @@ def lender(results: Results) -> Lender:
     whole = folder.with_name(folder.name.removesuffix(WORK))
     if whole != folder and (whole / "run.json").exists():
         raise ConfigError(f"{folder} is the folder of checks against {whole}; check against {whole}")
-    unfinished = ConfigError(f"{folder}: its last run did not end well; run the same command again first")
+    unfinished = ConfigError(f"{folder}: its last run did not finish; run the same command again first")
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
         summary = results.summary
         ended = not summary["failures"] and summary["clusters"]["count"] is not None

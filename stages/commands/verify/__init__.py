@@ -44,9 +44,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
         try:
             Store(folder).publish_file(path.name, json.dumps(report, indent=2).encode())
         except OSError as error:
-            raise ConfigError(
-                f"{path} can't be written ({error.strerror}); free space on its disk, or allow writing to it"
-            ) from error
+            raise ConfigError(f"{path} can't be written ({error.strerror}); free space on its disk") from error
     if as_json:
         print(json.dumps(report))
     elif not quiet:

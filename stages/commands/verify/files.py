@@ -65,9 +65,7 @@ class ArtifactFile:
 
 
 def files_of(folder: Place, stage: str) -> dict[str, ArtifactFile]:
-    """Return a stage's artifacts by key.
-
-    Raises ConfigError where there is no artifact, an artifact is damaged, or two artifacts share a key."""
+    """Return a stage's artifacts by key. Raises ConfigError where one is missing, damaged, or shares another's key."""
     paths = [path for path in listed(folder, stage) if ARTIFACT.fullmatch(path.name)]
     if not paths:
         raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")

@@ -16,8 +16,7 @@ NEAR = 50
 """Pairs checked on either side of the threshold, by distance and again by lower bound."""
 TOGETHER = 256
 """Images of a partition that are compared with the sample at once."""
-GRID = 4
-"""Cells along each side of a thumbnail."""
+GRID = 4  # cells along each side of a thumbnail
 ROUNDING = 1e-3
 """Sums of squares are integers; a bound in float64 is off by less than this."""
 
@@ -41,10 +40,8 @@ class Near:
 
 
 def check_nearest(run: Recorded, images: int, seed: int) -> Check:
-    """Compare random images with all others, and check the rows of pairs and the lower bounds.
-
-    Rows are checked for all matches of the sampled images, and for the pairs nearest to the threshold by MSE and by
-    lower bound. Each lower bound must be at most the sum of squares."""
+    """Compare random images with all others; check the rows of all matches and of the pairs nearest to the threshold by
+    MSE and by lower bound, and check that each lower bound is at most the sum of squares."""
     check = Check()
     n, threshold = len(run.images), run.rules.threshold
     if threshold is None:

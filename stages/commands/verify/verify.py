@@ -24,13 +24,12 @@ from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledg
 from stages.commands.verify.truth import Check, Truth, decide, hold_against_results, row_of, smallest
 
 COUNTED = {
-    "matches": ("row measured again", "rows measured again"),
-    "ledger": ("block pair counted again", "block pairs counted again"),
-    "random": ("random pair looked up", "random pairs looked up"),
-    "nearest": ("pair of sampled images with all others", "pairs of sampled images with all others"),
-    "clusters": ("image in a cluster", "images in clusters"),
+    "matches": ("row", "measured again"),
+    "ledger": ("block pair", "counted again"),
+    "random": ("random pair", "looked up"),
+    "nearest": ("pair", "of sampled images with all others"),
+    "clusters": ("image", "in clusters"),
 }
-"""What each check counts, in the singular and in the plural."""
 
 
 def steps(run: Recorded) -> dict[str, int]:
@@ -40,9 +39,7 @@ def steps(run: Recorded) -> dict[str, int]:
 
 
 def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
-    """Run all checks, on `pairs` random pairs and `images` random images; return the content of verify.json.
-
-    Raises ConfigError where an artifact is damaged."""
+    """Return the content of verify.json, by checks of `pairs` random pairs and `images` images. Raises ConfigError."""
     matched, matches = check_matches(run)
     checks = {
         "matches": matches,
@@ -96,10 +93,7 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
         (~known, "paths of two readable images of these blocks"),
         (known & (a >= b), "path_a before path_b"),
         ((keys >= 0) & (keys <= before[:-1]), "rows in order, and one row for each pair"),
-        (
-            known & ~alone & (run.images.representative[b] != a),
-            "a row of the first of identical images",
-        ),
+        (known & ~alone & (run.images.representative[b] != a), "a row of the first of identical images"),
         (known & ~truth.recorded, "no match"),
         (known & truth.recorded & ~right, None),
     ]
@@ -115,10 +109,8 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
 
 
 def _represented(run: Recorded, rows: Rows) -> int:
-    """Return the number of pairs of images that rows represent.
-
-    A row between two groups of identical images represents every pair across the groups. A row within a group, of the
-    first image and another image, represents the pairs of the other image with all images before it in the group."""
+    """Return the number of pairs of images that rows represent: between groups of identical images, all pairs across
+    the groups; within a group, the pairs of the row's second image with all images before it in the group."""
     known = (rows.a >= 0) & (rows.b >= 0)
     a, b = rows.a[known], rows.b[known]
     images = run.images
@@ -198,7 +190,8 @@ def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tupl
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line per check: what was checked, how many of it, and how many were wrong."""
     for name, check in report["checks"].items():
-        said, note = f"{counted(check['counted'], *COUNTED[name])}, {check['wrong']:,} wrong", check.get("note")
+        (noun, more), note = COUNTED[name], check.get("note")
+        said = f"{counted(check['counted'], noun)} {more}, {check['wrong']:,} wrong"
         if note and not check["counted"]:
             said = f"not checked: {note}"
         elif note and name == "clusters":
