@@ -111,7 +111,7 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert json.loads(plan.read_text())["references"] == [str(images / "--yes.jpg")]
     assert "2 files" in said(capsys, "apply", str(plan), "--action", "report")
     words = ("apply", str(plan), "--action", "move", "--to", str(bin_))
-    assert "nothing was changed" in said(capsys, *words)
+    assert "no file was changed" in said(capsys, *words)
     assert {path.name for path in images.iterdir()} == before.keys()
     assert "2 files" in said(capsys, *words, "--yes")
     gone = {Path(file["path"]).name for group in json.loads(plan.read_text())["clusters"] for file in group["remove"]}
@@ -150,7 +150,7 @@ def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys:
     names = [str(images / "1.jpg"), str(images / "3.jpg")]
     assert "1 of them new" in said(capsys, "dismiss", run, "--file", str(file), *names)
     assert "0 of them new" in said(capsys, "dismiss", run, names[0], "--file", str(file), names[1])
-    assert "unchanged since" in said(capsys, "check", names[0], "--against", run, names[1])
+    assert "unchanged and therefore not compared" in said(capsys, "check", names[0], "--against", run, names[1])
     capsys.readouterr()
     assert main(["dismiss", run, "--file", str(file), "--", "--no.png", "-rf.png"]) == 2
     assert "--no.png is not an image of this run" in capsys.readouterr().err
@@ -204,7 +204,7 @@ def test_what_was_not_measured_is_not_said_to_be_equal(tmp_path: Path, capsys: p
     assert "mse not measured" in said(capsys, "show", str(project.run_folder), str(first))
     assert said(capsys, "check", str(new), "--against", str(project.run_folder), code=3).count("mse not measured") == 2
     assert main(["check", str(new), "--against", f"{project.run_folder}.check"]) == 2
-    assert "check against that run itself" in capsys.readouterr().err
+    assert "is the folder of checks against" in capsys.readouterr().err
 
 
 @pytest.mark.quick(1)
@@ -278,7 +278,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     images, file = project.folder / "images", project.folder / "no duplicates.csv"
     words = ("dismiss", str(project.yaml), str(images / "1.jpg"), str(images / "<img src=x onerror=alert(1)>.jpg"))
     assert project.run() == 0
-    assert "1 pairs, 1 of them new" in said(capsys, *words, "--file", str(file))
+    assert "1 pair, 1 of them new" in said(capsys, *words, "--file", str(file))
     assert "1 pairs, 0 of them new" in said(capsys, *words, "--file", str(file))
     project.config["cluster"] |= {"dismissed": [str(file)]}
     assert project.run() == 0
@@ -289,7 +289,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     assert project.run("run=other") == 0
     other = str(project.run_folder.with_name("other"))
     assert "renamed.jpg" not in said(capsys, "show", other)
-    assert "1 pairs, 1 of them new" in said(capsys, "dismiss", other, "--cluster", "0", "--file", str(file))
+    assert "1 pair, 1 of them new" in said(capsys, "dismiss", other, "--cluster", "0", "--file", str(file))
     assert project.run("run=other") == 0
     assert "no two images match" in said(capsys, "show", other)
     assert project.run("run=other") == 0

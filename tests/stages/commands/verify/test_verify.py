@@ -515,7 +515,10 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "no run": (lambda folder: (folder / "run.json").unlink(), "is not a run folder"),
     "no JSON": (lambda folder: (folder / "run.json").write_text("{"), "run.json is damaged"),
     "nothing in it": (lambda folder: (folder / "run.json").write_text("{}"), "run.json is damaged"),
-    "another metric": (lambda folder: set_in(folder, "config", "pairs", "metric", "hamming"), "pairs.metric mse only"),
+    "another metric": (
+        lambda folder: set_in(folder, "config", "pairs", "metric", "hamming"),
+        "with pairs.metric mse, got hamming",
+    ),
     "a failed task": (lambda folder: set_in(folder, "failures", [{"task": "x"}]), "is not finished"),
     "no clusters yet": (lambda folder: set_in(folder, "clusters", "count", None), "is not finished"),
     "no pairs": (lambda folder: shutil.rmtree(folder / "pairs"), "has no pairs yet"),
