@@ -279,7 +279,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     words = ("dismiss", str(project.yaml), str(images / "1.jpg"), str(images / "<img src=x onerror=alert(1)>.jpg"))
     assert project.run() == 0
     assert "1 pair, 1 of them new" in said(capsys, *words, "--file", str(file))
-    assert "1 pairs, 0 of them new" in said(capsys, *words, "--file", str(file))
+    assert "1 pair, 0 of them new" in said(capsys, *words, "--file", str(file))
     project.config["cluster"] |= {"dismissed": [str(file)]}
     assert project.run() == 0
     assert project.ran() == {"cluster": 1, "plot": 1}
