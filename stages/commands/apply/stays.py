@@ -152,7 +152,7 @@ def _folder(path: Path) -> Iterator[Folder]:
 
 
 def look(file: PlannedFile, folder: Folder, name: str) -> os.stat_result:
-    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are those that were compared."""
+    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are unchanged."""
     try:
         found, digest = folder.digest(name)
     except FileNotFoundError as error:

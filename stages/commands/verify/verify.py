@@ -188,7 +188,7 @@ def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tupl
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line per check: what was checked, how many of it, and how many were wrong."""
+    """Yield a line per check: its items, how many were checked, and how many are wrong."""
     for name, check in report["checks"].items():
         (noun, more), note = COUNTED[name], check.get("note")
         said = f"{counted(check['counted'], noun)} {more}, {check['wrong']:,} wrong"
