@@ -10,6 +10,7 @@ from pipeline.cli.parameters import JSON, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import one_line
 from pipeline.messages.say import say
+from pipeline.messages.words import counted
 
 if TYPE_CHECKING:
     from stages.commands.results.tables import Results
@@ -26,12 +27,12 @@ def failures(run: str | None, as_json: bool) -> int:
 
 
 def lines(results: Results) -> Iterator[str]:
-    """Yield each error code with its number of images, then each of these images with a sentence."""
+    """Yield a line per error code with its number of images, then a line per image with the reason."""
     rows = results.failures()
     if rows.empty:
         yield "every image could be read"
     for code, some in rows.groupby("error", sort=True):
-        yield f"{code}: {len(some):,}{_again(str(code), set(some['error_detail']))}"
+        yield f"{code}: {counted(len(some), 'image')}{_again(str(code), set(some['error_detail']))}"
         for path, detail in zip(some["path"], some["error_detail"], strict=True):
             yield f"  {one_line(path)}: {detail}"
 

@@ -11,15 +11,15 @@ from pipeline.messages.say import say
 
 
 def undo(journal: Path, as_json: bool) -> int:
-    """Undo the acts, print a line a file, and return the exit code."""
+    """Undo the acts, print a line per file, and return the exit code."""
     from stages.commands.apply.alone import alone
     from stages.commands.apply.follow import Tally
-    from stages.commands.apply.output import tell
+    from stages.commands.apply.output import print_each
     from stages.commands.apply.take_back import as_dict, summary, undo
 
     tally = Tally()
     with alone():
-        tell(undo(journal, tally), silent=as_json)
+        print_each(undo(journal, tally), silent=as_json)
     if as_json:
         print(json.dumps(as_dict(tally)))
     else:
@@ -31,14 +31,14 @@ COMMAND = Command(
     "undo",
     "clean up",
     does="undo the actions recorded in a journal",
-    help="Undo what `fast-diff apply` did, the last act first, by the journal that it wrote: each file gets its place "
-    "and its content back, and no other file is overwritten. Deleted files can't be restored. After an interrupt or a "
-    "power cut, run the same command again.",
+    help="Undo the acts in a journal of `fast-diff apply`, the last act first: each file gets its place and content "
+    "back, and no other file is overwritten. Deleted files can't be restored. After an interrupt or a power cut, run "
+    "the same command again.",
     examples={
         "fast-diff undo plan-20260101-120000.jsonl": "put every file back",
         "fast-diff undo plan-20260101-120000.jsonl --json": "print counts for a script",
     },
-    arguments=(Argument("journal", "JOURNAL", "A journal that `fast-diff apply` has written.", type=Name()), JSON),
+    arguments=(Argument("journal", "JOURNAL", "Journal that `fast-diff apply` wrote.", type=Name()), JSON),
     function=undo,
     exits={0: "done, for every file", 1: "some files could not be restored", 2: "bad usage, or not a journal"},
 )

@@ -13,4 +13,4 @@ figure.py         a distance for people: column, unit, formatted number
 references.py     images in folders that are marked as references
 functions.py      functions that a config names
 paths.py          files that a config names
-text.py           numbers as text, nouns that agree with counts"""
+text.py           numbers as text"""

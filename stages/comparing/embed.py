@@ -7,8 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
+from pipeline.messages.words import counted
 from stages.comparing.functions import RAISED, imported, said
-from stages.comparing.text import counted
 from stages.kernels.measure.exact import turned
 
 AT_ONCE = 256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.messages.errors import one_line
 
-__all__ = ["counted", "human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line"]
+__all__ = ["human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line"]
 
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
@@ -20,11 +20,6 @@ def human_bytes(count: int) -> str:
 def human_count(count: int) -> str:
     """Return a count with thousands separators."""
     return f"{count:,}"
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """Return a count with its noun in the right number: `1 image`, `2,000 images`."""
-    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def human_seconds(seconds: float) -> str:

@@ -34,7 +34,7 @@ class BlockPair:
 
     ledger  what became of each pair; complete after `runs`
     levels  pairs left after each filter; complete after `runs`
-    tuning  sizes and prices, which change no result"""
+    tuning  sizes and prices, which do not change results"""
 
     a: Side
     b: Side

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.messages.words import counted
 from stages.clustering.keepers import stay
-from stages.comparing.text import counted, human_bytes, human_count, human_mse, one_line
+from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")

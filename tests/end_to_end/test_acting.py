@@ -111,7 +111,7 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert json.loads(plan.read_text())["references"] == [str(images / "--yes.jpg")]
     assert "2 files" in said(capsys, "apply", str(plan), "--action", "report")
     words = ("apply", str(plan), "--action", "move", "--to", str(bin_))
-    assert "nothing was changed" in said(capsys, *words)
+    assert "no file was changed" in said(capsys, *words)
     assert {path.name for path in images.iterdir()} == before.keys()
     assert "2 files" in said(capsys, *words, "--yes")
     gone = {Path(file["path"]).name for group in json.loads(plan.read_text())["clusters"] for file in group["remove"]}
@@ -122,7 +122,7 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert main(["plan", str(project.yaml), str(plan)]) == 2, "never over a file that is there"
     capsys.readouterr()
     assert main([*words[:-1], str(images / "bin")]) == 0
-    assert f"lies in the input {images}: the next run will find there what was moved" in capsys.readouterr().err
+    assert f"lies in the input {images}: the next run will find the moved files there" in capsys.readouterr().err
 
 
 def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown(
@@ -150,7 +150,7 @@ def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys:
     names = [str(images / "1.jpg"), str(images / "3.jpg")]
     assert "1 of them new" in said(capsys, "dismiss", run, "--file", str(file), *names)
     assert "0 of them new" in said(capsys, "dismiss", run, names[0], "--file", str(file), names[1])
-    assert "unchanged since" in said(capsys, "check", names[0], "--against", run, names[1])
+    assert "unchanged and therefore not compared" in said(capsys, "check", names[0], "--against", run, names[1])
     capsys.readouterr()
     assert main(["dismiss", run, "--file", str(file), "--", "--no.png", "-rf.png"]) == 2
     assert "--no.png is not an image of this run" in capsys.readouterr().err
@@ -204,7 +204,7 @@ def test_what_was_not_measured_is_not_said_to_be_equal(tmp_path: Path, capsys: p
     assert "mse not measured" in said(capsys, "show", str(project.run_folder), str(first))
     assert said(capsys, "check", str(new), "--against", str(project.run_folder), code=3).count("mse not measured") == 2
     assert main(["check", str(new), "--against", f"{project.run_folder}.check"]) == 2
-    assert "check against that run itself" in capsys.readouterr().err
+    assert "is the folder of checks against" in capsys.readouterr().err
 
 
 @pytest.mark.quick(1)
@@ -254,7 +254,7 @@ def test_a_run_that_did_not_end_well_proposes_nothing(tmp_path: Path, capsys: py
     make_image(tmp_path / "images" / "b.jpg", 1)
     assert project.run("cluster.keep=[tests.stages.clustering.test_keepers:says_nothing]") == 1
     assert main(["plan", str(project.yaml), str(tmp_path / "plan.json")]) == 2
-    assert "did not end well" in capsys.readouterr().err
+    assert "did not finish" in capsys.readouterr().err
 
 
 def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
@@ -310,7 +310,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
         plan["clusters"][0]["remove"] = [file | {"path_bytes": name}]
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         assert main(["apply", str(tmp_path / "plan.json"), "--action", "report"]) == 2
-    assert "is not how path_bytes reads, /x/guilty.jpg" in capsys.readouterr().err
+    assert "expected the name in path_bytes, /x/guilty.jpg" in capsys.readouterr().err
     for broken in (
         {"n": 1, "state": "done"},
         begun | {"path": "zz"},
@@ -326,7 +326,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
     (tmp_path / "journal.jsonl").write_text(f"{json.dumps({'fast-diff-journal': 2})}\n{json.dumps(begun)}\n")
     main(["undo", str(tmp_path / "journal.jsonl")])
     said = capsys.readouterr().out
-    assert "not restored  /x: /z is not the file that was moved there any more" in said
+    assert "not restored  /x: /z is no longer the file that was moved there" in said
     assert "harmless" not in said
 
 

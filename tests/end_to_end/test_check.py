@@ -314,10 +314,10 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("no UTF-8", "no \\xff text.jpg: a name that is not UTF-8"),
         ("no image", "no image found in"),
         ("inside", "lie one inside the other"),
-        ("not ended", "did not end well"),
+        ("not ended", "did not finish"),
         ("no JSON", "is damaged"),
-        ("artifact missing", "did not end well"),
-        ("name taken", "is a run of its own"),
+        ("artifact missing", "did not finish"),
+        ("name taken", "needs that name; rename it"),
     ],
 )
 def test_what_can_not_be_is_one_line(how: str, said: str, gate: Gate, tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ def test_before_a_run_and_after_it(tmp_path: Path, capsys: pytest.CaptureFixture
     size = sum(path.stat().st_size for path in (tmp_path / "images").iterdir())
     before = estimated(project, capsys)
     assert not project.run_folder.exists(), "nothing is written"
-    assert f"images      21, {size / 1000:.1f} kB; 1 of 21 files that were tried can't be read" == before["images"]
+    assert f"images      21, {size / 1000:.1f} kB; 1 of 21 probed files can't be read" == before["images"]
     assert before["pairs"].startswith("pairs       210, in ")
-    assert "by a probe of 21 files; 1 core)" in before["thumbnails"]
+    assert "in a probe of 21; 1 core)" in before["thumbnails"]
     assert project.run() == 0
     assert "100% of the thumbnails are up to date" in estimated(project, capsys)["thumbnails"]
 

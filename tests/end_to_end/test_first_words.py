@@ -99,7 +99,7 @@ def test_a_folder_may_have_any_name(here: Path, name: str, capsys: pytest.Captur
 def test_a_name_that_is_no_utf8_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path(os.fsdecode(b"\xff")).mkdir()
     assert main(["run", os.fsdecode(b"\xff")]) == 2
-    assert "a name that is not UTF-8 can't be given here; name the folder that it lies in" in capsys.readouterr().err
+    assert "a name that is not UTF-8 can't be an argument; name the file's folder instead" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

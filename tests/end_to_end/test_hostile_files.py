@@ -182,7 +182,11 @@ def test_want_of_memory_is_tried_again_under_a_higher_limit_alone(
         assert project.record()["errors"] == ({"memory": 1} if failed else {})
         capsys.readouterr()
         assert main(["failures", str(project.yaml)]) == 0
-        said = "memory: 1; tried again once thumbnail.max_memory is higher" if failed else "every image could be read"
+        said = (
+            "memory: 1 image; tried again once thumbnail.max_memory is higher"
+            if failed
+            else "every image could be read"
+        )
         assert capsys.readouterr().out.splitlines()[0] == said
     assert project.run("thumbnail.max_memory=8MiB") == 0
     assert not project.ran()  # it is known already

@@ -25,7 +25,7 @@ def test_a_false_figure_is_found_mended_and_gone(tmp_path: Path) -> None:
     assert project.run() == 0
     for run in (project.run_folder, project.yaml):
         first = verify(project, run)
-        assert (first.returncode, first.stdout.count("wrong: 0")) == (0, 5)
+        assert (first.returncode, first.stdout.count(", 0 wrong\n")) == (0, 5)
         assert f"verified    {project.run_folder / 'verify.json'}" in first.stdout
         assert "nearest" in first.stderr
     path = next(p for p in (project.run_folder / "pairs").iterdir() if b"measured" in p.read_bytes() and rows(p))
@@ -34,7 +34,7 @@ def test_a_false_figure_is_found_mended_and_gone(tmp_path: Path) -> None:
     assert project.ran() == {}
     found = verify(project, project.run_folder)
     assert found.returncode == 1
-    assert "rows measured again: 4, wrong: 1" in found.stdout
+    assert "matches     4 rows measured again, 1 wrong" in found.stdout
     assert f"delete {path} and run `fast-diff run` again" in found.stderr
     assert "Traceback" not in found.stderr
     path.unlink()

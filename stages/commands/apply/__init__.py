@@ -3,11 +3,11 @@
 follow.py      the plan from beginning to end
 actions.py     names of the actions
 stays.py       the images that stay: one must be present and unchanged
-acts/          what is done to files, in which order, and what is promised after a power cut
-journal.py     what was done, for `undo`
+acts/          the acts on files, the order of their steps, and guarantees after a power cut
+journal.py     the record of acts, for `undo`
 take_back.py   undo the acts of a journal
 alone.py       one `apply` or `undo` of a user at a time
-output.py      print lines while files change, even if nobody reads them any more
+output.py      print lines while files change, even if their reader is gone
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 
 def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | None, as_json: bool) -> int:
-    """Follow a plan, print a line a file, and return the exit code."""
+    """Follow a plan, print a line per file, and return the exit code."""
     from pipeline.machine.interrupts import INTERRUPTED
     from stages.commands.apply.alone import alone
     from stages.commands.apply.follow import Tally, apply, as_dict, check_options, summary, warning
-    from stages.commands.apply.output import tell
+    from stages.commands.apply.output import print_each
     from stages.commands.plan.plan_file import read_plan
 
     checked = read_plan(plan)
@@ -48,7 +48,7 @@ def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | N
         path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     try:
         with alone(), _opened(path) if path else contextlib.nullcontext() as opened:
-            tell(apply(checked, action, to, opened, tally), silent=as_json)
+            print_each(apply(checked, action, to, opened, tally), silent=as_json)
     except KeyboardInterrupt:
         where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
         complain(f"interrupted{where}, or run the same command again to go on")
@@ -73,25 +73,25 @@ def _opened(path: Path) -> Journal:
 COMMAND = Command(
     "apply",
     "clean up",
-    does="follow a plan: a dry run, or with --yes for good",
+    does="follow a plan: a dry run, unless --yes is given",
     help="Act on the files that a plan removes: move them, put them into the trash, replace them by links, or delete "
     "them. Without --yes the command is a dry run. Each file is checked again before the act: a file that changed "
     "since the run, or whose kept image is gone, is left alone. A journal records each act; `fast-diff undo` reverses "
-    "all but delete.",
+    "every act but delete.",
     examples={
         "fast-diff apply plan.json --action move --to ~/duplicates": "a dry run",
         "fast-diff apply plan.json --action move --to ~/duplicates --yes": "move the files",
     },
     arguments=(
-        Argument("plan", "PLAN", "A file that `fast-diff plan` or the report's page has written.", type=Name()),
+        Argument("plan", "PLAN", "Plan that `fast-diff plan` or the report's page wrote.", type=Name()),
         click.Option(
             ["--action"],
             type=OneOf((REPORT, *ACTIONS)),
             required=True,
-            help=f"What to do with the files that are to go: {', '.join((REPORT, *ACTIONS))}.",
+            help=f"What to do with the files that the plan removes: {', '.join((REPORT, *ACTIONS))}.",
         ),
         click.Option(["--to"], type=Name(folder=True), metavar="FOLDER", help="For move: folder to move the files to."),
-        click.Option(["--yes"], is_flag=True, help="Do it; without --yes nothing is touched."),
+        click.Option(["--yes"], is_flag=True, help="Change files; without --yes no file is touched."),
         click.Option(["--journal"], type=Name(), metavar="FILE", help="Journal to write (default: beside PLAN)."),
         JSON,
     ),

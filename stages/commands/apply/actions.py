@@ -1,9 +1,9 @@
-"""What `apply` may do with a file that is to go."""
+"""Name the actions of `apply` on a file that is to go."""
 
 from __future__ import annotations
 
 REPORT = "report"
-"""Do nothing: say what is to go."""
+"""The action that touches no file and only prints which files are to go."""
 LINKS = ("hardlink", "symlink", "reflink")
-"""Put a keeper's content in a file's place: only for files that are equal to the keeper, byte for byte."""
+"""Actions that replace a file by its keeper's content, only for files equal to the keeper byte for byte."""
 ACTIONS = ("move", "trash", *LINKS, "delete")

@@ -1,4 +1,4 @@
-"""The lock that lets one `apply` or `undo` of a user run at a time: one might remove a file that another one keeps."""
+"""Lock out a second `apply` or `undo` of the same user: each might remove a file that the other one keeps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def alone() -> Iterator[None]:
 
 
 def _locked(folder: Path) -> int:
-    """Return the open file of the lock, once it is taken. Raises ConfigError, OSError."""
+    """Take the lock and return its open file. Raises ConfigError, OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -49,15 +49,15 @@ def _locked(folder: Path) -> int:
             found = os.fstat(number)
             _check(found, folder / NAME)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-                raise ConfigError(f"{folder / NAME}: expected a file with no other name; remove it")
+                raise ConfigError(f"{folder / NAME}: expected a regular file without hard links; remove it")
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise ConfigError("another `apply` or `undo` of yours is at work; wait for it to end") from error
+                raise ConfigError("another `apply` or `undo` of yours is running; wait for it to end") from error
             opened.pop_all()
     return number
 
 
 def _check(found: os.stat_result, place: Path) -> None:
     if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(f"{place}: expected to be yours, and that nobody else may write to it; put that right")
+        raise ConfigError(f"{place}: expected to be yours, and writable by you only. Change its owner or mode")

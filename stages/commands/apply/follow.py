@@ -55,7 +55,7 @@ class Tally:
 def check_options(plan: RemovalPlan, action: str, to: Path | None) -> None:
     """Raise ConfigError where the options don't go together."""
     if (action == "move") != (to is not None):
-        raise ConfigError("--to: --action move needs it, and no other action has one; such as --to ~/duplicates")
+        raise ConfigError("--to: expected with --action move, such as --to ~/duplicates, and with no other action")
     if to is None:
         return
     true = Path(os.path.realpath(to))
@@ -78,32 +78,33 @@ def warning(plan: RemovalPlan, to: Path) -> str:
     inputs = inputs_of(plan.run)
     for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
         if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
-            return f"--to: {to} lies in the input {root}: the next run will find there what was moved"
+            return f"--to: {to} lies in the input {root}: the next run will find the moved files there"
     return ""
 
 
 GROUP = 100
-"""Files of a group of acts, whose changes are synced together."""
+"""Files in a group of acts; the changes of a group are synced together."""
 GROUP_BYTES = 256 << 20
-"""Bytes of a group: a copy to another disk takes time, during which the group's files are set aside."""
+"""Bytes in a group: while a group is copied to another disk, its files are set aside."""
 
 
 @dataclass
 class _Planned:
-    """A file that is to go, with the results of the checks so far."""
+    """A file that is to go, and the results of its checks."""
 
     file: PlannedFile
     stays: Stays
     why: str = ""
-    """Why the file is left alone; empty while nothing speaks against the act."""
+    """Why the file is left alone; empty while no check has failed."""
     seen: os.stat_result | None = None
     keeper: StayingImage | None = None
     entry: dict[str, Any] = field(default_factory=dict)
 
 
 def apply(plan: RemovalPlan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
-    """Apply a plan, or without a journal do a dry run; yield a line per file. Raises OSError where the journal
-    fails."""
+    """Apply a plan, or without a journal do a dry run; yield a line per file.
+
+    Raises OSError where the journal can't be written."""
     forecast = DryRunChecks(action, to)
     with Folders() as folders:
         for group in _groups(plan):
@@ -135,11 +136,11 @@ def _groups(plan: RemovalPlan) -> Iterator[list[_Planned]]:
 
 
 def _prepare(planned: _Planned, plan: RemovalPlan, action: str, forecast: DryRunChecks, folders: Folders) -> None:
-    """Check a file and the files that stay for it, and make the file's entry for the journal."""
+    """Check a file and the images that stay, and make the file's journal entry."""
     file, stays = planned.file, planned.stays
     try:
         if not is_local(file):
-            raise Cannot("it lies on an object store; plans are followed on this machine's disks alone")
+            raise Cannot("it is on an object store; apply works on this machine's disks only")
         path = path_of(file)
         folder = folders.find(path.parent)
         if folder is None:
@@ -151,7 +152,7 @@ def _prepare(planned: _Planned, plan: RemovalPlan, action: str, forecast: DryRun
             raise Cannot(f"it lies in the reference {root}, which is never touched")
         if action in LINKS:
             if keeper.digest != file.digest:
-                raise Cannot("it is not equal to its keeper, byte for byte, and a link would lose it")
+                raise Cannot("it differs from its keeper, and a link would lose its content")
             if (found.st_dev, found.st_ino) == keeper.version[:2]:
                 raise Cannot("it is linked to its keeper already")
         if action != REPORT:
@@ -169,7 +170,7 @@ def _prepare(planned: _Planned, plan: RemovalPlan, action: str, forecast: DryRun
 
 
 def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
-    """Do a group of acts. Raises OSError where the journal fails."""
+    """Do a group of acts. Raises OSError where the journal can't be written."""
     acts: dict[Act, tuple[int, _Planned]] = {}
     for planned in group:
         assert planned.seen is not None
@@ -185,7 +186,7 @@ def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
         if act.is_settled():
             journal.end(number, "failed", why=planned.why)
         else:
-            planned.why += "; it has gone already" if act.dropped else "; fast-diff undo puts it back"
+            planned.why += "; it is gone already" if act.dropped else "; fast-diff undo puts it back"
     journal.sync()
 
 
@@ -233,4 +234,4 @@ def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
     elif journal:
         yield f"journal     {journal}  (undo: fast-diff undo {journal})"
     elif action != REPORT:
-        yield "dry run: nothing was changed; add --yes to do it"
+        yield "dry run: no file was changed; add --yes to change files"

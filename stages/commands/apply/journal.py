@@ -29,9 +29,9 @@ from stages.commands.apply.acts.names import OURS
 
 FORMAT = "fast-diff-journal"
 VERSION = 2
-"""Of the format, in a journal's first line; since 2 every act has the name `temporary`, which taking it back needs."""
+"""Version of the format, in a journal's first line. Since 2, every act has `temporary`, which undoing needs."""
 ENDED = ("done", "failed", "undone")
-FOREIGN = "not of a journal; expected one that fast-diff alone has written"
+FOREIGN = "not an event of a journal; expected a file that only fast-diff wrote to"
 Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
 Id = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]
@@ -62,7 +62,7 @@ class Begun(BaseModel):
 
 @dataclass
 class History:
-    """The content of a journal: acts in order, each with its last state; and a complaint for each invalid line."""
+    """The content of a journal: acts in order, each with its last state, and a message per invalid line."""
 
     acts: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Journal:
             raise
 
     def _drop_torn_line(self) -> None:
-        """Remove a last line that a crash has torn: the next event would be appended to that line."""
+        """Remove a torn last line, since the next event would be appended to that line."""
         self._file.seek(0)
         self._file.truncate(self._file.read().rfind(b"\n") + 1)
 
@@ -125,7 +125,7 @@ def read_journal(path: Path) -> History:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise ConfigError(f"{path} can't be read ({error.strerror or error})") from error
-    lines = text.split("\n")[:-1]  # what follows the last end of a line was torn by a crash
+    lines = text.split("\n")[:-1]  # an unfinished last line was torn by a crash
     _check_format(_event(lines[0]) if lines else None, path)
     found = History()
     acts: dict[int, dict[str, Any]] = {}
@@ -142,7 +142,7 @@ def read_journal(path: Path) -> History:
         elif event["state"] != "begin" and event["n"] in acts:
             acts[event["n"]] |= {"state": event["state"]}
         else:
-            what = "was begun before" if event["n"] in acts else "ended and was never begun"
+            what = "begins twice" if event["n"] in acts else "ends but does not begin"
             found.broken.append(f"line {number}: act {event['n']} {what}; expected an unchanged journal")
     found.acts = list(acts.values())
     return found
@@ -152,11 +152,11 @@ def _check_format(head: Any, path: Path) -> None:
     """Raise ConfigError unless a journal's first line names the format that this version reads."""
     version = head.get(FORMAT) if isinstance(head, dict) and len(head) == 1 else None
     if type(version) is not int:
-        raise ConfigError(f"{path} is not a journal of fast-diff; expected one that `fast-diff apply` has written")
+        raise ConfigError(f"{path} is not a journal of fast-diff; expected a file that `fast-diff apply` wrote")
     if version != VERSION:
         raise ConfigError(
             f"{path}: written by {'an earlier' if version < VERSION else 'a later'} version of fast-diff: expected "
-            f"format {VERSION}, got {version}. Take it back with the version that wrote it."
+            f"format {VERSION}, got {version}. Undo it with the version that wrote it."
         )
 
 

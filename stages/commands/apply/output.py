@@ -9,17 +9,18 @@ from collections import deque
 from collections.abc import Iterator
 
 
-def tell(lines: Iterator[str], silent: bool = False) -> None:
-    """Print each line as its file is done. Every file is done, even if nobody reads the output any more: later output
-    then goes to standard error. `silent`: print no line."""
+def print_each(lines: Iterator[str], silent: bool = False) -> None:
+    """Print each line as soon as its file is done; `silent`: print nothing.
+
+    If the output's reader is gone, the remaining files are done, too; later output goes to standard error."""
     if silent:
-        deque(lines, maxlen=0)  # files are done as lines are asked for
+        deque(lines, maxlen=0)  # the iterator does the files
         return
     for line in lines:
         try:
             print(line, flush=True)
         except OSError:
-            with contextlib.suppress(OSError):  # what is left in its buffer goes nowhere
+            with contextlib.suppress(OSError):  # discards the rest of the buffer
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.stdout = sys.stderr
             deque(lines, maxlen=0)

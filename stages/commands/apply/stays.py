@@ -1,4 +1,4 @@
-"""The images of a cluster that stay: one must be present and unchanged before another image may go."""
+"""Check the images of a cluster that stay: one must be present and unchanged before another image may go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stages.comparing.text import one_line
 from stages.decoding.reading import in_range
 from stages.listing.files import show
 
-NONE = "no image that is to stay is there and as it was"
+NONE = "no image that is to stay is present and unchanged"
 SECOND = 10**9
 
 
@@ -41,7 +41,7 @@ class StayingImage:
         def look_again() -> None:
             for path, state in before.items():
                 now = _look(path)
-                if now != state and not (now[:4] == state[:4] and now[:2] == going[:2]):  # but for a second name
+                if now != state and not (now[:4] == state[:4] and now[:2] == going[:2]):  # a hard link's ctime changes
                     raise Cannot(f"{one_line(show(os.fsencode(path)))}, which is to stay, changed as this one moved")
 
         return look_again
@@ -59,7 +59,7 @@ class Stays:
 
         Raises Cannot where there is none."""
         if not self._local:
-            raise Cannot("what is to stay lies on an object store; plans are followed on this machine's disks alone")
+            raise Cannot("every image that is to stay is on an object store; apply works on this machine's disks only")
         if self._last and _version(self._last.path) == self._last.version:
             return self._last
         for file in self._local:
@@ -72,11 +72,11 @@ class Stays:
         raise Cannot(NONE)
 
     def refuse(self, path: Path, found: os.stat_result) -> None:
-        """Raise Cannot where a file that is to go is an image that stays, under another path: through a link, a mount,
-        another file system, or another case of letters. A hard link is allowed to go. Raises OSError."""
+        """Raise Cannot where a file that is to go is an image that stays under another path: by a link, a mount, a
+        second file system, or another case of letters. A hard link may go. Raises OSError."""
         for other in self._by_inode.get((found.st_dev, found.st_ino), ()):
             if found.st_nlink == 1 or path.resolve() == other.resolve() or _same_name(path, other):
-                raise Cannot("it is one that is to stay, by another path")
+                raise Cannot("it is an image that is to stay, under another path")
         for other, inode in self._by_times.get(_times(found), ()):
             if inode != (found.st_dev, found.st_ino):
                 name = one_line(show(os.fsencode(other)))
@@ -152,7 +152,7 @@ def _folder(path: Path) -> Iterator[Folder]:
 
 
 def look(file: PlannedFile, folder: Folder, name: str) -> os.stat_result:
-    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are those that were compared."""
+    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are unchanged."""
     try:
         found, digest = folder.digest(name)
     except FileNotFoundError as error:

@@ -30,7 +30,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
             acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
             failed = take_back(list(acts), folders)
             with contextlib.suppress(OSError):
-                folders.sync()  # temporary names are gone from the disk before an act counts as undone
+                folders.sync()  # removed temporary names are on disk before an act counts as undone
             for act in acts:
                 if act not in failed:
                     journal.end(acts[act], "undone")
@@ -43,7 +43,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                         tally.done += 1
                         tally.bytes += act.entry["bytes"]
                         yield f"restored  {shown}"
-                elif act.entry["state"] != "failed":  # a failed act was never done: a file there now is another one
+                elif act.entry["state"] != "failed":  # after a failed act, a file at the place is another file
                     reason = why(failed[act])
                     tally.refused[reason] += 1
                     yield f"not restored  {shown}: {one_line(reason)}"
@@ -60,7 +60,7 @@ def summary(tally: Tally) -> str:
 
 
 def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Yield acts that may be undone together: no two of them on one file, since the later act is undone first."""
+    """Yield groups of acts, no two on one file: the later act is undone first."""
     group: dict[str, Entry] = {}
     for entry in entries:
         if len(group) == GROUP or entry["path"] in group:

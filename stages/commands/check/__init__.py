@@ -1,8 +1,8 @@
-"""Compare new files with a finished run: a gate for a data set.
+"""Check whether new files match images of a finished run, as a gate for a data set.
 
 compare.py   the comparison: new files as one set, the run's images as the other
-lender.py    the finished run, which lends its artifacts
-outcome.py   what was found, as text and as JSON
+lender.py    the finished run, whose artifacts are linked into the check's folder
+outcome.py   the outcome as text and as JSON
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.messages.say import complain, say
 
 
 def check(new: Sequence[str], against: str, fail_on: str, as_json: bool, quiet: bool) -> int:
-    """Compare, print what matches, and return the exit code."""
+    """Compare new files with a run, print the matches, and return the exit code."""
     from pipeline import load_run
     from pipeline.cli.end import print_end
     from pipeline.execution.progress import make_reporter
@@ -48,7 +48,7 @@ COMMAND = Command(
     does="compare new files with a finished run; exit 3 if one matches",
     help="Compare new files with the images of a finished run, and print each match. Files that the run has seen, "
     "unchanged since, are left out. Nothing is added to the run; the work is done in a folder beside the run, so that "
-    "a second check of the same files is quick.",
+    "a second check of the same files is fast.",
     examples={
         "fast-diff check ~/inbox --against outputs/Pictures": "every image of a folder",
         "fast-diff check new.jpg --against outputs/Pictures --fail-on identical --quiet": "one image, in a script",
@@ -62,7 +62,7 @@ COMMAND = Command(
             ["--fail-on"],
             type=OneOf(("match", "identical", "nothing")),
             default="match",
-            help="What to exit 3 for (default: match).",
+            help="What makes the command exit with code 3 (default: match).",
         ),
         JSON,
         QUIET,

@@ -1,8 +1,8 @@
-"""Compare new files with a finished run: a gate for a data set.
+"""Compare new files with the images of a finished run.
 
-The work is done in a folder of its own beside the run, <output>/<run>.check/, to which the run lends its artifacts
-(`lender.py`). There its images are one set, as its scan found them, and the new files the other one; so the stages up
-to `pairs` do what they do in every run over two sets, and find all that they need of the run's images made.
+The check is a run over two sets in a folder of its own, <output>/<run>.check/: set a has the run's images as the run's
+scan found them, set b the new files. The run's artifacts are linked into the folder (`lender.py`), so the stages up to
+`pairs` compute artifacts of new files only.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from stages.listing.table import FileTable
 
 STAGES = (*LENT, pairs.STAGE)
 NEW = "new"
-"""The set of the new images; keys of their tasks begin with it."""
+"""Prefix of the keys of tasks on new images."""
 HERE = ("synchronous", "threads", "local")
-"""Kinds of scheduler that are taken over from the run: a gate needs no cluster, and this may be another machine."""
+"""Kinds of scheduler that the check takes over from the run: a check needs no cluster."""
 SPEED = ("kind", "workers", "threads", "memory_limit")
 
 
 @dataclass(frozen=True)
 class NewFiles:
-    """The files that were named: `files` are new, so many others are `known` to the run and unchanged; `changed` are
-    those of the new ones of which the run has seen another state, by their paths."""
+    """Files in the given places. `files`: new files; `known`: number of unchanged files of the run; `changed`: paths of
+    new files that the run has with other content."""
 
     files: FileTable
     known: int
@@ -63,8 +63,8 @@ class NewFiles:
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of it. `record`: how the run over both sets ended, None where there was nothing to run; `matches` are
-    rows as `Results.pairs` gives them, a old and b new; `unreadable` new images: path, error, error_detail."""
+    """The outcome of a check. `record`: of the run over both sets, None where nothing was to run; `matches`: rows of
+    `Results.pairs`, a old and b new; `unreadable`: new images with path, error, error_detail."""
 
     config: Config
     found: NewFiles
@@ -76,14 +76,14 @@ class Checked:
 
     @property
     def figure(self) -> str:
-        """The column of the distances."""
+        """Name of the column with distances."""
         figure: str = self.config.params["pairs"].comparison.column
         return figure
 
 
 def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked:
-    """Compare the files that lie in these places with a run. Raises ConfigError for places or a run that can't be
-    compared, TaskError where not all pairs were accounted for; other errors of tasks are in the record."""
+    """Compare the files in `names` with a run; errors of tasks are in the record. Raises ConfigError for places
+    or a run that can't be compared, TaskError where a pair is unaccounted for."""
     lent = lender(results)
     config = _config(lent, names)
     use(config.storage)
@@ -109,12 +109,12 @@ def _run(config: Config, stages: Sequence[Stage[Any]], reporter: Reporter) -> Ru
 
 
 def _place(lent: Lender) -> Path:
-    """The folder in which the work is done."""
+    """Return the folder of the check."""
     return lent.folder.with_name(lent.folder.name + WORK)
 
 
 def _config(lent: Lender, names: Sequence[str]) -> Config:
-    """The run's config as resolved, for the folder beside it. Raises ConfigError."""
+    """Return the config of the check, made from the run's resolved config. Raises ConfigError."""
     work = _place(lent)
     roots = [_named(name, work) for name in names]
     given = lent.summary["config"]
@@ -133,42 +133,42 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
     }
     config = from_mapping(data, STAGES)
     if _is_a_run(work):
-        raise ConfigError(f"{work} is a run of its own, and a check of {lent.folder} would need that name; rename it")
+        raise ConfigError(f"{work} is a run, and a check against {lent.folder} needs that name; rename it")
     if not work.exists() and not os.access(work.parent, os.W_OK):
         raise ConfigError(
-            f"{work.parent} can't be written to, where the check needs a folder {work.name}; copy the run"
+            f"{work.parent} can't be written to, and the check needs a folder {work.name} there; copy the run elsewhere"
         )
     params = {**config.params, "inputs": ImageSets(a=(str(lent.folder),), b=config.settings("inputs.a"))}
     return dataclasses.replace(config, params=params, storage={**in_use(), **config.storage})
 
 
 def _is_a_run(folder: Path) -> bool:
-    """Whether a whole run lies there, and not what checks have left."""
+    """Return whether a folder has a whole run, not a check."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return "cluster" in json.loads(read_bytes(folder / "run.json"))["stages"]
     return False
 
 
 def _named(name: str, work: Path) -> str:
-    """A place as it was named, if it can be looked at. Raises ConfigError."""
+    """Return a place in the form of the config. Raises ConfigError where the place can't be compared."""
     shown = one_line(show(os.fsencode(name)))
     if protocol_of(name):
         return name
     if show(os.fsencode(name)) != name:
-        raise ConfigError(f"{shown}: a name that is not UTF-8 can't be given here; name the folder that it lies in")
-    if not os.path.exists(name):  # noqa: PTH110  # a name that is too long is none, and no error
+        raise ConfigError(f"{shown}: a name that is not UTF-8 can't be an argument; name the file's folder instead")
+    if not os.path.exists(name):  # noqa: PTH110  # False for a name that is too long
         raise ConfigError(f"{shown} does not exist; expected a folder or an image file")
     real, place = os.path.realpath(name), os.path.realpath(work)
     if inside(place, real) or inside(real, place):
         raise ConfigError(
-            f"{shown} and {work}, where the check works, lie one inside the other, and nothing is ever written into an "
-            "input; move the run elsewhere"
+            f"{shown} and the check's folder {work} lie one inside the other, but no command writes into an input; "
+            "move the run elsewhere"
         )
-    return os.path.abspath(name)  # noqa: PTH100  # the shell has seen to ~, and links stay
+    return os.path.abspath(name)  # noqa: PTH100  # shells expand ~, and links stay
 
 
 def _new(config: Config, lent: Lender) -> NewFiles:
-    """What lies in the places named and is not known to the run. Raises ConfigError."""
+    """Return the new files in the given places. Raises ConfigError."""
     params, roots = config.params["scan"], config.settings("inputs.b")
     try:
         files = find(roots, params.rules())
@@ -177,7 +177,7 @@ def _new(config: Config, lent: Lender) -> NewFiles:
         raise ConfigError(f"{one_line(where)} can't be read ({error.strerror})") from error
     if not len(files):
         places = one_line(", ".join(roots))
-        raise ConfigError(f"no image found in {places}; the run's config says which files are, in its section scan")
+        raise ConfigError(f"no image found in {places}; see the section scan of the run's config")
     old = lent.images
     shown, _ = texts(files.paths)
     place = pc.index_in(shown, value_set=old["path"].cast(pa.large_string()).combine_chunks())
@@ -188,7 +188,7 @@ def _new(config: Config, lent: Lender) -> NewFiles:
     if pc.any(others).as_py():
         odd = one_line(shown.filter(pa.array(there)).filter(others)[0].as_py())
         raise ConfigError(
-            f"{odd}: this name also stands for another one, which is not UTF-8; rename one of these files"
+            f"{odd}: the run has another file with this name, which is not UTF-8; rename one of these files"
         )
     same = pc.equal(before["bytes"], pa.array(both.sizes)), pc.equal(before["stamp"], stamps(both, params.trust))
     known = np.zeros(len(files), np.bool_)
@@ -198,13 +198,13 @@ def _new(config: Config, lent: Lender) -> NewFiles:
 
 
 def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
-    """Some of the files."""
+    """Return the files that `mask` selects."""
     columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes")}
     return dataclasses.replace(files, paths=files.paths.filter(pa.array(mask)), **columns)
 
 
 def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:
-    """The partitions of the new files."""
+    """Yield the scan tasks of the new files."""
     mean, block = scan.partition_sizes(config.settings, others + len(files))
     narrow, wide = cut.window(mean), cut.window(block)
     for task, rows in scan.partitions(NEW, files, narrow, wide, config.params["scan"].trust):
@@ -212,11 +212,11 @@ def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[
 
 
 def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) -> list[Stage[Any]]:
-    """The stages, of which those that look at files look at new ones only."""
+    """Return the stages up to `pairs`, changed so that `scan` and `thumbnail` read new files only."""
 
     def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
-        """Lends here, where the folder is locked. What checks before have retired goes first: a link can't be moved
-        over another one to the same file."""
+        """Link the run's artifacts while the folder is locked, after deleting retired ones: a rename of a link over
+        another link to the same file has no effect."""
         Store(folder).prune()
         lent.lend(folder)
         return found
@@ -238,18 +238,19 @@ def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
 
 
 def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
-    """Only new files are decoded, whatever becomes of the run's artifacts: old files may be gone, and their images
-    would be missing from the comparison. Raises TaskError."""
+    """Compute thumbnails of new files only, since old files may be gone.
+
+    Raises TaskError where thumbnails of the run can't be reused."""
     result = thumbnail.compute(inputs, params, job)
     if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
-        raise TaskError("the run's own file of these thumbnails is damaged; delete it there, and run that run again")
+        raise TaskError("the run's artifact of these thumbnails is damaged; delete it there, and run that run again")
     return result
 
 
 def _outcome(
     config: Config, tasks: Sequence[Task], record: RunRecord
 ) -> tuple[Mapping[str, int], pd.DataFrame, list[dict[str, Any]]]:
-    """The ledger, the matches and the new images that could not be read. Raises TaskError where pairs are missing."""
+    """Return the ledger, the matches and the unreadable new images. Raises TaskError where pairs are missing."""
     store = Store(config.folder)
     thumbnails = _artifacts(store, "thumbnail")
     blocks: dict[str, dict[str, int]] = {"a": {}, "b": {}}
@@ -271,7 +272,7 @@ def _outcome(
 
 
 def _artifacts(store: Store, stage: str) -> dict[str, StoredArtifact]:
-    """By key; the folder holds those of the last run alone."""
+    """Return a stage's artifacts by key; the folder has only artifacts of the last check."""
     names = ((name.rpartition("-")[0], name) for name in store.names(stage))
     return {key: StoredArtifact(stage, key, store.path(stage, name)) for key, name in names}
 

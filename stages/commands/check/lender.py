@@ -1,4 +1,4 @@
-"""A finished run that lends its artifacts, so that new files are compared with images whose files may be gone."""
+"""Link a finished run's artifacts into the folder of a check, so that files of old images are not needed."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from stages.commands.results.tables import Results
 from stages.decoding.problems import PASSING
 
 LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
-"""Stages whose artifacts the run lends."""
+"""Stages whose artifacts are linked."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition of the run: what its scan found, whether it ends a block, and how many images could be read. `final`:
-    no error in it may pass, so that no run would try it again."""
+    """A partition of the run: rows of its scan, whether the partition ends a block, and how many images are readable.
+    `final`: the partition has no transient error, so no run would try it again."""
 
     key: str
     table: pa.Table
@@ -49,8 +49,8 @@ class Partition:
 
 @dataclass(frozen=True)
 class Lender:
-    """A finished run: the content of its run.json, names and footers of what it lends, by stage and key, and its
-    partitions in order. Nothing is ever written into its folder."""
+    """A finished run: the content of run.json, names and footers of linked artifacts by stage and key, and the
+    partitions in order. No command writes into the run's folder."""
 
     folder: Path
     summary: Mapping[str, Any]
@@ -59,14 +59,14 @@ class Lender:
 
     @property
     def images(self) -> pa.Table:
-        """The rows of the stage scan, of all images."""
+        """Rows of the stage scan for all images."""
         return pa.concat_tables([partition.table for partition in self.partitions])
 
     def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
-        """The run's partitions as they are; without the images that have `changed`, by their paths.
+        """Yield a scan task for each partition of the run, without the images whose paths are in `changed`.
 
-        A partition that has lost one is put together anew, from rows that are there, and so is one with errors that may
-        pass, which would be tried again else: both keep only what could be read."""
+        A partition with a changed image or a transient error keeps only its readable images, so that none of its files
+        is read again."""
         left: list[tuple[str, pa.Table]] = []
         closes: list[bool] = []
         for partition in self.partitions:
@@ -77,7 +77,7 @@ class Lender:
                 left.append((partition.key, rows))
                 closes.append(partition.closes_block)
             elif closes:
-                closes[-1] |= partition.closes_block  # else images of its block would be in none
+                closes[-1] |= partition.closes_block  # else images of the block would be in no block
         for (key, rows), last in zip(left, closes, strict=True):
             yield Task(key, notes={"set": "a", "images": len(rows), "closes_block": last}), rows
 
@@ -93,8 +93,8 @@ class Lender:
             for _, record in self.artifacts[stage.name].values():
                 if said := other_recipe(record.recipe, wanted):
                     raise ConfigError(
-                        f"{self.folder} is not as this installation would make it ({stage.name}: {said}); run it again "
-                        "here, or check with what it was made by"
+                        f"{self.folder}: this installation would make other artifacts ({stage.name}: {said}); run the "
+                        "run again here, or check with the version that made it"
                     )
 
     def lend(self, folder: Path) -> None:
@@ -109,18 +109,18 @@ class Lender:
 
 
 def lender(results: Results) -> Lender:
-    """Return the lender of a run. Raises ConfigError unless the run succeeded and is complete."""
+    """Return a run's lender. Raises ConfigError unless the run succeeded and is complete."""
     if not isinstance(results.folder, Path):
         raise ConfigError(
-            f"{results.folder} is on an object store, and a run can be checked against in a folder of this machine "
-            "only; copy it into one: its images need not come along"
+            f"{results.folder} is on an object store: expected a run on this machine's disks. Copy the run's folder; "
+            "its images are not needed"
         )
     folder = Path(os.path.abspath(results.folder))  # noqa: PTH100  # links stay, as in all paths here
     _refuse_in_use(folder)
     whole = folder.with_name(folder.name.removesuffix(WORK))
     if whole != folder and (whole / "run.json").exists():
-        raise ConfigError(f"{folder} is where checks against {whole} work; check against that run itself")
-    unfinished = ConfigError(f"{folder}: its last run did not end well; run the same command again first")
+        raise ConfigError(f"{folder} is the folder of checks against {whole}; check against {whole}")
+    unfinished = ConfigError(f"{folder}: its last run did not finish; run the same command again first")
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
         summary = results.summary
         ended = not summary["failures"] and summary["clusters"]["count"] is not None
@@ -130,7 +130,7 @@ def lender(results: Results) -> Lender:
             artifacts = _artifacts(folder)
             partitions = tuple(_partitions(folder, artifacts))
         except ArtifactDamaged as error:
-            raise ConfigError(f"{error.detail}; run the same command again first, which makes it anew") from error
+            raise ConfigError(f"{error.detail}; run the same command again first, which makes it again") from error
         if sum(len(partition.table) for partition in partitions) == summary["images"]["total"]:
             return Lender(folder, summary, artifacts, partitions)
     raise unfinished
@@ -144,17 +144,17 @@ def _refuse_in_use(folder: Path) -> None:
 
 
 def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
-    """Return names and footers by stage and key. Raises ArtifactDamaged; KeyError where some are missing."""
+    """Return names and footers by stage and key. Raises ArtifactDamaged; KeyError where artifacts are missing."""
     found: dict[str, dict[str, tuple[str, Record]]] = {}
     with Footers(Store(folder), read_only=True) as footers:
         for stage in LENT:
             records = {name: footers.record(stage.name, name) for name in footers.names(stage.name)}
             found[stage.name] = {record.key: (name, record) for name, record in records.items()}
             if len(found[stage.name]) < len(records):
-                raise KeyError("a run that was killed has left some")
+                raise KeyError("left over from a run that was killed")
     keys = found["scan"].keys()
     if not found["thumbnail"].keys() == found["hash"].keys() == keys or found["index"].keys() - keys:
-        raise KeyError("some are missing")
+        raise KeyError("artifacts are missing")
     return found
 
 

@@ -11,7 +11,7 @@ from stages.commands.show.lines import distance, turn
 from stages.comparing.text import one_line
 
 SHOWN = 20
-"""Most unreadable images that are named."""
+"""Most unreadable images that the summary lists."""
 COLUMNS = ("rotation", "measured", "borderline")
 
 
@@ -26,15 +26,14 @@ def summary_lines(checked: Checked) -> Iterator[str]:
     """Yield counts of images, of pairs and of matches."""
     found, failed = checked.found, checked.unreadable
     if found.known:
-        be = verb(found.known, "is", "are")
-        yield f"known       {counted(found.known, 'image')} that {be} in the run, unchanged since: left out"
+        yield f"known       {counted(found.known, 'image')} of the run, unchanged and therefore not compared"
     yield f"new         {counted(len(found.files), 'image')}{f', {len(failed):,} of them unreadable' if failed else ''}"
     for row in failed[:SHOWN]:
         yield f"unreadable  {one_line(row['path'])}: {row['error_detail'] or row['error']}"
     if len(failed) > SHOWN:
         yield f"unreadable  and {len(failed) - SHOWN:,} more; --json has them all"
     if len(found.changed):
-        yield f"changed     {len(found.changed):,} of them changed since the run; their earlier content is not compared"
+        yield f"changed     {counted(len(found.changed), 'image')} since the run; the earlier content is not compared"
     ledger = checked.ledger
     parts = [f"{ledger.get('decided', 0):,} compared"]
     parts += [f"{ledger['identical']:,} covered by an identical image"] if ledger.get("identical") else []
@@ -64,11 +63,9 @@ def as_dict(checked: Checked) -> dict[str, Any]:
 
 
 def fails(checked: Checked, on: str) -> str:
-    """What was found of what the gate is to fail on, in words; nothing where there is none. `identical`: at distance 0,
-    and looked at."""
+    """Return why the gate fails, as text; empty where the gate passes. `identical`: at a measured distance of 0."""
     rows = checked.matches
     if on == "identical":
         rows = rows[(rows[checked.figure] == 0) & rows["measured"]]
-    what = {"match": "that match", "identical": "that are identical"}.get(on)
-    pairs = counted(len(rows), "pair")
-    return f"{pairs} of a new and an old image {what}" if what and len(rows) else ""
+    what = {"match": verb(len(rows), "matches", "match"), "identical": verb(len(rows), "is identical", "are identical")}
+    return f"{counted(len(rows), 'pair')} of a new and an old image {what[on]}" if on in what and len(rows) else ""

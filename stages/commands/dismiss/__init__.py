@@ -1,4 +1,4 @@
-"""Dismiss images as not duplicates, so that no later run puts them into one cluster.
+"""Mark images as not duplicates, so that no later run puts two of them into one cluster.
 
 pairs.py   pairs of images by their content, in a CSV file
 """
@@ -39,8 +39,8 @@ COMMAND = Command(
     "clean up",
     does="mark images as not duplicates, for cluster.dismissed",
     help="Add all pairs of some images, or of a cluster, to a CSV file of pairs that are not duplicates. A run whose "
-    "config names the file in cluster.dismissed puts no such pair into one cluster. Pairs are known by their content: "
-    "files may be renamed or moved.",
+    "config names the file in cluster.dismissed puts no such pair into one cluster. Pairs are identified by content, "
+    "so files may be renamed or moved.",
     examples={
         "fast-diff dismiss outputs/Pictures a.jpg b.jpg --file dismissed.csv": "two images",
         "fast-diff dismiss outputs/Pictures --cluster 3 --file dismissed.csv": "a whole cluster",
@@ -49,7 +49,7 @@ COMMAND = Command(
         Argument(
             "words",
             "[RUN] [PATH]...",
-            "A run's folder, or its config; and images of which no two are duplicates.",
+            "A run's folder, or its config; and two or more images, no two of which are duplicates.",
             nargs=-1,
             shell_complete=runs,
         ),

@@ -1,4 +1,4 @@
-"""Dismiss images as no duplicates, so that no later run puts them into one cluster."""
+"""Add pairs of images that are not duplicates to a CSV file for `cluster.dismissed`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from stat import S_IMODE
 
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import counted
 from pipeline.store.atomic import atomic_write
 from stages.clustering.dismissed import COLUMNS, read
 from stages.commands.plan.plan_file import LOST
@@ -40,8 +41,8 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
     else:
         members = list(dict.fromkeys(results.name_of(path) for path in paths))
         if len(members) < 2:
-            raise ConfigError("expected two images at least, or --cluster N")
-    first: dict[str, str] = {}  # of each content, the first image: pairs are known by their bytes
+            raise ConfigError(f"dismiss: expected two images or --cluster N, got {counted(len(members), 'image')}")
+    first: dict[str, str] = {}  # first image by content, since pairs are identified by content
     rows = []
     for path, digest in zip(members, images[members], strict=True):
         if digest is None:

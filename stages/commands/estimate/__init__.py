@@ -34,7 +34,7 @@ COMMAND = Command(
     "inspect",
     does="say how long a run would take, before it runs",
     help="Say how many images and pairs a run has, how much it would store and how long it would take. The time comes "
-    "from a probe: a few of the images are decoded on this machine. Nothing is written.",
+    "from a probe: some of the images are decoded on this machine. No file is written.",
     examples={
         "fast-diff estimate holiday.yaml": "before the first run",
         "fast-diff estimate outputs/Pictures --set thumbnail.size=[128,128]": "what larger thumbnails would cost",

@@ -20,18 +20,18 @@ from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
 
 PROBED = 64
-"""Files in a trial."""
+"""Most files in a probe."""
 OVERHEAD = 700
 """Bytes stored for an image beside its thumbnail: scan, facts, hashes, index."""
 COMPARED = (1.5e9, 0.05e9)
-"""Pairs a second and core: of photographs that are mostly different, and of images for which no bound helps."""
+"""Pairs per second and core: of mostly different photographs, and of images whose pairs no bound excludes."""
 SECONDS = 1.5
-"""Seconds of a run with nothing to do."""
+"""Seconds of a run in which every task is up to date."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A trial: `files` decoded on one core in `seconds`, `failed` of them unreadable."""
+    """A probe: `files` decoded on one core in `seconds`, `failed` of them unreadable."""
 
     files: int
     seconds: float
@@ -48,7 +48,7 @@ def probe(config: Config, plan: Plan) -> Probe:
     ]
     params = config.params["thumbnail"]
     options = params.options(config.settings("scan.trust"))
-    list(Lanes(files[:1], options, params.limits, lambda: None))  # the start of a process is not part of it
+    list(Lanes(files[:1], options, params.limits, lambda: None))  # start the process before timing
     started = time.perf_counter()
     failed = sum(seen.problem is not None for _, seen, _ in Lanes(files, options, params.limits, lambda: None))
     return Probe(len(files), time.perf_counter() - started, failed)
@@ -56,8 +56,8 @@ def probe(config: Config, plan: Plan) -> Probe:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take. `decoding` and both figures of `comparing` are seconds on `cores`; `left` is the share of
-    thumbnails that are not there yet; `most_bytes` bounds what is stored."""
+    """The estimated cost of a run. `decoding` and `comparing` (least, most): seconds on `cores`; `left`: share of
+    thumbnails that are not up to date; `most_bytes`: upper bound of bytes to store."""
 
     images: int
     bytes: int
@@ -97,7 +97,7 @@ class Estimate:
 
 
 def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: int) -> Estimate:
-    """Return the forecast of a run. `current`: artifacts that are up to date; `cores`: how many compute."""
+    """Return the forecast of a run. `current`: artifacts that are up to date; `cores`: number of cores that compute."""
     (first, first_bytes), (second, second_bytes) = _counted(plan, "a"), _counted(plan, "b")
     count = first + second
     pairs = first * second if second else first * (first - 1) // 2
@@ -124,11 +124,11 @@ def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: 
 def lines(found: Estimate) -> Iterator[str]:
     """Yield a forecast as text."""
     probe, (fast, slow) = found.probe, found.comparing
-    failed = f"; {probe.failed} of {counted(probe.files, 'file')} that were tried can't be read" if probe.failed else ""
+    failed = f"; {probe.failed} of {counted(probe.files, 'probed file')} can't be read" if probe.failed else ""
     yield f"images      {human_count(found.images)}, {human_bytes(found.bytes)}{failed}"
     yield f"pairs       {human_count(found.pairs)}, in {counted(found.block_pairs, 'block pair')}"
     yield f"artifacts   at most {human_bytes(found.most_bytes)} in {found.folder}, and the report"
-    rate = f"{probe.files / probe.seconds:,.0f} images a second and core by a probe of {counted(probe.files, 'file')}"
+    rate = f"{probe.files / probe.seconds:,.0f} images per second and core, in a probe of {probe.files}"
     yield f"thumbnails  {human_seconds(found.decoding)}  ({rate}; {counted(found.cores, 'core')}{_done(found.left)})"
     yield f"comparing   {human_seconds(fast)}, up to {human_seconds(slow)} where images are much alike"
     least, most = found.total
@@ -153,5 +153,5 @@ def _done(rest: float) -> str:
 
 
 def cores_of(config: Config) -> int:
-    """Return how many cores compute, as far as the config tells."""
+    """Return the number of cores that compute, by the config."""
     return config.scheduler.cores(usable())

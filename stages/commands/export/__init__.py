@@ -1,6 +1,6 @@
-"""Write a run's tables in a form that other programs read.
+"""Write a run's tables in formats that other programs read.
 
-files.py      one file, or several: CSV, JSON, and the forms of other programs
+files.py      one file or several: CSV, JSON, and formats of other programs
 fiftyone.py   a dataset of FiftyOne
 sql.py        a database
 """
@@ -18,11 +18,12 @@ from pipeline.cli.parameters import Name, OneOf, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
+from pipeline.messages.words import counted
 
 OF_TABLES = ("csv", "json", "jsonl")
 """Formats that hold one table."""
 SEVERAL_FILES = ("difpy", "fiftyone")
-"""Formats that are a folder."""
+"""Formats of several files, in a folder."""
 FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES)
 TABLES = ("pairs", "clusters", "images", "hashes")
 
@@ -40,7 +41,7 @@ def export(
         from stages.commands.export.sql import export as send
 
         for name, rows in send(results, to, replace):
-            say(f"{name:<10}  {rows:,} rows")
+            say(f"{name:<10}  {counted(rows, 'row')}")
     elif format in SEVERAL_FILES:
         say(*export_files(results, format, out))
     elif out:
@@ -59,7 +60,7 @@ def export(
 def _check(format: str | None, to: str | None, replace: bool, table: str | None, out: Path | None) -> None:
     """Raise ConfigError where options don't go together."""
     if (format is None) == (to is None):
-        raise ConfigError("export: expected --format FORMAT or --to URL, and one of them alone")
+        raise ConfigError("export: expected either --format FORMAT or --to URL")
     if table and format not in OF_TABLES:
         raise ConfigError(f"--table: only --format {', '.join(OF_TABLES)} writes one table; leave it out")
     if replace and to is None:
@@ -71,8 +72,8 @@ def _check(format: str | None, to: str | None, replace: bool, table: str | None,
 COMMAND = Command(
     "export",
     "review",
-    does="write what was found for other programs, or to a database",
-    help="Write the matches of a finished run, or another of its tables, in a form that other programs read: to "
+    does="write the results for other programs, or to a database",
+    help="Write the matches of a finished run, or another of its tables, in a format that other programs read: to "
     "standard output, to a file, or to a database. In Python, `pipeline.load_run` gives the same tables as DataFrames.",
     examples={
         "fast-diff export outputs/Pictures --format csv --out matches.csv": "matches as a file",
@@ -80,7 +81,7 @@ COMMAND = Command(
     },
     arguments=(
         run_argument(),
-        click.Option(["--format"], type=OneOf(FORMATS), help=f"Form to write: {', '.join(FORMATS)}."),
+        click.Option(["--format"], type=OneOf(FORMATS), help=f"Format to write: {', '.join(FORMATS)}."),
         click.Option(["--to"], metavar="URL", help="Database for all tables, such as sqlite:///FILE."),
         click.Option(["--replace"], is_flag=True, help="With --to: replace tables of the same names."),
         click.Option(

@@ -1,15 +1,14 @@
-"""A run as a dataset of FiftyOne, in its own layout on disk (`fiftyone.types.FiftyOneDataset`), without its package.
+"""Write a run as a dataset of FiftyOne, in the layout `fiftyone.types.FiftyOneDataset`, without its package.
 
-metadata.json   what the dataset is; without a `version`, by which FiftyOne's importer tells that fields are to be
-                inferred from the samples, so that no release of it is needed here, nor a particular one there
-samples.json    one sample an image, with the absolute path of the file: nothing is copied
+metadata.json   media type and settings; without a `version`, FiftyOne's importer infers fields from the samples, so
+                that the dataset does not depend on a release of FiftyOne
+samples.json    one sample per image, with the file's absolute path: no file is copied
 
     fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
 
-A sample has the fields cluster, keeper, mse_to_keeper (where the image is in a cluster), matches (labels of the other
-image's path, with mse, or distance, and rotation, nearest first), error (where it could not be read), and the tags
-`duplicate` (it is no keeper, in no reference, and not dismissed) and `unreadable`. What does not hold for an image is
-left out.
+Fields of a sample: cluster, keeper, mse_to_keeper (of images in a cluster), matches (labels of other images' paths,
+with mse or distance, and rotation, nearest first), error (of unreadable images). Tags: `duplicate` (neither a keeper,
+nor in a reference, nor dismissed) and `unreadable`. Fields without a value are left out.
 """
 
 from __future__ import annotations
@@ -34,8 +33,9 @@ DUPLICATE, UNREADABLE = "duplicate", "unreadable"
 
 
 def fiftyone(results: Results, folder: Path) -> list[str]:
-    """Write the dataset; returns where its files are, and what was left out: images at URLs, and names that are no
-    UTF-8, which a sample can't hold. Raises ConfigError where there are such files already, OSError."""
+    """Write the dataset; return the paths of its files, and a note on images left out.
+
+    A sample can't have a URL, or a name that is not UTF-8. Raises ConfigError where a file exists already, OSError."""
     metadata, samples = folder / "metadata.json", folder / "samples.json"
     for path in (metadata, samples):
         if path.exists():
@@ -53,7 +53,7 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
         "fast_diff": results.summary["version"],
         "pairs": results.summary["config"]["pairs"],
     }
-    with atomic_write(metadata) as file:  # the last one: with it the dataset is whole
+    with atomic_write(metadata) as file:  # written last, so that it marks a complete dataset
         file.write(json.dumps({"media_type": "image", "info": info}, indent=1).encode())
     left = (
         [f"left out: {counted(int(odd.sum()), 'image')} at URLs, or with names that are not UTF-8"] if odd.any() else []
@@ -81,7 +81,7 @@ def _samples(results: Results, images: pd.DataFrame) -> Iterator[dict[str, Any]]
 
 
 def _matches(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Of each image that has any: labels of the others, nearest first, with the turn of the other that fits it."""
+    """Return labels by path, for images with a match: the other image, nearest first, with its rotation."""
     figure = results.comparison.column
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     rows = results.pairs(expand=True)[["path_a", "path_b", figure, "rotation"]]

@@ -1,9 +1,9 @@
-"""Write a run's tables in forms that other programs read.
+"""Write a run's tables in formats that other programs read.
 
 csv, json, jsonl   one table: matches, or --table images, hashes, clusters
-difpy              the three files that difPy writes, with true errors
-fiftyone           a dataset of FiftyOne's: see `fiftyone.py`
-imagededup         the map that its find_duplicates gives
+difpy              the three files that difPy writes, with correct errors
+fiftyone           a dataset of FiftyOne: see `fiftyone.py`
+imagededup         the dict that imagededup's find_duplicates returns
 html-table         matches as a page without scripts
 """
 

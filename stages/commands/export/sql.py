@@ -1,8 +1,8 @@
 """Write a run's tables to a database, through SQLAlchemy: images, hashes, pairs, clusters.
 
-Columns have the types of the artifacts, not ones guessed from the first rows: a column of whole numbers stays one where
-some are missing, times keep their milliseconds. MySQL and MariaDB are told that text is UTF-8 of four bytes a letter
-and compares byte by byte, whatever the server's defaults are: `A.png` and `a.png` are two files there, too.
+Columns have the types of the artifacts, not types guessed from the first rows: a column of integers with nulls stays
+one, and times keep their milliseconds. In MySQL and MariaDB, text columns are utf8mb4 and compare byte by byte,
+whatever the server's defaults: `A.png` and `a.png` stay two files.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ DRIVERS = {
     "pymysql": "PyMySQL",
     "MySQLdb": "mysqlclient",
 }
-"""Modules that SQLAlchemy's URLs ask for, and the distributions that bring them, where these have other names."""
+"""Distributions by driver module of SQLAlchemy's URLs, where distribution and module have different names."""
 
 
 def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int]]:
-    """Write the tables, one after the other, each in a transaction of its own; gives name and rows of each. (MySQL and
-    MariaDB make and drop tables at once: if the export fails there, one may be left empty or short of rows.)
+    """Write each table in a transaction of its own; yield its name and number of rows.
 
-    `pairs` holds the rows as they were recorded: with `pairs.identical: group` the first of identical thumbnails stands
-    for all of a block. Raises ConfigError where there is no such database, or there are such tables and not `replace`.
-    """
+    MySQL and MariaDB commit when a table is made: if the export fails there, a table may lack rows. The table `pairs`
+    has the recorded rows: with `pairs.identical: group`, a representative's rows for all identical images of a block.
+    Raises ConfigError where the database can't be written, or has such tables and `replace` is false."""
     try:
         from sqlalchemy import create_engine, inspect
         from sqlalchemy.exc import SQLAlchemyError
@@ -62,7 +61,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
     except ImportError as error:
         wanted = DRIVERS.get(error.name or "", error.name or "what it is")
         raise ConfigError(f"--to: {mask(url)} needs a driver that is missing here: {install(wanted)}") from error
-    except (SQLAlchemyError, RuntimeError) as error:  # drivers say by the latter that they lack a library
+    except (SQLAlchemyError, RuntimeError) as error:  # RuntimeError: a driver lacks a library
         said = " ".join(str(error.__cause__ or error).split())[:200]
         raise ConfigError(f"--to: {mask(url)} can't be written ({mask(said)}); see SQLAlchemy's URLs") from error
 
@@ -79,7 +78,7 @@ def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:
             table.drop(connection, checkfirst=True)
             table.create(connection)
         for batch in artifact.to_batches(max_chunksize=ROWS):
-            if batch.num_rows:  # an INSERT without rows makes one of defaults
+            if batch.num_rows:  # an INSERT without rows would add a row of defaults
                 connection.execute(table.insert(), batch.to_pylist())
         rows += artifact.num_rows
     return rows
@@ -92,18 +91,18 @@ def _column_type(kind: pa.DataType) -> Any:
 
     if pa.types.is_boolean(kind):
         return Boolean()
-    if pa.types.is_integer(kind):  # the only unsigned ones have 8 bits
+    if pa.types.is_integer(kind):  # no unsigned integers but those of 8 bits
         return {8: SmallInteger, 16: SmallInteger, 32: Integer, 64: BigInteger}[kind.bit_width]()
     if pa.types.is_floating(kind):
         return Double()
     if pa.types.is_timestamp(kind):
         return DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
-    return Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")  # a hash of one's own may be longer than 64 KB
+    return Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")  # hashes of user functions may exceed 64 KB
 
 
 def _options(dialect: Any) -> dict[str, str]:
     """Return the options of a table under a dialect."""
     if dialect.name not in ("mysql", "mariadb"):
         return {}
-    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_bin"  # the latter takes "a " for "a"
+    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_bin"  # the latter has "a " = "a"
     return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}

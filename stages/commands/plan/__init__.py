@@ -1,6 +1,6 @@
-"""Write down what a run proposes: which images of each cluster stay, and which go.
+"""Write a plan file: which images of each cluster stay, and which go.
 
-plan_file.py   the form of the file; read and check it
+plan_file.py   the format of the plan file; read and check a plan file
 """
 
 from __future__ import annotations
@@ -44,9 +44,8 @@ COMMAND = Command(
     "plan",
     "clean up",
     does="write which images of each cluster stay, and which go",
-    help="Write the proposal of a finished run to a JSON file: of each cluster the keeper and the references stay, and "
-    "the others go. Nothing is touched. The file may be edited: if you do, check that each kept file duplicates what "
-    "goes.",
+    help="Write the proposal of a finished run to a JSON file: the keeper and the references of each cluster stay, and "
+    "the others go. No image is touched. If you edit a plan, check that each kept file duplicates what goes.",
     examples={
         "fast-diff plan outputs/Pictures plan.json": "of a run",
         "fast-diff plan plan.json": "of the last run here",

@@ -1,11 +1,11 @@
-"""The plan file: which images of each cluster stay and which go, as JSON that people and the report's page may write.
+"""Read and check the plan file: JSON with the images of each cluster that stay and that go.
 
     {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
       {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
 
-A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex where its name is no UTF-8: enough to tell
-whether a file still has the compared content. "reason" says why the first of "keep" is the cluster's keeper, and
-may be left out. The report's page writes no "mtime_ns": the run fills it in.
+A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex if its name is not UTF-8: enough to tell
+whether a file still has the compared content. "reason", optional, says why the first file of "keep" is the keeper.
+The report's page and users write plans, too; `read_plan` takes a missing "mtime_ns" from the run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 @validated(frozen=True, config=FORBID)
 class PlannedFile:
-    """A file as the run saw it. `path` is what is shown; `path_bytes`, in hex, its true name where that is no UTF-8."""
+    """A file at the time of the run. `path`: name in messages; `path_bytes`: true name in hex, if it is not UTF-8."""
 
     path: str
     bytes: int
@@ -47,22 +47,22 @@ class PlannedFile:
 
 
 def name_of(file: PlannedFile) -> bytes:
-    """Return a file's true name."""
+    """Return a file's true name as bytes."""
     return bytes.fromhex(file.path_bytes) if file.path_bytes else file.path.encode()
 
 
 def path_of(file: PlannedFile) -> Path:
-    """Return the file's path on this machine, for a file that is local: a URL is no path."""
+    """Return the path of a local file."""
     return Path(os.fsdecode(name_of(file)))
 
 
 def is_path(text: str) -> bool:
-    """Return whether a text names a place on this machine, and is neither a URL nor empty."""
+    """Return whether a text is a path on this machine: neither a URL nor empty."""
     return bool(text) and protocol_of(text) is None
 
 
 def is_local(file: PlannedFile) -> bool:
-    """Return whether a file lies on this machine's disks, and not on an object store."""
+    """Return whether a file is on this machine's disks, not on an object store."""
     return name_of(file).startswith(b"/")
 
 
@@ -78,7 +78,7 @@ class Group:
 
 @validated(frozen=True, config=FORBID)
 class RemovalPlan:
-    """What to do with the clusters of a run. Nothing below `references` is ever removed."""
+    """The clusters of a run with files to remove. No file below `references` is ever removed."""
 
     clusters: tuple[Group, ...]
     run: str = ""
@@ -94,7 +94,7 @@ class RemovalPlan:
 def plan_of(results: Results) -> dict[str, Any]:
     """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
-        raise ConfigError(f"{results.folder}: its last run did not end well; run the same command again first")
+        raise ConfigError(f"{results.folder}: its last run did not finish; run the same command again first")
     images = results.images().set_index("path")
     if lost := set(results.clusters()["path"]) - set(images.index):
         raise ConfigError(f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}")
@@ -118,7 +118,7 @@ def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> RemovalPlan:
-    """Read a plan. Raises ConfigError where the file is not a plan, or asks for what is never done."""
+    """Read a plan. Raises ConfigError where the file is not a plan, or removes a file that must stay."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
@@ -140,7 +140,7 @@ def checked(data: Any, where: str) -> RemovalPlan:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{where} is not a plan: {place}: {first['msg']}; write it anew with `fast-diff plan`"
+            f"{where} is not a plan: {place}: {first['msg']}; write a new plan with `fast-diff plan`"
         ) from error
     references = inputs_of(plan.run).get("reference", [])
     plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *references])))
@@ -155,7 +155,7 @@ def inputs_of(run: str) -> dict[str, list[str]]:
     """Return a run's folders by set, and its references; empty where the run is gone. A plan may have been edited."""
     if not run:
         return {}
-    with contextlib.suppress(Exception):  # of whatever kind, by the library of an object store
+    with contextlib.suppress(Exception):  # object-store libraries raise errors of any kind
         return dict(json.loads(read_bytes(place(run) / "run.json"))["config"]["inputs"])
     return {}
 
@@ -183,14 +183,14 @@ def _complaints(plan: RemovalPlan) -> Iterator[str]:
     seen: dict[bytes, int] = {}
     for group in plan.clusters:
         if group.remove and not group.keep:
-            yield f"cluster {group.cluster}: every image of it would go; keep one"
+            yield f"cluster {group.cluster}: every image would go; expected at least one in `keep`"
         for file in (*group.keep, *group.remove):
             name = name_of(file)
             if name in seen:
-                yield f"cluster {group.cluster}: {one_line(file.path)} comes twice, in cluster {seen[name]}, too"
+                yield f"cluster {group.cluster}: {one_line(file.path)} is in cluster {seen[name]}, too; expected once"
             if file.path_bytes and show(name) != file.path:
                 true = one_line(show(name))
-                yield f"cluster {group.cluster}: {one_line(file.path)} is not how path_bytes reads, {true}"
+                yield f"cluster {group.cluster}: {one_line(file.path)}: expected the name in path_bytes, {true}"
             if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
                 yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
             if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
@@ -205,14 +205,14 @@ def _complaints(plan: RemovalPlan) -> Iterator[str]:
 
 
 def _true(path: str) -> str:
-    """Return where a path leads, as text; a URL leads to itself."""
+    """Return the real path of a path as text; a URL is returned unchanged."""
     if protocol_of(path) is not None:
-        return path  # below: as bytes, since the locale may not know its letters
+        return path  # below, bytes: the locale may lack some letters
     return show(os.path.realpath(path.encode("utf-8", "surrogateescape")))
 
 
 def reference_of(file: PlannedFile, references: Collection[str]) -> str | None:
-    """Return the reference in which a file lies, by its name or by where that leads."""
+    """Return the reference that contains a file, by its name or by its real path; None where none does."""
     names = {file.path} | ({show(os.path.realpath(name_of(file)))} if is_local(file) else set())
     roots = ((root, name) for root in references for name in (root.rstrip("/"), _true(root)))
     return next((root for root, top in roots if any(inside(name, top) for name in names)), None)

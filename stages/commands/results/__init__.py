@@ -1,6 +1,6 @@
 """Read finished runs.
 
 tables.py   a run's tables as pandas DataFrames: `load_run`
-expand.py   matches of groups of identical images as matches of pairs
+expand.py   matches of representatives as matches of all pairs of images
 levels.py   how many pairs each level of the comparison left, from ledgers and the event log
 """

@@ -1,4 +1,4 @@
-"""Matches of groups of identical images as matches of pairs."""
+"""Expand matches of representatives to matches of all pairs of images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stages.kernels.graph import groups
 
 
 def expanded(rows: groups.PairArrays, blocks: Sequence[Block], comparison: Comparison, swap: bool) -> groups.PairArrays:
-    """Every pair of images that the rows of some blocks stand for; images are numbered in path order.
+    """Return all pairs of images that the rows of blocks represent; images are numbered in path order.
 
-    `swap` for a single set. Where a metric is not symmetric, rows within a block are about their two images alone."""
+    `swap`: there is one set. With an asymmetric metric, a row within a block represents its two images alone."""
     sizes = [len(block.representative) for block in blocks]
     starts = np.cumsum([0, *sizes])
     place = np.repeat(np.arange(len(blocks)), sizes)
@@ -27,7 +27,7 @@ def expanded(rows: groups.PairArrays, blocks: Sequence[Block], comparison: Compa
     whole = groups.expand(
         groups.PairArrays(*(getattr(rows, name)[~alone] for name in fields)), stands, turn, symmetry, swap
     )
-    if not kind_of(comparison).turns_alike:  # copies are as far apart as the first and any other, in the same turns
+    if not kind_of(comparison).turns_alike:  # all identical images have the distance and turns of one row
         first = np.zeros(len(stands), np.int64)
         first[rows.a[inside]] = np.flatnonzero(inside)
         within = np.flatnonzero(stands[whole.a] == stands[whole.b])

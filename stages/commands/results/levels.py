@@ -31,13 +31,13 @@ LEVELS = tuple(field.name for field in fields(Levels))
 class Work:
     """Sums over block pairs.
 
-    block_pairs  how many there are
-    unknown      how many of them have no event in the log, and the pairs of images in these
-    ledger       of all of them, pairs of images; `decided` counts pairs of representatives
-    known        of those with an event, the pairs of representatives that were decided
-    levels       of those with an event, pairs of representatives; see `Levels`
-    seconds      that their tasks took, added up
-    devices      how many of them were computed on which device
+    block_pairs  number of block pairs
+    unknown      number of block pairs without an event in the log; `unknown_pairs`: of images in these block pairs
+    ledger       pairs of images in all block pairs; `decided` counts pairs of representatives
+    known        decided pairs of representatives, in block pairs with an event
+    levels       pairs of representatives left at each level, in block pairs with an event; see `Levels`
+    seconds      time of the tasks of block pairs with an event
+    devices      number of block pairs by device
     """
 
     block_pairs: int
@@ -69,7 +69,7 @@ class Work:
 
 
 def recorded(folder: Place) -> dict[str, Event]:
-    """Return the last event of each block pair, by the name of its artifact."""
+    """Return the last event of each block pair by the name of the block pair's artifact."""
     return {name: event for name, event in computed(folder, STAGE).items() if _complete(event)}
 
 
@@ -108,8 +108,8 @@ def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapp
 
 
 class Row(NamedTuple):
-    """One row of the table. `left`: the pairs are still undecided; else they are decided. `level`: a filter; else of
-    the ledger. `share`: of the pairs to compare, as far as filters are known."""
+    """A row of the table. `left`: whether the pairs are undecided; `level`: whether the row is a filter's, not the
+    ledger's; `share`: percentage of the pairs to compare, of block pairs with an event."""
 
     name: str
     pairs: int
@@ -120,7 +120,7 @@ class Row(NamedTuple):
 
 
 def rows(work: Work) -> Iterator[Row]:
-    """Yield the rows of the table, from the first filter to the last; filters that got no pair are left out."""
+    """Yield the rows of the table from the first filter to the last, without filters that got no pair."""
     ledger = work.ledger
     yield Row("pairs of images", ledger["pairs_total"], "every pair of readable images")
     if ledger["skipped_by_rule"]:

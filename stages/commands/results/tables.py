@@ -1,4 +1,4 @@
-"""The results of a run as pandas DataFrames: `from pipeline import load_run`."""
+"""Read the results of a run as pandas DataFrames: `from pipeline import load_run`."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ FACTS = (
 
 
 def load_run(folder: Place) -> Results:
-    """The results in a run's folder. Raises ConfigError where that is no run, or can't be read."""
+    """Return the results in a run's folder. Raises ConfigError where the folder is not a run, or can't be read."""
     try:
         there = exists(folder / "run.json")
     except OSError as error:
-        raise ConfigError(f"{folder} can't be read ({error.strerror or error}); see its endpoint and keys") from error
+        raise ConfigError(f"{folder} can't be read ({error.strerror or error}); check endpoint and keys") from error
     if not there:
         raise ConfigError(f"{folder} is not a run folder: it has no run.json; expected one such as outputs/demo")
     return Results(folder)
@@ -55,14 +55,15 @@ def load_run(folder: Place) -> Results:
 
 @dataclass(frozen=True)
 class Results:
-    """One run. Each method reads the run's Parquet anew, and verifies its checksums; what is damaged, or has not been
-    run yet, raises ConfigError."""
+    """The results of a run. Each method reads Parquet files and verifies their checksums.
+
+    Raises ConfigError where a file is damaged, or a stage has not run yet."""
 
     folder: Place
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The content of run.json: counts, times, and the config as resolved. Raises ConfigError."""
+        """Content of run.json: counts, times, and the config as resolved. Raises ConfigError."""
         path = self.folder / "run.json"
         try:
             summary = dict(json.loads(read_bytes(path)))
@@ -71,32 +72,32 @@ class Results:
             TypeAdapter(pairs_stage.Params).validate_json(json.dumps(config["pairs"]))
             return summary
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ConfigError(f"{path} is damaged; run the same command again, which writes it anew") from error
+            raise ConfigError(f"{path} is damaged; run the same command again, which rewrites it") from error
 
     @property
     def report(self) -> Place:
-        """The page to look at."""
+        """Path of the report's page."""
         return self.folder / "report" / "index.html"
 
     def images(self) -> pd.DataFrame:
-        """Every image that was scanned, by path.
+        """Return every scanned image, by path.
 
-        Columns: path, path_bytes (the true name where that is no UTF-8, else null), set, width and height (pixels, as
-        it is to be looked at), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
-        thumbnail's values), alpha (share that is transparent, 0 to 1), frames, taken (by the camera's clock), camera
-        (make and model), software (what wrote the file), gps (it says where), orientation (EXIF's), quality (of a JPEG,
-        in libjpeg's terms), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has the
-        pixels of a decoded JPEG), scale (it was decoded at one part in so many of its width), decoder, note (what was
-        odd about it), error and error_detail (null where it could be read), root, mtime_ns, partition."""
+        Columns: path, path_bytes (the true name if it is not UTF-8, else null), set, width and height (pixels, after
+        EXIF orientation), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
+        thumbnail's values), alpha (transparent share, 0 to 1), frames, taken (by the camera's clock), camera (make and
+        model), software (that wrote the file), gps (whether EXIF has a position), orientation (EXIF), quality (of a
+        JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
+        the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
+        error and error_detail (null for a readable image), root, mtime_ns, partition."""
         images = self._read("thumbnail", FACTS)
         scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:
-        """Return the path of an image that a person names: by a relative path, a path from ~, a URL, or the name that
-        `fast-diff show` prints, which escapes control characters. Raises ConfigError."""
+        """Return the path of an image given as a relative path, a path from ~, a URL, or as `fast-diff show` prints it,
+        with control characters escaped. Raises ConfigError."""
         text = show(os.fsencode(typed))
-        home = os.path.expanduser(text)  # noqa: PTH111  # as shells do: ~ is a name where there is no such user
+        home = os.path.expanduser(text)  # noqa: PTH111  # as in shells, ~name stays where no user has the name
         wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
         names = (wanted, text, canonical(text))
         known = [path for table in self.tables("thumbnail", ("path",)) for path in table["path"].to_pylist()]
@@ -109,46 +110,47 @@ class Results:
         return name
 
     def sets(self) -> dict[str, str]:
-        """Return the set of each image, `a` or `b`, by path; nothing where the run has one set."""
+        """Return the set of each image, `a` or `b`, by path; an empty dict where the run has one set."""
         if not self.summary["config"]["inputs"]["b"]:
             return {}
         tables = self.tables("thumbnail", ("path", "set"))
         return {path: name for table in tables for path, name in zip(*table.to_pydict().values(), strict=True)}
 
     def pairs(self, expand: bool = False) -> pd.DataFrame:
-        """The matches, nearest first: path_a, path_b, mse (`distance` where pairs.metric is another one), rotation
-        (degrees that b is turned by, counter-clockwise), turns (bit k set: k quarter turns attain this figure),
-        measured (false: recorded unseen, `pairs.same_hash: zero`), borderline (so near to the threshold that
-        `thumbnail.decode: exact` might decide otherwise).
+        """Return the matches, nearest first.
 
-        `expand` gives each pair of images its row where one of several identical thumbnails stood for all of them."""
+        Columns: path_a, path_b, mse (`distance` with another pairs.metric), rotation (degrees by which b is turned,
+        counter-clockwise), turns (bit k: k quarter turns attain the distance), measured (false: recorded without
+        measuring, by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact`
+        might decide otherwise). `expand`: a row for each pair of images, also of represented identical images."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
         return rows.sort_values([self.comparison.column, "path_a", "path_b"], ignore_index=True)
 
     def clusters(self) -> pd.DataFrame:
-        """Images in a cluster, keeper first: cluster, path, keeper, rank (by the keeper rules, from 0), reason (of a
-        keeper: why it comes before the next), reference and dismissed (two more reasons to stay), mse_to_keeper (of the
-        thumbnails, under every pairs.metric), width, height, bytes; size (images) and diameter (largest MSE of two
-        images) are the cluster's."""
+        """Return the images in clusters, keeper first.
+
+        Columns: cluster, path, keeper, rank (by the keeper rules, from 0), reason (why the keeper precedes the next
+        image), reference and dismissed (two more reasons to stay), mse_to_keeper (of thumbnails, under every metric),
+        width, height, bytes; of the cluster: size (images) and diameter (largest MSE of two images)."""
         return self._read("cluster", None)
 
     def hashes(self) -> pd.DataFrame:
-        """Hashes of the readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted thumbnail
-        turned likewise), identity (digest of the thumbnail), identity_turned (the least over its turns)."""
+        """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
+        turned thumbnail), identity (digest of the thumbnail), identity_turned (least digest over its turns)."""
         return self._read("hash", ("path", "set", *HASHES, "identity", "identity_turned")).sort_values(
             "path", ignore_index=True
         )
 
     def hash_clusters(self) -> pd.DataFrame:
-        """Duplicates by hash alone: cluster, path, hash_0.
+        """Return the duplicates by hash alone: cluster, path, hash_0.
 
-        Two images are joined if hash_0 of one is among the turns of the other (without rotations: hash_0 only)."""
+        Two images are joined if hash_0 of one is a turned hash of the other (without rotations: hash_0 only)."""
         hashes = self._read("hash", ("path", *HASHES)).sort_values("path", ignore_index=True)
         turned = self.comparison.turns
         columns = [hashes[name] for name in HASHES[:turned]]
         numbers, _ = pd.factorize(pd.concat(columns, ignore_index=True))
         codes = numbers.astype(np.int64).reshape(turned, len(hashes))
-        wanted = np.isin(codes, codes[0])  # a hash joins only where it is some image's hash_0
+        wanted = np.isin(codes, codes[0])  # a hash joins images only if it is hash_0 of an image
         forest = components.Forest()
         image = np.broadcast_to(np.arange(len(hashes)), codes.shape)
         forest.join(image[wanted], codes[wanted] + len(hashes))
@@ -161,8 +163,8 @@ class Results:
         )
 
     def ledger(self) -> pd.DataFrame:
-        """What became of each pair of images, per block pair: block_a, block_b, pairs_total, decided, skipped_by_rule,
-        identical, matches."""
+        """Return the ledger of each block pair: block_a, block_b, pairs_total, decided, skipped_by_rule, identical,
+        matches."""
         rows = []
         for artifact in self.artifacts("pairs"):
             first, _, second = artifact.key.partition(".")
@@ -171,13 +173,13 @@ class Results:
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
     def failures(self) -> pd.DataFrame:
-        """Images that could not be read: path, path_bytes, set, error (a code), error_detail."""
+        """Return the images that could not be read: path, path_bytes, set, error (a code), error_detail."""
         rows = self._read("thumbnail", ("path", "path_bytes", "set", "error", "error_detail"))
         return rows[rows["error"].notna()].sort_values("path", ignore_index=True)
 
     @property
     def comparison(self) -> Comparison:
-        """How pairs were compared."""
+        """The settings by which pairs were compared."""
         text = json.dumps(self.summary["config"]["pairs"])
         return TypeAdapter(pairs_stage.Params).validate_json(text).comparison
 
@@ -186,7 +188,7 @@ class Results:
         return ["path_a", "path_b", self.comparison.column, "rotation", "turns", "measured", "borderline"]
 
     def artifacts(self, stage: str) -> list[StoredArtifact]:
-        """A stage's artifacts, by name; each raises ArtifactDamaged where it can't be read. Raises ConfigError."""
+        """Return a stage's artifacts, sorted by name. Raises ConfigError where there is none."""
         names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
         if not names:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
@@ -195,8 +197,7 @@ class Results:
     def tables(
         self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Columns of a stage's artifacts (all: None; `keys`: of these alone), one after the other. Raises
-        ConfigError."""
+        """Yield a table per artifact of a stage; None: all columns, all keys. Raises ConfigError."""
         for artifact in self.artifacts(stage):
             if keys is None or artifact.key in keys:
                 table = _whole(artifact, lambda artifact: artifact.table(columns))
@@ -209,7 +210,7 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Rows of `identical: group` as rows of `identical: all`; see `stages/kernels/graph/groups.py`."""
+        """Return a row for each pair of images, of rows of representatives; see `stages/kernels/graph/groups.py`."""
         comparison = self.comparison
         if comparison.identical == "all":
             return self._read("pairs", self._columns)
@@ -251,12 +252,12 @@ class Results:
 
 
 def _key(name: str) -> str:
-    """The key of the task that made an artifact, by the artifact's name."""
+    """Return the key of the task that made an artifact, from the artifact's name."""
     return name.rpartition("-")[0] or name.removesuffix(".parquet")
 
 
 def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:
-    """What `read` returns. Raises ConfigError where the artifact can't be read."""
+    """Return the result of `read`. Raises ConfigError where the artifact can't be read."""
     try:
         return read(artifact)
     except ArtifactDamaged as error:

@@ -1,10 +1,10 @@
-"""Run what is missing of a DAG over images, then say what was found.
+"""Run the missing tasks of a DAG over images, then print a summary.
 
-inputs.py    from the words of the command line to a config
-summary.py   the lines at the end
-work.py      the page on the work, and its charts
+inputs.py    make a config from the arguments
+summary.py   the lines of the summary
+work.py      the page on pairs left after each filter, and its charts
 dates.py     the script with the dates of files, for the report's page
-gate.py      what `--fail-on` looks at
+gate.py      the outcome of `--fail-on`
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def run(
     config, stages = config_of(places, sets, threshold, keep, output)
     if config.scheduler.kind not in KINDS and not allow_cluster_class:
         raise ConfigError(
-            f"scheduler.kind: {config.scheduler.kind} is a class of your own, whose code would run; "
-            "allow it with --allow-cluster-class"
+            f"scheduler.kind: {config.scheduler.kind} is a class of yours, whose code would run; "
+            "allow that with --allow-cluster-class"
         )
     if performance_report:
         _check_performance_report(config, performance_report)
@@ -96,7 +96,7 @@ def run_and_report(
 
 
 def _gate(config: Config, fail_on: str) -> int:
-    """Return the exit code of a run that is to fail on what was found."""
+    """Return the exit code of `--fail-on`."""
     from pipeline import load_run
     from stages.commands.run.gate import fails
 

@@ -1,4 +1,4 @@
-"""What `--fail-on` looks at: whether a run found matches or identical images."""
+"""Decide `--fail-on`: whether a run found matches or identical images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stages.commands.results.tables import Results
 
 
 def fails(results: Results, on: str) -> str:
-    """Return what was found as text; empty where nothing was. `identical`: images at a measured distance of 0.
+    """Return why the run fails, as text; empty where it passes. `identical`: images at a measured distance of 0.
 
     With two sets, only images of one set are compared with images of the other."""
     two = bool(results.summary["config"]["inputs"]["b"])

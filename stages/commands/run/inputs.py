@@ -1,4 +1,4 @@
-"""From the words of `fast-diff run` to a config."""
+"""Make a config from the arguments of `fast-diff run`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.store.backends.locations import Place
 
 SUFFIX_BYTES = 20
-"""Bytes of a run's name that are left for a number behind a folder's name."""
+"""Bytes of a run's name that are reserved for a number after the folder's name."""
 
 
 def config_of(
@@ -50,7 +50,7 @@ def config_of(
 
 
 def _split(places: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the config among the words, if any, and the inputs."""
+    """Return the config among the arguments, if any, and the inputs."""
     files = [name for name in places if _is_config(name)]
     if len(files) > 1:
         raise ConfigError(f"run: expected one config, got {one_line(', '.join(files))}")
@@ -58,7 +58,7 @@ def _split(places: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _is_config(name: str) -> bool:
-    """Return whether a word names a config: a YAML file, or something to read that is no folder and has no ending."""
+    """Return whether an argument names a config: a YAML file, or a file, pipe or device without a suffix."""
     path = Path(name)
     if protocol_of(name) is not None or path.is_dir():
         return False
@@ -66,12 +66,12 @@ def _is_config(name: str) -> bool:
 
 
 def _input(name: str) -> str:
-    """Return an input as the config takes it. Raises ConfigError where there is none."""
+    """Return an input in the form of the config. Raises ConfigError where no such input exists."""
     if protocol_of(name) is not None:
         return name
     if show(os.fsencode(name)) != name:
         shown = one_line(show(os.fsencode(name)))
-        raise ConfigError(f"{shown}: a name that is not UTF-8 can't be given here; name the folder that it lies in")
+        raise ConfigError(f"{shown}: a name that is not UTF-8 can't be an argument; name the file's folder instead")
     if not os.path.lexists(name) and name.startswith("~"):
         return name  # in quotes, so that the shell has not expanded it
     if not os.path.exists(name):  # noqa: PTH110  # False for a name that is too long
@@ -80,7 +80,7 @@ def _input(name: str) -> str:
 
 
 def name_of(name: str) -> str:
-    """Return the name of a run over a folder: the folder's, as far as a run may have it."""
+    """Return the name of a run over a folder: the folder's name, made valid for a run."""
     url = protocol_of(name) is not None
     text = name.partition("?")[0].rpartition("://")[2].rpartition("@")[2] if url else os.path.abspath(name)  # noqa: PTH100
     last = text.rstrip("/").rpartition("/")[2]
@@ -89,7 +89,7 @@ def name_of(name: str) -> str:
 
 
 def _unshared(config: Config) -> Config:
-    """Return the config under a name that no run over other inputs has: NAME, NAME-2, ..."""
+    """Return the config with a run name that no run over other inputs has: NAME, NAME-2, ..."""
     number, name = 1, config.run
     while (other := _inputs_of(config.folder)) is not None and other != _inputs(config):
         number += 1
@@ -105,7 +105,7 @@ def _inputs(config: Config) -> tuple[list[str], list[str]]:
 
 
 def _inputs_of(folder: Place) -> tuple[list[str], list[str]] | None:
-    """Return the inputs of the run in a folder; None where there is none, or it can't be told."""
+    """Return the inputs of the run in a folder; None where the folder has no run, or an unreadable one."""
     try:
         if not exists(folder / RECORD):
             return None

@@ -1,4 +1,4 @@
-"""The lines that end a run: what was found, how many bytes are reclaimable, and where the results are."""
+"""Summarize a run: counts, reclaimable bytes, times, and the paths of results and report."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The report's page on the work: the pairs left after each filter, drawn from the event log.
 
 The figures may differ between two runs with the same results, so the page is not an artifact: each successful run draws
-the page anew, if block pairs were computed or other block pairs count. The report links to the page by a fixed name.
+the page again, if block pairs were computed or other block pairs count. The report links to the page by a fixed name.
 """
 
 from __future__ import annotations

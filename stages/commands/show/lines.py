@@ -1,4 +1,4 @@
-"""Clusters of a run, and all matches of one image, as text."""
+"""Format the clusters of a run, and all matches of one image, as text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
 
 
 def as_records(found: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
-    """Return rows for machines; with two sets each row says which one its image is in."""
+    """Return rows for JSON; with two sets, the column `set` is the set of each image."""
     return found.assign(set=found["path"].map(sets)) if sets else found
 
 

@@ -1,4 +1,4 @@
-"""Say what is done of a run, and what would run.
+"""Count the tasks of a run that are up to date, and the tasks that would run.
 
 tasks.py   counts of tasks, by stage and by set
 """

@@ -2,12 +2,12 @@
 
 verify.py        the checks: a random sample, or every pair
   files.py       the run's artifacts, read by pyarrow alone
-  data.py        their columns as plain arrays
-  truth.py       what the rules say of one pair; what a check found
+  data.py        columns of the artifacts as plain arrays
+  truth.py       expected rows of pairs by the rules alone; the outcome of a check
   nearest.py     each sampled image against all others
   recount.py     the ledger by grouping; clusters by a plain union-find
   keepers.py     the keeper of each cluster, by sorted tuples
-  dull.py        distances, by NumPy on 64-bit integers
+  distances.py   distances of thumbnails, by NumPy on 64-bit integers
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.messages.say import complain, say
 
 
 def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
-    """Recompute, write verify.json, print what was found, and return the exit code."""
+    """Recompute the run, write verify.json, print the outcome of each check, and return the exit code."""
     from pipeline.execution.progress import make_reporter
     from pipeline.store.lock import RunLock
     from pipeline.store.store import Store
@@ -44,7 +44,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
         try:
             Store(folder).publish_file(path.name, json.dumps(report, indent=2).encode())
         except OSError as error:
-            raise ConfigError(f"{path} can't be written ({error.strerror}); make room for it") from error
+            raise ConfigError(f"{path} can't be written ({error.strerror}); free space on its disk") from error
     if as_json:
         print(json.dumps(report))
     elif not quiet:
@@ -67,7 +67,7 @@ COMMAND = Command(
     "outcome is also written to verify.json in the run's folder.",
     examples={
         "fast-diff verify": "the last run here",
-        "fast-diff verify outputs/Pictures --pairs 1000000 --seed 7": "a larger sample, and another one",
+        "fast-diff verify outputs/Pictures --pairs 1000000 --seed 7": "a larger and different sample",
     },
     arguments=(
         run_argument(),
@@ -78,5 +78,5 @@ COMMAND = Command(
         QUIET,
     ),
     function=recompute,
-    exits={0: "the run is right", 1: "a figure is wrong, or an artifact can't be read", 2: "bad usage, or no run"},
+    exits={0: "the run is correct", 1: "a value is wrong, or an artifact can't be read", 2: "bad usage, or no run"},
 )

@@ -1,7 +1,7 @@
-"""What a run recorded, as plain arrays, for `verify`.
+"""Read the artifacts of a run as plain arrays for `verify`.
 
-Nothing here comes from the stages or their kernels: what is read is the Parquet that every user can read, and what is
-computed is NumPy on 64-bit integers. Only so can `verify` find a mistake of theirs."""
+No code of the stages or their kernels is used: the Parquet files are read as any user can read them, and distances are
+computed with NumPy on 64-bit integers. So an error in the stages or kernels can't hide from `verify`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import Place
-from stages.commands.verify.dull import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
+from stages.commands.verify.distances import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
 from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of, read_summary
 
 GATHER = 128 << 20
-"""Bytes of thumbnails that are held for one run of pairs, and about as many for the partitions read last."""
+"""Bytes of thumbnails held for a batch of pairs; the cache of partitions holds about as many."""
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 
 Step = Callable[[str], None]
@@ -30,13 +30,13 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Images:
-    """All readable images, those of set a in path order, then those of b; arrays are (n,), numbers are places here.
+    """All readable images in path order, set a before set b; arrays (n,). An image's number is its place here.
 
-    partition  number of the partition, ascending        hashes  64-bit digests of the four hashes, (n, 4)
-    block      number of the block, ascending            stands  which image stands for this one: itself, or an earlier
-    in_b       whether it is of set b                    place   how many of its group come before it
-    kind       only images of equal kind are compared    size    images in its group
-    settled    no two of these are compared
+    partition  number of the partition, ascending        hashes          64-bit digests of four hashes, (n, 4)
+    block      number of the block, ascending            representative  number of the first identical image
+    in_b       whether the image is in set b             place           number of identical images before the image
+    kind       only images of equal kind are compared    size            number of identical images, itself included
+    settled    no two settled images are compared
     """
 
     paths: pa.Array
@@ -49,7 +49,7 @@ class Images:
     kind: Ints
     settled: NDArray[np.bool_]
     hashes: NDArray[np.uint64]
-    stands: Ints
+    representative: Ints
     place: Ints
     size: Ints
 
@@ -57,13 +57,13 @@ class Images:
         return len(self.paths)
 
     def path(self, number: int) -> str:
-        """The path of one image."""
+        """Return the path of an image."""
         return str(self.paths[int(number)].as_py())
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one pairs artifact; a and b are numbers of images, -1 where the path is none of that block."""
+    """Rows of a pairs artifact; a and b are numbers of images, -1 for a path that is not in the block."""
 
     table: pa.RecordBatch
     a: Ints
@@ -72,7 +72,7 @@ class Rows:
     measured: NDArray[np.bool_]
 
     def ints(self, name: str) -> Ints:
-        """Another column as int64."""
+        """Return a column as int64."""
         return np.asarray(self.table.column(name).to_numpy(), np.int64)
 
 
@@ -122,7 +122,7 @@ class Recorded:
 
     @cached_property
     def rules(self) -> Rules:
-        """How pairs were compared."""
+        """The rules by which pairs were compared."""
         pairs = self.config["pairs"]
         height, width, channels = self.shape
         return Rules(
@@ -136,7 +136,7 @@ class Recorded:
         )
 
     def flat(self, least: float) -> NDArray[np.bool_]:
-        """Which images have a lower standard deviation of their thumbnails' values, measured anew."""
+        """Return which images have a standard deviation of thumbnail values below `least`, (n,), measured again."""
         if not least:
             return np.zeros(len(self.images), np.bool_)
         found = []
@@ -148,7 +148,7 @@ class Recorded:
 
     @cached_property
     def images(self) -> Images:
-        """Every readable image; one pass over the thumbnails."""
+        """All readable images; the first access reads every thumbnail once."""
         tables: list[pa.Table] = []
         identity: list[NDArray[np.uint64]] = []
         for number, part in enumerate(self.parts):
@@ -156,7 +156,7 @@ class Recorded:
             table = table.filter(pc.is_null(table["error"])).drop_columns(["error"])
             hashes = self._hash_files[part.key].table(["path", *HASHES])
             if not table["path"].combine_chunks().equals(hashes["path"].combine_chunks()):
-                raise ConfigError(f"thumbnail/{part.key} and hash/{part.key} are about different images; delete both")
+                raise ConfigError(f"thumbnail/{part.key} and hash/{part.key} have different images; delete both")
             for name in HASHES:
                 values = digests(hashes[name]) if self.rules.same_hash != "compare" else np.zeros(len(table), np.uint64)
                 table = table.append_column(name, pa.array(values))
@@ -192,20 +192,20 @@ class Recorded:
 
     @cached_property
     def _starts(self) -> Ints:
-        """Number of the first image of each partition, and of the end."""
+        """Number of the first image of each partition, and the number of images at the end."""
         return np.searchsorted(self.images.partition, np.arange(len(self.parts) + 1))
 
     def numbers_of(self, part: int) -> Ints:
-        """Numbers of the images of a partition; they follow each other."""
+        """Return the numbers of the images of a partition, consecutive."""
         return np.arange(self._starts[part], self._starts[part + 1])
 
     def block(self, number: int) -> Ints:
-        """Numbers of the images of a block; they follow each other."""
+        """Return the numbers of the images of a block, consecutive."""
         return np.arange(*np.searchsorted(self.images.block, [number, number + 1]))
 
     @cached_property
     def thumbnails_of(self) -> Callable[[int], Bytes]:
-        """From the number of a partition to the thumbnails of its readable images, uint8 (m, H, W, C); keeps a few."""
+        """Function from a partition's number to thumbnails of its readable images, uint8 (m, H, W, C); with a cache."""
         size = int(np.prod(self.shape)) * max(part.rows for part in self.parts)
 
         @lru_cache(maxsize=max(1, GATHER // size))
@@ -219,7 +219,7 @@ class Recorded:
         return read
 
     def thumbnails(self, numbers: Ints) -> Bytes:
-        """Thumbnails of images, uint8 (m, H, W, C)."""
+        """Return thumbnails of images, uint8 (m, H, W, C)."""
         out = np.empty((len(numbers), *self.shape), np.uint8)
         partition = self.images.partition[numbers]
         for part in np.unique(partition):
@@ -229,11 +229,11 @@ class Recorded:
 
     @property
     def pairs_at_once(self) -> int:
-        """Pairs whose thumbnails are held together."""
+        """Number of pairs whose thumbnails are in memory together."""
         return max(1, GATHER // (2 * int(np.prod(self.shape))))
 
     def measure(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
-        """For each pair of images the least sum of squares over the turns of b; as bits, the turns that attain it."""
+        """Return the least sum of squares of each pair over turns of b, and as bits the turns that attain the sum."""
         least, bits = np.empty(len(a), np.int64), np.empty(len(a), np.int64)
         for start in range(0, len(a), self.pairs_at_once):
             part = slice(start, start + self.pairs_at_once)
@@ -246,7 +246,7 @@ class Recorded:
         return least, bits
 
     def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
-        """The rows of the artifact of one block pair, a run after the other."""
+        """Yield the rows of a block pair's artifact in batches."""
         for batch in self.pairs[place].batches(
             ["path_a", "path_b", "mse", "rotation", "turns", "measured"], self.pairs_at_once, whole=True
         ):
@@ -266,7 +266,7 @@ class Recorded:
 
     @cached_property
     def _index(self) -> Callable[[int], tuple[int, pd.Index]]:
-        """From a block to its first image's number and all its paths; keeps a few."""
+        """Function from a block to the number of its first image and all its paths; with a cache."""
 
         @lru_cache(maxsize=4)
         def make(block: int) -> tuple[int, pd.Index]:
@@ -276,8 +276,8 @@ class Recorded:
         return make
 
     def find(self, a: Ints, b: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """What the results say of these pairs of images, each stood for by itself: the MSE, nan where there is no row,
-        and whether it was measured."""
+        """Return the recorded MSE of pairs of representatives, nan for a pair without a row, and whether each was
+        measured."""
         wanted, inverse = np.unique(a * len(self.images) + b, return_inverse=True)
         mse, measured = np.full(len(wanted), np.nan), np.zeros(len(wanted), bool)
         blocks = np.stack([self.images.block[a], self.images.block[b]], axis=1)

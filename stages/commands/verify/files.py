@@ -1,4 +1,4 @@
-"""The artifacts of a finished run, for `verify`: found, and read with pyarrow alone."""
+"""Find the artifacts of a finished run for `verify`, and read them with pyarrow alone."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline.store.backends.ranges import open_parquet, read_footer
 from pipeline.store.backends.storage import listed, read_bytes
 
 ARTIFACT = re.compile(r".+-[0-9a-f]{16}\.parquet|clusters\.parquet")
-"""How artifacts are called; people leave files of their own beside them."""
+"""Pattern of the names of artifacts; users may put other files beside the artifacts."""
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 
 
 @dataclass(frozen=True)
 class ArtifactFile:
-    """One artifact: where it lies, and what its footer says of it."""
+    """An artifact: its path, and the key, row count and summary in its footer."""
 
     path: Place
     key: str
@@ -32,15 +32,17 @@ class ArtifactFile:
 
     @property
     def name(self) -> str:
-        """As it is shown: stage/file."""
+        """The name in messages: stage/file."""
         return f"{self.path.parent.name}/{self.path.name}"
 
     def table(self, columns: Sequence[str], whole: bool = False) -> pa.Table:
-        """Columns as a whole. Raises ConfigError where they can't be read."""
+        """Return columns as one table; see `batches`."""
         return pa.Table.from_batches(self.batches(columns, max(1, self.rows), whole), schema=self._schema(columns))
 
     def batches(self, columns: Sequence[str], size: int, whole: bool = False) -> Iterator[pa.RecordBatch]:
-        """The same in pieces of at most `size` rows; page checksums are verified. `whole`: there may be no nulls."""
+        """Yield columns in batches of at most `size` rows, with page checksums verified.
+
+        Raises ConfigError where the artifact is damaged or, if `whole`, has nulls."""
         try:
             with open_parquet(self.path) as file:
                 rows = 0
@@ -63,7 +65,7 @@ class ArtifactFile:
 
 
 def files_of(folder: Place, stage: str) -> dict[str, ArtifactFile]:
-    """A stage's artifacts by their keys. Raises ConfigError where there is none, one is damaged, or two share a key."""
+    """Return a stage's artifacts by key. Raises ConfigError where one is missing, damaged, or shares another's key."""
     paths = [path for path in listed(folder, stage) if ARTIFACT.fullmatch(path.name)]
     if not paths:
         raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")
@@ -71,7 +73,7 @@ def files_of(folder: Place, stage: str) -> dict[str, ArtifactFile]:
     for path in paths:
         file = _file(path)
         if file.key in found:
-            raise ConfigError(f"{path} and {found[file.key].path.name} are about the same; run `fast-diff run` again")
+            raise ConfigError(f"{path} and {found[file.key].path.name} have the same key; run `fast-diff run` again")
         found[file.key] = file
     return found
 
@@ -91,23 +93,21 @@ def _file(path: Place) -> ArtifactFile:
 
 
 def damaged(path: Place) -> ConfigError:
-    """What to raise for an artifact that can't be read."""
-    return ConfigError(f"{path} is damaged; delete it and run `fast-diff run` again, which makes it anew")
+    """Return the error for an artifact that can't be read."""
+    return ConfigError(f"{path} is damaged; delete the file and run `fast-diff run` again, which makes the file again")
 
 
 def read_summary(folder: Place) -> dict[str, Any]:
-    """run.json of a run that has come to its end. Raises ConfigError for any other, or one that verify can't judge."""
+    """Return the content of run.json. Raises ConfigError unless the run is finished and `pairs.metric` is mse."""
     try:
         summary = dict(json.loads(read_bytes(folder / "run.json")))
         metric = summary["config"]["pairs"]["metric"]
         unfinished = [stage for stage in STAGES if not _tasks(summary["stages"][stage])]
         failed, counted = summary["failures"], summary["clusters"]["count"] is not None
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{folder / 'run.json'} is damaged; run `fast-diff run` again, which writes it anew"
-        ) from error
+        raise ConfigError(f"{folder / 'run.json'} is damaged; run `fast-diff run` again, which rewrites it") from error
     if metric != "mse":
-        raise ConfigError(f"verify knows pairs.metric mse only, and {folder} was compared with {metric}")
+        raise ConfigError(f"{folder}: verify expected a run with pairs.metric mse, got {metric}")
     if failed or unfinished or not counted:
         raise ConfigError(f"{folder} is not finished; run `fast-diff run` to its end first")
     return summary

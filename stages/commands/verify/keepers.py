@@ -1,6 +1,6 @@
-"""Find the keeper of each cluster again for `verify`: image by image, sorted by tuples.
+"""Find the keeper of each cluster again for `verify`: images sorted by tuples of keys.
 
-Only constants of the rules, such as names of copies and of editors, come from the modules that made the results."""
+Only constants of the rules, such as patterns of copies' names, come from the modules that made the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pandas as pd
 from stages.clustering.copy_names import NAMES, SHORT
 from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints, below
+from stages.commands.verify.distances import Ints, below
 from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.truth import Check
 from stages.decoding.encoding import LOSSLESS
@@ -113,8 +113,8 @@ def _taken(image: Image) -> int:
 
 
 def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) -> dict[str, Any]:
-    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, at
-    the names in which the paths of a family part."""
+    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, for
+    each folder name at which paths of a family differ."""
     folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
     own = Counter(folders)
     for family in families:
@@ -138,8 +138,8 @@ def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) 
 def _steps(
     parts: tuple[str, ...], split: Collection[tuple[str, ...]], within: Mapping[tuple[str, ...], int], own: Counter[str]
 ) -> tuple[int, ...]:
-    """Return minus the number of images at each name where a folder's path parts from another of `split`, down to the
-    first at which another one has as many."""
+    """Return minus the number of images at each name where a folder's path differs from another path in `split`, down
+    to the first name at which another path has as many images."""
 
     def count(other: tuple[str, ...], end: int) -> int:
         return within[other[:end]] if len(other) >= end else own["/".join(other)]

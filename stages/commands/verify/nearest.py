@@ -1,4 +1,4 @@
-"""Images against all others, for `verify`: whatever is nearest to the threshold, on either side of it."""
+"""Compare sampled images with all others for `verify`, and check the pairs nearest to the threshold."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints
+from stages.commands.verify.distances import Ints
 from stages.commands.verify.truth import Check, decide, hold_against_results
 
 NEAR = 50
-"""Pairs taken on either side of the threshold, by their truth and by their bound."""
+"""Pairs checked on either side of the threshold, by distance and again by lower bound."""
 TOGETHER = 256
-"""Images of a partition that are compared at once with those of the sample."""
-GRID = 4
+"""Images of a partition that are compared with the sample at once."""
+GRID = 4  # cells along each side of a thumbnail
 ROUNDING = 1e-3
 """Sums of squares are integers; a bound in float64 is off by less than this."""
 
@@ -25,14 +25,14 @@ Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass
 class Near:
-    """The pairs whose figure is nearest to a limit on one side of it: their distance to it, and both images."""
+    """The pairs whose value is nearest to a limit, on one side: the value's distance to the limit, and both images."""
 
     distance: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     a: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     b: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     def add(self, distance: NDArray[np.float64], a: Ints, b: Ints) -> None:
-        """Keep the NEAR nearest of those so far and these."""
+        """Add pairs, and keep the NEAR nearest."""
         distance = np.concatenate([self.distance, distance])
         order = np.argsort(distance, kind="stable")[:NEAR]
         self.distance = distance[order]
@@ -40,18 +40,18 @@ class Near:
 
 
 def check_nearest(run: Recorded, images: int, seed: int) -> Check:
-    """Images taken at random, each against all others: every match of theirs, and what is nearest to the threshold by
-    its true MSE or by the lower bound, has a row exactly if it must; and the bound is at most the truth."""
+    """Compare random images with all others; check the rows of all matches and of the pairs nearest to the threshold by
+    MSE and by lower bound, and check that each lower bound is at most the sum of squares."""
     check = Check()
     n, threshold = len(run.images), run.rules.threshold
     if threshold is None:
-        check.facts["note"] = "without a threshold nothing is near it; the ledger counts that no pair is missing"
+        check.facts["note"] = "the run has no threshold to be near to; the ledger check finds missing pairs"
         return check
     sample = np.sort(np.random.default_rng(seed).choice(n, min(images, n), replace=False))
     if not len(sample):
         return check
     limit = threshold * run.rules.divisor
-    # |a - b turned| = |a turned back - b|, so only the sample is turned, and once.
+    # |a - b turned| = |a turned back - b|, so only the sample is turned, once
     ours = [_features(np.rot90(run.thumbnails(sample), -turn, axes=(1, 2))) for turn in range(run.rules.turns)]
     sides = {name: Near() for name in ("below", "above", "bound_below", "bound_above")}
     found: list[tuple[Ints, Ints, Ints]] = []
@@ -78,7 +78,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
                 sides[name].add(np.abs(figure - limit)[there], a[there], b[there])
         run.step("nearest")
     for name, near in sides.items():
-        found.insert(0, (near.a, near.b, run.measure(near.a, near.b)[0]))  # these count, of pairs measured twice
+        found.insert(0, (near.a, near.b, run.measure(near.a, near.b)[0]))  # np.unique keeps the first
         figure = near.distance[:1] / run.rules.divisor
         distances[name] = float(figure[0]) if len(figure) else None
     a, b, least = (np.concatenate(each) for each in zip(*found, strict=True))
@@ -91,12 +91,12 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
 
 
 def _features(thumbnails: NDArray[np.uint8]) -> Features:
-    """Of thumbnails, uint8 (m, H, W, C): their values, float64 (m, D), and vectors (m, 16 C + 1) that are never
-    farther apart than the values are.
+    """Return the values of thumbnails, float64 (m, D), and vectors (m, 16 C + 1) that are never farther apart.
 
-    The mean of a cell of p pixels times the root of p, for each cell and channel; and the root of what is left, the sum
-    of squared differences to these means. A cell's share of a distance is p (mean - mean')² plus that of the
-    remainders, and two remainders are at least as far apart as their lengths differ."""
+    A vector holds, for each cell of p pixels and channel, the mean times √p; and at the end the root of the remainder,
+    the sum of squared differences of values to their cell's mean. The squared distance of two thumbnails is, summed
+    over cells, p (mean - mean')² plus the squared distance of the remainders, and two remainders are at least as far
+    apart as their lengths differ."""
     count, height, width, channels = thumbnails.shape
     values = thumbnails.astype(np.float64)
     means, left = [], np.zeros(count)
@@ -111,7 +111,7 @@ def _features(thumbnails: NDArray[np.uint8]) -> Features:
 
 
 def _cells(side: int) -> Iterator[tuple[int, int]]:
-    """Four cells along a side, each pixel in one."""
+    """Yield begin and end of each of the four cells along a side."""
     for number in range(GRID):
         yield side * number // GRID, side * (number + 1) // GRID
 
@@ -119,10 +119,10 @@ def _cells(side: int) -> Iterator[tuple[int, int]]:
 def _against(
     run: Recorded, check: Check, ours: Sequence[Features], sample: Ints, others: Ints
 ) -> tuple[Ints, NDArray[np.float64]]:
-    """The least sum of squares and the least bound over the turns, (sample, others); and bounds held against sums.
+    """Return the least sum of squares and the least bound over turns, (sample, others); check bounds against sums.
 
-    `ours` are the features of the sample, turned back. The sums are exact: each partial sum of the product is an
-    integer below 2⁵³."""
+    `ours`: features of the sample, turned back. The sums are exact: each partial sum of the product is an integer below
+    2⁵³."""
     values, vectors = _features(run.thumbnails(others))
     squares = (values * values).sum(axis=1)
     sums, bounds = [], []

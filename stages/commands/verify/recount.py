@@ -1,4 +1,4 @@
-"""Two things counted anew for `verify`: the ledger by grouping, and the clusters by a plain union-find."""
+"""Recount the ledger for `verify` by grouping, and find clusters again by a plain union-find."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints, below
+from stages.commands.verify.distances import Ints, below
 from stages.commands.verify.keepers import check_keepers
 from stages.commands.verify.truth import Check
 
 PAIRS = 10_000
-"""Pairs of one cluster that are looked at, for `linkage: complete`."""
+"""Most pairs of a cluster that are checked, for `linkage: complete`."""
 LEDGER = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
 
 
 def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]:
-    """What the ledger of a block pair must say, but for its matches.
+    """Return the correct ledger of a block pair, without `matches`.
 
-    Pairs that a rule takes out are skipped. Of the others those between images that stand for their groups are
-    decided, and all the rest are known by them."""
+    Pairs that a rule excludes are skipped; other pairs of two representatives are decided; all others are identical to
+    a decided pair."""
     images = [run.block(number) for number in (block_a, block_b)]
-    standing = [numbers[run.images.stands[numbers] == numbers] for numbers in images]
+    firsts = [numbers[run.images.representative[numbers] == numbers] for numbers in images]
     diagonal = block_a == block_b
     total = _pairs(len(images[0]), len(images[1]), diagonal)
-    left, decided = (comparable(run, a, b, diagonal) for a, b in (images, standing))
+    left, decided = (comparable(run, a, b, diagonal) for a, b in (images, firsts))
     return {
         "pairs_total": total,
         "decided": decided,
@@ -42,13 +42,13 @@ def _pairs(a: int, b: int, diagonal: bool) -> int:
 
 
 def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
-    """Pairs of images of a with those of b that no rule takes out (`diagonal`: a is b, and each pair counts once)."""
+    """Return the number of pairs, of a and of b, that no rule excludes; `diagonal`: a is b, each pair counts once."""
     settled = [numbers[run.images.settled[numbers]] for numbers in (a, b)]
     return _alike(run, a, b, diagonal) - _alike(run, settled[0], settled[1], diagonal)
 
 
 def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
-    """The same but for the rule of references."""
+    """Return the number of pairs that no rule excludes, apart from the rule of references."""
     kinds = [pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)]
     count = equal_pairs(kinds[0], kinds[1])
     if diagonal:
@@ -57,10 +57,10 @@ def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
 
 
 def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
-    """Pairs of equal kind in which hash_0 of one image is among the turns of the other; no pair is looked at.
+    """Return the number of pairs of equal kind whose hashes agree: hash_0 of one is a turned hash of the other.
 
-    Those where it holds one way, plus those where it holds the other way, less those where it holds both ways: for
-    these the turn that x lends is y's own hash, and the turn that y lends is x's own."""
+    Pairs where hash_0 of x is a turned hash of y, plus pairs where hash_0 of y is a turned hash of x, less pairs where
+    both hold: there, the turned hash of x is hash_0 of y, and the turned hash of y is hash_0 of x."""
     x, y = (_hashes(run, numbers) for numbers in (a, b))
     own, turned = ["kind", "own"], ["kind", "turned"]
     forth = equal_pairs(_once(x, own), _all(y, turned))
@@ -71,7 +71,7 @@ def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
 
 
 def _hashes(run: Recorded, numbers: Ints) -> pd.DataFrame:
-    """A row for each image and each different hash among its turns: image, kind, own (hash_0), turned."""
+    """Return a row for each image and each different hash of its turns: image, kind, own (hash_0), turned."""
     frames = [
         pd.DataFrame(
             {
@@ -95,7 +95,7 @@ def _all(hashes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
-    """How many pairs of a row of one and a row of the other are equal, column by column in the order given."""
+    """Return how many pairs of a row of `left` and a row of `right` are equal in all columns, by their order."""
     names = list(range(left.shape[1]))
     counts = [frame.set_axis(names, axis=1).groupby(names, sort=False).size() for frame in (left, right)]
     both = pd.concat(counts, axis=1, join="inner").to_numpy(np.int64)
@@ -103,7 +103,7 @@ def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
 
 
 def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
-    """The least number in each one's component, int64 (count,)."""
+    """Return the least number of each number's connected component, int64 (count,)."""
     parent = list(range(count))
 
     def root(number: int) -> int:
@@ -120,14 +120,14 @@ def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
 
 
 def check_clusters(run: Recorded) -> Check:
-    """Who is in which cluster, by joining the matches anew or by what the linkage asks; its keeper; and what is said of
-    each."""
+    """Check the members of each cluster, by joining matches again or by the conditions of the linkage, the keeper, and
+    the other columns."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
     said_of = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
     table = run.clusters.table(["cluster", "path", *said_of], whole=True).to_pandas()
-    table["reason"] = run.clusters.table(["reason"]).column(0).to_pylist()  # of keepers alone
-    # Paths of a are sorted, and those of b; together they need not be, so they are looked up as a whole.
+    table["reason"] = run.clusters.table(["reason"]).column(0).to_pylist()  # null but for keepers
+    # sorted within a set only, so paths are looked up among all images
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
     image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     check.counted = len(table)
@@ -155,7 +155,7 @@ def check_clusters(run: Recorded) -> Check:
 
 
 def _check_components(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float) -> None:
-    """Clusters are what chains of matches join."""
+    """Check that clusters are the connected components of the matches."""
     labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
     for i in np.flatnonzero(labels[image] != table["cluster"]):
         true = int(labels[image[i]])
@@ -167,10 +167,10 @@ def _check_components(run: Recorded, check: Check, table: pd.DataFrame, image: I
 
 
 def _check_linkage(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float) -> None:
-    """What a linkage asks of each cluster: `complete` that every two of its images match, `star` that each matches its
-    keeper. Of a large cluster some pairs are looked at. That it could not have more images is not looked at."""
+    """Check the condition of the linkage: `complete`: every two images of a cluster match; `star`: each image matches
+    the keeper. Of a large cluster a sample of pairs is checked. Whether a cluster lacks images is not checked."""
     linkage, random = run.config["cluster"]["linkage"], np.random.default_rng(0)
-    check.facts["note"] = f"clusters were held against what {linkage} asks of them, not formed again"
+    check.facts["note"] = f"clusters were checked against the condition of {linkage}, not formed again"
     flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)
     keeper, wrong = table["keeper"].to_numpy(bool), (image < 0) | flat[image]
     ends: list[Ints] = []
@@ -183,7 +183,7 @@ def _check_linkage(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
             ends.append(members[random.integers(0, len(members), (2, PAIRS)) if many else every])
         elif linkage == "star" and keeper[members].any():
             ends.append(np.stack(np.broadcast_arrays(members[keeper[members]][0], members)))
-    if ends:  # of components with dismissals there is nothing to ask: others may join the two
+    if ends:  # components with dismissed pairs have no condition: other images may join the two
         rows = np.concatenate(ends, axis=1)
         low, high = np.sort(image[rows], axis=0)
         there = np.flatnonzero((low >= 0) & (low < high))
@@ -195,7 +195,7 @@ def _check_linkage(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
 
 
 def _edges(run: Recorded, threshold: float) -> Iterable[tuple[Ints, Ints]]:
-    flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)  # for the -1 of a path that is no image's
+    flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)  # for -1, a path of no image
     for place in run.pairs:
         for rows in run.rows(place):
             there = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0) & ~flat[rows.a] & ~flat[rows.b]
@@ -203,25 +203,25 @@ def _edges(run: Recorded, threshold: float) -> Iterable[tuple[Ints, Ints]]:
 
 
 def _numbered(run: Recorded, roots: Ints) -> Ints:
-    """The number of each image's cluster, by the first of its paths; -1 for an image that nothing joins.
+    """Return the number of each image's cluster, in order of first paths; -1 for an image in no cluster.
 
-    One more -1 follows: what stands for a path that is no image's."""
+    One more -1 follows, for a path of no image."""
     members = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
-    order = pc.array_sort_indices(run.images.paths.take(pa.array(members))).to_numpy()  # by their bytes
+    order = pc.array_sort_indices(run.images.paths.take(pa.array(members))).to_numpy()  # in byte order
     labels = np.full(len(roots) + 1, -1)
     labels[members[order]] = pd.factorize(roots[members[order]])[0]
     return labels
 
 
 def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints) -> None:
-    """What the table says of each image of clusters that are right."""
+    """Check the columns of each image, in clusters that are correct."""
     keepers = table["keeper"].to_numpy(bool)
     of_cluster = dict(zip(table["cluster"][keepers], image[keepers], strict=True))
     keeper = np.array([of_cluster[number] for number in table["cluster"]], np.int64)
     a, b = np.minimum(image, keeper), np.maximum(image, keeper)
     mse = run.measure(a, b)[0] / run.rules.divisor
     stands, measured = run.find(a, b)
-    mse[~np.isnan(stands) & ~measured] = 0.0  # recorded unseen, since hashes agree
+    mse[~np.isnan(stands) & ~measured] = 0.0  # recorded without measuring, since hashes agree
     roots = run.config["inputs"]["reference"]
     reference = np.array([below(path, roots) for path in table["path"]], bool)
     expected = {"mse_to_keeper": mse, "reference": reference} | {

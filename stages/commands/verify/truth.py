@@ -1,4 +1,4 @@
-"""What the results must say of a pair of images, by the rules alone; and what a check of `verify` found."""
+"""Decide by the rules alone what the results must say of a pair of images, and collect the errors of a check."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.dull import Ints
+from stages.commands.verify.distances import Ints
 from stages.commands.verify.files import ArtifactFile
 
 SHOWN = 20
-"""Offenders that are named; the others are counted."""
+"""Errors of a check that verify.json lists; further errors are only counted."""
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass
 class Check:
-    """How many were looked at, how many were wrong, and the first of these."""
+    """The outcome of a check: how many items were checked, how many are wrong, and the first wrong items."""
 
     counted: int = 0
     wrong: int = 0
@@ -28,26 +28,26 @@ class Check:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, file: ArtifactFile | str, stands: Any, true: Any, **where: Any) -> None:
-        """One that is wrong: where, what stands there, and what is true."""
+        """Count an error; record its place, the value found (`stands`) and the correct value (`true`)."""
         self.wrong += 1
         if len(self.offenders) < SHOWN:
             name = file if isinstance(file, str) else file.name
             self.offenders.append({"artifact": name, **where, "stands": stands, "true": true})
 
     def named(self, places: Ints) -> list[int]:
-        """Of offenders at these places, those that there is room to name; the others are counted here."""
+        """Return the errors, of those at `places`, that verify.json has room to list; count the other errors."""
         room = SHOWN - len(self.offenders)
         self.wrong += len(places[room:])
         return [int(place) for place in places[:room]]
 
     def as_dict(self) -> dict[str, Any]:
-        """As it stands in verify.json."""
+        """Return the content of the check in verify.json."""
         return {"counted": self.counted, "wrong": self.wrong, **self.facts, "offenders": self.offenders}
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the results must say of pairs of images; arrays (m,). Where not `recorded`, there must be no row."""
+    """Correct rows of pairs of images, arrays (m,); a pair that is not `recorded` must have no row."""
 
     recorded: Mask
     mse: NDArray[np.float64]
@@ -55,16 +55,16 @@ class Truth:
     measured: Mask
 
     def row(self, i: int) -> dict[str, Any] | None:
-        """What must stand in one row, or None."""
+        """Return the correct row of a pair, or None where the pair must have no row."""
         if not self.recorded[i]:
             return None
         return row_of(self.mse[i], smallest(self.turns[i : i + 1])[0] * 90, self.turns[i], self.measured[i])
 
 
 def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
-    """What must be recorded of pairs of images whose least sums of squares, attained by the turns in `bits`, are known.
+    """Return the correct rows of pairs of images, by their least sums of squares; `bits`: turns that attain the least.
 
-    Rules come first: pairs of unequal kind are not compared; pairs that agree in hash may be skipped, or be zero."""
+    Pairs of unequal kind have no row; pairs whose hashes agree are skipped, or have MSE 0, as `same_hash` says."""
     rules, images = run.rules, run.images
     agree = agreement(run, a, b)
     mse = least / rules.divisor
@@ -76,8 +76,9 @@ def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
 
 
 def agreement(run: Recorded, a: Ints, b: Ints) -> Ints:
-    """The turns k, as bits, in which hash_0 of one image is the other's hash when it is turned by k; 0 where hashes do
-    not matter."""
+    """Return turns as bits: bit k is set where hash_0 of one image is the hash of the other image turned by k.
+
+    No bit is set where `same_hash` is compare."""
     bits, hashes = np.zeros(len(a), np.int64), run.images.hashes
     for turn in range(run.rules.turns if run.rules.same_hash != "compare" else 0):
         forth = hashes[a, 0] == hashes[b, turn]
@@ -87,24 +88,24 @@ def agreement(run: Recorded, a: Ints, b: Ints) -> Ints:
 
 
 def smallest(bits: Ints) -> Ints:
-    """The smallest turn in each set of turns; 0 for the empty one."""
+    """Return the smallest turn in each set of turns; 0 for an empty set."""
     return np.select([bits & 1 > 0, bits & 2 > 0, bits & 4 > 0, bits & 8 > 0], [0, 1, 2, 3], 0).astype(np.int64)
 
 
 def row_of(mse: float, rotation: int, turns: int, measured: bool) -> dict[str, Any]:
-    """One row of the results as verify.json shows it."""
+    """Return a row of the results in the form of verify.json."""
     return {"mse": float(mse), "rotation": int(rotation), "turns": int(turns), "measured": bool(measured)}
 
 
 def hold_against_results(run: Recorded, check: Check, a: Ints, b: Ints, truth: Truth) -> None:
-    """Whether the results tell the truth about pairs of images: the row that there must be, and no other.
+    """Check that pairs of images have exactly the rows in `truth`; add each error to `check`.
 
-    Where an image of the block is identical to one of the two and comes before it, that one's row speaks for it; two
-    images of one such group are joined by the rows that join each to the first of the group."""
+    The first of several identical images of a block represents the others, so the row of a pair is the row of the two
+    representatives. Two identical images are joined by the rows that join each of them to the representative."""
     check.counted += len(a)
-    first, second = run.images.stands[a], run.images.stands[b]
+    first, second = run.images.representative[a], run.images.representative[b]
     inside = first == second
-    # Between groups both rows are the same one; within a group, an image that is the first itself needs none.
+    # Between groups, both look-ups find one row; within a group, the representative itself needs no row.
     one = np.where(inside, np.where(a != first, a, b), second)
     two = np.where(inside, np.where(b != first, b, a), second)
     mse, measured = run.find(np.minimum(first, one), np.maximum(first, one))

@@ -1,7 +1,7 @@
-"""Check a finished run again on the user's own images, by simple and independent code.
+"""Check a finished run with simple code that is independent of the code that made the run.
 
-Nothing here uses the kernels that made the results, so a mistake of these kernels can't hide itself. What is taken as
-given: the thumbnails, and for `pairs.same_hash` the hashes, as they were recorded.
+No check uses the kernels that made the results, so an error of the kernels can't hide itself. Recorded thumbnails are
+taken as correct, and for `pairs.same_hash` recorded hashes, too.
 """
 
 from __future__ import annotations
@@ -14,33 +14,32 @@ from typing import Any
 import numpy as np
 
 from pipeline.machine.installation import DISTRIBUTION
+from pipeline.messages.words import counted
 from pipeline.store.backends.locations import Place
 from stages.commands.verify.data import Recorded, Rows
-from stages.commands.verify.dull import Ints
+from stages.commands.verify.distances import Ints
 from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.nearest import check_nearest
 from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
 from stages.commands.verify.truth import Check, Truth, decide, hold_against_results, row_of, smallest
 
-SAID = {
-    "matches": "rows measured again",
-    "ledger": "block pairs counted again",
-    "random": "random pairs looked up",
-    "nearest": "pairs of some images with all others",
-    "clusters": "images in clusters",
+COUNTED = {
+    "matches": ("row", "measured again"),
+    "ledger": ("block pair", "counted again"),
+    "random": ("random pair", "looked up"),
+    "nearest": ("pair", "of sampled images with all others"),
+    "clusters": ("image", "in clusters"),
 }
 
 
 def steps(run: Recorded) -> dict[str, int]:
-    """How much there is to do, by name; `step` is called with the name as each of it is done."""
+    """Return the number of steps by name; the run's `step` is called with the name after each step."""
     near = {} if run.config["pairs"]["threshold"] is None else {"nearest": len(run.parts)}
     return {"images": len(run.parts), "matches": len(run.pairs), "random": 1, **near, "clusters": 1}
 
 
 def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
-    """The content of verify.json: `pairs` random pairs and `images` images against all others are looked at, too.
-
-    Raises ConfigError where an artifact is damaged."""
+    """Return the content of verify.json, by checks of `pairs` random pairs and `images` images. Raises ConfigError."""
     matched, matches = check_matches(run)
     checks = {
         "matches": matches,
@@ -68,33 +67,33 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
 
 
 def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
-    """Measure every row again. Also returns how many pairs of images the rows of each block pair stand for."""
+    """Measure every row again; return the number of matches by block pair, identical images counted, and the check."""
     check, matched = Check(), dict.fromkeys(run.pairs, 0)
     for place, file in run.pairs.items():
         last = -1
         for rows in run.rows(place):
             check.counted += len(rows.a)
             last = _check_rows(run, file, rows, last, check)
-            matched[place] += _stood_for(run, rows)
+            matched[place] += _represented(run, rows)
         run.step("matches")
     return matched, check
 
 
 def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check: Check) -> int:
-    """Check some rows that follow a row with the key `last`; returns the key of their last one."""
+    """Check consecutive rows; `last` is the key of the row before, -1 for none. Return the key of the last row."""
     known = (rows.a >= 0) & (rows.b >= 0)
     keys = np.where(known & (rows.a < rows.b), rows.a * len(run.images) + rows.b, -1)
     before = np.maximum.accumulate(np.concatenate([[last], keys]))
     a, b = np.where(known, rows.a, 0), np.where(known, rows.b, 0)
     truth = decide(run, a, b, *(run.measure(a, b) if known.any() else (a, b)))
-    alone = (run.images.stands[a] == a) & (run.images.stands[b] == b)
+    alone = (run.images.representative[a] == a) & (run.images.representative[b] == b)
     right = (rows.mse == truth.mse) & (rows.measured == truth.measured) & (rows.ints("turns") == truth.turns)
     right &= rows.ints("rotation") == smallest(truth.turns) * 90
     wrong = [
-        (~known, "no two readable images of these blocks"),
-        (known & (a >= b), "the paths are not in order"),
-        ((keys >= 0) & (keys <= before[:-1]), "not after the row before it, or twice"),
-        (known & ~alone & (run.images.stands[b] != a), "an identical image stands for one of them"),
+        (~known, "paths of two readable images of these blocks"),
+        (known & (a >= b), "path_a before path_b"),
+        ((keys >= 0) & (keys <= before[:-1]), "rows in order, and one row for each pair"),
+        (known & ~alone & (run.images.representative[b] != a), "a row of the first of identical images"),
         (known & ~truth.recorded, "no match"),
         (known & truth.recorded & ~right, None),
     ]
@@ -109,25 +108,25 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
     return int(before[-1])
 
 
-def _stood_for(run: Recorded, rows: Rows) -> int:
-    """Pairs of images that some rows stand for: between two groups all across; the row that joins an image to the one
-    that stands for it brings its pairs with all that come before it in the group."""
+def _represented(run: Recorded, rows: Rows) -> int:
+    """Return the number of pairs of images that rows represent: between groups of identical images, all pairs across
+    the groups; within a group, the pairs of the row's second image with all images before it in the group."""
     known = (rows.a >= 0) & (rows.b >= 0)
     a, b = rows.a[known], rows.b[known]
     images = run.images
-    inside = images.stands[a] == images.stands[b]
+    inside = images.representative[a] == images.representative[b]
     return int(np.where(inside, images.place[b], images.size[a] * images.size[b]).sum()) + int((~known).sum())
 
 
 def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check:
-    """Count pairs anew for each block pair, and hold run.json against the sums."""
+    """Count the pairs of each block pair, and compare with the ledgers and with run.json."""
     check = Check(facts={"note": "every block pair is counted in full, by grouping; none is sampled"})
     total = dict.fromkeys(LEDGER, 0)
     for place, file in run.pairs.items():
         expected = expected_ledger(run, *place) | {"matches": matched[place]}
         if run.rules.threshold is None and expected["matches"] != expected["pairs_total"] - expected["skipped_by_rule"]:
             there = expected["pairs_total"] - expected["skipped_by_rule"]
-            check.add(file, expected["matches"], there, what="pairs that the rows stand for, without a threshold")
+            check.add(file, expected["matches"], there, what="pairs that the rows represent, without a threshold")
         check.counted += 1
         for name in LEDGER:
             total[name] += expected[name]
@@ -145,13 +144,13 @@ def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check
 
 
 def _pairs_in_all(run: Recorded) -> int:
-    """Pairs of readable images, by their number alone."""
+    """Return the number of pairs of readable images."""
     n, b = len(run.images), int(run.images.in_b.sum())
     return (n - b) * b if run.two_sets else n * (n - 1) // 2
 
 
 def check_random(run: Recorded, pairs: int, seed: int) -> Check:
-    """Pairs taken at random: each has a row exactly if it must."""
+    """Check that each of `pairs` random pairs has a row if and only if the rules demand a row."""
     check = Check()
     a, b = sample_pairs(run, pairs, np.random.default_rng(seed))
     order = np.lexsort((b, run.images.partition[b], run.images.partition[a]))  # thumbnails lie by partition
@@ -170,7 +169,7 @@ def check_random(run: Recorded, pairs: int, seed: int) -> Check:
 
 
 def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tuple[Ints, Ints]:
-    """So many different pairs of images, a < b; all pairs where there are no more."""
+    """Return `pairs` different random pairs of images, a < b, or all pairs if there are fewer."""
     n, total = len(run.images), _pairs_in_all(run)
     first_b = n - int(run.images.in_b.sum())
     if total <= pairs:
@@ -182,25 +181,26 @@ def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tupl
             a, b = random.integers(0, first_b, pairs), random.integers(first_b, n, pairs)
         else:
             a, b = random.integers(0, n, pairs), random.integers(0, n - 1, pairs)
-            b += b >= a  # any other image, each alike
+            b += b >= a  # any other image, with equal probability
         keys = np.union1d(keys, np.minimum(a, b) * n + np.maximum(a, b))
     keys = random.choice(keys, pairs, replace=False)
     return keys // n, keys % n
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """What was checked, how many, and what was wrong; a line a check."""
+    """Yield a line per check: its items, how many were checked, and how many are wrong."""
     for name, check in report["checks"].items():
-        counts, note = f"{check['counted']:,}, wrong: {check['wrong']:,}", check.get("note")
+        (noun, more), note = COUNTED[name], check.get("note")
+        said = f"{counted(check['counted'], noun)} {more}, {check['wrong']:,} wrong"
         if note and not check["counted"]:
-            counts = f"none; {note}"
+            said = f"not checked: {note}"
         elif note and name == "clusters":
-            counts += f"; {note}"
-        yield f"{name:<10}  {SAID[name]}: {counts}"
+            said += f"; {note}"
+        yield f"{name:<10}  {said}"
 
 
 def complaints(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
-    """A line for each offender that is named, and what to do."""
+    """Yield a line for each recorded error, then the number of errors and what to do."""
     wrong = sum(check["wrong"] for check in report["checks"].values())
     artifacts: dict[str, None] = {}
     for name, check in report["checks"].items():
@@ -208,11 +208,11 @@ def complaints(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
             artifacts[offender["artifact"]] = None
             where = [str(value) for key, value in offender.items() if key not in ("artifact", "stands", "true")]
             stands, true = (_said(offender[key]) for key in ("stands", "true"))
-            yield f"{name}: {offender['artifact']}: {', '.join(where)}: stands {stands}, true is {true}"
+            yield f"{name}: {offender['artifact']}: {', '.join(where)}: expected {true}, got {stands}"
     if wrong:
         files = [str(folder / name) for name in artifacts if "/" in name]
         what = f"delete {', '.join(files)} and run `fast-diff run` again" if files else "run `fast-diff run` again"
-        yield f"{wrong:,} wrong; {what}, which makes anew what is missing"
+        yield f"{counted(wrong, 'wrong value')}: {what}, which recomputes what is missing"
 
 
 def _said(value: Any) -> str:

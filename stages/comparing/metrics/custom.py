@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
+from pipeline.messages.words import counted
 from stages.comparing.comparison import Comparison
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
-from stages.comparing.text import counted
 from stages.kernels.arrays import Device
 from stages.kernels.measure import exact, floats
 from stages.kernels.measure.metric import Metric

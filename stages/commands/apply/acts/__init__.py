@@ -7,14 +7,14 @@
 Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of a form that this program alone uses
 (`names.py`); the journal holds the name before the act begins.
 
-    before   the journal holds all that is needed to take the group back; its content and its own name are on disk
-    lift     each file is renamed to TEMPORARY beside it: only then is it certain which file was renamed. It must be the
-             file whose bytes were read, and the keeper must be unchanged when checked again; else the file gets its
+    before   the journal holds all data for undoing the group; the journal's content and name are on disk
+    lift     each file is renamed to TEMPORARY in its folder, since only then it is certain which file was renamed: it
+             must be the file whose bytes were read, and the keeper must still be unchanged, else the file gets its
              name back.
              move, trash: the file is linked or copied to TEMPORARY in its new folder.
              links: the replacement, made beforehand as TEMPORARY.new, gets the file's name
     sync     all new names are on disk, and the names of the folders above them
-    drop     TEMPORARY beside the old place is removed
+    drop     TEMPORARY in the old folder is removed
     name     move, trash: TEMPORARY in the new folder also gets its final name, never the name of another file
     sync     all new and all removed names are on disk
     clear    temporary names are removed
@@ -50,6 +50,6 @@ KINDS: dict[str, type[Act]] = {
 
 
 def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None) -> Act:
-    """Return the act of a journal's entry. Doing the act also needs `seen` and `keeper`; taking it back does not."""
+    """Return the act of a journal's entry; `seen` and `keeper` are needed to do the act, not to undo the act."""
     kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
     return kind(entry, folders, seen, keeper)

@@ -1,4 +1,4 @@
-"""The base class of all acts: the file is set aside first, and can be put back until the last step.
+"""Define the base class of all acts: a file is set aside first, and can be put back until the last step.
 
 The forward steps are lift, drop, name and clear; the backward steps are fetch, release, restore and tidy (`steps.py`).
 The docstring of this package says what each step does.
@@ -21,7 +21,7 @@ and attributes where the action needs them."""
 
 
 class Keeper(Protocol):
-    """The image for whose sake another one may go."""
+    """The image that stays, so that another image may go."""
 
     @property
     def version(self) -> Version:
@@ -46,9 +46,9 @@ class Act:
         self.seen = seen
         self.keeper = keeper
         self.changed = False
-        """Whether there was anything to take back."""
+        """Whether undoing had an effect."""
         self.dropped = False
-        """Whether the file has left its place, and is not back."""
+        """Whether the file is not at its place."""
 
     # forward
 
@@ -60,7 +60,7 @@ class Act:
         assert self.keeper is not None
         home = self._home()
         if not home.is_held():
-            raise Cannot("its folder is another one now")
+            raise Cannot("its path leads to another folder now")
         look_again = self.keeper.guard(self.seen)
         home.set_aside(self.path.name, self.spare, self.seen)
         look_again()
@@ -79,7 +79,7 @@ class Act:
     # backward
 
     def fetch(self) -> None:
-        """Find the file, however far the act came, and bring its bytes to the temporary name beside its place."""
+        """Find the file, however far the act came, and bring its bytes to the temporary name in its old folder."""
         home = self.folders.find(self.path.parent)
         if home and self.is_whole(home, self.path.name):
             return
@@ -94,7 +94,7 @@ class Act:
         raise Cannot("it was deleted and can't be restored")
 
     def release(self) -> None:
-        """Remove the file from the place to which the act had moved it."""
+        """Remove the file from its new place."""
 
     def restore(self) -> None:
         """Give the file its name back."""
@@ -124,7 +124,7 @@ class Act:
         return not self.dropped and all(folder.stat(name) is None for folder, name in self.spares())
 
     def taken(self, aside: bool = True) -> Cannot:
-        """Return the error that another file has this one's name; `aside`: this one's bytes are beside its place."""
+        """Return the error that another file has this file's name; `aside`: its bytes are at the temporary name."""
         said = "another file has its name now"
         return Cannot(f"{said}; its own bytes are in {self.path.parent / self.spare}" if aside else said)
 

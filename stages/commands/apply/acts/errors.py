@@ -1,4 +1,4 @@
-"""The error of an act on a file."""
+"""Define the error of an act on a file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Folders held open, so that a name in one of them is the same file from the first look to the last step.
+"""Hold folders open, so that a name in a folder means one file from the first check to the last step.
 
-A path may lead elsewhere from one moment to the next: a folder on the way is swapped for a link, an editor saves a new
-version. Each step here therefore works on a name in an open folder, and looks at the file that it got.
+A path may lead to another file at any moment: a folder is swapped for a link, an editor saves a new version. So each
+step works on a name in an open folder, and checks the file that it got.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from pipeline.store.atomic import sync_folder
 from stages.commands.apply.acts.errors import Cannot
 
 Version: TypeAlias = tuple[int, int, int, int]
-"""Device, inode, size and time of a file: no rename changes them, and each new version of the file does."""
+"""Device, inode, size and time of a file; a rename changes none of these, a new version of the file does."""
 
 PIECE = 1 << 20
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Errors of file systems, or of their rules, that make no hard link, though they may rename."""
+"""Errors where a file system can't make hard links, or forbids them, but may rename."""
 NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
-"""Errors of file systems that sync no folder; a disk that has become read-only since is one that fails."""
+"""Errors where a file system can't sync folders; a disk that became read-only counts as failing."""
 RENAME_NOREPLACE = 1
 
 
@@ -50,14 +50,14 @@ class Folder:
         self.stale = False
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Look at a name without following a link; None where it is free. Raises OSError."""
+        """Return the stat result of a name, not following links; None where the name is free. Raises OSError."""
         try:
             return os.stat(name, dir_fd=self.number, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def is_held(self) -> bool:
-        """Return whether the folder's path still leads to it."""
+        """Return whether the folder's path still leads to the folder."""
         with contextlib.suppress(OSError):
             return os.path.samestat(self.path.stat(), os.fstat(self.number))
         return False
@@ -80,7 +80,7 @@ class Folder:
 
     @contextlib.contextmanager
     def created(self, name: str, mode: int = 0o600) -> Iterator[BufferedWriter]:
-        """Open a new file to write, never one that is there; it is on disk when the block ends. Raises OSError."""
+        """Create a file to write, which is on disk when the block ends. Raises OSError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(name, flags, mode, dir_fd=self.number)
         self.loose = True
@@ -95,7 +95,7 @@ class Folder:
             before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if version(os.fstat(file.fileno())) != version(before):
-                raise Cannot("it is being written to")
+                raise Cannot("another program is writing to it")
         return before, digest
 
     def is_whole(self, name: str, size: int, digest: str) -> bool:
@@ -117,12 +117,12 @@ class Folder:
         return True
 
     def rename(self, name: str, new: str) -> None:
-        """Give a file another name in this folder, one that is known to be free. Raises OSError."""
+        """Rename a file to a free name in this folder. Raises OSError."""
         os.rename(name, new, src_dir_fd=self.number, dst_dir_fd=self.number)
         self.stale = True
 
     def set_aside(self, name: str, new: str, expected: Version) -> None:
-        """Rename a file, and put it back where it turns out to be another version. Raises Cannot, OSError."""
+        """Rename a file; where the file is another version, rename it back and raise Cannot. Raises OSError."""
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         try:
@@ -134,7 +134,7 @@ class Folder:
             try:
                 self.claim(new, name)
             except FileExistsError as error:
-                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} is the version before") from error
+                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} has the earlier version") from error
             self.sync()
             self.remove(new)
             raise Cannot("it was changed meanwhile")
@@ -161,9 +161,7 @@ class Folder:
                 raise OSError(number, os.strerror(number), new)
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-        self.rename(
-            name, new
-        )  # races with other programs between check and rename: such a file system offers nothing better
+        self.rename(name, new)  # another program may take the name in between: no better call exists here
 
     def remove(self, name: str) -> None:
         """Remove a name, if it exists. Raises OSError."""
@@ -228,13 +226,13 @@ class Folders:
                 above.loose = True
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             folder = self._open[path] = Folder(path, os.open(path.name, flags, dir_fd=above.number))
-        if path not in self._rooted:  # someone may have made it, or one above, a moment ago
+        if path not in self._rooted:  # another program may have just made the folder or one above
             self._above += [place for place in path.parents if place not in self._rooted]
             self._rooted |= {path, *path.parents}
         return folder
 
     def remove_empty(self, paths: Iterable[Path]) -> None:
-        """Remove the empty ones of some folders, given deepest first."""
+        """Remove those of the folders that are empty; `paths`: deepest first."""
         for path in paths:
             with contextlib.suppress(OSError):
                 path.rmdir()

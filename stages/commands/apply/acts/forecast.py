@@ -1,4 +1,4 @@
-"""Checks before an act: whether it would fail, and the path that its file would get."""
+"""Check before an act whether the act would fail, and find the new path of its file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DryRunChecks:
             if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise Cannot(f"{what} {folder} can't be written to")
         if self._action == "hardlink" and found.st_dev != keeper.lstat().st_dev:
-            raise Cannot("its keeper lies on another disk, where no hard link reaches")
+            raise Cannot("its keeper is on another disk, and hard links work within one disk only")
         if self._to and (device := places["--to:"].stat().st_dev) != found.st_dev:
             self._take_room(device, found.st_size, places["--to:"])
 
@@ -48,7 +48,7 @@ class DryRunChecks:
         free, block = self._room[device]
         needed = -(-size // block)
         if free < needed:
-            raise Cannot(f"--to: the disk of {self._to} has no room for it, of {human_bytes(size)}")
+            raise Cannot(f"--to: the disk of {self._to} has no room for its {human_bytes(size)}")
         self._room[device] = free - needed, block
 
     def entry(self, path: Path, home: Folder, found: os.stat_result, keeper: Path) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from stages.commands.apply.acts.folders import PIECE, Folder, version
 from stages.commands.apply.acts.moving import attributes, dress
 
 FICLONE = 0x40049409
-"""Linux' request for a clone of a file."""
+"""Linux's ioctl request to clone a file."""
 NEW = ".new"
 """Suffix of the replacement's temporary name."""
 
 
 class Link(Act):
-    """The replacement is made before the file is touched, and gets the file's name directly after."""
+    """A replacement by a link or clone, made before the file is set aside, and given the file's name directly after."""
 
     def lift(self) -> None:
         home = self._home()
@@ -57,7 +57,7 @@ class Link(Act):
                     clone(source.fileno(), target.fileno())
                 except OSError as error:
                     if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV):
-                        raise Cannot("its file system has no reflinks, or its keeper lies on another one") from error
+                        raise Cannot("a reflink needs one file system, with reflinks, for file and keeper") from error
                     raise
                 found = os.fstat(old.fileno())
                 owner = [found.st_uid, found.st_gid]
@@ -78,10 +78,10 @@ class Link(Act):
         self.changed = True
 
     def _copy(self, home: Folder) -> None:
-        """Copy the keeper, whose bytes are equal to the file's, to the temporary name."""
+        """Copy the keeper, which has the same bytes, to the temporary name."""
         keepers = self.folders.find(self._keeper.parent)
         if keepers is None or not self.is_whole(keepers, self._keeper.name):
-            raise Cannot(f"its keeper {self._keeper} does not hold its bytes any more")
+            raise Cannot(f"its keeper {self._keeper} no longer has the same bytes")
         if home.stat(self.spare) and home.begins_like(self.spare, keepers, self._keeper.name):
             home.remove(self.spare)
         with keepers.opened(self._keeper.name) as source, home.created(self.spare) as target:

@@ -21,11 +21,11 @@ MODE = 0o777
 
 
 class Move(Act):
-    """The file gets a temporary name in its new folder, and its final name is a second name of the same inode. So
-    `undo` can tell the moved file from an equal file that was there."""
+    """A move, which gives the file a temporary name in its new folder and its final name as a second hard link. So
+    `undo` can tell the moved file from an equal file that was there before."""
 
     folder_mode = 0o777
-    lost = "{to} is not the file that was moved there any more"
+    lost = "{to} is no longer the file that was moved there"
 
     def lift(self) -> None:
         super().lift()
@@ -40,7 +40,7 @@ class Move(Act):
         try:
             target.claim(self.spare, self._to.name, before=self._home().sync)
         except FileExistsError as error:
-            raise Cannot(f"{self._to} has come into being meanwhile") from error
+            raise Cannot(f"another program made {self._to} meanwhile") from error
 
     def clear(self) -> None:
         self._target().remove(self.spare)
@@ -70,7 +70,7 @@ class Move(Act):
         if self.changed and (target := self.folders.find(self._to.parent)):
             target.remove(self.spare)
             there, aside = target.stat(self._to.name), self._home().stat(self.spare)
-            if there and aside and os.path.samestat(there, aside):  # its renaming there was lost in a power cut
+            if there and aside and os.path.samestat(there, aside):  # a power cut lost the renaming
                 target.remove(self._to.name)
 
     def tidy(self) -> None:
@@ -110,7 +110,7 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
             if not target.is_whole(name, entry["bytes"], entry["digest"]):
                 place = target.path / name
                 target.remove(name)
-                raise Cannot(f"the copy on the other disk ({place}) is not what was written; the file stays") from error
+                raise Cannot(f"the copy on the other disk ({place}) differs from the file; the file stays") from error
 
 
 def _renamed(source: Folder, target: Folder, name: str) -> bool:

@@ -1,8 +1,8 @@
-"""Trashes after freedesktop.org's specification: https://specifications.freedesktop.org/trash-spec/latest/.
+"""Put files into the trash, as https://specifications.freedesktop.org/trash-spec/latest/ specifies.
 
-A file goes to `files`, a note of its path to `info`. The note is written first, as the specification demands. The
-library Send2Trash works on paths; this module works in open folders, and supports names of any length. On macOS the
-library is used, since only the Finder can put a file back.
+A file goes to `files`, a note with its path to `info`; the note is written first. The library Send2Trash works on
+paths; this module works in open folders, and supports names of any length. On macOS the library is used, since only the
+Finder can put a file back.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.moving import Move
 
 NOTE = ".trashinfo"
-NOT_FOUND = "it is in no trash that is known here; if the system's trash shows it, take it back from there"
+NOT_FOUND = "it was not found in the trash; if the system's trash shows it, restore it from there"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Trash:
     top: Path | None = None
 
     def place(self, path: Path, is_taken: Callable[[Path], bool]) -> Path:
-        """Return the path that a file would get in this trash, under a name that is free there."""
+        """Return the path of a file in this trash, under a free name."""
 
         def taken(name: str) -> bool:
             place, note = self.folder / "files" / name, self.folder / "info" / f"{name}{NOTE}"
@@ -44,7 +44,7 @@ class Trash:
 
 
 def trash_for(path: Path) -> Trash:
-    """Return the trash on a file's own disk: the user's, or the disk's. Raises OSError."""
+    """Return the trash on a file's disk: the user's trash or the disk's trash. Raises OSError."""
     device = path.lstat().st_dev
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "Trash"
     if nearest(home).stat().st_dev == device:
@@ -82,7 +82,7 @@ class ToTrash(Move):
             with info.created(place.name + NOTE) as note:
                 note.write(f"[Trash Info]\nPath={quote(os.fsencode(where))}\nDeletionDate={date}\n".encode())
         except FileExistsError as error:
-            raise Cannot(f"{place} has come into being meanwhile") from error
+            raise Cannot(f"another program made {place} meanwhile") from error
 
     def tidy(self) -> None:
         super().tidy()

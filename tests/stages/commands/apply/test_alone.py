@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_one_command_acts_at_a_time_wherever_temporary_files_lie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with alone(), pytest.raises(ConfigError, match="another `apply` or `undo` of yours is at work"):
+    with alone(), pytest.raises(ConfigError, match="another `apply` or `undo` of yours is running"):
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", None)
         with alone():

@@ -104,7 +104,7 @@ def test_a_journal_of_another_format_names_who_can_read_it(number: int, which: s
     for read in (read_journal, Journal):
         with pytest.raises(ConfigError) as told:
             read(path)
-        assert str(told.value) == f"{said}Take it back with the version that wrote it."
+        assert str(told.value) == f"{said}Undo it with the version that wrote it."
     assert path.read_text() == text
 
 
@@ -177,7 +177,7 @@ def test_the_largest_values_are_read(tmp_path: Path) -> None:
 def test_an_act_that_is_begun_twice_counts_as_it_was_first(tmp_path: Path) -> None:
     told = read_journal(journal_of(tmp_path, BEGUN, BEGUN | {"path": b"/c".hex(), "shown": "/c"}))
     assert told.acts == [BEGUN]
-    assert told.broken == ["line 3: act 1 was begun before; expected an unchanged journal"]
+    assert told.broken == ["line 3: act 1 begins twice; expected an unchanged journal"]
 
 
 def test_numbers_of_refused_entries_are_not_used_again(tmp_path: Path) -> None:

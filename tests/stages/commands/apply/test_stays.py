@@ -182,7 +182,7 @@ def test_what_stays_on_an_object_store_is_no_path_here(
     for action in ACTIONS:
         _, tally, _ = followed(plan, action, tmp_path)
         assert list(tally.refused) == [
-            "what is to stay lies on an object store; plans are followed on this machine's disks alone"
+            "every image that is to stay is on an object store; apply works on this machine's disks only"
         ]
     group["keep"].append(entry(photos / "a/1.jpg"))
     lines, _, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
@@ -249,7 +249,7 @@ def test_files_alike_lie_on_another_disk_and_have_the_size_and_the_second(photos
 def test_a_second_name_may_go_and_the_only_one_may_not(photos: Path) -> None:
     """Whatever that is called: a file can be mounted under another name."""
     keep = photos / "a/1.jpg"
-    said = "it is one that is to stay, by another path"
+    said = "it is an image that is to stay, under another path"
     with pytest.raises(Cannot, match=said):
         stays_of(keep).refuse(photos / "mounted.jpg", keep.stat())
     for name in ("a/2.jpg", "c/1.jpg"):

@@ -87,8 +87,8 @@ def test_one_entry_that_is_spoilt_costs_no_other(photos: Path, tmp_path: Path) -
     assert tally.done == 2
     assert list(tally.refused.values()) == [1, 1]
     assert [line.startswith("not restored") for line in said] == [True, True, False, False]
-    assert "line 3: not of a journal" in said[0]
-    assert "act 2 ended and was never begun" in said[1]
+    assert "line 3: not an event of a journal" in said[0]
+    assert "act 2 ends but does not begin" in said[1]
 
 
 # groups, and what is on disk when

@@ -32,11 +32,11 @@ from tests.stages.commands.apply.acting import entry, plan_for
 def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
     yield lambda plan: plan.pop(FORMAT), "is not a plan: expected"
     yield lambda plan: plan.update({FORMAT: 2}), "is not a plan: expected"
-    yield lambda plan: plan["clusters"][0].update(keep=[]), "cluster 0: every image of it would go"
+    yield lambda plan: plan["clusters"][0].update(keep=[]), "cluster 0: every image would go"
     yield lambda plan: plan["clusters"][0].update(remove="x"), r"clusters\.0\.remove"
     yield lambda plan: plan["clusters"][0]["keep"][0].pop("digest"), r"clusters\.0\.keep\.0\.digest"
-    yield lambda plan: plan["clusters"][1]["keep"].append(plan["clusters"][1]["remove"][0]), "comes twice"
-    yield lambda plan: plan["clusters"][1].update(keep=plan["clusters"][0]["keep"]), "comes twice"
+    yield lambda plan: plan["clusters"][1]["keep"].append(plan["clusters"][1]["remove"][0]), "expected once"
+    yield lambda plan: plan["clusters"][1].update(keep=plan["clusters"][0]["keep"]), "expected once"
     yield lambda plan: plan["clusters"][0]["keep"][0].update(path="x.jpg"), "expected an absolute path"
     yield lambda plan: plan.update(references=[plan["clusters"][1]["remove"][0]["path"]]), "which is never touched"
     yield lambda plan: plan.update(colour="red"), "colour"
@@ -165,7 +165,7 @@ def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
     results.folder = UPath("memory://run")
     assert plan_of(cast(Results, results))["run"] == "memory://run"
     for unfinished in ({"failures": ["x"]}, {"clusters": {}}, {"clusters": {"count": None}}):
-        with pytest.raises(ConfigError, match="did not end well"):
+        with pytest.raises(ConfigError, match="did not finish"):
             plan_of(cast(Results, SimpleNamespace(**vars(results) | {"summary": results.summary | unfinished})))
 
 

@@ -120,7 +120,7 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(
     plan = one(keep, remove)
     between(monkeypatch, swap)
     _, tally, _ = followed(plan, action, tmp_path)
-    assert list(tally.refused) == ["its folder is another one now"]
+    assert list(tally.refused) == ["its path leads to another folder now"]
     assert state(tmp_path / "precious") == before
     assert (tmp_path / "was b/1.jpg").read_bytes() == b"same"
     assert not leftovers(tmp_path)

@@ -111,7 +111,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_taken_for_whole(
         return result
 
     monkeypatch.setattr(folders.hashlib, "file_digest", late)
-    with pytest.raises(Cannot, match="it is being written to"):
+    with pytest.raises(Cannot, match="another program is writing to it"):
         folder.digest("a")
 
 
@@ -173,7 +173,7 @@ def test_a_name_that_is_taken_again_keeps_the_version_before_beside_it(
         (folder.path / "a").write_bytes(b"newest")
 
     monkeypatch.setattr(os, "rename", again)
-    with pytest.raises(Cannot, match=f"twice; {folder.path / 'spare'} is the version before"):
+    with pytest.raises(Cannot, match=f"twice; {folder.path / 'spare'} has the earlier version"):
         folder.set_aside("a", "spare", (0, 0, 0, 0))
     assert (folder.path / "a").read_bytes() == b"newest"
     assert (folder.path / "spare").read_bytes() == b"mine"

@@ -42,7 +42,7 @@ def test_no_room_on_the_disk_that_takes_files_is_foreseen(
     fake_disk(monkeypatch, tmp_path / "moved", free)
     _, tally, _ = followed(plan, "move", tmp_path, yes)
     assert tally.done == fits
-    assert sum(count for why, count in tally.refused.items() if "has no room for it" in why) == 3 - fits
+    assert sum(count for why, count in tally.refused.items() if "has no room for its" in why) == 3 - fits
 
 
 def test_a_small_file_takes_a_whole_block(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

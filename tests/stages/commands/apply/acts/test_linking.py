@@ -131,7 +131,7 @@ def test_a_clone_has_the_mode_time_and_owner_of_the_file_that_it_replaces(photos
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.EOPNOTSUPP, "its file system has no reflinks, or its keeper lies on another one"),
+        (errno.EOPNOTSUPP, "a reflink needs one file system, with reflinks, for file and keeper"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )
@@ -233,7 +233,7 @@ def test_without_the_bytes_of_its_keeper_nothing_comes_back(
             keep.write_bytes(b"else")
         case _:
             monkeypatch.setattr(shutil, "copyfileobj", lambda source, target, size: target.write(b"else"))
-    said = "was changed meanwhile" if "copied" in how else "does not hold its bytes any more"
+    said = "was changed meanwhile" if "copied" in how else "no longer has the same bytes"
     assert list(undone(journal).refused) == [f"its keeper {keep} {said}"]
     assert remove.is_symlink()
 

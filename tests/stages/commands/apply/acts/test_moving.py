@@ -124,7 +124,7 @@ def test_a_copy_that_is_not_what_was_written_is_removed(
     with pytest.raises(Cannot) as told:
         carry(source, target, "a", ENTRY)
     place = target.path / "a"
-    assert str(told.value) == f"the copy on the other disk ({place}) is not what was written; the file stays"
+    assert str(told.value) == f"the copy on the other disk ({place}) differs from the file; the file stays"
     assert not place.exists()
 
 
@@ -192,7 +192,7 @@ def test_a_file_whose_new_name_fails_goes_back(
     monkeypatch.setattr(Move, "name", late)
     to = tmp_path / "moved" / (photos / "b/1.jpg").relative_to("/")
     _, tally, _ = followed(one(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)
-    assert list(tally.refused) == [f"{to} has come into being meanwhile" if foreign else "no name"]
+    assert list(tally.refused) == [f"another program made {to} meanwhile" if foreign else "no name"]
     assert state(photos) == before
     assert (to.read_bytes() if to.exists() else b"") == (b"other" if foreign else b"")
     assert not leftovers(tmp_path)
@@ -226,7 +226,7 @@ def test_a_moved_file_that_is_changed_is_told_of(with_its_folder: bool, photos: 
     remove, to, _, _, journal = moved(photos, tmp_path)
     shutil.rmtree(to.parent) if with_its_folder else to.write_bytes(b"else")
     shutil.rmtree(remove.parent)
-    assert list(undone(journal).refused) == [f"{to} is not the file that was moved there any more"]
+    assert list(undone(journal).refused) == [f"{to} is no longer the file that was moved there"]
     assert with_its_folder or to.read_bytes() == b"else"
 
 

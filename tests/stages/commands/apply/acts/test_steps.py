@@ -94,7 +94,7 @@ def test_where_a_disk_fails_to_sync_nothing_goes(
 
     monkeypatch.setattr(os, "fsync", failing)
     _, tally, journal = followed(plan, action, tmp_path)
-    ends = "; it has gone already" if action == "delete" else ""
+    ends = "; it is gone already" if action == "delete" else ""
     assert str(next(iter(tally.refused))).startswith(f"Input/output error{ends}")
     assert [act["state"] for act in read_journal(journal).acts] != ["done"]
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""How `verify` tells images apart: NumPy on 64-bit integers, in the one dull way that needs no proof."""
+"""Compare images for `verify`: NumPy on 64-bit integers, simple enough to need no proof."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 AT_ONCE = 1 << 20
-"""Bytes of differences that are squared at a time: few enough to stay in the processor's cache."""
+"""Bytes of differences that are squared at a time, few enough for the processor's cache."""
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -19,8 +19,8 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Rules:
-    """What of the config decides which rows there must be. `turns` is 4, or 1 without rotations; a sum of squares
-    divided by `divisor` is an MSE; no two images below `settled` are compared."""
+    """Settings that decide which pairs have a row. `turns`: 4, or 1 without rotations; `divisor`: of a sum of squares
+    to an MSE; `grouped`: `pairs.identical` is group; `settled`: folders of which no two images are compared."""
 
     threshold: float | None
     turns: int
@@ -32,7 +32,9 @@ class Rules:
 
 
 def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
-    """Sums of squared differences of thumbnails a[i] and b[i], the latter turned: int64 (m,); of uint8 (u, H, W, C)."""
+    """Return sums of squared differences of thumbnails a[i] and turned thumbnails b[i], int64 (m,).
+
+    `thumbnails`: uint8 (u, H, W, C); `turn`: quarter turns, counter-clockwise."""
     sums = np.empty(len(a), np.int64)
     step = max(1, AT_ONCE // (8 * int(np.prod(thumbnails.shape[1:]))))
     for start in range(0, len(a), step):
@@ -44,7 +46,7 @@ def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
 
 
 def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
-    """A number per image, equal for images that the rule `same` lets compare."""
+    """Return a number per image, equal for images that the rule `same` allows to be compared."""
     if rules.same == "any":
         return np.zeros(len(width), np.int64)
     common = np.gcd(width, height) if rules.same == "aspect" else np.ones_like(width)
@@ -54,18 +56,18 @@ def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
 
 
 def below(path: str, roots: Collection[str]) -> bool:
-    """Whether an image is one of some roots, or lies in one."""
+    """Return whether a path is one of `roots`, or lies below one of `roots`."""
     return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def digests(texts: pa.ChunkedArray) -> NDArray[np.uint64]:
-    """64-bit digests of texts: of a million different ones, two agree once in thirty million runs."""
+    """Return 64-bit digests of texts; of a million different texts, two agree once in thirty million runs."""
     data = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts.to_pylist())
     return np.frombuffer(data, np.uint64)
 
 
 def identities(thumbnails: Bytes, turns: int) -> NDArray[np.uint64]:
-    """64-bit digests of thumbnails, uint8 (m, H, W, C), equal for those that are the same up to the turns."""
+    """Return 64-bit digests of thumbnails, uint8 (m, H, W, C), equal for thumbnails that are equal up to turns."""
     digests = np.empty((turns, len(thumbnails)), np.uint64)
     for turn in range(turns):
         turned = np.ascontiguousarray(np.rot90(thumbnails, turn, axes=(1, 2)))
