@@ -103,9 +103,11 @@ def read_record(folder: Place) -> Mapping[str, Any]:
         record = json.loads(read_bytes(path))
         return {**record, "config": dict(record["config"])}
     except OSError as error:
-        raise ConfigError(f"{folder} can't be read ({error.strerror or error}); see its endpoint and keys") from error
+        raise ConfigError(
+            f"{folder} can't be read ({error.strerror or error}); check its permissions, or endpoint and keys"
+        ) from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ConfigError(f"{path} is damaged; run the same command again, which writes it anew") from error
+        raise ConfigError(f"{path} is damaged; run `fast-diff run` again, which rewrites the file") from error
 
 
 def _shown(value: Any) -> Any:

@@ -23,7 +23,7 @@ def _said(error: click.UsageError) -> str:
     if isinstance(error, click.MissingParameter) and error.param:
         return f"expected {_hint(error)}"
     if isinstance(error, click.BadParameter) and error.param:
-        return f"{_hint(error)}: {error.message}"
+        return f"{_hint(error)}: {_lower(error.message).replace('is not a valid float', 'is not a number')}"
     if isinstance(error, click.BadOptionUsage):
         takes = "requires an argument" in error.message
         return f"{error.option_name}: expected a value" if takes else _lower(error.message)

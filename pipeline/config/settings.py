@@ -213,7 +213,7 @@ def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
             if locations.inside(folder, real) or locations.inside(real, folder):
                 yield (
                     f"{source.place(('output',))}: output: {config.folder} and {key} ({root}) lie one inside "
-                    "the other, but inputs are never written to. Choose another folder: --set output=FOLDER"
+                    "the other, but inputs are never written to. Choose another folder: --output FOLDER"
                 )
 
 

@@ -68,7 +68,7 @@ class RunLock:
         except OSError as error:
             raise ConfigError(
                 f"output: can't write to {mask(str(error.filename or self._folder))} "
-                f"({mask(str(error.strerror or error))}); name another folder with --set output=FOLDER"
+                f"({mask(str(error.strerror or error))}); name another folder with --output FOLDER"
             ) from error
         if owner:
             raise LockedError(

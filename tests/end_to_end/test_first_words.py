@@ -132,15 +132,25 @@ def test_another_folder_of_that_name_gets_a_run_of_its_own(
         assert main(["run", str(tmp_path / folder / "Pictures"), "--quiet", *FAST]) == 0
         run = here / "outputs" / name
         first = here / "outputs" / "Pictures"
-        said = f"fast-diff: {first} is a run over other inputs; the results of this one are in {run}\n"
+        said = f"fast-diff: {first} is a run over another folder; the results of this one are in {run}\n"
         assert capsys.readouterr().err == said
         assert record(name)["images"]["total"] == count
     assert ran("Pictures-2") == 0
     assert record("Pictures") == before
     assert main(["run", "../home/Pictures", str(tmp_path / "disk"), "--quiet", *FAST]) == 0
-    assert record("Pictures-4")["images"]["total"] == 14
+    assert record("Pictures")["images"]["total"] == 14, "more folders continue the run of the first"
     assert main(["run", str(tmp_path / "disk"), "../home/Pictures", "--quiet", *FAST]) == 0
     assert record("disk")["images"]["total"] == 14
+
+
+def test_an_image_without_a_suffix_is_an_input_and_a_text_is_a_config(here: Path, tmp_path: Path) -> None:
+    (image,) = make_images(tmp_path / "one", 1)
+    image.rename(tmp_path / "IMG_1234")
+    assert main(["run", str(tmp_path / "IMG_1234"), "--quiet", *FAST]) == 0
+    assert record("IMG_1234")["images"] == {"total": 1, "readable": 1, "failed": 0}
+    (tmp_path / "config").write_text("run: mine\n")
+    assert main(["run", str(tmp_path / "config"), "../home/Pictures", "--quiet", *FAST]) == 0
+    assert set(names("outputs")) == {"IMG_1234", "mine"}
 
 
 def test_a_name_that_was_chosen_is_kept(here: Path, tmp_path: Path) -> None:
@@ -208,7 +218,7 @@ def test_without_a_run_it_is_said(here: Path, capsys: pytest.CaptureFixture[str]
         (("gone.yaml", "."), "gone.yaml: no such file"),
         (("../home", "--threshold", "-1"), "--threshold: pairs.threshold: "),
         (("../home", "--keep", "newest-of-all"), "--keep: cluster.keep[0]: "),
-        (("../home", "--threshold", "much"), "run: --threshold: 'much' is not a valid float"),
+        (("../home", "--threshold", "much"), "run: --threshold: 'much' is not a number"),
         (("..",), "lie one inside the other, but inputs are never written to"),
     ],
 )

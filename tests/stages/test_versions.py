@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "e81f1bfcb6480992"),
-    "thumbnail": (6, "8c3105dc4d10c247"),
-    "hash": (2, "2077dc6c6137bbd0"),
-    "index": (2, "6c6d1ff978f500ee"),
-    "pairs": (3, "8e37baa6d5d82292"),
-    "cluster": (7, "93decea837a42821"),
-    "plot": (8, "8a196362d42d9ef8"),
+    "scan": (2, "8c457004cd6f8801"),
+    "thumbnail": (6, "82b66c25a3f3c7da"),
+    "hash": (2, "cbf9f8e7664cbbee"),
+    "index": (2, "9ea37b23d8b5bcc2"),
+    "pairs": (3, "e2470b75ff5a3844"),
+    "cluster": (7, "3be8a244807aa398"),
+    "plot": (8, "bccb7a5c31d04db6"),
 }
 
 

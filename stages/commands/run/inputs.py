@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -53,16 +54,24 @@ def _split(places: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the config among the arguments, if any, and the inputs."""
     files = [name for name in places if _is_config(name)]
     if len(files) > 1:
-        raise ConfigError(f"run: expected one config, got {one_line(', '.join(files))}")
+        raise ConfigError(f"run: expected one config, got {one_line(', '.join(files))}; run them one after the other")
     return (files[0] if files else None), [name for name in places if name not in files]
 
 
 def _is_config(name: str) -> bool:
-    """Return whether an argument names a config: a YAML file, or a file, pipe or device without a suffix."""
+    """Return whether an argument names a config: a YAML file, or a text, pipe or device without a suffix."""
     path = Path(name)
     if protocol_of(name) is not None or path.is_dir():
         return False
-    return path.suffix in CONFIGS or (not path.suffix and path.exists())
+    return path.suffix in CONFIGS or (not path.suffix and path.exists() and (not path.is_file() or _is_text(path)))
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether a file begins as text does; an image without an ending holds bytes that are no text."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        head = file.read(512)
+        return bool(head) and not any(byte < 32 and byte not in b"\t\n\r" for byte in head)
+    return False
 
 
 def _input(name: str) -> str:
@@ -75,7 +84,9 @@ def _input(name: str) -> str:
     if not os.path.lexists(name) and name.startswith("~"):
         return name  # in quotes, so that the shell has not expanded it
     if not os.path.exists(name):  # noqa: PTH110  # False for a name that is too long
-        raise ConfigError(f"{one_line(name)}: not found: expected a folder, an image, a URL or a YAML config")
+        raise ConfigError(
+            f"{one_line(name) or repr(name)}: not found: expected a folder, an image, a URL or a YAML config"
+        )
     return os.path.abspath(name)  # noqa: PTH100  # links stay
 
 
@@ -89,27 +100,22 @@ def name_of(name: str) -> str:
 
 
 def _unshared(config: Config) -> Config:
-    """Return the config with a run name that no run over other inputs has: NAME, NAME-2, ..."""
-    number, name = 1, config.run
-    while (other := _inputs_of(config.folder)) is not None and other != _inputs(config):
+    """Return the config under a name that no run of another folder has: NAME, NAME-2, ...
+
+    A run belongs to the first folder that it was given: more folders beside this one continue the run."""
+    number, name, folder = 1, config.run, config.settings("inputs.a")[0]
+    while (other := _first_input(config.folder)) is not None and other != folder:
         number += 1
         config = dataclasses.replace(config, run=f"{name}-{number}")
     if number > 1:
         first = config.folder.with_name(name)
-        complain(mask(f"{first} is a run over other inputs; the results of this one are in {config.folder}"))
+        complain(mask(f"{first} is a run over another folder; the results of this one are in {config.folder}"))
     return config
 
 
-def _inputs(config: Config) -> tuple[list[str], list[str]]:
-    return sorted(config.settings("inputs.a")), sorted(config.settings("inputs.b"))
-
-
-def _inputs_of(folder: Place) -> tuple[list[str], list[str]] | None:
-    """Return the inputs of the run in a folder; None where the folder has no run, or an unreadable one."""
+def _first_input(folder: Place) -> str | None:
+    """Return the first input of the run in a folder; None without a run, or where run.json is damaged."""
     try:
-        if not exists(folder / RECORD):
-            return None
-        inputs = read_record(folder)["config"]["inputs"]
-        return sorted(inputs["a"]), sorted(inputs["b"])
-    except (ConfigError, OSError, KeyError, TypeError):
+        return str(read_record(folder)["config"]["inputs"]["a"][0]) if exists(folder / RECORD) else None
+    except (ConfigError, OSError, LookupError, TypeError):
         return None

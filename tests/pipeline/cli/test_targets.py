@@ -82,7 +82,7 @@ def test_a_folder_that_is_no_run_is_refused() -> None:
 def test_a_damaged_record_is_said(text: str) -> None:
     folder = made("mine")
     (folder / "run.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"run\.json is damaged; run the same command again"):
+    with pytest.raises(ConfigError, match=r"run\.json is damaged; run `fast-diff run` again"):
         read_record(folder)
 
 
