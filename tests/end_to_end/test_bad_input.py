@@ -222,6 +222,7 @@ def test_a_folder_that_may_not_be_entered_is_one_line(
     assert line.endswith("Permission denied; fix the cause, then run the same command again: finished work is kept")
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_tasks_not_results(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +295,7 @@ def test_a_short_ledger_fails_loudly(
     assert "the ledger is short" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_run_json_holds_its_sections_after_a_failure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> None:
         raise OSError(errno.EIO, "Input/output error", "/somewhere")

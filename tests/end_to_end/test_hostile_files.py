@@ -234,7 +234,7 @@ def test_failures_are_listed_a_line_each_and_strict_makes_them_count(
     capsys.readouterr()
     assert main(["failures", str(hostile.yaml)]) == 0
     out = capsys.readouterr().out
-    assert "not-an-image: 5\n" in out
+    assert "not-an-image: 5 images\n" in out
     assert f"  {hostile.folder / 'images' / 'empty.jpg'}: the file is empty\n" in out
     assert main(["failures", str(hostile.run_folder), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)

@@ -94,9 +94,8 @@ LEAST = {"synchronous": 0, "threads": 1, "local": 3, "slurm": 4, "ssh": 4}
 """Sockets that must be found: a scheduler's page, two workers', where these are."""
 
 
-@pytest.mark.parametrize(
-    "kind", [kind if kind == "synchronous" else pytest.param(kind, marks=pytest.mark.slow) for kind in LEAST]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(LEAST))
 def test_nothing_listens_beyond_loopback(
     kind: str, tmp_path: Path, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

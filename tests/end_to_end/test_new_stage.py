@@ -32,6 +32,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path, {"sharpness": {"scale": 2.0}})
 
 
+@pytest.mark.slow
 def test_the_files_in_the_contributors_guide_work(project: Project, tmp_path: Path) -> None:
     assert [block.file for block in ADDED] == ["stages/sharpness.py", "stages/commands/largest.py"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "source")}

@@ -124,7 +124,7 @@ def test_a_run_with_nothing_to_do_reads_few_footers(project: Project, store: Obj
     assert not any(stage["tasks_run"] for stage in record(store.objects(bucket, "out/test/"))["stages"].values())
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["gone", "cut", "old"])
 def test_an_index_that_may_be_old_is_made_again(project: Project, store: ObjectStore, bucket: str, lost: str) -> None:
     assert project.run() == 0
@@ -180,7 +180,7 @@ def test_results_failures_and_verify_of_a_url(project: Project, store: ObjectSto
     assert main(["failures", f"s3://{bucket}/out/test"]) == 0
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["busy", "drop", "deaf"])
 def test_half_of_the_puts_fail_and_all_is_well(
     fault: str, project: Project, store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch

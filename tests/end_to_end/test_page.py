@@ -163,7 +163,7 @@ def test_it_shows_the_clusters_of_the_run_the_keeper_first(opened: Opened, proje
     assert "1 unreadable" in opened.page.inner_text("header")
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("linkage", ["components", "complete"])
 def test_the_slider_cuts_as_a_run_would(browser: Any, project: Project, linkage: str) -> None:
     other = Project(project.folder / linkage, {**project.config, "output": str(project.folder / linkage)})
@@ -329,6 +329,7 @@ def test_what_is_left_alone_is_no_question_and_what_was_taken_back_stays_so(open
     opened.run("own.clear(), dismissed.clear(), localStorage.clear()")
 
 
+@pytest.mark.slow
 def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project, tmp_path: Path) -> None:
     own = Project(project.folder / "dismissing", {**project.config, "output": str(tmp_path)})
     before = clusters_of(own)
@@ -349,6 +350,7 @@ def test_a_scroll_does_not_swallow_what_was_typed(opened: Opened) -> None:
     assert opened.run("view.found.length") == 1
 
 
+@pytest.mark.slow
 def test_dates_of_files_are_shown_and_a_touched_file_draws_no_page_anew(browser: Any, tmp_path: Path) -> None:
     project = Project(tmp_path)
     folder, exif = tmp_path / "images", Image.Exif()

@@ -180,7 +180,7 @@ def test_where_partitions_are_cut_decodes_nothing(project: Project) -> None:
     assert project.decoded() == 0
 
 
-@pytest.mark.quick(4)
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("stage", ["scan", "thumbnail", "hash", "index", "pairs", "cluster", "plot"])
 @pytest.mark.parametrize("damage", ["delete", "truncate"])
 def test_one_artifact_lost(project: Project, stage: str, damage: str) -> None:

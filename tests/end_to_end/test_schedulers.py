@@ -18,7 +18,7 @@ from tests.end_to_end.driver import Project, make_images
 
 pytestmark = pytest.mark.drawn
 
-KINDS = ("synchronous", "threads", "local", pytest.param("address", marks=pytest.mark.slow))
+KINDS = ("synchronous", "local", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "address")))
 
 
 @contextmanager
@@ -93,9 +93,8 @@ def test_every_scheduler_gives_the_same_artifacts(
     assert ran["thumbnail"] == len([name for name in artifacts if name.startswith("thumbnail/")])
 
 
-@pytest.mark.parametrize(
-    "kind", ["threads", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("local", "address"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["threads", "local", "address"])
 def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
     make_images(tmp_path / "images", 30)
     project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})

@@ -268,7 +268,7 @@ def test_what_is_damaged_whenever_it_is_made_is_named(
     assert "is missing or damaged" in said
 
 
-@pytest.mark.quick(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["5", "null", "true", "[1, 2]", '{"a": 1}', "[" * 100_000, "", None])
 def test_a_spoilt_list_of_racy_files_has_all_files_compared(
     kept: Kept, text: str | None, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

@@ -96,6 +96,7 @@ def acts(
         yield recordings[request.param]
 
 
+@pytest.mark.quick(2)
 def test_no_file_is_lost_and_all_are_put_back(acts: Acts) -> None:
     assert cuts(acts.recording, 15, 1, acts.look).wrong == []
 

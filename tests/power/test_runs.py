@@ -65,6 +65,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
+@pytest.mark.slow
 def test_whatever_a_cut_leaves_the_next_run_comes_to_the_same(runs: Runs) -> None:
     assert cuts(runs.recording, 60, 1, runs.look).wrong == []
 
@@ -77,6 +78,7 @@ def test_a_thousand_disks(runs: Runs, seed: int) -> None:
     assert (found.wrong, found.states) == ([], 500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "seed"), [("files", 4), ("folders", 5)])
 def test_without_syncs_the_same_disks_are_wrong(runs: Runs, kind: str, seed: int) -> None:
     """The model can fail."""

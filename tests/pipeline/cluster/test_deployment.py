@@ -94,7 +94,7 @@ def test_a_class_of_ones_own_needs_a_flag(tmp_path: Path, capsys: pytest.Capture
         "scheduler: {kind: 'antigravity:Cluster', scale: 1}\n"
     )
     assert main(["run", str(tmp_path / "c.yaml")]) == 2
-    assert "antigravity:Cluster is a class of your own, whose code would run; allow it with" in capsys.readouterr().err
+    assert "antigravity:Cluster is a class of yours, whose code would run; allow that with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def decoded(
     return [found[number] for number in range(len(files))]
 
 
-@pytest.mark.quick(3)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("deed", "problem"),
     [

@@ -402,6 +402,7 @@ def test_levels_count_the_pairs_that_are_left(
     assert [levels.order, levels.compared, levels.directions, levels.sums] == [0, compared_pairs, directions, 3]
 
 
+@pytest.mark.quick(8)
 @pytest.mark.usefixtures("room")
 @pairwise(
     indirect=("device", "room"),
@@ -574,6 +575,7 @@ def in_turns(measure: Measure, turns: int, d: int, limit: float) -> Metric:
     return Metric(measure, space, lambda points, turn: points[:, 0], lambda points, turn: points[:, turn], turns * d)
 
 
+@pytest.mark.quick(6)
 @pytest.mark.usefixtures("room")
 @pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), diagonal=BOTH, alike=(0.0, 0.3, 1.0))
 def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> None:
@@ -597,6 +599,7 @@ def test_bits_in_four_turns(device: Device, diagonal: bool, alike: float) -> Non
         assert pair.ledger == ledger
 
 
+@pytest.mark.quick(6)
 @pytest.mark.usefixtures("room")
 @pairwise(indirect=("device", "room"), device=FILTERS, room=tuple(ROOMS), turns=(1, 4))
 def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:

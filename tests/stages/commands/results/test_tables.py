@@ -94,7 +94,7 @@ def test_images(project: Project) -> None:
     assert images.loc[images["error"].notna(), "path"].tolist() == failures["path"].tolist()
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sets", "same_hash", "rotations"),
     [

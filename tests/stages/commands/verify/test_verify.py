@@ -78,7 +78,7 @@ TWO_SETS = ("default", "all rows", "zero, no turns", "skip, a hash that says lit
 """Variants that are looked at with two sets, too: what else there is to them does not ask how many there are."""
 
 
-@pytest.mark.quick(3)
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("variant", "sets"), [*product(VARIANTS, ["a"]), *product(TWO_SETS, ["ab"])])
 def test_a_sound_run_is_all_right(tmp_path: Path, variant: str, sets: str) -> None:
     project = finished(tmp_path, sets, VARIANTS[variant])

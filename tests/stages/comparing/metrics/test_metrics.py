@@ -195,7 +195,7 @@ def pictures(seed: int, prefix: str = "") -> list[Picture]:
     return found
 
 
-@pytest.mark.quick(8)
+@pytest.mark.quick(5)
 @pytest.mark.usefixtures("path")
 @pairwise(indirect=("path",), path=WAYS, rotations=(True, False), name=tuple(CASES))
 def test_every_pair_against_a_plain_loop(name: str, rotations: bool) -> None:
@@ -213,7 +213,7 @@ def test_every_pair_against_a_plain_loop(name: str, rotations: bool) -> None:
             assert 0 < len(rows) < ledger["pairs_total"] or threshold is None
 
 
-@pytest.mark.quick(6)
+@pytest.mark.quick(3)
 @pairwise(same_hash=("compare", "zero", "skip"), rotations=(True, False), name=tuple(CASES))
 def test_rules_and_copies(name: str, rotations: bool, same_hash: str) -> None:
     """What `identical: group` stands for is what `identical: all` records, whoever comes first in path order."""

@@ -289,7 +289,7 @@ def test_nor_of_images_that_are_not_square(name: str, shape: coarse.Shape, most:
     assert not lost_by(FILTERS[name], a, b, 1, plain.squares(a, b))
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILTERS)
 def test_bright_images_that_are_near_each_other(name: str) -> None:
     """Rounding moves a vector by a share of its own length, however near all of them are to their common middle.
@@ -481,7 +481,7 @@ def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -
         assert leaves._apart(u, v, np.float32(less)) > less
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", FILTERS)
 def test_without_slack_matches_are_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the attack is one: the same pairs, with floats taken at their word."""
