@@ -30,7 +30,7 @@ from pipeline.plan.call import Receipt
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
 from pipeline.stage import Address, Stage, Task, Upstream
-from pipeline.store.atomic import sweep
+from pipeline.store.atomic import sweep, unmade_if_refused
 from pipeline.store.backends.locations import use
 from pipeline.store.backends.storage import below
 from pipeline.store.events import LOG, EventLog
@@ -77,7 +77,7 @@ def run(
     check(config, stages)
     if missing := list(missing_files(config.scheduler)):
         raise ConfigError(*missing)
-    with RunLock(config.folder) as lock:
+    with unmade_if_refused(config.folder), RunLock(config.folder) as lock:
         store = Store(config.folder, listed=True)
         log = EventLog(config.folder / LOG, store.files)
         with Reporters(reporter, log) as reporters:

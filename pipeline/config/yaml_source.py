@@ -113,9 +113,10 @@ def read_yaml(path: Path) -> ConfigSource:
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; expected a YAML config (see configs/local.yaml)") from error
+        expected = "expected a YAML config, which `fast-diff init FILE` writes, or a run's folder"
+        raise ConfigError(f"{path}: no such file; {expected}") from error
     except IsADirectoryError as error:
-        raise ConfigError(f"{path}: is a folder; expected a YAML config (see configs/local.yaml)") from error
+        raise ConfigError(f"{path}: is a folder; expected a YAML config, which `fast-diff init FILE` writes") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text; expected a YAML config") from error
     except OSError as error:

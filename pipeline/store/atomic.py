@@ -33,6 +33,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.storage import put_whole
 
@@ -95,3 +96,16 @@ def sweep(folder: Place) -> int:
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)
+
+
+@contextlib.contextmanager
+def unmade_if_refused(folder: Place) -> Iterator[None]:
+    """Remove the run's folder after a ConfigError if the folder is new and empty."""
+    new = isinstance(folder, Path) and not folder.exists()
+    try:
+        yield
+    except ConfigError:
+        if new and isinstance(folder, Path):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise

@@ -32,6 +32,7 @@ def test_an_empty_folder(project: Project, tmp_path: Path, capsys: pytest.Captur
     assert project.run(f"inputs.a=[{tmp_path / 'empty'}]") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no image found in" in line
+    assert not project.run_folder.exists()
 
 
 def test_a_plugin_that_is_not_here(project: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,7 +146,7 @@ def check_installed(protocol: str) -> None:
     except ValueError as error:
         raise ConfigError(f"{protocol}:// is no protocol that fsspec knows; expected such as s3, gs or az") from error
     except ImportError as error:
-        missing = f"install {error.name or 'what fsspec needs'}"
+        missing = f"install {error.name}" if error.name else str(error)
         how = install_extra(EXTRAS[protocol]) if protocol in EXTRAS else missing
         raise ConfigError(f"{protocol}:// needs a package that is not installed: {how}") from error
 
