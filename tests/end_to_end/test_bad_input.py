@@ -155,7 +155,7 @@ def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: sig
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": kind}}
     make_images(project.folder / "images", 24)
     with subprocess.Popen(project.command(), stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        while not list(project.run_folder.glob("hash/*.parquet")):
+        while process.poll() is None and not list(project.run_folder.glob("hash/*.parquet")):
             time.sleep(0.01)
         os.killpg(process.pid, sent)
         _, errors = process.communicate(timeout=60)
