@@ -34,7 +34,6 @@ def test_blocks_that_are_not_run(block: Block) -> None:
     pytest.skip(block.reason)
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("document", sorted({block.document for block in BLOCKS if not block.reason}))
 def test_the_blocks_of_a_document_run(
     document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
