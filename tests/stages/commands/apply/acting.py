@@ -124,3 +124,10 @@ def tampered(journal: Path, **change: Any) -> None:
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     lines[1] |= {name: os.fsencode(value).hex() if isinstance(value, Path) else value for name, value in change.items()}
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def stat_with(found: os.stat_result, **changed: int) -> os.stat_result:
+    """Return a stat result with some values changed, times in nanoseconds included."""
+    names = ("st_mode", "st_ino", "st_dev", "st_nlink", "st_uid", "st_gid", "st_size")
+    values = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")} | changed
+    return type(found)([values.pop(name) for name in names] + list(found[len(names) :]), values)

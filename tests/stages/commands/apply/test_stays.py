@@ -19,7 +19,7 @@ from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder, Folders, Version, version
 from stages.commands.apply.stays import NONE, SECOND, Stays
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
-from tests.stages.commands.apply.acting import entry, folder_of, followed, leftovers, one, plan_for
+from tests.stages.commands.apply.acting import entry, folder_of, followed, leftovers, one, plan_for, stat_with
 
 pytestmark = pytest.mark.usefixtures("reflinks")
 
@@ -28,15 +28,11 @@ def seen_twice(
     monkeypatch: pytest.MonkeyPatch, below: Path, changed_ns: Callable[[int], int] = lambda time: time
 ) -> None:
     """Let files below a folder look as through another file system: other numbers, and times of change as given."""
-    device = os.stat_result
     real = {"stat": os.stat, "lstat": os.lstat, "fstat": os.fstat}
 
     def other(found: os.stat_result) -> os.stat_result:
-        values = list(found)
-        values[1:3] = [found.st_ino + 1, found.st_dev + 1]
-        times = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
-        times["st_ctime_ns"] = changed_ns(found.st_ctime_ns)
-        return device(values, times)
+        ctime = changed_ns(found.st_ctime_ns)
+        return stat_with(found, st_ino=found.st_ino + 1, st_dev=found.st_dev + 1, st_ctime_ns=ctime)
 
     def is_below(path: Any, dir_fd: int | None = None) -> bool:
         place = folder_of(path) if isinstance(path, int) else folder_of(dir_fd) / os.fsdecode(path)
@@ -271,9 +267,7 @@ def test_a_file_is_looked_at_by_reading_it(photos: Path, monkeypatch: pytest.Mon
 
     def longer(number: int) -> os.stat_result:
         """As a network file system may remember a file that has been emptied."""
-        found = fstat(number)
-        times = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
-        return os.stat_result([*found[:6], 4, *found[7:]], times)
+        return stat_with(fstat(number), st_size=4)
 
     monkeypatch.setattr(os, "fstat", longer)
     assert looking._look(empty) == ()

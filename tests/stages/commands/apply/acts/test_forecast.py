@@ -12,7 +12,7 @@ from stages.commands.apply.acts.act import path_in
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.plan.plan_file import checked
-from tests.stages.commands.apply.acting import followed, plan_for
+from tests.stages.commands.apply.acting import followed, plan_for, stat_with
 
 
 def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int, block: int = 1) -> None:
@@ -21,10 +21,7 @@ def fake_disk(monkeypatch: pytest.MonkeyPatch, to: Path, free: int, block: int =
 
     def looked(path: Any, **more: Any) -> os.stat_result:
         found = real(path, **more)
-        if path != to:
-            return found
-        times = {name: getattr(found, name) for name in dir(found) if name.startswith("st_")}
-        return os.stat_result([*found[:2], found.st_dev + 1, *found[3:]], times)
+        return stat_with(found, st_dev=found.st_dev + 1) if path == to else found
 
     monkeypatch.setattr(os, "stat", looked)
     disk = os.statvfs(to)
