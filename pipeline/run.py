@@ -17,6 +17,7 @@ from pipeline.cluster.deployment import kind_of
 from pipeline.cluster.fitness import Needs, needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config
+from pipeline.execution.executor import Executor, ThreadsExecutor
 from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Plain
 from pipeline.execution.record import RunRecord, record_of
@@ -24,6 +25,7 @@ from pipeline.execution.reporter import Reporter, Reporters
 from pipeline.execution.runner import REPAIRS, Runner
 from pipeline.execution.watch import STALLED
 from pipeline.machine.interrupts import interrupts
+from pipeline.machine.late_pandas import import_pandas_late
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
 from pipeline.plan.call import Receipt
@@ -73,6 +75,7 @@ def run(
     `performance_report` is the path of Dask's own report on the run; a run without stale tasks writes none.
 
     Raises ConfigError or LockedError before the first task, SchedulerLost after run.json is written."""
+    import_pandas_late()
     use(config.storage)
     check(config, stages)
     if missing := list(missing_files(config.scheduler)):
@@ -135,9 +138,7 @@ class _Work:
             self.begun = True
             reporter.begin(plan.stages())
             racy_rows, later = self._racy_rows(plan)
-            start = functools.partial(
-                open_executor, self.config.scheduler, self._needs(plan), reporter.cluster, self.performance_report
-            )
+            start = functools.partial(self._start, self._needs(plan), reporter)
             resolver = Resolver(
                 plan, self.store, Footers(self.store), self.config.params, self.config.settings, racy_rows
             )
@@ -150,6 +151,14 @@ class _Work:
             if not kind_of(self.config.scheduler.kind).beyond:  # workers on other machines may still be writing
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
+
+    def _start(self, needs: Needs, reporter: Reporter) -> Executor:
+        """Open the executor; in this process, warm the stages up."""
+        executor = open_executor(self.config.scheduler, needs, reporter.cluster, self.performance_report)
+        if isinstance(executor, ThreadsExecutor):
+            for stage in self.stages:
+                stage.preflight.warm_up()
+        return executor
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
         """Run the stale tasks and retire old artifacts; return whether all tasks succeeded.
@@ -183,7 +192,7 @@ class _Work:
             for stage in self.stages
         )
         roots = [root for roots in self.config.roots.values() for root in roots]
-        return needs_of(self.store.folder, roots, libraries, memory, remedy)
+        return needs_of(self.store.folder, roots, libraries, memory, remedy, len(plan.nodes))
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Return the racy rows of earlier runs, by source task, and the racy rows of this run."""

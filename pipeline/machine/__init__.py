@@ -2,6 +2,7 @@
 
 installation.py   check that Python loads this distribution's code; commands that install missing packages
 process.py        limits of a process that runs tasks: threads and memory
+late_pandas.py    pyarrow without pandas, until code of this process imports pandas
 cores.py          idle cores of this machine, shared by all processes of a user
 interrupts.py     SIGINT and SIGTERM: the first stops a run in good order, the second at once
 """

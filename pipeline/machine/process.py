@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import functools
 
+from pipeline.machine.late_pandas import import_pandas_late
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """glibc's parameters of mallopt: idle bytes to keep in a heap, and the least size to map from the system."""
 TRIM_BYTES, MMAP_BYTES = 1 << 27, 1 << 25
@@ -19,6 +21,8 @@ def prepare() -> object:
     freed memory for the next task. Dask's nannies make glibc return memory at once, which costs a task up to a quarter
     of its time. Returns the limit, which must stay referenced."""
     import threadpoolctl
+
+    import_pandas_late()
 
     with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such function
         library = ctypes.CDLL(None)

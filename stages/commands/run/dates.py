@@ -15,10 +15,10 @@ import numpy as np
 
 from pipeline.config.settings import Config
 from pipeline.plan.fingerprint import digest
+from pipeline.store.artifact import StoredArtifact
 from pipeline.store.store import Store
 from stages.cluster import FILENAME
 from stages.clustering.rows import PathIndex
-from stages.commands.results.tables import Results
 from stages.report.extremes import number
 from stages.report.page import DATES, by_worth, in_order, mark_of
 
@@ -41,7 +41,7 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
     mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(FILE) is None or not _is_whole(store.files.read(FILE), mark):
-            store.publish_file(FILE, _marked(_script(Results(config.folder), config.run, amount), mark))
+            store.publish_file(FILE, _marked(_script(store, config.run, amount), mark))
     except OSError as error:
         log.warning("%s could not be written: %s", error.filename2 or store.folder / FILE, error.strerror)
     return (FILE,)
@@ -56,15 +56,14 @@ def _is_whole(data: bytes, mark: str) -> bool:
     return data == _marked(data.partition(b"\n")[2], mark)
 
 
-def _script(results: Results, run: str, amount: int | str) -> bytes:
+def _script(store: Store, run: str, amount: int | str) -> bytes:
     """Return the script, which sets `globalThis.dates`: the run's name, a digest of the images' paths, and the time of
     each image's last change in seconds since 1970."""
-    (clusters,) = results.artifacts("cluster")
-    members = clusters.table()
+    members = StoredArtifact("cluster", FILENAME, store.path("cluster", FILENAME)).table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)
-    for artifact in results.artifacts("scan") if len(shown) else ():
-        table = artifact.table(("path", "mtime_ns"))
+    for name in store.names("scan") if len(shown) else ():
+        table = StoredArtifact("scan", name.rpartition("-")[0], store.path("scan", name)).table(("path", "mtime_ns"))
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
     dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}

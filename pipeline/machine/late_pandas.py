@@ -1,0 +1,58 @@
+"""Keep pyarrow from importing pandas before the program does.
+
+The first `pa.array` of a process imports pandas, to ask whether the values are a pandas object. That takes 0.5 s of
+processor time, in every worker, and no task needs pandas."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+PANDAS = "pandas"
+
+
+@functools.cache
+def import_pandas_late() -> None:
+    """Make pyarrow work without pandas until code of this process imports pandas; then as always.
+
+    Does nothing where pandas is imported already."""
+    if PANDAS in sys.modules:
+        return
+    import pyarrow as pa
+
+    finder = _Finder()
+    sys.meta_path.insert(0, finder)
+    pa.array([])  # pyarrow looks for pandas now, and never again by itself
+    finder.hidden = False
+
+
+class _Finder(MetaPathFinder):
+    """Hides pandas; later finds pandas once, and has pyarrow notice pandas after the import."""
+
+    hidden = True
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != PANDAS:
+            return None
+        if self.hidden:
+            raise ModuleNotFoundError(fullname)
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(PANDAS)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                import pyarrow as pa
+
+                execute(module)
+                _ = pa.lib._pandas_api.pd  # imports pandas into pyarrow
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
