@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.cluster.addresses import LOOPBACK
-from pipeline.cluster.deployment import Batch, Cuda, Kubernetes, Local, Own, Ssh, Threads
+from pipeline.cluster.deployment import Batch, Cuda, Kubernetes, Own, Processes, Ssh, Threads
 from pipeline.cluster.keys import Encrypted, EncryptedByFiles, Passing
 from pipeline.machine.cores import usable
 
@@ -34,7 +34,7 @@ def _threads(scheduler: Threads) -> dict[str, Any]:
     }
 
 
-def _local(scheduler: Local) -> dict[str, Any]:
+def _processes(scheduler: Processes) -> dict[str, Any]:
     return {
         **_here(scheduler.memory_limit, scheduler.host),
         **_encrypted(scheduler),
@@ -93,7 +93,7 @@ def _encrypted(scheduler: Encrypted | EncryptedByFiles) -> dict[str, str]:
 
 MAKE: tuple[tuple[type, Callable[[Any], dict[str, Any]]], ...] = (
     (Threads, _threads),
-    (Local, _local),
+    (Processes, _processes),
     (Cuda, _cuda),
     (Ssh, _ssh),
     (Batch, _batch),

@@ -28,6 +28,8 @@ from pipeline.cluster.keys import (
     section,
 )
 
+FEW_TASKS = 256
+"""Most tasks of a run that kind auto runs in one process."""
 OWN = "package.module:Class"
 OWN_CLASS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
@@ -57,15 +59,34 @@ class Threads(Passing, OwnWorkers):
 
 
 @section
-class Local(Passing, Encrypted, Listening, OwnWorkers):
-    """Processes on this machine."""
+class Processes(Passing, Encrypted, Listening, OwnWorkers):
+    """Keys of kinds with processes on this machine."""
 
-    kind: Annotated[Literal["local"], KIND] = "local"
     threads: Annotated[Positive, Field(description="tasks at a time in one worker")] = 1
     dask_class: ClassVar[str] = "distributed:LocalCluster"
 
     def cores(self, here: int) -> int:
         return min(here, (self.workers or here) * self.threads)
+
+
+@section
+class Local(Processes):
+    """Processes on this machine."""
+
+    kind: Annotated[Literal["local"], KIND] = "local"
+
+
+@section
+class Auto(Processes):
+    """Threads of this process for a small run, else processes on this machine."""
+
+    kind: Annotated[Literal["auto"], KIND] = "auto"
+
+    def fits_one_process(self, tasks: int) -> bool:
+        """Return whether a run with this number of tasks needs no Dask.
+
+        A config with any other key than `workers` asks for Dask."""
+        return tasks <= FEW_TASKS and self == Auto(workers=self.workers)
 
 
 @section
@@ -178,6 +199,7 @@ class Own(Passing, Encrypted, Elastic):
 
 
 MODELS: dict[str, type[Scheduler]] = {
+    "auto": Auto,
     "synchronous": Synchronous,
     "threads": Threads,
     "local": Local,
@@ -201,7 +223,7 @@ def kind_of(name: str) -> type[Scheduler]:
 
 
 def _tag(data: Any) -> str:
-    """Return the key of MODELS for a section's data; the default kind is local."""
+    """Return the key of MODELS for a section's data; the default kind is auto."""
     kind = data.get("kind", Scheduler.kind) if isinstance(data, dict) else Scheduler.kind
     return kind if isinstance(kind, str) and kind in KINDS else OWN
 

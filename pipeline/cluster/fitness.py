@@ -30,6 +30,7 @@ class Needs:
     memory    bytes for each task that runs at a time
     remedy    how to make tasks smaller
     probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
+    tasks     number of tasks of the run
     storage   options for URLs
     """
 
@@ -39,13 +40,16 @@ class Needs:
     memory: int = 0
     remedy: str = ""
     probe: str = ""
+    tasks: int = 0
     storage: Options = field(default_factory=dict, repr=False)
 
 
-def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, remedy: str = "") -> Needs:
+def needs_of(
+    folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, remedy: str = "", tasks: int = 0
+) -> Needs:
     """Return the requirements of a run that this process starts."""
     expected = versions((DISTRIBUTION, "numpy", "pyarrow", *libraries))
-    return Needs(expected, folder, roots, memory, remedy, storage=in_use())
+    return Needs(expected, folder, roots, memory, remedy, tasks=tasks, storage=in_use())
 
 
 def versions(names: Sequence[str]) -> dict[str, str | None]:

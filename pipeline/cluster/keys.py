@@ -17,16 +17,19 @@ Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
 SIZE = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
 KIND = Field(
-    description="synchronous: a loop in this process; threads, local: threads or processes on this machine; cuda: one "
-    "process for each GPU; address: a Dask scheduler that runs already; ssh; slurm, pbs, lsf, sge: a batch system; "
-    "kubernetes; or package.module:Class, a cluster class of your own"
+    description="auto: threads of this process for a small run, else local; local, threads: processes or threads on "
+    "this machine; synchronous: a loop in this process; cuda: one process for each GPU; address: a Dask scheduler that "
+    "runs already; ssh; slurm, pbs, lsf, sge: a batch system; kubernetes; or package.module:Class, a cluster class of "
+    "your own"
 )
 
 
 @dataclass_transform(frozen_default=True)
 def section(model: type[T]) -> type[T]:
-    """Make a frozen dataclass of config keys, which refuses unknown keys."""
-    made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid"))(model)
+    """Make a frozen dataclass of config keys, which refuses unknown keys.
+
+    pydantic builds the validator with the first use: a config uses one kind of twelve."""
+    made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid", defer_build=True))(model)
     return cast(type[T], made)
 
 
@@ -67,7 +70,7 @@ class Tls:
 class Scheduler:
     """Where the tasks run; no key of this section changes a result."""
 
-    kind: Annotated[str, KIND] = "local"
+    kind: Annotated[str, KIND] = "auto"
 
     dask_class: ClassVar[str] = ""
     """Dask's cluster class, as module:Class."""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.cluster.addresses import LOOPBACK, is_loopback
 from pipeline.cluster.arguments import TLS
-from pipeline.cluster.connect import client_of, close, connect
 from pipeline.cluster.dask_config import configured, keep_quiet, security_of
-from pipeline.cluster.deployment import Address, Local, Threads
+from pipeline.cluster.deployment import Address, Auto, Processes, Threads
 from pipeline.cluster.fitness import Needs, check_memory, probed
 from pipeline.cluster.keys import Dask, OwnWorkers, Passing, Scheduler
 from pipeline.cluster.start import start
-from pipeline.execution.executor import DaskExecutor, Executor, SynchronousExecutor
+from pipeline.execution.executor import DaskExecutor, Executor, SynchronousExecutor, ThreadsExecutor
 from pipeline.execution.watch import Cluster, Watch, tell_nobody
+from pipeline.machine.cores import usable
 from pipeline.machine.interrupts import held
 from pipeline.messages.errors import ConfigError, SchedulerLost
 
@@ -43,6 +43,8 @@ def open_executor(
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
         return SynchronousExecutor()
+    if isinstance(scheduler, Auto) and scheduler.fits_one_process(needs.tasks) and not report:
+        return ThreadsExecutor(scheduler.workers or usable())
     keep_quiet()
     from distributed.comm.core import CommClosedError
 
@@ -79,7 +81,7 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
     """Return a client with fit workers; `opened` closes clients and clusters."""
     from pipeline.cluster.admission import checked_workers, dismiss
 
-    if isinstance(scheduler, Local):
+    if isinstance(scheduler, Processes):
         check_memory(scheduler.memory_limit, needs)
     opened.enter_context(configured(scheduler))
     client = _client(scheduler, security_of(scheduler), opened)
@@ -94,12 +96,14 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
         LOG.info("dashboard  %s", link)
     dismiss(client, needs)
     _wait(client, scheduler)
-    if not isinstance(scheduler, Threads | Local):  # their workers have this process's software and storage
+    if not isinstance(scheduler, Threads | Processes):  # their workers have this process's software and storage
         opened.enter_context(checked_workers(client, opened.enter_context(probed(needs))))
     return client
 
 
 def _client(scheduler: Dask, security: Any, opened: ExitStack) -> Client:
+    from pipeline.cluster.connect import client_of, close, connect
+
     if isinstance(scheduler, Address):
         return connect(scheduler, security, opened)
     assert isinstance(scheduler, Passing), "every other kind starts a cluster"

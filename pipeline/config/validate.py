@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.config.lists import accept_single_values, dataclasses_in
 from pipeline.config.rewrite import as_argument, quoted, retyped
-from pipeline.config.unions import KIND, foreign_key, members
+from pipeline.config.unions import KIND, foreign_key, member, members
 from pipeline.config.yaml_source import ConfigSource, Keys, parse
 from pipeline.messages.errors import ConfigError
 
@@ -62,7 +63,11 @@ def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, 
 
 
 def _validated(kind: Any, data: Any) -> Any:
-    return TypeAdapter(kind).validate_json(json.dumps(data, default=str), strict=True)
+    text = json.dumps(data, default=str)
+    if model := member(kind, data):  # a validator of this model alone; errors of the whole union say more
+        with contextlib.suppress(ValidationError):
+            return TypeAdapter(model).validate_json(text, strict=True)
+    return TypeAdapter(kind).validate_json(text, strict=True)
 
 
 def unknown_key(source: ConfigSource, keys: Keys, kinds: Mapping[str, Any]) -> str:

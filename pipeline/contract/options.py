@@ -37,6 +37,10 @@ def no_memory(upstream: Upstream, params: Any) -> int:
     return 0
 
 
+def nothing() -> None:
+    """Do nothing: the default of `Preflight.warm_up`."""
+
+
 def no_complaints(params: Any, settings: Settings) -> Iterable[str]:
     """Return no complaint: the default of `Preflight.check`."""
     return ()
@@ -143,8 +147,10 @@ class Preflight(Generic[P]):
     check    (params, settings) -> complaints, one line each, of what the types can't see
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
+    warm_up  called before the first task of a run in one process: starts what the stage's tasks wait for later
     """
 
     check: Callable[[P, Settings], Iterable[str]] = no_complaints
     memory: Callable[[Upstream, P], int] = no_memory
     remedy: str = ""
+    warm_up: Callable[[], None] = nothing

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.execution.task import Outcome, run_bundle, run_task
@@ -101,6 +103,48 @@ class SynchronousExecutor:
 
     def close(self) -> None:
         self._calls.clear()
+
+
+class ThreadsExecutor:
+    """Runs calls on threads of this process, without Dask: for runs that end before a cluster would have started.
+
+    The threads are daemons: an interrupted run does not wait for the calls that are running."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = self.cores = slots
+        self.window = 4 * slots
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+        self._closed = False
+        for number in range(slots):
+            threading.Thread(target=self._work, name=f"task {number}", daemon=True).start()
+
+    def _work(self) -> None:
+        while not self._closed and (call := self._calls.get()):
+            try:
+                self._outcomes.put(run_task(call))
+            except BaseException as error:  # the driver raises the error
+                self._outcomes.put(error)
+
+    def at_once(self, left: int, seconds: float | None) -> int:
+        return 1
+
+    def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
+        for calls in bundles:
+            for call in calls:
+                self._calls.put(call)
+
+    def finished(self, within: float | None = None) -> Iterable[Outcome]:
+        with contextlib.suppress(Empty):
+            outcome = self._outcomes.get(timeout=within)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+
+    def close(self) -> None:
+        self._closed = True
+        for _ in range(self.slots):
+            self._calls.put(None)
 
 
 class DaskExecutor:

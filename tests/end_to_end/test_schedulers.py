@@ -18,7 +18,8 @@ from tests.end_to_end.driver import Project, make_images
 
 pytestmark = pytest.mark.drawn
 
-KINDS = ("synchronous", "local", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "address")))
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "address")]
+KINDS = ("synchronous", "auto", "local", *SLOW)
 
 
 @contextmanager

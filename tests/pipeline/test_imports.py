@@ -42,7 +42,7 @@ NOT = {
     "pipeline": ("pipeline.cli",),
 }
 """Exceptions from these."""
-LIBRARIES = {"array_api_compat", "cupy", "numba", "numkong", "numpy", "scipy"}
+LIBRARIES = {"array_api_compat", "blake3", "cupy", "numba", "numkong", "numpy", "scipy"}
 """What kernels import beside the standard library."""
 
 

@@ -19,7 +19,7 @@ from tests.pipeline.word_counts import STAGES
 
 TEXTS = {"one": "a b a", "two": "b c", "three": "c c A"}
 SLOW = pytest.mark.slow
-KINDS = ["synchronous", "threads", pytest.param("local", marks=SLOW), pytest.param("address", marks=SLOW)]
+KINDS = ["synchronous", "auto", "threads", pytest.param("local", marks=SLOW), pytest.param("address", marks=SLOW)]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pipeline.cluster.deployment import KINDS, kind_of
 from tests.pipeline.cluster.sections import BATCH, section
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "auto": {"workers": 3, "memory_limit": "2GiB"},
     "threads": {"workers": 3},
     "local": {"workers": 3, "threads": 2},
     "ssh": {"cluster": {"hosts": ["a", "b"], "worker_options": {"n_workers": 2}}},

@@ -67,7 +67,10 @@ def test_defaults_of_keys_of_other_kinds_are_accepted_as_earlier_versions_printe
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"kind": "slum", "workers": 3}, "scheduler.kind: expected one of synchronous, threads, local, .* text 'slum'"),
+        (
+            {"kind": "slum", "workers": 3},
+            "scheduler.kind: expected one of auto, synchronous, .* text 'slum'",
+        ),
         ({"kind": 3}, "scheduler.kind: expected text, got 3"),
         ({"kind": "a b:C"}, "scheduler.kind: expected one of"),
         ({"kind": "slurm", "scale": 1, "adapt": {"maximun": 3}}, "scheduler.adapt.maximun: unknown key; did you mean"),

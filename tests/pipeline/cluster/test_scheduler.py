@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.cluster.deployment import FEW_TASKS
 from pipeline.cluster.fitness import needs_of
 from pipeline.cluster.scheduler import open_executor
+from pipeline.execution.executor import ThreadsExecutor
+from pipeline.machine.cores import usable
 from pipeline.messages.errors import ConfigError, SchedulerLost
 from tests.pipeline.cluster.sections import section
 
@@ -41,3 +44,37 @@ def test_open_ports_without_tls_are_warned_of(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "fast_diff.scheduler"):
         open_executor(scheduler, needs_of(tmp_path, (), (), 0)).close()
     assert "without TLS: whoever reaches one runs code as you" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("keys", "tasks", "report", "own_process"),
+    [
+        ({}, FEW_TASKS, False, True),
+        ({"workers": 3}, 1, False, True),
+        ({}, FEW_TASKS + 1, False, False),
+        ({"threads": 2}, 1, False, False),
+        ({"memory_limit": "4GiB"}, 1, False, False),
+        ({}, 1, True, False),
+    ],
+)
+def test_auto_runs_small_runs_in_this_process(
+    keys: dict[str, Any], tasks: int, report: bool, own_process: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Started(Exception):
+        """Dask would start now."""
+
+    def starts(*_: Any) -> None:
+        raise Started
+
+    monkeypatch.setattr("pipeline.cluster.scheduler._open", starts)
+    scheduler = section(kind="auto", **keys)
+    needs = needs_of(tmp_path, (), (), 0, tasks=tasks)
+    try:
+        executor = open_executor(scheduler, needs, report=tmp_path / "report.html" if report else None)
+    except Started:
+        assert not own_process
+    else:
+        assert own_process
+        assert isinstance(executor, ThreadsExecutor)
+        assert executor.slots == keys.get("workers", usable())
+        executor.close()

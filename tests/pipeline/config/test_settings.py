@@ -84,7 +84,7 @@ def test_sections_left_out_have_their_defaults() -> None:
     assert config.params["pairs"] == Pairs(threshold=100.0, same="aspect")
     assert config.settings("thumbnail.size") == (32, 48)
     assert config.settings("partition.block") == "auto"
-    assert config.scheduler.kind == "local"
+    assert config.scheduler.kind == "auto"
     plain = config.as_dict()
     assert json.loads(json.dumps(plain)) == plain
     assert plain["pairs"] == {"threshold": 100.0, "rotations": True, "same": "aspect"}
