@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +12,7 @@ from pipeline.stage import Job, Settings
 from stages.comparing.byte_lru import ByteLRU
 from stages.decoding.child import Limits
 from stages.kernels.bounds.coarse import fits_int32, length
+from stages.kernels.measure.identity import digest
 
 BOUNDS = ("thumbnail.max_memory", "thumbnail.timeout")
 """Settings that `limits` reads, besides `thumbnail.plugins`."""
@@ -71,7 +71,7 @@ class BlockThumbnails:
     parts      key of each partition, and digest of the partition's thumbnail column
     partition  number of the partition of each image, int32 (n,)
     row        row of each image in its partition, int32 (n,)
-    identity   SHA-256 of each thumbnail"""
+    identity   digest of each thumbnail"""
 
     def __init__(
         self,
@@ -111,4 +111,4 @@ class BlockThumbnails:
     def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:
         """Return whether thumbnails have the digests that the hash stage recorded."""
         expected = self._identity.take(pa.array(positions)).to_pylist()
-        return bool([hashlib.sha256(row).hexdigest() for row in found] == expected)
+        return bool([digest(row) for row in found] == expected)

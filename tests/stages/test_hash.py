@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from blake3 import blake3
 from PIL import Image
 from pydantic import ValidationError
+from xxhash import xxh3_128_hexdigest
 
 from pipeline.messages.errors import TaskError
 from stages.hash import STAGE, Params
+from stages.kernels.measure.identity import digest as digest_of
 from stages.kernels.measure.identity import shift_bits
 from tests.in_memory import MemoryArtifact, compute
 
 HERE = __name__
-
-
-def sha(pixels: np.ndarray) -> str:
-    return hashlib.sha256(pixels.tobytes()).hexdigest()
 
 
 def run(images: np.ndarray, folder: Path, errors: Any = None, **params: Any) -> list[dict[str, Any]]:
@@ -68,8 +67,8 @@ def test_identity_is_of_the_thumbnail_as_it_is_whatever_is_hashed(tmp_path: Path
     images[1] = images[0] ^ 1  # equal in the upper four bits
     first, second = run(images, tmp_path)
     assert first["hash_0"] == second["hash_0"]
-    assert first["identity"] == sha(images[0])
-    assert second["identity"] == sha(images[1])
+    assert first["identity"] == digest_of(images[0]) == blake3(images[0].tobytes()).hexdigest(16)
+    assert second["identity"] == digest_of(images[1]) != digest_of(images[0])
 
 
 def test_turned_copies_share_identity_turned_and_turn_leads_to_it(tmp_path: Path) -> None:
@@ -77,9 +76,9 @@ def test_turned_copies_share_identity_turned_and_turn_leads_to_it(tmp_path: Path
     copies = np.stack([np.rot90(image, k) for k in range(4)])
     rows = run(copies, tmp_path)
     assert len({row["identity"] for row in rows}) == 4
-    assert {row["identity_turned"] for row in rows} == {min(sha(copy) for copy in copies)}
+    assert {row["identity_turned"] for row in rows} == {digest_of(min(copies, key=np.ndarray.tobytes))}
     for copy, row in zip(copies, rows, strict=True):
-        assert sha(np.rot90(copy, row["turn"])) == row["identity_turned"]
+        assert digest_of(np.rot90(copy, row["turn"])) == row["identity_turned"]
         assert row["symmetry"] == 1
 
 
@@ -99,7 +98,9 @@ def test_a_thumbnail_that_is_not_square_turns_by_half_only(tmp_path: Path) -> No
     mirrored = image.copy()
     mirrored[2:] = np.rot90(image, 2)[2:]
     rows = run(np.stack([image, np.rot90(image, 2), mirrored, np.full_like(image, 3)]), tmp_path)
-    assert {row["identity_turned"] for row in rows[:2]} == {min(sha(image), sha(np.rot90(image, 2)))}
+    assert {row["identity_turned"] for row in rows[:2]} == {
+        digest_of(min(image, np.rot90(image, 2), key=lambda turned: turned.tobytes()))
+    }
     assert sorted(row["turn"] for row in rows[:2]) == [0, 2]
     assert [row["symmetry"] for row in rows] == [1, 1, 2, 2]
 
@@ -108,7 +109,7 @@ def test_unreadable_images_have_no_row(tmp_path: Path) -> None:
     images = random(3, 6, 6)
     rows = run(images, tmp_path, errors=[None, "truncated", None])
     assert [row["path"] for row in rows] == ["/0.png", "/2.png"]
-    assert rows[1]["identity"] == sha(images[2])
+    assert rows[1]["identity"] == digest_of(images[2])
     assert run(images, tmp_path, errors=["io"] * 3) == []
 
 
@@ -187,7 +188,7 @@ def test_takes_image_gives_pillow_images_shifted_and_turned(channels: int, mode:
 
 def test_functions_of_hashlib_take_no_image() -> None:
     (complaint,) = STAGE.preflight.check(Params(takes="image"), lambda key: None)
-    assert complaint.startswith("hash.takes: image needs a package.module:function, got sha256 of hashlib")
+    assert complaint.startswith("hash.takes: image needs a package.module:function, got xxh3_128, which takes bytes")
     assert list(STAGE.preflight.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
 
 
@@ -214,8 +215,8 @@ def test_a_function_that_fails_is_named_with_the_image(name: str, what: str, tmp
     ("function", "words"),
     [
         ("sha265", "did you mean sha256?"),
-        ("shake_128", "expected a hash of hashlib, got 'shake_128'"),
-        ("", "expected a hash of hashlib"),
+        ("shake_128", "expected xxh3_128, blake3 or a hash of hashlib, got 'shake_128'"),
+        ("", "expected xxh3_128, blake3 or a hash of hashlib"),
         ("no.such.module:f", "which can't be imported"),
         (f"{HERE}:nothing", "which can't be imported"),
         (f"{HERE}:HERE", "which is not a function"),
@@ -224,6 +225,14 @@ def test_a_function_that_fails_is_named_with_the_image(name: str, what: str, tmp
 def test_functions_that_do_not_exist_are_refused(function: str, words: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(words)):
         Params(function=function)
+
+
+def test_hashes_that_hashlib_lacks(tmp_path: Path) -> None:
+    (image,) = pixels = random(1, 4, 4)
+    for function, expected in (("xxh3_128", xxh3_128_hexdigest), ("blake3", lambda data: blake3(data).hexdigest())):
+        row = run(pixels, tmp_path, function=function, shift=0)[0]
+        assert row["hash_90"] == expected(np.rot90(image).tobytes())
+    assert run(pixels, tmp_path)[0] == run(pixels, tmp_path, function="xxh3_128")[0]
 
 
 @pytest.mark.parametrize("function", sorted(hashlib.algorithms_guaranteed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels.arrays import Device
 from stages.kernels.measure import exact, floats
+from stages.kernels.measure.identity import digest
 from stages.kernels.measure.metric import Metric
 
 
@@ -72,7 +72,7 @@ class Custom:
     def _path(self, image: NDArray[np.uint8]) -> str:
         """Return the path of an image whose thumbnail has these pixels, in some turn."""
         for turn in range(4):
-            identity = hashlib.sha256(np.rot90(image, turn).tobytes()).hexdigest()
+            identity = digest(np.rot90(image, turn))
             for rows in self._seen:
                 place = pc.index(rows["identity"], identity).as_py()
                 if place >= 0:

@@ -44,10 +44,12 @@ class Forest:
 
     def labels(self, nodes: int) -> Ints:
         """Return the component of each node, int64 (nodes,), in no stated numbering."""
+        if not self._edges:
+            return np.arange(nodes)
         # Importing SciPy takes as long as a whole run in which everything is up to date.
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        a, b = (np.concatenate([edge[side] for edge in self._edges] or [np.empty(0, np.int64)]) for side in (0, 1))
+        a, b = (np.concatenate([edge[side] for edge in self._edges]) for side in (0, 1))
         graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(nodes, nodes))
-        return connected_components(graph, directed=False)[1].astype(np.int64) if nodes else np.empty(0, np.int64)
+        return connected_components(graph, directed=False)[1].astype(np.int64)

@@ -23,6 +23,8 @@ from stages.kernels.arrays import CPU, Device, compiled, loops
 
 CHUNK = 1_024
 CENTRE = 128
+IN_CACHE = 16
+"""Thumbnails that are turned at a time."""
 GATHERED = 32 << 20
 """Bytes of points that are gathered at a time."""
 COMPILED = 20_000
@@ -233,9 +235,13 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
     """Return thumbnails (n, H, W, C) turned by `turn` quarter turns.
 
     Turns are counter-clockwise."""
-    # Whole pixels are moved, which takes half the time.
-    pixels = np.ascontiguousarray(thumbnails).view(f"V{thumbnails.shape[3]}")[..., 0]
-    found: Bytes = np.ascontiguousarray(np.rot90(pixels, turn, axes=(1, 2)))[..., None].view(np.uint8)
+    if turn % 4 == 0:
+        return np.ascontiguousarray(thumbnails)
+    seen: Bytes = np.rot90(thumbnails, turn, axes=(1, 2))
+    found: Bytes = np.empty(seen.shape, np.uint8)
+    for start in range(0, len(found), IN_CACHE):  # channel by channel takes half the time
+        for channel in range(thumbnails.shape[3]):
+            found[start : start + IN_CACHE, ..., channel] = seen[start : start + IN_CACHE, ..., channel]
     return found
 
 

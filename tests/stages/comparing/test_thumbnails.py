@@ -1,6 +1,5 @@
 """Thumbnails of single images out of their partitions: by whatever way they are read, they are those of the index."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from pipeline.store.store import Store
 from stages.comparing import thumbnails
 from stages.comparing.byte_lru import ByteLRU
 from stages.comparing.thumbnails import FEW, BlockThumbnails
+from stages.kernels.measure.identity import digest
 
 SHAPE = (8, 8, 3)
 WIDTH = 8 * 8 * 3
@@ -56,7 +56,7 @@ def artifact(images: thumbnails.Bytes, tmp_path: Path) -> StoredArtifact:
 
 def block(artifact: StoredArtifact, images: thumbnails.Bytes) -> BlockThumbnails:
     rows = np.arange(len(images), dtype=np.int32)
-    identity = pa.chunked_array([[hashlib.sha256(image.tobytes()).hexdigest() for image in images]])
+    identity = pa.chunked_array([[digest(image) for image in images]])
     return BlockThumbnails(Job(artifact), SHAPE, [["k", "digest"]], np.zeros_like(rows), rows, identity)  # type: ignore[arg-type]
 
 
