@@ -19,7 +19,7 @@ from stages.clustering.matches import Matches
 from stages.comparing.figure import SETTINGS, Figure, column_of, figure_of
 from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
-from stages.report import charts, labels, page
+from stages.report import charts, labels, page, painter
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, SUFFIXES, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import EVERY, bins, columns, extremes, number
@@ -41,10 +41,10 @@ class Params:
         Field(
             description="number of pictures of the closest matches that are not identical, and of the farthest matches"
         ),
-    ] = 50
+    ] = 0
     clusters: Annotated[
         Amount, Field(description="number of contact sheets, for the clusters with the largest savings")
-    ] = 50
+    ] = 0
     page: Annotated[
         Amount,
         Field(description="number of clustered images on the page; clusters with the largest savings come first"),
@@ -104,9 +104,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
     drawn, previews = Drawn(job), Previews(gallery, job)
     counts, edges = bins(found, measured, threshold)
-    histogram = charts.histogram(counts, edges, shown_up_to, measured.about)
-    for suffix, form in zip(SUFFIXES, charts.both(histogram), strict=True):
-        drawn.add(f"histogram{suffix}.svg", form, "histogram", f"{measured.name} of the recorded pairs")
+    histogram = painter.draw(charts.histogram, counts, edges, shown_up_to, measured.about)
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | draw_charts(inputs, params.labels, job, members, matches, drawn)
     for start in _starts(sheets):
@@ -114,6 +112,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     seen = listed["path"].to_pylist()[: number(params.previews)]
     for name, path in previews.make(seen):
         drawn.note(name, "preview", path)
+    for suffix, form in zip(SUFFIXES, charts.both(histogram()), strict=True):
+        drawn.add(f"histogram{suffix}.svg", form, "histogram", f"{measured.name} of the recorded pairs")
     starts = _starts(listed)
     shown |= {
         "threshold": limit,
@@ -225,5 +225,5 @@ STAGE: Stage[Params] = Stage(
             *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images")),
         )
     ),
-    preflight=Preflight(check),
+    preflight=Preflight(check, warm_up=painter.start),
 )

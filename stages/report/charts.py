@@ -153,6 +153,38 @@ def times(seconds: Mapping[str, float]) -> bytes:
     return svg(figure)
 
 
+def remaining(rows: Sequence[tuple[str, int, str, bool]], narrow: bool = False) -> bytes:
+    """Return a chart of the pairs left after each filter, as bars on a logarithmic scale: SVG, equal for equal rows.
+
+    rows    name, pairs, percentage as text, and whether the row is a filter's: then the bar is green; bars of figures
+            of the ledger, the same in every run, are grey
+    narrow  for the width of a phone, without percentages"""
+    from matplotlib.ticker import NullLocator
+
+    ink, faint, _, bars, _ = LIGHT
+    width = 4.0 if narrow else 9.0
+    figure, axes = plain(width, 0.8 + 0.4 * max(1, len(rows)), left=1.55)
+    if not rows:
+        axes.text(0.5, 0.5, "no pairs", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
+    texts = [f"{pairs:,}" + (f"   {share}" if share and not narrow else "") for _, pairs, share, _ in rows]
+    for place, ((_, pairs, _, is_filter), text) in enumerate(zip(rows, texts, strict=True)):
+        axes.barh(place, pairs, height=0.62, color=bars if is_filter else faint)
+        axes.annotate(text, (max(pairs, 1), place), (5, 0), textcoords="offset points", va="center", color=ink)
+    most = max([1, *(pairs for _, pairs, _, _ in rows)])
+    beside = min(0.6, 0.09 * max(map(len, texts), default=0) / (width - 1.7))  # share of the width for the texts
+    axes.set_xscale("log")
+    axes.set_xlim(1, max(most, 10) ** (1 / (1 - beside)))
+    axes.set_ylim(max(0, len(rows) - 1) + 0.6, -0.6)
+    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
+    axes.set_xticks(*_decades(most, 4 if narrow else 8))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.spines["bottom"].set_bounds(1, most)
+    axes.set_xlabel("pairs", color=ink)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    return svg(figure)
+
+
 def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
     """Return a histogram of distances with the threshold marked, as SVG.
 
@@ -192,7 +224,7 @@ def plain(width: float, height: float, left: float | None = None, bottom: float 
     return figure, axes
 
 
-def decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
+def _decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
     """Return about `room` ticks of a logarithmic axis, and their labels.
 
     The axis reaches from 1 to `most`.
@@ -209,7 +241,7 @@ def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
     if counts.any() and counts.max() > 50 * counts[counts > 0].min():
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
-        axes.set_yticks(*decades(int(counts.max())))
+        axes.set_yticks(*_decades(int(counts.max())))
         axes.minorticks_off()
     else:
         axes.yaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))

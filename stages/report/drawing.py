@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from pipeline.stage import Inputs, Job, Result
 from stages.clustering.matches import Matches
 from stages.comparing.figure import Figure, figure_of
 from stages.comparing.text import human_bytes, human_mse
-from stages.report import charts, folders, labels
+from stages.report import charts, folders, labels, painter
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 
@@ -53,19 +54,20 @@ def draw_charts(
     inputs: Inputs, labelled: str | None, job: Job, members: pa.Table, matches: Matches, drawn: Drawn
 ) -> dict[str, Any]:
     """Draw the charts; return their data for the page."""
-    there: dict[str, bytes] = {}
+    there: dict[str, Callable[[], bytes]] = {}
     recall, which = None, folders.shared(members)
     if len(members):
-        there["sizes"] = charts.sizes(Counter(Counter(members["cluster"].to_pylist()).values()))
+        there["sizes"] = painter.draw(charts.sizes, Counter(Counter(members["cluster"].to_pylist()).values()))
     if which:
-        there["folders"] = charts.heat(which.names, which.images)
+        there["folders"] = painter.draw(charts.heat, which.names, which.images)
     if labelled:
         known = labels.unchanged(labelled, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
-        there["recall"] = charts.recall(found.distances, found.share, matches.threshold, figure_of(job.settings).name)
+        name = figure_of(job.settings).name
+        there["recall"] = painter.draw(charts.recall, found.distances, found.share, matches.threshold, name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
     for name, picture in there.items():
-        for suffix, form in zip(SUFFIXES, charts.both(picture), strict=True):
+        for suffix, form in zip(SUFFIXES, charts.both(picture()), strict=True):
             drawn.add(f"{name}{suffix}.svg", form, "chart", name)
     return {"charts": there, "recall": recall, "folders": which}
 

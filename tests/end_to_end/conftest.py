@@ -1,13 +1,13 @@
 """Fixtures of whole runs."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from stages.commands.run import work
-from stages.report import charts
+from stages.report import charts, painter
 
 
 def blank(*arguments: Any, **named: Any) -> bytes:
@@ -20,10 +20,9 @@ def blank_charts() -> Iterator[None]:
     """Draw no charts, which takes longer than all else in a small run. Charts are part of an artifact: a test must not
     compare such a run with one in another process."""
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("histogram", "sizes", "heat", "recall", "times"):
+        for name in ("histogram", "sizes", "heat", "recall", "times", "remaining"):
             patched.setattr(charts, name, blank)
-        for name in ("chart", "times"):
-            patched.setattr(work, name, blank)
+        patched.setattr(painter, "draw", functools.partial)
         yield
 
 

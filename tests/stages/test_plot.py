@@ -1,5 +1,6 @@
 """The report: what is shown, in which order, and that a name is never more than text."""
 
+import functools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from PIL import Image
 from pipeline.stage import Result
 from stages import cluster, pairs, plot, scan, thumbnail
 from stages.plot import Params
-from stages.report import charts
+from stages.report import charts, painter
 from stages.report.page import DATES
 from stages.report.previews import Previews
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
@@ -55,6 +56,7 @@ HOSTILE = (
     b"{{ 7 * 7 }}{% for %} " + b"long " * 30 + b".png",
 )
 MSE = pairs.Params()
+PICTURES = Params(pairs=50, clusters=50)
 COLOURS = np.random.default_rng(1).integers(0, 256, (40, 3)).tolist()
 
 
@@ -207,7 +209,11 @@ def page_about(folder: Path, names: Sequence[bytes], unreadable: str) -> tuple[P
     (folder / unreadable).write_bytes(b"no image")
     paths = sorted([*good, folder / unreadable], key=os.fsencode)
     first, *others = (paths.index(path) for path in good)
-    drawn(inputs(paths, [(first, n, 5.0 * n) for n in others], [[first, *others]]), folder / "run", Params())
+    drawn(
+        inputs(paths, [(first, n, 5.0 * n) for n in others], [[first, *others]]),
+        folder / "run",
+        PICTURES,
+    )
     return Page(folder / "run"), paths
 
 
@@ -248,7 +254,7 @@ def test_the_page_needs_nothing_but_its_folder(tmp_path: Path) -> None:
 
 def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
     artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 1.0), (1, 2, 7.5), (2, 3, 190.0)], [[0, 1, 2, 3]])
-    runs = [drawn(artifacts, tmp_path / name, Params()) for name in ("one", "two")]
+    runs = [drawn(artifacts, tmp_path / name, PICTURES) for name in ("one", "two")]
     assert runs[0][0].rows_ == runs[1][0].rows_
     assert runs[0][1].summary == runs[1][1].summary
     for name in runs[0][1].files:
@@ -284,12 +290,12 @@ def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None
     measured = found.rows_.set_column(5, "measured", pa.array([True, True, False, True]))
     assert measured.column_names == found.rows_.column_names
     identical = Streamed("pairs", "p.p", measured, found.summary)
-    artifact, _ = drawn([scanned, small, identical, clusters], tmp_path, Params())
+    artifact, _ = drawn([scanned, small, identical, clusters], tmp_path, PICTURES)
     name = list(map(str, paths))
     assert subjects(artifact, "closest") == [f"{name[a]} | {name[b]}" for a, b in [(0, 3), (0, 2), (1, 2)]]
     assert "leave out pairs of identical thumbnails (MSE 0)" in Page(tmp_path).said
     hamming = inputs(paths, [(0, 1, 0.0)], metric=pairs.Params(metric="hamming", threshold=3.0))
-    artifact, _ = drawn(hamming, tmp_path, Params(), **{"pairs.metric": "hamming"})
+    artifact, _ = drawn(hamming, tmp_path, PICTURES, **{"pairs.metric": "hamming"})
     assert subjects(artifact, "closest") == [f"{name[0]} | {name[1]}"]
 
 
@@ -297,17 +303,18 @@ def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch:
     """Every pair is recorded and counted; only those that clusters are made of are shown."""
     told: list[Any] = []
     monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(painter, "draw", functools.partial)
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, 1, 0.0), (0, 2, 50.0), (0, 3, 50.5), (1, 2, 9000.0)]
     artifacts = inputs(paths, rows, [[0, 1, 2]])
-    artifact, _ = drawn(artifacts, tmp_path, Params(), **{"pairs.threshold": None, "cluster.threshold": 50.0})
+    artifact, _ = drawn(artifacts, tmp_path, PICTURES, **{"pairs.threshold": None, "cluster.threshold": 50.0})
     assert len(subjects(artifact, "closest") + subjects(artifact, "farthest")) == 2
     counts, edges = told[0][:2]
     assert (sum(counts), counts[-1], edges[0], edges[-1]) == (4, 1, 0.0, 9000.0)
-    drawn(inputs(paths, [(0, 1, 0.0), (0, 2, 200.0)]), tmp_path, Params())
+    drawn(inputs(paths, [(0, 1, 0.0), (0, 2, 200.0)]), tmp_path, PICTURES)
     counts, edges = told[-1][:2]
     assert (sum(counts), counts[0], counts[-1], edges[-1]) == (2, 1, 1, 200.0)
-    drawn(inputs(paths, [(0, 1, 30.0)]), tmp_path, Params())
+    drawn(inputs(paths, [(0, 1, 30.0)]), tmp_path, PICTURES)
     assert told[-1][1][-1] == 200.0
 
 
@@ -354,12 +361,13 @@ def test_another_metric_is_called_distance(
     """MSE is said of thumbnails in clusters alone; what joins is a distance, in as many digits as it deserves."""
     told: list[Any] = []
     monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(painter, "draw", functools.partial)
     values = {"0": 0.0, "7": 7.0, "0.0123": 0.012345, "1,235": 1234.6, "0.000123": 0.00012345, "12.3": 12.345}
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, n, values[text]) for n, text in enumerate(shown, start=1)]
     limit = {"pairs.threshold": 2000.0} | settings
     artifacts = inputs(paths, rows, [[0, 1]], pairs.Params(metric="hamming", threshold=1.0))
-    artifact, _ = drawn(artifacts, tmp_path, Params(), **limit)
+    artifact, _ = drawn(artifacts, tmp_path, PICTURES, **limit)
     page = Page(tmp_path)
     assert [text for text in shown if f"distance {text}" not in " ".join(page.text.split())] == []
     assert f"distance up to {limit['pairs.threshold']:g}" in page.text
@@ -368,7 +376,7 @@ def test_another_metric_is_called_distance(
     assert about in page.source
     assert {arguments[3] for arguments in told} == {about}
     assert set(subjects(artifact, "histogram")) == {"distance of the recorded pairs"}
-    assert plot.reads(Params(), (SETTINGS | limit).__getitem__)["pairs"][2] == "distance"
+    assert plot.reads(Params(pairs=50, clusters=50), (SETTINGS | limit).__getitem__)["pairs"][2] == "distance"
 
 
 @pytest.mark.parametrize(("threshold", "bars"), [(10.0, 11), (2.5, 3), (0.0, 1), (59.0, 60), (120.0, 60), (None, 8)])
@@ -377,6 +385,7 @@ def test_bits_have_a_bar_each(
 ) -> None:
     told: list[Any] = []
     monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(painter, "draw", functools.partial)
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     top = 7.0 if threshold is None else float(int(threshold))
     rows = [(0, 1, 0.0), (0, 2, top), (0, 3, top)]
@@ -392,7 +401,7 @@ def test_bits_have_a_bar_each(
 def test_nothing_found(tmp_path: Path, threshold: float | None) -> None:
     artifacts = inputs(made(tmp_path / "images", [b"one.png"]))
     settings = {"pairs.threshold": threshold, "cluster.threshold": 100.0 if threshold is None else None}
-    for params in (Params(), Params(0, 0), Params("all", "all")):
+    for params in (Params(pairs=50, clusters=50), Params(0, 0), Params("all", "all")):
         artifact, _ = drawn(artifacts, tmp_path, params, **settings)
         assert set(artifact.rows_["kind"].to_pylist()) == {"histogram", "page"}
 
@@ -419,7 +428,7 @@ def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:
 def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
     count = plot.ON_SHEET + 5
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(count)])
-    artifact, _ = drawn(inputs(paths, (), [range(count)]), tmp_path, Params())
+    artifact, _ = drawn(inputs(paths, (), [range(count)]), tmp_path, PICTURES)
     assert len(subjects(artifact, "preview")) == count
     assert artifact.rows_["kind"].to_pylist().count("cluster") == 1
 
@@ -456,7 +465,7 @@ def test_a_file_that_is_no_longer_what_it_was_is_shown_by_its_thumbnail(tmp_path
         original.write_bytes(other.getvalue()[:size].ljust(size, b"\0"))
     else:
         original.write_bytes(bytes(original.stat().st_size))
-    artifact, _ = drawn(artifacts, tmp_path, Params())
+    artifact, _ = drawn(artifacts, tmp_path, PICTURES)
     file = next(
         r["file"] for r in artifact.rows_.to_pylist() if (r["kind"], r["subject"]) == ("preview", str(original))
     )
@@ -506,7 +515,7 @@ def test_files_whose_names_are_no_utf8_are_opened(tmp_path: Path) -> None:
     image = Image.new("RGB", (320, 320), "white")
     image.paste("black", (0, 0, 150, 320))
     save(image, path)
-    artifact, _ = drawn(inputs([path], (), [[0]]), tmp_path, Params())
+    artifact, _ = drawn(inputs([path], (), [[0]]), tmp_path, PICTURES)
     (row,) = [row for row in artifact.rows_.to_pylist() if row["kind"] == "preview"]
     assert Page(tmp_path).data["odd"] == {"0": os.fsencode(path).hex()}
     with Image.open(tmp_path / row["file"]) as preview:
@@ -525,5 +534,5 @@ def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> No
             return super().__getitem__(key)
 
     artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 3.0)], [[0, 1]])
-    compute(plot.STAGE, artifacts, Params(), Watched(SETTINGS), tmp_path)
+    compute(plot.STAGE, artifacts, PICTURES, Watched(SETTINGS), tmp_path)
     assert read <= {*plot.USES, *plot.STAGE.cache_key.limits}

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "82b66c25a3f3c7da"),
-    "hash": (2, "cbf9f8e7664cbbee"),
-    "index": (2, "9ea37b23d8b5bcc2"),
-    "pairs": (3, "e2470b75ff5a3844"),
-    "cluster": (7, "3be8a244807aa398"),
-    "plot": (8, "bccb7a5c31d04db6"),
+    "thumbnail": (6, "9b24fcb3a702e145"),
+    "hash": (3, "40465ef603eb121f"),
+    "index": (2, "cd510f61e19d38a1"),
+    "pairs": (3, "70e5e45f7b1c8761"),
+    "cluster": (7, "15a42b34df9a6b6b"),
+    "plot": (8, "62f638f9e436ef10"),
 }
 
 

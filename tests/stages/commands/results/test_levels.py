@@ -9,6 +9,7 @@ import pytest
 from stages.commands.results import levels
 from stages.commands.results.levels import LEDGER, LEVELS, Work
 from stages.commands.run import work
+from stages.report import charts
 from stages.report.charts import DARK, LIGHT, both
 
 pytestmark = pytest.mark.drawn
@@ -128,8 +129,8 @@ def test_no_block_pairs_say_nothing() -> None:
 @pytest.mark.parametrize("of", [PHOTOGRAPHS, FRAMES, EVERY])
 def test_the_picture_is_the_same_each_time_and_well_formed(of: Work, narrow: bool) -> None:
     rows = list(levels.rows(of))
-    picture = work.chart(rows, narrow)
-    assert work.chart(rows, narrow) == picture
+    picture = charts.remaining(work.bars(rows), narrow)
+    assert charts.remaining(work.bars(rows), narrow) == picture
     light, dark = both(picture)
     assert light == picture
     assert len(dark) == len(light)
@@ -141,4 +142,4 @@ def test_the_picture_is_the_same_each_time_and_well_formed(of: Work, narrow: boo
 
 
 def test_no_pairs_draw_no_bars() -> None:
-    assert ElementTree.fromstring(work.chart([])).tag.endswith("svg")
+    assert ElementTree.fromstring(charts.remaining([])).tag.endswith("svg")
