@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.dataclasses import dataclass
 
 from pipeline.cluster.addresses import is_loopback
 
@@ -26,11 +25,11 @@ KIND = Field(
 
 @dataclass_transform(frozen_default=True)
 def section(model: type[T]) -> type[T]:
-    """Make a frozen dataclass of config keys, which refuses unknown keys.
+    """Make a frozen dataclass of config keys, for which pydantic refuses unknown keys.
 
-    pydantic builds the validator with the first use: a config uses one kind of twelve."""
-    made: Any = dataclass(frozen=True, config=ConfigDict(extra="forbid", defer_build=True))(model)
-    return cast(type[T], made)
+    The dataclass is a plain one: pydantic makes no validator of it before the first use, and a config uses one kind."""
+    model.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    return dataclass(frozen=True)(model)
 
 
 def _size(value: str | int) -> str | int:
