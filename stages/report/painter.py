@@ -66,6 +66,7 @@ class _Painter:
 
     def submit(self, chart: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
         """Send a chart to the process. Raises OSError."""
+        message = pickle.dumps((chart, arguments))
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._process, self._waiting = _started(), []
@@ -73,7 +74,7 @@ class _Painter:
             assert self._process.stdin
             future: Future[Any] = Future()
             self._waiting.append(future)
-            pickle.dump((chart, arguments), self._process.stdin)
+            self._process.stdin.write(message)
             self._process.stdin.flush()
             return future
 

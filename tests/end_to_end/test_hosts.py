@@ -68,5 +68,5 @@ def test_without_a_certificate_nobody_gets_in(hosts: Hosts, tmp_path: Path) -> N
         project = Project(tmp_path, {"scheduler": section | {"tls": strangers}})
         ended = subprocess.run(hosts.on("driver", project.command()), capture_output=True, text=True, timeout=60)
     assert ended.returncode == 2, json.dumps(ended.stderr)
-    assert "does it speak TLS, with a certificate of the same authority?" in ended.stderr
+    assert "does the scheduler use TLS, with a certificate of the same authority?" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -99,7 +99,7 @@ def test_a_wheel_runs_without_a_clone(built: Path, tmp_path: Path) -> None:
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
     assert "images      10" in ended.stdout
-    assert (environment.home / "outputs" / "pictures" / "report" / "index.html").is_file()
+    assert (environment.home / "outputs" / "Pictures" / "report" / "index.html").is_file()
 
 
 def check(environment: Environment, source: Path) -> None:

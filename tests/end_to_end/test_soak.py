@@ -6,11 +6,10 @@ import pytest
 
 from tests.end_to_end.soak import KINDS, soaked
 
+pytestmark = [pytest.mark.drawn, pytest.mark.slow, pytest.mark.timeout(900)]
 MINUTES = 3
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_nothing_is_lost_whatever_happens(tmp_path: Path) -> None:
     soak = soaked(MINUTES, 1, tmp_path)
     print(f"done: {dict(soak.did)}; runs ended with: {dict(soak.ended)}")

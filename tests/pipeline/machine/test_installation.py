@@ -1,6 +1,7 @@
 """Packages that hide this distribution's code, and the commands that add extras to it."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -139,7 +140,7 @@ def test_code_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert main(["--version"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"fast-diff: {ROOT}: fast-diff-dask is not installed for {sys.executable}: " in line
-    assert f" -e {ROOT}" in line
+    assert f" -e {shlex.quote(str(ROOT))}" in line
 
 
 def test_no_command_starts_on_code_that_is_hidden(

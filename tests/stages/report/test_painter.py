@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 
@@ -13,13 +14,11 @@ from stages.report import charts, painter
 COUNTS = {2: 60, 9: 2, 120: 1}
 
 
-@pytest.mark.drawn
 def test_a_chart_is_the_same_as_in_this_process() -> None:
     waiting = [painter.draw(charts.sizes, COUNTS), painter.draw(charts.times, {"scan": 1.0})]
     assert [each() for each in waiting] == [charts.sizes(COUNTS), charts.times({"scan": 1.0})]
 
 
-@pytest.mark.drawn
 def test_threads_get_their_own_charts() -> None:
     got: dict[int, int] = {}
 
@@ -34,7 +33,6 @@ def test_threads_get_their_own_charts() -> None:
     assert got == {number: number for number in range(50)}
 
 
-@pytest.mark.drawn
 def test_an_error_is_raised_where_the_chart_is_wanted() -> None:
     waiting = painter.draw(int, "no number")
     with pytest.raises(ValueError, match="no number"):
@@ -42,7 +40,13 @@ def test_an_error_is_raised_where_the_chart_is_wanted() -> None:
     assert painter.draw(int, "7")() == 7
 
 
-@pytest.mark.drawn
+def test_what_can_not_be_sent_changes_no_other_chart() -> None:
+    first = painter.draw(abs, -1)
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        painter.draw(lambda: 2)
+    assert (first(), painter.draw(abs, -3)()) == (1, 3)
+
+
 def test_a_killed_process_is_replaced() -> None:
     there = painter.draw(os.getpid)()
     waiting = painter.draw(abs, -1), painter.draw(os.kill, there, signal.SIGKILL), painter.draw(abs, -2)
@@ -53,7 +57,6 @@ def test_a_killed_process_is_replaced() -> None:
     assert again != there
 
 
-@pytest.mark.drawn
 def test_without_a_process_the_chart_is_drawn_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*arguments: object, **named: object) -> None:
         raise OSError("no processes")
