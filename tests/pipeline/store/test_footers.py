@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,20 @@ def test_a_fifo_in_its_place_does_not_hang(folder: Path) -> None:
         assert footers.record("stage", artifact_name("k0", "f" * 64)).key == "k0"
     assert (folder / INDEX).is_fifo()
     assert [reads(folder), reads(folder)] == [len(KEYS), 0]
+
+
+def test_a_full_disk_costs_the_footers_that_did_not_fit(folder: Path) -> None:
+    new = published(folder, "new")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((folder / INDEX).stat().st_size + 10, hard))
+    try:
+        with Footers(Store(folder)) as footers:
+            assert footers.record("stage", new).key == "new"
+            assert footers.record("stage", artifact_name("k0", "f" * 64)).key == "k0"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (folder / INDEX).read_bytes().endswith(b"\n")
+    assert [reads(folder) for _ in range(2)] == [1, 0]
 
 
 def test_the_first_run_in_a_folder_leaves_an_index(tmp_path: Path) -> None:
