@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.messages.errors import ArtifactDamaged
@@ -23,7 +24,7 @@ class ObjectFiles:
     def __init__(self, folder: Place, listed: bool) -> None:
         self._folder, self._listed = folder, listed
         self._listings: dict[str, dict[str, Entry]] = {}
-        self._places: dict[str, tuple[list[str], dict[str, int]]] = {}
+        self._sorted: dict[str, list[str]] = {}
         self._footers: dict[str, bytes] = {}
 
     def _below(self, folder: str) -> Mapping[str, Entry]:
@@ -76,11 +77,10 @@ class ObjectFiles:
     def _beside(self, name: str) -> list[str]:
         """Return the names of an artifact and its neighbours, which are read next."""
         folder = name.rpartition("/")[0]
-        if folder not in self._places:
-            names = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
-            self._places[folder] = names, {other: place for place, other in enumerate(names)}
-        names, places = self._places[folder]
-        start = places.get(name, 0) // AHEAD * AHEAD
+        if folder not in self._sorted:
+            self._sorted[folder] = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
+        names = self._sorted[folder]
+        start = bisect.bisect_left(names, name) // AHEAD * AHEAD
         return [other for other in names[start : start + AHEAD] if other not in self._footers]
 
     def _fetch(self, names: Sequence[str]) -> None:
@@ -118,9 +118,9 @@ class ObjectFiles:
     def refresh(self) -> None:
         self._listings.clear()
         self._footers.clear()
-        self._places.clear()
+        self._sorted.clear()
 
     def _forget(self, *names: str) -> None:
-        self._places.clear()
+        self._sorted.clear()
         for name in names:
             self._footers.pop(name, None)
