@@ -37,7 +37,6 @@ TESTS: dict[str, str] = {
     "pipeline.store.atomic": "atomic",
     "pipeline.store.backends.conditional": "conditional",
     "pipeline.plan.fingerprint": "fingerprint",
-    "pipeline.store.footer_index": "footers",
     "pipeline.store.lock": "lock",
     "pipeline.store.backends.object_lock": "object_lock",
     "pipeline.store.owner": "owner lock",
