@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -219,8 +220,8 @@ class _Work:
         for (stage, key), receipt in self.runner.receipts.items():
             names[stage].add(receipt.name)
             if plan.nodes[stage, key].task.filename:
-                for record in self.store.files.records(stage, {receipt.name: receipt.content}):
-                    files.update(record.files)
+                with contextlib.suppress(ArtifactDamaged):
+                    files.update(self.store.record(stage, receipt.name, key).files)
         for stage, keep in names.items():
             self.store.retire_all_but(stage, frozenset(keep))
         files.update(self.after_success(self.store, ran))

@@ -21,11 +21,10 @@ from typing import IO, Any, TypeAlias
 
 from pipeline.execution.progress import Json
 from pipeline.store.atomic import atomic_write
-from pipeline.store.backends.files import Files
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.storage import read_bytes, write_bytes
 from pipeline.store.regular import regular
-from pipeline.store.store import RETIRED, Store
+from pipeline.store.store import RETIRED, Files, Store
 
 LOG = ".events.jsonl"
 """Name of the event log in the run's folder."""

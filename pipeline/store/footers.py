@@ -7,24 +7,23 @@ that the entry records; otherwise the footer is read. So a bad index, such as a 
 A name holds the fingerprint, so a file of this name is the artifact or a damaged one. Artifacts with `Task.filename`
 are not in the index.
 
-In a folder, lines are appended to the index as tasks end. Objects can't be appended to: there the driver keeps an index
-in a temporary file, and puts the file when the run ends, after one more listing for the states of new artifacts.
+In a folder, lines are appended to the index as tasks end. Objects can't be appended to: there the driver puts the index
+when the run ends, after one more listing for the states of new artifacts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-import tempfile
 from collections.abc import Mapping
-from io import FileIO
 from pathlib import Path
 from types import TracebackType
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import Record, artifact_name, artifact_names
 from pipeline.store.backends.storage import Entry
-from pipeline.store.footer_index import Footer, Index, State, footer_of
+from pipeline.store.footer_index import UNLISTED, Footer, Index, State, footer_of, write
 from pipeline.store.regular import regular, remove_irregular
 from pipeline.store.store import RETIRED, Store
 
@@ -43,7 +42,7 @@ class Footers:
         self._listed: dict[str, dict[str, Entry]] = {}
         self._index: Index | None = None
         try:
-            self._index = Index(self._open())
+            self._index = self._read()
         except FileNotFoundError:
             return  # read-only, and no index exists
         except OSError as error:
@@ -97,35 +96,36 @@ class Footers:
                 self._keep(self._index)
         self._drop()
 
-    def _open(self) -> FileIO:
-        """Open the index as a local file."""
-        folder = self._store.folder
-        if isinstance(folder, Path):
-            if not self._read_only:
-                folder.mkdir(parents=True, exist_ok=True)
-                remove_irregular(folder / INDEX)
-            return open(folder / INDEX, "rb" if self._read_only else "a+b", buffering=0, opener=regular)
-        with tempfile.NamedTemporaryFile(prefix="fast-diff-") as copy:
-            if self._store.files.size(INDEX) is not None:
-                copy.write(self._store.files.read(INDEX))
-                copy.flush()
-            return Path(copy.name).open("a+b", buffering=0)
+    def _read(self) -> Index:
+        """Read the index. Raises OSError."""
+        folder, files = self._store.folder, self._store.files
+        if not isinstance(folder, Path):
+            return Index(io.BytesIO(files.read(INDEX) if files.size(INDEX) is not None else b""))
+        if self._read_only:
+            with open(folder / INDEX, "rb", opener=regular) as file:
+                return Index(file)
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_irregular(folder / INDEX)
+        appended = open(folder / INDEX, "a+b", opener=regular)  # noqa: SIM115  # `close` closes it
+        appended.seek(0)
+        return Index(appended, appended)
 
     def _keep(self, index: Index) -> None:
         """Rewrite an index of mostly outdated lines; on an object store, put the index."""
-        local = isinstance(self._store.folder, Path)
         self._store.refresh()
-        there = {stage: self._on_disk(stage) for stage in {stage for stage, _ in index.entries()}}
-        for stage, name in index.unlisted():
-            if name in there[stage]:
-                index.set_state(stage, name, _state(there[stage][name]))
-        kept = [(stage, name) for stage, name in index.entries() if name in there[stage]]
-        if not local or index.lines > 2 * len(kept):
-            index.write(self._store.folder / INDEX, kept)
-
-    def _on_disk(self, stage: str) -> dict[str, Entry]:
-        """Return the artifacts of a stage that exist now, retired ones included."""
-        return self._entries(f"{stage}/{RETIRED}") | self._entries(stage)
+        there = {
+            (stage, name): _state(entry)
+            for stage in {stage for stage, _ in index.footers}
+            for folder in (f"{stage}/{RETIRED}", stage)
+            for name, entry in self._entries(folder).items()
+        }
+        kept = [
+            footer._replace(state=there[address]) if footer.state == UNLISTED else footer
+            for address, footer in index.footers.items()
+            if address in there
+        ]
+        if not isinstance(self._store.folder, Path) or index.lines > 2 * len(kept):
+            write(self._store.folder / INDEX, kept)
 
     def _entries(self, folder: str) -> dict[str, Entry]:
         found = self._store.files.entries(folder)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,9 +27,11 @@ from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import ColumnDigest, digest
 from pipeline.store.artifact import METADATA, METADATA_DIGEST, OWN_NAME, Record, artifact_name, artifact_names, kinds
 from pipeline.store.atomic import atomic_write
-from pipeline.store.backends.files import Files, LocalFiles
+from pipeline.store.backends.files import LocalFiles
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.object_files import ObjectFiles
+
+Files: TypeAlias = LocalFiles | ObjectFiles
 
 RETIRED = ".retired"
 SUMMARY = "#summary"
@@ -118,9 +121,7 @@ class Store:
                 store_schema=True,
                 **(IN_CACHE if packed else {}),
             ) as writer:
-                for table in itertools.chain(
-                    [first], pieces
-                ):  # pyarrow before 20 needs one row group even without rows
+                for table in itertools.chain([first], pieces):
                     for column, column_digest in digests.items():
                         column_digest.update(table.column(column))
                     if span_column and table.num_rows:

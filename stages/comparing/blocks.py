@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Job
-from stages.comparing.byte_lru import ByteLRU
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import BlockImages
 from stages.comparing.metrics.hamming import HASHES
@@ -29,34 +31,32 @@ INDEXES = 128 << 20
 """Bytes of the cache of block indexes in each process: tables, and vectors of coarse sums."""
 COARSE = "coarse"
 
-_cache: ByteLRU[Any] = ByteLRU(INDEXES)
+_cache: LRUCache[tuple[Any, ...], Any] = LRUCache(INDEXES, getsizeof=attrgetter("nbytes"))
 """Cached tables and vectors, by column names and the digests of the columns' content."""
+_lock = threading.Lock()
 
 
+def _columns(comparison: Comparison) -> list[str]:
+    return [name for name in index_columns(comparison) if name != COARSE]
+
+
+@cached(
+    _cache, lambda artifact, comparison: tuple((name, artifact.content[name]) for name in _columns(comparison)), _lock
+)
 def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
     """Return a block's index without coarse sums, for a comparison.
 
     The table is cached per process."""
-    columns, content = [name for name in index_columns(comparison) if name != COARSE], artifact.content
-    key = tuple((name, content[name]) for name in columns)
-    table = _cache.get(key)
-    if table is None:
-        table = artifact.table(columns)
-        _cache.put(key, table, table.nbytes)
-    return table
+    return artifact.table(_columns(comparison))
 
 
+@cached(_cache, lambda artifact, shape: (COARSE, artifact.content[COARSE], shape), _lock)
 def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
     """Return the vectors of a block's coarse sums, float32 (n, d).
 
     The vectors are cached per process."""
-    key = COARSE, artifact.content[COARSE], shape
-    vectors = _cache.get(key)
-    if vectors is None:
-        sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
-        vectors = coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape)
-        _cache.put(key, vectors, vectors.nbytes)
-    return vectors
+    sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
+    return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape)
 
 
 def index_columns(comparison: Comparison) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from pipeline.stage import Job, Settings
-from stages.comparing.byte_lru import ByteLRU
 from stages.decoding.child import Limits
 from stages.kernels.bounds.coarse import fits_int32, length
 from stages.kernels.measure.identity import digest
@@ -26,8 +27,9 @@ FEW = 32
 Bytes = NDArray[np.uint8]
 
 
-_cached: ByteLRU[Bytes] = ByteLRU(CACHE, least=1)
-"""Thumbnails of partitions, by the digest of the partition's column."""
+_cached: LRUCache[str, Bytes] = LRUCache(CACHE, getsizeof=lambda thumbnails: min(thumbnails.nbytes, CACHE))
+"""Thumbnails of partitions, by the digest of the partition's column; one that exceeds the cache is kept alone."""
+_lock = threading.Lock()
 
 
 def thumbnail_shape(settings: Settings) -> tuple[int, int, int]:
@@ -96,7 +98,8 @@ class BlockThumbnails:
     def _of(self, partition: int, positions: NDArray[np.int64]) -> Bytes:
         """Return the thumbnails of some images of one partition."""
         (key, digest), rows = self._parts[partition], self._row[positions]
-        kept = _cached.get(digest)
+        with _lock:
+            kept = _cached.get(digest)
         if kept is None:
             artifact = self._job.find("thumbnail", key, "thumbnail", digest)
             if len(rows) <= artifact.rows // FEW:
@@ -105,7 +108,8 @@ class BlockThumbnails:
                     return found.reshape(-1, *self._shape)
                 return pixels(artifact.take(["thumbnail"], rows.tolist())["thumbnail"], self._shape)
             kept = pixels(artifact.table(["thumbnail"])["thumbnail"], self._shape)
-            _cached.put(digest, kept, kept.nbytes)
+            with _lock:
+                _cached[digest] = kept
         return kept[rows]
 
     def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:

@@ -14,12 +14,13 @@ import signal
 import sys
 import time
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
+
+from cachetools import LRUCache
 
 from pipeline.store.backends import locations
 from stages.decoding import encoding
@@ -32,7 +33,9 @@ from stages.decoding.tray import Tray
 
 FLUSH = 0.05
 KEPT = 64 << 20
-"""Bytes of thumbnails that are kept for files with the same content."""
+"""Bytes of results that are kept for files with the same content."""
+ENTRY = 1 << 10
+"""Bytes of a result without its thumbnail, roughly."""
 NOTE = 200
 """Characters of a note, at most."""
 EXPENDABLE = "500"
@@ -81,8 +84,10 @@ class Seen(NamedTuple):
     decoder: str | None = None
 
 
-Content: TypeAlias = tuple[str, bool]
-"""What decides how a file is decoded: digest of the bytes, and whether the name says camera RAW."""
+Content: TypeAlias = tuple[int, str, bool]
+"""What decides how a file is decoded: its batch, the digest of its bytes, and whether its name says camera RAW."""
+Results: TypeAlias = "LRUCache[Content, tuple[Seen, bytes | None]]"
+"""Results by content, for files with the same content."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
 """The result of a file in a message: facts, other fields, and the thumbnail or its place in the tray."""
 
@@ -101,7 +106,7 @@ def main(connection_number: int, tray_number: int, limits: Limits) -> None:
 
 
 def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]) -> None:
-    twins = _Twins()
+    twins: Results = LRUCache(KEPT, getsizeof=lambda result: ENTRY + len(result[1] or b""))
     begun = 0
     while True:
         chunk: Chunk = connection.recv()
@@ -123,43 +128,20 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]
                 answers, since = [], time.monotonic()
 
 
-class _Twins:
-    """Results of one batch, for files with the same content.
-
-    The results are kept by `Content`, bounded in bytes."""
-
-    def __init__(self) -> None:
-        self._batch, self._size = -1, 0
-        self._kept: OrderedDict[Content, tuple[Seen, bytes | None]] = OrderedDict()
-
-    def find(self, batch: int, key: Content) -> tuple[Seen, bytes | None] | None:
-        if batch != self._batch:
-            self._batch, self._size = batch, 0
-            self._kept.clear()
-        seen, thumbnail = self._kept.get(key, (None, None))
-        return (seen._replace(fresh=False), thumbnail) if seen else None
-
-    def keep(self, key: Content, seen: Seen, thumbnail: bytes | None) -> None:
-        self._kept[key] = seen, thumbnail
-        self._size += len(thumbnail or b"")
-        while self._size > KEPT:
-            _, (_, oldest) = self._kept.popitem(last=False)
-            self._size -= len(oldest or b"")
-
-
 def _seen(
-    file: Expected, chunk: Chunk, twins: _Twins | None, warned: list[str], decoding: Callable[[], None]
+    file: Expected, chunk: Chunk, twins: Results | None, warned: list[str], decoding: Callable[[], None]
 ) -> tuple[Seen, bytes | None]:
     """Read and decode one file, or return the result of a file with the same content.
 
     decoding  called after reading and before decoding"""
     options, digest, thumbnail = chunk.options, None, None
-    key = ("", False)
+    key = (chunk.batch, "", False)
     try:
         data, digest = read(file, options.trust, options.max_bytes)
-        key = digest, is_raw(data, file.path)
-        if twins and (twin := twins.find(chunk.batch, key)):
-            return twin
+        key = chunk.batch, digest, is_raw(data, file.path)
+        if twins is not None and key in twins:
+            seen, thumbnail = twins[key]
+            return seen._replace(fresh=False), thumbnail
         decoding()
         thumbnail, facts = decode(data, options, file.path)
         if warned:
@@ -169,8 +151,9 @@ def _seen(
         seen = Seen(None, error.problem, digest, fresh=digest is not None, decoder=error.decoder)
     finally:
         warned.clear()
-    if twins and digest:
-        twins.keep(key, seen, thumbnail)
+    if twins is not None and digest:
+        with contextlib.suppress(ValueError):  # larger than the cache
+            twins[key] = seen, thumbnail
     return seen, thumbnail
 
 

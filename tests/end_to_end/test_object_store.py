@@ -26,9 +26,8 @@ from tests.end_to_end.object_store import SECRET, ObjectStore, object_store
 IMAGES = 12
 OWN = {"run.json", ".events.jsonl", INDEX}
 """Files that tell of one run, and differ between two with equal results."""
-FOOTERS = 3
-"""Read by each run: of clusters and plot, whose names say nothing of what is in them, and of the clusters once more for
-the dates beside the report."""
+FOOTERS = 2
+"""Read by each run: of clusters and plot, whose names say nothing of what is in them."""
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ import pytest
 
 from pipeline.stage import Task, Upstream
 from stages import pairs
-from stages.comparing.blocks import read_blocks
-from stages.comparing.byte_lru import ByteLRU
+from stages.comparing.blocks import INDEXES, _cache, read_blocks
 from stages.comparing.order import SUPER_TILE
 from stages.kernels.graph import groups
 from stages.kernels.graph.groups import PairArrays
@@ -247,8 +246,7 @@ def test_the_index_of_a_block_is_read_once_for_pairs_that_follow_each_other(monk
     blocks = [block(gallery(seed, shape, 3), name, shape) for seed, name in ((1, "a"), (2, "b"))]
     params = params_for(shape, threshold=123.0)
     expected = [computed([one, other], params, shape) for one, other in (blocks, blocks[::-1])]
-    kept: ByteLRU[pa.Table] = ByteLRU(1 << 20)
-    monkeypatch.setattr("stages.comparing.blocks._cache", kept)
+    _cache.clear()
     reads: list[tuple[str, str, tuple[str, ...]]] = []
     table = MemoryArtifact.table
 
@@ -261,7 +259,7 @@ def test_the_index_of_a_block_is_read_once_for_pairs_that_follow_each_other(monk
     assert [artifact.rows_ for artifact in again] == [artifact.rows_ for artifact in expected]
     of_indexes = [read for read in reads if read[0] == "index"]
     assert len(of_indexes) == len(set(of_indexes)) == 2 * 2  # of each block the sums, and the rest
-    assert 0 < kept.size <= kept.most
+    assert 0 < _cache.currsize <= INDEXES
 
 
 def test_thumbnails_are_read_for_candidates_only() -> None:

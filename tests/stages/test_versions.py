@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "9b24fcb3a702e145"),
-    "hash": (3, "40465ef603eb121f"),
-    "index": (2, "cd510f61e19d38a1"),
-    "pairs": (3, "70e5e45f7b1c8761"),
-    "cluster": (7, "15a42b34df9a6b6b"),
-    "plot": (8, "62f638f9e436ef10"),
+    "thumbnail": (6, "ceff28aa9250ab1e"),
+    "hash": (3, "8d0a24dc33f50871"),
+    "index": (2, "690e81efec28fad9"),
+    "pairs": (3, "ea0ac56c59babfae"),
+    "cluster": (7, "b50c1032ad184dbf"),
+    "plot": (8, "e2f887cd83a463c5"),
 }
 
 

@@ -1,6 +1,6 @@
 """Where files lie: a folder of this machine, or an object store by way of fsspec.
 
-files.py         the operations that a store needs, and those of a folder
+files.py         a run's files in a folder
 object_files.py  the same on an object store
 locations.py     paths and URLs; credentials are kept out of messages
 urls.py          the URLs of a config, and the options that fsspec opens them with

@@ -11,7 +11,7 @@ import errno
 from typing import Any
 
 from pipeline.store.backends.locations import Place
-from pipeline.store.backends.storage import delete, fetch, file_system, key_of, retried, write_bytes
+from pipeline.store.backends.storage import fetch, file_system, key_of, remove, retried, write_bytes
 
 UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "ParamValidationError"})
 """Error codes of stores, and of older versions of botocore, for an unsupported condition."""
@@ -83,7 +83,7 @@ def delete_own(place: Place, tag: str) -> None:
     except (FileNotFoundError, _Changed):
         return
     except NoConditionalPut:
-        delete(place, [key_of(place)])
+        remove(place)
 
 
 def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Files of a run: the operations that a store needs, and their implementation for a local folder.
+"""Files of a run in a local folder; `ObjectFiles` has the same methods.
 
 Names are relative to the run's folder, with slashes. A local file is looked up by name, in microseconds. An object
 store is listed and many footers are fetched in parallel, since a request takes as long as a thousand local look-ups.
@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol
 
-from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import Record, read_record
 from pipeline.store.atomic import sync_folder
 from pipeline.store.backends.storage import Entry, read_bytes
@@ -22,75 +20,29 @@ SETTLED = 60.0
 """Seconds before the last sync; a folder without changes since then needs no sync, which takes milliseconds."""
 
 
-class Files(Protocol):
-    """Files below a run's folder. Every method raises OSError."""
-
-    def names(self, folder: str) -> list[str]:
-        """Return the names in a folder; an empty list for a missing folder."""
-        ...
-
-    def below(self, folder: str) -> dict[str, int]:
-        """Return sizes of the files in a folder at any depth, by relative name."""
-        ...
-
-    def size(self, name: str) -> int | None:
-        """Return the size of a file in bytes; None for a missing file."""
-        ...
-
-    def entries(self, folder: str) -> dict[str, Entry]:
-        """List a folder; return entries by name, none for a missing folder."""
-        ...
-
-    def read(self, name: str) -> bytes: ...
-
-    def record(self, name: str, stage: str, key: str) -> Record:
-        """Read the record of an artifact. Raises ArtifactDamaged."""
-        ...
-
-    def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
-        """Yield the records of a stage's readable artifacts; `wanted` maps names to known contents."""
-        ...
-
-    def move(self, source: str, target: str) -> None: ...
-    def delete(self, names: Collection[str]) -> None: ...
-    def sync(self, folders: Collection[str]) -> None:
-        """Sync the names in folders to disk; do nothing on an object store."""
-        ...
-
-    def sync_all(self, since: str) -> None:
-        """Sync the names in all visible folders, and the run folder's own name.
-
-        The caller then writes the file `since`: a folder without changes since the last write of `since` is skipped."""
-        ...
-
-    def written(self, name: str, size: int) -> None:
-        """Record that this process has written a file."""
-        ...
-
-    def refresh(self) -> None:
-        """Forget listings, since other processes have written files."""
-        ...
-
-
 class LocalFiles:
-    """Files in a folder of this machine; nothing is cached."""
+    """Files below a run's folder on this machine; nothing is cached. Every method raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def names(self, folder: str) -> list[str]:
+        """Return the names in a folder; an empty list for a missing folder."""
         path = self._folder / folder
         return [each.name for each in path.iterdir()] if path.is_dir() else []
 
     def below(self, folder: str) -> dict[str, int]:
+        """Return sizes of the files in a folder at any depth, by relative name."""
         top = self._folder / folder
         return {str(path.relative_to(top)): path.stat().st_size for path in top.rglob("*") if path.is_file()}
 
     def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes; None for a missing file."""
         path = self._folder / name
         return path.stat().st_size if path.is_file() else None
 
     def entries(self, folder: str) -> dict[str, Entry]:
+        """List a folder; return entries by name, none for a missing folder."""
         found = {}
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder / folder) as entries:
             for entry in entries:
@@ -103,12 +55,8 @@ class LocalFiles:
         return read_bytes(self._folder / name)
 
     def record(self, name: str, stage: str, key: str) -> Record:
+        """Read the record of an artifact. Raises ArtifactDamaged."""
         return read_record(self._folder / name, stage, key)
-
-    def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
-        for name in wanted:
-            with contextlib.suppress(ArtifactDamaged):
-                yield self.record(f"{stage}/{name}", stage, name)
 
     def move(self, source: str, target: str) -> None:
         path = self._folder / target
@@ -124,10 +72,14 @@ class LocalFiles:
                 (self._folder / folder).rmdir()
 
     def sync(self, folders: Collection[str]) -> None:
+        """Sync the names in folders to disk."""
         for folder in folders:
             sync_folder(self._folder / folder)
 
     def sync_all(self, since: str) -> None:
+        """Sync the names in all visible folders, and the run folder's own name.
+
+        The caller then writes the file `since`: a folder without changes since the last write of `since` is skipped."""
         known = -math.inf
         with contextlib.suppress(OSError):
             known = (self._folder / since).stat().st_mtime - SETTLED
@@ -143,7 +95,7 @@ class LocalFiles:
                 sync_folder(path)
 
     def written(self, name: str, size: int) -> None:
-        """Do nothing: nothing is cached."""
+        """Record that this process has written a file."""
 
     def refresh(self) -> None:
-        """Do nothing: nothing is cached."""
+        """Forget listings, since other processes have written files."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import bisect
+from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import UNREADABLE, Record, read_record, record_of
@@ -24,9 +24,8 @@ class ObjectFiles:
     def __init__(self, folder: Place, listed: bool) -> None:
         self._folder, self._listed = folder, listed
         self._listings: dict[str, dict[str, Entry]] = {}
-        self._places: dict[str, tuple[list[str], dict[str, int]]] = {}
-        self._ahead: dict[str, bytes] = {}
-        self._read: dict[str, bytes] = {}
+        self._sorted: dict[str, list[str]] = {}
+        self._footers: dict[str, bytes] = {}
 
     def _below(self, folder: str) -> Mapping[str, Entry]:
         """Return entries by name in the run's folder: those in `folder`, maybe more."""
@@ -60,54 +59,35 @@ class ObjectFiles:
         return read_bytes(self._folder / name)
 
     def record(self, name: str, stage: str, key: str) -> Record:
-        if self._listed and self._entry(name) is None:
-            raise ArtifactDamaged(stage, key, f"{self._folder / name} is missing")
-        if self._listed and name not in self._read and name not in self._ahead:
+        path = self._folder / name
+        if not self._listed:
+            return read_record(path, stage, key)
+        if self._entry(name) is None:
+            raise ArtifactDamaged(stage, key, f"{path} is missing")
+        if name not in self._footers:
             self._fetch(self._beside(name))
-        return self._parsed(name, stage, key)
-
-    def _parsed(self, name: str, stage: str, key: str) -> Record:
-        """Return the record of the footer fetched ahead, once; after that, read the file."""
-        footer = self._ahead.pop(name, None)
-        if footer is None:
-            return read_record(self._folder / name, stage, key)
-        self._read[name] = footer
+        if name not in self._footers:
+            return read_record(path, stage, key)
         try:
-            metadata = parsed(footer)
+            metadata = parsed(self._footers[name])
             return record_of(metadata, metadata.schema.to_arrow_schema())
         except UNREADABLE as error:
-            raise ArtifactDamaged(stage, key, f"{self._folder / name} is damaged") from error
+            raise ArtifactDamaged(stage, key, f"{path} is damaged") from error
 
     def _beside(self, name: str) -> list[str]:
         """Return the names of an artifact and its neighbours, which are read next."""
         folder = name.rpartition("/")[0]
-        if folder not in self._places:
-            names = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
-            self._places[folder] = names, {other: place for place, other in enumerate(names)}
-        names, places = self._places[folder]
-        start = places.get(name, 0) // AHEAD * AHEAD
-        return [other for other in names[start : start + AHEAD] if other not in self._read]
+        if folder not in self._sorted:
+            self._sorted[folder] = sorted(other for other in self._below(folder) if other.rpartition("/")[0] == folder)
+        names = self._sorted[folder]
+        start = bisect.bisect_left(names, name) // AHEAD * AHEAD
+        return [other for other in names[start : start + AHEAD] if other not in self._footers]
 
     def _fetch(self, names: Sequence[str]) -> None:
-        """Fetch footers, ignoring errors: `_parsed` reads missing footers again."""
+        """Fetch footers, ignoring errors: `record` reads the file of a missing footer."""
         keys = [key_of(self._folder / name) for name in names]
-        for name, footer in zip(names, footers(file_system(self._folder), keys), strict=True):
-            if footer:
-                self._ahead[name] = footer
-
-    def records(self, stage: str, wanted: Mapping[str, Mapping[str, str]]) -> Iterator[Record]:
-        paths = [f"{stage}/{name}" for name in wanted]
-        for start in range(0, len(paths), AHEAD):
-            some = paths[start : start + AHEAD]
-            self._fetch([path for path in some if path not in self._read and path not in self._ahead])
-            for path in some:
-                with contextlib.suppress(ArtifactDamaged):
-                    if path in self._read:
-                        self._ahead[path] = self._read[path]
-                    record = self._parsed(path, stage, path)
-                    if record.content != wanted[path.removeprefix(f"{stage}/")]:  # replaced since the listing
-                        record = read_record(self._folder / path, stage, path)
-                    yield record
+        found = zip(names, footers(file_system(self._folder), keys), strict=True)
+        self._footers.update((name, footer) for name, footer in found if footer)
 
     def move(self, source: str, target: str) -> None:
         move(self._folder / source, self._folder / target)
@@ -137,11 +117,10 @@ class ObjectFiles:
 
     def refresh(self) -> None:
         self._listings.clear()
-        self._ahead.clear()
-        self._places.clear()
+        self._footers.clear()
+        self._sorted.clear()
 
     def _forget(self, *names: str) -> None:
-        self._places.clear()
+        self._sorted.clear()
         for name in names:
-            self._ahead.pop(name, None)
-            self._read.pop(name, None)
+            self._footers.pop(name, None)

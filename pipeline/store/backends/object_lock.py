@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.store.backends.conditional import NoConditionalPut, create, delete_own, read_tagged, replace
 from pipeline.store.backends.locations import Place
-from pipeline.store.backends.storage import delete, key_of, modified_ns, write_bytes
+from pipeline.store.backends.storage import modified_ns, remove, write_bytes
 from pipeline.store.owner import identity, is_alive, parsed
 
 HEARTBEAT = 15.0
@@ -81,7 +81,7 @@ class ObjectLock:
         if not create(mark, self._text()):
             if self._age(mark) < STALE:
                 return {}
-            delete(mark, [key_of(mark)])
+            remove(mark)
             if not create(mark, self._text()):
                 return {}
         try:
@@ -91,7 +91,7 @@ class ObjectLock:
             taken = create(self.path, self._text()) if tag is None else replace(self.path, self._text(), tag)
             return None if taken else self._owner()
         finally:
-            delete(mark, [key_of(mark)])
+            remove(mark)
 
     def _without_condition(self) -> Owner | None:
         self.note = (
@@ -116,4 +116,4 @@ class ObjectLock:
         try:
             return (modified_ns(probe) - modified_ns(place)) / 1e9
         finally:
-            delete(probe, [key_of(probe)])
+            remove(probe)

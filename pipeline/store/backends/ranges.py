@@ -96,14 +96,6 @@ class _Ranges(io.RawIOBase):
         self._at += len(data)
         return data
 
-    def readall(self) -> bytes:
-        raise OSError("expected a read of one column chunk, got a read of the whole file")
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
 
 def footer_size(tail: bytes) -> int:
     """Return a footer's size in bytes by a file's end. Raises pyarrow.ArrowInvalid."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import random
 import tempfile
 import time
@@ -229,7 +230,7 @@ def move(source: Place, target: Place) -> None:
     """Copy within the store, then delete; a crash between leaves equal copies."""
     system = file_system(source)
     retried(lambda: system.cp_file(key_of(source), key_of(target)), source)
-    delete(source, [key_of(source)])
+    remove(source)
 
 
 def remove(place: Place) -> None:
@@ -246,7 +247,7 @@ def delete(place: Place, keys: Sequence[str]) -> None:
     for start in range(0, len(keys), 1_000):
         some = list(keys[start : start + 1_000])
         with contextlib.suppress(FileNotFoundError):
-            retried(lambda some=some: _remove(system, some), place)  # type: ignore[misc]  # mypy infers no default
+            retried(functools.partial(_remove, system, some), place)
 
 
 def _remove(system: Any, keys: list[str]) -> None:

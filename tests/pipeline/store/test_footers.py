@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_what_is_in_the_index_is_not_read(folder: Path) -> None:
     published(folder, "new")
     assert reads(folder) == 1
     assert reads(folder) == 0
+
+
+def test_an_index_with_few_outdated_lines_is_appended_to_not_rewritten(folder: Path) -> None:
+    before = (folder / INDEX).stat().st_ino
+    published(folder, "new")
+    assert reads(folder) == 1
+    assert (folder / INDEX).stat().st_ino == before
 
 
 def test_an_index_that_is_gone_is_made_again(folder: Path) -> None:
@@ -164,6 +172,20 @@ def test_a_fifo_in_its_place_does_not_hang(folder: Path) -> None:
     assert [reads(folder), reads(folder)] == [len(KEYS), 0]
 
 
+def test_a_full_disk_costs_the_footers_that_did_not_fit(folder: Path) -> None:
+    new = published(folder, "new")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((folder / INDEX).stat().st_size + 10, hard))
+    try:
+        with Footers(Store(folder)) as footers:
+            assert footers.record("stage", new).key == "new"
+            assert footers.record("stage", artifact_name("k0", "f" * 64)).key == "k0"
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (folder / INDEX).read_bytes().endswith(b"\n")
+    assert [reads(folder) for _ in range(2)] == [1, 0]
+
+
 def test_the_first_run_in_a_folder_leaves_an_index(tmp_path: Path) -> None:
     folder = tmp_path / "not there" / "yet"
     with Footers(Store(folder)) as footers:
@@ -196,6 +218,18 @@ def test_looking_writes_nothing(folder: Path) -> None:
     with Footers(Store(folder), read_only=True) as footers:
         assert footers.record("stage", artifact_name("k0", "f" * 64)).key == "k0"
     assert not (folder / INDEX).exists()
+
+
+def test_looking_while_a_line_is_being_written_skips_that_line(folder: Path) -> None:
+    torn = (folder / INDEX).read_bytes()[:-5]
+    (folder / INDEX).write_bytes(torn)
+    with (
+        mock.patch("pipeline.store.backends.files.read_record", side_effect=read_record) as read,
+        Footers(Store(folder), read_only=True) as footers,
+    ):
+        assert {footers.record("stage", artifact_name(key, "f" * 64)).key for key in KEYS} == set(KEYS)
+    assert read.call_count == 1
+    assert (folder / INDEX).read_bytes() == torn
 
 
 def test_a_name_that_would_break_a_line_is_left_out(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import Record, StoredArtifact
 from pipeline.store.store import Store
 from stages.comparing import thumbnails
-from stages.comparing.byte_lru import ByteLRU
-from stages.comparing.thumbnails import FEW, BlockThumbnails
+from stages.comparing.thumbnails import CACHE, FEW, BlockThumbnails
 from stages.kernels.measure.identity import digest
 
 SHAPE = (8, 8, 3)
@@ -21,10 +20,8 @@ COUNT = 20 * FEW
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> ByteLRU[thumbnails.Bytes]:
-    kept: ByteLRU[thumbnails.Bytes] = ByteLRU(1 << 20)
-    monkeypatch.setattr(thumbnails, "_cached", kept)
-    return kept
+def nothing_kept() -> None:
+    thumbnails._cached.clear()
 
 
 class Job:
@@ -66,13 +63,20 @@ def test_they_are_those_of_the_images(artifact: StoredArtifact, images: thumbnai
     assert np.array_equal(found[rows], images[wanted])
 
 
-def test_few_are_read_without_the_others(
-    artifact: StoredArtifact, images: thumbnails.Bytes, nothing_kept: ByteLRU[thumbnails.Bytes]
-) -> None:
+def test_few_are_read_without_the_others(artifact: StoredArtifact, images: thumbnails.Bytes) -> None:
     block(artifact, images)(np.array([1, 300]))
-    assert nothing_kept.size == 0
+    assert thumbnails._cached.currsize == 0
     block(artifact, images)(np.arange(COUNT))
-    assert nothing_kept.size == COUNT * WIDTH
+    assert thumbnails._cached.currsize == COUNT * WIDTH
+
+
+def test_thumbnails_larger_than_the_cache_are_kept_alone() -> None:
+    small, large = np.zeros(8, np.uint8), np.zeros(CACHE + 1, np.uint8)
+    thumbnails._cached["small"] = small
+    thumbnails._cached["large"] = large
+    assert list(thumbnails._cached) == ["large"]
+    thumbnails._cached["small"] = small
+    assert list(thumbnails._cached) == ["small"]
 
 
 @pytest.mark.parametrize("wanted", [[5], range(COUNT)], ids=["one", "all"])

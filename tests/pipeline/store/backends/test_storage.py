@@ -136,10 +136,9 @@ def test_a_listed_store_asks_for_nothing_that_is_not_there(folder: Place, reques
             store.record("stage", f"none-{n}")
     assert store.names("stage") == sorted(names)
     assert [name for name, _ in requests] == ["find"]
-    assert [store.record("stage", name).rows for name in names] == [5] * 30
-    assert len(requests) == 31
-    known = {name: store.record("stage", name).content for name in names}
-    assert [record.summary["rows"] for record in store.files.records("stage", known)] == [5] * 30
+    for _ in range(2):
+        assert [store.record("stage", name).summary["rows"] for name in names] == [5] * 30
+        assert len(requests) == 31
 
 
 def test_retired_taken_back_and_pruned(folder: Place) -> None:
