@@ -55,8 +55,12 @@ class ConfigSource:
         name, equals, value = text.partition("=")
         keys = tuple(name.strip().split("."))
         place = f"--set {' '.join(text.splitlines())}"
-        if not equals or not all(keys) or not value.strip():
+        if not equals:
             raise ConfigError(f"{place}: expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null")
+        if not all(keys):
+            raise ConfigError(f"{place}: expected a key before =, such as pairs.threshold, got {name.strip()!r}")
+        if not value.strip():
+            raise ConfigError(f"{place}: expected a value after =, or null for no value: --set {name.strip()}=null")
         inner = ConfigSource()
         try:
             parsed = _parse(value, keys, lambda mark: place, inner)
