@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, Argument, Name
-from pipeline.messages.say import say
+from pipeline.messages.say import answer
 
 
 def undo(journal: Path, as_json: bool) -> int:
@@ -20,10 +19,7 @@ def undo(journal: Path, as_json: bool) -> int:
     tally = Tally()
     with alone():
         print_each(undo(journal, tally), silent=as_json)
-    if as_json:
-        print(json.dumps(as_dict(tally)))
-    else:
-        say(summary(tally))
+    answer(as_json, as_dict(tally), [summary(tally)])
     return 0 if tally.ok else 1
 
 

@@ -185,23 +185,18 @@ def _complaints(plan: RemovalPlan) -> Iterator[str]:
         if group.remove and not group.keep:
             yield f"cluster {group.cluster}: every image would go; expected at least one in `keep`"
         for file in (*group.keep, *group.remove):
-            name = name_of(file)
+            name, place = name_of(file), f"cluster {group.cluster}: {one_line(file.path)}"
             if name in seen:
-                yield f"cluster {group.cluster}: {one_line(file.path)} is in cluster {seen[name]}, too; expected once"
+                yield f"{place} is in cluster {seen[name]}, too; expected once"
             if file.path_bytes and show(name) != file.path:
-                true = one_line(show(name))
-                yield f"cluster {group.cluster}: {one_line(file.path)}: expected the name in path_bytes, {true}"
+                yield f"{place}: expected the name in path_bytes, {one_line(show(name))}"
             if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
-                yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
+                yield f"{place}: expected an absolute path"
             if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
-                yield f"cluster {group.cluster}: {one_line(file.path)}: expected a path without ., .. and //"
+                yield f"{place}: expected a path without ., .. and //"
             seen[name] = group.cluster
-        for file in group.remove:
-            if (root := reference_of(file, plan.references)) is not None:
-                yield (
-                    f"cluster {group.cluster}: {one_line(file.path)} lies in the reference {root}, which is never "
-                    "touched; keep it"
-                )
+            if file in group.remove and (root := reference_of(file, plan.references)) is not None:
+                yield f"{place} lies in the reference {root}, which is never touched; keep it"
 
 
 def _true(path: str) -> str:

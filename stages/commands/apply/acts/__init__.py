@@ -41,12 +41,7 @@ from stages.commands.apply.acts.linking import Link
 from stages.commands.apply.acts.moving import Move
 from stages.commands.apply.acts.trash import ToFinder, ToTrash
 
-KINDS: dict[str, type[Act]] = {
-    "move": Move,
-    "trash": ToTrash,
-    "delete": Act,
-    **dict.fromkeys(LINKS, Link),
-}
+KINDS: dict[str, type[Act]] = {"move": Move, "trash": ToTrash, "delete": Act, **dict.fromkeys(LINKS, Link)}
 
 
 def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None) -> Act:

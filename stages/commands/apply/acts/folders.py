@@ -13,9 +13,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from types import TracebackType
 from typing import TypeAlias
 
 from pipeline.store.atomic import sync_folder
@@ -37,17 +37,17 @@ def version(found: os.stat_result) -> Version:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+@dataclass(eq=False)
 class Folder:
     """An open folder.
 
     `loose`: a new name may not be on disk yet; `stale`: a removed name may still be on disk, which is harmless until
     the command ends."""
 
-    def __init__(self, path: Path, number: int) -> None:
-        self.path = path
-        self.number = number
-        self.loose = False
-        self.stale = False
+    path: Path
+    number: int
+    loose: bool = False
+    stale: bool = False
 
     def stat(self, name: str) -> os.stat_result | None:
         """Return the stat result of a name, not following links; None where the name is free. Raises OSError."""
@@ -112,7 +112,7 @@ class Folder:
         with self.opened(name) as some, other.opened(whole) as every:
             while data := some.read(PIECE):
                 true = every.read(len(data))
-                if data != true and not _is_torn(data, true):
+                if data != true and not (len(data) == len(true) and all(map(_is_torn, data, true))):
                     return False
         return True
 
@@ -179,7 +179,11 @@ class Folder:
         self.loose = self.stale = False
 
 
-class Folders:
+def _is_torn(byte: int, true: int) -> bool:
+    return byte in (0, true)
+
+
+class Folders(contextlib.AbstractContextManager["Folders"]):
     """The open folders of a group of acts; folders above new names are synced, too."""
 
     def __init__(self) -> None:
@@ -188,10 +192,7 @@ class Folders:
         self._above: list[Path] = []
         self._late: set[Path] = set()
 
-    def __enter__(self) -> Folders:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
         for path in self._late:
             with contextlib.suppress(OSError):
@@ -249,8 +250,3 @@ class Folders:
         while self._above:
             sync_folder(self._above[-1])
             self._above.pop()
-
-
-def _is_torn(data: bytes, true: bytes) -> bool:
-    """Return whether each byte of `data` is the byte of `true` at its place, or zero."""
-    return len(data) == len(true) and all(some in (0, byte) for some, byte in zip(data, true, strict=True))

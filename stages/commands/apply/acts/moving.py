@@ -30,7 +30,7 @@ class Move(Act):
     def lift(self) -> None:
         super().lift()
         self._announce()
-        carry(self._home(), self.folders.make(self._to.parent, self.folder_mode), self.spare, self.entry)
+        carry(self._home(), self._target(), self.spare, self.entry)
 
     def _announce(self) -> None:
         """Write the trash's note, before the file is moved; nothing for other folders."""
