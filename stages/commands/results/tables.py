@@ -22,13 +22,12 @@ from pipeline.store.backends.storage import exists, read_bytes
 from pipeline.store.store import Store
 from stages import pairs as pairs_stage
 from stages.cluster import FILENAME
-from stages.commands.results.expand import expanded
-from stages.comparing.blocks import index_columns, read_blocks
+from stages.commands.results.expand import expanded_rows
+from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.hamming import HASHES
 from stages.comparing.text import one_line
-from stages.kernels.graph import components, groups
-from stages.kernels.measure import turns
+from stages.kernels.graph import components
 from stages.listing.files import show
 
 T = TypeVar("T")
@@ -40,6 +39,7 @@ FACTS = (
     *("frames", "taken", "camera", "software", "gps", "orientation", "quality", "tables", "subsampling", "progressive"),
     *("was_jpeg", "scale", "decoder", "note", "error", "error_detail"),
 )
+HASH_COLUMNS = ("path", "set", *HASHES, "identity", "identity_turned")
 
 
 def load_run(folder: Place) -> Results:
@@ -137,9 +137,7 @@ class Results:
     def hashes(self) -> pd.DataFrame:
         """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
         turned thumbnail), identity (digest of the thumbnail), identity_turned (least digest over its turns)."""
-        return self._read("hash", ("path", "set", *HASHES, "identity", "identity_turned")).sort_values(
-            "path", ignore_index=True
-        )
+        return self._read("hash", HASH_COLUMNS).sort_values("path", ignore_index=True)
 
     def hash_clusters(self) -> pd.DataFrame:
         """Return the duplicates by hash alone: cluster, path, hash_0.
@@ -158,9 +156,8 @@ class Results:
         hashes["cluster"] = pd.factorize(labels)[0]
         sizes = hashes.groupby("cluster")["path"].transform("size")
         found = hashes.loc[sizes > 1, ["cluster", "path", "hash_0"]]
-        return found.assign(cluster=pd.factorize(found["cluster"])[0]).sort_values(
-            ["cluster", "path"], ignore_index=True
-        )
+        found["cluster"] = pd.factorize(found["cluster"])[0]
+        return found.sort_values(["cluster", "path"], ignore_index=True)
 
     def ledger(self) -> pd.DataFrame:
         """Return the ledger of each block pair: block_a, block_b, pairs_total, decided, skipped_by_rule, identical,
@@ -210,8 +207,8 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Return a row for each pair of images, of rows of representatives; see `stages/kernels/graph/groups.py`."""
-        comparison = self.comparison
+        """Return a row for each pair of images, also of those that rows of representatives stand for."""
+        comparison, config = self.comparison, self.summary["config"]
         if comparison.identical == "all":
             return self._read("pairs", self._columns)
         found = zip(self.artifacts("pairs"), self.tables("pairs", self._columns), strict=True)
@@ -221,34 +218,11 @@ class Results:
         blocks_with_rows = {key for pair in parts for key in pair.split(".")}
         tables = list(self.tables("index", index_columns(comparison), blocks_with_rows))
         tables.sort(key=lambda table: table["path"][:1].to_pylist())
-        blocks = read_blocks(tables, comparison, self.summary["config"]["inputs"].get("reference", ()))
-        paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
-        known = pd.Index(paths.to_pandas())
-        thumbnail = self.summary["config"]["thumbnail"]
         rows = pa.concat_tables(parts.values()).to_pandas()
-        whole = expanded(
-            groups.PairArrays(
-                known.get_indexer(rows["path_a"]).astype(np.int64),
-                known.get_indexer(rows["path_b"]).astype(np.int64),
-                rows[comparison.column].to_numpy(),
-                rows["turns"].to_numpy(),
-                rows["measured"].to_numpy(),
-            ),
-            blocks,
-            comparison,
-            swap=not self.summary["config"]["inputs"]["b"],
-        )
-        return pd.DataFrame(
-            {
-                "path_a": known[whole.a],
-                "path_b": known[whole.b],
-                comparison.column: whole.mse,
-                "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
-                "turns": whole.turns,
-                "measured": whole.measured,
-                "borderline": comparison.borderline(whole.mse, thumbnail["decode"], thumbnail["channels"]),
-            }
-        )
+        references, swap = config["inputs"].get("reference", ()), not config["inputs"]["b"]
+        whole = expanded_rows(rows, tables, comparison, references, swap)
+        distances, thumbnail = whole[comparison.column].to_numpy(), config["thumbnail"]
+        return whole.assign(borderline=comparison.borderline(distances, thumbnail["decode"], thumbnail["channels"]))
 
 
 def _key(name: str) -> str:
