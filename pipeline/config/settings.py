@@ -87,10 +87,10 @@ class Config:
 
         Masked are values of `storage`, of Dask's settings, and of cluster arguments with secret-like names."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
-        plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
-        for name in plain["scheduler"].keys() & {"dask_config", "cluster"}:
-            plain["scheduler"][name] = _masked(plain["scheduler"][name], everything=name == "dask_config")
-        return plain
+        data = top | {name: plain(dataclasses.asdict(values)) for name, values in self.sections()}
+        for name in data["scheduler"].keys() & {"dask_config", "cluster"}:
+            data["scheduler"][name] = _masked(data["scheduler"][name], everything=name == "dask_config")
+        return data
 
 
 Given: TypeAlias = tuple[str, Any, str]
@@ -225,10 +225,11 @@ def _real(place: str) -> str:
     return locations.EXTRAS.get(protocol, protocol) + place[len(protocol) :]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as data of JSON, with lists in place of tuples."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _masked(value: Any, everything: bool) -> Any:

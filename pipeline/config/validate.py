@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -17,24 +19,17 @@ from pipeline.config.rewrite import as_argument, quoted, retyped
 from pipeline.config.unions import KIND, foreign_key, members
 from pipeline.config.yaml_source import ConfigSource, Keys, parse
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import nearest
 
-WHOLE, NUMBER, TEXT, LIST = "a whole number", "a number", "text", "a list"
 EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
-    "int_type": WHOLE,
-    "int_parsing": WHOLE,
-    "int_from_float": WHOLE,
-    "float_type": NUMBER,
-    "float_parsing": NUMBER,
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": TEXT,
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
     "none_required": "null",
-    "list_type": LIST,
-    "tuple_type": LIST,
-    "dict_type": "keys and values",
-    "mapping_type": "keys and values",
-    "dataclass_type": "keys and values",
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "dataclass_type"), "keys and values"),
     "missing": "a value",
     "json_invalid": "text that UTF-8 can hold",
     "too_short": lambda ctx: f"at least {ctx['min_length']} items",
@@ -113,7 +108,8 @@ def _complaints(
         by_key = {(KIND,): by_key[KIND,]}
     for keys, details in by_key.items():
         whole = (section, *keys)
-        if isinstance(_value(data, keys), dict) and (missing := _missing(details)):
+        got = functools.reduce(operator.getitem, keys, data)
+        if isinstance(got, dict) and (missing := _missing(details)):
             if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
                 yield f"{source.place(whole)}: {dotted(whole)}: {missing} missing; expected a value"
             continue
@@ -121,7 +117,6 @@ def _complaints(
             yield unknown_key(source, whole, kinds)
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))
-        got = _value(data, keys)
         problem = f"{_sentence(expected, got, _read_by(source, whole))}{_near_value(details, got)}"
         if better := _better(kinds[section], data, whole, source):
             problem += f"{'' if problem.endswith('?') else '.'} Write {better}"
@@ -176,12 +171,6 @@ def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:
     return tuple(keys)
 
 
-def _value(data: Any, keys: Keys) -> Any:
-    for key in keys:
-        data = data[key]
-    return data
-
-
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
@@ -192,21 +181,16 @@ def _expected(detail: ErrorDetails) -> str:
 
 
 def _sentence(expected: list[str], got: Any, read_by: str) -> str:
-    if any(word.startswith("expected ") or "; " in word for word in expected):
-        return next(word for word in expected if word.startswith("expected ") or "; " in word)
+    if whole := next((word for word in expected if word.startswith("expected ") or "; " in word), None):
+        return whole
     number = read_by != "got" and isinstance(got, int | float) and not isinstance(got, bool)
     return f"expected {' or '.join(expected)}, {read_by} {'the number ' * number}{_show(got)}"
 
 
 def _near_value(details: list[ErrorDetails], got: Any) -> str:
-    choices = [
-        word.strip("' ")
-        for detail in details
-        if detail["type"] == "literal_error"
-        for word in detail["ctx"]["expected"].replace(" or ", ", ").split(",")
-    ]
-    close = difflib.get_close_matches(got, choices, 1) if isinstance(got, str) else []
-    return f"; did you mean {close[0]}?" if close else ""
+    expected = (detail["ctx"]["expected"] for detail in details if detail["type"] == "literal_error")
+    choices = [word.strip("' ") for words in expected for word in words.replace(" or ", ", ").split(",")]
+    return nearest(got, choices) if isinstance(got, str) else ""
 
 
 def _show(value: Any) -> str:

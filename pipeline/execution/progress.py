@@ -15,6 +15,7 @@ from pipeline.execution.reporter import Quiet, Reporter
 from pipeline.execution.task import Outcome
 from pipeline.execution.watch import Cluster
 from pipeline.messages.errors import one_line
+from pipeline.messages.words import counted
 from pipeline.stage import Address
 
 STEADY = 1.0
@@ -62,8 +63,7 @@ def _clock(seconds: float) -> str:
 
 def describe_cluster(cluster: Cluster) -> str:
     """Return the state of a cluster in a few words."""
-    one = cluster.workers == 1
-    return f"{cluster.workers:,} worker{'' if one else 's'}, {cluster.memory / 2**30:.1f} GiB of memory in use"
+    return f"{counted(cluster.workers, 'worker')}, {cluster.memory / 2**30:.1f} GiB of memory in use"
 
 
 class _Counting(Quiet):
@@ -86,9 +86,9 @@ class _Counting(Quiet):
             yield "more that fail in the same way are counted"
 
     def describe(self, stage: str) -> str:
-        words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
         counts = self.counts[stage]
-        said = [f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]]
+        hows = [how for how in ("run", "skipped", "failed", "blocked") if counts[how]]
+        said = [f"{counts[how]:,} {'current' if how == 'skipped' else how}" for how in hows]
         said += self._paces[stage].words(self.total[stage] - self.done(stage))
         return ", ".join(said) or "waiting"
 

@@ -113,11 +113,8 @@ def run_task(call: Call) -> Outcome:
     prepare()
     use(call.context.storage)
     core = take_core(call.cores)  # without an idle core the task still runs: the scheduler counts cores
-    try:
+    with contextlib.closing(core) if core else contextlib.nullcontext():
         return _attempt(call, _compute)
-    finally:
-        if core:
-            core.close()
 
 
 def run_source(call: Call, found: pa.Table) -> Outcome:
@@ -130,19 +127,15 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
     try:
         record, name, ran, stats, size = _publish(call, compute)
         path = call.context.folder / record.stage / name
-        footer = None if call.task.filename else footer_of(record, path)
-        seconds = time.perf_counter() - started
         of = call.context.stage.output.work
-        work = of(record.summary) if ran and of else None
-        receipt = receipt_of(record, name)
         return Outcome(
             call.address,
-            receipt,
+            receipt_of(record, name),
             ran,
-            footer=footer,
-            seconds=seconds,
+            footer=None if call.task.filename else footer_of(record, path),
+            seconds=time.perf_counter() - started,
             stats=stats,
-            work=work,
+            work=of(record.summary) if ran and of else None,
             worker=_worker(),
             size=size,
         )

@@ -40,8 +40,7 @@ def read(store: Store) -> list[str] | None:
     if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
         return rows
     log.warning(
-        "%s is damaged: expected a list of paths; this run compares the bytes of every file and writes a new list",
-        path,
+        "%s is damaged: expected a list of paths; this run compares the bytes of every file and writes a new list", path
     )
     return None
 

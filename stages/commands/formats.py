@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON
 from pipeline.machine.installation import install_extra
-from pipeline.messages.say import say
+from pipeline.messages.say import answer
 
 if TYPE_CHECKING:
     from stages.decoding.formats.registry import Format
@@ -17,11 +16,7 @@ if TYPE_CHECKING:
 
 def formats(as_json: bool) -> int:
     """Print the formats, and return the exit code."""
-    if as_json:
-        print(json.dumps(rows()))
-    else:
-        say(*lines())
-    return 0
+    return answer(as_json, rows(), lines())
 
 
 def lines() -> Iterator[str]:
