@@ -51,18 +51,13 @@ VERSION = click.Option(
 )
 
 
-def _choose_colour(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value and not ctx.resilient_parsing:
-        colour.choose(value)
-
-
 def _colour(hidden: bool = False) -> click.Option:
     return click.Option(
         ["--color"],
         type=OneOf(colour.WHEN),
         is_eager=True,
         expose_value=False,
-        callback=_choose_colour,
+        callback=lambda ctx, param, value: colour.choose(value or "auto"),
         hidden=hidden,
         help="Use colours in a terminal (auto, the default), always or never; NO_COLOR=1 is never.",
     )

@@ -75,10 +75,6 @@ def _batch(scheduler: Batch) -> dict[str, Any]:
     return found
 
 
-def _kubernetes(scheduler: Kubernetes) -> dict[str, Any]:
-    return {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}
-
-
 def _ssh(scheduler: Ssh) -> dict[str, Any]:
     """Return arguments of kind ssh; Dask's SSH cluster passes Dask's settings itself."""
     place = {"host": scheduler.host} if scheduler.host else {}
@@ -97,7 +93,7 @@ MAKE: tuple[tuple[type, Callable[[Any], dict[str, Any]]], ...] = (
     (Cuda, _cuda),
     (Ssh, _ssh),
     (Batch, _batch),
-    (Kubernetes, _kubernetes),
+    (Kubernetes, lambda scheduler: {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}),
     (Own, _encrypted),
 )
 

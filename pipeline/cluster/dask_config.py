@@ -62,18 +62,11 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _tls_settings(tls: Tls) -> dict[str, Any]:
-    shown = {"cert": _path(tls.cert), "key": _path(tls.key)}
-    sides = {
-        f"distributed.comm.tls.{side}.{name}": file
-        for side in ("scheduler", "worker", "client")
-        for name, file in shown.items()
-    }
-    trusted = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": _path(tls.ca_file)}
-    return trusted | sides
-
-
-def _path(name: str) -> str:
-    return str(Path(name).expanduser().absolute())
+    trusted, cert, key = (str(Path(name).expanduser().absolute()) for name in (tls.ca_file, tls.cert, tls.key))
+    settings = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": trusted}
+    for side in ("scheduler", "worker", "client"):
+        settings |= {f"distributed.comm.tls.{side}.cert": cert, f"distributed.comm.tls.{side}.key": key}
+    return settings
 
 
 def security_of(scheduler: Dask) -> Any:

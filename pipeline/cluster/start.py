@@ -33,16 +33,10 @@ def start(scheduler: Passing, security: Any) -> Any:
                 cluster.scale(scheduler.scale)
         return cluster
     except Exception as error:  # the errors depend on the batch system
-        _skip_exit_handler()
+        if module := sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster"):
+            atexit.unregister(module.reap_clusters)  # would delete, at exit, a cluster that was not created
         text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
-
-
-def _skip_exit_handler() -> None:
-    """Keep dask-kubernetes from deleting, at exit, a cluster that was not created."""
-    module = sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster")
-    if module is not None:
-        atexit.unregister(module.reap_clusters)
 
 
 def _class(scheduler: Passing) -> Callable[..., Any]:

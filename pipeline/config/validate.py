@@ -80,21 +80,12 @@ def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
 
 def _nearest(name: str, valid: list[str]) -> str:
     section, _, last = name.rpartition(".")
-    beside = {_leaf(key): key for key in valid if key.rpartition(".")[0] == section}
-    anywhere = {_leaf(key): key for key in reversed(valid) if "." in key}
-    looks = ((beside, 0.75), (anywhere, 0.99), (beside, 0.6), (anywhere, 0.75))
-    near = next((key for keys, similarity in looks if (key := _close(last, keys, similarity))), None)
-    return f"did you mean {near}?" if near else f"valid keys: {', '.join(beside)}"
-
-
-def _leaf(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _close(word: str, keys: Mapping[str, str], similarity: float) -> str | None:
-    """Return the key whose last part is most similar to `word`."""
-    near = difflib.get_close_matches(word.lower(), keys, 1, similarity)
-    return keys[near[0]] if near else None
+    beside = {key.rpartition(".")[2]: key for key in valid if key.rpartition(".")[0] == section}
+    anywhere = {key.rpartition(".")[2]: key for key in reversed(valid) if "." in key}
+    for keys, similarity in ((beside, 0.75), (anywhere, 0.99), (beside, 0.6), (anywhere, 0.75)):
+        if near := difflib.get_close_matches(last.lower(), keys, 1, similarity):
+            return f"did you mean {keys[near[0]]}?"
+    return f"valid keys: {', '.join(beside)}"
 
 
 def _complaints(

@@ -172,7 +172,8 @@ class _Notes:
             for key, value in node.value:
                 where = self.place(key.start_mark)
                 if key.tag not in (TEXT, MERGE):
-                    raise ConfigError(f"{where}: expected a key that is text, got {_shown(key)}; put it in quotes")
+                    got = key.value if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+                    raise ConfigError(f"{where}: expected a key that is text, got {got}; put it in quotes")
                 if key.value in lines:
                     name = ".".join(map(str, (*keys, key.value)))
                     raise ConfigError(f"{where}: {name} is given here and in line {lines[key.value]}; keep one of them")
@@ -196,7 +197,3 @@ class _Notes:
                 f"{self.place(node.start_mark)}: expected aliases that repeat at most {REPEATED:,} keys and values, "
                 "got more; write the values out"
             )
-
-
-def _shown(key: yaml.Node) -> str:
-    return str(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +15,8 @@ from pipeline.machine.cores import Core
 Scalar: TypeAlias = str | int | float | bool | None
 Address: TypeAlias = tuple[str, str]
 """Name of one task of the run: (stage, key)."""
+Settings: TypeAlias = Callable[[str], Any]
+"""The resolved config, read by dotted key, such as `settings("letters.times")`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,6 @@ class Task:
     filename: str | None = None
     order: int = 0
     group: int = 0
-
-
-class Settings(Protocol):
-    """The resolved config, read by dotted key, such as `settings("letters.times")`."""
-
-    def __call__(self, key: str) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ class _Counting(Quiet):
             self._settled.add(address)
         if outcome and how == "run":
             self._paces[address[0]].add(outcome)
+        for line in self.failure(address, reason) if how == "failed" else ():
+            self.message(line)
 
     def done(self, stage: str) -> int:
         """Return the number of finished tasks; a task whose artifact was made again counts once."""
@@ -122,8 +124,6 @@ class Plain(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         done, total = self.done(stage), self.total[stage]
-        for line in self.failure(address, reason) if how == "failed" else ():
-            self.message(line)
         if done == total or time.monotonic() - self._said[stage] > EVERY:
             self._said[stage] = time.monotonic()
             where = f"; {self._cluster}" if self._cluster and done < total else ""
@@ -199,8 +199,6 @@ class Bars(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
-        for line in self.failure(address, reason) if how == "failed" else ():
-            self.message(line)
 
     def cluster(self, cluster: Cluster) -> None:
         state = describe_cluster(cluster)

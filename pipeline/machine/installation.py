@@ -13,20 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pipeline.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 DISTRIBUTION = "fast-diff-dask"
 PACKAGES = ("pipeline", "stages")
 """Import names of the distribution: generic names, which another package may have, too."""
-
-
-class Installed(Protocol):
-    """An installed distribution: `Metadata` or `importlib.metadata.Distribution`."""
-
-    def read_text(self, filename: str) -> str | None:
-        """Return a file of the distribution's metadata, None if missing."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def fault() -> str | None:
     return None
 
 
-def _source(distribution: Installed) -> tuple[Path | None, bool]:
+def _source(distribution: Metadata | Distribution) -> tuple[Path | None, bool]:
     """Return the source folder of a distribution, if any, and whether it is editable."""
     from urllib.parse import unquote, urlsplit
 

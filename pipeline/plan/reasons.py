@@ -43,12 +43,6 @@ def _show(value: Any) -> str:
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def without_params(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return a recipe without some of the parameters."""
-    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
-
-
-def without_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return a recipe without the versions of some libraries."""
-    libraries = {name: version for name, version in recipe["libraries"].items() if name not in names}
-    return dict(recipe) | {"libraries": libraries}
+def without(recipe: Mapping[str, Any], part: str, names: Collection[str]) -> dict[str, Any]:
+    """Return a recipe without some names of a part, `params` or `libraries`."""
+    return dict(recipe) | {part: {name: value for name, value in recipe[part].items() if name not in names}}

@@ -14,7 +14,7 @@ from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
-from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without_libraries, without_params
+from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
 from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address, Settings
@@ -179,11 +179,11 @@ class Resolver:
         if first is None or not first.num_rows:
             return call
         if stage.name not in self._by_span:
-            recipe = without_libraries(plain(call.context.recipe), stage.cache_key.optional)
+            recipe = without(plain(call.context.recipe), "libraries", stage.cache_key.optional)
             alike = (
                 (path, record.span)
                 for path, record in self._all_records(stage.name)
-                if record.span and without_libraries(record.recipe, stage.cache_key.optional) == recipe
+                if record.span and without(record.recipe, "libraries", stage.cache_key.optional) == recipe
             )
             self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
@@ -193,9 +193,9 @@ class Resolver:
         """Yield the earlier artifacts that this task may build on, the latest first."""
         free = node.stage.reuse.builds_on or ()
         versions = self._versions(node.address)
-        recipe = without_params(plain(call.context.recipe), free) if versions else {}
+        recipe = without(plain(call.context.recipe), "params", free) if versions else {}
         for path, record in versions:
-            if record.fingerprint != call.fingerprint and without_params(record.recipe, free) == recipe:
+            if record.fingerprint != call.fingerprint and without(record.recipe, "params", free) == recipe:
                 inputs = self._inputs_of(node, record)
                 if inputs is not None:
                     yield Earlier(path, inputs, record.recipe["params"])

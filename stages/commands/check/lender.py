@@ -195,20 +195,18 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
         lent.lend()
         return found
 
-    recheck = dataclasses.replace(thumbnail.STAGE.reuse, recheck=_recheck)
+    def racy(rows: pa.Table) -> Sequence[str]:
+        return scan.racy(rows) if rows["set"][0].as_py() == NEW else ()
+
+    def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
+        return thumbnail.recheck(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
+
+    reuse = dataclasses.replace(thumbnail.STAGE.reuse, recheck=recheck)
     special: dict[str, Stage[Any]] = {
-        "scan": dataclasses.replace(scan.STAGE, source=Source(source, _racy, SECTIONS), preflight=Preflight()),
-        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=recheck),
+        "scan": dataclasses.replace(scan.STAGE, source=Source(source, racy, SECTIONS), preflight=Preflight()),
+        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=reuse),
     }
     return [special.get(stage.name, stage) for stage in STAGES]
-
-
-def _racy(rows: pa.Table) -> Sequence[str]:
-    return scan.racy(rows) if rows["set"][0].as_py() == NEW else ()
-
-
-def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
-    return thumbnail.recheck(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
 
 
 def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
@@ -236,13 +234,9 @@ def _link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise
-        _copy(source, target)
+        with source.open("rb") as file, atomic_write(target) as copy:
+            shutil.copyfileobj(file, copy)
+        stat = source.stat()
+        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as file, atomic_write(target) as copy:
-        shutil.copyfileobj(file, copy)
-    stat = source.stat()
-    os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))

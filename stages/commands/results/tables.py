@@ -189,7 +189,8 @@ class Results:
         names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
         if not names:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
-        return [StoredArtifact(stage, _key(name), self.folder / stage / name) for name in names]
+        keys = (name.rpartition("-")[0] or name.removesuffix(".parquet") for name in names)
+        return [StoredArtifact(stage, key, self.folder / stage / name) for key, name in zip(keys, names, strict=True)]
 
     def tables(
         self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
@@ -223,11 +224,6 @@ class Results:
         whole = expanded_rows(rows, tables, comparison, references, swap)
         distances, thumbnail = whole[comparison.column].to_numpy(), config["thumbnail"]
         return whole.assign(borderline=comparison.borderline(distances, thumbnail["decode"], thumbnail["channels"]))
-
-
-def _key(name: str) -> str:
-    """Return the key of the task that made an artifact, from the artifact's name."""
-    return name.rpartition("-")[0] or name.removesuffix(".parquet")
 
 
 def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:

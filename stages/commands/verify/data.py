@@ -87,7 +87,9 @@ class Recorded:
         (self.clusters,) = files["cluster"].values()
         for stage in ("thumbnail", "hash"):
             self._same_keys(stage, files["scan"].keys(), files[stage].keys())
-        self.parts = self._in_path_order(files["thumbnail"].values())
+        thumbnails = files["thumbnail"].items()
+        first = {key: next(file.batches(["path"], 1)).column(0)[0].as_py().encode() for key, file in thumbnails}
+        self.parts = [file for _, file in sorted(thumbnails, key=lambda item: (item[0][:2], first[item[0]]))]
         self.blocks = [part.key for part in self.parts if part.key in files["index"]]
         self._same_keys("index", self.blocks, files["index"].keys())
         self.pairs = self._block_pairs(files["pairs"])
@@ -96,10 +98,6 @@ class Recorded:
         odd = sorted(set(expected) ^ set(there))
         if odd:
             raise ConfigError(f"{self.folder}: {stage}/{odd[0]} is missing, or left over; run `fast-diff run` again")
-
-    def _in_path_order(self, files: Collection[ArtifactFile]) -> list[ArtifactFile]:
-        first = {file.key: next(file.batches(["path"], 1)).column(0)[0].as_py().encode() for file in files}
-        return sorted(files, key=lambda file: (file.key[:2], first[file.key]))
 
     def _block_pairs(self, files: Mapping[str, ArtifactFile]) -> dict[tuple[int, int], ArtifactFile]:
         a = [number for number, key in enumerate(self.blocks) if key.startswith("a-")]

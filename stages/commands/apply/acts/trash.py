@@ -65,8 +65,8 @@ class ToTrash(Move):
 
     def _announce(self) -> None:
         place = self._to
-        trash = place.parent.parent
-        top = next((top for top in place.parents if _is_of(trash, top)), None)
+        trash, user = place.parent.parent, str(os.getuid())
+        top = next((top for top in place.parents if trash in (top / f".Trash-{user}", top / ".Trash" / user)), None)
         where = self.path if top is None else Path(os.path.realpath(self.path.parent)).relative_to(top) / self.path.name
         info = self.folders.make(trash / "info", self.folder_mode)
         date = time.strftime("%Y-%m-%dT%H:%M:%S")
@@ -90,12 +90,6 @@ class ToTrash(Move):
             note.read(path)
             return Path(unquote(note["Trash Info"]["Path"], errors="surrogateescape")).name == self.path.name
         return False
-
-
-def _is_of(trash: Path, top: Path) -> bool:
-    """Return whether `trash` is this user's trash of the disk whose root folder is `top`."""
-    user = str(os.getuid())
-    return trash in (top / f".Trash-{user}", top / ".Trash" / user)
 
 
 class ToFinder(Act):
