@@ -82,7 +82,7 @@ class Stage(Generic[P]):
             check_columns(self.name, self.schema)
 
     def used(self, settings: Settings) -> Sequence[str]:
-        """Return the config keys of other sections that determine the result under these settings."""
+        """Return the config keys of other sections that determine the result."""
         return self.cache_key.uses(settings) if callable(self.cache_key.uses) else self.cache_key.uses
 
     def schema_for(self, params: P, settings: Settings) -> pa.Schema:

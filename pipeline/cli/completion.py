@@ -42,7 +42,7 @@ def _entries(incomplete: str) -> Iterator[str]:
 
 
 def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the config keys, or the valid words of a key, that begin with `incomplete`.
+    """Return config keys, or valid words of a key, that begin with `incomplete`.
 
     A key ends in `=`; a word follows its key and `=`."""
     from pipeline.config.describe import choices

@@ -37,7 +37,9 @@ def keep_quiet() -> None:
 
 @contextlib.contextmanager
 def configured(scheduler: Dask) -> Iterator[None]:
-    """Apply Dask's settings of this run, and restore the former ones; some kinds pass the settings to their workers."""
+    """Apply Dask's settings of this run, and restore the former ones at the end.
+
+    Some kinds pass the settings to their workers."""
     import dask
 
     shown = importlib.util.find_spec("bokeh")  # draws the dashboard and the report, which show profiles

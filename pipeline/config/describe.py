@@ -54,7 +54,7 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
 
 
 def first_line(kind: Any) -> str:
-    """Return the first line of a dataclass's docstring, or the description of a union; "" where there is none."""
+    """Return a dataclass's first line or a union's description; "" without either."""
     if get_origin(kind) is Annotated:
         return _description(kind)
     doc = kind.__doc__ or ""  # where a class has none, `dataclass` puts the signature there

@@ -44,7 +44,7 @@ class ConfigSource:
     overrides: dict[Keys, str] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> str:
-        """Return where a key was given, or the nearest section around the key that was given."""
+        """Return where a key was given, or the nearest section around the key."""
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.places:
                 return self.places[keys[:length]]

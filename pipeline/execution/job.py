@@ -58,10 +58,8 @@ class StoredJob:
 
     def earlier(self) -> Iterator[pa.Table]:
         for name in self.call.earlier:
-            try:
+            with contextlib.suppress(ArtifactDamaged):  # rows of a damaged artifact are computed again
                 yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
-            except ArtifactDamaged:
-                continue  # rows of a damaged artifact are computed again
 
     def before(self) -> Iterator[Before]:
         for earlier in self.call.before:

@@ -104,7 +104,7 @@ class _Counting(Quiet):
             self.message(line)
 
     def done(self, stage: str) -> int:
-        """Return the number of finished tasks; a task whose artifact was made again counts once."""
+        """Return the number of finished tasks; a repeated task counts once."""
         return self.counts[stage].total() - self._repeated[stage]
 
 

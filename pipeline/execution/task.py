@@ -97,7 +97,7 @@ class Outcome:
 
 
 def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
-    """Run calls one after the other; after `seconds`, return the other calls as not begun.
+    """Run calls one after the other; after `seconds`, return the rest as not begun.
 
     When a bundle is repeated after the loss of a worker, published artifacts are cache hits."""
     end = time.monotonic() + seconds
@@ -204,7 +204,7 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:
-    """Return the record of an artifact, if the artifact is readable and has this fingerprint."""
+    """Return the record of an artifact, if readable and of this fingerprint."""
     try:
         record = store.record(stage, name, key)
     except ArtifactDamaged:

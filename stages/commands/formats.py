@@ -20,7 +20,7 @@ def formats(as_json: bool) -> int:
 
 
 def lines() -> Iterator[str]:
-    """Yield a line per format with name, library and endings; then the command that installs missing libraries."""
+    """Yield a line per format; then the command that installs missing libraries."""
     from stages.decoding.formats.registry import FORMATS
 
     for format in FORMATS:
@@ -30,7 +30,7 @@ def lines() -> Iterator[str]:
 
 
 def rows() -> list[dict[str, object]]:
-    """Return the formats as JSON data, with the command that installs a missing library."""
+    """Return the formats as JSON data, with commands that install missing libraries."""
     from stages.decoding.formats.registry import FORMATS
 
     return [

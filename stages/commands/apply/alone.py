@@ -18,7 +18,7 @@ NAME = "acts.lock"
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock of this user's `apply` and `undo` on this machine; the system releases it when the process ends.
+    """Hold the lock of this user's `apply` and `undo` until this process ends.
 
     The lock lies in the user's state folder, where no other user can write. Raises ConfigError where another command
     holds the lock, or where another user could write to the lock."""

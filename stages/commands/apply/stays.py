@@ -58,9 +58,9 @@ class Stays:
         self._last: StayingImage | None = None
 
     def find(self) -> StayingImage:
-        """Return the first image that stays, is present and is unchanged; its bytes are read once per version.
+        """Return the first image that stays and is present and unchanged.
 
-        Raises Cannot where there is none."""
+        Its bytes are read once per version. Raises Cannot where there is none."""
         if not self._local:
             raise Cannot("every image that is to stay is on an object store; apply works on this machine's disks only")
         with contextlib.suppress(OSError):
@@ -76,8 +76,10 @@ class Stays:
         raise Cannot(NONE)
 
     def refuse(self, path: Path, found: os.stat_result) -> None:
-        """Raise Cannot where a file that is to go is an image that stays under another path: by a link, a mount, a
-        second file system, or another case of letters. A hard link may go. Raises OSError."""
+        """Raise Cannot where a file that is to go is an image that stays.
+
+        A link, a mount, a second file system or another case of letters gives such a file two paths. A hard link may
+        go. Raises OSError."""
         for other, _ in self._found.get(_inode(found), ()):
             if found.st_nlink == 1 or path.resolve() == other.resolve() or _same_name(path, other):
                 raise Cannot("it is an image that is to stay, under another path")
@@ -87,7 +89,7 @@ class Stays:
                 raise Cannot(f"it has the size and all times of {name}, which is to stay: both may be one file")
 
     def alike(self, going: Version) -> list[Path]:
-        """Return images that stay on other disks and have a file's size and time, in whole seconds as on any disk."""
+        """Return images on other disks that stay and have a file's size and time."""
         found = self._found.get(("moment", going[2], going[3] // SECOND), ())
         return [path for path, stays in found if stays.st_dev != going[0]]
 

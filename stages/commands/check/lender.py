@@ -68,7 +68,7 @@ class Lender:
         return pa.concat_tables([partition.table for partition in self.partitions])
 
     def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
-        """Yield a scan task for each partition of the run, without the images whose paths are in `changed`.
+        """Yield the run's scan tasks, without the images whose paths are in `changed`.
 
         A partition with a changed image or a transient error keeps only its readable images, so that none of its files
         is read again."""
@@ -186,11 +186,12 @@ def true_names(table: pa.Table) -> pa.ChunkedArray:
 
 
 def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stage[Any]]:
-    """Return the stages up to `pairs`, changed so that `scan` and `thumbnail` read new files only."""
+    """Return the stages up to `pairs`; `scan` and `thumbnail` read new files only."""
 
     def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
-        """Link the run's artifacts while the folder is locked, after deleting retired ones: a rename of a link over
-        another link to the same file has no effect."""
+        """Delete retired artifacts, then link the run's artifacts; the folder is locked.
+
+        A rename of a link over another link to the same file has no effect."""
         Store(lent.work).prune()
         lent.lend()
         return found

@@ -40,7 +40,7 @@ CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def make_images(folder: Path) -> dict[str, list[Path]]:
-    """Make the images, equal at every call; return the files of each scene, all of which show one picture.
+    """Make the images, equal at every call; return the files that show each scene.
 
     Raises ConfigError for a folder that holds something else."""
     if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -79,7 +79,7 @@ def portrait() -> Image.Image:
 
 
 def scene(seed: int) -> Image.Image:
-    """Return a landscape of sky, hills, a sun and grain; the seed determines colours and shapes."""
+    """Return a landscape of sky, hills, a sun and grain, determined by the seed."""
     random = np.random.default_rng(seed)
     sky, ground = random.integers(30, 226, (2, 3)), random.integers(20, 200, (2, 3))
     image = Image.fromarray(gradient(*sky))

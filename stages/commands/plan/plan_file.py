@@ -207,7 +207,7 @@ def _true(path: str) -> str:
 
 
 def reference_of(file: PlannedFile, references: Collection[str]) -> str | None:
-    """Return the reference that contains a file, by its name or by its real path; None where none does."""
+    """Return the reference that contains a file, by name or by real path, if any."""
     names = {file.path} | ({show(os.path.realpath(name_of(file)))} if is_local(file) else set())
     roots = ((root, name) for root in references for name in (root.rstrip("/"), _true(root)))
     return next((root for root, top in roots if any(inside(name, top) for name in names)), None)

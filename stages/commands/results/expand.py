@@ -18,7 +18,7 @@ from stages.kernels.measure import turns
 def expanded_rows(
     rows: pd.DataFrame, tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str], swap: bool
 ) -> pd.DataFrame:
-    """Return a row for each pair of images, of rows of representatives; see `stages/kernels/graph/groups.py`.
+    """Return a row for each pair of images that rows of representatives stand for.
 
     `tables`: of the stage index, in path order, with all images of `rows`; `swap`: there is one set."""
     known = pd.Index(pa.concat_arrays([table["path"].combine_chunks() for table in tables]).to_pandas())
@@ -38,9 +38,10 @@ def expanded_rows(
 
 
 def expanded(rows: groups.PairArrays, blocks: Sequence[Block], comparison: Comparison, swap: bool) -> groups.PairArrays:
-    """Return all pairs of images that the rows of blocks represent; images are numbered in path order.
+    """Return all pairs of images that the rows of blocks represent.
 
-    `swap`: there is one set. With an asymmetric metric, a row within a block represents its two images alone."""
+    Images are numbered in path order. `swap`: there is one set. With an asymmetric metric, a row within a block
+    represents its two images alone."""
     sizes = [len(block.representative) for block in blocks]
     starts = np.cumsum([0, *sizes])
     place = np.repeat(np.arange(len(blocks)), sizes)

@@ -51,7 +51,7 @@ class Work:
 
     @property
     def pairs_per_second(self) -> float | None:
-        """Pairs of representatives decided per second of a task; None where no time was measured."""
+        """Pairs of representatives decided per second of a task, None without a time."""
         return self.known / self.seconds if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Work:
 
 
 def recorded(folder: Place) -> dict[str, Event]:
-    """Return the last event of each block pair by the name of the block pair's artifact."""
+    """Return the last event of each block pair by the name of the artifact."""
     return {name: event for name, event in computed(folder, STAGE).items() if _complete(event)}
 
 
@@ -115,7 +115,7 @@ class Row(NamedTuple):
 
 
 def rows(work: Work) -> Iterator[Row]:
-    """Yield the rows of the table from the first filter to the last, without filters that got no pair."""
+    """Yield a row for each filter that got a pair, from the first filter to the last."""
     ledger = work.ledger
     yield Row("pairs of images", ledger["pairs_total"], "every pair of readable images")
     if ledger["skipped_by_rule"]:
@@ -157,7 +157,7 @@ def share(part: int, whole: int) -> str:
 
 
 def unknown(work: Work) -> str:
-    """Return a note on block pairs without an event; empty where every one has an event."""
+    """Return a note on block pairs without an event, empty if there are none."""
     if not work.unknown:
         return ""
     of = f"{work.unknown:,} of {work.block_pairs:,} block pairs ({work.unknown_pairs:,} pairs)"
@@ -186,7 +186,7 @@ def rate(work: Work) -> str:
 
 
 def caution(work: Work) -> str:
-    """Return a note where a filter counts more pairs than there are; else an empty text."""
+    """Return a note if a filter counts more pairs than there are, else an empty text."""
     if max(work.levels.values()) <= work.known:
         return ""
     why = "in several rotations or in both halves of a square"

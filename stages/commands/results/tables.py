@@ -94,8 +94,10 @@ class Results:
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:
-        """Return the path of an image given as a relative path, a path from ~, a URL, or as `fast-diff show` prints it,
-        with control characters escaped. Raises ConfigError."""
+        """Return the path of an image from what a user typed.
+
+        This is a relative path, a path from ~, a URL, or a name as `fast-diff show` prints it, with control characters
+        escaped. Raises ConfigError."""
         text = show(os.fsencode(typed))
         home = os.path.expanduser(text)  # noqa: PTH111  # as in shells, ~name stays where no user has the name
         wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
@@ -110,7 +112,7 @@ class Results:
         return name
 
     def sets(self) -> dict[str, str]:
-        """Return the set of each image, `a` or `b`, by path; an empty dict where the run has one set."""
+        """Return each image's set, `a` or `b`, by path; an empty dict for a single set."""
         if not self.summary["config"]["inputs"]["b"]:
             return {}
         tables = self.tables("thumbnail", ("path", "set"))

@@ -61,7 +61,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a pairs artifact; a and b are numbers of images, -1 for a path that is not in the block."""
+    """Rows of a pairs artifact; a, b: numbers of images, -1 for a path of no image."""
 
     table: pa.RecordBatch
     a: Ints
@@ -179,7 +179,7 @@ class Recorded:
 
     @cached_property
     def thumbnails_of(self) -> Callable[[int], Bytes]:
-        """Function from a partition's number to thumbnails of its readable images, uint8 (m, H, W, C); with a cache."""
+        """Cached function: a partition's number to its thumbnails, uint8 (m, H, W, C)."""
         size = int(np.prod(self.shape)) * max(part.rows for part in self.parts)
         return lru_cache(maxsize=max(1, GATHER // size))(self._read_thumbnails)
 
@@ -205,7 +205,7 @@ class Recorded:
         return max(1, GATHER // (2 * int(np.prod(self.shape))))
 
     def measure(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
-        """Return the least sum of squares of each pair over turns of b, and as bits the turns that attain the sum."""
+        """Return each pair's least sum of squares over turns of b; and its turns as bits."""
         least, bits = np.empty(len(a), np.int64), np.empty(len(a), np.int64)
         for start in range(0, len(a), self.pairs_at_once):
             part = slice(start, start + self.pairs_at_once)
@@ -234,8 +234,9 @@ class Recorded:
         return np.asarray(pc.add(found, first).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
     def find(self, a: Ints, b: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the recorded MSE of pairs of representatives, nan for a pair without a row, and whether each was
-        measured."""
+        """Return the recorded MSE of pairs of representatives, and which were measured.
+
+        The MSE of a pair without a row is nan."""
         wanted, inverse = np.unique(a * len(self.images) + b, return_inverse=True)
         mse, measured = np.full(len(wanted), np.nan), np.zeros(len(wanted), bool)
         blocks = np.stack([self.images.block[a], self.images.block[b]], axis=1)

@@ -31,7 +31,7 @@ class Rules:
 
 
 def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
-    """Return sums of squared differences of thumbnails a[i] and turned thumbnails b[i], int64 (m,).
+    """Return sums of squared differences of thumbnails a[i] and b[i], int64 (m,).
 
     `thumbnails`: uint8 (u, H, W, C); `turn`: quarter turns, counter-clockwise."""
     sums = np.empty(len(a), np.int64)
@@ -45,7 +45,7 @@ def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
 
 
 def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
-    """Return a number per image, equal for images that the rule `same` allows to be compared."""
+    """Return a number per image, equal where the rule `same` allows a comparison."""
     if rules.same == "any":
         return np.zeros(len(width), np.int64)
     common = np.gcd(width, height) if rules.same == "aspect" else np.ones_like(width)
@@ -67,7 +67,7 @@ def digests(items: Iterable[bytes]) -> NDArray[np.uint64]:
 
 
 def identities(thumbnails: Bytes, turns: int) -> NDArray[np.uint64]:
-    """Return 64-bit digests of thumbnails, uint8 (m, H, W, C), equal for thumbnails that are equal up to turns."""
+    """Return 64-bit digests of thumbnails, uint8 (m, H, W, C), that ignore turns."""
     turned = (np.rot90(thumbnails, turn, axes=(1, 2)) for turn in range(turns))
     least: NDArray[np.uint64] = np.min([digests(image.tobytes() for image in each) for each in turned], axis=0)
     return least

@@ -40,9 +40,9 @@ class ArtifactFile:
         return pa.Table.from_batches(self.batches(columns, max(1, self.rows), whole))
 
     def batches(self, columns: Sequence[str], size: int, whole: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield columns in batches of at most `size` rows, at least one batch, with page checksums verified.
+        """Yield columns in batches of at most `size` rows, at least one batch.
 
-        Raises ConfigError where the artifact is damaged or, if `whole`, has nulls."""
+        Page checksums are verified. Raises ConfigError where the artifact is damaged or, if `whole`, has nulls."""
         try:
             with open_parquet(self.path) as file:
                 rows = 0

@@ -29,8 +29,10 @@ def _nearest(first: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_nearest(run: Recorded, images: int, seed: int) -> Check:
-    """Compare random images with all others; check the rows of all matches and of the pairs nearest to the threshold by
-    MSE and by lower bound, and check that each lower bound is at most the sum of squares."""
+    """Compare random images with all others, and check the rows of some pairs.
+
+    Checked are all matches, the pairs nearest to the threshold by MSE and by lower bound, and that each lower bound is
+    at most the sum of squares."""
     check = Check()
     n, threshold = len(run.images), run.rules.threshold
     if threshold is None:

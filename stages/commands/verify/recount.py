@@ -69,7 +69,7 @@ def _hashes(run: Recorded, numbers: Ints) -> pd.DataFrame:
 
 
 def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
-    """Return how many pairs of a row of `left` and a row of `right` are equal in all columns, by their order."""
+    """Return how many pairs of rows of `left` and `right` are equal by column."""
     names = list(range(left.shape[1]))
     counts = [frame.set_axis(names, axis=1).groupby(names, sort=False).size() for frame in (left, right)]
     both = pd.concat(counts, axis=1, join="inner").to_numpy(np.int64)
@@ -94,8 +94,9 @@ def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
 
 
 def check_clusters(run: Recorded) -> Check:
-    """Check the members of each cluster, by joining matches again or by the conditions of the linkage, the keeper, and
-    the other columns."""
+    """Check the members, the keeper and the other columns of each cluster.
+
+    Members are checked by joining matches again, or by the conditions of the linkage."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
     said_of = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]

@@ -50,7 +50,7 @@ class Folder:
     stale: bool = False
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the stat result of a name, not following links; None where the name is free. Raises OSError."""
+        """Return the stat result of a name itself, None if the name is free. Raises OSError."""
         try:
             return os.stat(name, dir_fd=self.number, follow_symlinks=False)
         except FileNotFoundError:
@@ -106,13 +106,13 @@ class Folder:
         return False
 
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
-        """Return whether a regular file is a prefix of another file, so that removing it loses nothing.
+        """Return whether a regular file is a prefix of another, which keeps its bytes.
 
         Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
         with self.opened(name) as some, other.opened(whole) as every:
-            while data := some.read(PIECE):
-                true = every.read(len(data))
-                if data != true and not (len(data) == len(true) and all(map(_is_torn, data, true))):
+            while got := some.read(PIECE):
+                own = every.read(len(got))
+                if got != own and (len(got) != len(own) or any(x not in (0, y) for x, y in zip(got, own, strict=True))):
                     return False
         return True
 
@@ -122,7 +122,7 @@ class Folder:
         self.stale = True
 
     def set_aside(self, name: str, new: str, expected: Version) -> None:
-        """Rename a file; where the file is another version, rename it back and raise Cannot. Raises OSError."""
+        """Rename a file. Raises Cannot for another version, which is renamed back; OSError."""
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         try:
@@ -177,10 +177,6 @@ class Folder:
             if error.errno not in NO_SYNC:
                 raise
         self.loose = self.stale = False
-
-
-def _is_torn(byte: int, true: int) -> bool:
-    return byte in (0, true)
 
 
 class Folders(contextlib.AbstractContextManager["Folders"]):

@@ -17,7 +17,7 @@ from stages.comparing.text import human_bytes
 
 
 class DryRunChecks:
-    """Checks acts beforehand, counting the disk space and the names that earlier acts of the same command take."""
+    """Checks of acts that count the disk space and names that earlier acts take."""
 
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action

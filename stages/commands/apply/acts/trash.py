@@ -53,7 +53,7 @@ def trash_for(path: Path) -> Path:
 
 
 def nearest(path: Path) -> Path:
-    """Return the path itself if it exists, else the nearest folder above it that exists."""
+    """Return the path if it exists, else the nearest existing folder above the path."""
     return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
 
