@@ -6,7 +6,6 @@ import atexit
 import importlib
 import shutil
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from pipeline.cluster.arguments import arguments
@@ -39,13 +38,12 @@ def start(scheduler: Passing, security: Any) -> Any:
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
 
 
-def _class(scheduler: Passing) -> Callable[..., Any]:
+def _class(scheduler: Passing) -> Any:
     module, _, name = (scheduler.kind if isinstance(scheduler, Own) else scheduler.dask_class).partition(":")
     try:
         if scheduler.extra:
             importlib.import_module(scheduler.package.replace("-", "_"))  # a class may import without its package
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return found
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         how = install_extra(scheduler.extra) if scheduler.extra else "correct scheduler.kind"
         raise ConfigError(

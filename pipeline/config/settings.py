@@ -194,14 +194,13 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
     place = source.place(("output",))
     if not isinstance(output, str):
         yield text_expected("output", "a folder, or the URL of one", source)
-        return
-    if not output or "\0" in output:
+    elif not output or "\0" in output:
         yield f"{place}: output: expected a folder, or the URL of one, got {output!r}"
-        return
-    try:
-        locations.canonical(output)
-    except ValueError as error:
-        yield f"{place}: output: {error}"
+    else:
+        try:
+            locations.canonical(output)
+        except ValueError as error:
+            yield f"{place}: output: {error}"
 
 
 def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:

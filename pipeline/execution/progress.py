@@ -49,7 +49,7 @@ class _Pace:
 
 
 def _short(number: float) -> str:
-    """Three digits, and a letter for thousands."""
+    """Return three digits, and a letter for thousands."""
     letters = ["", "k", "M", "G", "T"]
     while number >= 1_000 and len(letters) > 1:
         number, letters = number / 1_000, letters[1:]

@@ -21,7 +21,7 @@ from pipeline.execution.job import StoredJob
 from pipeline.machine.cores import take_core
 from pipeline.machine.process import prepare
 from pipeline.messages.errors import ArtifactDamaged, FastDiffError, TaskError
-from pipeline.plan.call import Call, Receipt, receipt_of
+from pipeline.plan.call import Call, Receipt
 from pipeline.stage import Address, Inputs, Result
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.backends.locations import Place, mask_all, use
@@ -130,7 +130,7 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
         of = call.context.stage.output.work
         return Outcome(
             call.address,
-            receipt_of(record, name),
+            Receipt(name, record.content, record.rows, record.summary),
             ran,
             footer=None if call.task.filename else footer_of(record, path),
             seconds=time.perf_counter() - started,

@@ -68,5 +68,4 @@ def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[st
 def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
     """Return the `rows` that occur in a column of a table."""
     values = table.column(column)
-    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
-    return found
+    return list(values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist())

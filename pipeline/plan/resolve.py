@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
+from pipeline.plan.call import Call, Context, Earlier, Receipt
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
 from pipeline.plan.span_index import SpanIndex
@@ -81,7 +81,7 @@ class Resolver:
             forced = replace(call, forced=True, distrust=frozenset(distrust))
             reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
             return Verdict(self._with_donors(node, forced), None, reason)
-        return Verdict(call, receipt_of(record, name))
+        return Verdict(call, Receipt(name, record.content, record.rows, record.summary))
 
     def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
         """Return the receipt that publishing a source's table will give."""
