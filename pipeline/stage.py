@@ -11,25 +11,14 @@ A source stage has a `Source` instead of both functions: `Source.list` looks at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Generic
 
 import pyarrow as pa
 
-from pipeline.contract.options import CacheKey, Output, P, Preflight, Reuse, Section, Source, no_complaints
-from pipeline.contract.work import (
-    Address,
-    Artifact,
-    Before,
-    Inputs,
-    Job,
-    Result,
-    Scalar,
-    Settings,
-    Task,
-    Upstream,
-)
+from pipeline.contract.options import CacheKey, Output, P, Preflight, Reuse, Section, Source
+from pipeline.contract.work import Address, Artifact, Before, Inputs, Job, Result, Scalar, Settings, Task, Upstream
 from pipeline.store.columns import check_columns
 
 __all__ = [
@@ -52,8 +41,6 @@ __all__ = [
     "Stage",
     "Task",
     "Upstream",
-    "no_complaints",
-    "no_tasks",
 ]
 
 
@@ -62,11 +49,6 @@ class Speed:
 
 
 SPEED = Speed()
-
-
-def no_tasks(upstream: Upstream, params: Any) -> Iterator[Task]:
-    """Return no task: the default of `Stage.tasks`, for source stages."""
-    return iter(())
 
 
 @dataclass(frozen=True)
@@ -87,7 +69,7 @@ class Stage(Generic[P]):
     needs: tuple[str, ...]
     params: type[P]
     schema: pa.Schema | Callable[[P, Settings], pa.Schema]
-    tasks: Callable[[Upstream, P], Iterable[Task]] = no_tasks
+    tasks: Callable[[Upstream, P], Iterable[Task]] = lambda upstream, params: ()  # of a source stage
     compute: Callable[[Inputs, P, Job], pa.Table | Result] | None = None
     cache_key: CacheKey[P] = field(default_factory=CacheKey)
     source: Source[P] | None = None
@@ -100,7 +82,7 @@ class Stage(Generic[P]):
             check_columns(self.name, self.schema)
 
     def used(self, settings: Settings) -> Sequence[str]:
-        """Return the config keys of other sections that determine the result under these settings."""
+        """Return the config keys of other sections that determine the result."""
         return self.cache_key.uses(settings) if callable(self.cache_key.uses) else self.cache_key.uses
 
     def schema_for(self, params: P, settings: Settings) -> pa.Schema:

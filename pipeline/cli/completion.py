@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args, get_type_hints
 
 from pipeline.cli.targets import CONFIGS, runs_here
 
@@ -42,18 +42,24 @@ def _entries(incomplete: str) -> Iterator[str]:
 
 
 def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return `key=` for each config key that begins with `incomplete`."""
+    """Return config keys, or valid words of a key, that begin with `incomplete`.
+
+    A key ends in `=`; a word follows its key and `=`."""
+    from pipeline.config.describe import choices
+    from pipeline.config.lists import dataclasses_in
     from pipeline.config.settings import TOP, kinds_of
+    from pipeline.config.unions import KIND, members
     from pipeline.plan.discovery import discover
 
-    sections = kinds_of(discover())
-    nested = [f"{name}.{field}" for name, kind in sections.items() for field in dict.fromkeys(_fields(kind))]
-    return [f"{key}=" for key in (*TOP, *nested) if f"{key}=".startswith(incomplete)]
-
-
-def _fields(kind: Any) -> Iterator[str]:
-    """Yield the field names of a dataclass, or of all members of a union."""
-    if dataclasses.is_dataclass(kind):
-        yield from (field.name for field in dataclasses.fields(kind))
-    for member in get_args(kind):
-        yield from _fields(member)
+    words: dict[str, list[str]] = {key: [] for key in TOP}
+    for section, kind in kinds_of(discover()).items():
+        for model in dataclasses_in(kind):
+            hints = get_type_hints(model, include_extras=True)
+            for field in dataclasses.fields(model):
+                hint = hints[field.name]
+                words[f"{section}.{field.name}"] = ["true", "false"] if bool in get_args(hint) else choices(hint)
+        if tags := members(kind):
+            words[f"{section}.{KIND}"] = list(tags)
+    key, equals, _ = incomplete.partition("=")
+    offered = [f"{key}={word}" for word in words.get(key, ())] if equals else [f"{key}=" for key in words]
+    return [text for text in offered if text.startswith(incomplete)]

@@ -9,11 +9,12 @@ from functools import cached_property
 
 import click
 
-from pipeline.cli import colour, usage
+from pipeline.cli import colour
 from pipeline.cli.command import GROUPS, Command
 from pipeline.cli.discovery import command, modules, packages
 from pipeline.cli.parameters import Argument, OneOf
 from pipeline.machine.installation import installed
+from pipeline.messages.words import nearest
 
 WIDTH = 100
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
@@ -50,18 +51,13 @@ VERSION = click.Option(
 )
 
 
-def _choose_colour(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value and not ctx.resilient_parsing:
-        colour.choose(value)
-
-
 def _colour(hidden: bool = False) -> click.Option:
     return click.Option(
         ["--color"],
         type=OneOf(colour.WHEN),
         is_eager=True,
         expose_value=False,
-        callback=_choose_colour,
+        callback=lambda ctx, param, value: colour.choose(value or "auto"),
         hidden=hidden,
         help="Use colours in a terminal (auto, the default), always or never; NO_COLOR=1 is never.",
     )
@@ -131,7 +127,7 @@ class _Program(click.Group):
         if (found := self.get_command(ctx, name)) is None:
             if ctx.resilient_parsing:
                 return None, None, rest
-            hint = usage.nearest(name, self._declared) or f"; expected one of {', '.join(self._declared)}"
+            hint = nearest(name, self._declared) or f"; expected one of {', '.join(self._declared)}"
             raise click.UsageError(f"{name}: unknown command{hint}", ctx)
         return name, found, rest
 

@@ -16,7 +16,7 @@ from pipeline.messages.say import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `fast-diff`; returns the exit code."""
+    """Run a command line of `fast-diff`, and return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no error for a name that the terminal can't show
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import completion
-from pipeline.cli.usage import nearest
+from pipeline.messages.words import nearest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

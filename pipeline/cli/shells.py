@@ -5,13 +5,7 @@ from __future__ import annotations
 import shlex
 
 import click
-from click.shell_completion import (
-    BashComplete,
-    ShellComplete,
-    add_completion_class,
-    get_completion_class,
-    shell_complete,
-)
+from click.shell_completion import BashComplete, add_completion_class, get_completion_class, shell_complete
 
 PROGRAM = "fast-diff"
 VARIABLE = "_FAST_DIFF_COMPLETE"
@@ -21,23 +15,29 @@ VARIABLE = "_FAST_DIFF_COMPLETE"
 class Bash(BashComplete):
     """Completion for Bash, with names quoted: the script inserts words unchanged."""
 
+    key = ""
+    """Words before the cursor up to `=`, at which Bash splits words: `pairs.metric=`."""
     source_template = BashComplete.source_template.replace("read type", "read -r type")
 
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        args, incomplete = ([*args, "="], "") if incomplete == "=" else (args, incomplete)
+        if args[1:] and args[-1] == "=":
+            *args, key, _ = args
+            self.key = f"{key}="
+        return args, self.key + incomplete
+
     def format_completion(self, item: object) -> str:
-        kind, value = getattr(item, "type", "plain"), getattr(item, "value", "")
+        kind, value = getattr(item, "type", "plain"), getattr(item, "value", "").removeprefix(self.key)
         return f"{kind},{shlex.quote(value) if kind == 'plain' and not value.startswith('-') else value}"
 
 
 def script(shell: str) -> str:
     """Return the script by which a shell completes this program's command lines."""
-    return _class(shell)(None, {}, PROGRAM, VARIABLE).source()  # type: ignore[arg-type]  # scripts need no command
-
-
-def _class(shell: str) -> type[ShellComplete]:
     add_completion_class(Bash)
     found = get_completion_class(shell)
     assert found is not None
-    return found
+    return found(None, {}, PROGRAM, VARIABLE).source()  # type: ignore[arg-type]  # scripts need no command
 
 
 def answer(command: click.Command, instruction: str) -> int:

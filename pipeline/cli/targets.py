@@ -62,7 +62,7 @@ def results_of(run: str | None) -> Any:
     return load_run(last_run() if run is None else run)
 
 
-def config_of(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage[Any]]]:
+def target_config(target: str | None, overrides: Sequence[str] = ()) -> tuple[Config, list[Stage[Any]]]:
     """Return the config of a run's folder, a run's URL or a YAML file, plus stages.
 
     The default is the last run in ./outputs. Raises ConfigError."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import click
+
+from pipeline.messages.words import nearest
 
 
 def line(error: click.UsageError) -> str:
@@ -40,11 +40,3 @@ def _hint(error: click.BadParameter) -> str:
 
 def _lower(text: str) -> str:
     return (text[:1].lower() + text[1:]).rstrip(".")
-
-
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """Return a hint at the valid word nearest to `word`, empty if none is near."""
-    import difflib
-
-    near = difflib.get_close_matches(word, list(valid), 1)
-    return f"; did you mean {near[0]}?" if near else ""

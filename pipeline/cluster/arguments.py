@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipeline.cluster.addresses import LOOPBACK
+from pipeline.cluster.dask_config import flat
 from pipeline.cluster.deployment import Batch, Cuda, Kubernetes, Own, Processes, Ssh, Threads
 from pipeline.cluster.keys import Encrypted, EncryptedByFiles, Passing
 from pipeline.machine.cores import usable
@@ -75,10 +75,6 @@ def _batch(scheduler: Batch) -> dict[str, Any]:
     return found
 
 
-def _kubernetes(scheduler: Kubernetes) -> dict[str, Any]:
-    return {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}
-
-
 def _ssh(scheduler: Ssh) -> dict[str, Any]:
     """Return arguments of kind ssh; Dask's SSH cluster passes Dask's settings itself."""
     place = {"host": scheduler.host} if scheduler.host else {}
@@ -97,27 +93,18 @@ MAKE: tuple[tuple[type, Callable[[Any], dict[str, Any]]], ...] = (
     (Cuda, _cuda),
     (Ssh, _ssh),
     (Batch, _batch),
-    (Kubernetes, _kubernetes),
+    (Kubernetes, lambda scheduler: {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}),
     (Own, _encrypted),
 )
 
 
-def _environment(settings: Mapping[str, Any], above: str = "DASK") -> dict[str, str]:
-    """Return settings of Dask as environment variables that Dask reads."""
-    found: dict[str, str] = {}
-    for key, value in settings.items():
-        name = f"{above}{'_' if above == 'DASK' else '__'}{re.sub('[-.]', _underscored, str(key)).upper()}"
-        found |= _environment(value, name) if isinstance(value, Mapping) else {name: _literal(value)}
-    return found
-
-
-def _underscored(found: re.Match[str]) -> str:
-    return "__" if found[0] == "." else "_"
-
-
-def _literal(value: Any) -> str:
-    """Return a value as Dask reads values from the environment: a literal, else text."""
-    return value if isinstance(value, str) else repr(value)
+def _environment(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings of Dask as environment variables, from which Dask reads literals, else text."""
+    return {
+        f"DASK_{key.replace('-', '_').replace('.', '__').upper()}": value if isinstance(value, str) else repr(value)
+        for key, value in flat(settings).items()
+        if value != {}
+    }
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

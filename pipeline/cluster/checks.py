@@ -21,10 +21,8 @@ def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
     if isinstance(scheduler, Ssh):
         hosts = scheduler.cluster.get("hosts")
         if not (isinstance(hosts, list) and hosts and all(isinstance(host, str) for host in hosts)):
-            yield (
-                "cluster",
-                "kind ssh expects cluster.hosts, a list: the scheduler's host, then one host for each worker",
-            )
+            expected = "a list: the scheduler's host, then one host for each worker"
+            yield "cluster", f"kind ssh expects cluster.hosts, {expected}"
     if isinstance(scheduler, Elastic):
         yield from _of_elastic(scheduler)
     if isinstance(scheduler, Batch) and scheduler.tls == "temporary" and FOLDER not in scheduler.cluster:
@@ -34,11 +32,8 @@ def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
 def _of_address(scheduler: Address) -> Iterator[tuple[str, str]]:
     if bool(scheduler.address) == bool(scheduler.scheduler_file):
         got = "both" if scheduler.address else "neither"
-        yield (
-            "address",
-            f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}; "
-            "for example --set scheduler.address=tcp://127.0.0.1:8786",
-        )
+        said = f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}"
+        yield "address", f"{said}; for example --set scheduler.address=tcp://127.0.0.1:8786"
     if scheduler.address and (fault := fault_of(scheduler.address, bool(scheduler.tls))):
         yield "address", fault
 

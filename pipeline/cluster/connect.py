@@ -7,7 +7,6 @@ import contextlib
 import json
 import time
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,21 +67,13 @@ def _address_in(file: Path) -> str:
 def client_of(where: Any, opened: ExitStack, **options: Any) -> Client:
     """Return a client that closes with `opened`. Call within `held()`: a half-made client ends with warnings."""
     from distributed import Client
-
-    with _without_versions():
-        client = Client(where, set_as_default=False, **options)
-    opened.callback(close, client, 5)
-    return client
-
-
-@contextlib.contextmanager
-def _without_versions() -> Iterator[None]:
-    """Silence Dask's table of versions, since `fitness` checks relevant versions."""
     from distributed.versions import VersionMismatchWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VersionMismatchWarning)
-        yield
+        warnings.simplefilter("ignore", VersionMismatchWarning)  # `fitness` checks relevant versions
+        client = Client(where, set_as_default=False, **options)
+    opened.callback(close, client, 5)
+    return client
 
 
 def close(client_or_cluster: Any, timeout: float) -> None:

@@ -37,7 +37,9 @@ def keep_quiet() -> None:
 
 @contextlib.contextmanager
 def configured(scheduler: Dask) -> Iterator[None]:
-    """Apply Dask's settings of this run, and restore the former ones; some kinds pass the settings to their workers."""
+    """Apply Dask's settings of this run, and restore the former ones at the end.
+
+    Some kinds pass the settings to their workers."""
     import dask
 
     shown = importlib.util.find_spec("bokeh")  # draws the dashboard and the report, which show profiles
@@ -62,18 +64,11 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _tls_settings(tls: Tls) -> dict[str, Any]:
-    shown = {"cert": _path(tls.cert), "key": _path(tls.key)}
-    sides = {
-        f"distributed.comm.tls.{side}.{name}": file
-        for side in ("scheduler", "worker", "client")
-        for name, file in shown.items()
-    }
-    trusted = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": _path(tls.ca_file)}
-    return trusted | sides
-
-
-def _path(name: str) -> str:
-    return str(Path(name).expanduser().absolute())
+    trusted, cert, key = (str(Path(name).expanduser().absolute()) for name in (tls.ca_file, tls.cert, tls.key))
+    settings = {"distributed.comm.require-encryption": True, "distributed.comm.tls.ca-file": trusted}
+    for side in ("scheduler", "worker", "client"):
+        settings |= {f"distributed.comm.tls.{side}.cert": cert, f"distributed.comm.tls.{side}.key": key}
+    return settings
 
 
 def security_of(scheduler: Dask) -> Any:

@@ -69,7 +69,8 @@ def _faults(needs: Needs, dask_worker: Any) -> list[str]:
     use(needs.storage)
     found = [f"can't load {DISTRIBUTION}: {said}"] if (said := fault()) else []
     found += _differing(needs)
-    found += [f"does not see the input {root}: mount it there under the same path" for root in _missing(needs.roots)]
+    missing = (root for root in needs.roots if protocol_of(root) is None and not os.path.lexists(root))
+    found += [f"does not see the input {root}: mount it there under the same path" for root in missing]
     try:
         found += _storage_faults(needs)
     except FileNotFoundError:
@@ -82,10 +83,6 @@ def _differing(needs: Needs) -> Iterator[str]:
     for name, version in needs.versions.items():
         if there[name] != version:
             yield f"has {name} {there[name] or 'missing'}, expected {version or 'none'}: install the same there"
-
-
-def _missing(roots: Sequence[str]) -> Iterator[str]:
-    return (root for root in roots if protocol_of(root) is None and not os.path.lexists(root))
 
 
 def _storage_faults(needs: Needs) -> Iterator[str]:

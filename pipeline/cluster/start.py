@@ -6,7 +6,6 @@ import atexit
 import importlib
 import shutil
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from pipeline.cluster.arguments import arguments
@@ -33,25 +32,18 @@ def start(scheduler: Passing, security: Any) -> Any:
                 cluster.scale(scheduler.scale)
         return cluster
     except Exception as error:  # the errors depend on the batch system
-        _skip_exit_handler()
+        if module := sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster"):
+            atexit.unregister(module.reap_clusters)  # would delete, at exit, a cluster that was not created
         text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
 
 
-def _skip_exit_handler() -> None:
-    """Keep dask-kubernetes from deleting, at exit, a cluster that was not created."""
-    module = sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster")
-    if module is not None:
-        atexit.unregister(module.reap_clusters)
-
-
-def _class(scheduler: Passing) -> Callable[..., Any]:
+def _class(scheduler: Passing) -> Any:
     module, _, name = (scheduler.kind if isinstance(scheduler, Own) else scheduler.dask_class).partition(":")
     try:
         if scheduler.extra:
             importlib.import_module(scheduler.package.replace("-", "_"))  # a class may import without its package
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return found
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         how = install_extra(scheduler.extra) if scheduler.extra else "correct scheduler.kind"
         raise ConfigError(

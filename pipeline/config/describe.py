@@ -8,13 +8,12 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter
 
-from pipeline.config.settings import TOP, Config, kinds_of
+from pipeline.config.settings import TOP, Config, kinds_of, plain
 from pipeline.stage import Speed, Stage
 
 COLUMN = 30
@@ -39,23 +38,23 @@ _Dumper.add_representer(str, _text)
 def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     """Return YAML of every key with meaning, valid values, and default if different."""
     kinds = kinds_of(stages)
-    plain = config.as_dict()
+    data = config.as_dict()
     lines = ["# The resolved config; where a value is not the default, the default follows the meaning.", ""]
     for key, meaning in TOP.items():
-        lines += _entry(f"{key}: {_flow(plain[key])}", meaning)
+        lines += _entry(f"{key}: {_flow(data[key])}", meaning)
     for section, values in config.sections():
         defaults = TypeAdapter(kinds[section]).validate_python({})
         lines += ["", *_entry(f"{section}:", first_line(kinds[section]))]
         for name, meaning in meanings(type(values)):
-            value = plain[section][name]
-            default = _flow(_listed(getattr(defaults if hasattr(defaults, name) else type(values)(), name)))
+            value = data[section][name]
+            default = _flow(plain(getattr(defaults if hasattr(defaults, name) else type(values)(), name)))
             changed = default != "[]" and _flow(value) != default
             lines += _entry(f"  {name}: {_flow(value)}", meaning + _whole(f" (default: {default})") * changed)
     return "\n".join(lines) + "\n"
 
 
 def first_line(kind: Any) -> str:
-    """Return the first line of a dataclass's docstring, or the description of a union; "" where there is none."""
+    """Return a dataclass's first line or a union's description; "" without either."""
     if get_origin(kind) is Annotated:
         return _description(kind)
     doc = kind.__doc__ or ""  # where a class has none, `dataclass` puts the signature there
@@ -68,9 +67,10 @@ def meanings(kind: type) -> Iterator[tuple[str, str]]:
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         words = _description(hint)
-        choices = _choices(hint)
-        if not all(re.search(rf"\b{re.escape(choice)}\b", words) for choice in choices):
-            words += _whole(f" ({' | '.join(choices)})")
+        valid = choices(hint)
+        valid = ["a number", *valid] if valid and _is_number(hint) else valid
+        if not all(re.search(rf"\b{re.escape(word)}\b", words) for word in valid):
+            words += _whole(f" ({' | '.join(valid)})")
         if any(isinstance(mark, Speed) for mark in getattr(hint, "__metadata__", ())):
             words += " (changes speed only)"
         yield field.name, words.strip()
@@ -81,12 +81,11 @@ def _description(hint: Any) -> str:
     return next((text for mark in marks if (text := getattr(mark, "description", None))), "")
 
 
-def _choices(hint: Any) -> list[str]:
-    """Return the words that are valid values of a type, after `a number` if valid."""
+def choices(hint: Any) -> list[str]:
+    """Return the words that are valid values of a type."""
     if get_origin(hint) is Literal:
         return [str(value) for value in get_args(hint)]
-    words = [word for part in get_args(hint) for word in _choices(part)]
-    return ["a number", *words] if words and get_origin(hint) in (Union, UnionType) and _is_number(hint) else words
+    return [word for part in get_args(hint) for word in choices(part)]
 
 
 def _is_number(hint: Any) -> bool:
@@ -96,10 +95,6 @@ def _is_number(hint: Any) -> bool:
 def _whole(text: str) -> str:
     """Return `text` with spaces at which no line breaks."""
     return text[0] + text[1:].replace(" ", "\xa0")
-
-
-def _listed(value: Any) -> Any:
-    return [_listed(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _flow(value: Any) -> str:

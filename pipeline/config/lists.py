@@ -15,12 +15,9 @@ def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None
     for section, kind in kinds.items():
         data = source.data.get(section)
         if isinstance(data, dict):
-            hints = {key: hint for model in dataclasses_in(kind) for key, hint in _hints(model).items()}
+            models = (get_type_hints(model, include_extras=True) for model in dataclasses_in(kind))
+            hints = {key: hint for model in models for key, hint in model.items()}
             data |= {key: [value] for key, value in data.items() if key in hints and _is_single(hints[key], value)}
-
-
-def _hints(model: type) -> dict[str, Any]:
-    return get_type_hints(model, include_extras=True)
 
 
 def _is_single(hint: Any, value: Any) -> bool:

@@ -17,8 +17,7 @@ from pipeline.stage import Stage
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILE = "fast-diff.schema.json"
-MODELINE = f"# yaml-language-server: $schema={FILE}\n"
-"""First line of each example config; yaml-language-server reads the schema from the folder of the YAML file."""
+"""Name in the first line of each example config; editors read the schema from the folder of the config."""
 TOP_TYPES: dict[str, dict[str, Any]] = {
     "run": {"type": "string", "pattern": "^[^./][^/]*$", "maxLength": NAME_BYTES},
     "output": {"type": "string", "minLength": 1, "default": "outputs"},

@@ -87,10 +87,10 @@ class Config:
 
         Masked are values of `storage`, of Dask's settings, and of cluster arguments with secret-like names."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
-        plain = top | {name: _plain(dataclasses.asdict(values)) for name, values in self.sections()}
-        for name in plain["scheduler"].keys() & {"dask_config", "cluster"}:
-            plain["scheduler"][name] = _masked(plain["scheduler"][name], everything=name == "dask_config")
-        return plain
+        data = top | {name: plain(dataclasses.asdict(values)) for name, values in self.sections()}
+        for name in data["scheduler"].keys() & {"dask_config", "cluster"}:
+            data["scheduler"][name] = _masked(data["scheduler"][name], everything=name == "dask_config")
+        return data
 
 
 Given: TypeAlias = tuple[str, Any, str]
@@ -194,14 +194,13 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
     place = source.place(("output",))
     if not isinstance(output, str):
         yield text_expected("output", "a folder, or the URL of one", source)
-        return
-    if not output or "\0" in output:
+    elif not output or "\0" in output:
         yield f"{place}: output: expected a folder, or the URL of one, got {output!r}"
-        return
-    try:
-        locations.canonical(output)
-    except ValueError as error:
-        yield f"{place}: output: {error}"
+    else:
+        try:
+            locations.canonical(output)
+        except ValueError as error:
+            yield f"{place}: output: {error}"
 
 
 def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
@@ -225,10 +224,11 @@ def _real(place: str) -> str:
     return locations.EXTRAS.get(protocol, protocol) + place[len(protocol) :]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as data of JSON, with lists in place of tuples."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _masked(value: Any, everything: bool) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import json
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -18,24 +20,17 @@ from pipeline.config.rewrite import as_argument, quoted, retyped
 from pipeline.config.unions import KIND, foreign_key, member, members
 from pipeline.config.yaml_source import ConfigSource, Keys, parse
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import nearest
 
-WHOLE, NUMBER, TEXT, LIST = "a whole number", "a number", "text", "a list"
 EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
-    "int_type": WHOLE,
-    "int_parsing": WHOLE,
-    "int_from_float": WHOLE,
-    "float_type": NUMBER,
-    "float_parsing": NUMBER,
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "string_type": TEXT,
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "text",
     "none_required": "null",
-    "list_type": LIST,
-    "tuple_type": LIST,
-    "dict_type": "keys and values",
-    "mapping_type": "keys and values",
-    "dataclass_type": "keys and values",
+    **dict.fromkeys(("list_type", "tuple_type"), "a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "dataclass_type"), "keys and values"),
     "missing": "a value",
     "json_invalid": "text that UTF-8 can hold",
     "too_short": lambda ctx: f"at least {ctx['min_length']} items",
@@ -90,21 +85,12 @@ def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
 
 def _nearest(name: str, valid: list[str]) -> str:
     section, _, last = name.rpartition(".")
-    beside = {_leaf(key): key for key in valid if key.rpartition(".")[0] == section}
-    anywhere = {_leaf(key): key for key in reversed(valid) if "." in key}
-    looks = ((beside, 0.75), (anywhere, 0.99), (beside, 0.6), (anywhere, 0.75))
-    near = next((key for keys, similarity in looks if (key := _close(last, keys, similarity))), None)
-    return f"did you mean {near}?" if near else f"valid keys: {', '.join(beside)}"
-
-
-def _leaf(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _close(word: str, keys: Mapping[str, str], similarity: float) -> str | None:
-    """Return the key whose last part is most similar to `word`."""
-    near = difflib.get_close_matches(word.lower(), keys, 1, similarity)
-    return keys[near[0]] if near else None
+    beside = {key.rpartition(".")[2]: key for key in valid if key.rpartition(".")[0] == section}
+    anywhere = {key.rpartition(".")[2]: key for key in reversed(valid) if "." in key}
+    for keys, similarity in ((beside, 0.75), (anywhere, 0.99), (beside, 0.6), (anywhere, 0.75)):
+        if near := difflib.get_close_matches(last.lower(), keys, 1, similarity):
+            return f"did you mean {keys[near[0]]}?"
+    return f"valid keys: {', '.join(beside)}"
 
 
 def _complaints(
@@ -118,7 +104,8 @@ def _complaints(
         by_key = {(KIND,): by_key[KIND,]}
     for keys, details in by_key.items():
         whole = (section, *keys)
-        if isinstance(_value(data, keys), dict) and (missing := _missing(details)):
+        got = functools.reduce(operator.getitem, keys, data)
+        if isinstance(got, dict) and (missing := _missing(details)):
             if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
                 yield f"{source.place(whole)}: {dotted(whole)}: {missing} missing; expected a value"
             continue
@@ -126,7 +113,6 @@ def _complaints(
             yield unknown_key(source, whole, kinds)
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))
-        got = _value(data, keys)
         problem = f"{_sentence(expected, got, _read_by(source, whole))}{_near_value(details, got)}"
         if better := _better(kinds[section], data, whole, source):
             problem += f"{'' if problem.endswith('?') else '.'} Write {better}"
@@ -181,12 +167,6 @@ def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:
     return tuple(keys)
 
 
-def _value(data: Any, keys: Keys) -> Any:
-    for key in keys:
-        data = data[key]
-    return data
-
-
 def _expected(detail: ErrorDetails) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
@@ -197,21 +177,16 @@ def _expected(detail: ErrorDetails) -> str:
 
 
 def _sentence(expected: list[str], got: Any, read_by: str) -> str:
-    if any(word.startswith("expected ") or "; " in word for word in expected):
-        return next(word for word in expected if word.startswith("expected ") or "; " in word)
+    if whole := next((word for word in expected if word.startswith("expected ") or "; " in word), None):
+        return whole
     number = read_by != "got" and isinstance(got, int | float) and not isinstance(got, bool)
     return f"expected {' or '.join(expected)}, {read_by} {'the number ' * number}{_show(got)}"
 
 
 def _near_value(details: list[ErrorDetails], got: Any) -> str:
-    choices = [
-        word.strip("' ")
-        for detail in details
-        if detail["type"] == "literal_error"
-        for word in detail["ctx"]["expected"].replace(" or ", ", ").split(",")
-    ]
-    close = difflib.get_close_matches(got, choices, 1) if isinstance(got, str) else []
-    return f"; did you mean {close[0]}?" if close else ""
+    expected = (detail["ctx"]["expected"] for detail in details if detail["type"] == "literal_error")
+    choices = [word.strip("' ") for words in expected for word in words.replace(" or ", ", ").split(",")]
+    return nearest(got, choices) if isinstance(got, str) else ""
 
 
 def _show(value: Any) -> str:

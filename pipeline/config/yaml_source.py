@@ -44,7 +44,7 @@ class ConfigSource:
     overrides: dict[Keys, str] = field(default_factory=dict)
 
     def place(self, keys: Keys) -> str:
-        """Return where a key was given, or the nearest section around the key that was given."""
+        """Return where a key was given, or the nearest section around the key."""
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.places:
                 return self.places[keys[:length]]
@@ -55,8 +55,12 @@ class ConfigSource:
         name, equals, value = text.partition("=")
         keys = tuple(name.strip().split("."))
         place = f"--set {' '.join(text.splitlines())}"
-        if not equals or not all(keys) or not value.strip():
+        if not equals:
             raise ConfigError(f"{place}: expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null")
+        if not all(keys):
+            raise ConfigError(f"{place}: expected a key before =, such as pairs.threshold, got {name.strip()!r}")
+        if not value.strip():
+            raise ConfigError(f"{place}: expected a value after =, or null for no value: --set {name.strip()}=null")
         inner = ConfigSource()
         try:
             parsed = _parse(value, keys, lambda mark: place, inner)
@@ -168,7 +172,8 @@ class _Notes:
             for key, value in node.value:
                 where = self.place(key.start_mark)
                 if key.tag not in (TEXT, MERGE):
-                    raise ConfigError(f"{where}: expected a key that is text, got {_shown(key)}; put it in quotes")
+                    got = key.value if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
+                    raise ConfigError(f"{where}: expected a key that is text, got {got}; put it in quotes")
                 if key.value in lines:
                     name = ".".join(map(str, (*keys, key.value)))
                     raise ConfigError(f"{where}: {name} is given here and in line {lines[key.value]}; keep one of them")
@@ -192,7 +197,3 @@ class _Notes:
                 f"{self.place(node.start_mark)}: expected aliases that repeat at most {REPEATED:,} keys and values, "
                 "got more; write the values out"
             )
-
-
-def _shown(key: yaml.Node) -> str:
-    return str(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"

@@ -17,35 +17,6 @@ Keys: TypeAlias = tuple[str | int, ...]
 """Path of a key in the config, such as `("inputs", "a", 0)`."""
 
 
-def all_columns(params: Any, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Return no choice of columns: the default of `CacheKey.reads`."""
-    return {}
-
-
-def no_figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return no figures: the default of `Output.figures`."""
-    return {}
-
-
-def never_retry(summary: Mapping[str, Any], params: Any) -> bool:
-    """Return False: the default of `Reuse.retry`."""
-    return False
-
-
-def no_memory(upstream: Upstream, params: Any) -> int:
-    """Return 0: the default of `Preflight.memory`."""
-    return 0
-
-
-def nothing() -> None:
-    """Do nothing: the default of `Preflight.warm_up`."""
-
-
-def no_complaints(params: Any, settings: Settings) -> Iterable[str]:
-    """Return no complaint: the default of `Preflight.check`."""
-    return ()
-
-
 @dataclass(frozen=True)
 class CacheKey(Generic[P]):
     """What a stage's artifacts depend on besides the stage's own section and its code.
@@ -57,20 +28,11 @@ class CacheKey(Generic[P]):
     optional   distributions that may be missing and change some rows only; `compute` reuses the other rows
     """
 
-    reads: Callable[[P, Settings], Mapping[str, Sequence[str]]] = all_columns
+    reads: Callable[[P, Settings], Mapping[str, Sequence[str]]] = lambda params, settings: {}
     uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
     limits: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
-
-
-def unchanged(data: dict[str, Any]) -> None:
-    """Leave the data of a section as it is: the default of `Section.prepare`."""
-
-
-def no_mistakes(values: Any) -> Iterable[tuple[Keys, str]]:
-    """Return no mistake: the default of `Section.check`."""
-    return ()
 
 
 @dataclass(frozen=True)
@@ -84,8 +46,8 @@ class Section:
     """
 
     kind: type
-    prepare: Callable[[dict[str, Any]], None] = unchanged
-    check: Callable[[Any], Iterable[tuple[Keys, str]]] = no_mistakes
+    prepare: Callable[[dict[str, Any]], None] = lambda data: None
+    check: Callable[[Any], Iterable[tuple[Keys, str]]] = lambda values: ()
     roots: tuple[str, ...] = ()
 
 
@@ -117,7 +79,7 @@ class Reuse(Generic[P]):
     columns: tuple[str, ...] = ()
     recheck: Callable[[Artifact, Collection[str]], Collection[str]] | None = None
     builds_on: tuple[str, ...] | None = None
-    retry: Callable[[Mapping[str, Any], P], bool] = never_retry
+    retry: Callable[[Mapping[str, Any], P], bool] = lambda summary, params: False
 
 
 @dataclass(frozen=True)
@@ -132,7 +94,7 @@ class Output:
 
     files: tuple[str, ...] = ()
     row_group: int = 1 << 17
-    figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = no_figures
+    figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = lambda summaries: {}
     work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
 
     def owns(self, name: str) -> bool:
@@ -150,7 +112,7 @@ class Preflight(Generic[P]):
     warm_up  called before the first task of a run in one process: starts what the stage's tasks wait for later
     """
 
-    check: Callable[[P, Settings], Iterable[str]] = no_complaints
-    memory: Callable[[Upstream, P], int] = no_memory
+    check: Callable[[P, Settings], Iterable[str]] = lambda params, settings: ()
+    memory: Callable[[Upstream, P], int] = lambda upstream, params: 0
     remedy: str = ""
-    warm_up: Callable[[], None] = nothing
+    warm_up: Callable[[], None] = lambda: None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +15,8 @@ from pipeline.machine.cores import Core
 Scalar: TypeAlias = str | int | float | bool | None
 Address: TypeAlias = tuple[str, str]
 """Name of one task of the run: (stage, key)."""
+Settings: TypeAlias = Callable[[str], Any]
+"""The resolved config, read by dotted key, such as `settings("letters.times")`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,6 @@ class Task:
     filename: str | None = None
     order: int = 0
     group: int = 0
-
-
-class Settings(Protocol):
-    """The resolved config, read by dotted key, such as `settings("letters.times")`."""
-
-    def __call__(self, key: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Before:
-    """An earlier artifact of a task, with the inputs and the parameters that it was made from."""
+    """An earlier artifact of a task, with the inputs and parameters that made it."""
 
     artifact: Artifact
     inputs: Inputs
@@ -120,33 +116,33 @@ class Job(Protocol):
     def distrust(self) -> frozenset[str]: ...
 
     def earlier(self) -> Iterator[pa.Table]:
-        """Yield tables of earlier artifacts, made with the same parameters, that may hold rows of this task."""
-        ...
+        """Yield tables of earlier artifacts that may hold rows of this task.
+
+        Their parameters are the same."""
 
     def before(self) -> Iterator[Before]:
-        """Yield earlier artifacts of this task that `Reuse.builds_on` allows, the latest first; all inputs exist."""
-        ...
+        """Yield the artifacts that `Reuse.builds_on` allows, the latest first.
+
+        All their inputs exist."""
 
     def spare_core(self) -> Core | None:
         """Return an idle core of this machine, or None. Close the core after a second or so, then ask again."""
-        ...
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
-        """Return the artifact of a task that is no input, by the digest of one of the artifact's columns.
+        """Return the artifact of a task that is no input, by the digest of a column.
 
         Raises `pipeline.messages.errors.ArtifactDamaged` where no artifact has this digest; the runner then makes the
         artifact again."""
-        ...
 
     def publish(self, name: str, data: bytes) -> str:
-        """Write one file beside the artifact, atomically; `name` is relative to the run's folder. Returns `name`."""
-        ...
+        """Write one file beside the artifact, atomically; return `name`.
+
+        `name` is relative to the run's folder."""
 
     def adopt(self, name: str) -> bool:
-        """Publish a file again that the task's last artifact published, without writing the file.
+        """Publish a file of the task's last artifact again, without writing the file.
 
         The name must say all that the file depends on. Returns False where the file is missing or has changed."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,6 @@ def _listing(store: Store, stage: str) -> dict[str, list[str]]:
     return by_key
 
 
-def _listed_anew(store: Store, stage: str) -> dict[str, list[str]]:
-    listing = _listing(store, stage)
-    found = _listing.__wrapped__(store, stage)
-    listing.clear()
-    listing.update(found)
-    return listing
-
-
 @dataclass
 class StoredJob:
     """Implementation of `pipeline.stage.Job` over the run's storage."""
@@ -66,10 +58,8 @@ class StoredJob:
 
     def earlier(self) -> Iterator[pa.Table]:
         for name in self.call.earlier:
-            try:
+            with contextlib.suppress(ArtifactDamaged):  # rows of a damaged artifact are computed again
                 yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
-            except ArtifactDamaged:
-                continue  # rows of a damaged artifact are computed again
 
     def before(self) -> Iterator[Before]:
         for earlier in self.call.before:
@@ -84,8 +74,10 @@ class StoredJob:
         return take_core(self.call.cores)
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
-        for look in (_listing, _listed_anew):  # the cached listing may lack a new artifact
-            for name in look(self.store, stage).get(key, ()):
+        for again in (False, True):
+            if again:
+                _listing.cache_clear()  # the cached listing may lack a new artifact
+            for name in _listing(self.store, stage).get(key, ()):
                 artifact = StoredArtifact(stage, key, self.store.path(stage, name))
                 with contextlib.suppress(ArtifactDamaged):  # an older artifact may be damaged
                     if artifact.content.get(column) == digest:

@@ -15,6 +15,7 @@ from pipeline.execution.reporter import Quiet, Reporter
 from pipeline.execution.task import Outcome
 from pipeline.execution.watch import Cluster
 from pipeline.messages.errors import one_line
+from pipeline.messages.words import counted
 from pipeline.stage import Address
 
 STEADY = 1.0
@@ -48,7 +49,7 @@ class _Pace:
 
 
 def _short(number: float) -> str:
-    """Three digits, and a letter for thousands."""
+    """Return three digits, and a letter for thousands."""
     letters = ["", "k", "M", "G", "T"]
     while number >= 1_000 and len(letters) > 1:
         number, letters = number / 1_000, letters[1:]
@@ -62,8 +63,7 @@ def _clock(seconds: float) -> str:
 
 def describe_cluster(cluster: Cluster) -> str:
     """Return the state of a cluster in a few words."""
-    one = cluster.workers == 1
-    return f"{cluster.workers:,} worker{'' if one else 's'}, {cluster.memory / 2**30:.1f} GiB of memory in use"
+    return f"{counted(cluster.workers, 'worker')}, {cluster.memory / 2**30:.1f} GiB of memory in use"
 
 
 class _Counting(Quiet):
@@ -86,9 +86,9 @@ class _Counting(Quiet):
             yield "more that fail in the same way are counted"
 
     def describe(self, stage: str) -> str:
-        words = {"run": "run", "skipped": "current", "failed": "failed", "blocked": "blocked"}
         counts = self.counts[stage]
-        said = [f"{counts[how]:,} {word}" for how, word in words.items() if counts[how]]
+        hows = [how for how in ("run", "skipped", "failed", "blocked") if counts[how]]
+        said = [f"{counts[how]:,} {'current' if how == 'skipped' else how}" for how in hows]
         said += self._paces[stage].words(self.total[stage] - self.done(stage))
         return ", ".join(said) or "waiting"
 
@@ -100,9 +100,11 @@ class _Counting(Quiet):
             self._settled.add(address)
         if outcome and how == "run":
             self._paces[address[0]].add(outcome)
+        for line in self.failure(address, reason) if how == "failed" else ():
+            self.message(line)
 
     def done(self, stage: str) -> int:
-        """Return the number of finished tasks; a task whose artifact was made again counts once."""
+        """Return the number of finished tasks; a repeated task counts once."""
         return self.counts[stage].total() - self._repeated[stage]
 
 
@@ -122,8 +124,6 @@ class Plain(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         done, total = self.done(stage), self.total[stage]
-        for line in self.failure(address, reason) if how == "failed" else ():
-            self.message(line)
         if done == total or time.monotonic() - self._said[stage] > EVERY:
             self._said[stage] = time.monotonic()
             where = f"; {self._cluster}" if self._cluster and done < total else ""
@@ -199,8 +199,6 @@ class Bars(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         self._progress.update(self._tasks[stage], completed=self.done(stage), state=self.describe(stage))
-        for line in self.failure(address, reason) if how == "failed" else ():
-            self.message(line)
 
     def cluster(self, cluster: Cluster) -> None:
         state = describe_cluster(cluster)

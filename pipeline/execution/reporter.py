@@ -2,51 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Protocol
+from collections.abc import Mapping
 
 from pipeline.execution.task import Outcome
 from pipeline.execution.watch import Cluster
 from pipeline.stage import Address
 
 
-class Reporter(Protocol):
-    """Receives the events of a run."""
+class Reporter:
+    """Receives the events of a run, and shows nothing."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         """Begin with a plan: number of tasks by stage."""
-        ...
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
         """Report the end of a task; `how` is run, skipped, failed or blocked."""
-        ...
 
     def message(self, text: str) -> None:
         """Report one line to the user."""
-        ...
 
     def cluster(self, cluster: Cluster) -> None:
         """Report the state of the cluster."""
-        ...
 
     def end(self) -> None:
         """End, whatever ended the run."""
-        ...
 
 
-class Reporters:
+class Quiet(Reporter):
+    """Shows nothing."""
+
+
+class Reporters(Reporter):
     """Several reporters as one; a context manager that ends them all."""
 
     def __init__(self, *reporters: Reporter) -> None:
-        self._reporters: Sequence[Reporter] = reporters
+        self._reporters = reporters
 
     def __enter__(self) -> Reporters:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.end()
 
     def begin(self, stages: Mapping[str, int]) -> None:
@@ -68,22 +63,3 @@ class Reporters:
     def end(self) -> None:
         for reporter in self._reporters:
             reporter.end()
-
-
-class Quiet:
-    """Shows nothing."""
-
-    def begin(self, stages: Mapping[str, int]) -> None:
-        """Nothing to show."""
-
-    def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
-        """Nothing to show."""
-
-    def message(self, text: str) -> None:
-        """Nothing to show."""
-
-    def cluster(self, cluster: Cluster) -> None:
-        """Nothing to show."""
-
-    def end(self) -> None:
-        """Nothing to show."""

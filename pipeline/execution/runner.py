@@ -17,9 +17,8 @@ import heapq
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pipeline.execution.attempts import Attempts
 from pipeline.execution.executor import ROUNDS, Executor, LiveBundles
@@ -47,11 +46,6 @@ class Failure:
     address: Address
     message: str
     detail: str = ""
-
-
-def _one_name_each(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same mapping with interned keys: a hundred thousand receipts share one copy of each key."""
-    return {sys.intern(name): value for name, value in values.items()}
 
 
 @dataclass
@@ -101,13 +95,10 @@ class Runner:
                     raise KeyboardInterrupt
                 self.check()
         finally:
-            try:
+            with contextlib.closing(self._executor) if self._executor else contextlib.nullcontext():
+                self._executor = None
                 if self._manifests:
                     drop_manifests(self.resolver.store.folder)
-            finally:
-                if self._executor:
-                    self._executor.close()
-                    self._executor = None
 
     def make_again(self, damaged: Address) -> None:
         """Delete a damaged artifact, so that `run` makes it again."""
@@ -147,11 +138,10 @@ class Runner:
         Once every slot has work, submitting stops after a moment."""
         if self._executor is None:
             return True
-        busy = ROUNDS * self._executor.slots
-        if self._live.bundles >= busy and time.perf_counter() - began > MOMENT:
+        busy = self._live.bundles >= ROUNDS * self._executor.slots
+        if busy and (time.perf_counter() - began > MOMENT or len(self._running) >= self._executor.window):
             return False
-        enough = self._live.bundles >= busy and len(self._running) >= self._executor.window
-        return self._live.bundles < self._executor.window and not enough
+        return self._live.bundles < self._executor.window
 
     def _next_bundle(self) -> list[Call]:
         """Return calls of ready tasks for one bundle; settle current tasks on the way."""
@@ -160,7 +150,8 @@ class Runner:
         first: Node | None = None
         while self._ready and len(calls) < most:
             node = self.plan.nodes[self._ready[0][1]]
-            if first and not node.stage.source and not self._together(first, node):
+            alone = first and (first.stage.name, first.task.group) != (node.stage.name, node.task.group)
+            if first and not node.stage.source and (alone or node.address in self._attempts.tries):
                 break
             heapq.heappop(self._ready)
             if self._waits_anew(node):
@@ -199,11 +190,6 @@ class Runner:
         self._unmet[node.address] += len(gone)
         return bool(gone)
 
-    def _together(self, first: Node, node: Node) -> bool:
-        """Return whether two tasks may be in one bundle."""
-        same = (first.stage.name, first.task.group) == (node.stage.name, node.task.group)
-        return same and node.address not in self._attempts.tries
-
     def _settle(self, outcome: Outcome) -> None:
         verdict = self._running.pop(outcome.address)
         self._live.drop(outcome.address)
@@ -223,7 +209,9 @@ class Runner:
         self._attempts.tries[outcome.address] += 1
         damaged = outcome.damaged
         if damaged and damaged in self.plan.nodes and self._attempts.tries[outcome.address] <= REPAIRS:
-            self._await_again(damaged, waiting=node)
+            self._waiting.setdefault(damaged, []).append(node.address)
+            self._unmet[node.address] += 1
+            self.make_again(damaged)
         elif not self._attempts.plan_another(node, outcome):
             self._fail(node, outcome)
 
@@ -233,9 +221,10 @@ class Runner:
         heapq.heappush(self._ready, (node.rank, node.address))
 
     def _done(self, node: Node, receipt: Receipt, how: str, reason: str = "", outcome: Outcome | None = None) -> None:
-        self.receipts[node.address] = replace(
-            receipt, content=_one_name_each(receipt.content), summary=_one_name_each(receipt.summary)
+        content, summary = (  # a hundred thousand receipts share one copy of each key
+            {sys.intern(name): value for name, value in each.items()} for each in (receipt.content, receipt.summary)
         )
+        self.receipts[node.address] = replace(receipt, content=content, summary=summary)
         first_time = node.address not in self.state
         if first_time or how == "run":
             self.state[node.address] = how
@@ -245,12 +234,6 @@ class Runner:
             self._unmet[address] -= 1
             if not self._unmet[address]:
                 heapq.heappush(self._ready, (self.plan.nodes[address].rank, address))
-
-    def _await_again(self, damaged: Address, waiting: Node) -> None:
-        """Make a damaged artifact again, and let the task `waiting` wait for the artifact."""
-        self._waiting.setdefault(damaged, []).append(waiting.address)
-        self._unmet[waiting.address] += 1
-        self.make_again(damaged)
 
     def _fail(self, node: Node, outcome: Outcome) -> None:
         self.state[node.address] = "failed"

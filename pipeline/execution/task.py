@@ -21,7 +21,7 @@ from pipeline.execution.job import StoredJob
 from pipeline.machine.cores import take_core
 from pipeline.machine.process import prepare
 from pipeline.messages.errors import ArtifactDamaged, FastDiffError, TaskError
-from pipeline.plan.call import Call, Receipt, receipt_of
+from pipeline.plan.call import Call, Receipt
 from pipeline.stage import Address, Inputs, Result
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.backends.locations import Place, mask_all, use
@@ -97,7 +97,7 @@ class Outcome:
 
 
 def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
-    """Run calls one after the other; after `seconds`, return the other calls as not begun.
+    """Run calls one after the other; after `seconds`, return the rest as not begun.
 
     When a bundle is repeated after the loss of a worker, published artifacts are cache hits."""
     end = time.monotonic() + seconds
@@ -113,11 +113,8 @@ def run_task(call: Call) -> Outcome:
     prepare()
     use(call.context.storage)
     core = take_core(call.cores)  # without an idle core the task still runs: the scheduler counts cores
-    try:
+    with contextlib.closing(core) if core else contextlib.nullcontext():
         return _attempt(call, _compute)
-    finally:
-        if core:
-            core.close()
 
 
 def run_source(call: Call, found: pa.Table) -> Outcome:
@@ -130,19 +127,15 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
     try:
         record, name, ran, stats, size = _publish(call, compute)
         path = call.context.folder / record.stage / name
-        footer = None if call.task.filename else footer_of(record, path)
-        seconds = time.perf_counter() - started
         of = call.context.stage.output.work
-        work = of(record.summary) if ran and of else None
-        receipt = receipt_of(record, name)
         return Outcome(
             call.address,
-            receipt,
+            Receipt(name, record.content, record.rows, record.summary),
             ran,
-            footer=footer,
-            seconds=seconds,
+            footer=None if call.task.filename else footer_of(record, path),
+            seconds=time.perf_counter() - started,
             stats=stats,
-            work=work,
+            work=of(record.summary) if ran and of else None,
             worker=_worker(),
             size=size,
         )
@@ -211,7 +204,7 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:
-    """Return the record of an artifact, if the artifact is readable and has this fingerprint."""
+    """Return the record of an artifact, if readable and of this fingerprint."""
     try:
         record = store.record(stage, name, key)
     except ArtifactDamaged:

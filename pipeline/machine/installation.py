@@ -7,24 +7,22 @@ import functools
 import importlib.util
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from pipeline.messages.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 DISTRIBUTION = "fast-diff-dask"
 PACKAGES = ("pipeline", "stages")
 """Import names of the distribution: generic names, which another package may have, too."""
-
-
-class Installed(Protocol):
-    """An installed distribution: `Metadata` or `importlib.metadata.Distribution`."""
-
-    def read_text(self, filename: str) -> str | None:
-        """Return a file of the distribution's metadata, None if missing."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,7 @@ def installed() -> Metadata | None:
     for place in sys.path:
         with contextlib.suppress(OSError):
             for name in sorted(os.listdir(place or ".")):  # noqa: PTH208  # a place may be no folder
-                if name == f"{stem}.egg-info" or (
-                    name.startswith(f"{stem}-") and name.endswith((".dist-info", ".egg-info"))
-                ):
+                if name == f"{stem}.egg-info" or fnmatchcase(name, f"{stem}-*.*-info"):
                     return Metadata(Path(place or ".") / name)
     return None
 
@@ -95,8 +91,6 @@ def fault() -> str | None:
     """Return why Python can't load this distribution's code, None if Python can."""
     distribution = installed()
     if distribution is None:
-        import shlex
-
         code = Path(__file__).parents[2]
         return f"{code}: {DISTRIBUTION} is not installed for {sys.executable}: {_pip()} -e {shlex.quote(str(code))}"
     clone, editable = _source(distribution)
@@ -115,7 +109,7 @@ def fault() -> str | None:
     return None
 
 
-def _source(distribution: Installed) -> tuple[Path | None, bool]:
+def _source(distribution: Metadata | Distribution) -> tuple[Path | None, bool]:
     """Return the source folder of a distribution, if any, and whether it is editable."""
     from urllib.parse import unquote, urlsplit
 
@@ -130,8 +124,6 @@ def _source(distribution: Installed) -> tuple[Path | None, bool]:
 
 def install(*requirements: str) -> str:
     """Return the command that installs requirements into this Python's environment."""
-    import shlex
-
     return " ".join([_pip(), *map(shlex.quote, requirements)])
 
 
@@ -139,7 +131,6 @@ def install_extra(*extras: str) -> str:
     """Return the command that installs extras, from the clone that was installed.
 
     Without a clone, the command names the requirements of the extras."""
-    import shlex
     from importlib import metadata
 
     for distribution in metadata.distributions(name=DISTRIBUTION):
@@ -154,20 +145,16 @@ def _requirements(extra: str) -> list[str]:
 
     from packaging.requirements import Requirement
 
-    found = [Requirement(line) for line in metadata.requires(DISTRIBUTION) or ()]
-    chosen = [
-        each
-        for each in found
-        if each.marker and each.marker.evaluate({"extra": extra}) and not each.marker.evaluate({"extra": ""})
-    ]
-    for each in chosen:
-        each.marker = None
-    return [str(each) for each in chosen]
+    chosen = []
+    for each in map(Requirement, metadata.requires(DISTRIBUTION) or ()):
+        marker, each.marker = each.marker, None
+        if marker and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""}):
+            chosen.append(str(each))
+    return chosen
 
 
 def _pip() -> str:
     """Return the installer's command for this Python; uv environments have no pip."""
-    import shlex
     import shutil
 
     found = shutil.which("pip")

@@ -42,7 +42,7 @@ class SchedulerLost(FastDiffError):
 
 
 class WorkersLost(FastDiffError):
-    """No worker is left, and no worker has joined in time; finished artifacts are kept."""
+    """No worker is left, and none has joined in time; finished artifacts are kept."""
 
 
 class TaskError(FastDiffError):
@@ -50,7 +50,7 @@ class TaskError(FastDiffError):
 
 
 class ArtifactDamaged(FastDiffError):
-    """An artifact that counted as up to date can't be read; the runner makes the artifact again."""
+    """An artifact can't be read; the runner makes the artifact again."""
 
     def __init__(self, stage: str, key: str, detail: str) -> None:
         super().__init__(f"{stage}/{key}: {detail}")

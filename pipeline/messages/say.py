@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from pipeline.messages.errors import one_line
 
@@ -11,6 +14,15 @@ def say(*lines: str) -> None:
     """Print lines to standard output."""
     for line in lines:
         print(one_line(line))
+
+
+def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
+    """Print data as JSON, or else lines, to standard output; return the exit code 0."""
+    if as_json:
+        print(json.dumps(data))
+    else:
+        say(*lines)
+    return 0
 
 
 def complain(*lines: str) -> None:

@@ -1,6 +1,8 @@
-"""Plurals that agree with their numbers."""
+"""Words in messages: plurals that agree with their numbers, and the nearest valid word."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -11,3 +13,11 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 def verb(count: int, singular: str, plural: str) -> str:
     """Return the verb that agrees with a count: `is` or `are`."""
     return singular if count == 1 else plural
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """Return a hint at the valid word nearest to `word`, empty if none is near."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(valid), 1)
+    return f"; did you mean {near[0]}?" if near else ""

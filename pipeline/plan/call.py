@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.stage import Address, Stage, Task
-from pipeline.store.artifact import Record
 from pipeline.store.backends.locations import Options, Place
 
 
@@ -93,8 +92,3 @@ class Receipt:
     content: Mapping[str, str]
     rows: int
     summary: Mapping[str, Any] = field(default_factory=dict)
-
-
-def receipt_of(record: Record, name: str) -> Receipt:
-    """Return the receipt of an artifact from its record and file name."""
-    return Receipt(name, record.content, record.rows, record.summary)

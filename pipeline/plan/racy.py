@@ -40,8 +40,7 @@ def read(store: Store) -> list[str] | None:
     if isinstance(rows, list) and all(isinstance(row, str) for row in rows):
         return rows
     log.warning(
-        "%s is damaged: expected a list of paths; this run compares the bytes of every file and writes a new list",
-        path,
+        "%s is damaged: expected a list of paths; this run compares the bytes of every file and writes a new list", path
     )
     return None
 
@@ -69,5 +68,4 @@ def by_source(plan: Plan, rows: Collection[str] | None) -> dict[Address, list[st
 def racy_rows(table: pa.Table, column: str, rows: Collection[str]) -> list[str]:
     """Return the `rows` that occur in a column of a table."""
     values = table.column(column)
-    found: list[str] = values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist()
-    return found
+    return list(values.filter(pc.is_in(values, pa.array(list(rows), pa.string()))).to_pylist())

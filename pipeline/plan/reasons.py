@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config.settings import plain
 from pipeline.store.artifact import Record
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def difference(record: Record, call: Call) -> str:
 
 def other_recipe(old: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     """Explain how two recipes differ; return an empty text where they are equal."""
-    new = as_json(recipe)
+    new = plain(recipe)
     if old["version"] != new["version"]:
         return f"version {old['version']} → {new['version']}"
     if old["schema"] != new["schema"] and old["params"] == new["params"]:
@@ -34,32 +35,14 @@ def other_recipe(old: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 
 def _changes(what: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return (
-        f"{what} changed: " + ", ".join(f"{key} {_show(old.get(key))} → {_show(new.get(key))}" for key in keys)
-        if keys
-        else ""
-    )
+    said = ", ".join(f"{key} {_show(old.get(key))} → {_show(new.get(key))}" for key in keys)
+    return f"{what} changed: {said}" if keys else ""
 
 
 def _show(value: Any) -> str:
     return "null" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `data` as read from a footer, with lists in place of tuples."""
-    plain: dict[str, Any] = {
-        key: as_json(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
-        for key, value in data.items()
-    }
-    return plain
-
-
-def without_params(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return a recipe without some of the parameters."""
-    return dict(recipe) | {"params": {key: value for key, value in recipe["params"].items() if key not in names}}
-
-
-def without_libraries(recipe: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return a recipe without the versions of some libraries."""
-    libraries = {name: version for name, version in recipe["libraries"].items() if name not in names}
-    return dict(recipe) | {"libraries": libraries}
+def without(recipe: Mapping[str, Any], part: str, names: Collection[str]) -> dict[str, Any]:
+    """Return a recipe without some names of a part, `params` or `libraries`."""
+    return dict(recipe) | {part: {name: value for name, value in recipe[part].items() if name not in names}}

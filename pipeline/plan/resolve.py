@@ -6,14 +6,15 @@ import contextlib
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow.compute as pc
 
+from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.plan.call import Call, Context, Earlier, Receipt, receipt_of
+from pipeline.plan.call import Call, Context, Earlier, Receipt
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
-from pipeline.plan.reasons import UNREADABLE_ARTIFACT, as_json, difference, without_libraries, without_params
+from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
 from pipeline.plan.span_index import SpanIndex
 from pipeline.plan.tasks import Node, Plan
 from pipeline.stage import Address, Settings
@@ -21,9 +22,6 @@ from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.backends.locations import in_use
 from pipeline.store.footers import Footers
 from pipeline.store.store import RETIRED, SUMMARY, Store
-
-Contents: TypeAlias = Callable[[Address], Mapping[str, str]]
-"""Content of an input: the digest of each column."""
 
 PARTS = 1 << 12
 """Size of the cache of input parts of fingerprints."""
@@ -83,7 +81,7 @@ class Resolver:
             forced = replace(call, forced=True, distrust=frozenset(distrust))
             reason = f"input changed: {len(distrust)} with equal size and time" if distrust else "errors to try again"
             return Verdict(self._with_donors(node, forced), None, reason)
-        return Verdict(call, receipt_of(record, name))
+        return Verdict(call, Receipt(name, record.content, record.rows, record.summary))
 
     def foreseen(self, node: Node, verdict: Verdict) -> Receipt:
         """Return the receipt that publishing a source's table will give."""
@@ -94,10 +92,10 @@ class Resolver:
     def _call(self, node: Node, receipts: Mapping[Address, Receipt]) -> Call:
         """Return a task's call, with the digest of all that determines the content."""
         inputs = [(stage, key, receipts[stage, key].name) for stage, key in node.task.inputs]
-        digests = self._input_digests(node, lambda needed: receipts[needed].content)
-        found = content(self.plan.sources[node.address]) if node.stage.source else None
-        if found is not None:
+        if found := content(self.plan.sources[node.address]) if node.stage.source else None:
             digests = {"found": digest(found)[:SHORT]}
+        else:
+            digests = self._input_digests(node, lambda needed: receipts[needed].content)
         context = self.contexts[node.stage.name]
         determined_by = {
             "recipe": self._recipes[node.stage.name],
@@ -107,14 +105,13 @@ class Resolver:
         }
         return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
 
-    def _input_digests(self, node: Node, content: Contents) -> dict[str, str]:
-        """Return a digest per input stage, of the contents that the task reads."""
+    def _input_digests(self, node: Node, content: Callable[[Address], Mapping[str, str]]) -> dict[str, str]:
+        """Return a digest per input stage, of the columns that the task reads; `content`: of an input, by column."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
-        reader = node.stage.name
         return {
-            stage: digest_of_list(self._part(reader, needed, content(needed)) for needed in inputs)[:SHORT]
+            stage: digest_of_list(self._part(node.stage.name, needed, content(needed)) for needed in inputs)[:SHORT]
             for stage, inputs in by_stage.items()
         }
 
@@ -123,8 +120,7 @@ class Resolver:
 
         Encoded are the digests of the columns that the stage reads, and of the summary. The latest encodings are
         cached, since many tasks share an input."""
-        known = self._parts.get((reader, needed))
-        if known is not None and known[0] is content:
+        if (known := self._parts.get((reader, needed))) and known[0] is content:
             return known[1]
         columns = self.reads[reader].get(needed[0])
         if columns is None:
@@ -168,10 +164,9 @@ class Resolver:
         if not racy or not node.stage.reuse.recheck:
             return ()
         artifact = StoredArtifact(node.stage.name, node.task.key, self.store.path(node.stage.name, name))
-        try:
+        with contextlib.suppress(ArtifactDamaged):
             return node.stage.reuse.recheck(artifact, racy)
-        except ArtifactDamaged:
-            return racy
+        return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
         """Add earlier artifacts to a call: for rows to copy, and to build on."""
@@ -184,11 +179,11 @@ class Resolver:
         if first is None or not first.num_rows:
             return call
         if stage.name not in self._by_span:
-            recipe = without_libraries(as_json(call.context.recipe), stage.cache_key.optional)
+            recipe = without(plain(call.context.recipe), "libraries", stage.cache_key.optional)
             alike = (
                 (path, record.span)
                 for path, record in self._all_records(stage.name)
-                if record.span and without_libraries(record.recipe, stage.cache_key.optional) == recipe
+                if record.span and without(record.recipe, "libraries", stage.cache_key.optional) == recipe
             )
             self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
@@ -198,9 +193,9 @@ class Resolver:
         """Yield the earlier artifacts that this task may build on, the latest first."""
         free = node.stage.reuse.builds_on or ()
         versions = self._versions(node.address)
-        recipe = without_params(as_json(call.context.recipe), free) if versions else {}
+        recipe = without(plain(call.context.recipe), "params", free) if versions else {}
         for path, record in versions:
-            if record.fingerprint != call.fingerprint and without_params(record.recipe, free) == recipe:
+            if record.fingerprint != call.fingerprint and without(record.recipe, "params", free) == recipe:
                 inputs = self._inputs_of(node, record)
                 if inputs is not None:
                     yield Earlier(path, inputs, record.recipe["params"])
@@ -219,9 +214,8 @@ class Resolver:
         stage, key = address
         found = []
         for folder, name in self._by_key(stage).get(key, []):
-            seen = self.footers.names(folder).get(name)
             with contextlib.suppress(ArtifactDamaged):
-                if seen is not None:
+                if seen := self.footers.names(folder).get(name):
                     found.append((seen.mtime_ns, f"{folder}/{name}", self.footers.record(folder, name, key)))
         return [(name, record) for _, name, record in sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]]
 
@@ -249,12 +243,8 @@ class Resolver:
                 record = self.footers.record(stage, name, node.task.key)
             except ArtifactDamaged:
                 return UNREADABLE_ARTIFACT
-            if record.fingerprint == call.fingerprint:
-                return "missing: files beside it"
-            return difference(record, call)
+            return "missing: files beside it" if record.fingerprint == call.fingerprint else difference(record, call)
         for folder, other in reversed(self._by_key(stage).get(node.task.key, [])):
-            try:
+            with contextlib.suppress(ArtifactDamaged):
                 return difference(self.footers.record(folder, other, node.task.key), call)
-            except ArtifactDamaged:
-                continue
         return "missing"

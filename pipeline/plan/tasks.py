@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,10 +36,7 @@ class Plan:
 
     def stages(self) -> dict[str, int]:
         """Return the number of tasks by stage, in the order of the stages."""
-        counts: dict[str, int] = {}
-        for stage, _ in self.nodes:
-            counts[stage] = counts.get(stage, 0) + 1
-        return counts
+        return dict(Counter(stage for stage, _ in self.nodes))
 
 
 def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:

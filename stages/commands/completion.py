@@ -20,8 +20,8 @@ COMMAND = Command(
     "completion",
     "set up",
     does="print the script for completion in bash, zsh or fish",
-    help="Print the script that makes a shell complete commands, options, runs in ./outputs, configs, folders, and "
-    "config keys after --set. Bash needs version 4.4.",
+    help="Print the script that makes a shell complete commands, options, runs in ./outputs, configs, folders, "
+    "config keys and their valid words after --set, and rules after --keep. Bash needs version 4.4.",
     examples={
         'eval "$(fast-diff completion bash)"': "a line for ~/.bashrc; zsh and ~/.zshrc likewise",
         "fast-diff completion fish > ~/.config/fish/completions/fast-diff.fish": "for fish",

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, SET, TARGET
-from pipeline.cli.targets import config_of
-from pipeline.messages.say import say
+from pipeline.cli.targets import target_config
+from pipeline.messages.say import answer
 
 
 def explain(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     """Print a reason for each task that would run, and return the exit code."""
     from pipeline.run import explain
 
-    found = explain(*config_of(target, sets))
-    if as_json:
-        print(json.dumps({"/".join(address): reason for address, reason in found.reasons.items()}))
-        return 0
-    for (stage, key), reason in found.reasons.items():
-        say(f"{stage}/{key}: {reason}")
-    if not found.reasons:
-        say("nothing would run: every artifact is up to date")
-    return 0
+    reasons = {"/".join(address): reason for address, reason in explain(*target_config(target, sets)).reasons.items()}
+    lines = [f"{task}: {reason}" for task, reason in reasons.items()]
+    return answer(as_json, reasons, lines or ["nothing would run: every artifact is up to date"])
 
 
 COMMAND = Command(

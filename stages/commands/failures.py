@@ -27,7 +27,7 @@ def failures(run: str | None, as_json: bool) -> int:
 
 
 def lines(results: Results) -> Iterator[str]:
-    """Yield a line per error code with its number of images, then a line per image with the reason."""
+    """Yield a line per error code, each before lines of its images with the reasons."""
     rows = results.failures()
     if rows.empty:
         yield "every image could be read"

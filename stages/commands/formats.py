@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON
 from pipeline.machine.installation import install_extra
-from pipeline.messages.say import say
+from pipeline.messages.say import answer
 
 if TYPE_CHECKING:
     from stages.decoding.formats.registry import Format
@@ -17,15 +16,11 @@ if TYPE_CHECKING:
 
 def formats(as_json: bool) -> int:
     """Print the formats, and return the exit code."""
-    if as_json:
-        print(json.dumps(rows()))
-    else:
-        say(*lines())
-    return 0
+    return answer(as_json, rows(), lines())
 
 
 def lines() -> Iterator[str]:
-    """Yield a line per format with name, library and endings; then the command that installs missing libraries."""
+    """Yield a line per format; then the command that installs missing libraries."""
     from stages.decoding.formats.registry import FORMATS
 
     for format in FORMATS:
@@ -35,7 +30,7 @@ def lines() -> Iterator[str]:
 
 
 def rows() -> list[dict[str, object]]:
-    """Return the formats as JSON data, with the command that installs a missing library."""
+    """Return the formats as JSON data, with commands that install missing libraries."""
     from stages.decoding.formats.registry import FORMATS
 
     return [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import SET, TARGET
-from pipeline.cli.targets import config_of
+from pipeline.cli.targets import target_config
 
 
 def graph(target: str | None, sets: Sequence[str]) -> int:
@@ -14,7 +14,7 @@ def graph(target: str | None, sets: Sequence[str]) -> int:
     from pipeline.plan.graph import dot
     from pipeline.run import explain
 
-    print(dot(explain(*config_of(target, sets))))
+    print(dot(explain(*target_config(target, sets))))
     return 0
 
 

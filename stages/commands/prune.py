@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, SET, TARGET
-from pipeline.cli.targets import config_of
-from pipeline.messages.say import say
+from pipeline.cli.targets import target_config
+from pipeline.messages.say import answer
 from pipeline.messages.words import counted
 
 
@@ -17,13 +16,10 @@ def prune(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     from pipeline.run import prune
     from stages.comparing.text import human_bytes
 
-    config, _ = config_of(target, sets)
+    config, _ = target_config(target, sets)
     count, size = prune(config)
-    if as_json:
-        print(json.dumps({"files": count, "bytes": size}))
-    else:
-        say(f"deleted {counted(count, 'retired file')}, {human_bytes(size)}")
-    return 0
+    said = f"deleted {counted(count, 'retired file')}, {human_bytes(size)}"
+    return answer(as_json, {"files": count, "bytes": size}, [said])
 
 
 COMMAND = Command(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, Argument, Name
-from pipeline.messages.say import say
+from pipeline.messages.say import answer
+from pipeline.messages.words import counted
 
 
 def undo(journal: Path, as_json: bool) -> int:
@@ -15,15 +15,15 @@ def undo(journal: Path, as_json: bool) -> int:
     from stages.commands.apply.alone import alone
     from stages.commands.apply.follow import Tally
     from stages.commands.apply.output import print_each
-    from stages.commands.apply.take_back import as_dict, summary, undo
+    from stages.commands.apply.take_back import undo
+    from stages.comparing.text import human_bytes
 
     tally = Tally()
     with alone():
         print_each(undo(journal, tally), silent=as_json)
-    if as_json:
-        print(json.dumps(as_dict(tally)))
-    else:
-        say(summary(tally))
+    data = {"files": tally.done, "bytes": tally.bytes, "not_restored": dict(tally.refused)}
+    restored = f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} restored"
+    answer(as_json, data, [f"{restored}; {tally.refused.total():,} not restored"])
     return 0 if tally.ok else 1
 
 

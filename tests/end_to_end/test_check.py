@@ -16,7 +16,6 @@ from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import place
 from pipeline.store.lock import RunLock
 from stages import pairs, scan
-from stages.commands.check import compare as check
 from stages.commands.check import lender
 from stages.commands.results.tables import Results
 from tests.end_to_end.driver import LONG_AGO, Project, make_image, make_images
@@ -256,7 +255,7 @@ def test_copies_where_there_can_be_no_links(own: Gate, monkeypatch: pytest.Monke
 
 def test_a_short_ledger_is_an_error(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
     short = dataclasses.replace(pairs.STAGE, tasks=lambda upstream, params: [*pairs.tasks(upstream, params)][1:])
-    monkeypatch.setattr(check, "STAGES", (*check.LENT, short))
+    monkeypatch.setattr(lender, "STAGES", (*lender.LENT, short))
     gate.check(gate.project.folder / "new", code=1)
 
 
@@ -348,7 +347,7 @@ def test_an_interrupt_leaves_nothing_half_done(own: Gate, monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("stages.commands.check.compare.thumbnail.compute", interrupted)
+        patched.setattr("stages.commands.check.lender.thumbnail.compute", interrupted)
         own.check(new, code=130)
     assert not list(own.work.run_folder.rglob("*.tmp"))
     own.check(new, code=3)

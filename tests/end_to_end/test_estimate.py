@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.config.settings import from_mapping
+from pipeline.machine.cores import usable
 from pipeline.plan.discovery import discover
-from stages.commands.estimate.forecast import cores_of
 from tests.end_to_end.driver import Project, make_images
 
 
@@ -59,4 +59,4 @@ def test_no_image_is_said_as_by_run(tmp_path: Path, capsys: pytest.CaptureFixtur
 )
 def test_cores_are_those_of_the_config(scheduler: dict[str, object], cores: int, tmp_path: Path) -> None:
     config = from_mapping({"run": "x", "inputs": {"a": [str(tmp_path)]}, "scheduler": scheduler}, discover())
-    assert cores_of(config) == cores
+    assert config.scheduler.cores(usable()) == cores

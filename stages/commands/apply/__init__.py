@@ -13,7 +13,6 @@ output.py      print lines while files change, even if their reader is gone
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ import click
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, Argument, Name, OneOf
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import complain, say
+from pipeline.messages.say import answer, complain
 from stages.commands.apply.actions import ACTIONS, REPORT
 
 if TYPE_CHECKING:
@@ -53,10 +52,7 @@ def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | N
         where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
         complain(f"interrupted{where}, or run the same command again to go on")
         return INTERRUPTED
-    if as_json:
-        print(json.dumps(as_dict(tally, action, path)))
-    else:
-        say(*summary(tally, action, path))
+    answer(as_json, as_dict(tally, action, path), summary(tally, action, path))
     return 0 if tally.ok else 1
 
 

@@ -18,44 +18,38 @@ NAME = "acts.lock"
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock of this user's `apply` and `undo` on this machine; the system releases it when the process ends.
+    """Hold the lock of this user's `apply` and `undo` until this process ends.
 
     The lock lies in the user's state folder, where no other user can write. Raises ConfigError where another command
     holds the lock, or where another user could write to the lock."""
     folder = user_state_path("fast-diff")
-    try:
-        number = _locked(folder)
-    except OSError as error:
-        said = f"its lock can't be taken ({error.strerror or error}); expected a folder that you can write to"
-        raise ConfigError(f"{folder}: {said}") from error
-    try:
+    with contextlib.ExitStack() as opened:
+        try:
+            _lock(folder, opened)
+        except BlockingIOError as error:
+            raise ConfigError("another `apply` or `undo` of yours is running; wait for it to end") from error
+        except OSError as error:
+            said = f"its lock can't be taken ({error.strerror or error}); expected a folder that you can write to"
+            raise ConfigError(f"{folder}: {said}") from error
         yield
-    finally:
-        os.close(number)
 
 
-def _locked(folder: Path) -> int:
-    """Take the lock and return its open file. Raises ConfigError, OSError."""
+def _lock(folder: Path, opened: contextlib.ExitStack) -> None:
+    """Take the lock until `opened` closes. Raises ConfigError, OSError; BlockingIOError where the lock is held."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        stack.callback(os.close, held)
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
         _check(os.fstat(held), folder)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         number = os.open(NAME, flags, 0o600, dir_fd=held)
-        opened = contextlib.ExitStack()
-        opened.callback(os.close, number)
-        with opened:
-            found = os.fstat(number)
-            _check(found, folder / NAME)
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-                raise ConfigError(f"{folder / NAME}: expected a regular file without hard links; remove it")
-            try:
-                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigError("another `apply` or `undo` of yours is running; wait for it to end") from error
-            opened.pop_all()
-    return number
+    finally:
+        os.close(held)
+    opened.callback(os.close, number)
+    found = os.fstat(number)
+    _check(found, folder / NAME)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise ConfigError(f"{folder / NAME}: expected a regular file without hard links; remove it")
+    fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _check(found: os.stat_result, place: Path) -> None:

@@ -234,4 +234,4 @@ def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
     elif journal:
         yield f"journal     {journal}  (undo: fast-diff undo {journal})"
     elif action != REPORT:
-        yield "dry run: no file was changed; add --yes to change files"
+        yield f"dry run: {'no file was changed; add --yes to change files' if tally.done else 'nothing to change'}"

@@ -11,12 +11,12 @@ lost, the disk shows the same. A torn last line, and zeros in place of lines, be
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -70,7 +70,7 @@ class History:
     """The highest act number in use."""
 
 
-class Journal:
+class Journal(contextlib.AbstractContextManager["Journal"]):
     """Appends events to a journal. Raises OSError where the journal can't be written: then no act may follow."""
 
     def __init__(self, path: Path) -> None:
@@ -83,21 +83,14 @@ class Journal:
                 self._write({FORMAT: VERSION})
                 self.sync()
                 sync_folder(path.parent)
-            else:
-                self._drop_torn_line()
+            else:  # a torn last line goes, since the next event would be appended to that line
+                self._file.seek(0)
+                self._file.truncate(self._file.read().rfind(b"\n") + 1)
         except BaseException:
             self._file.close()
             raise
 
-    def _drop_torn_line(self) -> None:
-        """Remove a torn last line, since the next event would be appended to that line."""
-        self._file.seek(0)
-        self._file.truncate(self._file.read().rfind(b"\n") + 1)
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     def begin(self, act: Mapping[str, Any]) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder, Version, version
@@ -18,6 +19,8 @@ from stages.listing.files import show
 
 NONE = "no image that is to stay is present and unchanged"
 SECOND = 10**9
+Trait: TypeAlias = tuple[str | int, ...]
+"""Facts that two files may share, after their name."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ class Stays:
         self._last: StayingImage | None = None
 
     def find(self) -> StayingImage:
-        """Return the first image that stays, is present and is unchanged; its bytes are read once per version.
+        """Return the first image that stays and is present and unchanged.
 
-        Raises Cannot where there is none."""
+        Its bytes are read once per version. Raises Cannot where there is none."""
         if not self._local:
             raise Cannot("every image that is to stay is on an object store; apply works on this machine's disks only")
-        if self._last and _version(self._last.path) == self._last.version:
-            return self._last
+        with contextlib.suppress(OSError):
+            if self._last and version(self._last.path.lstat()) == self._last.version:
+                return self._last
         for file in self._local:
             path = path_of(file)
             with contextlib.suppress(OSError, Cannot), _folder(path.parent) as folder:
@@ -72,48 +76,33 @@ class Stays:
         raise Cannot(NONE)
 
     def refuse(self, path: Path, found: os.stat_result) -> None:
-        """Raise Cannot where a file that is to go is an image that stays under another path: by a link, a mount, a
-        second file system, or another case of letters. A hard link may go. Raises OSError."""
-        for other in self._by_inode.get((found.st_dev, found.st_ino), ()):
+        """Raise Cannot where a file that is to go is an image that stays.
+
+        A link, a mount, a second file system or another case of letters gives such a file two paths. A hard link may
+        go. Raises OSError."""
+        for other, _ in self._found.get(_inode(found), ()):
             if found.st_nlink == 1 or path.resolve() == other.resolve() or _same_name(path, other):
                 raise Cannot("it is an image that is to stay, under another path")
-        for other, inode in self._by_times.get(_times(found), ()):
-            if inode != (found.st_dev, found.st_ino):
+        for other, stays in self._found.get(_times(found), ()):
+            if _inode(stays) != _inode(found):
                 name = one_line(show(os.fsencode(other)))
                 raise Cannot(f"it has the size and all times of {name}, which is to stay: both may be one file")
 
     def alike(self, going: Version) -> list[Path]:
-        """Return images that stay on other disks and have a file's size and time, in whole seconds as on any disk."""
-        moment = (going[2], going[3] // SECOND)
-        return [path for path, device in self._by_moment.get(moment, ()) if device != going[0]]
+        """Return images on other disks that stay and have a file's size and time."""
+        found = self._found.get(("moment", going[2], going[3] // SECOND), ())
+        return [path for path, stays in found if stays.st_dev != going[0]]
 
     @cached_property
-    def _found(self) -> list[tuple[Path, os.stat_result]]:
-        found = []
+    def _found(self) -> Mapping[Trait, Sequence[tuple[Path, os.stat_result]]]:
+        """Images that stay and are present, by inode, by size and times, and by size and time in whole seconds."""
+        index: dict[Trait, list[tuple[Path, os.stat_result]]] = {}
         for path in map(path_of, self._local):
             with contextlib.suppress(OSError):
-                found.append((path, path.stat()))
-        return found
-
-    @cached_property
-    def _by_inode(self) -> dict[tuple[int, int], list[Path]]:
-        index: dict[tuple[int, int], list[Path]] = {}
-        for path, stat in self._found:
-            index.setdefault((stat.st_dev, stat.st_ino), []).append(path)
-        return index
-
-    @cached_property
-    def _by_times(self) -> dict[tuple[int, int, int], list[tuple[Path, tuple[int, int]]]]:
-        index: dict[tuple[int, int, int], list[tuple[Path, tuple[int, int]]]] = {}
-        for path, stat in self._found:
-            index.setdefault(_times(stat), []).append((path, (stat.st_dev, stat.st_ino)))
-        return index
-
-    @cached_property
-    def _by_moment(self) -> dict[tuple[int, int], list[tuple[Path, int]]]:
-        index: dict[tuple[int, int], list[tuple[Path, int]]] = {}
-        for path, stat in self._found:
-            index.setdefault((stat.st_size, stat.st_mtime_ns // SECOND), []).append((path, stat.st_dev))
+                found = path.stat()
+                moment = ("moment", found.st_size, found.st_mtime_ns // SECOND)
+                for trait in (_inode(found), _times(found), moment):
+                    index.setdefault(trait, []).append((path, found))
         return index
 
 
@@ -121,14 +110,12 @@ def _same_name(path: Path, other: Path) -> bool:
     return path.parent.samefile(other.parent) and path.name.casefold() == other.name.casefold()
 
 
-def _times(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+def _inode(found: os.stat_result) -> Trait:
+    return "inode", found.st_dev, found.st_ino
 
 
-def _version(path: Path) -> Version | None:
-    with contextlib.suppress(OSError):
-        return version(path.lstat())
-    return None
+def _times(found: os.stat_result) -> Trait:
+    return "times", found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _look(path: Path) -> tuple[int, ...]:

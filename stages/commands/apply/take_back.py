@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from pipeline.messages.words import counted
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act, Entry
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.steps import take_back
 from stages.commands.apply.follow import GROUP, Tally, why
 from stages.commands.apply.journal import Journal, read_journal
-from stages.comparing.text import human_bytes, one_line
+from stages.comparing.text import one_line
 from stages.listing.files import show
 
 
@@ -47,16 +45,6 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                     reason = why(failed[act])
                     tally.refused[reason] += 1
                     yield f"not restored  {shown}: {one_line(reason)}"
-
-
-def as_dict(tally: Tally) -> dict[str, Any]:
-    """Return the outcome as JSON data."""
-    return {"files": tally.done, "bytes": tally.bytes, "not_restored": dict(tally.refused)}
-
-
-def summary(tally: Tally) -> str:
-    """Return the line that ends the command's output."""
-    return f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} restored; {tally.refused.total():,} not restored"
 
 
 def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,31 +22,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.cli.targets import WORK
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.notices import Warnings
 from pipeline.execution.record import RunRecord
 from pipeline.execution.reporter import Reporter
-from pipeline.messages.errors import ConfigError, LockedError, TaskError, one_line
+from pipeline.messages.errors import ConfigError, LockedError, one_line
 from pipeline.run import run
-from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
-from pipeline.store.artifact import StoredArtifact
+from pipeline.stage import Task
 from pipeline.store.backends.locations import in_use, inside, protocol_of, use
 from pipeline.store.backends.storage import read_bytes
-from pipeline.store.store import Store
-from stages import pairs, scan, thumbnail
+from stages import pairs, scan
 from stages.clustering.ledger import account
-from stages.commands.check.lender import LENT, Lender, lender, true_names
+from stages.commands.check.lender import NEW, STAGES, Lender, lender, stages_of, true_names
 from stages.commands.results.tables import Results
 from stages.kernels import cut
 from stages.listing.files import find, show, stamps, texts
-from stages.listing.sections import SECTIONS, ImageSets
+from stages.listing.sections import ImageSets
 from stages.listing.table import FileTable
 
-STAGES = (*LENT, pairs.STAGE)
-NEW = "new"
-"""Prefix of the keys of tasks on new images."""
-HERE = ("synchronous", "threads", "local")
+HERE = ("auto", "synchronous", "threads", "local")
 """Kinds of scheduler that the check takes over from the run: a check needs no cluster."""
 SPEED = ("kind", "workers", "threads", "memory_limit")
 
@@ -77,8 +71,7 @@ class Checked:
     @property
     def figure(self) -> str:
         """Name of the column with distances."""
-        figure: str = self.config.params["pairs"].comparison.column
-        return figure
+        return str(self.config.params["pairs"].comparison.column)
 
 
 def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked:
@@ -94,28 +87,20 @@ def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked
     record = None
     if tasks:
         tasks += _new_tasks(found.files, config, sum(len(rows) for _, rows in tasks))
-        record = _run(config, _stages(lent, tasks, _place(lent)), reporter)
+        try:
+            record = run(config, stages_of(lent, tasks), reporter)
+        except LockedError as error:
+            said = "is in use by another check against this run; wait for it to end"
+            raise ConfigError(f"{config.folder} {said}") from error
     lines = [*warnings.lines, *(record.record["warnings"] if record else ())]
     if record and not record.exit_code:
         return Checked(config, found, record, *_outcome(config, [task for task, _ in tasks], record), lines)
     return Checked(config, found, record, {}, _no_matches(config), (), lines)
 
 
-def _run(config: Config, stages: Sequence[Stage[Any]], reporter: Reporter) -> RunRecord:
-    try:
-        return run(config, stages, reporter)
-    except LockedError as error:
-        raise ConfigError(f"{config.folder} is in use by another check against this run; wait for it to end") from error
-
-
-def _place(lent: Lender) -> Path:
-    """Return the folder of the check."""
-    return lent.folder.with_name(lent.folder.name + WORK)
-
-
 def _config(lent: Lender, names: Sequence[str]) -> Config:
     """Return the config of the check, made from the run's resolved config. Raises ConfigError."""
-    work = _place(lent)
+    work = lent.work
     roots = [_named(name, work) for name in names]
     given = lent.summary["config"]
     sections = {stage.name: given[stage.name] for stage in STAGES if stage.name in given}
@@ -187,11 +172,9 @@ def _new(config: Config, lent: Lender) -> NewFiles:
     others = pc.not_equal(both.paths, true_names(before).cast(pa.large_binary()).combine_chunks())
     if pc.any(others).as_py():
         odd = one_line(shown.filter(pa.array(there)).filter(others)[0].as_py())
-        raise ConfigError(
-            f"{odd}: the run has another file with this name, which is not UTF-8; rename one of these files"
-        )
-    same = pc.equal(before["bytes"], pa.array(both.sizes)), pc.equal(before["stamp"], stamps(both, params.trust))
+        raise ConfigError(f"{odd}: the run has another file of this name, which is not UTF-8; rename one of them")
     known = np.zeros(len(files), np.bool_)
+    same = pc.equal(before["bytes"], pa.array(both.sizes)), pc.equal(before["stamp"], stamps(both, params.trust))
     known[there] = pc.and_(*same).to_numpy()
     changed = shown.filter(pa.array(there & ~known)).cast(pa.string())
     return NewFiles(_those(files, ~known), int(known.sum()), changed)
@@ -211,48 +194,12 @@ def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[
         yield dataclasses.replace(task, notes={**task.notes, "set": "b"}), rows
 
 
-def _stages(lent: Lender, found: Sequence[tuple[Task, pa.Table]], folder: Path) -> list[Stage[Any]]:
-    """Return the stages up to `pairs`, changed so that `scan` and `thumbnail` read new files only."""
-
-    def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
-        """Link the run's artifacts while the folder is locked, after deleting retired ones: a rename of a link over
-        another link to the same file has no effect."""
-        Store(folder).prune()
-        lent.lend(folder)
-        return found
-
-    recheck = dataclasses.replace(thumbnail.STAGE.reuse, recheck=_recheck)
-    special: dict[str, Stage[Any]] = {
-        "scan": dataclasses.replace(scan.STAGE, source=Source(source, _racy, SECTIONS), preflight=Preflight()),
-        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=recheck),
-    }
-    return [special.get(stage.name, stage) for stage in STAGES]
-
-
-def _racy(rows: pa.Table) -> Sequence[str]:
-    return scan.racy(rows) if rows["set"][0].as_py() == NEW else []
-
-
-def _recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
-    return thumbnail.recheck(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
-
-
-def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
-    """Compute thumbnails of new files only, since old files may be gone.
-
-    Raises TaskError where thumbnails of the run can't be reused."""
-    result = thumbnail.compute(inputs, params, job)
-    if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
-        raise TaskError("the run's artifact of these thumbnails is damaged; delete it there, and run that run again")
-    return result
-
-
 def _outcome(
     config: Config, tasks: Sequence[Task], record: RunRecord
 ) -> tuple[Mapping[str, int], pd.DataFrame, list[dict[str, Any]]]:
     """Return the ledger, the matches and the unreadable new images. Raises TaskError where pairs are missing."""
-    store = Store(config.folder)
-    thumbnails = _artifacts(store, "thumbnail")
+    results = Results(config.folder)
+    thumbnails = {artifact.key: artifact for artifact in results.artifacts("thumbnail")}
     blocks: dict[str, dict[str, int]] = {"a": {}, "b": {}}
     readable = 0
     for task in tasks:
@@ -260,21 +207,13 @@ def _outcome(
         if task.notes["closes_block"]:
             blocks[str(task.notes["set"])][task.key], readable = readable, 0
     expected = {f"{a}.{b}": old * new for a, old in blocks["a"].items() for b, new in blocks["b"].items()}
-    account(expected, list(_artifacts(store, "pairs").values()), readable)
+    account(expected, results.artifacts("pairs"), readable)
     ledger: Mapping[str, int] = record.record["ledger"]
-    matches = Results(config.folder).pairs(expand=True) if ledger["matches"] else _no_matches(config)
-    failed: list[dict[str, Any]] = []
-    for key, artifact in thumbnails.items():
-        if key.startswith(f"{NEW}-"):
-            rows = artifact.table(["path", "error", "error_detail"])
-            failed += rows.filter(pc.is_valid(rows["error"])).to_pylist()
-    return ledger, matches, sorted(failed, key=lambda row: row["path"])
-
-
-def _artifacts(store: Store, stage: str) -> dict[str, StoredArtifact]:
-    """Return a stage's artifacts by key; the folder has only artifacts of the last check."""
-    names = ((name.rpartition("-")[0], name) for name in store.names(stage))
-    return {key: StoredArtifact(stage, key, store.path(stage, name)) for key, name in names}
+    matches = results.pairs(expand=True) if ledger["matches"] else _no_matches(config)
+    new = [artifact for key, artifact in thumbnails.items() if key.startswith(f"{NEW}-")]
+    rows = pa.concat_tables([artifact.table(["path", "error", "error_detail"]) for artifact in new])
+    failed = rows.filter(pc.is_valid(rows["error"])).sort_by("path").to_pylist()
+    return ledger, matches, failed
 
 
 def _no_matches(config: Config) -> pd.DataFrame:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,26 @@ import pyarrow.compute as pc
 
 from pipeline.cli.targets import WORK
 from pipeline.config.settings import Config
-from pipeline.messages.errors import ArtifactDamaged, ConfigError
+from pipeline.messages.errors import ArtifactDamaged, ConfigError, TaskError
 from pipeline.plan.fingerprint import recipe
 from pipeline.plan.reasons import other_recipe
-from pipeline.stage import Task
+from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
 from pipeline.store.artifact import Record, StoredArtifact
 from pipeline.store.atomic import TEMPORARY, atomic_write
 from pipeline.store.footers import Footers
 from pipeline.store.lock import holder
 from pipeline.store.store import Store
 from stages import hash as hash_stage
-from stages import index, scan, thumbnail
+from stages import index, pairs, scan, thumbnail
 from stages.commands.results.tables import Results
 from stages.decoding.problems import PASSING
+from stages.listing.sections import SECTIONS
 
 LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
 """Stages whose artifacts are linked."""
+STAGES = (*LENT, pairs.STAGE)
+NEW = "new"
+"""Prefix of the keys of tasks on new images."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Lender:
         return pa.concat_tables([partition.table for partition in self.partitions])
 
     def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
-        """Yield a scan task for each partition of the run, without the images whose paths are in `changed`.
+        """Yield the run's scan tasks, without the images whose paths are in `changed`.
 
         A partition with a changed image or a transient error keeps only its readable images, so that none of its files
         is read again."""
@@ -97,12 +102,17 @@ class Lender:
                         "run again here, or check with the version that made it"
                     )
 
-    def lend(self, folder: Path) -> None:
-        """Link the artifacts into another folder. Raises ConfigError where a run is changing them."""
+    @property
+    def work(self) -> Path:
+        """The folder of checks against the run, beside the run's folder."""
+        return self.folder.with_name(self.folder.name + WORK)
+
+    def lend(self) -> None:
+        """Link the artifacts into the folder of checks. Raises ConfigError where a run is changing them."""
         try:
             for stage, artifacts in self.artifacts.items():
                 for name, _ in artifacts.values():
-                    _link(self.folder / stage / name, folder / stage / name)
+                    _link(self.folder / stage / name, self.work / stage / name)
         except FileNotFoundError as error:
             raise ConfigError(f"{self.folder} is being changed; wait for its run to end") from error
         _refuse_in_use(self.folder)
@@ -163,21 +173,51 @@ def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Re
     tables = {
         key: StoredArtifact("scan", key, folder / "scan" / name).table() for key, (name, _) in artifacts["scan"].items()
     }
-    for key in sorted(tables, key=lambda key: (tables[key]["set"][0].as_py(), _first(tables[key]))):
+    first = {key: true_names(table.slice(0, 1))[0].as_py() for key, table in tables.items()}
+    for key in sorted(tables, key=lambda key: (tables[key]["set"][0].as_py(), first[key])):
         _, made = artifacts["thumbnail"][key]
         final = PASSING.isdisjoint(made.summary["errors"])
         yield Partition(key, tables[key], key in artifacts["index"], made.summary["readable"], final)
 
 
-def _first(table: pa.Table) -> bytes:
-    """Return the true name of the first image."""
-    name: bytes = true_names(table.slice(0, 1))[0].as_py()
-    return name
-
-
 def true_names(table: pa.Table) -> pa.ChunkedArray:
     """Return the names of images as bytes."""
     return pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary()))
+
+
+def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stage[Any]]:
+    """Return the stages up to `pairs`; `scan` and `thumbnail` read new files only."""
+
+    def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
+        """Delete retired artifacts, then link the run's artifacts; the folder is locked.
+
+        A rename of a link over another link to the same file has no effect."""
+        Store(lent.work).prune()
+        lent.lend()
+        return found
+
+    def racy(rows: pa.Table) -> Sequence[str]:
+        return scan.racy(rows) if rows["set"][0].as_py() == NEW else ()
+
+    def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
+        return thumbnail.recheck(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
+
+    reuse = dataclasses.replace(thumbnail.STAGE.reuse, recheck=recheck)
+    special: dict[str, Stage[Any]] = {
+        "scan": dataclasses.replace(scan.STAGE, source=Source(source, racy, SECTIONS), preflight=Preflight()),
+        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=reuse),
+    }
+    return [special.get(stage.name, stage) for stage in STAGES]
+
+
+def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
+    """Compute thumbnails of new files only, since old files may be gone.
+
+    Raises TaskError where thumbnails of the run can't be reused."""
+    result = thumbnail.compute(inputs, params, job)
+    if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
+        raise TaskError("the run's artifact of these thumbnails is damaged; delete it there, and run that run again")
+    return result
 
 
 def _link(source: Path, target: Path) -> None:
@@ -195,13 +235,9 @@ def _link(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             raise
-        _copy(source, target)
+        with source.open("rb") as file, atomic_write(target) as copy:
+            shutil.copyfileobj(file, copy)
+        stat = source.stat()
+        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as file, atomic_write(target) as copy:
-        shutil.copyfileobj(file, copy)
-    stat = source.stat()
-    os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))

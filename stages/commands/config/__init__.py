@@ -12,7 +12,7 @@ import click
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, SET, run_argument
-from pipeline.cli.targets import config_of
+from pipeline.cli.targets import target_config
 from pipeline.messages.errors import ConfigError
 
 
@@ -32,7 +32,7 @@ def config(config: str | None, sets: Sequence[str], example: str | None, schema:
     if example:
         print(text_of(example), end="")
         return 0
-    resolved, stages = config_of(config, sets)
+    resolved, stages = target_config(config, sets)
     if as_json:
         print(json.dumps(resolved.as_dict()))
     else:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import stages
-from pipeline.cli.usage import nearest
 from pipeline.messages.errors import ConfigError
+from pipeline.messages.words import nearest
 
 
 def examples() -> dict[str, Path]:

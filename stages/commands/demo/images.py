@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,26 @@ if TYPE_CHECKING:
 MARKER = ".made-by-fast-diff-demo"
 SIZE = (640, 480)
 SCENES = ("meadow", "harbour", "desert", "forest", "city", "glacier")
+FILES = {
+    "meadow": [("meadow.jpg", "no", 92), ("copies/meadow.jpg", "no", 92), ("copies/meadow (1).jpg", "no", 92)],
+    "harbour": [("harbour.png", "no", 0), ("harbour small.jpg", "half", 85), ("it's the harbour.webp", "no", 80)],
+    "desert": [("desert.jpg", "no", 92), ("desert, recompressed.jpg", "no", 40)],
+    "forest": [("forest.jpg", "no", 92), ("forest turned.jpg", "90°", 90), ("forest upside down.jpg", "180°", 90)],
+    "city": [("city.jpg", "no", 92)],
+    "glacier": [("glacier 🧊.png", "no", 0), ("glacier <small>.jpg", "half", 85)],
+    "portrait": [("portrait.jpg", "no", 92), ("portrait half.jpg", "half", 75), ("portrait turned.png", "90°", 0)],
+}
+"""Files of each scene: name, change of the picture, and quality."""
+CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
+    "no": lambda image: image,
+    "half": lambda image: image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS),
+    "90°": lambda image: image.transpose(Image.Transpose.ROTATE_90),
+    "180°": lambda image: image.transpose(Image.Transpose.ROTATE_180),
+}
 
 
 def make_images(folder: Path) -> dict[str, list[Path]]:
-    """Make the images, equal at every call; return the files of each scene, all of which show one picture.
+    """Make the images, equal at every call; return the files that show each scene.
 
     Raises ConfigError for a folder that holds something else."""
     if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -34,58 +50,24 @@ def make_images(folder: Path) -> dict[str, list[Path]]:
         (folder / MARKER).touch()
         return _make(folder)
     except OSError as error:
-        raise ConfigError(
-            f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER"
-        ) from error
+        said = f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER"
+        raise ConfigError(said) from error
 
 
 def _make(folder: Path) -> dict[str, list[Path]]:
     pictures = {name: scene(seed) for seed, name in enumerate(SCENES)} | {"portrait": portrait()}
-    variants: dict[str, list[tuple[str, Callable[[Image.Image], Image.Image], int]]] = {
-        "meadow": [("meadow.jpg", same, 92), ("copies/meadow.jpg", same, 92), ("copies/meadow (1).jpg", same, 92)],
-        "harbour": [("harbour.png", same, 0), ("harbour small.jpg", half, 85), ("it's the harbour.webp", same, 80)],
-        "desert": [("desert.jpg", same, 92), ("desert, recompressed.jpg", same, 40)],
-        "forest": [
-            ("forest.jpg", same, 92),
-            ("forest turned.jpg", quarter, 90),
-            ("forest upside down.jpg", upside, 90),
-        ],
-        "city": [("city.jpg", same, 92)],
-        "glacier": [("glacier 🧊.png", same, 0), ("glacier <small>.jpg", half, 85)],
-        "portrait": [("portrait.jpg", same, 92), ("portrait half.jpg", half, 75), ("portrait turned.png", quarter, 0)],
-    }
     made: dict[str, list[Path]] = {}
-    for name, files in variants.items():
+    for name, files in FILES.items():
         for file, change, quality in files:
             path = folder / file
             path.parent.mkdir(exist_ok=True)
             if not path.exists():
-                change(pictures[name]).save(path, quality=quality)  # PNG ignores the quality
+                CHANGES[change](pictures[name]).save(path, quality=quality)  # PNG ignores the quality
             made.setdefault(name, []).append(path)
     broken = folder / "broken.jpg"
     if not broken.exists():
         broken.write_bytes((folder / "city.jpg").read_bytes()[:9_000])
     return made
-
-
-def same(image: Image.Image) -> Image.Image:
-    """Return the picture unchanged."""
-    return image
-
-
-def half(image: Image.Image) -> Image.Image:
-    """Return the picture at half its width and height."""
-    return image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
-
-
-def quarter(image: Image.Image) -> Image.Image:
-    """Return the picture turned by 90 degrees."""
-    return image.transpose(Image.Transpose.ROTATE_90)
-
-
-def upside(image: Image.Image) -> Image.Image:
-    """Return the picture turned by 180 degrees."""
-    return image.transpose(Image.Transpose.ROTATE_180)
 
 
 def portrait() -> Image.Image:
@@ -97,7 +79,7 @@ def portrait() -> Image.Image:
 
 
 def scene(seed: int) -> Image.Image:
-    """Return a landscape of sky, hills, a sun and grain; the seed determines colours and shapes."""
+    """Return a landscape of sky, hills, a sun and grain, determined by the seed."""
     random = np.random.default_rng(seed)
     sky, ground = random.integers(30, 226, (2, 3)), random.integers(20, 200, (2, 3))
     image = Image.fromarray(gradient(*sky))

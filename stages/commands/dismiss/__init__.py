@@ -5,7 +5,6 @@ pairs.py   pairs of images by their content, in a CSV file
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pipeline.cli.command import Command
 from pipeline.cli.completion import runs
 from pipeline.cli.parameters import JSON, Argument, Name, Natural
 from pipeline.cli.targets import names_a_run, results_of
-from pipeline.messages.say import say
+from pipeline.messages.say import answer
 from pipeline.messages.words import counted
 
 
@@ -26,12 +25,11 @@ def dismiss(words: Sequence[str], cluster: int | None, file: Path, as_json: bool
     leads = bool(words) and (names_a_run(words[0]) or not Path(words[0]).is_file())
     run, paths = (words[0], words[1:]) if leads else (None, words)
     pairs, new = dismiss(results_of(run), file, paths, cluster)
-    if as_json:
-        print(json.dumps({"pairs": pairs, "new": new, "file": str(file)}))
-        return 0
-    say(f"dismissed   {counted(pairs, 'pair')}, {new:,} of them new, in {file}")
-    say(f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{file}]'")
-    return 0
+    said = [
+        f"dismissed   {counted(pairs, 'pair')}, {new:,} of them new, in {file}",
+        f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{file}]'",
+    ]
+    return answer(as_json, {"pairs": pairs, "new": new, "file": str(file)}, said)
 
 
 COMMAND = Command(

@@ -24,7 +24,7 @@ MORE = ("path_a", "path_b")
 
 
 def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | None) -> tuple[int, int]:
-    """Add all pairs of some images, or of a cluster, to a file; return the number of pairs, and of new ones.
+    """Add all pairs of images to a file; return the number of all and of new pairs.
 
     Raises ConfigError where the run has no such images."""
     images = results.images().set_index("path")["digest"]
@@ -58,9 +58,10 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
 
 
 def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
-    """Add rows of two digests and two paths to a CSV file, except pairs that the file has; return the number added.
+    """Add rows to a CSV file, except pairs that the file has; return the number added.
 
-    The file is made if missing, replaced as a whole and synced. Raises ValueError for another kind of file, OSError."""
+    A row holds two digests and two paths. The file is made if missing, replaced as a whole and synced. Raises
+    ValueError for another kind of file, OSError."""
     begun = path.exists() and path.stat().st_size > 0
     known = set(read([str(path)])) if begun else set()
     if path.suffix == ".parquet":

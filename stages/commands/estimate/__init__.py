@@ -5,28 +5,24 @@ forecast.py   images, pairs, bytes and times, by a probe of this machine
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, SET, TARGET
-from pipeline.cli.targets import config_of
-from pipeline.messages.say import say
+from pipeline.cli.targets import target_config
+from pipeline.messages.say import answer
 
 
 def estimate(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     """Print the estimate, and return the exit code."""
+    from pipeline.machine.cores import usable
     from pipeline.run import explain
-    from stages.commands.estimate.forecast import cores_of, forecast, lines
+    from stages.commands.estimate.forecast import forecast, lines
 
-    config, stages = config_of(target, sets)
+    config, stages = target_config(target, sets)
     found = explain(config, stages)
-    estimated = forecast(config, found.plan, found.current, cores_of(config))
-    if as_json:
-        print(json.dumps(estimated.as_dict()))
-    else:
-        say(*lines(estimated))
-    return 0
+    estimated = forecast(config, found.plan, found.current, config.scheduler.cores(usable()))
+    return answer(as_json, estimated.as_dict(), lines(estimated))
 
 
 COMMAND = Command(

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config.settings import Config
-from pipeline.machine.cores import usable
 from pipeline.messages.words import counted
 from pipeline.plan.tasks import Plan
 from pipeline.stage import Address
@@ -129,7 +128,8 @@ def lines(found: Estimate) -> Iterator[str]:
     yield f"pairs       {human_count(found.pairs)}, in {counted(found.block_pairs, 'block pair')}"
     yield f"artifacts   at most {human_bytes(found.most_bytes)} in {found.folder}, and the report"
     rate = f"{probe.files / probe.seconds:,.0f} images per second and core, in a probe of {probe.files}"
-    yield f"thumbnails  {human_seconds(found.decoding)}  ({rate}; {counted(found.cores, 'core')}{_done(found.left)})"
+    done = "" if found.left == 1 else f"; {1 - found.left:.0%} of the thumbnails are up to date"
+    yield f"thumbnails  {human_seconds(found.decoding)}  ({rate}; {counted(found.cores, 'core')}{done})"
     yield f"comparing   {human_seconds(fast)}, up to {human_seconds(slow)} where images are much alike"
     least, most = found.total
     yield f"in all      {human_seconds(least)} to {human_seconds(most)}, without the report"
@@ -144,14 +144,4 @@ def _counted(plan: Plan, name: str) -> tuple[int, int]:
 def _share_left(plan: Plan, current: Mapping[Address, str], stage: str) -> float:
     """Return the share of a stage's tasks that would run."""
     total = plan.stages()[stage]
-    there = sum(name == stage for name, _ in current)
-    return (total - there) / total if total else 0.0
-
-
-def _done(rest: float) -> str:
-    return "" if rest == 1 else f"; {1 - rest:.0%} of the thumbnails are up to date"
-
-
-def cores_of(config: Config) -> int:
-    """Return the number of cores that compute, by the config."""
-    return config.scheduler.cores(usable())
+    return 1 - sum(name == stage for name, _ in current) / total if total else 0.0

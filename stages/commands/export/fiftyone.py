@@ -48,24 +48,18 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
             file.write(b",\n" if number else b"\n")
             file.write(json.dumps(sample).encode())
         file.write(b"\n]}\n")
-    info = {
-        "run": results.summary["run"],
-        "fast_diff": results.summary["version"],
-        "pairs": results.summary["config"]["pairs"],
-    }
+    run = results.summary
+    info = {"run": run["run"], "fast_diff": run["version"], "pairs": run["config"]["pairs"]}
     with atomic_write(metadata) as file:  # written last, so that it marks a complete dataset
         file.write(json.dumps({"media_type": "image", "info": info}, indent=1).encode())
-    left = (
-        [f"left out: {counted(int(odd.sum()), 'image')} at URLs, or with names that are not UTF-8"] if odd.any() else []
-    )
-    return [str(metadata), str(samples), *left]
+    left = f"left out: {counted(int(odd.sum()), 'image')} at URLs, or with names that are not UTF-8"
+    return [str(metadata), str(samples), *([left] if odd.any() else [])]
 
 
 def _samples(results: Results, images: pd.DataFrame) -> Iterator[dict[str, Any]]:
     matches, clusters = _matches(results), results.clusters().set_index("path").to_dict("index")
-    for path, size, width, height, error in images[["path", "bytes", "width", "height", "error"]].itertuples(
-        index=False
-    ):
+    columns = images[["path", "bytes", "width", "height", "error"]]
+    for path, size, width, height, error in columns.itertuples(index=False):
         sample: dict[str, Any] = {"filepath": path, "_media_type": "image", "tags": []}
         if isinstance(error, str):
             yield sample | {"tags": [UNREADABLE], "error": error}

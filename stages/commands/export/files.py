@@ -86,22 +86,18 @@ def difpy(results: Results, folder: Path) -> list[str]:
     for _, members in clusters.groupby("cluster", sort=True):
         keeper = members.loc[members["keeper"], "path"].iloc[0]
         others = members[~members["keeper"]]
-        result[keeper] = [
-            [path, mse / values] for path, mse in zip(others["path"], others["mse_to_keeper"], strict=True)
-        ]
+        errors = others["mse_to_keeper"] / values
+        result[keeper] = [list(each) for each in zip(others["path"], errors.tolist(), strict=True)]
         lower += members.loc[~members[list(STAYS)].any(axis=1), "path"].tolist()
     failed = images[images["error"].notna()]
+    logs = dict(zip(failed["path"], failed["error_detail"], strict=True))
+    comparable = threshold is not None and config["pairs"]["metric"] == "mse"
     stats = {
         "directory": [*config["inputs"]["a"], *config["inputs"]["b"]],
         "total_files": len(images),
-        "invalid_files": {
-            "count": len(failed),
-            "logs": dict(zip(failed["path"], failed["error_detail"], strict=True)),
-        },
+        "invalid_files": {"count": len(failed), "logs": logs},
         "process": {
-            "similarity_mse": threshold / values
-            if threshold is not None and config["pairs"]["metric"] == "mse"
-            else None,
+            "similarity_mse": threshold / values if comparable else None,
             "rotate": config["pairs"]["rotations"],
             "px_size": config["thumbnail"]["size"],
             "duplicates_found": len(lower),

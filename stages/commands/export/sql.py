@@ -15,17 +15,11 @@ import pyarrow as pa
 from pipeline.machine.installation import install, install_extra
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import mask
-from stages.commands.results.tables import FACTS, Results
-from stages.comparing.metrics.hamming import HASHES
+from stages.commands.results.tables import FACTS, HASH_COLUMNS, Results
 
 ROWS = 10_000
 """Rows of one INSERT."""
-DRIVERS = {
-    "psycopg2": "psycopg2-binary",
-    "psycopg": "psycopg[binary]",
-    "pymysql": "PyMySQL",
-    "MySQLdb": "mysqlclient",
-}
+DRIVERS = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "pymysql": "PyMySQL", "MySQLdb": "mysqlclient"}
 """Distributions by driver module of SQLAlchemy's URLs, where distribution and module have different names."""
 
 
@@ -42,7 +36,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
         raise ConfigError(f"--to: databases need a library that is missing: {install_extra('sql')}") from error
     tables = {
         "images": ("thumbnail", [name for name in FACTS if name != "path_bytes"]),
-        "hashes": ("hash", ["path", "set", *HASHES, "identity", "identity_turned"]),
+        "hashes": ("hash", HASH_COLUMNS),
         "pairs": ("pairs", None),
         "clusters": ("cluster", None),
     }

@@ -14,7 +14,7 @@ from pipeline.cli.completion import runs
 from pipeline.cli.parameters import JSON, Argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import say
+from pipeline.messages.say import answer
 from pipeline.messages.words import counted
 
 
@@ -31,13 +31,12 @@ def plan(words: Sequence[str], as_json: bool) -> int:
         raise ConfigError(f"{file} exists; choose another name, or delete that file")
     with atomic_write(file) as written:
         written.write(json.dumps(plan, indent=1).encode())
-    count = sum(len(group["remove"]) for group in plan["clusters"])
-    if as_json:
-        print(json.dumps({"plan": str(file), "remove": count, "clusters": len(plan["clusters"])}))
-        return 0
-    say(f"plan        {file}: {counted(count, 'file')} of {counted(len(plan['clusters']), 'cluster')} would go")
-    say(f"next        fast-diff apply {file} --action report")
-    return 0
+    count, clusters = sum(len(group["remove"]) for group in plan["clusters"]), len(plan["clusters"])
+    said = [
+        f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would go",
+        f"next        fast-diff apply {file} --action report",
+    ]
+    return answer(as_json, {"plan": str(file), "remove": count, "clusters": clusters}, said)
 
 
 COMMAND = Command(

@@ -185,23 +185,18 @@ def _complaints(plan: RemovalPlan) -> Iterator[str]:
         if group.remove and not group.keep:
             yield f"cluster {group.cluster}: every image would go; expected at least one in `keep`"
         for file in (*group.keep, *group.remove):
-            name = name_of(file)
+            name, place = name_of(file), f"cluster {group.cluster}: {one_line(file.path)}"
             if name in seen:
-                yield f"cluster {group.cluster}: {one_line(file.path)} is in cluster {seen[name]}, too; expected once"
+                yield f"{place} is in cluster {seen[name]}, too; expected once"
             if file.path_bytes and show(name) != file.path:
-                true = one_line(show(name))
-                yield f"cluster {group.cluster}: {one_line(file.path)}: expected the name in path_bytes, {true}"
+                yield f"{place}: expected the name in path_bytes, {one_line(show(name))}"
             if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
-                yield f"cluster {group.cluster}: {one_line(file.path)}: expected an absolute path"
+                yield f"{place}: expected an absolute path"
             if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
-                yield f"cluster {group.cluster}: {one_line(file.path)}: expected a path without ., .. and //"
+                yield f"{place}: expected a path without ., .. and //"
             seen[name] = group.cluster
-        for file in group.remove:
-            if (root := reference_of(file, plan.references)) is not None:
-                yield (
-                    f"cluster {group.cluster}: {one_line(file.path)} lies in the reference {root}, which is never "
-                    "touched; keep it"
-                )
+            if file in group.remove and (root := reference_of(file, plan.references)) is not None:
+                yield f"{place} lies in the reference {root}, which is never touched; keep it"
 
 
 def _true(path: str) -> str:
@@ -212,7 +207,7 @@ def _true(path: str) -> str:
 
 
 def reference_of(file: PlannedFile, references: Collection[str]) -> str | None:
-    """Return the reference that contains a file, by its name or by its real path; None where none does."""
+    """Return the reference that contains a file, by name or by real path, if any."""
     names = {file.path} | ({show(os.path.realpath(name_of(file)))} if is_local(file) else set())
     roots = ((root, name) for root in references for name in (root.rstrip("/"), _true(root)))
     return next((root for root, top in roots if any(inside(name, top) for name in names)), None)

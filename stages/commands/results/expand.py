@@ -5,17 +5,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
-from stages.comparing.blocks import Block
+from stages.comparing.blocks import Block, read_blocks
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import kind_of
 from stages.kernels.graph import groups
+from stages.kernels.measure import turns
+
+
+def expanded_rows(
+    rows: pd.DataFrame, tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str], swap: bool
+) -> pd.DataFrame:
+    """Return a row for each pair of images that rows of representatives stand for.
+
+    `tables`: of the stage index, in path order, with all images of `rows`; `swap`: there is one set."""
+    known = pd.Index(pa.concat_arrays([table["path"].combine_chunks() for table in tables]).to_pandas())
+    a, b = (known.get_indexer(rows[name]).astype(np.int64) for name in ("path_a", "path_b"))
+    values = (rows[name].to_numpy() for name in (comparison.column, "turns", "measured"))
+    whole = expanded(groups.PairArrays(a, b, *values), read_blocks(tables, comparison, references), comparison, swap)
+    return pd.DataFrame(
+        {
+            "path_a": known[whole.a],
+            "path_b": known[whole.b],
+            comparison.column: whole.mse,
+            "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
+            "turns": whole.turns,
+            "measured": whole.measured,
+        }
+    )
 
 
 def expanded(rows: groups.PairArrays, blocks: Sequence[Block], comparison: Comparison, swap: bool) -> groups.PairArrays:
-    """Return all pairs of images that the rows of blocks represent; images are numbered in path order.
+    """Return all pairs of images that the rows of blocks represent.
 
-    `swap`: there is one set. With an asymmetric metric, a row within a block represents its two images alone."""
+    Images are numbered in path order. `swap`: there is one set. With an asymmetric metric, a row within a block
+    represents its two images alone."""
     sizes = [len(block.representative) for block in blocks]
     starts = np.cumsum([0, *sizes])
     place = np.repeat(np.arange(len(blocks)), sizes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from pipeline.messages.words import verb
@@ -51,31 +51,29 @@ class Work:
 
     @property
     def pairs_per_second(self) -> float | None:
-        """Pairs of representatives decided per second of a task; None where no time was measured."""
+        """Pairs of representatives decided per second of a task, None without a time."""
         return self.known / self.seconds if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for machines."""
         rate = self.pairs_per_second
-        fallen = asdict(self)
         return {
-            **{name: fallen[name] for name in ("block_pairs", "unknown", "unknown_pairs", "known")},
-            **fallen["ledger"],
-            **fallen["levels"],
+            **{name: getattr(self, name) for name in ("block_pairs", "unknown", "unknown_pairs", "known")},
+            **self.ledger,
+            **self.levels,
             "seconds": round(self.seconds, 4),
             "pairs_per_second": None if rate is None else round(rate, 1),
-            "devices": fallen["devices"],
+            "devices": dict(self.devices),
         }
 
 
 def recorded(folder: Place) -> dict[str, Event]:
-    """Return the last event of each block pair by the name of the block pair's artifact."""
+    """Return the last event of each block pair by the name of the artifact."""
     return {name: event for name, event in computed(folder, STAGE).items() if _complete(event)}
 
 
 def _complete(event: Event) -> bool:
-    levels = event.get("levels")
-    spent = event.get("seconds")
+    levels, spent = event.get("levels"), event.get("seconds")
     if not isinstance(levels, dict) or not isinstance(spent, int | float) or not math.isfinite(spent):
         return False
     return all(isinstance(levels.get(name), int) for name in LEVELS) and isinstance(levels.get("device"), str)
@@ -86,25 +84,22 @@ def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) ->
     ledger, levels = dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0)
     devices: Counter[str] = Counter()
     unknown, unknown_pairs, known, seconds = 0, 0, 0, 0.0
-    for name, summary in _summaries(store, names):
-        for column in LEDGER:
-            ledger[column] += summary[column]
-        if name not in events:
-            unknown += 1
-            unknown_pairs += summary["pairs_total"]
-            continue
-        event = events[name]
-        known += summary["decided"]
-        for level in LEVELS:
-            levels[level] += event["levels"][level]
-        seconds += event["seconds"]
-        devices[event["levels"]["device"]] += 1
-    return Work(len(names), unknown, unknown_pairs, ledger, known, levels, seconds, dict(sorted(devices.items())))
-
-
-def _summaries(store: Store, names: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     with Footers(store, read_only=True) as footers:
-        yield from ((name, footers.record(STAGE, name, name.rpartition("-")[0]).summary) for name in names)
+        for name in names:
+            summary = footers.record(STAGE, name, name.rpartition("-")[0]).summary
+            for column in LEDGER:
+                ledger[column] += summary[column]
+            if name not in events:
+                unknown += 1
+                unknown_pairs += summary["pairs_total"]
+                continue
+            event = events[name]
+            known += summary["decided"]
+            for level in LEVELS:
+                levels[level] += event["levels"][level]
+            seconds += event["seconds"]
+            devices[event["levels"]["device"]] += 1
+    return Work(len(names), unknown, unknown_pairs, ledger, known, levels, seconds, dict(sorted(devices.items())))
 
 
 class Row(NamedTuple):
@@ -120,19 +115,15 @@ class Row(NamedTuple):
 
 
 def rows(work: Work) -> Iterator[Row]:
-    """Yield the rows of the table from the first filter to the last, without filters that got no pair."""
+    """Yield a row for each filter that got a pair, from the first filter to the last."""
     ledger = work.ledger
     yield Row("pairs of images", ledger["pairs_total"], "every pair of readable images")
     if ledger["skipped_by_rule"]:
         yield Row("skipped by rule", ledger["skipped_by_rule"], "excluded by a rule of the config", False)
     if ledger["identical"]:
         yield Row("identical", ledger["identical"], "covered by an identical image", False)
-    yield Row(
-        "to compare",
-        ledger["decided"],
-        "each thumbnail once, however many images have it",
-        share=share(ledger["decided"], ledger["decided"]),
-    )
+    whole = share(ledger["decided"], ledger["decided"])
+    yield Row("to compare", ledger["decided"], "each thumbnail once, however many images have it", share=whole)
     for row in _cascade(work.levels) if work.known else ():
         yield row._replace(level=True, share=share(row.pairs, work.known))
     yield Row("matches", ledger["matches"], "pairs of images within the threshold, identical ones included")
@@ -140,16 +131,14 @@ def rows(work: Work) -> Iterator[Row]:
 
 def _cascade(levels: Mapping[str, int]) -> Iterator[Row]:
     if levels["order"] or levels["compared"]:
-        yield Row(
-            "skipped by order", levels["order"], "excluded by the order along the leading direction, or by boxes", False
-        )
-        yield Row("compared", levels["compared"], "compared along the leading directions of their coarse sums")
+        why = "excluded by the order along the leading direction, or by boxes"
+        yield Row("skipped by order", levels["order"], why, False)
+        yield Row("comparisons", levels["compared"], "made along the leading directions of their coarse sums")
         yield Row("after directions", levels["directions"], "left after the leading directions")
         yield Row("after coarse sums", levels["sums"], "left after the coarse-sum bound, any rotation")
     if levels["finer"]:
-        yield Row(
-            "after finer sums", levels["finer"], "left after sums over finer grids, in tiles with many pairs left"
-        )
+        why = "left after sums over finer grids, in tiles with many pairs left"
+        yield Row("after finer sums", levels["finer"], why)
     if levels["copied"]:
         yield Row("copied", levels["copied"], "taken from an earlier run", False)
     if levels["checked"] or not levels["products"]:
@@ -168,7 +157,7 @@ def share(part: int, whole: int) -> str:
 
 
 def unknown(work: Work) -> str:
-    """Return a note on block pairs without an event; empty where every one has an event."""
+    """Return a note on block pairs without an event, empty if there are none."""
     if not work.unknown:
         return ""
     of = f"{work.unknown:,} of {work.block_pairs:,} block pairs ({work.unknown_pairs:,} pairs)"
@@ -197,12 +186,11 @@ def rate(work: Work) -> str:
 
 
 def caution(work: Work) -> str:
-    """Return a note where a filter counts more pairs than there are; else an empty text."""
+    """Return a note if a filter counts more pairs than there are, else an empty text."""
     if max(work.levels.values()) <= work.known:
         return ""
-    return (
-        "a pair that is compared more than once, in several rotations or in both halves of a square, counts each time"
-    )
+    why = "in several rotations or in both halves of a square"
+    return f"a pair that is compared more than once, {why}, counts each time"
 
 
 def lines(work: Work, wanted: str) -> Iterator[str]:

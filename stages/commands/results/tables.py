@@ -22,13 +22,12 @@ from pipeline.store.backends.storage import exists, read_bytes
 from pipeline.store.store import Store
 from stages import pairs as pairs_stage
 from stages.cluster import FILENAME
-from stages.commands.results.expand import expanded
-from stages.comparing.blocks import index_columns, read_blocks
+from stages.commands.results.expand import expanded_rows
+from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.hamming import HASHES
 from stages.comparing.text import one_line
-from stages.kernels.graph import components, groups
-from stages.kernels.measure import turns
+from stages.kernels.graph import components
 from stages.listing.files import show
 
 T = TypeVar("T")
@@ -40,6 +39,7 @@ FACTS = (
     *("frames", "taken", "camera", "software", "gps", "orientation", "quality", "tables", "subsampling", "progressive"),
     *("was_jpeg", "scale", "decoder", "note", "error", "error_detail"),
 )
+HASH_COLUMNS = ("path", "set", *HASHES, "identity", "identity_turned")
 
 
 def load_run(folder: Place) -> Results:
@@ -68,7 +68,7 @@ class Results:
         try:
             summary = dict(json.loads(read_bytes(path)))
             config = summary["config"] = dict(summary["config"])
-            config |= {name: dict(config[name]) for name in SECTIONS & config.keys()}
+            config |= {name: dict(config[name]) for name in SECTIONS}
             TypeAdapter(pairs_stage.Params).validate_json(json.dumps(config["pairs"]))
             return summary
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -94,8 +94,10 @@ class Results:
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:
-        """Return the path of an image given as a relative path, a path from ~, a URL, or as `fast-diff show` prints it,
-        with control characters escaped. Raises ConfigError."""
+        """Return the path of an image from what a user typed.
+
+        This is a relative path, a path from ~, a URL, or a name as `fast-diff show` prints it, with control characters
+        escaped. Raises ConfigError."""
         text = show(os.fsencode(typed))
         home = os.path.expanduser(text)  # noqa: PTH111  # as in shells, ~name stays where no user has the name
         wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
@@ -110,7 +112,7 @@ class Results:
         return name
 
     def sets(self) -> dict[str, str]:
-        """Return the set of each image, `a` or `b`, by path; an empty dict where the run has one set."""
+        """Return each image's set, `a` or `b`, by path; an empty dict for a single set."""
         if not self.summary["config"]["inputs"]["b"]:
             return {}
         tables = self.tables("thumbnail", ("path", "set"))
@@ -137,9 +139,7 @@ class Results:
     def hashes(self) -> pd.DataFrame:
         """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
         turned thumbnail), identity (digest of the thumbnail), identity_turned (least digest over its turns)."""
-        return self._read("hash", ("path", "set", *HASHES, "identity", "identity_turned")).sort_values(
-            "path", ignore_index=True
-        )
+        return self._read("hash", HASH_COLUMNS).sort_values("path", ignore_index=True)
 
     def hash_clusters(self) -> pd.DataFrame:
         """Return the duplicates by hash alone: cluster, path, hash_0.
@@ -158,9 +158,8 @@ class Results:
         hashes["cluster"] = pd.factorize(labels)[0]
         sizes = hashes.groupby("cluster")["path"].transform("size")
         found = hashes.loc[sizes > 1, ["cluster", "path", "hash_0"]]
-        return found.assign(cluster=pd.factorize(found["cluster"])[0]).sort_values(
-            ["cluster", "path"], ignore_index=True
-        )
+        found["cluster"] = pd.factorize(found["cluster"])[0]
+        return found.sort_values(["cluster", "path"], ignore_index=True)
 
     def ledger(self) -> pd.DataFrame:
         """Return the ledger of each block pair: block_a, block_b, pairs_total, decided, skipped_by_rule, identical,
@@ -192,7 +191,8 @@ class Results:
         names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
         if not names:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
-        return [StoredArtifact(stage, _key(name), self.folder / stage / name) for name in names]
+        keys = (name.rpartition("-")[0] or name.removesuffix(".parquet") for name in names)
+        return [StoredArtifact(stage, key, self.folder / stage / name) for key, name in zip(keys, names, strict=True)]
 
     def tables(
         self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
@@ -210,8 +210,8 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Return a row for each pair of images, of rows of representatives; see `stages/kernels/graph/groups.py`."""
-        comparison = self.comparison
+        """Return a row for each pair of images, also of those that rows of representatives stand for."""
+        comparison, config = self.comparison, self.summary["config"]
         if comparison.identical == "all":
             return self._read("pairs", self._columns)
         found = zip(self.artifacts("pairs"), self.tables("pairs", self._columns), strict=True)
@@ -221,39 +221,11 @@ class Results:
         blocks_with_rows = {key for pair in parts for key in pair.split(".")}
         tables = list(self.tables("index", index_columns(comparison), blocks_with_rows))
         tables.sort(key=lambda table: table["path"][:1].to_pylist())
-        blocks = read_blocks(tables, comparison, self.summary["config"]["inputs"].get("reference", ()))
-        paths = pa.concat_arrays([table["path"].combine_chunks() for table in tables])
-        known = pd.Index(paths.to_pandas())
-        thumbnail = self.summary["config"]["thumbnail"]
         rows = pa.concat_tables(parts.values()).to_pandas()
-        whole = expanded(
-            groups.PairArrays(
-                known.get_indexer(rows["path_a"]).astype(np.int64),
-                known.get_indexer(rows["path_b"]).astype(np.int64),
-                rows[comparison.column].to_numpy(),
-                rows["turns"].to_numpy(),
-                rows["measured"].to_numpy(),
-            ),
-            blocks,
-            comparison,
-            swap=not self.summary["config"]["inputs"]["b"],
-        )
-        return pd.DataFrame(
-            {
-                "path_a": known[whole.a],
-                "path_b": known[whole.b],
-                comparison.column: whole.mse,
-                "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
-                "turns": whole.turns,
-                "measured": whole.measured,
-                "borderline": comparison.borderline(whole.mse, thumbnail["decode"], thumbnail["channels"]),
-            }
-        )
-
-
-def _key(name: str) -> str:
-    """Return the key of the task that made an artifact, from the artifact's name."""
-    return name.rpartition("-")[0] or name.removesuffix(".parquet")
+        references, swap = config["inputs"].get("reference", ()), not config["inputs"]["b"]
+        whole = expanded_rows(rows, tables, comparison, references, swap)
+        distances, thumbnail = whole[comparison.column].to_numpy(), config["thumbnail"]
+        return whole.assign(borderline=comparison.borderline(distances, thumbnail["decode"], thumbnail["channels"]))
 
 
 def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:

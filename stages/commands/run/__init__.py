@@ -128,6 +128,12 @@ def _check_performance_report(config: Config, path: Path) -> None:
         raise ConfigError(f"--performance-report: {said}")
 
 
+def _rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from stages.clustering.keepers import FACTS
+
+    return [rule for rule in FACTS if rule.startswith(incomplete) and rule != "folder"]
+
+
 def _option(*names: str, **more: Any) -> click.Option:
     return click.Option(list(names), **more)
 
@@ -160,6 +166,7 @@ COMMAND = Command(
             multiple=True,
             metavar="RULE",
             help="Which image of a cluster to keep, such as oldest; give several for ties (cluster.keep).",
+            shell_complete=_rules,
         ),
         _option("--output", type=Place(), metavar="FOLDER", help="Folder or URL of the runs (output)."),
         SET,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cli.command import EXITS, Command
+from pipeline.cli.command import Command
 from pipeline.cli.completion import runs
 from pipeline.cli.parameters import JSON, Argument
 from pipeline.cli.targets import names_a_run, results_of
@@ -20,7 +20,7 @@ def show(words: Sequence[str], as_json: bool) -> int:
     """Print clusters or matches, and return the exit code."""
     from stages.commands.show.lines import as_records, cluster_lines, match_lines, matches_of
 
-    run, paths = split(words, 1)
+    run, paths = split(words)
     results = results_of(run)
     path = paths[0] if paths else None
     found = matches_of(results, path) if path else results.clusters()
@@ -31,13 +31,12 @@ def show(words: Sequence[str], as_json: bool) -> int:
     return 0
 
 
-def split(words: Sequence[str], most: int | None = None) -> tuple[str | None, Sequence[str]]:
+def split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
     """Return the run among the words, if the first of them is one, and the paths. Raises ConfigError."""
     leads = bool(words) and (len(words) > 1 or names_a_run(words[0]) or not Path(words[0]).is_file())
-    run, paths = (words[0], words[1:]) if leads else (None, words)
-    if most is not None and len(paths) > most:
-        raise ConfigError(f"expected RUN and {most} PATH at most, got {len(words)} words: {', '.join(words)}")
-    return run, paths
+    if len(words) > 2:
+        raise ConfigError(f"expected RUN and 1 PATH at most, got {len(words)} words: {', '.join(words)}")
+    return (words[0], words[1:]) if leads else (None, words)
 
 
 COMMAND = Command(
@@ -61,5 +60,4 @@ COMMAND = Command(
         JSON,
     ),
     function=show,
-    exits=EXITS,
 )

@@ -16,7 +16,9 @@ from stages.comparing.text import human_bytes, human_mse, human_number, one_line
 
 
 def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
-    """Yield each cluster with its images, the keeper first; rows of `Results.clusters`. `sets`: see `Results.sets`."""
+    """Yield each cluster with its images, the keeper first, as text.
+
+    `clusters`: see `Results.clusters`; `sets`: see `Results.sets`."""
     if clusters.empty:
         yield "no two images match"
     for number, members in clusters.groupby("cluster", sort=True):
@@ -78,7 +80,7 @@ def match_lines(results: Results, path: str, matches: pd.DataFrame) -> Iterator[
 
 
 def of_set(sets: Mapping[str, str], path: str) -> str:
-    """Return the set of an image as a prefix of its name; empty where the run has one set."""
+    """Return the set of an image as a prefix of its name; empty for a single set."""
     return f"{sets[path]}  " if sets else ""
 
 
@@ -96,7 +98,7 @@ def turn(row: dict[Any, Any]) -> str:
 
 
 def hash_lines(found: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
-    """Yield images whose hashes agree, cluster by cluster; rows of `Results.hash_clusters`."""
+    """Yield the rows of `Results.hash_clusters`, cluster by cluster, as text."""
     if found.empty:
         yield "no two hashes agree"
     for number, members in found.groupby("cluster", sort=True):

@@ -5,13 +5,12 @@ tasks.py   counts of tasks, by stage and by set
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, SET, TARGET
-from pipeline.cli.targets import config_of
-from pipeline.messages.say import say
+from pipeline.cli.targets import target_config
+from pipeline.messages.say import answer
 
 
 def status(target: str | None, sets: Sequence[str], as_json: bool) -> int:
@@ -21,18 +20,15 @@ def status(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     from stages.commands.results import levels
     from stages.commands.status import tasks
 
-    config, stages = config_of(target, sets)
+    config, stages = target_config(target, sets)
     found = explain(config, stages)
     compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
     store = Store(config.folder, listed=True)
     work = levels.summed(store, compared, levels.recorded(config.folder))
     rows = tasks.rows(found)
-    if as_json:
-        rows[levels.STAGE]["levels"] = work.as_dict()
-        print(json.dumps(rows))
-        return 0
-    say(*tasks.lines(found, rows), *levels.lines(work, config.settings("pairs.device")))
-    return 0
+    lines = [*tasks.lines(found, rows), *levels.lines(work, config.settings("pairs.device"))]
+    rows[levels.STAGE]["levels"] = work.as_dict()
+    return answer(as_json, rows, lines)
 
 
 COMMAND = Command(

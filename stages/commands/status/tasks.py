@@ -16,10 +16,7 @@ def rows(found: Explanation) -> dict[str, dict[str, Any]]:
     """Return counts of tasks by stage: all, up to date (`current`), to run. With two sets, stages whose
     tasks each belong to one set also have the counts by set, under `sets`."""
     current = Counter(stage for stage, _ in found.current)
-    by_stage: dict[str, dict[str, Any]] = {
-        stage: {"tasks": total, "current": current[stage], "to_run": total - current[stage]}
-        for stage, total in found.plan.stages().items()
-    }
+    by_stage = {stage: _row(tasks, current[stage]) for stage, tasks in found.plan.stages().items()}
     total, done = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for (stage, key), node in found.plan.nodes.items():
         if name := node.task.notes.get("set"):
@@ -27,9 +24,12 @@ def rows(found: Explanation) -> dict[str, dict[str, Any]]:
             done[stage, str(name)] += (stage, key) in found.current
     if len(images(found)) > 1:
         for (stage, name), tasks in total.items():
-            counts = {"tasks": tasks, "current": done[stage, name], "to_run": tasks - done[stage, name]}
-            by_stage[stage].setdefault("sets", {})[name] = counts
+            by_stage[stage].setdefault("sets", {})[name] = _row(tasks, done[stage, name])
     return by_stage
+
+
+def _row(tasks: int, current: int) -> dict[str, Any]:
+    return {"tasks": tasks, "current": current, "to_run": tasks - current}
 
 
 def images(found: Explanation) -> dict[str, int]:

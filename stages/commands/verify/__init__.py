@@ -24,7 +24,7 @@ from pipeline.messages.say import complain, say
 
 
 def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
-    """Recompute the run, write verify.json, print the outcome of each check, and return the exit code."""
+    """Recompute the run, write verify.json, print each outcome; return the exit code."""
     from pipeline.execution.progress import make_reporter
     from pipeline.store.lock import RunLock
     from pipeline.store.store import Store

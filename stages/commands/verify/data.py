@@ -25,8 +25,6 @@ GATHER = 128 << 20
 """Bytes of thumbnails held for a batch of pairs; the cache of partitions holds about as many."""
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 
-Step = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Images:
@@ -63,7 +61,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a pairs artifact; a and b are numbers of images, -1 for a path that is not in the block."""
+    """Rows of a pairs artifact; a, b: numbers of images, -1 for a path of no image."""
 
     table: pa.RecordBatch
     a: Ints
@@ -79,18 +77,19 @@ class Rows:
 class Recorded:
     """A finished run. Raises ConfigError where its artifacts are damaged or do not belong together."""
 
-    def __init__(self, folder: Place, step: Step) -> None:
+    def __init__(self, folder: Place, step: Callable[[str], None]) -> None:
         self.folder, self.step = folder, step
         self.summary = read_summary(folder)
         self.config: dict[str, Any] = self.summary["config"]
         self.two_sets = bool(self.config["inputs"]["b"])
         files = {stage: files_of(folder, stage) for stage in STAGES}
-        self.scans = list(files["scan"].values())
+        self.scans, self._hash_files = list(files["scan"].values()), files["hash"]
         (self.clusters,) = files["cluster"].values()
-        self._hash_files, self._thumbnail_files = files["hash"], files["thumbnail"]
         for stage in ("thumbnail", "hash"):
             self._same_keys(stage, files["scan"].keys(), files[stage].keys())
-        self.parts = self._in_path_order()
+        thumbnails = files["thumbnail"].items()
+        first = {key: next(file.batches(["path"], 1)).column(0)[0].as_py().encode() for key, file in thumbnails}
+        self.parts = [file for _, file in sorted(thumbnails, key=lambda item: (item[0][:2], first[item[0]]))]
         self.blocks = [part.key for part in self.parts if part.key in files["index"]]
         self._same_keys("index", self.blocks, files["index"].keys())
         self.pairs = self._block_pairs(files["pairs"])
@@ -99,11 +98,6 @@ class Recorded:
         odd = sorted(set(expected) ^ set(there))
         if odd:
             raise ConfigError(f"{self.folder}: {stage}/{odd[0]} is missing, or left over; run `fast-diff run` again")
-
-    def _in_path_order(self) -> list[ArtifactFile]:
-        files = self._thumbnail_files.values()
-        first = {file.key: next(file.batches(["path"], 1)).column(0)[0].as_py().encode() for file in files}
-        return sorted(files, key=lambda file: (file.key[:2], first[file.key]))
 
     def _block_pairs(self, files: Mapping[str, ArtifactFile]) -> dict[tuple[int, int], ArtifactFile]:
         a = [number for number, key in enumerate(self.blocks) if key.startswith("a-")]
@@ -135,42 +129,31 @@ class Recorded:
             tuple(self.config["inputs"]["reference"]) if pairs.get("references") == "skip" else (),
         )
 
-    def flat(self, least: float) -> NDArray[np.bool_]:
-        """Return which images have a standard deviation of thumbnail values below `least`, (n,), measured again."""
-        if not least:
-            return np.zeros(len(self.images), np.bool_)
-        found = []
-        for number in range(len(self.parts)):
-            thumbnails = self.thumbnails_of(number)
-            spread = np.array([image.astype(np.float64).std() for image in thumbnails], np.float32)
-            found.append(spread < least)
-        return np.concatenate(found)
-
     @cached_property
     def images(self) -> Images:
         """All readable images; the first access reads every thumbnail once."""
         tables: list[pa.Table] = []
+        digested: list[NDArray[np.uint64]] = []
         identity: list[NDArray[np.uint64]] = []
         for number, part in enumerate(self.parts):
             table = part.table(["path", "width", "height", "bytes", "error"])
-            table = table.filter(pc.is_null(table["error"])).drop_columns(["error"])
+            table = table.filter(pc.is_null(table["error"]))
             hashes = self._hash_files[part.key].table(["path", *HASHES])
-            if not table["path"].combine_chunks().equals(hashes["path"].combine_chunks()):
+            if table["path"].to_pylist() != hashes["path"].to_pylist():
                 raise ConfigError(f"thumbnail/{part.key} and hash/{part.key} have different images; delete both")
-            for name in HASHES:
-                values = digests(hashes[name]) if self.rules.same_hash != "compare" else np.zeros(len(table), np.uint64)
-                table = table.append_column(name, pa.array(values))
-            table = table.append_column("partition", pa.array(np.full(len(table), number)))
-            tables.append(table)
-            identity.append(
-                identities(self.thumbnails_of(number), self.rules.turns)
-                if self.rules.grouped
-                else np.empty(0, np.uint64)
-            )
+            if self.rules.same_hash == "compare":
+                digested.append(np.zeros((len(table), len(HASHES)), np.uint64))
+            else:
+                texts = ((text.encode() for text in hashes[name].to_pylist()) for name in HASHES)
+                digested.append(np.stack([digests(each) for each in texts], axis=1))
+            tables.append(table.append_column("partition", pa.array(np.full(len(table), number))))
+            if self.rules.grouped:
+                identity.append(identities(self.thumbnails_of(number), self.rules.turns))
             self.step("images")
-        return self._images(pa.concat_tables(tables), np.concatenate(identity))
+        table, hashes = pa.concat_tables(tables), np.concatenate(digested)
+        return self._images(table, hashes, np.concatenate(identity) if identity else np.arange(len(table)))
 
-    def _images(self, table: pa.Table, identity: NDArray[np.uint64]) -> Images:
+    def _images(self, table: pa.Table, hashes: NDArray[np.uint64], identity: NDArray[Any]) -> Images:
         paths = table["path"].combine_chunks()
         width, height, size, partition = (
             np.asarray(table[name].to_numpy(), np.int64) for name in ("width", "height", "bytes", "partition")
@@ -178,26 +161,17 @@ class Recorded:
         in_b = np.array([part.key.startswith("b-") for part in self.parts])[partition]
         closes = np.array([part.key in self.blocks for part in self.parts])
         block = (np.cumsum(closes) - closes)[partition]
-        hashes = np.stack([table[name].to_numpy() for name in HASHES], axis=1)
         kind = kinds(width, height, self.rules)
-        number = np.arange(len(table))
         settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
-        group = pd.DataFrame({"block": block, "identity": identity if self.rules.grouped else number, "kind": kind})
-        group = group.assign(settled=settled)
-        group = pd.concat([group, pd.DataFrame(hashes)], axis=1).assign(number=number)
-        groups = group.groupby([name for name in group.columns if name != "number"], sort=False)["number"]
+        alike = pd.DataFrame(hashes).assign(block=block, identity=identity, kind=kind, settled=settled)
+        groups = pd.Series(np.arange(len(table))).groupby([alike[name] for name in alike], sort=False)
         stands, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
         weight = np.bincount(stands, minlength=len(table))[stands]
         return Images(paths, width, height, size, in_b, partition, block, kind, settled, hashes, stands, place, weight)
 
-    @cached_property
-    def _starts(self) -> Ints:
-        """Number of the first image of each partition, and the number of images at the end."""
-        return np.searchsorted(self.images.partition, np.arange(len(self.parts) + 1))
-
     def numbers_of(self, part: int) -> Ints:
         """Return the numbers of the images of a partition, consecutive."""
-        return np.arange(self._starts[part], self._starts[part + 1])
+        return np.arange(*np.searchsorted(self.images.partition, [part, part + 1]))
 
     def block(self, number: int) -> Ints:
         """Return the numbers of the images of a block, consecutive."""
@@ -205,26 +179,24 @@ class Recorded:
 
     @cached_property
     def thumbnails_of(self) -> Callable[[int], Bytes]:
-        """Function from a partition's number to thumbnails of its readable images, uint8 (m, H, W, C); with a cache."""
+        """Cached function: a partition's number to its thumbnails, uint8 (m, H, W, C)."""
         size = int(np.prod(self.shape)) * max(part.rows for part in self.parts)
+        return lru_cache(maxsize=max(1, GATHER // size))(self._read_thumbnails)
 
-        @lru_cache(maxsize=max(1, GATHER // size))
-        def read(number: int) -> Bytes:
-            table = self.parts[number].table(["thumbnail", "error"])
-            values = table.filter(pc.is_null(table["error"]))["thumbnail"].to_pylist()
-            if None in values:
-                raise damaged(self.parts[number].path)
-            return np.frombuffer(b"".join(values), np.uint8).reshape(-1, *self.shape)
-
-        return read
+    def _read_thumbnails(self, number: int) -> Bytes:
+        table = self.parts[number].table(["thumbnail", "error"])
+        values = table.filter(pc.is_null(table["error"]))["thumbnail"].to_pylist()
+        if None in values:
+            raise damaged(self.parts[number].path)
+        return np.frombuffer(b"".join(values), np.uint8).reshape(-1, *self.shape)
 
     def thumbnails(self, numbers: Ints) -> Bytes:
         """Return thumbnails of images, uint8 (m, H, W, C)."""
         out = np.empty((len(numbers), *self.shape), np.uint8)
         partition = self.images.partition[numbers]
-        for part in np.unique(partition):
+        for part in np.unique(partition).tolist():
             there = partition == part
-            out[there] = self.thumbnails_of(int(part))[numbers[there] - self._starts[part]]
+            out[there] = self.thumbnails_of(part)[numbers[there] - self.numbers_of(part)[0]]
         return out
 
     @property
@@ -233,7 +205,7 @@ class Recorded:
         return max(1, GATHER // (2 * int(np.prod(self.shape))))
 
     def measure(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
-        """Return the least sum of squares of each pair over turns of b, and as bits the turns that attain the sum."""
+        """Return each pair's least sum of squares over turns of b; and its turns as bits."""
         least, bits = np.empty(len(a), np.int64), np.empty(len(a), np.int64)
         for start in range(0, len(a), self.pairs_at_once):
             part = slice(start, start + self.pairs_at_once)
@@ -247,37 +219,24 @@ class Recorded:
 
     def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
         """Yield the rows of a block pair's artifact in batches."""
-        for batch in self.pairs[place].batches(
-            ["path_a", "path_b", "mse", "rotation", "turns", "measured"], self.pairs_at_once, whole=True
-        ):
+        columns = ["path_a", "path_b", "mse", "rotation", "turns", "measured"]
+        for batch in self.pairs[place].batches(columns, self.pairs_at_once, whole=True):
             if batch.num_rows:
-                a, b = (
-                    self._numbers(block, batch.column(f"path_{side}")) for block, side in zip(place, "ab", strict=True)
-                )
+                a = self._numbers(place[0], batch.column("path_a"))
+                b = self._numbers(place[1], batch.column("path_b"))
                 mse, measured = (batch.column(name).to_numpy(zero_copy_only=False) for name in ("mse", "measured"))
                 yield Rows(batch, a, b, mse, measured)
 
     def _numbers(self, block: int, paths: pa.Array) -> Ints:
-        start, index = self._index(block)
-        encoded = paths.dictionary_encode()
-        found = index.get_indexer(pd.Index(encoded.dictionary.to_pylist(), dtype=object))
-        numbers: Ints = np.where(found >= 0, found + start, -1)[encoded.indices.to_numpy()]
-        return numbers
-
-    @cached_property
-    def _index(self) -> Callable[[int], tuple[int, pd.Index]]:
-        """Function from a block to the number of its first image and all its paths; with a cache."""
-
-        @lru_cache(maxsize=4)
-        def make(block: int) -> tuple[int, pd.Index]:
-            first, end = np.searchsorted(self.images.block, [block, block + 1]).tolist()
-            return first, pd.Index(self.images.paths[first:end].to_pylist(), dtype=object)
-
-        return make
+        """Return the numbers of images of a block by path; -1 for a path that is not in the block."""
+        first, end = np.searchsorted(self.images.block, [block, block + 1]).tolist()
+        found = pc.index_in(paths, value_set=self.images.paths[first:end])
+        return np.asarray(pc.add(found, first).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
     def find(self, a: Ints, b: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the recorded MSE of pairs of representatives, nan for a pair without a row, and whether each was
-        measured."""
+        """Return the recorded MSE of pairs of representatives, and which were measured.
+
+        The MSE of a pair without a row is nan."""
         wanted, inverse = np.unique(a * len(self.images) + b, return_inverse=True)
         mse, measured = np.full(len(wanted), np.nan), np.zeros(len(wanted), bool)
         blocks = np.stack([self.images.block[a], self.images.block[b]], axis=1)

@@ -37,15 +37,17 @@ class ArtifactFile:
 
     def table(self, columns: Sequence[str], whole: bool = False) -> pa.Table:
         """Return columns as one table; see `batches`."""
-        return pa.Table.from_batches(self.batches(columns, max(1, self.rows), whole), schema=self._schema(columns))
+        return pa.Table.from_batches(self.batches(columns, max(1, self.rows), whole))
 
     def batches(self, columns: Sequence[str], size: int, whole: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield columns in batches of at most `size` rows, with page checksums verified.
+        """Yield columns in batches of at most `size` rows, at least one batch.
 
-        Raises ConfigError where the artifact is damaged or, if `whole`, has nulls."""
+        Page checksums are verified. Raises ConfigError where the artifact is damaged or, if `whole`, has nulls."""
         try:
             with open_parquet(self.path) as file:
                 rows = 0
+                if not self.rows:
+                    yield pa.RecordBatch.from_pylist([], pa.schema([file.schema_arrow.field(name) for name in columns]))
                 for batch in file.iter_batches(size, columns=list(columns), use_threads=False):
                     rows += batch.num_rows
                     if whole and any(column.null_count for column in batch.columns):
@@ -53,13 +55,6 @@ class ArtifactFile:
                     yield batch.select(list(columns)).replace_schema_metadata(None)
                 if rows != self.rows:
                     raise ValueError("rows")
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-            raise damaged(self.path) from error
-
-    def _schema(self, columns: Sequence[str]) -> pa.Schema:
-        try:
-            schema = read_footer(self.path).schema.to_arrow_schema()
-            return pa.schema([schema.field(name) for name in columns])
         except (OSError, KeyError, ValueError, pa.ArrowException) as error:
             raise damaged(self.path) from error
 
@@ -102,7 +97,8 @@ def read_summary(folder: Place) -> dict[str, Any]:
     try:
         summary = dict(json.loads(read_bytes(folder / "run.json")))
         metric = summary["config"]["pairs"]["metric"]
-        unfinished = [stage for stage in STAGES if not _tasks(summary["stages"][stage])]
+        counts = (summary["stages"][stage] for stage in STAGES)
+        unfinished = not all(each["tasks_run"] + each["tasks_skipped"] for each in counts)
         failed, counted = summary["failures"], summary["clusters"]["count"] is not None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{folder / 'run.json'} is damaged; run `fast-diff run` again, which rewrites it") from error
@@ -111,7 +107,3 @@ def read_summary(folder: Place) -> dict[str, Any]:
     if failed or unfinished or not counted:
         raise ConfigError(f"{folder} is not finished; run `fast-diff run` to its end first")
     return summary
-
-
-def _tasks(counts: Mapping[str, int]) -> int:
-    return counts["tasks_run"] + counts["tasks_skipped"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
@@ -17,7 +17,6 @@ from stages.clustering.copy_names import NAMES, SHORT
 from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints, below
-from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.truth import Check
 from stages.decoding.encoding import LOSSLESS
 
@@ -36,12 +35,12 @@ LATE = 1 << 63
 def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints) -> None:
     """Check that each cluster's keeper is its first image by `cluster.keep`. `roots`: number of each image's connected
     component of matches, (n,)."""
-    rules = [each if isinstance(each, str) else next(iter(each.items())) for each in run.config["cluster"]["keep"]]
-    if unknown := sorted({_name(rule) for rule in rules} - KEYS.keys() - {"live", "oldest"}):
+    keep = run.config["cluster"]["keep"]
+    rules = [(each, None) if isinstance(each, str) else next(iter(each.items())) for each in keep]
+    if unknown := sorted({name for name, _ in rules} - KEYS.keys() - {"live", "oldest"}):
         check.facts["note"] = f"keepers were not checked: verify does not know cluster.keep {', '.join(unknown)}"
         return
-    families = _families(run, roots)
-    order = _order(run, [rule if isinstance(rule, tuple) else (rule, None) for rule in rules], families)
+    order = _order(run, rules, _families(run, roots))
     columns = zip(table["cluster"], table["path"], table["keeper"], table["reason"], strict=True)
     first: dict[int, str] = {}
     kept: dict[int, str] = {}
@@ -49,16 +48,12 @@ def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints)
         first[cluster] = min(first.get(cluster, path), path, key=order.__getitem__)
         if keeper:
             kept[cluster] = path
-        if keeper != isinstance(reason, str):
-            stands = reason if isinstance(reason, str) else None
+        stands = reason if isinstance(reason, str) else None
+        if keeper != (stands is not None):
             check.add(run.clusters, stands, "a reason" if keeper else None, path=path, what="reason")
     for cluster, path in kept.items():
         if first[cluster] != path:
             check.add(run.clusters, path, first[cluster], cluster=int(cluster), what="keeper")
-
-
-def _name(rule: str | tuple[str, Any]) -> str:
-    return rule if isinstance(rule, str) else rule[0]
 
 
 def _families(run: Recorded, roots: Ints) -> list[Family]:
@@ -67,7 +62,7 @@ def _families(run: Recorded, roots: Ints) -> list[Family]:
     family = {run.images.path(number): int(roots[number]) for number in members.tolist()}
     known: dict[str, Image] = {path: {} for path in family}
     for files, columns in ((run.parts, OF_THUMBNAILS), (run.scans, OF_SCANS)):
-        for row in _rows(files, columns):
+        for row in (row for file in files for row in file.table(columns).to_pylist()):
             if row["path"] in known:
                 known[row["path"]] |= row
     found: dict[int, Family] = {}
@@ -75,10 +70,6 @@ def _families(run: Recorded, roots: Ints) -> list[Family]:
         image["reference"] = below(path, run.config["inputs"]["reference"])
         found.setdefault(family[path], []).append(image)
     return list(found.values())
-
-
-def _rows(files: Iterable[ArtifactFile], columns: Sequence[str]) -> Iterable[Image]:
-    return (row for file in files for row in file.table(list(columns)).to_pylist())
 
 
 def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) -> dict[str, Any]:
@@ -130,8 +121,7 @@ def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) 
     found: dict[str, Any] = {}
     for family in families:
         split = {tuple(_folder(image).split("/")) for image in family}
-        for image in family:
-            found[image["path"]] = _steps(tuple(_folder(image).split("/")), split, within, own)
+        found |= {image["path"]: _steps(tuple(_folder(image).split("/")), split, within, own) for image in family}
     return found
 
 
@@ -146,11 +136,8 @@ def _steps(
 
     steps = []
     for end in range(1, len(parts) + 2):
-        near = {
-            other[:end] if len(other) >= end else (*other, ""): other
-            for other in split
-            if other[: end - 1] == parts[: end - 1]
-        }
+        beside = [other for other in split if other[: end - 1] == parts[: end - 1]]
+        near = {other[:end] if len(other) >= end else (*other, ""): other for other in beside}
         if len(near) > 1:
             steps.append(-count(parts, end))
             if sum(count(other, end) == count(parts, end) for other in near.values()) > 1:
@@ -207,10 +194,9 @@ def _longer(stem: str, short: str) -> bool:
 
 def _of_format(wanted: Sequence[str] | None) -> Key:
     names = [each.lower() for each in wanted or PREFERRED]
-    kinds = {"MPO": "jpeg"}
 
     def key(image: Image, family: Family) -> Any:
-        name = kinds.get(image["format"].upper(), image["format"].lower())
+        name = "jpeg" if image["format"].upper() == "MPO" else image["format"].lower()
         return names.index(name) if name in names else len(names)
 
     return key
@@ -229,12 +215,12 @@ def _of_folder(patterns: Sequence[str]) -> Key:
 
 
 def _of_path(which: str | None) -> Key:
-    depth: Key = lambda image, family: image["path"].count("/")  # noqa: E731
-    return {
-        "shortest": lambda image, family: len(image["path"]),
-        "shallowest": depth,
-        "deepest": lambda image, family: -image["path"].count("/"),
-    }.get(which or "", lambda image, family: image["path"].encode())
+    ways: Mapping[str | None, Callable[[str], Any]] = {
+        "shortest": len,
+        "shallowest": lambda path: path.count("/"),
+        "deepest": lambda path: -path.count("/"),
+    }
+    return lambda image, family: ways.get(which, str.encode)(image["path"])
 
 
 KEYS: Mapping[str, Callable[[Any], Key]] = {

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
@@ -23,25 +23,16 @@ ROUNDING = 1e-3
 Features = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-@dataclass
-class Near:
-    """The pairs whose value is nearest to a limit, on one side: the value's distance to the limit, and both images."""
-
-    distance: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    a: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    b: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def add(self, distance: NDArray[np.float64], a: Ints, b: Ints) -> None:
-        """Add pairs, and keep the NEAR nearest."""
-        distance = np.concatenate([self.distance, distance])
-        order = np.argsort(distance, kind="stable")[:NEAR]
-        self.distance = distance[order]
-        self.a, self.b = np.concatenate([self.a, a])[order], np.concatenate([self.b, b])[order]
+def _nearest(first: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
+    """Return the NEAR rows of least `far`, the distance of a pair's value to the limit; a, b: the pair's images."""
+    return pd.concat([first, more]).sort_values("far", kind="stable")[:NEAR]
 
 
 def check_nearest(run: Recorded, images: int, seed: int) -> Check:
-    """Compare random images with all others; check the rows of all matches and of the pairs nearest to the threshold by
-    MSE and by lower bound, and check that each lower bound is at most the sum of squares."""
+    """Compare random images with all others, and check the rows of some pairs.
+
+    Checked are all matches, the pairs nearest to the threshold by MSE and by lower bound, and that each lower bound is
+    at most the sum of squares."""
     check = Check()
     n, threshold = len(run.images), run.rules.threshold
     if threshold is None:
@@ -53,7 +44,8 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
     limit = threshold * run.rules.divisor
     # |a - b turned| = |a turned back - b|, so only the sample is turned, once
     ours = [_features(np.rot90(run.thumbnails(sample), -turn, axes=(1, 2))) for turn in range(run.rules.turns)]
-    sides = {name: Near() for name in ("below", "above", "bound_below", "bound_above")}
+    none = pd.DataFrame({"far": np.empty(0), "a": np.empty(0, np.int64), "b": np.empty(0, np.int64)})
+    sides = dict.fromkeys(("below", "above", "bound_below", "bound_above"), none)
     found: list[tuple[Ints, Ints, Ints]] = []
     distances: dict[str, float | None] = {}
     pairs = 0
@@ -75,12 +67,13 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
             figures = {"below": (truth, match), "above": (truth, ~match)}
             figures |= {"bound_below": (bound, bound <= limit), "bound_above": (bound, bound > limit)}
             for name, (figure, there) in figures.items():
-                sides[name].add(np.abs(figure - limit)[there], a[there], b[there])
+                near = pd.DataFrame({"far": np.abs(figure - limit), "a": a, "b": b})[there]
+                sides[name] = _nearest(sides[name], near)
         run.step("nearest")
     for name, near in sides.items():
-        found.insert(0, (near.a, near.b, run.measure(near.a, near.b)[0]))  # np.unique keeps the first
-        figure = near.distance[:1] / run.rules.divisor
-        distances[name] = float(figure[0]) if len(figure) else None
+        a, b = near["a"].to_numpy(), near["b"].to_numpy()
+        found.insert(0, (a, b, run.measure(a, b)[0]))  # np.unique keeps the first
+        distances[name] = None if near.empty else float(near["far"].min() / run.rules.divisor)
     a, b, least = (np.concatenate(each) for each in zip(*found, strict=True))
     _, once = np.unique(a * n + b, return_index=True)
     truth_of = decide(run, a[once], b[once], least[once], np.ones(len(once), np.int64))

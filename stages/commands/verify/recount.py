@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints, below
@@ -26,19 +27,10 @@ def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]
     a decided pair."""
     images = [run.block(number) for number in (block_a, block_b)]
     firsts = [numbers[run.images.representative[numbers] == numbers] for numbers in images]
-    diagonal = block_a == block_b
-    total = _pairs(len(images[0]), len(images[1]), diagonal)
-    left, decided = (comparable(run, a, b, diagonal) for a, b in (images, firsts))
-    return {
-        "pairs_total": total,
-        "decided": decided,
-        "skipped_by_rule": total - left,
-        "identical": left - decided,
-    }
-
-
-def _pairs(a: int, b: int, diagonal: bool) -> int:
-    return a * (a - 1) // 2 if diagonal else a * b
+    a, b = map(len, images)
+    total = a * (a - 1) // 2 if block_a == block_b else a * b
+    left, decided = (comparable(run, both[0], both[1], block_a == block_b) for both in (images, firsts))
+    return {"pairs_total": total, "decided": decided, "skipped_by_rule": total - left, "identical": left - decided}
 
 
 def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
@@ -49,8 +41,7 @@ def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
 
 def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     """Return the number of pairs that no rule excludes, apart from the rule of references."""
-    kinds = [pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)]
-    count = equal_pairs(kinds[0], kinds[1])
+    count = equal_pairs(*(pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)))
     if diagonal:
         count = (count - len(a)) // 2  # each pair both ways, and each image with itself
     return count - (agreeing(run, a, b, diagonal) if run.rules.same_hash == "skip" else 0)
@@ -63,39 +54,22 @@ def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     both hold: there, the turned hash of x is hash_0 of y, and the turned hash of y is hash_0 of x."""
     x, y = (_hashes(run, numbers) for numbers in (a, b))
     own, turned = ["kind", "own"], ["kind", "turned"]
-    forth = equal_pairs(_once(x, own), _all(y, turned))
-    back = equal_pairs(_all(x, turned), _once(y, own))
-    both = equal_pairs(_all(x, ["kind", "own", "turned"]), _all(y, ["kind", "turned", "own"]))
+    forth = equal_pairs(x.drop_duplicates("image")[own], y[turned])
+    back = equal_pairs(x[turned], y.drop_duplicates("image")[own])
+    both = equal_pairs(x[[*own, "turned"]], y[[*turned, "own"]])
     count = forth + back - both
     return (count - len(a)) // 2 if diagonal else count
 
 
 def _hashes(run: Recorded, numbers: Ints) -> pd.DataFrame:
     """Return a row for each image and each different hash of its turns: image, kind, own (hash_0), turned."""
-    frames = [
-        pd.DataFrame(
-            {
-                "image": numbers,
-                "kind": run.images.kind[numbers],
-                "own": run.images.hashes[numbers, 0],
-                "turned": run.images.hashes[numbers, turn],
-            }
-        )
-        for turn in range(run.rules.turns)
-    ]
-    return pd.concat(frames).drop_duplicates()
-
-
-def _once(hashes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    return hashes.drop_duplicates("image")[list(columns)]
-
-
-def _all(hashes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    return hashes[list(columns)]
+    hashes = run.images.hashes[numbers]
+    images = pd.DataFrame({"image": numbers, "kind": run.images.kind[numbers], "own": hashes[:, 0]})
+    return pd.concat([images.assign(turned=hashes[:, turn]) for turn in range(run.rules.turns)]).drop_duplicates()
 
 
 def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
-    """Return how many pairs of a row of `left` and a row of `right` are equal in all columns, by their order."""
+    """Return how many pairs of rows of `left` and `right` are equal by column."""
     names = list(range(left.shape[1]))
     counts = [frame.set_axis(names, axis=1).groupby(names, sort=False).size() for frame in (left, right)]
     both = pd.concat(counts, axis=1, join="inner").to_numpy(np.int64)
@@ -120,8 +94,9 @@ def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
 
 
 def check_clusters(run: Recorded) -> Check:
-    """Check the members of each cluster, by joining matches again or by the conditions of the linkage, the keeper, and
-    the other columns."""
+    """Check the members, the keeper and the other columns of each cluster.
+
+    Members are checked by joining matches again, or by the conditions of the linkage."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
     said_of = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
@@ -131,10 +106,12 @@ def check_clusters(run: Recorded) -> Check:
     places = pc.index_in(pa.array(table["path"], pa.string()), value_set=run.images.paths)
     image = places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     check.counted = len(table)
+    flat = np.append(_flat(run, cluster["min_contrast"]), False)  # for -1, a path of no image
+    roots = join(_edges(run, threshold, flat), len(run.images))
     if cluster["linkage"] == "components" and not cluster["dismissed"]:
-        _check_components(run, check, table, image, threshold)
+        _check_components(run, check, table, image, roots)
     else:
-        _check_linkage(run, check, table, image, threshold)
+        _check_linkage(run, check, table, image, threshold, flat)
     for i in np.flatnonzero(pd.Series(image).duplicated() & (image >= 0)):
         check.add(run.clusters, "a second row", "one row", path=table["path"][i], what="cluster")
     for number, keepers in table.groupby("cluster")["keeper"].sum().items():
@@ -142,36 +119,35 @@ def check_clusters(run: Recorded) -> Check:
             check.add(run.clusters, int(keepers), 1, cluster=number, what="keepers")
     if not check.wrong:
         _check_members(run, check, table, image)
-        check_keepers(run, check, table, join(_edges(run, threshold), len(run.images)))
+        check_keepers(run, check, table, roots)
     stays = table[["keeper", "reference", "dismissed"]].any(axis=1)
     removable = table["bytes"][~stays].sum()
     figures = {"count": table["keeper"].sum(), "images": len(table), "removable_bytes": removable}
     said = [(f"clusters.{name}", run.summary["clusters"].get(name), true) for name, true in figures.items()]
-    for name, stands, true in [*said, ("flat", run.summary.get("flat"), run.flat(cluster["min_contrast"]).sum())]:
+    for name, stands, true in [*said, ("flat", run.summary.get("flat"), flat.sum())]:
         if stands != true and not check.wrong:
             check.add("run.json", stands, int(true), what=name)
     run.step("clusters")
     return check
 
 
-def _check_components(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float) -> None:
+def _check_components(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, roots: Ints) -> None:
     """Check that clusters are the connected components of the matches."""
-    labels = _numbered(run, join(_edges(run, threshold), len(run.images)))
+    labels = _numbered(run, roots)
     for i in np.flatnonzero(labels[image] != table["cluster"]):
-        true = int(labels[image[i]])
-        check.add(
-            run.clusters, int(table["cluster"][i]), true if true >= 0 else None, path=table["path"][i], what="cluster"
-        )
+        true = None if labels[image[i]] < 0 else int(labels[image[i]])
+        check.add(run.clusters, int(table["cluster"][i]), true, path=table["path"][i], what="cluster")
     for number in np.setdiff1d(np.flatnonzero(labels >= 0), image):
         check.add(run.clusters, None, int(labels[number]), path=run.images.path(number), what="cluster")
 
 
-def _check_linkage(run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float) -> None:
+def _check_linkage(
+    run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float, flat: NDArray[np.bool_]
+) -> None:
     """Check the condition of the linkage: `complete`: every two images of a cluster match; `star`: each image matches
     the keeper. Of a large cluster a sample of pairs is checked. Whether a cluster lacks images is not checked."""
     linkage, random = run.config["cluster"]["linkage"], np.random.default_rng(0)
     check.facts["note"] = f"clusters were checked against the condition of {linkage}, not formed again"
-    flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)
     keeper, wrong = table["keeper"].to_numpy(bool), (image < 0) | flat[image]
     ends: list[Ints] = []
     for found in table.groupby("cluster").indices.values():
@@ -194,8 +170,15 @@ def _check_linkage(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
         check.add(run.clusters, int(table["cluster"][i]), None, path=table["path"][i], what="cluster")
 
 
-def _edges(run: Recorded, threshold: float) -> Iterable[tuple[Ints, Ints]]:
-    flat = np.append(run.flat(run.config["cluster"]["min_contrast"]), False)  # for -1, a path of no image
+def _flat(run: Recorded, least: float) -> NDArray[np.bool_]:
+    """Return which images have a standard deviation of thumbnail values below `least`, (n,), measured again."""
+    if not least:
+        return np.zeros(len(run.images), np.bool_)
+    thumbnails = (image for number in range(len(run.parts)) for image in run.thumbnails_of(number))
+    return np.array([image.astype(np.float64).std() for image in thumbnails], np.float32) < least
+
+
+def _edges(run: Recorded, threshold: float, flat: NDArray[np.bool_]) -> Iterable[tuple[Ints, Ints]]:
     for place in run.pairs:
         for rows in run.rows(place):
             there = (rows.mse <= threshold) & (rows.a >= 0) & (rows.b >= 0) & ~flat[rows.a] & ~flat[rows.b]

@@ -28,14 +28,14 @@ class Check:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, file: ArtifactFile | str, stands: Any, true: Any, **where: Any) -> None:
-        """Count an error; record its place, the value found (`stands`) and the correct value (`true`)."""
+        """Count and record an error: place, value found (`stands`), correct value (`true`)."""
         self.wrong += 1
         if len(self.offenders) < SHOWN:
             name = file if isinstance(file, str) else file.name
             self.offenders.append({"artifact": name, **where, "stands": stands, "true": true})
 
     def named(self, places: Ints) -> list[int]:
-        """Return the errors, of those at `places`, that verify.json has room to list; count the other errors."""
+        """Return the places that verify.json has room to list; count the other errors."""
         room = SHOWN - len(self.offenders)
         self.wrong += len(places[room:])
         return [int(place) for place in places[:room]]
@@ -47,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """Correct rows of pairs of images, arrays (m,); a pair that is not `recorded` must have no row."""
+    """Correct rows of pairs of images, arrays (m,); pairs not `recorded` have no row."""
 
     recorded: Mask
     mse: NDArray[np.float64]
@@ -62,9 +62,10 @@ class Truth:
 
 
 def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
-    """Return the correct rows of pairs of images, by their least sums of squares; `bits`: turns that attain the least.
+    """Return the correct rows of pairs of images, by their least sums of squares.
 
-    Pairs of unequal kind have no row; pairs whose hashes agree are skipped, or have MSE 0, as `same_hash` says."""
+    `bits`: turns that attain the least. Pairs of unequal kind have no row; pairs whose hashes agree are skipped, or
+    have MSE 0, as `same_hash` says."""
     rules, images = run.rules, run.images
     agree = agreement(run, a, b)
     mse = least / rules.divisor
@@ -98,7 +99,7 @@ def row_of(mse: float, rotation: int, turns: int, measured: bool) -> dict[str, A
 
 
 def hold_against_results(run: Recorded, check: Check, a: Ints, b: Ints, truth: Truth) -> None:
-    """Check that pairs of images have exactly the rows in `truth`; add each error to `check`.
+    """Check that pairs of images have the rows in `truth`; add errors to `check`.
 
     The first of several identical images of a block represents the others, so the row of a pair is the row of the two
     representatives. Two identical images are joined by the rows that join each of them to the representative."""

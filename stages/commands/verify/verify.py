@@ -33,13 +33,15 @@ COUNTED = {
 
 
 def steps(run: Recorded) -> dict[str, int]:
-    """Return the number of steps by name; the run's `step` is called with the name after each step."""
+    """Return the number of steps by name; each ends in a call of the run's `step`."""
     near = {} if run.config["pairs"]["threshold"] is None else {"nearest": len(run.parts)}
     return {"images": len(run.parts), "matches": len(run.pairs), "random": 1, **near, "clusters": 1}
 
 
 def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
-    """Return the content of verify.json, by checks of `pairs` random pairs and `images` images. Raises ConfigError."""
+    """Return the content of verify.json. Raises ConfigError.
+
+    `pairs`: number of random pairs to check; `images`: number of images to compare with all others."""
     matched, matches = check_matches(run)
     checks = {
         "matches": matches,
@@ -67,7 +69,9 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
 
 
 def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
-    """Measure every row again; return the number of matches by block pair, identical images counted, and the check."""
+    """Measure every row again; return the matches by block pair, and the check.
+
+    Identical images are counted."""
     check, matched = Check(), dict.fromkeys(run.pairs, 0)
     for place, file in run.pairs.items():
         last = -1
@@ -119,7 +123,7 @@ def _represented(run: Recorded, rows: Rows) -> int:
 
 
 def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check:
-    """Count the pairs of each block pair, and compare with the ledgers and with run.json."""
+    """Count the pairs of each block pair; compare with the ledgers and run.json."""
     check = Check(facts={"note": "every block pair is counted in full, by grouping; none is sampled"})
     total = dict.fromkeys(LEDGER, 0)
     for place, file in run.pairs.items():
@@ -150,7 +154,7 @@ def _pairs_in_all(run: Recorded) -> int:
 
 
 def check_random(run: Recorded, pairs: int, seed: int) -> Check:
-    """Check that each of `pairs` random pairs has a row if and only if the rules demand a row."""
+    """Check that random pairs have rows if and only if the rules demand rows."""
     check = Check()
     a, b = sample_pairs(run, pairs, np.random.default_rng(seed))
     order = np.lexsort((b, run.images.partition[b], run.images.partition[a]))  # thumbnails lie by partition
@@ -169,7 +173,7 @@ def check_random(run: Recorded, pairs: int, seed: int) -> Check:
 
 
 def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return `pairs` different random pairs of images, a < b, or all pairs if there are fewer."""
+    """Return `pairs` distinct random pairs of images, a < b; all if there are fewer."""
     n, total = len(run.images), _pairs_in_all(run)
     first_b = n - int(run.images.in_b.sum())
     if total <= pairs:

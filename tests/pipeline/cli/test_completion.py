@@ -65,6 +65,27 @@ def test_keys_of_the_config(here: Path) -> None:
     assert {"plain,inputs.a=", "plain,thumbnail.size=", "plain,scheduler.kind="} <= set(everything)
 
 
+def test_valid_words_of_a_key(here: Path) -> None:
+    assert offered("fast-diff run x.yaml --set pairs.same=", "zsh")[1::3] == ["pairs.same=any"] + [
+        f"pairs.same={word}" for word in ("dimensions", "aspect")
+    ]
+    assert offered("fast-diff run --set pairs.rotations=f", "zsh")[1::3] == ["pairs.rotations=false"]
+    assert "scheduler.kind=slurm" in offered("fast-diff run --set scheduler.kind=", "zsh")
+    assert offered("fast-diff run --set pairs.threshold=", "zsh") == [""]
+    assert offered("fast-diff run --set no.such.key=", "zsh") == [""]
+
+
+@pytest.mark.parametrize("typed", ["pairs.normalize =", "pairs.normalize = v"])
+def test_bash_splits_words_at_the_sign_of_equality(typed: str, here: Path) -> None:
+    assert "plain,value" in offered(f"fast-diff run --set {typed}")
+    assert offered("fast-diff run --fail-on = m") == ["plain,match"]
+
+
+def test_rules_of_the_keeper(here: Path) -> None:
+    assert offered("fast-diff run x --keep ol") == ["plain,oldest"]
+    assert "plain,folder" not in offered("fast-diff run x --keep ")
+
+
 def test_names_of_files_and_folders_are_the_shells_own(here: Path) -> None:
     assert offered("fast-diff run x --output mo") == ["dir,mo"]
     assert offered("fast-diff apply pl") == ["file,pl"]

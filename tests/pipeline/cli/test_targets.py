@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli.targets import config_of, last_run, names_a_run, read_record, runs_here
+from pipeline.cli.targets import last_run, names_a_run, read_record, runs_here, target_config
 from pipeline.config.settings import from_mapping
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.discovery import discover
@@ -49,33 +49,33 @@ def test_without_a_run_it_says_how_to_start_one() -> None:
 
 def test_the_config_of_a_folder_is_the_one_that_it_was_run_with() -> None:
     folder = made("mine", pairs={"threshold": 77.0}, output="/elsewhere")
-    config, stages = config_of(str(folder))
+    config, stages = target_config(str(folder))
     assert config.settings("pairs.threshold") == 77
     assert config.settings("inputs.a") == ("/photos",)
     assert config.folder == folder.absolute(), "where the run lies now, not where it was made"
     assert [stage.name for stage in stages] == [stage.name for stage in discover()]
-    assert config_of(None)[0] == config
-    assert config_of(str(folder), ["pairs.threshold=5"])[0].settings("pairs.threshold") == 5
+    assert target_config(None)[0] == config
+    assert target_config(str(folder), ["pairs.threshold=5"])[0].settings("pairs.threshold") == 5
 
 
 def test_secrets_that_were_masked_are_left_out() -> None:
     secret = {"kind": "slurm", "scale": 2, "cluster": {"job_extra_directives": ["--key=1"], "queue": "long"}}
     folder = made("mine", scheduler=secret, storage={"s3": {"secret": "hush"}})
     assert "***" in (folder / "run.json").read_text()
-    config, _ = config_of(str(folder))
+    config, _ = target_config(str(folder))
     assert config.storage == {}
     assert config.scheduler.cluster == {"job_extra_directives": [], "queue": "long"}
 
 
 def test_a_config_is_read_as_such(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("inputs: {a: [/photos]}\npairs: {threshold: 9}\n")
-    assert config_of("x.yaml")[0].settings("pairs.threshold") == 9
+    assert target_config("x.yaml")[0].settings("pairs.threshold") == 9
 
 
 def test_a_folder_that_is_no_run_is_refused() -> None:
     Path("outputs/nothing").mkdir(parents=True)
     with pytest.raises(ConfigError, match=r"outputs/nothing is not a run folder: it has no run\.json"):
-        config_of("outputs/nothing")
+        target_config("outputs/nothing")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": 1}', "{" * 100_000])

@@ -32,7 +32,7 @@ def test_workers_are_profiled_where_somebody_may_look_or_asks(
 ) -> None:
     monkeypatch.setattr(dask_config.importlib.util, "find_spec", lambda name: bokeh or None)
     with configured(section(kind="threads", workers=1, dask_config=asked)):
-        assert dask.config.get("distributed.worker.profile.enabled") is profiled
+        assert dask.config.get("distributed.worker.profile.enabled", True) is profiled
 
 
 def test_nested_settings_of_dask_leave_the_others_as_they_are(tmp_path: Path) -> None:

@@ -436,7 +436,7 @@ def test_aliases_that_stand_for_little_are_followed() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("pairs.threshold=", "expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null"),
+        ("pairs.threshold=", "expected a value after =, or null for no value: --set pairs.threshold=null"),
         ("pairs={same: any, same: any}", "pairs.same is given here and in line 1; keep one of them"),
         ("inputs.a=[null]", "inputs.a[0]: expected the path of a folder or an image file, got None"),
         ("pairs.threshold.x=1", 'pairs.threshold: expected a number, got {"x": 1}'),

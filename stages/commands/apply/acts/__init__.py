@@ -34,22 +34,22 @@ linking.py   hardlink, symlink, reflink          steps.py     the steps of a gro
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from stages.commands.apply.actions import LINKS
-from stages.commands.apply.acts.act import Act, Entry, Keeper
+from stages.commands.apply.acts.act import Act, Entry
 from stages.commands.apply.acts.folders import Folders, Version
 from stages.commands.apply.acts.linking import Link
 from stages.commands.apply.acts.moving import Move
 from stages.commands.apply.acts.trash import ToFinder, ToTrash
 
-KINDS: dict[str, type[Act]] = {
-    "move": Move,
-    "trash": ToTrash,
-    "delete": Act,
-    **dict.fromkeys(LINKS, Link),
-}
+if TYPE_CHECKING:
+    from stages.commands.apply.stays import StayingImage
+
+KINDS: dict[str, type[Act]] = {"move": Move, "trash": ToTrash, "delete": Act, **dict.fromkeys(LINKS, Link)}
 
 
-def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None) -> Act:
-    """Return the act of a journal's entry; `seen` and `keeper` are needed to do the act, not to undo the act."""
+def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None) -> Act:
+    """Return the act of a journal's entry; undoing needs no `seen` and no `keeper`."""
     kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
     return kind(entry, folders, seen, keeper)

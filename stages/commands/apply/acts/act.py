@@ -8,36 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder, Folders, Version
+
+if TYPE_CHECKING:
+    from stages.commands.apply.stays import StayingImage
 
 Entry: TypeAlias = Mapping[str, Any]
 """The journal's record of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
 and attributes where the action needs them."""
 
 
-class Keeper(Protocol):
-    """The image that stays, so that another image may go."""
-
-    @property
-    def version(self) -> Version:
-        """Version of the keeper's file when its bytes were read."""
-
-    def guard(self, going: Version) -> Callable[[], None]:
-        """Record the state of the files that stay, before another file is set aside.
-
-        Returns a function that compares: it raises Cannot where setting that file aside changed a file that stays."""
-
-
 class Act:
     """An act on one file, forward and backward; this one deletes."""
 
     def __init__(
-        self, entry: Entry, folders: Folders, seen: Version | None = None, keeper: Keeper | None = None
+        self, entry: Entry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
     ) -> None:
         self.entry = entry
         self.folders = folders
@@ -53,7 +43,7 @@ class Act:
     # forward
 
     def lift(self) -> None:
-        """Set the file aside, and check that the files that stay did not change; complete its copy or replacement.
+        """Set the file aside, check the files that stay, and complete the replacement.
 
         Raises Cannot, OSError, as all steps do."""
         assert self.seen is not None
@@ -79,7 +69,7 @@ class Act:
     # backward
 
     def fetch(self) -> None:
-        """Find the file, however far the act came, and bring its bytes to the temporary name in its old folder."""
+        """Bring the file's bytes, from wherever they are, to the temporary name."""
         home = self.folders.find(self.path.parent)
         if home and self.is_whole(home, self.path.name):
             return

@@ -13,9 +13,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
-from types import TracebackType
 from typing import TypeAlias
 
 from pipeline.store.atomic import sync_folder
@@ -37,20 +37,20 @@ def version(found: os.stat_result) -> Version:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+@dataclass(eq=False)
 class Folder:
     """An open folder.
 
     `loose`: a new name may not be on disk yet; `stale`: a removed name may still be on disk, which is harmless until
     the command ends."""
 
-    def __init__(self, path: Path, number: int) -> None:
-        self.path = path
-        self.number = number
-        self.loose = False
-        self.stale = False
+    path: Path
+    number: int
+    loose: bool = False
+    stale: bool = False
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the stat result of a name, not following links; None where the name is free. Raises OSError."""
+        """Return the stat result of a name itself, None if the name is free. Raises OSError."""
         try:
             return os.stat(name, dir_fd=self.number, follow_symlinks=False)
         except FileNotFoundError:
@@ -106,13 +106,13 @@ class Folder:
         return False
 
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
-        """Return whether a regular file is a prefix of another file, so that removing it loses nothing.
+        """Return whether a regular file is a prefix of another, which keeps its bytes.
 
         Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
         with self.opened(name) as some, other.opened(whole) as every:
-            while data := some.read(PIECE):
-                true = every.read(len(data))
-                if data != true and not _is_torn(data, true):
+            while got := some.read(PIECE):
+                own = every.read(len(got))
+                if got != own and (len(got) != len(own) or any(x not in (0, y) for x, y in zip(got, own, strict=True))):
                     return False
         return True
 
@@ -122,7 +122,7 @@ class Folder:
         self.stale = True
 
     def set_aside(self, name: str, new: str, expected: Version) -> None:
-        """Rename a file; where the file is another version, rename it back and raise Cannot. Raises OSError."""
+        """Rename a file. Raises Cannot for another version, which is renamed back; OSError."""
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         try:
@@ -179,7 +179,7 @@ class Folder:
         self.loose = self.stale = False
 
 
-class Folders:
+class Folders(contextlib.AbstractContextManager["Folders"]):
     """The open folders of a group of acts; folders above new names are synced, too."""
 
     def __init__(self) -> None:
@@ -188,10 +188,7 @@ class Folders:
         self._above: list[Path] = []
         self._late: set[Path] = set()
 
-    def __enter__(self) -> Folders:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
         for path in self._late:
             with contextlib.suppress(OSError):
@@ -249,8 +246,3 @@ class Folders:
         while self._above:
             sync_folder(self._above[-1])
             self._above.pop()
-
-
-def _is_torn(data: bytes, true: bytes) -> bool:
-    """Return whether each byte of `data` is the byte of `true` at its place, or zero."""
-    return len(data) == len(true) and all(some in (0, byte) for some, byte in zip(data, true, strict=True))

@@ -12,12 +12,12 @@ from stages.commands.apply.acts import names
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder
 from stages.commands.apply.acts.moving import attributes
-from stages.commands.apply.acts.trash import nearest, trash_for
+from stages.commands.apply.acts.trash import nearest, place_in, trash_for
 from stages.comparing.text import human_bytes
 
 
 class DryRunChecks:
-    """Checks acts beforehand, counting the disk space and the names that earlier acts of the same command take."""
+    """Checks of acts that count the disk space and names that earlier acts take."""
 
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action
@@ -32,7 +32,7 @@ class DryRunChecks:
         if self._to:
             places["--to:"] = nearest((self._to / path.relative_to("/")).parent)
         elif self._action == "trash" and sys.platform != "darwin":
-            places["the trash"] = nearest(trash_for(path).folder)
+            places["the trash"] = nearest(trash_for(path))
         for what, folder in places.items():
             if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise Cannot(f"{what} {folder} can't be written to")
@@ -67,7 +67,7 @@ class DryRunChecks:
             place = target.with_name(names.free(target.name, lambda name: self._is_taken(target.with_name(name))))
             entry["made"] = sum(not folder.exists() for folder in place.parents)
         elif self._action == "trash" and sys.platform != "darwin":
-            place = trash_for(path).place(path, self._is_taken)
+            place = place_in(trash_for(path), path, self._is_taken)
         if place:
             self._taken.add(place)
             entry["to"] = os.fsencode(place).hex()

@@ -23,7 +23,9 @@ NEW = ".new"
 
 
 class Link(Act):
-    """A replacement by a link or clone, made before the file is set aside, and given the file's name directly after."""
+    """A replacement by a link or clone.
+
+    The replacement is made before the file is set aside, and gets the file's name directly after."""
 
     def lift(self) -> None:
         home = self._home()

@@ -21,8 +21,9 @@ MODE = 0o777
 
 
 class Move(Act):
-    """A move, which gives the file a temporary name in its new folder and its final name as a second hard link. So
-    `undo` can tell the moved file from an equal file that was there before."""
+    """A move to another folder, where the file's final name is a second hard link.
+
+    The first is a temporary name. So `undo` can tell the moved file from an equal file that was there before."""
 
     folder_mode = 0o777
     lost = "{to} is no longer the file that was moved there"
@@ -30,7 +31,7 @@ class Move(Act):
     def lift(self) -> None:
         super().lift()
         self._announce()
-        carry(self._home(), self.folders.make(self._to.parent, self.folder_mode), self.spare, self.entry)
+        carry(self._home(), self._target(), self.spare, self.entry)
 
     def _announce(self) -> None:
         """Write the trash's note, before the file is moved; nothing for other folders."""
@@ -93,7 +94,7 @@ class Move(Act):
 
 
 def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -> None:
-    """Link a file into another folder under the same name; without hard links rename it, across disks copy it.
+    """Link a file into another folder; without hard links rename, across disks copy.
 
     Raises Cannot, OSError."""
     if target.stat(name) is not None:
@@ -126,7 +127,7 @@ def _renamed(source: Folder, target: Folder, name: str) -> bool:
 
 
 def copy(source: Folder, name: str, target: Folder, new: str) -> None:
-    """Copy a file with owner (where permitted), extended attributes, mode and time; the copy is synced.
+    """Copy a file with its metadata, the owner where permitted; sync the copy.
 
     Raises Cannot, OSError."""
     with source.opened(name) as one, target.created(new) as other:
@@ -137,7 +138,7 @@ def copy(source: Folder, name: str, target: Folder, new: str) -> None:
 
 
 def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
-    """Set mode and time of an open file and, where permitted, owner and extended attributes. Raises OSError."""
+    """Set a file's mode, time and, where permitted, owner and attributes. Raises OSError."""
     if owner:
         with contextlib.suppress(OSError):
             os.fchown(number, *owner)

@@ -22,7 +22,7 @@ def temporary(path: Path) -> Path:
 
 
 def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> str:
-    """Return the name, or a numbered variant of it, that is not taken and has at most `longest` bytes."""
+    """Return a name that is free, numbered if need be, of at most `longest` bytes."""
     number, found = 1, numbered(name, 1, longest)
     while is_taken(found):
         number += 1
@@ -31,7 +31,7 @@ def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> 
 
 
 def numbered(name: str, number: int, longest: int = LONGEST) -> str:
-    """Return a name with a number before its extension, none for number 1; cut between characters if too long."""
+    """Return a name with a number above 1 before its extension, cut if too long."""
     stem, ending = os.fsencode(Path(name).stem), os.fsencode(Path(name).suffix)
     if len(ending) > LONG_ENDING:
         stem, ending = stem + ending, b""

@@ -37,7 +37,7 @@ def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
 
 
 def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
-    """Put files back, however far their acts came; return the error of each file that could not be put back."""
+    """Put files back, however far their acts came; return the error of each failure."""
     failed: dict[Act, Failure] = {}
     for step in ("fetch", "release", "restore"):
         _walk(acts, (step,), failed)

@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import Callable
 from configparser import ConfigParser, Error
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -26,29 +25,22 @@ NOTE = ".trashinfo"
 NOT_FOUND = "it was not found in the trash; if the system's trash shows it, restore it from there"
 
 
-@dataclass(frozen=True)
-class Trash:
-    """A trash folder; `top`: the folder to which its notes' paths are relative, or None where they are absolute."""
+def place_in(trash: Path, path: Path, is_taken: Callable[[Path], bool]) -> Path:
+    """Return the path of a file in a trash folder, under a free name."""
 
-    folder: Path
-    top: Path | None = None
+    def taken(name: str) -> bool:
+        place, note = trash / "files" / name, trash / "info" / f"{name}{NOTE}"
+        return os.path.lexists(place) or os.path.lexists(note) or is_taken(place)
 
-    def place(self, path: Path, is_taken: Callable[[Path], bool]) -> Path:
-        """Return the path of a file in this trash, under a free name."""
-
-        def taken(name: str) -> bool:
-            place, note = self.folder / "files" / name, self.folder / "info" / f"{name}{NOTE}"
-            return os.path.lexists(place) or os.path.lexists(note) or is_taken(place)
-
-        return self.folder / "files" / names.free(path.name, taken, names.LONGEST - len(NOTE))
+    return trash / "files" / names.free(path.name, taken, names.LONGEST - len(NOTE))
 
 
-def trash_for(path: Path) -> Trash:
-    """Return the trash on a file's disk: the user's trash or the disk's trash. Raises OSError."""
+def trash_for(path: Path) -> Path:
+    """Return the trash folder on a file's disk: the user's trash or the disk's trash. Raises OSError."""
     device = path.lstat().st_dev
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "Trash"
     if nearest(home).stat().st_dev == device:
-        return Trash(home)
+        return home
     top = Path(os.path.realpath(path.parent))
     while not top.is_mount():
         top = top.parent
@@ -56,12 +48,12 @@ def trash_for(path: Path) -> Trash:
     with contextlib.suppress(OSError):
         mode = shared.lstat().st_mode
         if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
-            return Trash(shared / str(os.getuid()), top)
-    return Trash(top / f".Trash-{os.getuid()}", top)
+            return shared / str(os.getuid())
+    return top / f".Trash-{os.getuid()}"
 
 
 def nearest(path: Path) -> Path:
-    """Return the path itself if it exists, else the nearest folder above it that exists."""
+    """Return the path if it exists, else the nearest existing folder above the path."""
     return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
 
@@ -73,8 +65,8 @@ class ToTrash(Move):
 
     def _announce(self) -> None:
         place = self._to
-        trash = place.parent.parent
-        top = next((top for top in place.parents if _is_of(trash, top)), None)
+        trash, user = place.parent.parent, str(os.getuid())
+        top = next((top for top in place.parents if trash in (top / f".Trash-{user}", top / ".Trash" / user)), None)
         where = self.path if top is None else Path(os.path.realpath(self.path.parent)).relative_to(top) / self.path.name
         info = self.folders.make(trash / "info", self.folder_mode)
         date = time.strftime("%Y-%m-%dT%H:%M:%S")
@@ -98,12 +90,6 @@ class ToTrash(Move):
             note.read(path)
             return Path(unquote(note["Trash Info"]["Path"], errors="surrogateescape")).name == self.path.name
         return False
-
-
-def _is_of(trash: Path, top: Path) -> bool:
-    """Return whether `trash` is this user's trash of the disk whose root folder is `top`."""
-    user = str(os.getuid())
-    return trash in (top / f".Trash-{user}", top / ".Trash" / user)
 
 
 class ToFinder(Act):

@@ -520,7 +520,7 @@ def test_an_error_names_the_second_of_its_files_if_it_has_two() -> None:
     ("action", "journal", "done", "said", "more"),
     [
         ("move", None, 2, "would be moved", "dry run: no file was changed; add --yes to change files"),
-        ("delete", None, 0, "would be deleted", "dry run: no file was changed; add --yes to change files"),
+        ("delete", None, 0, "would be deleted", "dry run: nothing to change"),
         (REPORT, None, 2, "to go", None),
         ("move", Path("j"), 2, "moved", "journal     j  (undo: fast-diff undo j)"),
         ("move", Path("j"), 0, "moved", "journal     j"),

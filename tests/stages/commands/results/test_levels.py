@@ -40,7 +40,7 @@ def said(of: Work) -> list[str]:
 
 def test_levels_that_nothing_came_to_are_left_out() -> None:
     ends = ["after directions", "after coarse sums"]
-    cascade = ["to compare", "skipped by order", "compared", *ends]
+    cascade = ["to compare", "skipped by order", "comparisons", *ends]
     first = ["pairs of images", "skipped by rule", "identical"]
     assert said(PHOTOGRAPHS) == [*first, *cascade, "checked one by one", "matches"]
     assert said(FRAMES) == [first[0], *cascade, "after finer sums", "copied", "by whole products", "matches"]
@@ -59,7 +59,7 @@ def test_shares_are_of_the_pairs_to_compare() -> None:
     assert shares == {
         "to compare": "100 %",
         "skipped by order": "94 %",
-        "compared": "6.2 %",
+        "comparisons": "6.2 %",
         "after directions": "2.5 %",
         "after coarse sums": "1.2 %",
         "checked one by one": "1.2 %",
@@ -116,7 +116,7 @@ def test_totals_are_of_all_block_pairs_and_shares_of_those_whose_levels_are_know
     part = Work(4, 2, 1_000, ledger, 1_000, found, 2.0, {"cpu": 2})
     rows = {row.name: row for row in levels.rows(part)}
     assert rows["pairs of images"].pairs == 2_000
-    assert rows["compared"].share == "50 %"
+    assert rows["comparisons"].share == "50 %"
     assert part.pairs_per_second == 500
 
 

@@ -13,7 +13,7 @@ import pytest
 from stages.commands.apply import follow as applying
 from stages.commands.apply.acts import forecast, trash
 from stages.commands.apply.acts.folders import Folders
-from stages.commands.apply.acts.trash import NOTE, Trash, trash_for
+from stages.commands.apply.acts.trash import NOTE, place_in, trash_for
 from stages.commands.apply.journal import read_journal
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 from tests.stages.commands.apply.acting import entry, followed, odd, one, plan_for, state, undone
@@ -36,7 +36,7 @@ def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_goes_to_the_users_trash_where_that_is_on_its_disk(photos: Path, tmp_path: Path) -> None:
-    assert trash_for(photos / "a/1.jpg") == Trash(tmp_path / "data/Trash")
+    assert trash_for(photos / "a/1.jpg") == tmp_path / "data/Trash"
     followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
     notes = {path.name: path.read_text().splitlines() for path in (tmp_path / "data/Trash/info").iterdir()}
     files = sorted(path.name for path in (tmp_path / "data/Trash/files").iterdir())
@@ -52,7 +52,7 @@ def test_the_users_trash_without_the_variable(photos: Path, tmp_path: Path, monk
     monkeypatch.setenv("HOME", str(tmp_path))
     for value in ("", None):
         monkeypatch.setenv("XDG_DATA_HOME", value) if value is not None else monkeypatch.delenv("XDG_DATA_HOME")
-        assert trash_for(photos / "a/1.jpg") == Trash(tmp_path / ".local/share/Trash")
+        assert trash_for(photos / "a/1.jpg") == tmp_path / ".local/share/Trash"
 
 
 @pytest.mark.parametrize("shared", ["none", "sticky", "not sticky", "a link"])
@@ -67,7 +67,7 @@ def test_another_disk_has_a_trash_of_its_own(shared: str, disk: Path, photos: Pa
         place.symlink_to(disk / "elsewhere")
     before = state(photos)
     wanted = place / USER if shared == "sticky" else disk / f".Trash-{USER}"
-    assert trash_for(photos / "a/1.jpg") == Trash(wanted, disk)
+    assert trash_for(photos / "a/1.jpg") == wanted
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "trash", disk)
     assert tally.done == 3
     assert (wanted / "files/y.jpg").read_bytes() == b"nearly"
@@ -171,21 +171,22 @@ def test_on_a_mac_the_finder_takes_files_to_the_trash(
 
 @pytest.mark.parametrize("taken", ["files/1.jpg", "info/1.jpg.trashinfo", None])
 def test_a_place_in_the_trash_is_free_of_files_notes_and_earlier_acts(taken: str | None, tmp_path: Path) -> None:
-    found = Trash(tmp_path)
     if taken:
         (tmp_path / taken).parent.mkdir()
         (tmp_path / taken).touch()
     first = tmp_path / "files/1.jpg"
-    assert found.place(Path("/1.jpg"), lambda place: not taken and place == first) == tmp_path / "files/1 (2).jpg"
-    assert found.place(Path("/2.jpg"), lambda place: False) == tmp_path / "files/2.jpg"
-    long = found.place(Path(f"/{'x' * 251}.jpg"), lambda place: False)
+    assert (
+        place_in(tmp_path, Path("/1.jpg"), lambda place: not taken and place == first) == tmp_path / "files/1 (2).jpg"
+    )
+    assert place_in(tmp_path, Path("/2.jpg"), lambda place: False) == tmp_path / "files/2.jpg"
+    long = place_in(tmp_path, Path(f"/{'x' * 251}.jpg"), lambda place: False)
     assert len(f"{long.name}{NOTE}") == 255
 
 
 def test_a_file_in_place_of_a_shared_trash_is_none(disk: Path, photos: Path) -> None:
     (disk / ".Trash").touch()
     (disk / ".Trash").chmod(0o1777)
-    assert trash_for(photos / "a/1.jpg") == Trash(disk / f".Trash-{USER}", disk)
+    assert trash_for(photos / "a/1.jpg") == disk / f".Trash-{USER}"
 
 
 def trashed(photos: Path, tmp_path: Path) -> tuple[Path, Path, Path, Path]:
