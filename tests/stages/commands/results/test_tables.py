@@ -150,7 +150,8 @@ def test_hash_clusters(project: Project) -> None:
 
 def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
     """Two images that agree in a turned hash agree only if one of them, or a third, is that image unturned."""
-    (tmp_path / "run.json").write_text(json.dumps({"config": {"pairs": {"rotations": True}}}))
+    config = {"inputs": {}, "thumbnail": {}, "cluster": {}, "pairs": {"rotations": True}}
+    (tmp_path / "run.json").write_text(json.dumps({"config": config}))
     hashes = {"x": "pqqq", "y": "rqqq", "z": "stuv", "w": "wwww", "v": "vstu"}
     for others, expected in (({}, ["v", "z"]), ({"q": "qqqq"}, ["q", "x", "y", "v", "z"])):
         rows = [{"path": path, **dict(zip(HASHES, turns, strict=True))} for path, turns in (hashes | others).items()]
@@ -160,6 +161,15 @@ def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
         )
         found = Results(tmp_path).hash_clusters()
         assert found["path"].tolist() == expected
+
+
+@pytest.mark.parametrize("section", ["inputs", "thumbnail", "pairs", "cluster"])
+def test_a_run_without_a_section_of_its_config_is_damaged(section: str, project: Project, tmp_path: Path) -> None:
+    record = json.loads((project.run_folder / "run.json").read_text())
+    del record["config"][section]
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ConfigError, match=r"run\.json is damaged"):
+        _ = Results(tmp_path).summary
 
 
 def test_ledger_and_clusters(project: Project) -> None:
