@@ -158,7 +158,7 @@ class _Work:
         executor = open_executor(self.config.scheduler, needs, reporter.cluster, self.performance_report)
         if isinstance(executor, ThreadsExecutor):
             for stage in self.stages:
-                stage.preflight.warm_up()
+                stage.preflight.warm_up(lambda name: self.store.files.size(name) is not None)
         return executor
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:

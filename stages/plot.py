@@ -4,7 +4,7 @@ This file decides what is drawn; `report/` does the drawing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
 from stages.report import charts, labels, page, painter
 from stages.report.dendrogram import dendrogram
-from stages.report.drawing import ON_SHEET, SCHEMA, SUFFIXES, Drawn, draw_charts, draw_pair, draw_sheet
+from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import EVERY, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
@@ -68,6 +68,12 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
         yield f"plot.labels: {error}"
 
 
+def warm_up(exists: Callable[[str], bool]) -> None:
+    """Start the process that draws charts, unless the charts may be those of the last report."""
+    if not exists("report/histogram.svg"):
+        painter.start()
+
+
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task that reads everything; matches are streamed."""
     inputs = tuple((stage, task.key) for stage in ("thumbnail", "pairs", "cluster") for task in upstream.tasks(stage))
@@ -102,9 +108,12 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
-    drawn, previews = Drawn(job), Previews(gallery, job)
+    drawn, previews = Drawn(job, STAGE.version), Previews(gallery, job)
     counts, edges = bins(found, measured, threshold)
-    histogram = painter.draw(charts.histogram, counts, edges, shown_up_to, measured.about)
+    said = f"{measured.name} of the recorded pairs"
+    histogram = drawn.chart(
+        "histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about
+    )
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | draw_charts(inputs, params.labels, job, members, matches, drawn)
     for start in _starts(sheets):
@@ -112,8 +121,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     seen = listed["path"].to_pylist()[: number(params.previews)]
     for name, path in previews.make(seen):
         drawn.note(name, "preview", path)
-    for suffix, form in zip(SUFFIXES, charts.both(histogram()), strict=True):
-        drawn.add(f"histogram{suffix}.svg", form, "histogram", f"{measured.name} of the recorded pairs")
+    histogram()
     starts = _starts(listed)
     shown |= {
         "threshold": limit,
@@ -211,7 +219,7 @@ USES = (
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=8,
+    version=9,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,
@@ -225,5 +233,5 @@ STAGE: Stage[Params] = Stage(
             *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images")),
         )
     ),
-    preflight=Preflight(check, warm_up=painter.start),
+    preflight=Preflight(check, warm_up=warm_up),
 )

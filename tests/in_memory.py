@@ -91,8 +91,8 @@ class MemoryJob:
         path.write_bytes(data)
         return name
 
-    def adopt(self, name: str) -> bool:
-        return (self.folder / name).is_file()
+    def adopt(self, name: str) -> bytes | None:
+        return (self.folder / name).read_bytes() if (self.folder / name).is_file() else None
 
 
 def compute(

@@ -109,10 +109,11 @@ class Preflight(Generic[P]):
     check    (params, settings) -> complaints, one line each, of what the types can't see
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
-    warm_up  called before the first task of a run in one process: starts what the stage's tasks wait for later
+    warm_up  (name -> whether the run's folder has this file) -> None: called before the first task of a run in one
+             process; starts what tasks wait for later
     """
 
     check: Callable[[P, Settings], Iterable[str]] = lambda params, settings: ()
     memory: Callable[[Upstream, P], int] = lambda upstream, params: 0
     remedy: str = ""
-    warm_up: Callable[[], None] = lambda: None
+    warm_up: Callable[[Callable[[str], bool]], None] = lambda exists: None

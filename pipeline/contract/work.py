@@ -139,10 +139,11 @@ class Job(Protocol):
 
         `name` is relative to the run's folder."""
 
-    def adopt(self, name: str) -> bool:
-        """Publish a file of the task's last artifact again, without writing the file.
+    def adopt(self, name: str) -> bytes | None:
+        """Publish a file of the task's last artifact again, without writing the file; return the content.
 
-        The name must say all that the file depends on. Returns False where the file is missing or has changed."""
+        The name or the content must say all that the file depends on; `publish` replaces a file that was adopted.
+        Returns None where the file is missing or has changed."""
 
 
 @dataclass(frozen=True)

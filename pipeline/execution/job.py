@@ -91,15 +91,15 @@ class StoredJob:
         self._published(name, data)
         return name
 
-    def adopt(self, name: str) -> bool:
+    def adopt(self, name: str) -> bytes | None:
         known = self._last.get(name)
         if known is None or self.store.files.size(name) != known[0]:
-            return False
+            return None
         data = self.store.files.read(name)
         if hashlib.sha256(data).hexdigest() != known[1]:
-            return False
-        self._published(name, data)
-        return True
+            return None
+        self.published[name] = known
+        return data
 
     def _retire_last(self) -> None:
         """Retire the last artifact before the first new file, which it must not name.

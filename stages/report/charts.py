@@ -139,20 +139,6 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
     return svg(figure)
 
 
-def times(seconds: Mapping[str, float]) -> bytes:
-    """Return a chart of the seconds in tasks of each stage, as SVG."""
-    figure, axes = plain(6.0, 0.9 + 0.32 * len(seconds), left=1.0)
-    axes.barh(range(len(seconds)), list(seconds.values()), height=0.62, color=LIGHT[3])
-    for place, value in enumerate(seconds.values()):
-        axes.annotate(f"{value:,.1f} s", (value, place), (5, 0), textcoords="offset points", va="center", color=INK)
-    axes.set_yticks(range(len(seconds)), list(seconds))
-    axes.set_ylim(len(seconds) - 0.4, -0.6)
-    axes.set_xlim(0, 1.18 * max(seconds.values()) or 1.0)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("seconds in tasks, summed over workers", color=INK)
-    return svg(figure)
-
-
 def remaining(rows: Sequence[tuple[str, int, str, bool]], narrow: bool = False) -> bytes:
     """Return a chart of the pairs left after each filter, as bars on a logarithmic scale: SVG, equal for equal rows.
 

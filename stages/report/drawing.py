@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from pipeline.stage import Inputs, Job, Result
 from stages.clustering.matches import Matches
 from stages.comparing.figure import Figure, figure_of
 from stages.comparing.text import human_bytes, human_mse
-from stages.report import charts, folders, labels, painter
+from stages.report import charts, folders, labels, reuse
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 
@@ -27,14 +28,28 @@ SUFFIXES = ("", "-dark")
 class Drawn:
     """The published files, with their kind and subject."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, version: int) -> None:
         self._job = job
+        self._version = f"{version} {metadata.version('matplotlib')}"
         self.rows: dict[str, tuple[str, str]] = {}
 
     def add(self, name: str, data: bytes, kind: str, subject: str) -> str:
         """Publish one file of the report; return its name relative to the page."""
         self._job.publish(f"report/{name}", data)
         return self.note(name, kind, subject)
+
+    def chart(
+        self, name: str, kind: str, subject: str, chart: Callable[..., bytes], *arguments: Any
+    ) -> Callable[[], None]:
+        """Begin to draw a chart, unless the last report has it; return a function that publishes the chart."""
+        files = [f"{name}{suffix}.svg" for suffix in SUFFIXES]
+        drawing = reuse.draw(self._job.adopt, [f"report/{file}" for file in files], self._version, chart, *arguments)
+
+        def publish() -> None:
+            for file, form in zip(files, drawing() or (None, None), strict=True):
+                self.note(file, kind, subject) if form is None else self.add(file, form, kind, subject)
+
+        return publish
 
     def note(self, name: str, kind: str, subject: str) -> str:
         """Record a file that is published already; return its name relative to the page."""
@@ -54,22 +69,26 @@ def draw_charts(
     inputs: Inputs, labelled: str | None, job: Job, members: pa.Table, matches: Matches, drawn: Drawn
 ) -> dict[str, Any]:
     """Draw the charts; return their data for the page."""
-    there: dict[str, Callable[[], bytes]] = {}
+    there: dict[str, Callable[[], None]] = {}
+
+    def draw(name: str, chart: Callable[..., bytes], *arguments: Any) -> None:
+        there[name] = drawn.chart(name, "chart", name, chart, *arguments)
+
     recall, which = None, folders.shared(members)
     if len(members):
-        there["sizes"] = painter.draw(charts.sizes, Counter(Counter(members["cluster"].to_pylist()).values()))
+        sizes = Counter(Counter(members["cluster"].to_pylist()).values())
+        draw("sizes", charts.sizes, dict(sorted(sizes.items())))
     if which:
-        there["folders"] = painter.draw(charts.heat, which.names, which.images)
+        draw("folders", charts.heat, which.names, which.images)
     if labelled:
         known = labels.unchanged(labelled, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
         name = figure_of(job.settings).name
-        there["recall"] = painter.draw(charts.recall, found.distances, found.share, matches.threshold, name)
+        draw("recall", charts.recall, found.distances, found.share, matches.threshold, name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
-    for name, picture in there.items():
-        for suffix, form in zip(SUFFIXES, charts.both(picture()), strict=True):
-            drawn.add(f"{name}{suffix}.svg", form, "chart", name)
-    return {"charts": there, "recall": recall, "folders": which}
+    for publish in there.values():
+        publish()
+    return {"charts": list(there), "recall": recall, "folders": which}
 
 
 def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:

@@ -29,23 +29,21 @@ def shared(members: pa.Table) -> Shared | None:
     """Return the folders with the most images in clusters.
 
     Returns None where all are in one folder."""
-    from scipy.sparse import coo_array
-
     every = pa.array((path.rpartition("/")[0] for path in members["path"].to_pylist()), pa.string())
     encoded = every.dictionary_encode()
     names, folder = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
     if len(names) < 2:
         return None
     clusters, cluster = np.unique(members["cluster"].to_numpy(), return_inverse=True)
-    ones = np.ones(len(folder), np.int64)
-    counts = coo_array((ones, (cluster, folder)), shape=(len(clusters), len(names))).tocsr()
-    counts.sum_duplicates()
-    most = np.argsort(-np.asarray(counts.sum(axis=0)).ravel(), kind="stable")[:MOST]
+    most = np.argsort(-np.bincount(folder), kind="stable")[:MOST]
     most = np.array(sorted(most.tolist(), key=names.__getitem__))
-    counts = counts[:, most]
-    images = np.asarray((counts.T @ (counts > 0)).todense()).astype(np.int64)
-    several = counts.multiply(counts > 1)
-    np.fill_diagonal(images, np.asarray(several.sum(axis=0)).ravel())
+    place = np.full(len(names), -1)
+    place[most] = np.arange(len(most))
+    listed = place[folder] >= 0
+    counts = np.zeros((len(clusters), len(most)), np.int64)
+    np.add.at(counts, (cluster[listed], place[folder[listed]]), 1)
+    images: NDArray[np.int64] = counts.T @ (counts > 0)
+    np.fill_diagonal(images, np.where(counts > 1, counts, 0).sum(axis=0))
     chosen = [names[n] for n in most.tolist()]
     return Shared(_parting(chosen), images, len(names) - len(chosen))
 

@@ -18,8 +18,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "8d0a24dc33f50871"),
     "index": (2, "690e81efec28fad9"),
     "pairs": (3, "ea0ac56c59babfae"),
-    "cluster": (7, "b50c1032ad184dbf"),
-    "plot": (8, "e2f887cd83a463c5"),
+    "cluster": (7, "364508b6bcb774f5"),
+    "plot": (9, "c8d6fc122cfcf1a2"),
 }
 
 

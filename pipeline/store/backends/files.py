@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
 
@@ -33,13 +34,18 @@ class LocalFiles:
 
     def below(self, folder: str) -> dict[str, int]:
         """Return sizes of the files in a folder at any depth, by relative name."""
-        top = self._folder / folder
-        return {str(path.relative_to(top)): path.stat().st_size for path in top.rglob("*") if path.is_file()}
+        top = str(self._folder / folder)
+        found = {}
+        for inside, _, names in os.walk(top):
+            for name in names:
+                path = f"{inside}/{name}"  # a Path would cost more than the look-up
+                if (size := _size(path)) is not None:
+                    found[path[len(top) + 1 :]] = size
+        return found
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes; None for a missing file."""
-        path = self._folder / name
-        return path.stat().st_size if path.is_file() else None
+        return _size(f"{self._folder}/{name}")
 
     def entries(self, folder: str) -> dict[str, Entry]:
         """List a folder; return entries by name, none for a missing folder."""
@@ -47,8 +53,8 @@ class LocalFiles:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder / folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    stat = entry.stat()
-                    found[entry.name] = Entry(stat.st_size, stat.st_mtime_ns, "")
+                    seen = entry.stat()
+                    found[entry.name] = Entry(seen.st_size, seen.st_mtime_ns, "")
         return found
 
     def read(self, name: str) -> bytes:
@@ -99,3 +105,12 @@ class LocalFiles:
 
     def refresh(self) -> None:
         """Forget listings, since other processes have written files."""
+
+
+def _size(path: str) -> int | None:
+    """Return the size of a regular file; None for anything else."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None

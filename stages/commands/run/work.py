@@ -6,8 +6,11 @@ the page again, if block pairs were computed or other block pairs count. The rep
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from importlib import metadata
 
 from pipeline.config.settings import Config
 from pipeline.plan.fingerprint import digest
@@ -26,12 +29,14 @@ from stages.commands.results.levels import (
     took,
     unknown,
 )
-from stages.report import charts, painter
+from stages.report import charts, reuse
+from stages.report.drawing import SUFFIXES
 
 PAGE = "report/work.html"
-CHARTS = ("work", "work-narrow", "work-times")
-PICTURES = tuple(f"report/{name}{suffix}.svg" for name in CHARTS for suffix in ("", "-dark"))
-VERSION = 2
+CHARTS = {tuple(f"report/{name}{suffix}.svg" for suffix in SUFFIXES): name for name in ("work", "work-narrow")}
+"""Names of a chart's light and dark form, and the name of the chart."""
+PICTURES = tuple(itertools.chain(*CHARTS))
+VERSION = 3
 """Raise this number when the look of the page or of its pictures changes."""
 
 log = logging.getLogger("fast_diff")
@@ -48,15 +53,16 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:
             spent = seconds(store.folder, {stage: store.names(stage) for stage in config.params})
-            left = bars(figures)
-            drawn = [
-                painter.draw(charts.remaining, left),
-                painter.draw(charts.remaining, left, True),
-                painter.draw(charts.times, spent),
-            ]
-            for name, picture in zip(PICTURES, (form for each in drawn for form in charts.both(each())), strict=True):
-                store.publish_file(name, picture)
-            store.publish_file(PAGE, _page(config.run, work, figures, wanted, mark))
+            look = f"{VERSION} {metadata.version('matplotlib')}"
+            read, left = functools.partial(_read, store), bars(figures)
+            drawing = {
+                files: reuse.draw(read, files, look, charts.remaining, left, chart == "work-narrow")
+                for files, chart in CHARTS.items()
+            }
+            for files, forms in drawing.items():
+                for name, form in zip(files, forms() or (), strict=False):
+                    store.publish_file(name, form)
+            store.publish_file(PAGE, _page(config.run, work, figures, spent, wanted, mark))
         except OSError as error:
             log.warning("%s could not be written: %s", error.filename2 or store.folder / PAGE, error.strerror)
     return (PAGE, *PICTURES)
@@ -76,9 +82,16 @@ def _drawn(store: Store, mark: str) -> bool:
         return False
 
 
-def _page(run: str, work: Work, figures: Sequence[Row], wanted: str, mark: str) -> bytes:
+def _read(store: Store, name: str) -> bytes | None:
+    try:
+        return store.files.read(name)
+    except OSError:
+        return None
+
+
+def _page(run: str, work: Work, figures: Sequence[Row], spent: Mapping[str, float], wanted: str, mark: str) -> bytes:
     from stages.report.page import render
 
-    said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted)}
+    said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted), "spent": spent}
     page = {"run": run, "work": work, "rows": figures, "unknown": unknown(work), "caution": caution(work), "mark": mark}
     return render("work.html", page | said)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.graph.components import Forest
+from stages.kernels.graph.components import Forest, components
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -74,21 +74,21 @@ def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
     """Return the indices of the edges of a minimum spanning forest, int64 (k,).
 
     The forest's edges up to any threshold connect the same nodes as all edges up to that threshold. Edges join a[i]
-    with b[i], (m,); a pair may occur more than once."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import minimum_spanning_tree
-
-    low, high = np.minimum(a, b), np.maximum(a, b)
-    order = np.lexsort([high, low, distance])
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(1, len(order) + 1)  # distinct, and never 0, which SciPy takes for a missing edge
-    by_pair = np.lexsort([rank, high, low])
-    new = np.diff(low[by_pair], prepend=-1).astype(bool) | np.diff(high[by_pair], prepend=-1).astype(bool)
-    first = by_pair[new & (low[by_pair] != high[by_pair])]
-    ends = low[first].astype(np.int32), high[first].astype(np.int32)  # SciPy before 1.17 needs int32
-    graph = coo_array((rank[first].astype(np.float64), ends), shape=(nodes, nodes))
-    kept = minimum_spanning_tree(graph.tocsr()).data.astype(np.int64) if len(first) else np.empty(0, np.int64)
-    return np.sort(order[kept - 1])
+    with b[i], (m,); a pair may occur more than once. Ranks break ties, so Borůvka's algorithm finds the forest: each
+    component takes its shortest edge, until no edge leaves a component."""
+    order = np.lexsort([np.maximum(a, b), np.minimum(a, b), distance])
+    a, b, rank = a[order], b[order], np.arange(len(order))
+    kept = [np.empty(0, np.int64)]
+    while (apart := a != b).any():  # edges that leave a component
+        a, b, rank = a[apart], b[apart], rank[apart]
+        best = np.full(nodes, len(order))
+        np.minimum.at(best, a, rank)
+        np.minimum.at(best, b, rank)
+        shortest = np.isin(rank, best)
+        kept.append(rank[shortest])
+        label = components(nodes, a[shortest], b[shortest])
+        a, b = label[a], label[b]
+    return np.sort(order[np.concatenate(kept)])
 
 
 def star(rank: Ints, a: Ints, b: Ints) -> Ints:

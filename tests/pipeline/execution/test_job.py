@@ -52,7 +52,7 @@ def test_files_of_the_last_artifact_are_adopted_if_they_are_as_they_were(tmp_pat
         task.publish("page/three", b"THREE")
         task = job(tmp_path)
     (tmp_path / "page" / "two").write_bytes(b"TWO")
-    assert [task.adopt(f"page/{name}") for name in ("one", "two", "four")] == [True, False, False]
+    assert [task.adopt(f"page/{name}") for name in ("one", "two", "four")] == [b"one", None, None]
     task.publish("page/five", b"five")
     assert task.adopt("page/one"), "what was retired is still known"
     assert set(task.published) == {"page/one", "page/five"}

@@ -21,8 +21,6 @@ from tests.stages.report.test_dendrogram import matches, random_rows
         lambda: charts.heat(["a", "<b>", "\x00\U0001f9ca" * 40], np.array([[0, 5, 0], [5, 0, 1], [0, 1, 700]])),
         lambda: charts.recall(np.array([0.0, 20.0]), np.array([0.2, 0.9]), 200.0, "MSE"),
         lambda: charts.recall(np.array([]), np.array([]), 200.0, "MSE"),
-        lambda: charts.times({"scan": 0.0, "thumbnail": 12.5}),
-        lambda: charts.times({"scan": 0.0}),
     ],
 )
 def test_well_formed_and_the_same_each_time(draw: object) -> None:

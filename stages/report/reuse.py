@@ -1,0 +1,52 @@
+"""Draw only charts that differ from those of the last report: a chart names what it was drawn from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.plan.fingerprint import digest
+from stages.report import charts, painter
+
+
+def mark_of(version: str, chart: Callable[..., bytes], *arguments: Any) -> str:
+    """Return a digest of what determines a chart: the function, its arguments, and the version of the code.
+
+    Arguments are JSON values, mappings and NumPy arrays."""
+    plain = json.dumps(arguments, default=lambda value: value.tolist())
+    return digest([version, chart.__name__, plain])
+
+
+def marked(picture: bytes, mark: str) -> bytes:
+    """Return an SVG with a last line that holds the mark, and a digest of the SVG."""
+    return picture + f"<!-- {mark} {hashlib.sha256(picture).hexdigest()} -->\n".encode()
+
+
+def is_marked(data: bytes | None, mark: str) -> bool:
+    """Return whether an SVG is whole, and has this mark."""
+    picture, _, _ = (data or b"").rpartition(b"<!--")
+    return bool(picture) and data == marked(picture, mark)
+
+
+def draw(
+    read: Callable[[str], bytes | None],
+    names: Sequence[str],
+    version: str,
+    chart: Callable[..., bytes],
+    *arguments: Any,
+) -> Callable[[], tuple[bytes, bytes] | None]:
+    """Begin to draw a chart; return a function that waits for the chart's light and dark form.
+
+    The function returns None where `read` finds both forms, drawn from the same arguments, under `names`."""
+    mark = mark_of(version, chart, *arguments)
+    if all(is_marked(read(name), mark) for name in names):
+        return lambda: None
+    picture = painter.draw(chart, *arguments)
+
+    def forms() -> tuple[bytes, bytes]:
+        light, dark = charts.both(picture())
+        return marked(light, mark), marked(dark, mark)
+
+    return forms
