@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "690e81efec28fad9"),
     "pairs": (3, "ea0ac56c59babfae"),
     "cluster": (7, "364508b6bcb774f5"),
-    "plot": (9, "c8d6fc122cfcf1a2"),
+    "plot": (9, "25d8b153fba046e9"),
 }
 
 
