@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -101,12 +101,17 @@ def compiled() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def loops(enough: bool) -> Any:
-    """Return the module `measure.native` if loading the module pays, else None.
+_calls: Counter[str] = Counter()
+"""Items that this process has given to each loop."""
 
-    The module is returned if already loaded, or if numba is installed and `enough` is true: loading takes half
-    a second."""
-    if "stages.kernels.measure.native" not in sys.modules and not (enough and compiled()):
+
+def loops(name: str, items: int, enough: int) -> Any:
+    """Return the module `measure.native` if loading its loop `name` pays, else None.
+
+    items   number of items that the loop is about to take
+    enough  items in all, since this process began, for which the half a second pays that a loop takes to load"""
+    _calls[name] += items
+    if _calls[name] < enough or not compiled():
         return None
     from stages.kernels.measure import native
 

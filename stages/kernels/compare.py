@@ -58,7 +58,9 @@ class BlockPair:
         )
         self._count()
         self._bounded = self.metric.space is not None and self.rules.limit is not None
-        if self._bounded and not self._idle and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
+        self._copied = self.earlier is not None and self.earlier.covers_all(self.rules.limit)
+        nothing_new = self._idle or self._copied
+        if self._bounded and not nothing_new and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
             assert self.metric.space is not None
             right = self.a.vectors if self.diagonal else self.b.vectors
             prepared = prepare(self.a.vectors, right, self.metric.space)
@@ -85,7 +87,7 @@ class BlockPair:
         The matches of a run are sorted by position in a, then by position in b."""
         start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._refiner.side
         low = min(side, max(self.tuning.rows, self.tuning.pairs // max(1, len(self.b))))
-        height, wide = (low, False) if self._filter is None else (count, True)
+        height, wide = (low, False) if self._filter is None and not self._copied else (count, True)
         while start < count:
             rows = slice(start, min(start + height, count))
             found = self._wide(rows) if wide else self._narrow(rows)
@@ -167,9 +169,9 @@ class BlockPair:
 
     def _candidates(self, a: Ints, room: int) -> Candidates | None:
         """Return the pairs that may match, without those that an earlier artifact holds."""
-        assert self._filter is not None
         parts = []
         for some, others in self._areas(a, np.arange(len(self.b))):
+            assert self._filter is not None
             everyone = len(others) == len(self.b)
             part = self._filter.candidates(some, None if everyone else others, self.diagonal, room)
             if part is None:

@@ -51,3 +51,7 @@ class EarlierMatches:
     def covers(self, limit: float | None) -> bool:
         """Return whether the artifact holds every match up to `limit` (None: every pair)."""
         return self.limit is None or (limit is not None and limit <= self.limit)
+
+    def covers_all(self, limit: float | None) -> bool:
+        """Return whether the artifact holds every match up to `limit` of every pair: no image is new."""
+        return self.covers(limit) and bool(self.known_a.all() and self.known_b.all())

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "ceff28aa9250ab1e"),
-    "hash": (3, "8d0a24dc33f50871"),
-    "index": (2, "690e81efec28fad9"),
-    "pairs": (3, "ea0ac56c59babfae"),
-    "cluster": (7, "364508b6bcb774f5"),
-    "plot": (9, "25d8b153fba046e9"),
+    "thumbnail": (6, "69e732faf44da869"),
+    "hash": (3, "201b66b88cca2b9c"),
+    "index": (2, "dcc5c19bacaf2a0b"),
+    "pairs": (3, "9e9b0ba7102c2e87"),
+    "cluster": (7, "03d9eed3949e2efc"),
+    "plot": (9, "89c88d48f6ce022c"),
 }
 
 

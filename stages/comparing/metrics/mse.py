@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
-from stages.kernels import arrays
 from stages.kernels.arrays import Device
 from stages.kernels.bounds import coarse
 from stages.kernels.bounds.space import Space
@@ -82,5 +81,4 @@ class Mse:
 
 
 def _finer(thumbnails: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
-    arrays.loops(True)  # many more tiles follow, so loading pays
     return coarse.vectors(coarse.coarse(thumbnails, grid), thumbnails.shape[1:], grid)

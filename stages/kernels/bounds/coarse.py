@@ -48,7 +48,6 @@ one σ for the whole image lets 3 % fewer pass."""
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -67,9 +66,6 @@ COMPILED = 10_000
 """Images above which loading the compiled loop pays: it takes 0.5 s to load, and 4 µs an image instead of 25."""
 BYTES = 64 << 20
 """Bytes of floats that exist at a time while thumbnails are summed."""
-
-_made: Counter[str] = Counter()
-"""Images whose sums this process has computed, in small or large batches."""
 
 Shape = tuple[int, int, int]
 Bytes = NDArray[np.uint8]
@@ -121,8 +117,7 @@ def coarse(thumbnails: Bytes, grid: int = GRID) -> Ints:
 
     For each cell, row by row: the sum of the cell's values in each channel, then the sum of all squares."""
     n, height, width, channels = thumbnails.shape
-    _made.update(images=n)
-    native = loops(_made["images"] >= COMPILED)
+    native = loops("cells", n, COMPILED)
     if native is not None:
         sides = (np.array(edges(side, grid)) for side in (height, width))
         found: Ints = native.cells(thumbnails, *sides).reshape(n, grid * grid * (channels + 1))
@@ -206,7 +201,7 @@ def invariants(vectors: Floats, channels: int) -> Doubles:
     """Return what quarter turns leave unchanged in vectors, float64 (n, 12·(C + 1)).
 
     vectors  float32, of the GRID x GRID cells of a square thumbnail"""
-    native = loops(False)
+    native = loops("invariants", len(vectors), COMPILED)
     if native is not None:
         unturned: Doubles = native.invariants(vectors.reshape(len(vectors), GRID, GRID, channels + 1))
         return unturned

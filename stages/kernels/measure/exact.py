@@ -182,7 +182,7 @@ class Squares:
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Ints:
         """See `Measure`."""
         a, b = (np.ascontiguousarray(rows).reshape(len(rows), -1) for rows in (a, b))
-        native = loops(len(i) >= COMPILED)
+        native = loops("sums", len(i), COMPILED)
         if native is not None:
             found: Ints = native.sums(a, b, i, j, int(min(most, 2**62)))
             return found

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -126,13 +127,11 @@ def test_numba_is_looked_for(monkeypatch: pytest.MonkeyPatch, there: bool) -> No
     assert arrays.compiled.__wrapped__() is there
 
 
-@pytest.mark.parametrize("enough", [True, False])
 @pytest.mark.parametrize("numba", [True, False])
-@pytest.mark.parametrize("loaded", [True, False])
-def test_loops_are_compiled_if_loaded_or_worth_loading(
-    monkeypatch: pytest.MonkeyPatch, loaded: bool, numba: bool, enough: bool
-) -> None:
+def test_a_loop_is_loaded_once_its_items_are_worth_it(monkeypatch: pytest.MonkeyPatch, numba: bool) -> None:
     monkeypatch.setattr(arrays, "compiled", lambda: numba)
-    if not loaded:
-        monkeypatch.delitem(sys.modules, native.__name__)
-    assert (arrays.loops(enough) is not None) is (loaded or (numba and enough))
+    monkeypatch.setattr(arrays, "_calls", Counter())
+    assert arrays.loops("sums", 60, 100) is None
+    assert arrays.loops("cells", 60, 100) is None, "each loop has its own count"
+    assert arrays.loops("sums", 40, 100) is (native if numba else None)
+    assert arrays.loops("sums", 1, 100) is (native if numba else None)

@@ -543,6 +543,7 @@ def test_copied_rows_are_trusted() -> None:
     side = replace(a.side(plain.vectors(a.points)), points=unread)
     pair = BlockPair(side, side, True, rules, mse((8, 8, 1), 4, 500), CPU, earlier)
     assert len(earlier.found.a) > 5
+    assert pair._filter is None, "nothing is left to find"
     assert compared(pair) == rows_of(earlier.found)
 
 

@@ -14,7 +14,7 @@ from pipeline.messages.errors import TaskError
 from pipeline.stage import Task
 from stages import hash as hash_stage
 from stages import index, pairs
-from stages.commands.results.tables import expanded
+from stages.commands.results.expand import expanded
 from stages.comparing.blocks import read_blocks
 from stages.kernels.graph.groups import PairArrays
 from stages.kernels.measure import floats

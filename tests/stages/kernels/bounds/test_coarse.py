@@ -23,7 +23,7 @@ TURNING = [(shape, grid) for shape, grid in GRIDS if shape in SQUARE]
 def looping(request: pytest.FixtureRequest) -> Iterator[None]:
     """Sums and invariants by compiled loops, and by NumPy."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coarse, "loops", lambda enough: native if request.param == "compiled" else None)
+        patch.setattr(coarse, "loops", lambda *_: native if request.param == "compiled" else None)
         yield
 
 
