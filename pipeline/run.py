@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,8 +19,8 @@ from pipeline.cluster.fitness import Needs, needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config
 from pipeline.execution.executor import Executor, ThreadsExecutor
+from pipeline.execution.forecast import check
 from pipeline.execution.notices import Warnings
-from pipeline.execution.progress import Plain
 from pipeline.execution.record import RunRecord, record_of
 from pipeline.execution.reporter import Reporter, Reporters
 from pipeline.execution.runner import REPAIRS, Runner
@@ -29,7 +29,6 @@ from pipeline.machine.interrupts import interrupts
 from pipeline.machine.late_pandas import import_pandas_late
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
-from pipeline.plan.call import Receipt
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
 from pipeline.stage import Address, Stage, Task, Upstream
@@ -50,15 +49,6 @@ AfterSuccess: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 def no_files(store: Store, ran: Collection[str]) -> Collection[str]:
     """Write no file: the default of `after_success`."""
     return ()
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Forecast of a run: names of current artifacts, and reasons of stale tasks."""
-
-    plan: Plan
-    current: Mapping[Address, str]
-    reasons: Mapping[Address, str]
 
 
 def run(
@@ -102,18 +92,6 @@ def _locked(work: _Work, reporters: Reporters, lock: RunLock) -> RunRecord:
     finally:
         if work.begun and lock.held:
             work.write_record(reporters)
-
-
-def check(config: Config, stages: Sequence[Stage[Any]]) -> None:
-    """Check settings with every stage. Raises ConfigError with a line per complaint."""
-    complaints = [
-        line for stage in stages for line in stage.preflight.check(config.params[stage.name], config.settings)
-    ]
-    if not complaints:
-        for stage in stages:
-            stage.schema_for(config.params[stage.name], config.settings)
-    if complaints:
-        raise ConfigError(*complaints)
 
 
 @dataclass
@@ -243,39 +221,6 @@ class _Work:
             self.store.publish_file(RECORD, json.dumps(self.record(), indent=2).encode(), durable=True)
         except OSError as error:
             reporter.message(f"{self.store.folder / RECORD} could not be written: {error.strerror}")
-
-
-def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
-    """Explain what `run` would do now; change nothing. Raises ConfigError."""
-    use(config.storage)
-    check(config, stages)
-    plan = make_plan(in_order(stages), config.params, config.settings)
-    store = Store(config.folder, listed=True)
-    with Warnings(Plain()), Footers(store, read_only=True) as footers:
-        racy_rows = racy.by_source(plan, racy.read(store))
-        return _foreseen(Resolver(plan, store, footers, config.params, config.settings, racy_rows, read_only=True))
-
-
-def _foreseen(resolver: Resolver) -> Explanation:
-    """Resolve every task whose inputs are known; other tasks wait for their inputs."""
-    receipts: dict[Address, Receipt] = {}
-    reasons: dict[Address, str] = {}
-    current: dict[Address, str] = {}
-    for node in sorted(resolver.plan.nodes.values(), key=lambda node: node.rank):
-        stale = [needed for needed in node.task.inputs if needed not in receipts]
-        if stale:
-            more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-            reasons[node.address] = f"decided when its inputs have run: {'/'.join(stale[0])}{more}"
-            continue
-        verdict = resolver.resolve(node, receipts)
-        if verdict.receipt:
-            receipts[node.address] = verdict.receipt
-            current[node.address] = verdict.receipt.name
-        else:
-            reasons[node.address] = verdict.reason
-            if node.stage.source:
-                receipts[node.address] = resolver.foreseen(node, verdict)
-    return Explanation(resolver.plan, current, reasons)
 
 
 def prune(config: Config) -> tuple[int, int]:

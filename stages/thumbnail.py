@@ -9,19 +9,16 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import ImageColor
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.stage import (
     SPEED,
-    Artifact,
     CacheKey,
     Inputs,
     Job,
@@ -39,10 +36,9 @@ from stages.decoding.child import Limits
 from stages.decoding.decode import Options
 from stages.decoding.formats import registry as formats
 from stages.decoding.lanes import Lanes
-from stages.decoding.problems import Unreadable
-from stages.decoding.reading import Expected, read
-from stages.decoding.rows import LIMITED, REUSE, FileFacts, Row, facts_of, in_order, keys_of, known_rows, may_pass
-from stages.kernels.bounds.coarse import coarse, contrast
+from stages.decoding.reading import Expected
+from stages.decoding.rows import LIMITED, REUSE, Row, facts_of, in_order, keys_of, known_rows, may_pass
+from stages.decoding.tables import SCAN, names_of, recheck, table_of
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -199,7 +195,6 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
     )
 
 
-SCAN = ("path", "path_bytes", "set", "bytes", "stamp")
 ROWS = 128
 """Rows that are written together."""
 
@@ -231,7 +226,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     known = known_rows(keys, job.earlier(), job.distrust, params.recurring)
     rows: list[Row | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
-    names = _names(scan)
+    names = names_of(scan)
     expected = [Expected(names[n], *keys[n][1:]) for n in unknown]
     options = params.options(job.settings("scan.trust"))
     errors: Counter[str] = Counter()
@@ -253,7 +248,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             for row, _ in group:
                 if row.error in LIMITED:
                     limits[row.error] = min(row.error_limit or 0.0, limits.get(row.error, math.inf))
-            yield _table(scan.slice(start, ROWS), group, params.shape, form)
+            yield table_of(scan.slice(start, ROWS), group, params.shape, form)
         summary["failed"] = errors.total()
         summary["readable"] = len(keys) - errors.total()
         summary["errors"] = dict(sorted(errors.items()))
@@ -263,55 +258,10 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     return Result(tables(), summary=summary, stats=stats)
 
 
-def _names(table: pa.Table) -> list[bytes]:
-    """Return the true name of each file."""
-    return cast("list[bytes]", pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary())).to_pylist())
-
-
-def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
-    """Return some rows as a table.
-
-    The columns: from the scan, the facts, and sums computed from the pixels."""
-    nothing = bytes(math.prod(shape))
-    data = b"".join(thumbnail or nothing for _, thumbnail in rows)
-    pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
-    missing = np.array([thumbnail is None for _, thumbnail in rows])
-    sums = coarse(pixels)
-    kind = form.field("coarse").type
-    # Lists of nulls instead of null lists: pyarrow before 26 can't read null lists of a fixed size.
-    values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()), mask=np.repeat(missing, kind.list_size))
-    found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in FileFacts._fields]))
-    known = {name: scan.column(name) for name in SCAN} | {
-        "thumbnail": pa.Array.from_buffers(
-            form.field("thumbnail").type, len(rows), [pa.array(~missing).buffers()[1], pa.py_buffer(data)]
-        ),
-        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind),
-        "contrast": pa.array(contrast(pixels, sums), mask=missing),
-        **dict(zip(FileFacts._fields, found.flatten(), strict=True)),
-    }
-    return pa.table([known[field.name] for field in form], schema=form)
-
-
 def retry(summary: Mapping[str, Any], params: Params) -> bool:
     """Return whether a partition has an image for which a retry may succeed."""
     limits = summary.get("limits", {})
     return any(may_pass(error, limits.get(error), params.recurring) for error in summary["errors"])
-
-
-def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
-    """Return the paths whose bytes have changed since the artifact was made."""
-    rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
-    changed = []
-    asked = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
-    rows = rows.filter(pc.and_(asked, pc.is_valid(rows["digest"])))
-    for name, row in zip(_names(rows), rows.to_pylist(), strict=True):
-        try:
-            _, digest = read(Expected(name, row["bytes"], row["digest"]), "bytes", row["bytes"])
-        except Unreadable:
-            digest = None
-        if digest != row["digest"]:
-            changed.append(row["path"])
-    return changed
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.run import Explanation
+from pipeline.execution.forecast import Explanation
 
 
 def dot(found: Explanation) -> str:

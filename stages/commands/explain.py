@@ -12,7 +12,7 @@ from pipeline.messages.say import answer
 
 def explain(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     """Print a reason for each task that would run, and return the exit code."""
-    from pipeline.run import explain
+    from pipeline.execution.forecast import explain
 
     reasons = {"/".join(address): reason for address, reason in explain(*target_config(target, sets)).reasons.items()}
     lines = [f"{task}: {reason}" for task, reason in reasons.items()]

@@ -11,8 +11,8 @@ from pipeline.cli.targets import target_config
 
 def graph(target: str | None, sets: Sequence[str]) -> int:
     """Print the graph, and return the exit code."""
+    from pipeline.execution.forecast import explain
     from pipeline.plan.graph import dot
-    from pipeline.run import explain
 
     print(dot(explain(*target_config(target, sets))))
     return 0

@@ -1,6 +1,8 @@
 """Turn a file into a thumbnail, or into the reason why the file has no thumbnail.
 
     stages/thumbnail.py
+      rows.py           rows of earlier artifacts; rows in order
+      tables.py         rows as tables
       lanes.py          files in, rows out; a crash or a hang costs one file
         children.py     decoding processes, from the parent's side
         child.py        decoding processes, from the child's side

@@ -10,10 +10,11 @@ import pytest
 
 from pipeline.config.describe import describe
 from pipeline.config.settings import Config, from_mapping
+from pipeline.execution.forecast import explain
 from pipeline.execution.record import RunRecord
 from pipeline.execution.reporter import Quiet
 from pipeline.messages.errors import ConfigError
-from pipeline.run import explain, prune, run
+from pipeline.run import prune, run
 from tests.end_to_end.test_schedulers import scheduler_section
 from tests.pipeline.word_counts import STAGES
 

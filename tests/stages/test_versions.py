@@ -14,7 +14,7 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "69e732faf44da869"),
+    "thumbnail": (6, "333014fe085f3682"),
     "hash": (3, "201b66b88cca2b9c"),
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (3, "9e9b0ba7102c2e87"),

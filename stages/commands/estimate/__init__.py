@@ -15,8 +15,8 @@ from pipeline.messages.say import answer
 
 def estimate(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     """Print the estimate, and return the exit code."""
+    from pipeline.execution.forecast import explain
     from pipeline.machine.cores import usable
-    from pipeline.run import explain
     from stages.commands.estimate.forecast import forecast, lines
 
     config, stages = target_config(target, sets)

@@ -15,7 +15,7 @@ from pipeline.messages.say import answer
 
 def status(target: str | None, sets: Sequence[str], as_json: bool) -> int:
     """Print counts of tasks, and return the exit code."""
-    from pipeline.run import explain
+    from pipeline.execution.forecast import explain
     from pipeline.store.store import Store
     from stages.commands.results import levels
     from stages.commands.status import tasks

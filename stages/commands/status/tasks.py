@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.execution.forecast import Explanation
 from pipeline.messages.words import counted
-from pipeline.run import Explanation
 
 SOURCE = "scan"
 

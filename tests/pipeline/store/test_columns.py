@@ -11,9 +11,9 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from pipeline.config.settings import from_mapping
+from pipeline.execution.forecast import check
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.fingerprint import content
-from pipeline.run import check
 from pipeline.stage import Stage
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.columns import is_supported

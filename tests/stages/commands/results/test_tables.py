@@ -151,7 +151,7 @@ def test_hash_clusters(project: Project) -> None:
 def test_a_turn_that_is_nobody_as_it_is_joins_nobody(tmp_path: Path) -> None:
     """Two images that agree in a turned hash agree only if one of them, or a third, is that image unturned."""
     config = {"inputs": {}, "thumbnail": {}, "cluster": {}, "pairs": {"rotations": True}}
-    (tmp_path / "run.json").write_text(json.dumps({"config": config}))
+    (tmp_path / "run.json").write_text(json.dumps({"config": config, "stages": {"cluster": {}}}))
     hashes = {"x": "pqqq", "y": "rqqq", "z": "stuv", "w": "wwww", "v": "vstu"}
     for others, expected in (({}, ["v", "z"]), ({"q": "qqqq"}, ["q", "x", "y", "v", "z"])):
         rows = [{"path": path, **dict(zip(HASHES, turns, strict=True))} for path, turns in (hashes | others).items()]
