@@ -278,7 +278,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "cluster",
-    version=7,
+    version=8,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

@@ -210,7 +210,7 @@ def _avoid(images: pa.Table, patterns: Sequence[str], family: Ints) -> Key:
     )
     if not patterns:
         found += copy_names.longer([path.rpartition("/")[2] for path in paths], family)
-    return Key(found, "not named like a copy, nor in a folder that is")
+    return Key(found, "neither name nor folder suggests a copy")
 
 
 def _of_folder(column: pa.ChunkedArray, patterns: Sequence[str]) -> Ints:

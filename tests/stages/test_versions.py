@@ -18,8 +18,8 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "201b66b88cca2b9c"),
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (3, "9e9b0ba7102c2e87"),
-    "cluster": (7, "03d9eed3949e2efc"),
-    "plot": (9, "89c88d48f6ce022c"),
+    "cluster": (8, "a74810fff192dd9b"),
+    "plot": (9, "8cc204434cb6706c"),
 }
 
 

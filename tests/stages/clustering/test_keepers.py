@@ -427,7 +427,7 @@ def test_the_reason_is_the_first_rule_in_which_two_differ() -> None:
     found = ranking(table, *DEFAULT)
     assert np.argsort(found.places).tolist() == [0, 1, 2, 3]
     assert found.reasons(np.array([0, 1, 2]), np.array([1, 2, 3])) == [
-        *("more pixels", "camera data that the others lack", "not named like a copy, nor in a folder that is")
+        *("more pixels", "camera data that the others lack", "neither name nor folder suggests a copy")
     ]
     table = images(reference=[False, True])
     assert ranking(table, "path").reasons(np.array([1]), np.array([0])) == ["in a reference folder"]
