@@ -52,7 +52,7 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
         work = summed(store, names, recorded(store.folder))
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:
-            spent = seconds(store.folder, {stage: names for stage in config.params if (names := store.names(stage))})
+            spent = seconds(store.folder, {stage: made for stage in config.params if (made := store.names(stage))})
             look = f"{VERSION} {metadata.version('matplotlib')}"
             read, left = functools.partial(_read, store), bars(figures)
             drawing = {
