@@ -87,7 +87,7 @@ class StoredJob:
     def publish(self, name: str, data: bytes) -> str:
         assert self.call.context.stage.output.owns(name), f"{name}: Output.files does not know it"
         self._retire_last()
-        self.store.publish_file(name, data)
+        self.store.publish_file(name, data, synced=False)
         self._published(name, data)
         return name
 

@@ -144,7 +144,7 @@ class Store:
             self.sizes[name] = file.tell()
             if name != artifact_name(record.key, record.fingerprint):
                 self._retire_other(name, record)
-            self.files.sync({file.rpartition("/")[0] for file in record.files})  # before the artifact that names them
+            self.files.sync_files(record.files)  # before the artifact that names them
         return Record(**fields)
 
     def _retire_other(self, name: str, record: Record) -> None:
@@ -202,9 +202,9 @@ class Store:
         """Move a retired artifact back into the stage's folder."""
         self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
 
-    def publish_file(self, name: str, data: bytes, durable: bool = False) -> None:
-        """Write one file beside the artifacts, atomically; `name` is relative to the run's folder."""
-        with atomic_write(self.folder / name, durable) as file:
+    def publish_file(self, name: str, data: bytes, durable: bool = False, synced: bool = True) -> None:
+        """Write one file beside the artifacts: see `atomic_write`; `name` is relative to the run's folder."""
+        with atomic_write(self.folder / name, durable, synced) as file:
             file.write(data)
         self.files.written(name, len(data))
 

@@ -11,12 +11,15 @@ import math
 import os
 import stat
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pipeline.store.artifact import Record, read_record
-from pipeline.store.atomic import sync_folder
+from pipeline.store.atomic import sync_file, sync_folder
 from pipeline.store.backends.storage import Entry, read_bytes
 
+SYNCS = 16
+"""Files that are synced at a time."""
 SETTLED = 60.0
 """Seconds before the last sync; a folder without changes since then needs no sync, which takes milliseconds."""
 
@@ -81,6 +84,13 @@ class LocalFiles:
         """Sync the names in folders to disk."""
         for folder in folders:
             sync_folder(self._folder / folder)
+
+    def sync_files(self, names: Collection[str]) -> None:
+        """Sync files and their names to disk."""
+        with ThreadPoolExecutor(SYNCS) as pool:
+            for _ in pool.map(sync_file, [self._folder / name for name in names]):
+                continue
+        self.sync({name.rpartition("/")[0] for name in names})
 
     def sync_all(self, since: str) -> None:
         """Sync the names in all visible folders, and the run folder's own name.

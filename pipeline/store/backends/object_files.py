@@ -106,6 +106,9 @@ class ObjectFiles:
     def sync(self, folders: Collection[str]) -> None:
         """Do nothing: a put is durable."""
 
+    def sync_files(self, names: Collection[str]) -> None:
+        """Do nothing: a put is durable."""
+
     def sync_all(self, since: str) -> None:
         """Do nothing: a put is durable."""
 

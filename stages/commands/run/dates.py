@@ -23,6 +23,8 @@ from stages.report.extremes import number
 from stages.report.page import DATES, by_worth, in_order, mark_of
 
 FILE = f"report/{DATES}"
+KEY = FILENAME.removesuffix(".parquet")
+"""Key of the task that makes the clusters."""
 VERSION = 2
 """Version of the script's format."""
 TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
@@ -37,7 +39,7 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
     Raises ArtifactDamaged where an artifact of the stages cluster or scan can't be read."""
     amount = config.params["plot"].page
-    clusters = store.record("cluster", FILENAME, FILENAME.removesuffix(".parquet")).fingerprint
+    clusters = store.record("cluster", FILENAME, KEY).fingerprint
     mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(FILE) is None or not _is_whole(store.files.read(FILE), mark):
@@ -59,7 +61,7 @@ def _is_whole(data: bytes, mark: str) -> bool:
 def _script(store: Store, run: str, amount: int | str) -> bytes:
     """Return the script, which sets `globalThis.dates`: the run's name, a digest of the images' paths, and the time of
     each image's last change in seconds since 1970."""
-    members = StoredArtifact("cluster", FILENAME, store.path("cluster", FILENAME)).table()
+    members = StoredArtifact("cluster", KEY, store.path("cluster", FILENAME)).table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)
     for name in store.names("scan") if len(shown) else ():

@@ -124,9 +124,14 @@ def test_files_are_on_disk_before_the_artifact_that_names_them(tmp_path: Path, m
     monkeypatch.setattr(
         "pipeline.store.backends.files.sync_folder", lambda path: synced.append((path, artifact.exists()))
     )
+    monkeypatch.setattr(
+        "pipeline.store.backends.files.sync_file", lambda path: synced.append((path, artifact.exists()))
+    )
     files = {"report/page.html": [4, ""], "report/pictures/a.png": [4, ""]}
     Store(tmp_path).publish(artifact.name, Record("report", "k", "f" * 64, {}, {}, files=files), SCHEMA, [TABLE])
-    assert sorted(synced) == [(tmp_path / "report", False), (tmp_path / "report/pictures", False)]
+    folders = [(tmp_path / "report", False), (tmp_path / "report/pictures", False)]
+    assert sorted(synced[:2]) == [(tmp_path / name, False) for name in files]
+    assert sorted(synced[2:]) == folders
 
 
 def test_a_file_is_durable_where_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
