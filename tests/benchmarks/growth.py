@@ -76,6 +76,11 @@ def numbered(stage: Stage[Any], images: int) -> Stage[Any]:
     return dataclasses.replace(stage, source=dataclasses.replace(stage.source, list=Numbered(images), racy=None))
 
 
+def thumbnailed(stage: Stage[Any], compute: Callable[..., Result] = fake_thumbnails) -> Stage[Any]:
+    """Return the stage `thumbnail` with another `compute`, which reads no file."""
+    return dataclasses.replace(stage, compute=compute, reuse=dataclasses.replace(stage.reuse, recheck=None))
+
+
 class Peak(threading.Thread):
     """The most memory that this process and its children hold at once, in bytes; shared pages counted in each."""
 
@@ -100,7 +105,7 @@ def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any
     """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
     stages = {stage.name: stage for stage in discover()}
     stages["scan"] = numbered(stages["scan"], images)
-    stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
+    stages["thumbnail"] = thumbnailed(stages["thumbnail"])
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}
     config = from_mapping(settings | {"scheduler": {"kind": "local", "workers": 2}}, list(stages.values()))
