@@ -3,16 +3,15 @@
     python -m tests.benchmarks.small FOLDER [FOLDER ...] [--rounds 5] [--imagededup PYTHON]
 
 Nothing is written into FOLDER: all files but one photograph are linked (copied, where the file system refuses links)
-into a temporary folder below TMPDIR. After one run that is not counted, each round times, in an order that turns round
+into a temporary folder below TMPDIR. After two runs that are not timed, each round times, in an order that turns round
 from round to round: the first run, into an empty output; the same run again; the run with that photograph added, with
 another threshold, and with another keep rule, each from a copy of the finished output. Floors in the same rounds: a
 pool of processes that only decodes and scales; and an interpreter that imports pyarrow, walks the folder and stats each
 file. With `--imagededup`, the Python of an environment that holds imagededup, its perceptual hashes do the same.
 
 Seconds are medians: of the wall until the command has ended, and of the processor for the command and all processes
-that the command has started; those that outlive the command are waited for. Ratios are medians of the ratios of each
-round. Memory is the proportional set size (PSS) of all processes of one more first run, sampled ten times a second.
-Needs Linux."""
+that it has started; those that outlive the command are waited for. Ratios are medians of the ratios of each round.
+Memory is the proportional set size (PSS) of all processes, sampled ten times a second in a first run. Needs Linux."""
 
 from __future__ import annotations
 
@@ -45,9 +44,8 @@ def decode(path):
         pass
 
 paths = [os.path.join(folder, name) for folder, _, names in os.walk(sys.argv[1]) for name in names]
-cores = len(os.sched_getaffinity(0))
-with get_context("fork").Pool(cores) as pool:
-    list(pool.imap_unordered(decode, paths, max(1, min(16, len(paths) // (4 * cores)))))
+with get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
+    list(pool.imap_unordered(decode, paths, min(16, 1 + len(paths) // 64)))
 """
 """Decodes to four times the thumbnail's size and scales with a gap of 4, as `stages/decoding/decode.py` does."""
 WALK = """
@@ -58,7 +56,6 @@ for folder, _, names in os.walk(sys.argv[1]):
         os.stat(os.path.join(folder, name))
 """
 DRIVER = Path(__file__).parent / "peer_drivers" / "imagededup_0.py"
-PR_SET_CHILD_SUBREAPER = 36
 FIRST, NOTHING, ADDED = "first run", "nothing to do", "one photograph added"
 THRESHOLD, KEEP = "another threshold", "another keep rule"
 BARE, FLOOR, PEER = "floor: bare decoder, all cores", "floor: import pyarrow, walk, stat", "imagededup PHash"
@@ -67,9 +64,7 @@ Seconds = tuple[float, float]  # of the wall, of the processor
 
 
 class Bench:
-    """A linked copy of a folder of photographs, and the commands that are timed on this copy.
-
-    added  the photograph left out of the copy, and its place in the copy"""
+    """A linked copy of a folder of photographs but for one, `added`, and the commands that are timed on this copy."""
 
     def __init__(self, source: Path, work: Path, python: str | None) -> None:
         self.images, self.output, self.kept, self.log = (work / name for name in ("images", "out", "kept", "log"))
@@ -112,25 +107,24 @@ class Bench:
         with self.log.open("w") as said:
             done = subprocess.run(command, stdout=said, stderr=said, cwd=self.log.parent)
         wall = time.perf_counter() - started
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                os.waitpid(-1, 0)  # processes that the command has left behind
+        reap()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode:
             sys.exit(f"{' '.join(command)}: exit code {done.returncode}: {self.log.read_text()[-2000:]}")
         return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    def peak(self) -> int:
-        """Return the most bytes that all processes of a first run hold at once."""
-        shutil.rmtree(self.output, ignore_errors=True)
-        return watched(self.command(FIRST), self.log)[1].peak
+    def prepare(self) -> int:
+        """Fill caches, keep a finished output, and return the most bytes that a first run's processes hold at once."""
+        self.time(FIRST)
+        time.sleep(2.5)  # after a run, the next one reads files again that changed within two seconds before
+        shutil.rmtree(self.output)
+        peak = watched(self.command(FIRST), self.log)[1].peak
+        reap()
+        self.output.rename(self.kept)
+        return peak
 
     def measure(self, rounds: int) -> dict[str, list[Seconds]]:
         """Return the seconds of each job in each round."""
-        self.time(FIRST)
-        time.sleep(2.5)  # the next run reads files again that changed within two seconds before the first one
-        self.seconds(self.command(NOTHING))
-        self.output.rename(self.kept)
         jobs = [*OPTIONS, BARE, FLOOR, *([PEER] if self.python else [])]
         taken: dict[str, list[Seconds]] = {job: [] for job in jobs}
         for number in range(rounds):
@@ -139,11 +133,17 @@ class Bench:
         return taken
 
 
+def reap() -> None:
+    """Wait for the processes that a command has left behind."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
 def link(path: Path, place: Path) -> None:
-    """Link a file to another place, or copy it where the file system refuses links."""
     try:
         os.link(path, place)
-    except OSError:
+    except OSError:  # the file system refuses links
         shutil.copy2(path, place)
 
 
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--imagededup", metavar="PYTHON", help="the Python of an environment that holds imagededup")
     options = parser.parse_args()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # so that processes left behind can be waited for
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: processes left behind become children of this one
     peer = options.imagededup
     if peer and subprocess.run([peer, "-c", "import imagededup"], capture_output=True).returncode:
         print(f"imagededup is left out: {peer} can't import it")
@@ -189,10 +189,10 @@ def main() -> None:
             if sum(path.is_file() for path in folder.rglob("*")) < 2:
                 parser.error(f"{folder}: expected a folder of two photographs or more")
             bench = Bench(folder.resolve(), Path(name), peer)
-            given = f"{bench.count:,} files, {options.rounds} rounds, {os.cpu_count()} cores"
-            print(f"{folder}: {given}, load {os.getloadavg()[0]:.1f}", flush=True)
+            print(f"{folder}: {bench.count:,} files, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+            peak = bench.prepare()
             report(bench.measure(options.rounds))
-            line("peak memory (PSS) of a first run, MiB", f"{bench.peak() / 2**20:,.0f}")
+            line("peak memory (PSS) of a first run, MiB", f"{peak / 2**20:,.0f}")
 
 
 if __name__ == "__main__":
