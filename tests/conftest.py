@@ -33,6 +33,7 @@ LONG = (
         "test_nothing_listens",
     ),
     *("test_workers_that_are_killed", "test_a_lost_scheduler", "test_every_scheduler", "test_interrupted_it"),
+    *("its_figures[scale]", "its_figures[small]"),
 )
 """Tests that take half a minute and more: they begin first, so that no process waits for another's in the end."""
 

@@ -1,6 +1,6 @@
 """Time of `apply` per file, against the least that a safe move costs when each file is synced alone.
 
-    .venv/bin/python -m tests.benchmarks.acting [FOLDER]
+    .venv/bin/python -m tests.benchmarks.acting [FOLDER] [--files 3000]
 
 Moves 3,000 files of 100 kB, in clusters of two, by a plan: reads each of them and its keeper, writes the journal, moves
 and syncs. The bare loop renames as many files and syncs each, by its folder alone; it reads nothing. Both on one disk,
@@ -9,9 +9,9 @@ of FOLDER or the current one, each after a sync of the whole system.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,15 +21,14 @@ from stages.commands.apply.journal import Journal
 from stages.commands.apply.take_back import undo
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 
-FILES = 3000
 FOLDERS = 30
 BYTES = 100_000
 
 
-def files(folder: Path) -> list[Path]:
-    """Make files, a hundred to a folder, no two alike."""
+def files(folder: Path, count: int) -> list[Path]:
+    """Make files in FOLDERS folders, no two alike."""
     made = []
-    for number in range(FILES):
+    for number in range(count):
         path = folder / str(number % FOLDERS) / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(number.to_bytes(4, "big") * (BYTES // 4))
@@ -43,9 +42,9 @@ def entry(path: Path) -> dict[str, object]:
     return {"path": str(path), "bytes": BYTES, "mtime_ns": 10**18, "digest": digest}
 
 
-def bare(folder: Path) -> float:
+def bare(folder: Path, count: int) -> float:
     """Rename and sync each file; seconds."""
-    found = files(folder / "bare")
+    found = files(folder / "bare", count)
     to = folder / "bare moved"
     to.mkdir()
     number = os.open(to, os.O_RDONLY)
@@ -59,9 +58,9 @@ def bare(folder: Path) -> float:
     return taken
 
 
-def followed(folder: Path) -> tuple[float, float]:
+def followed(folder: Path, count: int) -> tuple[float, float]:
     """Follow a plan, and take it back; seconds of each."""
-    keep, remove = files(folder / "keep"), files(folder / "remove")
+    keep, remove = files(folder / "keep", count), files(folder / "remove", count)
     clusters = [
         {"cluster": number, "keep": [entry(one)], "remove": [entry(other)]}
         for number, (one, other) in enumerate(zip(keep, remove, strict=True))
@@ -74,24 +73,30 @@ def followed(folder: Path) -> tuple[float, float]:
         for _ in apply(plan, "move", folder / "moved", journal, tally):
             pass
     middle = time.perf_counter()
-    assert (tally.done, tally.ok) == (FILES, True), tally
+    assert (tally.done, tally.ok) == (count, True), tally
     os.sync()
     again = time.perf_counter()
     back = Tally()
     for _ in undo(folder / "journal", back):
         pass
     end = time.perf_counter()
-    assert (back.done, back.ok) == (FILES, True), back
+    assert (back.done, back.ok) == (count, True), back
     return middle - begin, end - again
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else ".") as name:
-        least = bare(Path(name))
-        there, back = followed(Path(name))
-    print(f"a bare loop of rename and sync  {least / FILES * 1000:6.2f} ms a file")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help="on the disk that is measured"
+    )
+    parser.add_argument("--files", type=int, default=3_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder.resolve()) as name:
+        least = bare(Path(name), options.files)
+        there, back = followed(Path(name), options.files)
+    print(f"a bare loop of rename and sync  {least / options.files * 1000:6.2f} ms a file")
     for what, taken in (("apply --action move", there), ("undo", back)):
-        print(f"{what:30}  {taken / FILES * 1000:6.2f} ms a file; {taken / least:.2f} of the bare loop")
+        print(f"{what:30}  {taken / options.files * 1000:6.2f} ms a file; {taken / least:.2f} of the bare loop")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The thumbnail stage against the bare decoder: `python -m tests.benchmarks.decode FOLDER...`
+"""The thumbnail stage against the bare decoder: `python -m tests.benchmarks.decode FOLDER... [--rounds 5]`
 
 For each folder of images, in images a second: the least that any program must do (read, decode, scale) in pools of
 threads and of processes, as many as the stage has, the faster of which is the floor; and the stage as a whole, with
@@ -8,6 +8,7 @@ thumbnail to that of a full decode; and by how much `decode: fast` moves the MSE
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import statistics
@@ -40,7 +41,6 @@ from stages.decoding.decode import decode
 from tests.benchmarks.decoders import DECODERS, EXACT, FAST, SIDE, exact, missing
 
 WORKERS = 2
-ROUNDS = 5
 SOME = 400
 """Files of a folder that other decoders are timed on."""
 VARIANTS = 4
@@ -116,11 +116,11 @@ def configured(folder: Path, output: Path, number: int, images: int | str = "aut
     return from_mapping(given, discover())
 
 
-def measure(folder: Path, pools: dict[str, Pool], warm: Warm, output: Path) -> None:
+def measure(folder: Path, pools: dict[str, Pool], warm: Warm, output: Path, rounds: int) -> None:
     """Print one folder's figures: the median of the rounds, after one that fills caches and is not counted."""
     paths = sorted(str(path) for path in folder.rglob("*") if path.is_file())
     rates: dict[str, list[float]] = {name: [] for name in [*pools, "stage"]}
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for name, pool in pools.items():
             rates[name].append(pooled(pool, paths))
         rates["stage"].append(staged(configured(folder, output, number), warm))
@@ -213,8 +213,12 @@ def moved(folder: Path) -> None:
         print(f"{figures[0]:.2f}, 95 % {figures[1]:.2f}, 99 % {figures[2]:.2f}, most {figures[3]:.2f}")
 
 
-def main(folders: Sequence[Path]) -> None:
+def main() -> None:
     """Measure each folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="images")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as output:
         small = Path(output) / "warm"
         small.mkdir()
@@ -227,12 +231,12 @@ def main(folders: Sequence[Path]) -> None:
                 pooled(pool, [str(path) for path in small.iterdir()])
             for number in range(2):
                 staged(configured(small, Path(output) / "warm-up", number, images=20), warm)
-            for number, folder in enumerate(folders):
-                measure(folder, pools, warm, Path(output) / str(number))
+            for number, folder in enumerate(options.folders):
+                measure(folder, pools, warm, Path(output) / str(number), options.rounds)
                 compare(folder, threads)
                 moved(folder)
         warm.end()
 
 
 if __name__ == "__main__":
-    main([Path(name) for name in sys.argv[1:]])
+    main()

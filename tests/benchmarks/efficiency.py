@@ -44,7 +44,7 @@ from pipeline.stage import Stage
 from pipeline.store.footers import Footers
 from pipeline.store.store import Store
 from tests.benchmarks.decode import Warm, bare_chunk
-from tests.benchmarks.growth import Numbered, fake_thumbnails
+from tests.benchmarks.growth import numbered, thumbnailed
 from tests.benchmarks.scale import cluster
 
 
@@ -98,10 +98,11 @@ def jobs(options: argparse.Namespace, folder: Path) -> Iterator[Job]:
     if not options.folder:
         make_photographs(photographs, options.images)
     stages = {stage.name: stage for stage in discover()}
-    scan = dataclasses.replace(stages["scan"], source=dataclasses.replace(stages["scan"].source, racy=None))
+    scan = stages["scan"]
+    assert scan.source is not None
+    scan = dataclasses.replace(scan, source=dataclasses.replace(scan.source, racy=None))
     yield Job("thumbnail", folder, photographs, [scan, stages["thumbnail"]], {"images": max(8, options.images // 40)})
-    fake = dataclasses.replace(scan, source=Numbered(options.pairs_images))
-    thumbnail = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
+    fake, thumbnail = numbered(scan, options.pairs_images), thumbnailed(stages["thumbnail"])
     block = min(32_000, max(100, options.pairs_images // 8))
     partition = {"images": max(50, block // 4), "block": block}
     compared = [fake, thumbnail, stages["hash"], stages["index"], stages["pairs"]]

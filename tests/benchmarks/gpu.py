@@ -34,7 +34,7 @@ from tests.benchmarks.thumbnails import SHAPE
 
 def compared(one: Side, device: Device, rotations: bool, threshold: float) -> tuple[BlockPair, MatchArrays]:
     """All pairs among the images, and what was found."""
-    kind = Mse(Params(rotations=rotations, threshold=threshold), SHAPE, device)
+    kind = Mse(Params(rotations=rotations, threshold=threshold).comparison, SHAPE, device)
     pair = BlockPair(one, one, True, MatchRules(kind.limit, 4 if rotations else 1, "compare"), kind.kernel, device)
     return pair, joined([found for _, found in pair.runs()])
 

@@ -1,18 +1,18 @@
 """From thumbnails to clusters, through the whole pipeline, for growing numbers of images.
 
-    python -m tests.benchmarks.growth [IMAGES ...]
+    python -m tests.benchmarks.growth [IMAGES ...] [--kind local]
 
 Makes that many thumbnails, 64x64 RGB, with the spectrum and the spread of brightness and contrast of photographs, one
 in a hundred of them a near-duplicate of another (not timed); then runs hash, index, pairs and cluster on two local
-workers, four turns, threshold 200. Prints for each number the time and the peak of memory of all processes together,
-the time of the pairs stage alone, and the exponents of both between neighbours. Takes 15 kB of disk an image, below the
-current folder; 4,000, 16,000, 64,000 and 256,000 images unless told otherwise."""
+workers (or by another `scheduler.kind`), four turns, threshold 200. Prints for each number the time and the peak of
+memory of all processes together, the time of the pairs stage alone, and the exponents of both between neighbours. Takes
+15 kB of disk an image, below the current folder; 4,000, 16,000, 64,000 and 256,000 images unless told otherwise."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
-import sys
 import tempfile
 import threading
 import time
@@ -76,6 +76,11 @@ def numbered(stage: Stage[Any], images: int) -> Stage[Any]:
     return dataclasses.replace(stage, source=dataclasses.replace(stage.source, list=Numbered(images), racy=None))
 
 
+def thumbnailed(stage: Stage[Any], compute: Callable[..., Result] = fake_thumbnails) -> Stage[Any]:
+    """Return the stage `thumbnail` with another `compute`, which reads no file."""
+    return dataclasses.replace(stage, compute=compute, reuse=dataclasses.replace(stage.reuse, recheck=None))
+
+
 class Peak(threading.Thread):
     """The most memory that this process and its children hold at once, in bytes; shared pages counted in each."""
 
@@ -96,14 +101,15 @@ class Peak(threading.Thread):
             self.bytes = max(self.bytes, total)
 
 
-def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any]]:
+def measure(images: int, folder: Path, kind: str) -> tuple[float, float, int, dict[str, Any]]:
     """Seconds of all stages after the thumbnails, of the pairs stage, peak bytes, and the record of the run."""
     stages = {stage.name: stage for stage in discover()}
     stages["scan"] = numbered(stages["scan"], images)
-    stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=fake_thumbnails, recheck=None)
+    stages["thumbnail"] = thumbnailed(stages["thumbnail"])
+    scheduler: dict[str, Any] = {"kind": kind} | ({"workers": 2} if kind == "local" else {})
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}
-    config = from_mapping(settings | {"scheduler": {"kind": "local", "workers": 2}}, list(stages.values()))
+    config = from_mapping(settings | {"scheduler": scheduler}, list(stages.values()))
     made = run(config, [stages["scan"], stages["thumbnail"]], Quiet())
     assert made.exit_code == 0, made.failures
     peak = Peak()
@@ -117,11 +123,15 @@ def measure(images: int, folder: Path) -> tuple[float, float, int, dict[str, Any
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="*", type=int, metavar="IMAGES", default=[4_000, 16_000, 64_000, 256_000])
+    parser.add_argument("--kind", default="local", help="of scheduler")
+    options = parser.parse_args()
     before: tuple[int, float, float] | None = None
     print("   images       pairs    seconds  pairs stage  exponents      memory    matches")
-    for images in [int(word) for word in sys.argv[1:]] or [4_000, 16_000, 64_000, 256_000]:
+    for images in options.images:
         with tempfile.TemporaryDirectory(dir="outputs") as name:
-            seconds, alone, memory, record = measure(images, Path(name))
+            seconds, alone, memory, record = measure(images, Path(name), options.kind)
         exponents = ""
         if before:
             ratio = math.log(images / before[0])

@@ -286,7 +286,7 @@ def stayed(
     return found, stays, lost
 
 
-def run(folder: Path, kind: str = "local") -> pd.DataFrame:
+def run(folder: Path) -> pd.DataFrame:
     """The clusters of a library, by default rules."""
     config: dict[str, Any] = {
         "run": "keepers",
@@ -294,9 +294,7 @@ def run(folder: Path, kind: str = "local") -> pd.DataFrame:
         "inputs": {"a": [str(folder)]},
     }
     path = folder.parent / "config.yaml"
-    path.write_text(
-        yaml.safe_dump(config | {"scheduler": {"kind": kind}, "plot": {"pairs": 0, "clusters": 0, "page": 0}})
-    )
+    path.write_text(yaml.safe_dump(config | {"plot": {"pairs": 0, "clusters": 0, "page": 0}}))
     assert main(["run", str(path), "--quiet"]) == 0
     frame: pd.DataFrame = load_run(folder.parent / "outputs" / "keepers").clusters()
     return frame

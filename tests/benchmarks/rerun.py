@@ -1,6 +1,6 @@
 """How long a run with nothing to do takes, against walking and statting the files and importing distributed.
 
-    python -m tests.benchmarks.rerun [IMAGES]
+    python -m tests.benchmarks.rerun [IMAGES] [--rounds 7]
 
 Makes a folder of small images (10,000 unless told), runs once, and then times in turn: the floor, a fresh interpreter
 that walks the folder, stats every file and imports `distributed`; and `fast-diff run` with nothing to do. Prints both
@@ -8,6 +8,7 @@ and their ratio, the median of seven rounds."""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -43,7 +44,11 @@ def seconds(command: list[str]) -> float:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", nargs="?", type=int, default=10_000, metavar="IMAGES")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    count = options.images
     with tempfile.TemporaryDirectory() as name:
         images, config = Path(name) / "images", Path(name) / "config.yaml"
         make(images, count)
@@ -52,7 +57,7 @@ def main() -> None:
         first = seconds(run)
         time.sleep(2.5)  # so that the last images are no longer too young to be trusted
         seconds(run)
-        pairs = [(seconds(run), seconds([sys.executable, "-c", FLOOR, str(images)])) for _ in range(7)]
+        pairs = [(seconds(run), seconds([sys.executable, "-c", FLOOR, str(images)])) for _ in range(options.rounds)]
     ours, floor = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
     print(f"{count:,} images: first run {first:.1f} s")

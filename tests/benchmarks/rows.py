@@ -9,7 +9,6 @@ page: rows an image, and the time of the pairs stage beside that of hashing them
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import tempfile
 import time
@@ -45,7 +44,7 @@ def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: 
     """The record of a run of hash, index and pairs."""
     stages = {stage.name: stage for stage in discover()}
     stages["scan"] = growth.numbered(stages["scan"], images)
-    stages["thumbnail"] = dataclasses.replace(stages["thumbnail"], compute=thumbnails, recheck=None)
+    stages["thumbnail"] = growth.thumbnailed(stages["thumbnail"], thumbnails)
     settings = {"run": "rows", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}, "pairs": pairs}
     more = {"cluster": {"threshold": 200.0}, "scheduler": {"kind": "synchronous"}}
     config = from_mapping(settings | more, list(stages.values()))

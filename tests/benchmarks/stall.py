@@ -1,4 +1,4 @@
-"""How long a run stands still when workers are killed: `python -m tests.benchmarks.stall [KILLS]` (default: 10)
+"""How long a run stands still when workers are killed: `python -m tests.benchmarks.stall [KILLS] [IMAGES]` (10, 900)
 
 Two `dask worker` processes, of which one is killed every three seconds; its nanny starts another. Prints the longest
 time in which no task ended, beside that of the same run when nobody is killed, and how many tasks ran twice."""
@@ -17,7 +17,6 @@ from tests.end_to_end.driver import Project, make_images
 from tests.end_to_end.faulty import Cluster
 from tests.end_to_end.meddling import begun
 
-IMAGES = 900
 EVERY = 3.0
 
 
@@ -43,11 +42,12 @@ def measured(project: Project, folder: Path, kills: int) -> str:
 
 
 def main() -> None:
-    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    given = [int(word) for word in sys.argv[1:]]
+    kills, images = given + [10, 900][len(given) :]
     with tempfile.TemporaryDirectory() as name:
         project = Project(Path(name) / "images", {"partition": {"images": 4, "block": 40}})
-        make_images(project.folder / "images", IMAGES)
-        for number in (0, kills):
+        make_images(project.folder / "images", images)
+        for number in sorted({0, kills}):
             folder = Path(name) / f"kills-{number}"
             folder.mkdir()
             print(measured(project, folder, number), flush=True)

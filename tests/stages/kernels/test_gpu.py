@@ -90,7 +90,7 @@ def found_on(device: Device, images: np.ndarray, rotations: bool, threshold: flo
     one = Side(
         vectors, np.ones(len(images), np.int64), np.zeros(len(images), np.int64), None, lambda rows: (images, rows)
     )
-    kind = Mse(Params(rotations=rotations, threshold=threshold), images.shape[1:], device)
+    kind = Mse(Params(rotations=rotations, threshold=threshold).comparison, images.shape[1:], device)
     rules = MatchRules(kind.limit, 4 if rotations else 1, "compare")
     return joined([found for _, found in BlockPair(one, one, True, rules, kind.kernel, device).runs()])
 
