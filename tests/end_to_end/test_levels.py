@@ -62,7 +62,7 @@ def test_a_second_run_knows_them_still_and_draws_nothing_anew(
     def drawn(*_: object, **__: object) -> bytes:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(work, "chart", drawn)
+    monkeypatch.setattr(work, "_page", drawn)
     assert project.run() == 0
     assert project.ran() == {}
     assert told(project, capsys) == before
