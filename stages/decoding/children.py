@@ -142,16 +142,6 @@ class Child:
         self._process.wait()
         self._discard()
 
-    def close(self) -> None:
-        """Let an idle child exit by itself."""
-        self._connection.close()
-        try:
-            self._process.wait(1)
-        except subprocess.TimeoutExpired:
-            _kill(self._process)
-            self._process.wait()
-        self._discard()
-
     def _discard(self) -> None:
         self._connection.close()
         self._tray.close()
@@ -217,7 +207,7 @@ class Idle:
         with self._lock:
             spare, self._children = self._children[all_but:], self._children[:all_but]
         for child in spare:
-            child.close()
+            child.kill()
 
 
 idle = Idle()

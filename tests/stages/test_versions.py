@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "333014fe085f3682"),
+    "thumbnail": (6, "c6a90d933dd01203"),
     "hash": (3, "201b66b88cca2b9c"),
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (3, "9e9b0ba7102c2e87"),
-    "cluster": (8, "a74810fff192dd9b"),
-    "plot": (9, "8cc204434cb6706c"),
+    "cluster": (8, "f84ae3226769bfb2"),
+    "plot": (9, "eb84bcd29215e284"),
 }
 
 
