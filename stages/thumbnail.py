@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from PIL import ImageColor
 from pydantic import ConfigDict, Field, field_validator
@@ -37,8 +38,9 @@ from stages.decoding.decode import Options
 from stages.decoding.formats import registry as formats
 from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
-from stages.decoding.rows import LIMITED, REUSE, Row, facts_of, in_order, keys_of, known_rows, may_pass
-from stages.decoding.tables import SCAN, names_of, recheck, table_of
+from stages.decoding.recheck import SCAN, names_of, recheck
+from stages.decoding.rows import LIMITED, REUSE, FileFacts, Row, facts_of, in_order, keys_of, known_rows, may_pass
+from stages.kernels.bounds.coarse import coarse, contrast
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -248,7 +250,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             for row, _ in group:
                 if row.error in LIMITED:
                     limits[row.error] = min(row.error_limit or 0.0, limits.get(row.error, math.inf))
-            yield table_of(scan.slice(start, ROWS), group, params.shape, form)
+            yield _table(scan.slice(start, ROWS), group, params.shape, form)
         summary["failed"] = errors.total()
         summary["readable"] = len(keys) - errors.total()
         summary["errors"] = dict(sorted(errors.items()))
@@ -256,6 +258,30 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             summary["limits"] = limits
 
     return Result(tables(), summary=summary, stats=stats)
+
+
+def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
+    """Return some rows as a table.
+
+    The columns: from the scan, the facts, and sums computed from the pixels."""
+    nothing = bytes(math.prod(shape))
+    data = b"".join(thumbnail or nothing for _, thumbnail in rows)
+    pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
+    missing = np.array([thumbnail is None for _, thumbnail in rows])
+    sums = coarse(pixels)
+    kind = form.field("coarse").type
+    # Lists of nulls instead of null lists: pyarrow before 26 can't read null lists of a fixed size.
+    values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()), mask=np.repeat(missing, kind.list_size))
+    found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in FileFacts._fields]))
+    known = {name: scan.column(name) for name in SCAN} | {
+        "thumbnail": pa.Array.from_buffers(
+            form.field("thumbnail").type, len(rows), [pa.array(~missing).buffers()[1], pa.py_buffer(data)]
+        ),
+        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind),
+        "contrast": pa.array(contrast(pixels, sums), mask=missing),
+        **dict(zip(FileFacts._fields, found.flatten(), strict=True)),
+    }
+    return pa.table([known[field.name] for field in form], schema=form)
 
 
 def retry(summary: Mapping[str, Any], params: Params) -> bool:

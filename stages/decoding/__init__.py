@@ -2,7 +2,7 @@
 
     stages/thumbnail.py
       rows.py           rows of earlier artifacts; rows in order
-      tables.py         rows as tables
+      recheck.py        rows whose files have changed since
       lanes.py          files in, rows out; a crash or a hang costs one file
         children.py     decoding processes, from the parent's side
         child.py        decoding processes, from the child's side

@@ -30,8 +30,8 @@ from pipeline.store.store import Store
 from stages import hash as hash_stage
 from stages import index, pairs, scan, thumbnail
 from stages.commands.results.tables import Results
-from stages.decoding import tables
 from stages.decoding.problems import PASSING
+from stages.decoding.recheck import recheck as recheck_files
 from stages.listing.sections import SECTIONS
 
 LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
@@ -201,7 +201,7 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
         return scan.racy(rows) if rows["set"][0].as_py() == NEW else ()
 
     def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
-        return tables.recheck(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
+        return recheck_files(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
 
     reuse = dataclasses.replace(thumbnail.STAGE.reuse, recheck=recheck)
     special: dict[str, Stage[Any]] = {

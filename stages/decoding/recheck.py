@@ -1,0 +1,37 @@
+"""Find rows whose files have changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.stage import Artifact
+from stages.decoding.problems import Unreadable
+from stages.decoding.reading import Expected, read
+
+SCAN = ("path", "path_bytes", "set", "bytes", "stamp")
+"""Columns of the scan that determine thumbnails."""
+
+
+def names_of(table: pa.Table) -> list[bytes]:
+    """Return the true name of each file."""
+    return cast("list[bytes]", pc.coalesce(table["path_bytes"], table["path"].cast(pa.binary())).to_pylist())
+
+
+def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
+    """Return the paths whose bytes have changed since the artifact was made."""
+    rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
+    changed = []
+    asked = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
+    rows = rows.filter(pc.and_(asked, pc.is_valid(rows["digest"])))
+    for name, row in zip(names_of(rows), rows.to_pylist(), strict=True):
+        try:
+            _, digest = read(Expected(name, row["bytes"], row["digest"]), "bytes", row["bytes"])
+        except Unreadable:
+            digest = None
+        if digest != row["digest"]:
+            changed.append(row["path"])
+    return changed
