@@ -69,7 +69,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def warm_up(exists: Callable[[str], bool]) -> None:
-    """Start the process that draws charts, unless the charts may be those of the last report."""
+    """Start the process that draws charts, unless there are charts to reuse."""
     if not exists("report/histogram.svg"):
         painter.start()
 
@@ -148,7 +148,7 @@ def _numbered(table: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _starts(members: pa.Table) -> list[int]:
-    """Return the first row of each cluster."""
+    """Return the row number of each cluster's first image."""
     starts: list[int] = np.flatnonzero(np.diff(members["shown"].to_numpy(), prepend=-1)).tolist()
     return starts
 

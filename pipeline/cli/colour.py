@@ -1,4 +1,4 @@
-"""Whether output may have colours: `--color`, else NO_COLOR and whether a terminal reads."""
+"""Decide whether output may have colours: by `--color`, NO_COLOR or terminal."""
 
 from __future__ import annotations
 

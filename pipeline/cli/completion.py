@@ -1,4 +1,4 @@
-"""Complete runs, configs, folders, and keys of a config in a shell."""
+"""Offer shell completions for runs, configs, folders and config keys."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def _entries(incomplete: str) -> Iterator[str]:
 
 
 def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return config keys, or valid words of a key, that begin with `incomplete`.
+    """Return config keys, or allowed values of a key, that begin with `incomplete`.
 
-    A key ends in `=`; a word follows its key and `=`."""
+    Keys are offered as `key=`, values as `key=value`."""
     from pipeline.config.describe import choices
     from pipeline.config.lists import dataclasses_in
     from pipeline.config.settings import TOP, kinds_of

@@ -1,4 +1,4 @@
-"""Make click commands of declared commands, imported when called, with help."""
+"""Build click commands from `Command` declarations; import each when called."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
 
 
 def call(words: Sequence[str] | None) -> int:
-    """Call a command by command line; return the exit code. Raises click.UsageError."""
+    """Run the command that a command line names. Raises click.UsageError.
+
+    Returns the exit code."""
     program = _Program("fast-diff", params=[VERSION, _colour()], no_args_is_help=False, context_settings=SETTINGS)
     if instruction := os.environ.get("_FAST_DIFF_COMPLETE"):  # a shell asks for completions
         from pipeline.cli.shells import answer
@@ -80,7 +82,7 @@ class _Called(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # click omits the command for an option without a value
+            error.ctx = error.ctx or ctx  # click sets no context where an option lacks its value
             raise
 
     def invoke(self, ctx: click.Context) -> int:
@@ -102,7 +104,7 @@ class _Called(click.Command):
 
 
 class _Program(click.Group):
-    """`fast-diff`: import one command's module for a call, all modules for the list."""
+    """The group `fast-diff`: a call imports one command's module, help imports all."""
 
     @cached_property
     def _modules(self) -> Mapping[str, str]:
@@ -147,7 +149,7 @@ class _Program(click.Group):
 
 
 def _examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) -> None:
-    """Write command lines, each with its description beside, or above if too long."""
+    """Write command lines with descriptions beside, or all above if one is too long."""
     formatter.write_paragraph()
     formatter.write_heading(_heading("Examples"))
     width = max(map(len, examples)) + 2

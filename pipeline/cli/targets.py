@@ -1,4 +1,4 @@
-"""Find the run or the config that a command line names, by default the last run in ./outputs."""
+"""Find the run or config that a command line names; default: the last run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OUTPUTS = "outputs"
 """Default folder of runs, below the current folder."""
 RECORD = "run.json"
 WORK = ".check"
-"""Ending of a command's working folder beside a run; such a folder is no run."""
+"""Suffix of the working folder that a command makes next to a run folder; a working folder is not a run."""
 CONFIGS = (".yaml", ".yml")
 
 
@@ -82,7 +82,7 @@ def target_config(target: str | None, overrides: Sequence[str] = ()) -> tuple[Co
 
 
 def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
-    """Return the config in run.json without masked secrets, for the run's folder now."""
+    """Return the config in run.json, without masked values, at the run's present path."""
     from pipeline.config.settings import from_mapping
     from pipeline.store.backends.locations import in_use
 

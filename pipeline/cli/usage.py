@@ -1,4 +1,4 @@
-"""Describe mistakes in a command line, each in one line with the nearest valid word."""
+"""Describe mistakes in a command line, with the nearest valid word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Admit workers to a run: check each worker that has joined, and each worker that joins later."""
+"""Admit workers to a run: check present workers, and workers that join later."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pipeline.machine.installation import DISTRIBUTION
 from pipeline.messages.errors import ConfigError
 
 LOG = logging.getLogger("distributed.worker")
-"""The logger of Dask's worker, so that the reason appears in the worker's own log."""
+"""Dask's worker logger: the reason for a refusal appears in the worker's own log."""
 
 
 class Admission(WorkerPlugin):
-    """Refuse workers that join a run but are not fit; the worker's log states why.
+    """Worker plugin: ends workers that do not meet the requirements of the run.
 
-    Workers whose addresses are `known` have been checked already."""
+    The worker's log states why. Workers whose addresses are `known` have been checked already."""
 
     def __init__(self, name: str, needs: Needs, known: frozenset[str]) -> None:
         self.name, self._needs, self._known = name, needs, known

@@ -1,4 +1,4 @@
-"""Kinds of scheduler: a dataclass for each kind holds the keys that the config's section `scheduler` accepts.
+"""Kinds of scheduler: one dataclass of accepted config keys for each kind.
 
 A config names a kind; this module names Dask's class. Arguments that are specific to a site pass through
 `scheduler.cluster` to that class."""
@@ -29,7 +29,7 @@ from pipeline.cluster.keys import (
 )
 
 FEW_TASKS = 256
-"""Most tasks of a run that kind auto runs in one process."""
+"""Largest number of tasks for which kind auto runs without Dask, in one process."""
 OWN = "package.module:Class"
 OWN_CLASS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
@@ -129,7 +129,9 @@ class Ssh(Passing, EncryptedByFiles, Listening):
 
 @section
 class Batch(Passing, Encrypted, Listening, Elastic):
-    """A batch system, through dask-jobqueue: each job runs workers of one thread; dashboards listen on loopback."""
+    """A batch system, through dask-jobqueue.
+
+    Each job runs workers of one thread; dashboards listen on loopback."""
 
     package: ClassVar[str] = "dask-jobqueue"
     extra: ClassVar[str] = "jobqueue"

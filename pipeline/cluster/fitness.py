@@ -1,4 +1,4 @@
-"""Requirements of a worker before its first task: the driver's software and storage, and enough memory.
+"""Requirements of a worker: the driver's software and storage, enough memory.
 
 Workers are checked when the run connects; workers that join later are checked when they join."""
 
@@ -27,7 +27,7 @@ class Needs:
     versions  of distributions that change results; None for a distribution that must be missing
     folder    the run's folder
     roots     the inputs
-    memory    bytes for each task that runs at a time
+    memory    bytes for each concurrent task
     remedy    how to make tasks smaller
     probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
     tasks     number of tasks of the run
@@ -86,7 +86,7 @@ def _differing(needs: Needs) -> Iterator[str]:
 
 
 def _storage_faults(needs: Needs) -> Iterator[str]:
-    """Yield storage faults. Raises FileNotFoundError for a missing or other folder."""
+    """Yield storage faults. Raises FileNotFoundError if the run's folder is not seen."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()
@@ -128,7 +128,7 @@ def check_memory(limit: str | int, needs: Needs) -> None:
 
 
 def _probe_name() -> str:
-    """Return a name that the next run deletes if the file is left behind."""
+    """Return a name for a probe file; the next run deletes leftover probe files."""
     return f".probe.{uuid.uuid4().hex}.tmp"
 
 

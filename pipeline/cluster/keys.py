@@ -1,4 +1,4 @@
-"""Keys of the config's section `scheduler`, in groups: each kind of scheduler accepts the keys of some groups."""
+"""Keys of the section `scheduler`, in groups that kinds of scheduler combine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KIND = Field(
 def section(model: type[T]) -> type[T]:
     """Make a frozen dataclass of config keys, for which pydantic refuses unknown keys.
 
-    The dataclass is a plain one: pydantic makes no validator of it before the first use, and a config uses one kind."""
+    A standard-library dataclass: pydantic builds the validator on first use only, and a config uses only one kind."""
     model.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
     return dataclass(frozen=True)(model)
 
@@ -58,7 +58,7 @@ class Adapt:
 class Tls:
     """Files in PEM format, under the same paths on every machine.
 
-    Use an authority of your own: host names in certificates are not checked."""
+    Use your own certificate authority: host names in certificates are not checked."""
 
     ca_file: Annotated[str, Field(description="certificate of the authority that all machines trust")]
     cert: Annotated[str, Field(description="certificate that each machine shows, signed by the authority")]
@@ -86,11 +86,11 @@ class Scheduler:
 
     @property
     def listens_beyond_loopback(self) -> bool:
-        """Return whether other machines can reach this run's ports; assume so for address."""
+        """Return whether other machines can reach the run's ports; True for address."""
         return self.beyond
 
     def cores(self, here: int) -> int:
-        """Return the number of cores by the config; this machine has `here` cores."""
+        """Return the number of cores that the config asks for, of `here` cores."""
         return 1
 
 
@@ -125,7 +125,7 @@ class Passing(Dask):
 
 @section
 class Listening(Scheduler):
-    """The key of kinds whose address this program can choose."""
+    """The key of kinds for which the config can choose the listening address."""
 
     host: Annotated[
         str | None,

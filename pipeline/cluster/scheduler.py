@@ -1,4 +1,4 @@
-"""From the section `scheduler` to an executor: start or find a cluster, wait for workers, check the workers."""
+"""Open an executor: start or find a cluster, wait for workers, check workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPEN = (
 def open_executor(
     scheduler: Scheduler, needs: Needs, tell: Callable[[Cluster], None] = tell_nobody, report: Path | None = None
 ) -> Executor:
-    """Return an executor of the configured kind, whose workers meet the needs of this run.
+    """Return an executor whose workers meet the requirements of this run.
 
     `tell` is called with the state of the cluster every few seconds; `report` is the path of Dask's performance report.
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
@@ -78,7 +78,7 @@ def _timed_out(error: BaseException) -> bool:
 
 
 def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
-    """Return a client with fit workers; `opened` closes clients and clusters."""
+    """Return a client whose workers passed the checks; `opened` closes everything."""
     from pipeline.cluster.admission import checked_workers, dismiss
 
     if isinstance(scheduler, Processes):
@@ -96,7 +96,7 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
         LOG.info("dashboard  %s", link)
     dismiss(client, needs)
     _wait(client, scheduler)
-    if not isinstance(scheduler, Threads | Processes):  # their workers have this process's software and storage
+    if not isinstance(scheduler, Threads | Processes):  # local workers share this process's software and storage
         opened.enter_context(checked_workers(client, opened.enter_context(probed(needs))))
     return client
 

@@ -42,7 +42,7 @@ def _class(scheduler: Passing) -> Any:
     module, _, name = (scheduler.kind if isinstance(scheduler, Own) else scheduler.dask_class).partition(":")
     try:
         if scheduler.extra:
-            importlib.import_module(scheduler.package.replace("-", "_"))  # a class may import without its package
+            importlib.import_module(scheduler.package.replace("-", "_"))  # the class may import without this package
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         how = install_extra(scheduler.extra) if scheduler.extra else "correct scheduler.kind"

@@ -2,9 +2,9 @@
 
 yaml_source.py   YAML as data that remembers the line of each key
 validate.py      one section against its dataclass, by pydantic
-lists.py         a single value for a list of one
+lists.py         accept a single value where a list is expected
 unions.py        sections with a dataclass for each value of the key `kind`
-rewrite.py       how to write a value of `--set` that YAML reads otherwise
+rewrite.py       corrections of a value of `--set` that YAML reads as another type
 settings.py      the whole config: load, override, resolve
 describe.py      the resolved config as commented YAML
 schema.py        the JSON Schema of a config, for editors

@@ -57,12 +57,12 @@ def first_line(kind: Any) -> str:
     """Return a dataclass's first line or a union's description; "" without either."""
     if get_origin(kind) is Annotated:
         return _description(kind)
-    doc = kind.__doc__ or ""  # where a class has none, `dataclass` puts the signature there
+    doc = kind.__doc__ or ""  # without a docstring, `dataclass` sets the signature
     return "" if doc.startswith(f"{kind.__name__}(") else doc.strip().partition("\n")[0]
 
 
 def meanings(kind: type) -> Iterator[tuple[str, str]]:
-    """Yield each field's name and meaning: description, valid words, speed only."""
+    """Yield each field's name and meaning, with valid values and a note on speed."""
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
@@ -93,7 +93,7 @@ def _is_number(hint: Any) -> bool:
 
 
 def _whole(text: str) -> str:
-    """Return `text` with spaces at which no line breaks."""
+    """Return `text` with no-break spaces after the first character."""
     return text[0] + text[1:].replace(" ", "\xa0")
 
 

@@ -11,7 +11,7 @@ from pipeline.config.yaml_source import ConfigSource
 
 
 def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None:
-    """Put each single value where the type of its key is a list into a list of one."""
+    """Wrap a single value in a list where the type of its key is a list."""
     for section, kind in kinds.items():
         data = source.data.get(section)
         if isinstance(data, dict):

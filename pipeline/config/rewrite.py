@@ -1,4 +1,4 @@
-"""Other ways to write a value of `--set`: a value that YAML can't read, or that YAML reads as another type."""
+"""Correct a value of `--set` that YAML can't read or reads as another type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of a whole config, for editors: completion, checks and the meaning of each key while writing YAML."""
+"""The JSON Schema of a config: editors complete, check and explain keys."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _section(section: str, kind: Any, definitions: dict[str, Any]) -> dict[str, 
 
 
 def _models(kind: Any) -> Iterator[type]:
-    """Yield the dataclasses that a type consists of, those of their fields included."""
+    """Yield the dataclasses in a type and, recursively, in their fields' types."""
     for model in dataclasses_in(kind):
         yield model
         hints = get_type_hints(model)

@@ -123,7 +123,7 @@ def from_mapping(
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
-    """Return the sections that stages add, by name: of sources, then of stages."""
+    """Return the sections that stages add, by name; sections of sources first."""
     sections: dict[str, Section] = {}
     for stage in stages:
         sections |= stage.source.sections if stage.source else {}
@@ -232,7 +232,7 @@ def plain(value: Any) -> Any:
 
 
 def _masked(value: Any, everything: bool) -> Any:
-    """Return a value with secrets masked: values under secret-like names, or all values."""
+    """Return a value with masked secrets: under secret-like names, or everywhere."""
     if isinstance(value, Mapping):
         return {key: _masked(item, everything or bool(SECRET.search(str(key)))) for key, item in value.items()}
     if isinstance(value, list):

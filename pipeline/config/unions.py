@@ -30,17 +30,17 @@ def _unions(hint: Any) -> Iterator[Any]:
 
 
 def member(section_type: Any, data: Any) -> type | None:
-    """Return the union's dataclass that validates `data`; None for other types."""
+    """Return the dataclass of a union that `data` selects; None without a union."""
     marks = get_args(section_type)[1:] if get_origin(section_type) is Annotated else ()
     choose = next((mark.discriminator for mark in marks if isinstance(mark, Discriminator)), None)
     return members(section_type)[str(choose(data))] if callable(choose) else None
 
 
 def drop_keys_of_others(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
-    """Drop keys that only other kinds have, where such a key is no mistake.
+    """Drop harmless keys that the chosen kind lacks and another kind has.
 
-    Earlier versions printed configs with the keys of all kinds: default values are dropped. A kind that is set on the
-    command line replaces the kind of the file: the file's keys of other kinds are dropped."""
+    Harmless are default values, since earlier versions printed the keys of all kinds; and, where the command line sets
+    the kind, every such key of the file."""
     for section, section_type in section_types.items():
         data, own = source.data.get(section), member(section_type, source.data.get(section))
         if own is None or not isinstance(data, dict):
@@ -55,13 +55,13 @@ def drop_keys_of_others(source: ConfigSource, section_types: Mapping[str, Any]) 
 
 
 def _default(field: Field[Any]) -> Any:
-    """Return the default of a field, as YAML has it."""
+    """Return the default of a field in YAML's types: a list for a tuple."""
     value = field.default if field.default_factory is MISSING else field.default_factory()
     return list(value) if isinstance(value, tuple) else value
 
 
 def foreign_key(section: str, key: str, section_type: Any, source: ConfigSource) -> str | None:
-    """Return the problem of a key of other kinds; None if no kind has the key."""
+    """Return the error for a key that only other kinds have; None if no kind has it."""
     holders = [tag for tag, model in members(section_type).items() if key in {field.name for field in fields(model)}]
     if not holders:
         return None

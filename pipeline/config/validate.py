@@ -1,4 +1,4 @@
-"""Validate one section with pydantic, and word every complaint."""
+"""Validate one section with pydantic, and write a message for each error."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """Return the section as a `kind`, or None; and a line for each complaint.
+    """Return the section as an instance of `kind`, or None, and the error lines.
 
-    The data pass as JSON, for which pydantic's strict mode accepts a list as a tuple but no text as a number."""
+    Pydantic validates the data as JSON: strict mode then accepts a list for a tuple, but no text for a number."""
     data = source.data.get(section)
     data = {} if data is None else data
     try:
@@ -59,14 +59,14 @@ def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, 
 
 def _validated(kind: Any, data: Any) -> Any:
     text = json.dumps(data, default=str)
-    if model := member(kind, data):  # a validator of this model alone; errors of the whole union say more
+    if model := member(kind, data):  # builds one validator only; on errors, the whole union gives fuller messages
         with contextlib.suppress(ValidationError):
             return TypeAdapter(model).validate_json(text, strict=True)
     return TypeAdapter(kind).validate_json(text, strict=True)
 
 
 def unknown_key(source: ConfigSource, keys: Keys, kinds: Mapping[str, Any]) -> str:
-    """Return the line for a key that does not exist, with the nearest one that does."""
+    """Return the error line for an unknown key, with the nearest valid key."""
     name = ".".join(map(str, keys))
     if len(keys) == 2 and (problem := foreign_key(str(keys[0]), str(keys[1]), kinds[str(keys[0])], source)):
         return f"{source.place(keys)}: {name}: {problem}"
@@ -120,7 +120,7 @@ def _complaints(
 
 
 def text_expected(key: str, expected: str, source: ConfigSource) -> str:
-    """Return the line for a key outside of sections whose value is no text."""
+    """Return the error line for a top-level key whose value is not text."""
     value = source.data[key]
     problem = _sentence([expected], value, _read_by(source, (key,)))
     given = source.overrides.get((key,))
@@ -129,7 +129,7 @@ def text_expected(key: str, expected: str, source: ConfigSource) -> str:
 
 
 def _read_by(source: ConfigSource, keys: Keys) -> str:
-    """Return the words before a wrong value, which mention YAML for `--set`."""
+    """Return the words before a wrong value: "YAML read" for `--set`, else "got"."""
     return "YAML read" if keys[:2] in source.overrides or keys[:1] in source.overrides else "got"
 
 

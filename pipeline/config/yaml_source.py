@@ -1,4 +1,4 @@
-"""YAML as data that remembers the place of each key: a line of the file, or an argument of the command line."""
+"""YAML as data that remembers the origin of each key: line or argument."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, for which 1e3 is a number, unlike in YAML 1.1, and a date is text."""
+    """Safe loader that reads 1e3 as a number, unlike YAML 1.1, and a date as text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -85,7 +85,7 @@ class ConfigSource:
 
 
 def _unreadable(name: str, value: str, error: Exception) -> str:
-    """Return what is wrong with the text of a value, and an argument that YAML can read."""
+    """Return what is wrong with a value's text, and an argument that YAML reads."""
     if isinstance(error, yaml.MarkedYAMLError):
         problem = error.problem or error.context or ""
         problem = problem.replace("but found", "got").replace("'<stream end>'", "the end of the argument")
@@ -106,7 +106,9 @@ def _is_yaml(text: str) -> bool:
 
 
 def parse(text: str) -> Any:
-    """Return the data in `text`, or {}. Raises YAMLError, ValueError, RecursionError."""
+    """Return the data in `text`, {} if empty.
+
+    Raises YAMLError, ValueError, RecursionError."""
     return _parse(text, (), lambda mark: "", ConfigSource())
 
 
@@ -143,7 +145,9 @@ def read_yaml(path: Path) -> ConfigSource:
 
 
 def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: ConfigSource) -> Any:
-    """Return the data in `text`, or {}; note places of keys, below `keys`, in `source`."""
+    """Return the data in `text`, {} if empty; record the places of keys in `source`.
+
+    The path of each recorded key begins with `keys`."""
     loader = _Loader(text)
     node = loader.get_single_node()
     if node is None:
@@ -154,7 +158,9 @@ def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: Con
 
 @dataclass
 class _Notes:
-    """Notes the place of every key in `source`; `place` turns a mark of the parser into words."""
+    """Recorder of the place of every key in `source`.
+
+    `place` turns a mark of the parser into words."""
 
     place: Callable[[yaml.Mark], str]
     source: ConfigSource

@@ -21,8 +21,8 @@ Keys: TypeAlias = tuple[str | int, ...]
 class CacheKey(Generic[P]):
     """What a stage's artifacts depend on besides the stage's own section and its code.
 
-    reads      (params, settings) -> columns of each input that determine the result; of a stage that is left out, all
-    uses       dotted config keys of other sections that determine the result, or a function from settings to them
+    reads      (params, settings) -> by input stage, the columns that determine the result; all columns of other stages
+    uses       dotted config keys of other sections that determine the result, or a function from settings to such keys
     limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
     optional   distributions that may be missing and change some rows only; `compute` reuses the other rows
@@ -37,10 +37,10 @@ class CacheKey(Generic[P]):
 
 @dataclass(frozen=True)
 class Section:
-    """A config section that a source stage adds: what the run reads, and how the work is cut.
+    """A config section of a source stage: what the run reads, how work is cut.
 
     kind     pydantic dataclass of the keys
-    prepare  rewrite the data of the section in place before these are validated
+    prepare  rewrite the data of the section in place, before validation
     check    values -> (key below the section, complaint) of each mistake that the types can't see
     roots    keys that hold folders, files or URLs: the run reads these places and never writes into them
     """
@@ -56,7 +56,7 @@ class Source(Generic[P]):
     """How a source stage finds the data of a run.
 
     list      (params, settings) -> (task, table) pairs; called in every run
-    racy      table -> rows that may still change unnoticed, by the first column; the next run rechecks these rows
+    racy      table -> first-column values of rows whose data may still change unnoticed; the next run rechecks the rows
     sections  config sections of the source, by name
     """
 
@@ -67,13 +67,13 @@ class Source(Generic[P]):
 
 @dataclass(frozen=True)
 class Reuse(Generic[P]):
-    """How far earlier artifacts serve a stage.
+    """Rules for the reuse of a stage's earlier artifacts.
 
     columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.earlier`)
-    recheck    (artifact, racy rows) -> the rows that are no longer true
-    builds_on  parameters in which an earlier artifact may differ for `Job.before` to yield the artifact; None: none is
-    retry      (summary, params) -> whether to run a task again whose artifact is current: some rows hold an error
-               that is transient, or that these parameters may prevent
+    recheck    (artifact, racy rows) -> the rows that are stale
+    builds_on  parameters that may differ in an artifact from `Job.before`; None: `Job.before` yields nothing
+    retry      (summary, params) -> whether to run a current task again: some rows hold a transient error, or an
+               error that these parameters may avoid
     """
 
     columns: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Output:
     """What a stage writes and shows beyond the rows of its artifacts.
 
     files      globs of the names that `Job.publish` may write; a run retires such files when no artifact names them
-    row_group  rows that are stored together: the least that `Artifact.take` reads
+    row_group  rows of a Parquet row group, the smallest unit that `Artifact.take` reads
     figures    summaries of the stage's artifacts -> sections of run.json
     work       summary -> amount of work and its unit, for the progress display: (1000, "words")
     """
@@ -98,7 +98,7 @@ class Output:
     work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
 
     def owns(self, name: str) -> bool:
-        """Return whether the stage wrote a file beside the artifacts."""
+        """Return whether the stage may publish a file of this name."""
         return any(fnmatchcase(name, glob) and name.count("/") == glob.count("/") for glob in self.files)
 
 
@@ -109,8 +109,8 @@ class Preflight(Generic[P]):
     check    (params, settings) -> complaints, one line each, of what the types can't see
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
-    warm_up  (name -> whether the run's folder has this file) -> None: called before the first task of a run in one
-             process; starts what tasks wait for later
+    warm_up  (exists) -> None: called before the first task of a run in one process, to start slow processes early;
+             `exists(name)`: whether the run's folder has this file
     """
 
     check: Callable[[P, Settings], Iterable[str]] = lambda params, settings: ()

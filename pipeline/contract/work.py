@@ -1,4 +1,4 @@
-"""What a stage's functions get and return: tasks, artifacts, the job and the result."""
+"""Arguments and results of a stage's functions: task, artifact, job, result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Task:
     spec      further arguments of `compute`; part of the fingerprint
     notes     hints for the `tasks` functions of other stages; no part of the fingerprint
     filename  replaces `<key>-<fingerprint>.parquet` where a stage has a single artifact
-    order     place in the queue among the tasks of the stage, where this is not the order in which tasks are given
+    order     position in the stage's queue; by default, tasks queue in the order in which `tasks` yields them
     group     tasks of one group are neighbours in `order` and share inputs, so that one worker may run several
     """
 
@@ -43,7 +43,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Upstream:
-    """What `tasks` may read: the tasks of earlier stages, and settings of other sections."""
+    """What `tasks` may read: earlier stages' tasks, settings of other sections."""
 
     by_stage: Mapping[str, Sequence[Task]]
     settings: Settings
@@ -54,12 +54,13 @@ class Upstream:
 
 
 class Artifact(Protocol):
-    """A finished artifact. Columns are read from storage when asked for, and their checksums are verified.
+    """A finished artifact.
 
-    `content` maps each column to the digest of its values in row order. `summary` is the small JSON record that the
-    task published beside the rows. `take` reads the row groups that hold the wanted rows, given in ascending order.
-    `read_rows_unverified` reads single rows of one fixed-size binary column without a checksum: uint8 (rows, width),
-    or None where the file's layout prevents this. The caller must verify the values, or else call `take`.
+    Columns are read from storage when asked for, and their checksums are verified. `content` maps each column to the
+    digest of its values in row order. `summary` is the small JSON record that the task published beside the rows.
+    `take` reads only the row groups that hold `rows`, which must be ascending. `read_rows_unverified` reads single rows
+    of one fixed-size binary column without a checksum: uint8 (rows, width), or None where the file's layout prevents
+    this. The caller must verify the values, or else call `take`.
     """
 
     @property
@@ -103,10 +104,11 @@ class Before:
 
 
 class Job(Protocol):
-    """Context of one call of `compute`. Every method needs the run's storage, which stages do not know.
+    """Context of one call of `compute`.
 
-    `settings` reads the keys of other sections that the stage's `CacheKey` declares. `distrust` holds values of the
-    first column of `Reuse.columns`: rows whose earlier results must not be reused."""
+    Every method needs the run's storage, which stages do not know. `settings` reads the keys of other sections that the
+    stage's `CacheKey` declares. `distrust` names rows whose earlier results must not be reused, by their values in the
+    first column of `Reuse.columns`."""
 
     @property
     def task(self) -> Task: ...
@@ -118,18 +120,20 @@ class Job(Protocol):
     def earlier(self) -> Iterator[pa.Table]:
         """Yield tables of earlier artifacts that may hold rows of this task.
 
-        Their parameters are the same."""
+        Only artifacts made with the same parameters are read."""
 
     def before(self) -> Iterator[Before]:
         """Yield the artifacts that `Reuse.builds_on` allows, the latest first.
 
-        All their inputs exist."""
+        Artifacts whose inputs no longer exist are left out."""
 
     def spare_core(self) -> Core | None:
-        """Return an idle core of this machine, or None. Close the core after a second or so, then ask again."""
+        """Return a lease on an idle core of this machine, or None.
+
+        Close the lease after about a second and ask again: another task may need the core."""
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
-        """Return the artifact of a task that is no input, by the digest of a column.
+        """Return an artifact outside the task's inputs whose `column` has this digest.
 
         Raises `pipeline.messages.errors.ArtifactDamaged` where no artifact has this digest; the runner then makes the
         artifact again."""
@@ -140,10 +144,10 @@ class Job(Protocol):
         `name` is relative to the run's folder."""
 
     def adopt(self, name: str) -> bytes | None:
-        """Publish a file of the task's last artifact again, without writing the file; return the content.
+        """Publish a file of the last artifact again, unchanged; return the content.
 
-        The name or the content must say all that the file depends on; `publish` replaces a file that was adopted.
-        Returns None where the file is missing or has changed."""
+        Use for a file whose name or content shows everything that the file depends on; `publish` replaces an adopted
+        file. Returns None where the file is missing or has changed."""
 
 
 @dataclass(frozen=True)

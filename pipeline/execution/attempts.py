@@ -1,4 +1,4 @@
-"""Decide when a failed task is tried again: at once, after a pause, alone at the end, or never.
+"""Decide when to retry a failed task: at once, later, alone at the end, never.
 
 When a worker dies, Dask blames every task of the worker, waiting tasks included. So these suspects run at the end, one
 after the other, each alone on the whole cluster: a suspect whose worker dies again is the culprit.
@@ -17,7 +17,7 @@ from pipeline.stage import Address
 ATTEMPTS = 2
 """Number of tries of a task until its error is recorded."""
 PATIENT_ATTEMPTS = 4
-"""Number of tries for a transient error of storage; 1 after a task has used up its tries, until a task succeeds."""
+"""Number of tries after a transient storage error; 1 once a task has used all tries, until a task succeeds."""
 PAUSE = 1.0
 """Seconds before the second try; each pause doubles the last."""
 

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 BUNDLE = 256
-"""Most calls in a bundle."""
+"""Largest number of calls in a bundle."""
 BUNDLE_SECONDS = 5.0
 """Seconds that a bundle may take: dependents and the progress display wait for the end of the bundle."""
 LOOK = 1.0
 """Seconds between two checks of a cluster that returns nothing."""
 ROUNDS = 4
-"""Least number of bundles per slot into which the rest of a stage is cut, so that every slot is busy to the end."""
+"""The remaining calls of a stage form at least this many bundles per slot, to keep all slots busy to the end."""
 
 
 class Executor(Protocol):
-    """Runs bundles: calls that run one after the other on one worker.
+    """A runner of bundles: calls that run one after the other on one worker.
 
     `window` is the number of bundles to hold at a time, `slots` the number that run at a time."""
 
@@ -42,7 +42,7 @@ class Executor(Protocol):
     def slots(self) -> int: ...
     @property
     def cores(self) -> int:
-        """Number of calls that run at a time on each machine."""
+        """Return the number of calls that run at a time on each machine."""
         ...
 
     def at_once(self, left: int, seconds: float | None) -> int:
@@ -51,7 +51,7 @@ class Executor(Protocol):
 
     def submit(self, bundles: Sequence[Sequence[Call]]) -> None: ...
     def finished(self, within: float | None = None) -> Iterable[Outcome]:
-        """Yield outcomes of finished calls; wait for the first one, at most `within` seconds.
+        """Yield outcomes of finished calls; wait at most `within` seconds for one.
 
         Raises SchedulerLost or WorkersLost."""
         ...
@@ -62,12 +62,12 @@ class Executor(Protocol):
 
 
 class LiveBundles:
-    """Number of submitted bundles of which a task has not ended yet."""
+    """Counter of submitted bundles with at least one unfinished task."""
 
     def __init__(self) -> None:
         self.bundles = 0
         self._left: dict[Address, list[int]] = {}
-        """By task, the number of tasks in the same bundle that have not ended: one shared list per bundle."""
+        """For each task, the number of unfinished tasks in its bundle: a list of one int per bundle, shared."""
 
     def add(self, tasks: Sequence[Address]) -> None:
         self.bundles += 1
@@ -82,7 +82,9 @@ class LiveBundles:
 
 
 class SynchronousExecutor:
-    """Runs one call at a time in this process, in order; for debugging."""
+    """An executor that runs one call at a time in this process, for debugging.
+
+    Calls run in the order in which they were submitted."""
 
     window = 1
     slots = 1
@@ -106,9 +108,10 @@ class SynchronousExecutor:
 
 
 class ThreadsExecutor:
-    """Runs calls on threads of this process, without Dask: for runs that end before a cluster would have started.
+    """An executor on threads of this process, without Dask.
 
-    The threads are daemons: an interrupted run does not wait for the calls that are running."""
+    For runs that end before a cluster would have started. The threads are daemons: an interrupted run does not wait for
+    the calls that are running."""
 
     def __init__(self, slots: int) -> None:
         self.slots = self.cores = slots
@@ -148,7 +151,9 @@ class ThreadsExecutor:
 
 
 class DaskExecutor:
-    """Runs one Dask future per bundle; futures are submitted in batches and released as they finish."""
+    """An executor on Dask, with one future per bundle.
+
+    Futures are submitted in batches and released as they finish."""
 
     def __init__(self, client: Client, watch: Watch, close: Callable[[], None]) -> None:
         from distributed import as_completed
@@ -161,7 +166,7 @@ class DaskExecutor:
 
     @property
     def slots(self) -> int:
-        """Number of threads of all workers at the last check; workers come and go."""
+        """Return the number of threads of all workers at the last check."""
         return self._watch.by_host.total()
 
     @property
@@ -170,11 +175,13 @@ class DaskExecutor:
 
     @property
     def window(self) -> int:
-        """Return enough bundles for busy slots, and few enough for a small scheduler."""
+        """Return a number of bundles that keeps slots busy and spares the scheduler."""
         return max(64, 4 * self.slots)
 
     def at_once(self, left: int, seconds: float | None) -> int:
-        """Return 1, or once durations are known a size for short bundles and busy slots."""
+        """Return 1 until durations are known, then a size that keeps all slots busy.
+
+        A bundle should end within BUNDLE_SECONDS."""
         if seconds is None:
             return 1
         return max(1, min(BUNDLE, left // (ROUNDS * max(1, self.slots)), int(BUNDLE_SECONDS / max(seconds, 1e-6))))
@@ -214,7 +221,7 @@ class DaskExecutor:
                 yield from (Outcome(call.address, message=message, suspect=suspect) for call in calls)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # closing goes on in every state of the cluster
+        with contextlib.suppress(Exception):  # close even where the cluster no longer responds
             self._client.cancel(list(self._futures), force=True)
         self._futures.clear()
         self._completed.clear()

@@ -1,4 +1,4 @@
-"""The job of a task on a worker: settings, earlier artifacts, artifacts of other tasks, files of the task."""
+"""The job of a task on a worker: settings, artifacts and files."""
 
 from __future__ import annotations
 
@@ -102,9 +102,10 @@ class StoredJob:
         return data
 
     def _retire_last(self) -> None:
-        """Retire the last artifact before the first new file, which it must not name.
+        """Retire the task's last artifact before publishing the first new file.
 
-        The list of old files is read before, for `adopt`."""
+        The last artifact may name a file that is about to change. The artifact's list of files is read first: `adopt`
+        needs the list later."""
         if self.task.filename and not self.retired:
             self._last.get("")
             self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
@@ -112,9 +113,9 @@ class StoredJob:
 
     @functools.cached_property
     def _last(self) -> Mapping[str, Any]:
-        """Size and SHA-256 of the files published with the task's last artifact.
+        """Return size and SHA-256 of each file of the task's last artifact.
 
-        An interrupted task may have retired the artifact."""
+        If an interrupted attempt has retired that artifact, the list comes from the folder of retired artifacts."""
         stage, key, name = self.call.context.stage.name, self.task.key, self.task.filename
         if name is None:
             return {}

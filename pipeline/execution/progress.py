@@ -1,4 +1,4 @@
-"""Show the progress of a run: bars on a terminal, plain lines elsewhere, JSON for machines, or nothing.
+"""Show the progress of a run: as bars, plain lines, JSON, or not at all.
 
 Progress goes to standard error; standard output is for the summary."""
 
@@ -49,7 +49,7 @@ class _Pace:
 
 
 def _short(number: float) -> str:
-    """Return three digits, and a letter for thousands."""
+    """Return three significant digits and a suffix: 1.23k, 45.6M."""
     letters = ["", "k", "M", "G", "T"]
     while number >= 1_000 and len(letters) > 1:
         number, letters = number / 1_000, letters[1:]
@@ -67,7 +67,7 @@ def describe_cluster(cluster: Cluster) -> str:
 
 
 class _Counting(Quiet):
-    """Counts outcomes of tasks by stage, and measures the rate."""
+    """Base of reporters that count outcomes by stage and measure rates."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         self.total = dict(stages)
@@ -78,7 +78,7 @@ class _Counting(Quiet):
         self._reasons: Counter[str] = Counter()
 
     def failure(self, address: Address, reason: str) -> Iterator[str]:
-        """Yield lines on a failed task, but on few tasks with the same error."""
+        """Yield lines on a failed task, only for the first ALIKE with the same error."""
         self._reasons[reason] += 1
         if self._reasons[reason] <= ALIKE:
             yield f"{'/'.join(address)} failed: {reason}"
@@ -109,7 +109,7 @@ class _Counting(Quiet):
 
 
 class Plain(_Counting):
-    """Prints a line per finished stage, and lines on stages that take long."""
+    """A reporter that prints lines: for each finished stage, and for slow stages."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -137,7 +137,7 @@ class Plain(_Counting):
 
 
 class Json(Quiet):
-    """Prints one JSON object per line."""
+    """A reporter that prints one JSON object per line."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -173,7 +173,7 @@ class Json(Quiet):
 
 
 class Bars(_Counting):
-    """Shows a bar per stage on the terminal."""
+    """A reporter that shows a bar per stage on the terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -10,7 +10,7 @@ from pipeline.stage import Address
 
 
 class Reporter:
-    """Receives the events of a run, and shows nothing."""
+    """Interface for the events of a run; every method does nothing."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         """Begin with a plan: number of tasks by stage."""
@@ -25,11 +25,11 @@ class Reporter:
         """Report the state of the cluster."""
 
     def end(self) -> None:
-        """End, whatever ended the run."""
+        """Close the reporter after success, failure or an interrupt."""
 
 
 class Quiet(Reporter):
-    """Shows nothing."""
+    """A reporter that shows nothing."""
 
 
 class Reporters(Reporter):

@@ -1,4 +1,4 @@
-"""Watch a cluster while tasks run: count workers, and notice when nothing finishes."""
+"""Watch a cluster during a run: count workers, notice when nothing finishes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Watch:
 
     @property
     def _scheduler(self) -> Any:
-        """Return the scheduler's remote calls; their names have no types."""
+        """Return the scheduler's RPC object; its methods have no type hints."""
         return self.client.scheduler
 
     def heard(self) -> None:
@@ -102,7 +102,7 @@ class Watch:
         try:
             asked = self._scheduler.identity
             found = self.client.sync(asked, n_workers=-1, callback_timeout=ANSWER)["workers"]
-        except Exception:  # a lost scheduler shows in the futures
+        except Exception:  # the executor's futures report a lost scheduler
             return None
         by_host: Counter[str] = Counter()
         for address, worker in found.items():
@@ -137,7 +137,7 @@ def _host(address: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return JSON data, with the tuples that name tasks as text."""
+    """Return `value` as JSON data; a tuple as a key becomes text with slashes."""
     if isinstance(value, Mapping):
         return {
             "/".join(map(str, key)) if isinstance(key, tuple) else str(key): _plain(each) for key, each in value.items()

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C, and SIGTERM of batch systems: the first signal stops the run in order, the second at once."""
+"""Handle SIGINT and SIGTERM: stop in order, or at once on the second signal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
-    """The state of signals: one has arrived, and its exception waits for `held`."""
+    """Whether a signal has arrived, and whether `held` delays its exception."""
 
     def __init__(self) -> None:
         self.interrupted, self.held, self.pending = threading.Event(), 0, False
@@ -26,7 +26,7 @@ _state = _State()
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Raise KeyboardInterrupt and set the event on signal 1; exit on signal 2.
+    """Raise KeyboardInterrupt and set the event at the first signal, exit at the next.
 
     The event stays set, since compiled code can swallow a KeyboardInterrupt."""
     global _state
@@ -55,10 +55,10 @@ def forget() -> None:
 def held() -> Iterator[None]:
     """Delay KeyboardInterrupt until the end of the `with` statement.
 
-    Ctrl-C reaches every process of a terminal's group. Children that this thread, or a thread started by this thread,
-    starts inside the statement ignore Ctrl-C: this process ends these children."""
+    Ctrl-C reaches every process of a terminal's group. Processes started inside the statement, by this thread or a
+    thread started there, inherit the blocked signal and ignore Ctrl-C: this process ends these child processes."""
     state = _state
-    resource_tracker.ensure_running()  # multiprocessing starts the tracker with the first child, and unblocks signals
+    resource_tracker.ensure_running()  # a tracker started later, with the first child, would unblock signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     state.held += 1
     try:

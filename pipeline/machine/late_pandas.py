@@ -1,7 +1,7 @@
 """Keep pyarrow from importing pandas before the program does.
 
-The first `pa.array` of a process imports pandas, to ask whether the values are a pandas object. That takes 0.5 s of
-processor time, in every worker, and no task needs pandas."""
+The first `pa.array` of a process imports pandas, to ask whether the values are a pandas object. The import takes
+0.5 s of processor time, in every worker, and no task needs pandas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PANDAS = "pandas"
 
 @functools.cache
 def import_pandas_late() -> None:
-    """Make pyarrow work without pandas until code of this process imports pandas; then as always.
+    """Keep pyarrow from importing pandas until this process imports pandas.
 
     Does nothing where pandas is imported already."""
     if PANDAS in sys.modules:
@@ -32,7 +32,7 @@ def import_pandas_late() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Hides pandas; later finds pandas once, and has pyarrow notice pandas after the import."""
+    """Finder that hides pandas at first; a later import also informs pyarrow."""
 
     hidden = True
 

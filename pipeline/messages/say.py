@@ -1,4 +1,4 @@
-"""Print messages; a name with control characters stays on one line and can't control the terminal."""
+"""Print messages, each on one line, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
 
 def complain(*lines: str) -> None:
     """Print lines to standard error, each after the program's name."""
-    for line in lines if sys.stderr else ():  # None where it is closed: `print` would write to standard output
+    for line in lines if sys.stderr else ():  # a closed stderr is None, and print(file=None) writes to standard output
         print(f"fast-diff: {one_line(line)}", file=sys.stderr)

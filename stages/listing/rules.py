@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class ListingRules:
-    """ListingRules for the files below a root.
+    """Rules that decide which files below a root count as images.
 
     extensions  in lower case, without the dot; None: every file counts"""
 
@@ -67,9 +67,9 @@ def _expression(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def _text(name: bytes) -> str:
-    """Return a name in NFC, as patterns are.
+    """Return a name as text in Unicode form NFC, the form of the patterns.
 
-    `?` matches a composed or decomposed character, or a raw byte."""
+    In NFC, `?` matches a character however the name stores its accent; `?` also matches a byte that is not UTF-8."""
     return unicodedata.normalize("NFC", os.fsdecode(name))
 
 
