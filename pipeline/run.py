@@ -171,7 +171,12 @@ class _Work:
             for stage in self.stages
         )
         roots = [root for roots in self.config.roots.values() for root in roots]
-        return needs_of(self.store.folder, roots, libraries, memory, remedy, len(plan.nodes))
+        own_code = any(
+            stage.preflight.own_code(self.config.params[stage.name], self.config.settings) for stage in self.stages
+        )
+        return needs_of(
+            self.store.folder, roots, libraries, memory, remedy=remedy, tasks=len(plan.nodes), own_code=own_code
+        )
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Return the racy rows of earlier runs, by source task, and the racy rows of this run."""

@@ -287,5 +287,7 @@ STAGE: Stage[Params] = Stage(
     cache_key=CacheKey(reads, uses, libraries=("Pillow",)),
     reuse=Reuse(retry=lambda summary, params: bool(summary["passing"])),
     output=Output(figures=figures),
-    preflight=Preflight(check),
+    preflight=Preflight(
+        check, own_code=lambda params, settings: any(isinstance(rule, str) and ":" in rule for rule in params.keep)
+    ),
 )

@@ -35,6 +35,8 @@ FAST: Mapping[str, Function] = {
 """Hashes that hashlib lacks. xxh3_128 is the fastest, and not meant to resist forgery: no result relies on it but
 `pairs.same_hash`."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+TOGETHER = 256
+"""Thumbnails that are turned at a time."""
 NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
 """Types whose text does not hold the whole value."""
 
@@ -132,9 +134,16 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
     rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
     rows = rows.filter(pc.is_null(rows["error"]))
     thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))
-    turns = [turned(thumbnails, turn) for turn in range(4)]
-    hashes = [_hashes(shift_bits(each, params.shift), rows["path"].to_pylist(), params) for each in turns]
-    return pa.table([rows["path"], rows["set"], *hashes, *identities(turns)], schema=SCHEMA)
+    columns: list[list[Any]] = [[] for _ in SCHEMA.names[2:]]
+    for start in range(0, len(thumbnails), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        turns = [turned(thumbnails[some], turn) for turn in range(4)]
+        paths = rows["path"][some].to_pylist()
+        hashes = [_hashes(shift_bits(each, params.shift), paths, params) for each in turns]
+        found: list[list[Any]] = [*hashes, *identities(turns)]
+        for column, values in zip(columns, found, strict=True):
+            column += values
+    return pa.table([rows["path"], rows["set"], *columns], schema=SCHEMA)
 
 
 def _hashes(images: NDArray[np.uint8], paths: Sequence[str], params: Params) -> list[str]:
@@ -197,5 +206,5 @@ STAGE: Stage[Params] = Stage(
     tasks=tasks,
     compute=compute,
     cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels")),
-    preflight=Preflight(check),
+    preflight=Preflight(check, own_code=lambda params, settings: ":" in params.function),
 )

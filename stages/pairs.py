@@ -198,6 +198,11 @@ def memory(upstream: Upstream, params: Params) -> int:
     return PROCESS + INDEXES + 2 * largest * AN_IMAGE
 
 
+def own_code(params: Params, settings: Settings) -> bool:
+    """Return whether the metric is a function of the user's own, or compares vectors of such a function."""
+    return ":" in params.metric or params.metric == "embedding"
+
+
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns of the index that the comparison reads."""
     return {"index": index_columns(params.comparison)}
@@ -298,5 +303,5 @@ STAGE: Stage[Params] = Stage(
     cache_key=CacheKey(reads, uses),
     reuse=Reuse(builds_on=("threshold",)),
     output=Output(figures=figures, work=lambda summary: (summary["pairs_total"], "pairs")),
-    preflight=Preflight(check, memory, remedy="lower partition.block"),
+    preflight=Preflight(check, memory, remedy="lower partition.block", own_code=own_code),
 )

@@ -111,9 +111,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     drawn, previews = Drawn(job, STAGE.version), Previews(gallery, job)
     counts, edges = bins(found, measured, threshold)
     said = f"{measured.name} of the recorded pairs"
-    histogram = drawn.chart(
-        "histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about
-    )
+    drawn.chart("histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about)
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | draw_charts(inputs, params.labels, job, members, matches, drawn)
     for start in _starts(sheets):
@@ -121,7 +119,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     seen = listed["path"].to_pylist()[: number(params.previews)]
     for name, path in previews.make(seen):
         drawn.note(name, "preview", path)
-    histogram()
+    drawn.finish()
     starts = _starts(listed)
     shown |= {
         "threshold": limit,

@@ -31,6 +31,7 @@ class Needs:
     remedy    how to make tasks smaller
     probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
     tasks     number of tasks of the run
+    own_code  whether tasks call code of the user's own, which may not be safe for threads
     storage   options for URLs
     """
 
@@ -41,15 +42,14 @@ class Needs:
     remedy: str = ""
     probe: str = ""
     tasks: int = 0
+    own_code: bool = False
     storage: Options = field(default_factory=dict, repr=False)
 
 
-def needs_of(
-    folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, remedy: str = "", tasks: int = 0
-) -> Needs:
-    """Return the requirements of a run that this process starts."""
+def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, **more: Any) -> Needs:
+    """Return the requirements of a run that this process starts; `more`: further fields of `Needs`."""
     expected = versions((DISTRIBUTION, "numpy", "pyarrow", *libraries))
-    return Needs(expected, folder, roots, memory, remedy, tasks=tasks, storage=in_use())
+    return Needs(expected, folder, roots, memory, storage=in_use(), **more)
 
 
 def versions(names: Sequence[str]) -> dict[str, str | None]:

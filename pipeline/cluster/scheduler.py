@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -43,8 +44,9 @@ def open_executor(
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
         return SynchronousExecutor()
-    if isinstance(scheduler, Auto) and scheduler.fits_one_process(needs.tasks) and not report:
-        return ThreadsExecutor(scheduler.workers or usable())
+    if isinstance(scheduler, Auto) and scheduler.fits_one_process(needs.tasks) and not (needs.own_code or report):
+        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // max(1, needs.memory)
+        return ThreadsExecutor(scheduler.workers or max(1, min(usable(), room)))
     keep_quiet()
     from distributed.comm.core import CommClosedError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +28,8 @@ BUNDLE_SECONDS = 5.0
 """Seconds that a bundle may take: dependents and the progress display wait for the end of the bundle."""
 LOOK = 1.0
 """Seconds between two checks of a cluster that returns nothing."""
+LAST_CALLS = 5.0
+"""Seconds that an interrupted run in one process waits for the calls that are running."""
 ROUNDS = 4
 """The remaining calls of a stage form at least this many bundles per slot, to keep all slots busy to the end."""
 
@@ -119,8 +122,9 @@ class ThreadsExecutor:
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
         self._closed = False
-        for number in range(slots):
-            threading.Thread(target=self._work, name=f"task {number}", daemon=True).start()
+        self._threads = [threading.Thread(target=self._work, name=f"task {n}", daemon=True) for n in range(slots)]
+        for thread in self._threads:
+            thread.start()
 
     def _work(self) -> None:
         while not self._closed and (call := self._calls.get()):
@@ -148,6 +152,9 @@ class ThreadsExecutor:
         self._closed = True
         for _ in range(self.slots):
             self._calls.put(None)
+        end = time.monotonic() + LAST_CALLS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 class DaskExecutor:

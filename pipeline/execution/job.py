@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ class StoredJob:
     published: dict[str, list[Any]] = field(default_factory=dict)
     retired: bool = False
     """Whether the task's last artifact has been retired."""
+    _retiring: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def task(self) -> Task:
@@ -106,10 +108,11 @@ class StoredJob:
 
         The last artifact may name a file that is about to change. The artifact's list of files is read first: `adopt`
         needs the list later."""
-        if self.task.filename and not self.retired:
-            self._last.get("")
-            self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
-            self.retired = True
+        with self._retiring:  # several threads publish
+            if self.task.filename and not self.retired:
+                self._last.get("")
+                self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
+                self.retired = True
 
     @functools.cached_property
     def _last(self) -> Mapping[str, Any]:

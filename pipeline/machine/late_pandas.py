@@ -5,8 +5,8 @@ The first `pa.array` of a process imports pandas, to ask whether the values are 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
@@ -43,8 +43,8 @@ class _Finder(MetaPathFinder):
             return None
         if self.hidden:
             raise ModuleNotFoundError(fullname)
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(PANDAS)
+        others = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, others), None)
         if spec and spec.loader:
             execute = spec.loader.exec_module
 
@@ -52,7 +52,8 @@ class _Finder(MetaPathFinder):
                 import pyarrow as pa
 
                 execute(module)
-                _ = pa.lib._pandas_api.pd  # imports pandas into pyarrow
+                with contextlib.suppress(AttributeError):  # a private name
+                    _ = pa.lib._pandas_api.pd  # imports pandas into pyarrow
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

@@ -109,7 +109,7 @@ def loops(name: str, items: int, enough: int) -> Any:
     """Return the module `measure.native` if loading its loop `name` pays, else None.
 
     items   number of items that the loop is about to take
-    enough  items in all, since this process began, for which the half a second pays that a loop takes to load"""
+    enough  number of items in this process from which loading the loop, half a second, saves time"""
     _calls[name] += items
     if _calls[name] < enough or not compiled():
         return None

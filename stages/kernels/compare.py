@@ -87,7 +87,8 @@ class BlockPair:
         The matches of a run are sorted by position in a, then by position in b."""
         start, count, side = 0, 0 if self._idle else len(self.a) if len(self.b) else 0, self._refiner.side
         low = min(side, max(self.tuning.rows, self.tuning.pairs // max(1, len(self.b))))
-        height, wide = (low, False) if self._filter is None and not self._copied else (count, True)
+        few = self._copied and self.earlier is not None and len(self.earlier.found.a) <= self.tuning.pairs
+        height, wide = (count, True) if self._filter is not None or few else (low, False)
         while start < count:
             rows = slice(start, min(start + height, count))
             found = self._wide(rows) if wide else self._narrow(rows)

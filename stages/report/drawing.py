@@ -32,24 +32,25 @@ class Drawn:
         self._job = job
         self._version = f"{version} {metadata.version('matplotlib')}"
         self.rows: dict[str, tuple[str, str]] = {}
+        self._charts: list[tuple[list[str], str, str, Callable[[], tuple[bytes, bytes] | None]]] = []
 
     def add(self, name: str, data: bytes, kind: str, subject: str) -> str:
         """Publish one file of the report; return its name relative to the page."""
         self._job.publish(f"report/{name}", data)
         return self.note(name, kind, subject)
 
-    def chart(
-        self, name: str, kind: str, subject: str, chart: Callable[..., bytes], *arguments: Any
-    ) -> Callable[[], None]:
-        """Begin to draw a chart, unless the last report has it; return a function that publishes the chart."""
+    def chart(self, name: str, kind: str, subject: str, chart: Callable[..., bytes], *arguments: Any) -> None:
+        """Begin to draw a chart, unless the last report has it; `finish` publishes the chart."""
         files = [f"{name}{suffix}.svg" for suffix in SUFFIXES]
-        drawing = reuse.draw(self._job.adopt, [f"report/{file}" for file in files], self._version, chart, *arguments)
+        read = self._job.adopt
+        forms = reuse.draw(read, [f"report/{file}" for file in files], self._version, chart, *arguments)
+        self._charts.append((files, kind, subject, forms))
 
-        def publish() -> None:
-            for file, form in zip(files, drawing() or (None, None), strict=True):
+    def finish(self) -> None:
+        """Wait for the charts, and publish them."""
+        for files, kind, subject, forms in self._charts:
+            for file, form in zip(files, forms() or (None, None), strict=True):
                 self.note(file, kind, subject) if form is None else self.add(file, form, kind, subject)
-
-        return publish
 
     def note(self, name: str, kind: str, subject: str) -> str:
         """Record a file that is published already; return its name relative to the page."""
@@ -69,10 +70,11 @@ def draw_charts(
     inputs: Inputs, labelled: str | None, job: Job, members: pa.Table, matches: Matches, drawn: Drawn
 ) -> dict[str, Any]:
     """Draw the charts; return their data for the page."""
-    there: dict[str, Callable[[], None]] = {}
+    there: list[str] = []
 
     def draw(name: str, chart: Callable[..., bytes], *arguments: Any) -> None:
-        there[name] = drawn.chart(name, "chart", name, chart, *arguments)
+        there.append(name)
+        drawn.chart(name, "chart", name, chart, *arguments)
 
     recall, which = None, folders.shared(members)
     if len(members):
@@ -86,9 +88,7 @@ def draw_charts(
         name = figure_of(job.settings).name
         draw("recall", charts.recall, found.distances, found.share, matches.threshold, name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
-    for publish in there.values():
-        publish()
-    return {"charts": list(there), "recall": recall, "folders": which}
+    return {"charts": there, "recall": recall, "folders": which}
 
 
 def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:

@@ -87,7 +87,7 @@ class _Painter:
                 done, value = pickle.load(process.stdout)
                 future = waiting.pop(0)
                 future.set_result(value) if done else future.set_exception(value)
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except Exception:  # the process has ended, or its answer can't be read
             pass
         with self._lock:
             process.kill()
@@ -119,6 +119,8 @@ def _started() -> subprocess.Popen[bytes]:
 def main() -> None:
     """Draw the charts that the parent sends, until the parent closes the connection."""
     os.nice(NICE)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
     while True:
         signal.alarm(IDLE)
         try:
@@ -130,8 +132,8 @@ def main() -> None:
             answer = True, chart(*arguments)
         except Exception as error:
             answer = False, error
-        pickle.dump(answer, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        pickle.dump(answer, answers)
+        answers.flush()
 
 
 _painter = _Painter()

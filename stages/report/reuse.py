@@ -1,4 +1,4 @@
-"""Draw only charts that differ from those of the last report: a chart names what it was drawn from."""
+"""Draw only charts that differ from those of the last report: each SVG ends with a digest of its data."""
 
 from __future__ import annotations
 

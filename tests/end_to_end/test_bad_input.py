@@ -151,7 +151,9 @@ def test_two_runs_at_once(project: Project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "sent"), [("local", signal.SIGINT), ("synchronous", signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("kind", "sent"), [("auto", signal.SIGINT), ("local", signal.SIGINT), ("synchronous", signal.SIGTERM)]
+)
 def test_interrupted_it_says_how_to_go_on(project: Project, kind: str, sent: signal.Signals) -> None:
     project.config |= {"partition": {"images": 2, "block": 4}, "scheduler": {"kind": kind}}
     make_images(project.folder / "images", 24)

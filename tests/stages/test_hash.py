@@ -252,3 +252,8 @@ def test_every_guaranteed_algorithm_works_or_needs_a_length(function: str, tmp_p
 def test_a_shift_of_a_whole_byte_is_refused(shift: int) -> None:
     with pytest.raises(ValidationError):
         Params(shift=shift)
+
+
+def test_functions_of_the_users_are_told_of() -> None:
+    assert STAGE.preflight.own_code(Params(function=f"{HERE}:seen"), lambda key: None)
+    assert not STAGE.preflight.own_code(Params(), lambda key: None)

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "c6a90d933dd01203"),
-    "hash": (3, "201b66b88cca2b9c"),
+    "thumbnail": (6, "707a9601ad7c77f3"),
+    "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "9e9b0ba7102c2e87"),
-    "cluster": (8, "f84ae3226769bfb2"),
-    "plot": (9, "eb84bcd29215e284"),
+    "pairs": (3, "80d65fa14c3eb984"),
+    "cluster": (8, "96f69bbf8ec32249"),
+    "plot": (9, "87a0eafb99c93924"),
 }
 
 

@@ -53,8 +53,8 @@ def components(nodes: int, a: Ints, b: Ints) -> Ints:
     import takes as long as a small run."""
     labels = np.arange(nodes)
     while len(a):
-        np.minimum.at(labels, np.maximum(a, b), np.minimum(a, b))  # a root gets a smaller one: no cycle
-        while (nearer := labels[labels]).tobytes() != labels.tobytes():
+        np.minimum.at(labels, np.maximum(a, b), np.minimum(a, b))  # to smaller roots: no cycle
+        while not np.array_equal(nearer := labels[labels], labels):
             labels = nearer
         a, b = labels[a], labels[b]  # roots from now on
         apart = a != b

@@ -84,7 +84,7 @@ def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
         best = np.full(nodes, len(order))
         np.minimum.at(best, a, rank)
         np.minimum.at(best, b, rank)
-        shortest = np.isin(rank, best)
+        shortest = (best[a] == rank) | (best[b] == rank)
         kept.append(rank[shortest])
         label = components(nodes, a[shortest], b[shortest])
         a, b = label[a], label[b]

@@ -78,3 +78,15 @@ def test_auto_runs_small_runs_in_this_process(
         assert isinstance(executor, ThreadsExecutor)
         assert executor.slots == keys.get("workers", usable())
         executor.close()
+
+
+def test_auto_runs_code_of_the_users_own_on_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.cluster.scheduler._open", lambda *_: pytest.fail("Dask starts"))
+    with pytest.raises(pytest.fail.Exception, match="Dask starts"):
+        open_executor(section(kind="auto"), needs_of(tmp_path, (), (), 0, own_code=True))
+
+
+def test_auto_runs_as_many_tasks_at_a_time_as_fit_into_memory(tmp_path: Path) -> None:
+    executor = open_executor(section(kind="auto"), needs_of(tmp_path, (), (), 1 << 60))
+    assert executor.slots == 1
+    executor.close()

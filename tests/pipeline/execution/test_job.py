@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -63,3 +64,11 @@ def test_a_damaged_artifact_is_deleted_before_its_files_are_written(tmp_path: Pa
     (tmp_path / "total" / "total.parquet").write_bytes(b"PAR1")
     job(tmp_path).publish("page/one", b"ONE")
     assert not list((tmp_path / "total").glob("*.parquet"))
+
+
+def test_the_last_artifact_is_retired_once_however_many_threads_publish(tmp_path: Path) -> None:
+    made(tmp_path, "a", "one", "two", "three")
+    task = job(tmp_path)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: task.publish(f"page/{number}", b"x"), range(64)))
+    assert len(list((tmp_path / "total" / RETIRED).iterdir())) == 1

@@ -31,6 +31,14 @@ def test_a_later_import_of_pandas_is_noticed() -> None:
     _python(BEFORE + "import pandas as pd\nassert pa.array(pd.Series([1.5, float('nan')])).null_count == 1")
 
 
+def test_a_search_for_pandas_changes_nothing() -> None:
+    _python(
+        BEFORE + "import importlib.util\nassert importlib.util.find_spec('pandas')\n"
+        "assert 'pandas' not in sys.modules\n"
+        "import pandas as pd\nassert pa.array(pd.Series([1.5, float('nan')])).null_count == 1"
+    )
+
+
 def test_an_export_to_pandas_imports_pandas() -> None:
     _python(BEFORE + "assert pa.table({'a': [1]}).to_pandas().a.sum() == 1\nassert 'pandas' in sys.modules")
 

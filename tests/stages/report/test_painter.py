@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 
 import pytest
@@ -38,6 +39,23 @@ def test_an_error_is_raised_where_the_chart_is_wanted() -> None:
     with pytest.raises(ValueError, match="no number"):
         waiting()
     assert painter.draw(int, "7")() == 7
+
+
+class Odd(Exception):
+    """An exception that pickle can't read."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one)
+
+
+def odd() -> None:
+    if "stages.report.painter import main" in " ".join(sys.orig_argv):
+        raise Odd("a", "b")
+
+
+def test_an_answer_that_can_not_be_read_is_drawn_here() -> None:
+    assert painter.draw(odd)() is None
+    assert painter.draw(abs, -4)() == 4
 
 
 def test_what_can_not_be_sent_changes_no_other_chart() -> None:
