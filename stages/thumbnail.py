@@ -7,12 +7,10 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pyarrow as pa
 from PIL import ImageColor
 from pydantic import ConfigDict, Field, field_validator
@@ -32,6 +30,8 @@ from pipeline.stage import (
     Task,
     Upstream,
 )
+from stages.comparing.rows import thumbnail_table
+from stages.comparing.text import whole_number
 from stages.comparing.thumbnails import CHANNELS, coarse_type
 from stages.decoding.child import Limits
 from stages.decoding.decode import Options
@@ -39,11 +39,9 @@ from stages.decoding.formats import registry as formats
 from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
 from stages.decoding.recheck import SCAN, names_of, recheck
-from stages.decoding.rows import LIMITED, REUSE, FileFacts, Row, facts_of, in_order, keys_of, known_rows, may_pass
-from stages.kernels.bounds.coarse import coarse, contrast
+from stages.decoding.rows import LIMITED, REUSE, Row, facts_of, in_order, keys_of, known_rows, may_pass
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 Side = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
 
@@ -93,13 +91,7 @@ class Params:
     @field_validator("max_bytes", "max_pixels", "max_memory")
     @classmethod
     def _count(cls, value: int | str) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
-        count = float(match[1]) * UNITS[match[2]] if match and match[2] in UNITS else 0
-        if not 1 <= count < 2**63:
-            raise ValueError(
-                f"expected a number of 1 to 2**63, or a number with a unit such as 256MiB, got {str(value)[:80]!r}"
-            )
-        return int(count)
+        return whole_number(value)
 
     @field_validator("background")
     @classmethod
@@ -250,7 +242,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             for row, _ in group:
                 if row.error in LIMITED:
                     limits[row.error] = min(row.error_limit or 0.0, limits.get(row.error, math.inf))
-            yield _table(scan.slice(start, ROWS), group, params.shape, form)
+            yield thumbnail_table(scan.slice(start, ROWS), group, params.shape, form)
         summary["failed"] = errors.total()
         summary["readable"] = len(keys) - errors.total()
         summary["errors"] = dict(sorted(errors.items()))
@@ -258,30 +250,6 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             summary["limits"] = limits
 
     return Result(tables(), summary=summary, stats=stats)
-
-
-def _table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
-    """Return some rows as a table.
-
-    The columns: from the scan, the facts, and sums computed from the pixels."""
-    nothing = bytes(math.prod(shape))
-    data = b"".join(thumbnail or nothing for _, thumbnail in rows)
-    pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)
-    missing = np.array([thumbnail is None for _, thumbnail in rows])
-    sums = coarse(pixels)
-    kind = form.field("coarse").type
-    # Lists of nulls instead of null lists: pyarrow before 26 can't read null lists of a fixed size.
-    values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()), mask=np.repeat(missing, kind.list_size))
-    found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in FileFacts._fields]))
-    known = {name: scan.column(name) for name in SCAN} | {
-        "thumbnail": pa.Array.from_buffers(
-            form.field("thumbnail").type, len(rows), [pa.array(~missing).buffers()[1], pa.py_buffer(data)]
-        ),
-        "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind),
-        "contrast": pa.array(contrast(pixels, sums), mask=missing),
-        **dict(zip(FileFacts._fields, found.flatten(), strict=True)),
-    }
-    return pa.table([known[field.name] for field in form], schema=form)
 
 
 def retry(summary: Mapping[str, Any], params: Params) -> bool:

@@ -28,7 +28,7 @@ def section(model: type[T]) -> type[T]:
     """Make a frozen dataclass of config keys, for which pydantic refuses unknown keys.
 
     A standard-library dataclass: pydantic builds the validator on first use only, and a config uses only one kind."""
-    model.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    model.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic reads it
     return dataclass(frozen=True)(model)
 
 

@@ -55,5 +55,5 @@ class _Finder(MetaPathFinder):
                 with contextlib.suppress(AttributeError):  # a private name
                     _ = pa.lib._pandas_api.pd  # imports pandas into pyarrow
 
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # of this loader only
         return spec

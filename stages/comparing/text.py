@@ -1,11 +1,14 @@
-"""Format numbers as text."""
+"""Format numbers as text, and read numbers with units."""
 
 from __future__ import annotations
 
+import re
+
 from pipeline.messages.errors import one_line
 
-__all__ = ["human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line"]
+__all__ = ["human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line", "whole_number"]
 
+FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -43,3 +46,14 @@ def human_number(number: float) -> str:
 def human_mse(mse: float) -> str:
     """Return a mean squared error with one decimal, or with two digits below 10."""
     return f"{mse:,.1f}" if mse >= 10 or mse == 0 else f"{mse:.2g}"
+
+
+def whole_number(value: int | str) -> int:
+    """Return a count that may have a unit, such as 500M or 256MiB. Raises ValueError below 1 and from 2**63 on."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
+    count = float(match[1]) * FACTORS[match[2]] if match and match[2] in FACTORS else 0
+    if not 1 <= count < 2**63:
+        raise ValueError(
+            f"expected a number of 1 to 2**63, or a number with a unit such as 256MiB, got {str(value)[:80]!r}"
+        )
+    return int(count)

@@ -79,16 +79,14 @@ class _Painter:
             return future
 
     def _read(self, process: subprocess.Popen[bytes], waiting: list[Future[Any]]) -> None:
-        """Hand the answers on: they arrive in the order of the charts."""
+        """Set the result of each future; answers arrive in the order of the charts."""
         assert process.stdin
         assert process.stdout
-        try:
+        with contextlib.suppress(Exception):  # the process has ended, or its answer can't be read
             while True:
                 done, value = pickle.load(process.stdout)
                 future = waiting.pop(0)
                 future.set_result(value) if done else future.set_exception(value)
-        except Exception:  # the process has ended, or its answer can't be read
-            pass
         with self._lock:
             process.kill()
             process.wait()

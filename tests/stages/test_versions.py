@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "707a9601ad7c77f3"),
+    "thumbnail": (6, "8fcfac8588c813b5"),
     "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "80d65fa14c3eb984"),
-    "cluster": (8, "96f69bbf8ec32249"),
-    "plot": (9, "87a0eafb99c93924"),
+    "pairs": (3, "4cb38fb009f53c39"),
+    "cluster": (8, "715fa45bd4b55379"),
+    "plot": (9, "8b2d4e413792425b"),
 }
 
 

@@ -1,6 +1,6 @@
 """The lock that lets one command at a time act on files.
 
-An equivalent mutant: `os.O_RDONLY & os.O_DIRECTORY` in `_lock`; what is no folder is refused a line later."""
+An equivalent mutant: `os.O_RDONLY & os.O_DIRECTORY` in `_lock`, since the next line refuses all but folders."""
 
 import os
 from pathlib import Path
