@@ -5,7 +5,7 @@ one: here it fails."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,9 @@ class MemoryJob:
         path.write_bytes(data)
         return name
 
-    def adopt(self, name: str) -> bytes | None:
-        return (self.folder / name).read_bytes() if (self.folder / name).is_file() else None
+    def adopt(self, name: str, is_right: Callable[[bytes], bool] | None = None) -> bool:
+        path = self.folder / name
+        return path.is_file() and (is_right is None or is_right(path.read_bytes()))
 
 
 def compute(

@@ -143,11 +143,12 @@ class Job(Protocol):
 
         `name` is relative to the run's folder."""
 
-    def adopt(self, name: str) -> bytes | None:
-        """Publish a file of the last artifact again, unchanged; return the content.
+    def adopt(self, name: str, is_right: Callable[[bytes], bool] | None = None) -> bool:
+        """Keep a file of the last artifact; return whether the file could be kept.
 
-        Use for a file whose name or content shows everything that the file depends on; `publish` replaces an adopted
-        file. Returns None where the file is missing or has changed."""
+        Use for a file whose name shows everything that the file depends on; such a file is kept if its size is
+        unchanged. Where the content shows that, `is_right` judges the content, which must be unchanged. `publish`
+        replaces an adopted file."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -93,15 +93,16 @@ class StoredJob:
         self._published(name, data)
         return name
 
-    def adopt(self, name: str) -> bytes | None:
+    def adopt(self, name: str, is_right: Callable[[bytes], bool] | None = None) -> bool:
         known = self._last.get(name)
         if known is None or self.store.files.size(name) != known[0]:
-            return None
-        data = self.store.files.read(name)
-        if hashlib.sha256(data).hexdigest() != known[1]:
-            return None
+            return False
+        if is_right is not None:
+            data = self.store.files.read(name)
+            if hashlib.sha256(data).hexdigest() != known[1] or not is_right(data):
+                return False
         self.published[name] = known
-        return data
+        return True
 
     def _retire_last(self) -> None:
         """Retire the task's last artifact before publishing the first new file.

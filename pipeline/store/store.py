@@ -14,7 +14,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -69,6 +69,11 @@ class Store:
     def sizes(self) -> dict[str, int]:
         """Bytes of the artifacts published through this object, by name."""
         return {}
+
+    @cached_property
+    def _unsynced(self) -> set[str]:
+        """Names of files published through this object that may not be on disk yet."""
+        return set()
 
     def path(self, stage: str, name: str) -> Place:
         """Return the place of an artifact of this run."""
@@ -131,7 +136,7 @@ class Store:
                     writer.write_table(table, row_group_size=row_group)
                 content = {**(known or {})} | {column: d.hexdigest() for column, d in digests.items()}
                 content[SUMMARY] = digest(record.summary)[:32]
-                fields = asdict(record) | {
+                fields = vars(record) | {
                     "schema": kinds(schema, schema.names),
                     "content": content,
                     "rows": rows,
@@ -144,7 +149,8 @@ class Store:
             self.sizes[name] = file.tell()
             if name != artifact_name(record.key, record.fingerprint):
                 self._retire_other(name, record)
-            self.files.sync_files(record.files)  # before the artifact that names them
+            self.files.sync_files(self._unsynced & record.files.keys())  # before the artifact that names them
+            self._unsynced.clear()
         return Record(**fields)
 
     def _retire_other(self, name: str, record: Record) -> None:
@@ -203,19 +209,22 @@ class Store:
         self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
 
     def publish_file(self, name: str, data: bytes, durable: bool = False, synced: bool = True) -> None:
-        """Write one file beside the artifacts: see `atomic_write`; `name` is relative to the run's folder."""
+        """Write one file beside the artifacts: see `atomic_write`; `name` is relative to the run's folder.
+
+        A file that is not `synced` is synced before this object publishes an artifact that names the file."""
         with atomic_write(self.folder / name, durable, synced) as file:
             file.write(data)
+        if not synced:
+            self._unsynced.add(name)
         self.files.written(name, len(data))
 
     def files_there(self, record: Record, contents: bool = False) -> bool:
         """Return whether published files have the right size, or bytes with `contents`."""
-        for name, (size, sha256) in record.files.items():
-            if self.files.size(name) != size:
-                return False
-            if contents and hashlib.sha256(self.files.read(name)).hexdigest() != sha256:
-                return False
-        return True
+        if any(self.files.size(name) != size for name, (size, _) in record.files.items()):
+            return False
+        return not contents or all(
+            hashlib.sha256(self.files.read(name)).hexdigest() == sha256 for name, (_, sha256) in record.files.items()
+        )
 
 
 def _compression(first: pa.ChunkedArray, row_group: int) -> str:

@@ -42,8 +42,7 @@ class Drawn:
     def chart(self, name: str, kind: str, subject: str, chart: Callable[..., bytes], *arguments: Any) -> None:
         """Begin to draw a chart, unless the last report has it; `finish` publishes the chart."""
         files = [f"{name}{suffix}.svg" for suffix in SUFFIXES]
-        read = self._job.adopt
-        forms = reuse.draw(read, [f"report/{file}" for file in files], self._version, chart, *arguments)
+        forms = reuse.draw(self._job.adopt, [f"report/{file}" for file in files], self._version, chart, *arguments)
         self._charts.append((files, kind, subject, forms))
 
     def finish(self) -> None:

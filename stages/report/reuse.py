@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -23,14 +24,14 @@ def marked(picture: bytes, mark: str) -> bytes:
     return picture + f"<!-- {mark} {hashlib.sha256(picture).hexdigest()} -->\n".encode()
 
 
-def is_marked(data: bytes | None, mark: str) -> bool:
+def is_marked(data: bytes, mark: str) -> bool:
     """Return whether an SVG is whole, and has this mark."""
-    picture, _, _ = (data or b"").rpartition(b"<!--")
+    picture, _, _ = data.rpartition(b"<!--")
     return bool(picture) and data == marked(picture, mark)
 
 
 def draw(
-    read: Callable[[str], bytes | None],
+    adopt: Callable[[str, Callable[[bytes], bool]], bool],
     names: Sequence[str],
     version: str,
     chart: Callable[..., bytes],
@@ -38,9 +39,12 @@ def draw(
 ) -> Callable[[], tuple[bytes, bytes] | None]:
     """Begin to draw a chart; return a function that waits for the chart's light and dark form.
 
-    The function returns None where `read` finds both forms, drawn from the same arguments, under `names`."""
+    adopt  `Job.adopt`
+    names  names of the chart's files, for light and for dark pages
+
+    The function returns None where both files could be adopted, since they were drawn from the same arguments."""
     mark = mark_of(version, chart, *arguments)
-    if all(is_marked(read(name), mark) for name in names):
+    if all(adopt(name, functools.partial(is_marked, mark=mark)) for name in names):
         return lambda: None
     picture = painter.draw(chart, *arguments)
 

@@ -494,7 +494,7 @@ def test_identical_bytes_that_were_decoded_differently_have_previews_of_their_ow
                 return Image.new("RGB", (9, 9), "red" if path.endswith("nef") else "blue"), True
 
         class Job:
-            adopt = staticmethod(lambda _: None)
+            adopt = staticmethod(lambda _: False)
             spare_core = staticmethod(lambda: None)
             publish = staticmethod(published.__setitem__)
 

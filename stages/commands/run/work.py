@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import metadata
 
 from pipeline.config.settings import Config
@@ -54,9 +54,9 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
         try:
             spent = seconds(store.folder, {stage: made for stage in config.params if (made := store.names(stage))})
             look = f"{VERSION} {metadata.version('matplotlib')}"
-            read, left = functools.partial(_read, store), bars(figures)
+            adopt, left = functools.partial(_adopt, store), bars(figures)
             drawing = {
-                files: reuse.draw(read, files, look, charts.remaining, left, chart == "work-narrow")
+                files: reuse.draw(adopt, files, look, charts.remaining, left, chart == "work-narrow")
                 for files, chart in CHARTS.items()
             }
             for files, forms in drawing.items():
@@ -82,11 +82,12 @@ def _drawn(store: Store, mark: str) -> bool:
         return False
 
 
-def _read(store: Store, name: str) -> bytes | None:
+def _adopt(store: Store, name: str, is_right: Callable[[bytes], bool]) -> bool:
+    """Return whether a file can be read and is right."""
     try:
-        return store.files.read(name)
+        return is_right(store.files.read(name))
     except OSError:
-        return None
+        return False
 
 
 def _page(run: str, work: Work, figures: Sequence[Row], spent: Mapping[str, float], wanted: str, mark: str) -> bytes:

@@ -53,10 +53,30 @@ def test_files_of_the_last_artifact_are_adopted_if_they_are_as_they_were(tmp_pat
         task.publish("page/three", b"THREE")
         task = job(tmp_path)
     (tmp_path / "page" / "two").write_bytes(b"TWO")
-    assert [task.adopt(f"page/{name}") for name in ("one", "two", "four")] == [b"one", None, None]
+    (tmp_path / "page" / "three").write_bytes(b"3")
+    seen: list[bytes] = []
+    assert not task.adopt("page/two", lambda data: not seen.append(data)), "other bytes of the same size"
+    assert not task.adopt("page/one", lambda data: bool(seen.append(data)))
+    assert task.adopt("page/one", lambda data: not seen.append(data))
+    assert seen == [b"one", b"one"]
+    assert [task.adopt(f"page/{name}") for name in ("one", "three", "four")] == [True, False, False]
     task.publish("page/five", b"five")
     assert task.adopt("page/one"), "what was retired is still known"
     assert set(task.published) == {"page/one", "page/five"}
+
+
+def test_files_are_synced_before_the_artifact_unless_they_are_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, "a", "one", "two")
+    task = job(tmp_path)
+    task.adopt("page/one")
+    task.publish("page/two", b"2")
+    synced: list[str] = []
+    monkeypatch.setattr(task.store.files, "sync_files", synced.extend)
+    record = Record("total", "all", "b" * 64, {}, {}, files=dict(task.published))
+    task.store.publish("total.parquet", record, SCHEMA, [])
+    assert synced == ["page/two"]
 
 
 def test_a_damaged_artifact_is_deleted_before_its_files_are_written(tmp_path: Path) -> None:

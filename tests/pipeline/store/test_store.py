@@ -128,7 +128,10 @@ def test_files_are_on_disk_before_the_artifact_that_names_them(tmp_path: Path, m
         "pipeline.store.backends.files.sync_file", lambda path: synced.append((path, artifact.exists()))
     )
     files = {"report/page.html": [4, ""], "report/pictures/a.png": [4, ""]}
-    Store(tmp_path).publish(artifact.name, Record("report", "k", "f" * 64, {}, {}, files=files), SCHEMA, [TABLE])
+    store = Store(tmp_path)
+    for name in files:
+        store.publish_file(name, b"data", synced=False)
+    store.publish(artifact.name, Record("report", "k", "f" * 64, {}, {}, files=files), SCHEMA, [TABLE])
     folders = [(tmp_path / "report", False), (tmp_path / "report/pictures", False)]
     assert sorted(synced[:2]) == [(tmp_path / name, False) for name in files]
     assert sorted(synced[2:]) == folders
