@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 from pipeline.config.settings import Config
 from pipeline.execution.runner import Failure, Runner
-from pipeline.machine.installation import DISTRIBUTION
+from pipeline.machine.installation import DISTRIBUTION, version_of
 from pipeline.stage import Stage
 
 COUNTED = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_failed"}
@@ -49,7 +48,7 @@ def record_of(
             counts[name][COUNTED[how]] += 1
     return {
         "run": config.run,
-        "version": metadata.version(DISTRIBUTION),
+        "version": version_of(DISTRIBUTION),
         "config": config.as_dict(),
         **figures,
         "stages": counts,

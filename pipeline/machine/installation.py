@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -72,9 +73,12 @@ def version_of(name: str) -> str | None:
     from importlib import metadata
 
     try:
-        return metadata.version(name)
+        distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
+    head = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
+    found = re.search(r"^Version: *(\S+)", head, re.MULTILINE)  # parsing the whole file takes 15 ms
+    return found[1] if found else distribution.version
 
 
 def check() -> None:

@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import metadata
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -108,8 +107,7 @@ def recipe(stage: Stage[Any], params: Any, settings: Settings) -> dict[str, Any]
         "version": stage.version,
         "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
         "params": result_params(params) | {key: settings(key) for key in stage.used(settings)},
-        "libraries": {name: metadata.version(name) for name in stage.cache_key.libraries}
-        | {name: version_of(name) for name in stage.cache_key.optional},
+        "libraries": {name: version_of(name) for name in (*stage.cache_key.libraries, *stage.cache_key.optional)},
     }
 
 
