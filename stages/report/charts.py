@@ -139,38 +139,6 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
     return svg(figure)
 
 
-def remaining(rows: Sequence[tuple[str, int, str, bool]], narrow: bool = False) -> bytes:
-    """Return a chart of the pairs left after each filter, as bars on a logarithmic scale: SVG, equal for equal rows.
-
-    rows    name, pairs, percentage as text, and whether the row is a filter's: then the bar is green; bars of figures
-            of the ledger, the same in every run, are grey
-    narrow  for the width of a phone, without percentages"""
-    from matplotlib.ticker import NullLocator
-
-    ink, faint, _, bars, _ = LIGHT
-    width = 4.0 if narrow else 9.0
-    figure, axes = plain(width, 0.8 + 0.4 * max(1, len(rows)), left=1.55)
-    if not rows:
-        axes.text(0.5, 0.5, "no pairs", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
-    texts = [f"{pairs:,}" + (f"   {share}" if share and not narrow else "") for _, pairs, share, _ in rows]
-    for place, ((_, pairs, _, is_filter), text) in enumerate(zip(rows, texts, strict=True)):
-        axes.barh(place, pairs, height=0.62, color=bars if is_filter else faint)
-        axes.annotate(text, (max(pairs, 1), place), (5, 0), textcoords="offset points", va="center", color=ink)
-    most = max([1, *(pairs for _, pairs, _, _ in rows)])
-    beside = min(0.6, 0.09 * max(map(len, texts), default=0) / (width - 1.7))  # share of the width for the texts
-    axes.set_xscale("log")
-    axes.set_xlim(1, max(most, 10) ** (1 / (1 - beside)))
-    axes.set_ylim(max(0, len(rows) - 1) + 0.6, -0.6)
-    axes.set_yticks(range(len(rows)), [name for name, *_ in rows])
-    axes.set_xticks(*_decades(most, 4 if narrow else 8))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.spines["bottom"].set_bounds(1, most)
-    axes.set_xlabel("pairs", color=ink)
-    axes.tick_params(axis="y", length=0)
-    axes.spines["left"].set_visible(False)
-    return svg(figure)
-
-
 def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
     """Return a histogram of distances with the threshold marked, as SVG.
 
@@ -210,13 +178,13 @@ def plain(width: float, height: float, left: float | None = None, bottom: float 
     return figure, axes
 
 
-def _decades(most: int, room: int = 8) -> tuple[list[float], list[str]]:
-    """Return about `room` ticks of a logarithmic axis, and their labels.
+def _decades(most: int) -> tuple[list[float], list[str]]:
+    """Return about eight ticks of a logarithmic axis, and their labels.
 
     The axis reaches from 1 to `most`.
 
     Matplotlib sets its own labels as formulas, which takes longer than the rest of the chart."""
-    powers = range(0, int(math.log10(max(1, most))) + 1, int(math.log10(max(1, most))) // room + 1)
+    powers = range(0, int(math.log10(max(1, most))) + 1, int(math.log10(max(1, most))) // 8 + 1)
     return [10.0**n for n in powers], [f"{10**n:,}" if n < 4 else f"10{str(n).translate(RAISED)}" for n in powers]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -133,6 +134,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         "counted": counted,
         "mse": human_mse,
         "line": one_line,
+        "log": math.log,
     }
     return environment.get_template(template).render({**fixed, **page}).encode()
 

@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 
 from pipeline.cli.main import main
-from stages.commands.run.work import PAGE, PICTURES
+from stages.commands.run.work import PAGE
 
 LONG_AGO = 1_600_000_000
 """Modification time of the images that tests make: not so young that the next run would look twice."""
@@ -119,7 +119,7 @@ class Project:
             for path in sorted(self.run_folder.rglob("*"))
             if path.is_file()
             and path.name != "run.json"
-            and str(path.relative_to(self.run_folder)) not in {PAGE, *PICTURES}
+            and str(path.relative_to(self.run_folder)) != PAGE
             and not any(part[0] == "." for part in path.relative_to(self.run_folder).parts)
         }
 

@@ -1,7 +1,9 @@
 """How the work fell away: what `fast-diff status` and the report's page tell after real runs."""
 
 import json
+import math
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,6 @@ from stages.commands.run import work
 from tests.end_to_end.driver import Kept, Project, make_image, make_images
 
 pytestmark = pytest.mark.drawn
-
-PAGES = {"work.html", *(path.removeprefix("report/") for path in work.PICTURES)}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,16 @@ def test_a_new_image_adds_to_what_was_known(project: Project, capsys: pytest.Cap
     assert after["pairs_total"] == 41 * 40 // 2
     assert after["block_pairs"] >= before["block_pairs"]
     assert f"{41 * 40 // 2:,}" in page(project).read_text()
-    assert {path.name for path in page(project).parent.iterdir()} >= PAGES
+
+
+def test_bars_have_a_logarithmic_scale(project: Project) -> None:
+    text = page(project).read_text()
+    cells = re.findall(r'<td class="number">([\d,]+)</td><td><svg', text)
+    pairs = [int(cell.replace(",", "")) for cell in cells]
+    widths = [float(width) for width in re.findall(r'<rect[^>]* width="([\d.]+)"', text)]
+    assert pairs[0] == 40 * 39 // 2
+    expected = [100 * math.log(max(1, count)) / math.log(pairs[0]) for count in pairs]
+    assert widths[: len(pairs)] == pytest.approx(expected, abs=1e-3)
 
 
 def test_without_the_log_levels_are_unknown_and_said_to_be(
@@ -121,7 +130,7 @@ def test_a_page_that_cannot_be_written_harms_nothing(
     really = os.replace
 
     def full(source: object, target: object, **more: object) -> None:
-        if Path(str(target)).name in PAGES:
+        if Path(str(target)).name == page(project).name:
             raise OSError(28, "No space left on device")
         really(source, target, **more)  # type: ignore[arg-type]
 

@@ -6,11 +6,9 @@ the page again, if block pairs were computed or other block pairs count. The rep
 
 from __future__ import annotations
 
-import functools
-import itertools
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from importlib import metadata
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 from pipeline.config.settings import Config
 from pipeline.plan.fingerprint import digest
@@ -29,21 +27,16 @@ from stages.commands.results.levels import (
     took,
     unknown,
 )
-from stages.report import charts, reuse
-from stages.report.drawing import SUFFIXES
 
 PAGE = "report/work.html"
-CHARTS = {tuple(f"report/{name}{suffix}.svg" for suffix in SUFFIXES): name for name in ("work", "work-narrow")}
-"""Names of a chart's light and dark form, and the name of the chart."""
-PICTURES = tuple(itertools.chain(*CHARTS))
-VERSION = 3
-"""Raise this number when the look of the page or of its pictures changes."""
+VERSION = 4
+"""Raise this number when the look of the page changes."""
 
 log = logging.getLogger("fast_diff")
 
 
 def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[str]:
-    """Draw the page and its pictures, unless they are up to date; return their names, relative to the run's folder.
+    """Draw the page, unless the page is up to date; return its name, relative to the run's folder.
 
     `ran`: the stages of which this run computed a task: then the times have changed, at least."""
     names, wanted = store.names(STAGE), config.settings(f"{STAGE}.device")
@@ -53,40 +46,17 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
         figures = list(rows(work)) if work.ledger["pairs_total"] else []
         try:
             spent = seconds(store.folder, {stage: made for stage in config.params if (made := store.names(stage))})
-            look = f"{VERSION} {metadata.version('matplotlib')}"
-            adopt, left = functools.partial(_adopt, store), bars(figures)
-            drawing = {
-                files: reuse.draw(adopt, files, look, charts.remaining, left, chart == "work-narrow")
-                for files, chart in CHARTS.items()
-            }
-            for files, forms in drawing.items():
-                for name, form in zip(files, forms() or (), strict=False):
-                    store.publish_file(name, form)
             store.publish_file(PAGE, _page(config.run, work, figures, spent, wanted, mark))
         except OSError as error:
             log.warning("%s could not be written: %s", error.filename2 or store.folder / PAGE, error.strerror)
-    return (PAGE, *PICTURES)
-
-
-def bars(figures: Sequence[Row]) -> list[tuple[str, int, str, bool]]:
-    """Return the rows that are bars of the chart: see `charts.remaining`."""
-    return [(row.name, row.pairs, row.share, row.level) for row in figures if row.left]
+    return (PAGE,)
 
 
 def _drawn(store: Store, mark: str) -> bool:
     """Return whether the page shows these artifacts; `mark` is a digest of their names."""
     try:
-        there = all(store.files.size(name) is not None for name in (PAGE, *PICTURES))
-        return there and mark in store.files.read(PAGE).decode()
+        return store.files.size(PAGE) is not None and mark in store.files.read(PAGE).decode()
     except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _adopt(store: Store, name: str, is_right: Callable[[bytes], bool]) -> bool:
-    """Return whether a file can be read and is right."""
-    try:
-        return is_right(store.files.read(name))
-    except OSError:
         return False
 
 
@@ -95,4 +65,5 @@ def _page(run: str, work: Work, figures: Sequence[Row], spent: Mapping[str, floa
 
     said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted), "spent": spent}
     page = {"run": run, "work": work, "rows": figures, "unknown": unknown(work), "caution": caution(work), "mark": mark}
-    return render("work.html", page | said)
+    scale = math.log(max([2, *(row.pairs for row in figures)]))  # of the bars
+    return render("work.html", page | said | {"scale": scale})

@@ -1,18 +1,12 @@
-"""Pairs left after each filter, as text and as pictures."""
+"""Pairs left after each filter, as text."""
 
 import re
 from collections.abc import Mapping
-from xml.etree import ElementTree
 
 import pytest
 
 from stages.commands.results import levels
 from stages.commands.results.levels import LEDGER, LEVELS, Work
-from stages.commands.run import work
-from stages.report import charts
-from stages.report.charts import DARK, LIGHT, both
-
-pytestmark = pytest.mark.drawn
 
 
 def made(
@@ -123,23 +117,3 @@ def test_totals_are_of_all_block_pairs_and_shares_of_those_whose_levels_are_know
 def test_no_block_pairs_say_nothing() -> None:
     nothing = Work(0, 0, 0, dict.fromkeys(LEDGER, 0), 0, dict.fromkeys(LEVELS, 0), 0.0, {})
     assert list(levels.lines(nothing, "auto")) == []
-
-
-@pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("of", [PHOTOGRAPHS, FRAMES, EVERY])
-def test_the_picture_is_the_same_each_time_and_well_formed(of: Work, narrow: bool) -> None:
-    rows = list(levels.rows(of))
-    picture = charts.remaining(work.bars(rows), narrow)
-    assert charts.remaining(work.bars(rows), narrow) == picture
-    light, dark = both(picture)
-    assert light == picture
-    assert len(dark) == len(light)
-    assert not any(colour.encode() in dark for colour in LIGHT if colour not in DARK)
-    root = ElementTree.fromstring(picture)
-    assert root.tag.endswith("svg")
-    bars = [part for part in root.iter() if part.get("id", "").startswith("patch_")]
-    assert len(bars) >= sum(row.left for row in rows)
-
-
-def test_no_pairs_draw_no_bars() -> None:
-    assert ElementTree.fromstring(charts.remaining([])).tag.endswith("svg")
