@@ -31,7 +31,7 @@ from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
-from pipeline.stage import Address, Stage, Task, Upstream
+from pipeline.stage import Address, Stage, Upstream
 from pipeline.store.atomic import sweep, unmade_if_refused
 from pipeline.store.backends.locations import use
 from pipeline.store.backends.storage import below
@@ -117,7 +117,8 @@ class _Work:
             self.begun = True
             reporter.begin(plan.stages())
             racy_rows, later = self._racy_rows(plan)
-            start = functools.partial(self._start, self._needs(plan), reporter)
+            upstream = Upstream(plan.by_stage(), self.config.settings)
+            start = functools.partial(self._start, self._needs(plan, upstream), upstream, reporter)
             resolver = Resolver(
                 plan, self.store, Footers(self.store), self.config.params, self.config.settings, racy_rows
             )
@@ -131,12 +132,12 @@ class _Work:
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
 
-    def _start(self, needs: Needs, reporter: Reporter) -> Executor:
+    def _start(self, needs: Needs, upstream: Upstream, reporter: Reporter) -> Executor:
         """Open the executor; in this process, warm the stages up."""
         executor = open_executor(self.config.scheduler, needs, reporter.cluster, self.performance_report)
         if isinstance(executor, ThreadsExecutor):
             for stage in self.stages:
-                stage.preflight.warm_up(lambda name: self.store.files.size(name) is not None)
+                stage.preflight.warm_up(upstream, lambda name: self.store.files.size(name) is not None)
         return executor
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
@@ -159,13 +160,9 @@ class _Work:
                 runner.make_again((error.stage, error.key))
         raise AssertionError("the last attempt returns or raises")
 
-    def _needs(self, plan: Plan) -> Needs:
+    def _needs(self, plan: Plan, upstream: Upstream) -> Needs:
         """Return what workers must have for this run: libraries, roots, memory."""
         libraries = [name for stage in self.stages for name in (*stage.cache_key.libraries, *stage.cache_key.optional)]
-        by_stage: dict[str, list[Task]] = {}
-        for (stage, _), node in plan.nodes.items():
-            by_stage.setdefault(stage, []).append(node.task)
-        upstream = Upstream(by_stage, self.config.settings)
         memory, remedy = max(
             (stage.preflight.memory(upstream, self.config.params[stage.name]), stage.preflight.remedy)
             for stage in self.stages

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from pipeline.machine import side_process
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import TaskError
 from pipeline.stage import (
@@ -41,10 +42,11 @@ from stages.comparing.metrics.kinds import KINDS, Kind, kind_of
 from stages.comparing.order import ordered_pairs
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels import arrays
-from stages.kernels.compare import BlockPair
+from stages.kernels.compare import TUNING, BlockPair
 from stages.kernels.measure import turns
 from stages.kernels.measure.metric import MatchArrays
 from stages.kernels.rules import MatchRules
+from stages.kernels.warm_up import compile_loops
 
 DEFAULT_THRESHOLD = 200.0
 ROWS = 1 << 18
@@ -198,6 +200,13 @@ def memory(upstream: Upstream, params: Params) -> int:
     return PROCESS + INDEXES + 2 * largest * AN_IMAGE
 
 
+def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
+    """Compile the loops in a process beside the first run, if the run has enough images for compiled code."""
+    images = sum(count for partition in upstream.tasks("scan") if isinstance(count := partition.notes["images"], int))
+    if images**2 >= TUNING.compiled and arrays.compiled() and not exists("run.json"):
+        side_process.submit(compile_loops)
+
+
 def own_code(params: Params, settings: Settings) -> bool:
     """Return whether the metric is a function of the user's own, or compares vectors of such a function."""
     return ":" in params.metric or params.metric == "embedding"
@@ -303,5 +312,5 @@ STAGE: Stage[Params] = Stage(
     cache_key=CacheKey(reads, uses),
     reuse=Reuse(builds_on=("threshold",)),
     output=Output(figures=figures, work=lambda summary: (summary["pairs_total"], "pairs")),
-    preflight=Preflight(check, memory, remedy="lower partition.block", own_code=own_code),
+    preflight=Preflight(check, memory, remedy="lower partition.block", own_code=own_code, warm_up=warm_up),
 )

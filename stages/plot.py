@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from pipeline.machine import side_process
 from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream
 from stages.clustering import dismissed
 from stages.clustering.matches import Matches
 from stages.comparing.figure import SETTINGS, Figure, column_of, figure_of
 from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
-from stages.report import charts, labels, page, painter
+from stages.report import charts, labels, page
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import EVERY, bins, columns, extremes, number
@@ -68,10 +69,10 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
         yield f"plot.labels: {error}"
 
 
-def warm_up(exists: Callable[[str], bool]) -> None:
-    """Start the process that draws charts, unless there are charts to reuse."""
+def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
+    """Import Matplotlib in a process beside the run, unless there are charts to reuse."""
     if not exists("report/histogram.svg"):
-        painter.start()
+        side_process.submit(charts.load)
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:

@@ -28,7 +28,7 @@ def packages() -> list[Any]:
 def modules() -> dict[str, str]:
     """Return the full names of command modules by command name, without imports."""
     return {
-        module.name: f"{package.__name__}.{module.name}"
+        module.name.replace("_", "-"): f"{package.__name__}.{module.name}"
         for package in packages()
         for module in pkgutil.iter_modules(package.__path__)
     }

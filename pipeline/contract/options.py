@@ -110,7 +110,7 @@ class Preflight(Generic[P]):
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
     own_code (params, settings) -> whether tasks call code of the user's own, which may not be safe for threads
-    warm_up  (exists) -> None: called before the first task of a run in one process, to start slow processes early;
+    warm_up  (upstream, exists) -> None: called before the first task of a run in one process, to start slow work early;
              `exists(name)`: whether the run's folder has this file
     """
 
@@ -118,4 +118,4 @@ class Preflight(Generic[P]):
     memory: Callable[[Upstream, P], int] = lambda upstream, params: 0
     remedy: str = ""
     own_code: Callable[[P, Settings], bool] = lambda params, settings: False
-    warm_up: Callable[[Callable[[str], bool]], None] = lambda exists: None
+    warm_up: Callable[[Upstream, Callable[[str], bool]], None] = lambda upstream, exists: None

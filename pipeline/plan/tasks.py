@@ -38,6 +38,13 @@ class Plan:
         """Return the number of tasks by stage, in the order of the stages."""
         return dict(Counter(stage for stage, _ in self.nodes))
 
+    def by_stage(self) -> dict[str, list[Task]]:
+        """Return the tasks of each stage, in the order of the stage."""
+        found: dict[str, list[Task]] = {}
+        for (stage, _), node in self.nodes.items():
+            found.setdefault(stage, []).append(node.task)
+        return found
+
 
 def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     """Sort stages topologically. Raises ConfigError for a cycle or an unknown stage."""

@@ -4,7 +4,7 @@
     review     show/     duplicates.py   failures.py   export/
     clean up   plan/     apply/          undo.py       dismiss/      prune.py
     inspect    status/   explain.py      estimate/     graph.py      verify/
-    set up     init.py   config/         formats.py    demo/         completion.py
+    set up     init.py   config/         formats.py    demo/         completion.py   warm_up.py
 
 A module or an `__init__.py` that ends in `COMMAND` loads nothing heavy, since `fast-diff --help` imports all of them:
 what the work needs is imported in the command's function. results/ is no command: it reads finished runs for the

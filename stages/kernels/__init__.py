@@ -10,4 +10,5 @@ graph/          matches as edges: components, linkage, groups of identical image
 cut.py          positions at which a sequence is cut into partitions and blocks
 hilbert.py      an order of block pairs in which neighbours share a block
 arrays.py       the array library: NumPy, or CuPy on a GPU
-code_cache.py   the disk cache of compiled kernels"""
+code_cache.py   the disk cache of compiled kernels
+warm_up.py      compile all kernels ahead of their first use"""

@@ -29,6 +29,11 @@ LETTERS = 34
 TINTS = "YlGn"
 
 
+def load() -> None:
+    """Import what every chart needs."""
+    svg(plain(1, 1, left=0.1)[0])
+
+
 def both(picture: bytes) -> tuple[bytes, bytes]:
     """Return an SVG for light pages, and the same SVG for dark pages."""
     colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}

@@ -8,7 +8,8 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stages.report import charts, painter
+from pipeline.machine import side_process
+from stages.report import charts
 
 
 def mark_of(version: str, chart: Callable[..., bytes], *arguments: Any) -> str:
@@ -46,7 +47,7 @@ def draw(
     mark = mark_of(version, chart, *arguments)
     if all(adopt(name, functools.partial(is_marked, mark=mark)) for name in names):
         return lambda: None
-    picture = painter.draw(chart, *arguments)
+    picture = side_process.submit(chart, *arguments)
 
     def forms() -> tuple[bytes, bytes]:
         light, dark = charts.both(picture())

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stages.report import charts, painter
+from pipeline.machine import side_process
+from stages.report import charts
 
 
 def blank(*arguments: Any, **named: Any) -> bytes:
@@ -22,7 +23,7 @@ def blank_charts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         for name in ("histogram", "sizes", "heat", "recall"):
             patched.setattr(charts, name, blank)
-        patched.setattr(painter, "draw", functools.partial)
+        patched.setattr(side_process, "submit", functools.partial)
         yield
 
 

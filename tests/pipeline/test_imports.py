@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 PATHS = sorted(path for top in ("pipeline", "stages") for path in (ROOT / top).rglob("*.py"))
 MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PATHS}
 
-PIPELINE = ("pipeline.stage", "pipeline.messages", "pipeline.store.backends", "pipeline.machine.installation")
+PIPELINE = (
+    *("pipeline.stage", "pipeline.messages", "pipeline.store.backends"),
+    *("pipeline.machine.installation", "pipeline.machine.side_process"),
+)
 """What stages know of the pipeline."""
 ARROWS = {
     "pipeline.messages": ("pipeline.messages",),

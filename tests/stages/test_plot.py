@@ -17,10 +17,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from pipeline.machine import side_process
 from pipeline.stage import Result
 from stages import cluster, pairs, plot, scan, thumbnail
 from stages.plot import Params
-from stages.report import charts, painter
+from stages.report import charts
 from stages.report.page import DATES
 from stages.report.previews import Previews
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
@@ -303,7 +304,7 @@ def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch:
     """Every pair is recorded and counted; only those that clusters are made of are shown."""
     told: list[Any] = []
     monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
-    monkeypatch.setattr(painter, "draw", functools.partial)
+    monkeypatch.setattr(side_process, "submit", functools.partial)
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, 1, 0.0), (0, 2, 50.0), (0, 3, 50.5), (1, 2, 9000.0)]
     artifacts = inputs(paths, rows, [[0, 1, 2]])
@@ -361,7 +362,7 @@ def test_another_metric_is_called_distance(
     """MSE is said of thumbnails in clusters alone; what joins is a distance, in as many digits as it deserves."""
     told: list[Any] = []
     monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
-    monkeypatch.setattr(painter, "draw", functools.partial)
+    monkeypatch.setattr(side_process, "submit", functools.partial)
     values = {"0": 0.0, "7": 7.0, "0.0123": 0.012345, "1,235": 1234.6, "0.000123": 0.00012345, "12.3": 12.345}
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, n, values[text]) for n, text in enumerate(shown, start=1)]
@@ -385,7 +386,7 @@ def test_bits_have_a_bar_each(
 ) -> None:
     told: list[Any] = []
     monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
-    monkeypatch.setattr(painter, "draw", functools.partial)
+    monkeypatch.setattr(side_process, "submit", functools.partial)
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     top = 7.0 if threshold is None else float(int(threshold))
     rows = [(0, 1, 0.0), (0, 2, top), (0, 3, top)]

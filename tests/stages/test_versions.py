@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (6, "8fcfac8588c813b5"),
     "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "4cb38fb009f53c39"),
+    "pairs": (3, "bf0ba2768006d1fc"),
     "cluster": (8, "715fa45bd4b55379"),
-    "plot": (10, "b39184136cb2a55d"),
+    "plot": (10, "a8222afdfd9090ea"),
 }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stages.report import painter, reuse
+from pipeline.machine import side_process
+from stages.report import reuse
 
 NAMES = ("light.svg", "dark.svg")
 
@@ -26,7 +27,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         assert callable(function)
         return lambda: function(*arguments)
 
-    monkeypatch.setattr(painter, "draw", here)
+    monkeypatch.setattr(side_process, "submit", here)
     forms = reuse.draw(lambda name, is_right: False, NAMES, "1", chart, {2: 3}, np.arange(3))()
     assert forms
     return dict(zip(NAMES, forms, strict=True))

@@ -1,6 +1,6 @@
-"""Draw charts in a process beside the rest of the work: importing Matplotlib takes as long as a small run.
+"""Call functions in a process beside the rest of the work, such as those that import or compile for seconds.
 
-The process is niced, starts with the first chart, and ends when this process does, or after a time without charts."""
+The process is niced, starts with the first call, and ends when this process does, or after a time without calls."""
 
 from __future__ import annotations
 
@@ -19,43 +19,34 @@ from concurrent.futures import Future
 from typing import Any
 
 NICE = 10
-"""Niceness of the process: charts use the time that other work leaves."""
+"""Niceness of the process: calls use the time that other work leaves."""
 IDLE = 20
-"""Seconds without a chart after which the process ends."""
-START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from stages.report.painter import main; main()"
+"""Seconds without a call after which the process ends."""
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from pipeline.machine.side_process import main; main()"
+)
 
 
-def start() -> None:
-    """Start the process, which imports Matplotlib while this process goes on."""
-    draw(_import)
+def submit(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """Begin a call; return a function that waits for the call's result and returns the result.
 
-
-def draw(chart: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """Begin to draw a chart; return a function that waits for the chart and returns it.
-
-    The function raises what `chart` raises. Where the process can't be used, the function itself draws."""
+    The returned function raises what `function` raises. Where the process can't be used, the returned function makes
+    the call itself."""
     try:
-        future = _painter.submit(chart, arguments)
+        future = _process.submit(function, arguments)
     except OSError:
-        return functools.partial(chart, *arguments)
+        return functools.partial(function, *arguments)
 
-    def drawn() -> Any:
+    def result() -> Any:
         try:
             return future.result()
         except EOFError:  # the process was killed, as for lack of memory
-            return chart(*arguments)
+            return function(*arguments)
 
-    return drawn
-
-
-def _import() -> None:
-    """Import what every chart needs."""
-    from stages.report import charts
-
-    charts.svg(charts.plain(1, 1, left=0.1)[0])
+    return result
 
 
-class _Painter:
+class _SideProcess:
     """The process, from the parent's side; safe for threads."""
 
     def __init__(self) -> None:
@@ -64,9 +55,9 @@ class _Painter:
         self._waiting: list[Future[Any]] = []
         atexit.register(self.close)
 
-    def submit(self, chart: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
-        """Send a chart to the process. Raises OSError."""
-        message = pickle.dumps((chart, arguments))
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Any]:
+        """Send a call to the process. Raises OSError."""
+        message = pickle.dumps((function, arguments))
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._process, self._waiting = _started(), []
@@ -79,7 +70,7 @@ class _Painter:
             return future
 
     def _read(self, process: subprocess.Popen[bytes], waiting: list[Future[Any]]) -> None:
-        """Set the result of each future; answers arrive in the order of the charts."""
+        """Set the result of each future; answers arrive in the order of the calls."""
         assert process.stdin
         assert process.stdout
         with contextlib.suppress(Exception):  # the process has ended, or its answer can't be read
@@ -91,7 +82,7 @@ class _Painter:
             process.kill()
             process.wait()
             process.stdout.close()
-            with contextlib.suppress(OSError):  # a chart that was not sent
+            with contextlib.suppress(OSError):  # a call that was not sent
                 process.stdin.close()
             for future in waiting:
                 future.set_exception(EOFError())
@@ -115,23 +106,23 @@ def _started() -> subprocess.Popen[bytes]:
 
 
 def main() -> None:
-    """Draw the charts that the parent sends, until the parent closes the connection."""
+    """Make the calls that the parent sends, until the parent closes the connection."""
     os.nice(NICE)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     while True:
         signal.alarm(IDLE)
         try:
-            chart, arguments = pickle.load(sys.stdin.buffer)
+            function, arguments = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         signal.alarm(0)
         try:
-            answer = True, chart(*arguments)
+            answer = True, function(*arguments)
         except Exception as error:
             answer = False, error
         pickle.dump(answer, answers)
         answers.flush()
 
 
-_painter = _Painter()
+_process = _SideProcess()

@@ -1,0 +1,34 @@
+"""Compile every loop ahead of its first use, for instance while a container image is built."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from stages.kernels.bounds import coarse
+from stages.kernels.bounds.space import Space, prepare
+
+CHANNELS, IMAGES, SIDE = 3, 4, 8
+
+
+def compile_loops() -> Path | None:
+    """Compile the loops for the types that runs use; return the cache folder, None where no folder is writable.
+
+    Loops in the cache are only loaded. numba compiles a loop when the loop is called, so each loop gets a few small
+    arrays."""
+    from stages.kernels import code_cache  # numba is imported where the loops are compiled
+    from stages.kernels.filters.leaves import Leaves
+    from stages.kernels.measure import native
+
+    images = np.arange(IMAGES * SIDE * SIDE * CHANNELS).astype(np.uint8).reshape(IMAGES, SIDE, SIDE, CHANNELS)
+    edges = np.array(coarse.edges(SIDE, coarse.GRID))
+    native.cells(images, edges, edges)
+    rows, every = images.reshape(IMAGES, -1), np.arange(IMAGES)
+    native.sums(rows, rows, every, every, 0)
+    vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
+    native.invariants(vectors.reshape(IMAGES, coarse.GRID, coarse.GRID, CHANNELS + 1))
+    space = Space(0.0, coarse.orders(CHANNELS, 4), partial(coarse.invariants, channels=CHANNELS))
+    Leaves(prepare(vectors, vectors, space)).candidates(every, None, True, IMAGES**2)
+    return code_cache.folder()
