@@ -17,7 +17,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (6, "8fcfac8588c813b5"),
     "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "bf0ba2768006d1fc"),
+    "pairs": (3, "bf438491ae7728ba"),
     "cluster": (8, "715fa45bd4b55379"),
     "plot": (10, "a8222afdfd9090ea"),
 }

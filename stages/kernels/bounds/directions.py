@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 LEADING = 8
 """Directions. With 4, three times as many pairs of photographs pass; with 16, each pair costs twice as much."""
+FURTHER = 16
+"""More directions, for pairs that are near along the leading ones: a fifth of these pairs of photographs passes."""
+DIRECTIONS = LEADING + FURTHER
 SAMPLE = 4_096
 ROUNDS = 3
 ROWS = 8_192
@@ -29,7 +32,7 @@ Doubles = NDArray[np.float64]
 class Keys:
     """Vectors along the leading directions, as the filter compares them.
 
-    rows  float32 (n, LEADING)
+    rows  float32 (n, DIRECTIONS)
     norm  the largest norm of what was rounded: of the vectors, which may be near each other and far from the centre,
           and of their projections"""
 
@@ -39,7 +42,7 @@ class Keys:
 
 @dataclass(frozen=True)
 class Directions:
-    """LEADING directions, float64 (d, LEADING), about a centre, float64 (d,).
+    """Directions, float64 (d, DIRECTIONS), about a centre, float64 (d,).
 
     stretch  the factor by which a squared length may grow through rounding"""
 
@@ -52,7 +55,7 @@ class Directions:
 
         vectors  float32 (n, d')
         seen     maps m of the vectors to what is projected, float64 (m, d)"""
-        rows = np.zeros((len(vectors), LEADING), np.float32)
+        rows = np.zeros((len(vectors), DIRECTIONS), np.float32)
         norm = 0.0
         for start in range(0, len(vectors), ROWS):
             whole = seen(vectors[start : start + ROWS])
@@ -74,10 +77,10 @@ def principal(samples: Doubles) -> Directions:
     d = samples.shape[1]
     centre = samples.mean(axis=0) if len(samples) else np.zeros(d)
     apart = samples - centre
-    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, 2 * LEADING)))[0]
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, DIRECTIONS + LEADING)))[0]
     for _ in range(ROUNDS):  # subspace iteration, for vectors of thousands of entries
         basis = np.linalg.qr(apart.T @ (apart @ basis))[0]
     along = apart @ basis
-    basis = basis @ np.linalg.eigh(along.T @ along)[1][:, ::-1][:, :LEADING]
+    basis = basis @ np.linalg.eigh(along.T @ along)[1][:, ::-1][:, :DIRECTIONS]
     error = float(np.linalg.norm(basis.T @ basis - np.eye(basis.shape[1])))
     return Directions(centre, np.ascontiguousarray(basis), 1 + error + 2.0**-30)

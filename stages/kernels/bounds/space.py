@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.bounds import slack
-from stages.kernels.bounds.directions import LEADING, SAMPLE, Keys, principal
+from stages.kernels.bounds.directions import SAMPLE, Keys, principal
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -117,10 +117,9 @@ class Pass:
     turns: int
     symmetric: bool
 
-    @property
-    def cut(self) -> np.float32:
-        """Return the greatest sum of squared differences that passes."""
-        return slack.cut(self.squared, self.left.norm, self.right.norm, LEADING)
+    def cut(self, directions: int) -> np.float32:
+        """Return the greatest sum of squared differences along so many directions that passes."""
+        return slack.cut(self.squared, self.left.norm, self.right.norm, directions)
 
 
 @dataclass(frozen=True)

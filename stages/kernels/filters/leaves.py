@@ -6,6 +6,7 @@ For one leaf of a,
     the leaf's box against the boxes of b's leaves   ->  some leaves of b
     each point of the leaf against those boxes       ->  few leaves of b
     each point of the leaf against the leaves' points  ->  few points of b
+    the leaves' points along all directions          ->  fewer points of b
     the whole vectors, in every turn                 ->  candidates
 
 Distances to boxes and to points are summed over all directions, not compared direction by direction: most boxes are
@@ -24,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.bounds.directions import LEADING
+from stages.kernels.bounds.directions import DIRECTIONS, LEADING
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Prepared, merged
 from stages.kernels.filters.tree import LEAF, grow
 from stages.kernels.measure.native import Function, native
@@ -62,6 +63,7 @@ def _join(
     leaves_a: Any,
     leaves_b: Any,
     most: Any,
+    further: Any,
     same: Any,
     number_a: Any,
     number_b: Any,
@@ -78,6 +80,7 @@ def _join(
     """Find pairs of points whose whole vectors are near in some turn.
 
     most       the greatest squared distance along the leading directions
+    further    the greatest squared distance along all directions
     whole      the greatest squared distance of whole vectors
     same       a and b are the same points; each pair is returned once, the smaller number first
     ascending  leave out pairs whose number in a is not less than the number in b
@@ -146,8 +149,12 @@ def _join(
                     nearest = min(nearest, near[c])
                 if nearest > most:
                     continue
+                for k in range(LEADING, DIRECTIONS):
+                    for c in range(LEAF):
+                        step = q[k, c] - p[k]
+                        near[c] += step * step
                 for c in range(min(LEAF, count_b - other * LEAF)):
-                    if near[c] <= most and not (same and other == leaf and c <= j):
+                    if near[c] <= further and not (same and other == leaf and c <= j):
                         b = number_b[order_b[other * LEAF + c]]
                         if ascending and not same and a >= b:
                             continue
@@ -204,7 +211,8 @@ class Leaves:
             found, compared, directions = _join(
                 grown_a,
                 grown_b,
-                step.cut,
+                step.cut(LEADING),
+                step.cut(DIRECTIONS),
                 same,
                 a,
                 positions,

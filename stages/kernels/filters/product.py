@@ -3,7 +3,7 @@
 This filter runs on NumPy without numba, and on CuPy.
 
 Rows are sorted along the leading direction, so a tile of a is compared only with tiles of b within reach; sorted
-order excludes everything else. One product of LEADING + 2 columns decides a tile, with the threshold folded in
+order excludes everything else. One product of DIRECTIONS + 2 columns decides a tile, the threshold folded in
 (`slack.py`). Pairs that pass are gathered and compared on whole vectors. Both sides move to the device once; a tile
 returns one array of candidates.
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stages.kernels.arrays import Device
 from stages.kernels.bounds import slack
-from stages.kernels.bounds.directions import LEADING
+from stages.kernels.bounds.directions import DIRECTIONS, LEADING
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Pass, Prepared, merged
 
 GATHERED = 64 << 20
@@ -104,8 +104,8 @@ class Product:
 
         same  both sides are the same points, so half of the square is enough"""
         xp, side = self._device.xp, self._device.side
-        bound = slack.bound(step.squared, step.left.norm, step.right.norm, LEADING)
-        reach = float(step.cut) ** 0.5 * (1 + 2.0**-20)
+        bound = slack.bound(step.squared, step.left.norm, step.right.norm, DIRECTIONS)
+        reach = float(step.cut(LEADING)) ** 0.5 * (1 + 2.0**-20)
         for row in range(0, len(left.order), side):
             rows = slice(row, min(row + side, len(left.order)))
             first, last = float(left.leading[rows.start]) - reach, float(left.leading[rows.stop - 1]) + reach

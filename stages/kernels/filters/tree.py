@@ -54,7 +54,7 @@ def _grow(keys: Any) -> Any:
     count = keys.shape[1]
     leaves = (count + LEAF - 1) // LEAF
     order = np.arange(count).astype(np.int32)
-    points = np.full((leaves, LEADING, LEAF), np.float32(np.inf))
+    points = np.full((leaves, len(keys), LEAF), np.float32(np.inf))
     low = np.empty((LEADING, leaves), np.float32)
     high = np.empty((LEADING, leaves), np.float32)
     waiting = [(0, leaves)]
@@ -80,20 +80,21 @@ def _grow(keys: Any) -> Any:
         waiting.append((first, middle))
         waiting.append((middle, last))
     for leaf in range(leaves):
-        for k in range(LEADING):
+        for k in range(len(keys)):
             least, greatest = np.float32(np.inf), np.float32(-np.inf)
             for j in range(min(LEAF, count - leaf * LEAF)):
                 value = keys[k, order[leaf * LEAF + j]]
                 points[leaf, k, j] = value
                 least, greatest = min(least, value), max(greatest, value)
-            low[k, leaf], high[k, leaf] = least, greatest
+            if k < LEADING:
+                low[k, leaf], high[k, leaf] = least, greatest
     return order, points, low, high
 
 
 def grow(keys: Floats) -> Grown:
-    """Build the leaves around points, float32 (n, LEADING).
+    """Build the leaves around points, float32 (n, m), where m is at least LEADING.
 
-    Returns the points' order, int32 (n,); their coordinates, (leaves, LEADING, LEAF), padded with infinity; and the
-    low and high corners of the boxes, (LEADING, leaves) each."""
+    Returns the points' order, int32 (n,); their coordinates, (leaves, m, LEAF), padded with infinity; and the low and
+    high corners of the boxes, (LEADING, leaves) each."""
     grown: Grown = _grow(np.ascontiguousarray(keys.T))
     return grown

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device
 from stages.kernels.bounds import coarse, slack
-from stages.kernels.bounds.directions import LEADING
+from stages.kernels.bounds.directions import DIRECTIONS, LEADING
 from stages.kernels.bounds.space import Candidates, Filter, Levels, Prepared, Space, largest_norm, merged, prepare
 from stages.kernels.filters import leaves, product, tree
 from stages.kernels.filters.leaves import Leaves
@@ -402,11 +402,13 @@ def test_leaves_compare_what_boxes_leave(same: bool, whole: bool, turns: int) ->
         low, high = grown_b[2:]
         for leaf, number in enumerate(grown_a[0].tolist()):
             boxes = np.arange(low.shape[1]) >= (leaf // LEAF if alone else 0)
-            key = step.left.rows[a[number]][:, None]
+            key = step.left.rows[a[number], :LEADING][:, None]
             away = (np.maximum(np.maximum(low - key, key - high), 0) ** 2).sum(axis=0)
-            compared += LEAF * int(np.count_nonzero(boxes & (away <= step.cut)))
-        far = ((step.left.rows[a][:, None] - step.right.rows[positions]) ** 2).sum(axis=2)
-        directions += int(np.count_nonzero((far <= step.cut) & ((a[:, None] < positions) | (not same))))
+            compared += LEAF * int(np.count_nonzero(boxes & (away <= step.cut(LEADING))))
+        apart = (step.left.rows[a][:, None] - step.right.rows[positions]) ** 2
+        near = apart[..., :LEADING].sum(axis=2) <= step.cut(LEADING)
+        near &= apart.sum(axis=2) <= step.cut(DIRECTIONS)
+        directions += int(np.count_nonzero(near & ((a[:, None] < positions) | (not same))))
     pairs = len(a) * len(positions) // (2 if same and whole else 1)
     assert 0 < compared < pairs * turns
     assert chosen.levels == Levels(pairs * turns - compared, compared, directions, len(found.a))
@@ -442,27 +444,29 @@ def test_a_split_has_the_lesser_values_first(values: list[int], data: st.DataObj
 def test_leaves_are_split_where_they_spread_most(count: int) -> None:
     """Keys that differ little about large means, in a direction of their own in each part."""
     random = np.random.default_rng(count)
-    keys = random.normal(size=(count, LEADING)) * random.uniform(0.1, 0.5, LEADING) + random.uniform(2, 9, LEADING)
+    every = LEADING + 3
+    keys = random.normal(size=(count, every)) * random.uniform(0.1, 0.5, every) + random.uniform(2, 9, every)
+    keys[:, LEADING:] *= 100  # no box is cut along these
     keys[: count // 3, 5] += 3
     keys[count // 2 :, 2] -= 2
     rows = keys.astype(np.float32)
     order, grown, low, high = grow(rows)
     number = -(-count // LEAF)
     assert sorted(order.tolist()) == list(range(count))
-    assert grown.shape == (number, LEADING, LEAF)
+    assert grown.shape == (number, every, LEAF)
     assert low.shape == high.shape == (LEADING, number)
     for leaf in range(number):
         held = rows[order[leaf * LEAF : (leaf + 1) * LEAF]]
         assert np.array_equal(grown[leaf, :, : len(held)], held.T)
         assert np.isinf(grown[leaf, :, len(held) :]).all()
-        assert np.array_equal(low[:, leaf], held.min(axis=0))
-        assert np.array_equal(high[:, leaf], held.max(axis=0))
+        assert np.array_equal(low[:, leaf], held[:, :LEADING].min(axis=0))
+        assert np.array_equal(high[:, leaf], held[:, :LEADING].max(axis=0))
 
     def halves(first: int, last: int) -> None:
         if last - first > 1:
             middle = (first + last) // 2
             lesser, greater = (rows[order[x * LEAF : y * LEAF]] for x, y in ((first, middle), (middle, last)))
-            spread = np.concatenate([lesser, greater]).astype(np.float64).var(axis=0).argmax()
+            spread = np.concatenate([lesser, greater])[:, :LEADING].astype(np.float64).var(axis=0).argmax()
             assert lesser[:, spread].max() <= greater[:, spread].min()
             halves(first, middle)
             halves(middle, last)
