@@ -35,7 +35,7 @@ from pipeline.stage import (
 from stages.comparing import copies
 from stages.comparing.blocks import INDEXES, Block, index_columns, index_table, read_blocks
 from stages.comparing.comparison import Comparison
-from stages.comparing.delta import earlier
+from stages.comparing.delta import earlier_matches
 from stages.comparing.functions import imported
 from stages.comparing.metrics.kinds import KINDS, Kind, kind_of
 from stages.comparing.order import ordered_pairs
@@ -225,7 +225,7 @@ def _matches(
     blocks = read_blocks([index_table(index, comparison) for index in indexes], comparison, references)
     kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
     first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
-    known = earlier(job, blocks, kind, comparison)
+    known = earlier_matches(job, blocks, kind, comparison)
     sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
     rules = MatchRules(kind.limit, comparison.turns, params.same_hash)
     diagonal = len(blocks) == 1

@@ -217,7 +217,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         TaskError: no decoding process can be started."""
     scan = inputs.table("scan", SCAN).combine_chunks()
     keys = keys_of(scan)
-    known = known_rows(keys, job.earlier(), job.distrust, params.recurring)
+    known = known_rows(keys, job.reusable_tables(), job.distrust, params.recurring)
     rows: list[Row | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
     names = names_of(scan)

@@ -63,10 +63,10 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
     try:
         yield
     finally:
-        dismiss(client, needs)
+        unregister(client, needs)
 
 
-def dismiss(client: Client, needs: Needs) -> None:
+def unregister(client: Client, needs: Needs) -> None:
     """Remove this run's plugin, also if a killed driver has left the plugin behind."""
     with contextlib.suppress(Exception):  # the scheduler may be gone, or have no such plugin
         client.unregister_worker_plugin(_plugin(needs))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.cluster.addresses import fault_of
-from pipeline.cluster.deployment import Address, Batch, Own, Ssh
+from pipeline.cluster.deployment import Batch, CustomCluster, ExistingScheduler, Ssh
 from pipeline.cluster.keys import Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
 
 FOLDER = "shared_temp_directory"
@@ -16,7 +16,7 @@ FOLDER = "shared_temp_directory"
 
 def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
     """Yield key and complaint for each contradiction within the section."""
-    if isinstance(scheduler, Address):
+    if isinstance(scheduler, ExistingScheduler):
         yield from _of_address(scheduler)
     if isinstance(scheduler, Ssh):
         hosts = scheduler.cluster.get("hosts")
@@ -29,7 +29,7 @@ def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
         yield "tls", f"temporary certificates need scheduler.cluster.{FOLDER} too, a folder that all machines see"
 
 
-def _of_address(scheduler: Address) -> Iterator[tuple[str, str]]:
+def _of_address(scheduler: ExistingScheduler) -> Iterator[tuple[str, str]]:
     if bool(scheduler.address) == bool(scheduler.scheduler_file):
         got = "both" if scheduler.address else "neither"
         said = f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}"
@@ -40,7 +40,7 @@ def _of_address(scheduler: Address) -> Iterator[tuple[str, str]]:
 
 def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
     scale, adapt = scheduler.scale, scheduler.adapt
-    if not isinstance(scheduler, Own) and (scale is None) == (adapt is None):
+    if not isinstance(scheduler, CustomCluster) and (scale is None) == (adapt is None):
         got = "neither; for example scale: 10" if scale is None else "both"
         yield "scale", f"kind {scheduler.kind} expects one of scheduler.scale and scheduler.adapt, got {got}"
     if adapt and adapt.minimum > adapt.maximum:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
 SIZE = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
-KIND = Field(
+KIND_FIELD = Field(
     description="auto: threads of this process for a small run, else local; local, threads: processes or threads on "
     "this machine; synchronous: a loop in this process; cuda: one process for each GPU; address: a Dask scheduler that "
     "runs already; ssh; slurm, pbs, lsf, sge: a batch system; kubernetes; or package.module:Class, a cluster class of "
@@ -69,7 +69,7 @@ class Tls:
 class Scheduler:
     """Where the tasks run; no key of this section changes a result."""
 
-    kind: Annotated[str, KIND] = "auto"
+    kind: Annotated[str, KIND_FIELD] = "auto"
 
     dask_class: ClassVar[str] = ""
     """Dask's cluster class, as module:Class."""
@@ -115,8 +115,8 @@ class Dask(Scheduler):
 
 
 @section
-class Passing(Dask):
-    """The key of kinds for which this program creates one of Dask's clusters."""
+class DaskCluster(Dask):
+    """The key of kinds for which this program starts a Dask cluster."""
 
     cluster: Annotated[
         Mapping[str, Any], Field(description="further keyword arguments of Dask's cluster class, passed through")
@@ -176,7 +176,7 @@ class EncryptedByFiles(Scheduler):
 
 
 @section
-class OwnWorkers(Scheduler):
+class LocalWorkers(Scheduler):
     """Keys of kinds whose workers run on this machine."""
 
     workers: Annotated[Positive | None, Field(description="number of workers; null: one for each core, or GPU")] = None

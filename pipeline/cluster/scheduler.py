@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.cluster.addresses import LOOPBACK, is_loopback
 from pipeline.cluster.arguments import TLS
 from pipeline.cluster.dask_config import configured, keep_quiet, security_of
-from pipeline.cluster.deployment import Address, Auto, Processes, Threads
+from pipeline.cluster.deployment import Auto, ExistingScheduler, Processes, Threads
 from pipeline.cluster.fitness import Needs, check_memory, probed
-from pipeline.cluster.keys import Dask, OwnWorkers, Passing, Scheduler
+from pipeline.cluster.keys import Dask, DaskCluster, LocalWorkers, Scheduler
 from pipeline.cluster.start import start
 from pipeline.execution.executor import DaskExecutor, Executor, SynchronousExecutor, ThreadsExecutor
 from pipeline.execution.watch import Cluster, Watch, tell_nobody
@@ -66,9 +66,9 @@ def open_executor(
 
 def _remedy(scheduler: Dask, needs: Needs) -> str:
     """Return what to do where no worker is left."""
-    if isinstance(scheduler, Address):
+    if isinstance(scheduler, ExistingScheduler):
         return "start workers"
-    if isinstance(scheduler, OwnWorkers):
+    if isinstance(scheduler, LocalWorkers):
         smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
         return f"they died, most likely for lack of memory: {smaller},"
     return "see in their logs why they ended, such as for lack of time or memory,"
@@ -81,14 +81,14 @@ def _timed_out(error: BaseException) -> bool:
 
 def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
     """Return a client whose workers passed the checks; `opened` closes everything."""
-    from pipeline.cluster.admission import checked_workers, dismiss
+    from pipeline.cluster.admission import checked_workers, unregister
 
     if isinstance(scheduler, Processes):
         check_memory(scheduler.memory_limit, needs)
     opened.enter_context(configured(scheduler))
     client = _client(scheduler, security_of(scheduler), opened)
     where = str(cast(Any, client.scheduler).address)
-    beyond = not is_loopback(where) if isinstance(scheduler, Address) else scheduler.listens_beyond_loopback
+    beyond = not is_loopback(where) if isinstance(scheduler, ExistingScheduler) else scheduler.listens_beyond_loopback
     if beyond and not where.startswith(TLS):
         LOG.warning(OPEN)
     if importlib.util.find_spec("bokeh") and client.dashboard_link.startswith("http"):
@@ -96,7 +96,7 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
         if isinstance(scheduler, Threads):  # for a scheduler in this process, Dask names another address of the machine
             link = re.sub(r"//[^/]+:", f"//{LOOPBACK}:", link)
         LOG.info("dashboard  %s", link)
-    dismiss(client, needs)
+    unregister(client, needs)
     _wait(client, scheduler)
     if not isinstance(scheduler, Threads | Processes):  # local workers share this process's software and storage
         opened.enter_context(checked_workers(client, opened.enter_context(probed(needs))))
@@ -106,9 +106,9 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
 def _client(scheduler: Dask, security: Any, opened: ExitStack) -> Client:
     from pipeline.cluster.connect import client_of, close, connect
 
-    if isinstance(scheduler, Address):
+    if isinstance(scheduler, ExistingScheduler):
         return connect(scheduler, security, opened)
-    assert isinstance(scheduler, Passing), "every other kind starts a cluster"
+    assert isinstance(scheduler, DaskCluster), "every other kind starts a cluster"
     with held():
         cluster = start(scheduler, security)
         opened.callback(close, cluster, 10)

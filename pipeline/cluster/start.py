@@ -9,13 +9,13 @@ import sys
 from typing import Any
 
 from pipeline.cluster.arguments import arguments
-from pipeline.cluster.deployment import Own
-from pipeline.cluster.keys import Elastic, Passing
+from pipeline.cluster.deployment import CustomCluster
+from pipeline.cluster.keys import DaskCluster, Elastic
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import ConfigError
 
 
-def start(scheduler: Passing, security: Any) -> Any:
+def start(scheduler: DaskCluster, security: Any) -> Any:
     """Return a Dask cluster that is starting its workers. Raises ConfigError."""
     make = _class(scheduler)
     if scheduler.command and not shutil.which(scheduler.command):
@@ -38,8 +38,8 @@ def start(scheduler: Passing, security: Any) -> Any:
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
 
 
-def _class(scheduler: Passing) -> Any:
-    module, _, name = (scheduler.kind if isinstance(scheduler, Own) else scheduler.dask_class).partition(":")
+def _class(scheduler: DaskCluster) -> Any:
+    module, _, name = (scheduler.kind if isinstance(scheduler, CustomCluster) else scheduler.dask_class).partition(":")
     try:
         if scheduler.extra:
             importlib.import_module(scheduler.package.replace("-", "_"))  # the class may import without this package

@@ -69,9 +69,9 @@ class Source(Generic[P]):
 class Reuse(Generic[P]):
     """Rules for the reuse of a stage's earlier artifacts.
 
-    columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.earlier`)
+    columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.reusable_tables`)
     recheck    (artifact, racy rows) -> the rows that are stale
-    builds_on  parameters that may differ in an artifact from `Job.before`; None: `Job.before` yields nothing
+    builds_on  parameters that may differ in an artifact from `Job.bases`; None: `Job.bases` yields nothing
     retry      (summary, params) -> whether to run a current task again: some rows hold a transient error, or an
                error that these parameters may avoid
     """

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from pipeline.execution.reporter import Quiet, Reporter
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome
 from pipeline.execution.watch import Cluster
 from pipeline.messages.errors import one_line
@@ -66,7 +66,7 @@ def describe_cluster(cluster: Cluster) -> str:
     return f"{counted(cluster.workers, 'worker')}, {cluster.memory / 2**30:.1f} GiB of memory in use"
 
 
-class _Counting(Quiet):
+class _Counting(Reporter):
     """Base of reporters that count outcomes by stage and measure rates."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
@@ -136,7 +136,7 @@ class Plain(_Counting):
         print(one_line(text), file=self._stream, flush=True)
 
 
-class Json(Quiet):
+class Json(Reporter):
     """A reporter that prints one JSON object per line."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
@@ -216,5 +216,5 @@ def make_reporter(quiet: bool, log_format: str) -> Reporter:
     if log_format == "json":
         return Json()
     if quiet:
-        return Quiet()
+        return Reporter()
     return Bars() if sys.stderr and sys.stderr.isatty() else Plain()

@@ -172,14 +172,14 @@ class Runner:
                 continue
             self._executor = self._executor or self.start()
             try:
-                calls.append(without_inputs(replace(verdict.call, cores=self._executor.cores)))
+                calls.append(without_inputs(replace(verdict.call, tasks_per_machine=self._executor.tasks_per_machine)))
             except OSError as error:
                 self._settle(Outcome(node.address, message=storage_message(error, verdict.call), passing=True))
                 continue
             self._manifests |= calls[-1].manifest is not None
             if first is None and node.address not in self._attempts.tries:
                 first = node
-                most = self._executor.at_once(self._left[node.stage.name], self._pace.get(node.stage.name))
+                most = self._executor.bundle_size(self._left[node.stage.name], self._pace.get(node.stage.name))
         return calls
 
     def _waits_anew(self, node: Node) -> bool:

@@ -112,7 +112,7 @@ def run_task(call: Call) -> Outcome:
     """Compute one task and publish the artifact; return every error as an outcome."""
     prepare()
     use(call.context.storage)
-    core = take_core(call.cores)  # without an idle core the task still runs: the scheduler counts cores
+    core = take_core(call.tasks_per_machine)  # without an idle core the task still runs: the scheduler counts cores
     with contextlib.closing(core) if core else contextlib.nullcontext():
         return _attempt(call, _compute)
 

@@ -78,7 +78,7 @@ class Watch:
         if self._heard - self._looked > EVERY:
             self._look()
 
-    def silence(self) -> None:
+    def check_if_silent(self) -> None:
         """Check the workers after a time without outcomes. Raises WorkersLost."""
         now = time.monotonic()
         if now - self._heard < SILENT or now - self._asked < SILENT / 2:

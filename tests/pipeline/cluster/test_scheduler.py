@@ -34,7 +34,7 @@ def test_a_scheduler_that_ends_while_workers_are_checked_is_reported(
     def goes(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("pipeline.cluster.admission.dismiss", goes)
+    monkeypatch.setattr("pipeline.cluster.admission.unregister", goes)
     with pytest.raises(raised):
         open_executor(section(kind="threads", workers=1), needs_of(tmp_path, (), (), 0))
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.execution import progress
 from pipeline.execution.progress import Bars, Json, Plain, make_reporter
-from pipeline.execution.reporter import Quiet, Reporters
+from pipeline.execution.reporter import Reporter, Reporters
 from pipeline.execution.task import Outcome
 from pipeline.store.events import EventLog
 
@@ -90,7 +90,7 @@ def test_the_event_log_gives_up_where_it_cannot_write(tmp_path: Path) -> None:
 
 def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
-    with Reporters(Bars(), Plain(stream), Quiet()) as reporters:
+    with Reporters(Bars(), Plain(stream), Reporter()) as reporters:
         play(reporters)
     assert "two/c failed: disk full" in capsys.readouterr().err
     assert len(stream.getvalue().splitlines()) == 3
@@ -98,4 +98,4 @@ def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) 
 
 def test_which_reporter_a_command_gets() -> None:
     kinds = [type(make_reporter(quiet, form)) for quiet, form in ((True, "text"), (True, "json"), (False, "text"))]
-    assert kinds == [Quiet, Json, Plain]  # no terminal here
+    assert kinds == [Reporter, Json, Plain]  # no terminal here

@@ -25,7 +25,7 @@ class Clock:
         end = self.now + seconds
         while self.now < end:
             self.now += 1
-            watch.silence()
+            watch.check_if_silent()
 
 
 class Client:

@@ -45,7 +45,7 @@ class Bundles(SynchronousExecutor):
         self.live: list[int] = []
         self.chance = random.Random(3)
 
-    def at_once(self, left: int, seconds: float | None) -> int:
+    def bundle_size(self, left: int, seconds: float | None) -> int:
         return self.most
 
     def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
@@ -135,7 +135,7 @@ def test_a_failed_task_blocks_no_other_of_its_bundle(folder: Path) -> None:
 def test_how_many_go_at_once(left: int, seconds: float | None, expected: int) -> None:
     dask = object.__new__(DaskExecutor)
     dask._watch = SimpleNamespace(by_host=Counter({"tcp://a": 3, "tcp://b": 1}))  # type: ignore[assignment]
-    assert dask.at_once(left, seconds) == expected
+    assert dask.bundle_size(left, seconds) == expected
 
 
 def test_a_call_with_many_inputs_is_sent_without_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
