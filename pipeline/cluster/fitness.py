@@ -30,8 +30,6 @@ class Needs:
     memory    bytes for each concurrent task
     remedy    how to make tasks smaller
     probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
-    tasks     number of tasks of the run
-    own_code  whether tasks call code of the user's own, which may not be safe for threads
     storage   options for URLs
     """
 
@@ -41,8 +39,6 @@ class Needs:
     memory: int = 0
     remedy: str = ""
     probe: str = ""
-    tasks: int = 0
-    own_code: bool = False
     storage: Options = field(default_factory=dict, repr=False)
 
 

@@ -36,15 +36,25 @@ OPEN = (
 
 
 def open_executor(
-    scheduler: Scheduler, needs: Needs, tell: Callable[[Cluster], None] = tell_nobody, report: Path | None = None
+    scheduler: Scheduler,
+    needs: Needs,
+    tell: Callable[[Cluster], None] = tell_nobody,
+    report: Path | None = None,
+    *,
+    tasks: int = 0,
+    own_code: bool = False,
 ) -> Executor:
     """Return an executor whose workers meet the requirements of this run.
 
-    `tell` is called with the state of the cluster every few seconds; `report` is the path of Dask's performance report.
+    tell      called with the state of the cluster every few seconds
+    report    path of Dask's performance report
+    tasks     number of tasks of the run
+    own_code  whether tasks call code of the user's own, which may not be safe for threads
+
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
         return SynchronousExecutor()
-    if isinstance(scheduler, Auto) and scheduler.fits_one_process(needs.tasks) and not (needs.own_code or report):
+    if isinstance(scheduler, Auto) and scheduler.fits_one_process(tasks) and not (own_code or report):
         room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // max(1, needs.memory)
         return ThreadsExecutor(scheduler.workers or max(1, min(usable(), room)))
     keep_quiet()

@@ -14,7 +14,8 @@ def graph(target: str | None, sets: Sequence[str]) -> int:
     from pipeline.execution.forecast import explain
     from pipeline.plan.graph import dot
 
-    print(dot(explain(*target_config(target, sets))))
+    found = explain(*target_config(target, sets))
+    print(dot(found.plan, found.reasons))
     return 0
 
 

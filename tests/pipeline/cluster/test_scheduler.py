@@ -68,9 +68,9 @@ def test_auto_runs_small_runs_in_this_process(
 
     monkeypatch.setattr("pipeline.cluster.scheduler._open", starts)
     scheduler = section(kind="auto", **keys)
-    needs = needs_of(tmp_path, (), (), 0, tasks=tasks)
+    needs = needs_of(tmp_path, (), (), 0)
     try:
-        executor = open_executor(scheduler, needs, report=tmp_path / "report.html" if report else None)
+        executor = open_executor(scheduler, needs, report=tmp_path / "report.html" if report else None, tasks=tasks)
     except Started:
         assert not own_process
     else:
@@ -83,7 +83,7 @@ def test_auto_runs_small_runs_in_this_process(
 def test_auto_runs_code_of_the_users_own_on_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.cluster.scheduler._open", lambda *_: pytest.fail("Dask starts"))
     with pytest.raises(pytest.fail.Exception, match="Dask starts"):
-        open_executor(section(kind="auto"), needs_of(tmp_path, (), (), 0, own_code=True))
+        open_executor(section(kind="auto"), needs_of(tmp_path, (), (), 0), own_code=True)
 
 
 def test_auto_runs_as_many_tasks_at_a_time_as_fit_into_memory(tmp_path: Path) -> None:
