@@ -22,7 +22,7 @@ from stages.comparing.thumbnails import BOUNDS
 from stages.report import charts, labels, page, painter
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
-from stages.report.extremes import EVERY, bins, columns, extremes, number
+from stages.report.extremes import ALL, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
 
@@ -104,7 +104,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     members = inputs.table("cluster")
     ranked = page.by_worth(members)
     listed = page.in_order(members, ranked, number(params.page))
-    sheets = page.in_order(members, ranked[: number(params.clusters)], EVERY)
+    sheets = page.in_order(members, ranked[: number(params.clusters)], ALL)
     sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])

@@ -33,8 +33,8 @@ def is_loopback(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-def fault_of(address: str, encrypted: bool) -> str | None:
-    """Return the fault of a scheduler's address, or None, without connecting.
+def problem_of(address: str, encrypted: bool) -> str | None:
+    """Return the problem of a scheduler's address, or None, without connecting.
 
     `encrypted`: whether the config has certificates."""
     if "@" in address:

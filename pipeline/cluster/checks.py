@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.cluster.addresses import fault_of
+from pipeline.cluster.addresses import problem_of
 from pipeline.cluster.deployment import Batch, CustomCluster, ExistingScheduler, Ssh
 from pipeline.cluster.keys import Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
 
@@ -14,8 +14,8 @@ FOLDER = "shared_temp_directory"
 """Argument of dask-jobqueue's classes: where temporary certificates are left for the jobs."""
 
 
-def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
-    """Yield key and complaint for each contradiction within the section."""
+def section_problems(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
+    """Yield key and problem for each contradiction within the section."""
     if isinstance(scheduler, ExistingScheduler):
         yield from _of_address(scheduler)
     if isinstance(scheduler, Ssh):
@@ -34,8 +34,8 @@ def _of_address(scheduler: ExistingScheduler) -> Iterator[tuple[str, str]]:
         got = "both" if scheduler.address else "neither"
         said = f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}"
         yield "address", f"{said}; for example --set scheduler.address=tcp://127.0.0.1:8786"
-    if scheduler.address and (fault := fault_of(scheduler.address, bool(scheduler.tls))):
-        yield "address", fault
+    if scheduler.address and (problem := problem_of(scheduler.address, bool(scheduler.tls))):
+        yield "address", problem
 
 
 def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
@@ -56,7 +56,7 @@ def certificates_of(scheduler: Scheduler) -> Tls | str | None:
 
 
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
-    """Yield a complaint for each missing certificate, which only a run needs."""
+    """Yield a problem for each missing certificate, which only a run needs."""
     tls = certificates_of(scheduler)
     for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
         path = Path(file).expanduser()

@@ -13,7 +13,7 @@ from pipeline.contract.work import Artifact, Settings, Task, Upstream
 
 P = TypeVar("P")
 """The dataclass of a stage's parameters."""
-Keys: TypeAlias = tuple[str | int, ...]
+KeyPath: TypeAlias = tuple[str | int, ...]
 """Path of a key in the config, such as `("inputs", "a", 0)`."""
 
 
@@ -41,13 +41,13 @@ class Section:
 
     kind     pydantic dataclass of the keys
     prepare  rewrite the data of the section in place, before validation
-    check    values -> (key below the section, complaint) of each mistake that the types can't see
+    check    values -> (key below the section, problem) for what the types can't see
     roots    keys that hold folders, files or URLs: the run reads these places and never writes into them
     """
 
     kind: type
     prepare: Callable[[dict[str, Any]], None] = lambda data: None
-    check: Callable[[Any], Iterable[tuple[Keys, str]]] = lambda values: ()
+    check: Callable[[Any], Iterable[tuple[KeyPath, str]]] = lambda values: ()
     roots: tuple[str, ...] = ()
 
 
@@ -106,7 +106,7 @@ class Output:
 class Preflight(Generic[P]):
     """What is checked before the first task runs.
 
-    check    (params, settings) -> complaints, one line each, of what the types can't see
+    check    (params, settings) -> problems, one line each: what the types can't see
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
     own_code (params, settings) -> whether tasks call code of the user's own, which may not be safe for threads

@@ -20,7 +20,7 @@ from pipeline.stage import Address
 
 STEADY = 1.0
 """Seconds after which a rate is shown."""
-EVERY = 10.0
+LINE_INTERVAL = 10.0
 """Seconds between two plain lines of a running stage."""
 ALIKE = 3
 """Number of tasks with the same error that are named."""
@@ -124,7 +124,7 @@ class Plain(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         done, total = self.done(stage), self.total[stage]
-        if done == total or time.monotonic() - self._said[stage] > EVERY:
+        if done == total or time.monotonic() - self._said[stage] > LINE_INTERVAL:
             self._said[stage] = time.monotonic()
             where = f"; {self._cluster}" if self._cluster and done < total else ""
             self.message(f"{stage:<10} {done:,} of {total:,} tasks  ({self.describe(stage)}{where})")

@@ -174,7 +174,7 @@ class Runner:
             try:
                 calls.append(without_inputs(replace(verdict.call, tasks_per_machine=self._executor.tasks_per_machine)))
             except OSError as error:
-                self._settle(Outcome(node.address, message=storage_message(error, verdict.call), passing=True))
+                self._settle(Outcome(node.address, message=storage_message(error, verdict.call), transient=True))
                 continue
             self._manifests |= calls[-1].manifest is not None
             if first is None and node.address not in self._attempts.tries:

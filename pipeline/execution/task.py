@@ -73,7 +73,7 @@ class Outcome:
     footer   entry for the index of footers
     message  the error in one line; `detail`: the traceback
     damaged  an input that must be made again
-    passing  whether the error is transient, such as a full disk
+    transient  whether the error is transient, such as a full disk
     suspect  whether workers died that ran this task or a neighbour
     size     bytes of the new artifact
     work     amount of work and its unit
@@ -87,7 +87,7 @@ class Outcome:
     message: str = ""
     detail: str = ""
     damaged: Address | None = None
-    passing: bool = False
+    transient: bool = False
     suspect: bool = False
     size: int | None = None
     seconds: float = 0.0
@@ -145,8 +145,8 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
         outcome = Outcome(call.address, message=str(error))
     except OSError as error:
         message = storage_message(error, call)
-        passing = not isinstance(error, FINAL)
-        outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), passing=passing)
+        transient = not isinstance(error, FINAL)
+        outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), transient=transient)
     except (Exception, SystemExit) as error:  # an error of one task must not end the run
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc())

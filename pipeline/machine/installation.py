@@ -83,11 +83,11 @@ def check() -> None:
         raise ConfigError(
             f"{DISTRIBUTION} does not run on Windows: expected Linux or macOS. Use WSL, its subsystem for Linux."
         )
-    if found := fault():
+    if found := problem():
         raise ConfigError(found)
 
 
-def fault() -> str | None:
+def problem() -> str | None:
     """Return why Python can't load this distribution's code, None if Python can."""
     distribution = installed()
     if distribution is None:

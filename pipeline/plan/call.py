@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.stage import Address, Stage, Task
-from pipeline.store.backends.locations import Options, Place
+from pipeline.store.backends.locations import Place, StorageOptions
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Context:
     folder: Place
     config: Mapping[str, Any]
     recipe: Mapping[str, Any]
-    storage: Options = field(default_factory=dict, repr=False)
+    storage: StorageOptions = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def packed(self) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import Argument, Name
+from pipeline.cli.parameters import Argument, PathName
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
 
@@ -42,7 +42,7 @@ COMMAND = Command(
         "fast-diff init cluster.yaml --example slurm": "a config for a cluster",
     },
     arguments=(
-        Argument("file", "FILE", "Config to write, such as holiday.yaml.", type=Name()),
+        Argument("file", "FILE", "Config to write, such as holiday.yaml.", type=PathName()),
         click.Option(
             ["--example"], default="local", metavar="NAME", help="Example to begin with (default: local); see config."
         ),

@@ -9,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 
 from stages.decoding.recheck import SCAN
-from stages.decoding.rows import FileFacts, Row
+from stages.decoding.rows import FileFacts, ThumbnailRow
 from stages.kernels.bounds.coarse import coarse, contrast
 
 
-def thumbnail_table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
+def thumbnail_table(
+    scan: pa.Table, rows: Sequence[ThumbnailRow], shape: tuple[int, int, int], form: pa.Schema
+) -> pa.Table:
     """Return some rows as a table.
 
     The columns: from the scan, the facts, and sums computed from the pixels."""

@@ -24,7 +24,7 @@ from cachetools import LRUCache
 
 from pipeline.store.backends import locations
 from stages.decoding import encoding
-from stages.decoding.decode import Facts, Options, decode, keep_quiet
+from stages.decoding.decode import DecodeOptions, Facts, decode, keep_quiet
 from stages.decoding.formats.opening import is_raw
 from stages.decoding.formats.registry import PluginBroken, import_plugins
 from stages.decoding.problems import Problem, Unreadable
@@ -65,10 +65,10 @@ class Chunk:
     storage  how URLs are opened; None: no file is a URL"""
 
     batch: int
-    options: Options
+    options: DecodeOptions
     files: Sequence[tuple[bytes, int, str]]
     repeat: Sequence[bool]
-    storage: locations.Options | None = field(default=None, repr=False)
+    storage: locations.StorageOptions | None = field(default=None, repr=False)
 
 
 class Seen(NamedTuple):
@@ -84,9 +84,9 @@ class Seen(NamedTuple):
     decoder: str | None = None
 
 
-Content: TypeAlias = tuple[int, str, bool]
+DecodeKey: TypeAlias = tuple[int, str, bool]
 """What decides how a file is decoded: its batch, the digest of its bytes, and whether its name says camera RAW."""
-Results: TypeAlias = "LRUCache[Content, tuple[Seen, bytes | None]]"
+ResultCache: TypeAlias = "LRUCache[DecodeKey, tuple[Seen, bytes | None]]"
 """Results by content, for files with the same content."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
 """The result of a file in a message: facts, other fields, and the thumbnail or its place in the tray."""
@@ -106,7 +106,7 @@ def main(connection_number: int, tray_number: int, limits: Limits) -> None:
 
 
 def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]) -> None:
-    twins: Results = LRUCache(KEPT, getsizeof=lambda result: ENTRY + len(result[1] or b""))
+    twins: ResultCache = LRUCache(KEPT, getsizeof=lambda result: ENTRY + len(result[1] or b""))
     begun = 0
     while True:
         chunk: Chunk = connection.recv()
@@ -129,7 +129,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]
 
 
 def _seen(
-    file: Expected, chunk: Chunk, twins: Results | None, warned: list[str], decoding: Callable[[], None]
+    file: Expected, chunk: Chunk, twins: ResultCache | None, warned: list[str], decoding: Callable[[], None]
 ) -> tuple[Seen, bytes | None]:
     """Read and decode one file, or return the result of a file with the same content.
 

@@ -76,18 +76,18 @@ class Child:
             other_end.close()
             os.close(tray)
         try:
-            complaint = self._connection.recv()
+            problem = self._connection.recv()
         except (EOFError, OSError):
             code = _ended(self._process)
-            complaint = f"thumbnail: the decoding process ended with exit code {code} before its first file"
+            problem = f"thumbnail: the decoding process ended with exit code {code} before its first file"
             if code == -signal.SIGALRM:
-                complaint = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
+                problem = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
                 if limits.plugins:
                     named = ", ".join(limits.plugins)
-                    complaint = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
-        if complaint:
+                    problem = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
+        if problem:
             self.kill()
-            raise TaskError(complaint)
+            raise TaskError(problem)
 
     def send(self, chunk: Chunk) -> None:
         """Send some files; `receive` reports a dead child."""

@@ -35,7 +35,7 @@ LEFT_OUT = "comments, or a colour profile, were too large to be read"
 
 
 @dataclass(frozen=True)
-class Options:
+class DecodeOptions:
     """The thumbnail stage's parameters that change the pixels.
 
     size        (width, height)
@@ -82,7 +82,7 @@ class Facts(NamedTuple):
     was_jpeg: bool | None = None
 
 
-def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Facts]:
+def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[bytes, Facts]:
     """Return the thumbnail of an encoded image, and facts.
 
     The thumbnail is bytes in C order (H, W, C).
@@ -125,7 +125,7 @@ def keep_quiet() -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
+def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Facts]:
     opened = open_image(data, name, options.max_pixels, options.fast)
     kind, raw = opened.format, _raw_mode(opened.image)
     # Decoding a TIFF removes its EXIF. Reading a PNG's EXIF decodes the pixels, and an error in the pixels would look
@@ -195,7 +195,7 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
 
 
 def _loaded(
-    image: Image.Image, data: bytes, known: jpeg.Layout | None, options: Options, again: Callable[[], Image.Image]
+    image: Image.Image, data: bytes, known: jpeg.Layout | None, options: DecodeOptions, again: Callable[[], Image.Image]
 ) -> tuple[Image.Image, str]:
     """Return the image with decoded pixels, and a note.
 

@@ -203,7 +203,7 @@ def test_errors_of_the_run_that_may_pass_are_not_tried_again(own: Gate, monkeypa
     paths[0].write_bytes(paths[0].read_bytes()[:400])
     assert own.project.run() == 0
     for module in ("stages.decoding.rows", "stages.commands.check.lender"):
-        monkeypatch.setattr(f"{module}.PASSING", frozenset({"truncated"}))
+        monkeypatch.setattr(f"{module}.TRANSIENT", frozenset({"truncated"}))
     new = own.project.folder / "new.jpg"
     shutil.copy2(paths[1], new)
     shutil.rmtree(images)

@@ -148,7 +148,7 @@ def test_whatever_is_printed_goes_through_one_line() -> None:
         for call in calls(path)
         if called(call) == "print" and not (call.args and called(call.args[0]) in DATA)
     ]
-    assert raw == [], "print such lines by `say` or `complain` of pipeline/messages/say.py"
+    assert raw == [], "print such lines by `say` or `say_on_stderr` of pipeline/messages/say.py"
 
 
 def test_lines_of_an_error_are_given_apart() -> None:

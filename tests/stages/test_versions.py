@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "cddffcf31cf1582b"),
-    "hash": (3, "57d0c2dc967f98b9"),
-    "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "32b4d159f4e2df9d"),
-    "cluster": (8, "715fa45bd4b55379"),
-    "plot": (9, "8b2d4e413792425b"),
+    "scan": (2, "52f52733b4f4d0f1"),
+    "thumbnail": (6, "59841c29a38b0d7b"),
+    "hash": (3, "ea21608002ef43f0"),
+    "index": (2, "3b8229bceaba850d"),
+    "pairs": (3, "770bc55102f1b122"),
+    "cluster": (8, "4c4cfadf6211e982"),
+    "plot": (9, "82858cbf33578433"),
 }
 
 

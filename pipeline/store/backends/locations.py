@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = "Path | UPath"
 """A local path, or a URL."""
-Options: TypeAlias = Mapping[str, Mapping[str, Any]]
+StorageOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Keyword arguments of fsspec's file systems, by protocol."""
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)", re.DOTALL)
@@ -69,7 +69,7 @@ def mask_all(text: str) -> str:
     return text
 
 
-def masked(options: Options) -> dict[str, dict[str, str]]:
+def masked(options: StorageOptions) -> dict[str, dict[str, str]]:
     """Return the options with masked values."""
     return {protocol: dict.fromkeys(values, MASK) for protocol, values in options.items()}
 
@@ -157,11 +157,11 @@ def inside(one: str, other: str) -> bool:
 
 
 _lock = threading.Lock()
-_in_use: Options = {}
+_in_use: StorageOptions = {}
 _before: dict[str, Mapping[str, Any] | None] = {}
 
 
-def use(options: Options) -> None:
+def use(options: StorageOptions) -> None:
     """Set the options of every file system that this process opens from now on."""
     global _in_use
     with _lock:
@@ -180,6 +180,6 @@ def use(options: Options) -> None:
         _in_use = options
 
 
-def in_use() -> Options:
+def in_use() -> StorageOptions:
     """Return the options set by `use`, to pass them to another process."""
     return _in_use

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import stages
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.words import nearest
+from pipeline.messages.words import did_you_mean
 
 
 def examples() -> dict[str, Path]:
@@ -23,7 +23,7 @@ def example(name: str) -> str:
 
     files = examples()
     if name not in files:
-        hint = nearest(name, files)
+        hint = did_you_mean(name, files)
         raise ConfigError(f"--example: expected one of {', '.join(files)}, got {name!r}{hint}")
     file = files[name]
     text = file.read_text(encoding="utf-8").replace(f"configs/{name}.yaml", f"{name}.yaml")

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import Name, OneOf, run_argument
+from pipeline.cli.parameters import OneOf, PathName, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
@@ -89,7 +89,7 @@ COMMAND = Command(
         ),
         click.Option(
             ["--out"],
-            type=Name(),
+            type=PathName(),
             metavar="FILE",
             help=f"File to write (default: standard output); for {' and '.join(SEVERAL_FILES)} a folder.",
         ),

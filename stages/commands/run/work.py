@@ -18,7 +18,7 @@ from pipeline.store.events import seconds
 from pipeline.store.store import Store
 from stages.commands.results.levels import (
     STAGE,
-    Row,
+    LevelRow,
     Work,
     caution,
     computed_on,
@@ -68,7 +68,7 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
     return (PAGE, *PICTURES)
 
 
-def bars(figures: Sequence[Row]) -> list[tuple[str, int, str, bool]]:
+def bars(figures: Sequence[LevelRow]) -> list[tuple[str, int, str, bool]]:
     """Return the rows that are bars of the chart: see `charts.remaining`."""
     return [(row.name, row.pairs, row.share, row.level) for row in figures if row.left]
 
@@ -89,7 +89,9 @@ def _read(store: Store, name: str) -> bytes | None:
         return None
 
 
-def _page(run: str, work: Work, figures: Sequence[Row], spent: Mapping[str, float], wanted: str, mark: str) -> bytes:
+def _page(
+    run: str, work: Work, figures: Sequence[LevelRow], spent: Mapping[str, float], wanted: str, mark: str
+) -> bytes:
     from stages.report.page import render
 
     said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted), "spent": spent}

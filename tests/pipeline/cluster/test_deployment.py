@@ -65,7 +65,7 @@ def test_defaults_of_keys_of_other_kinds_are_accepted_as_earlier_versions_printe
 
 
 @pytest.mark.parametrize(
-    ("values", "complaint"),
+    ("values", "problem"),
     [
         (
             {"kind": "slum", "workers": 3},
@@ -84,8 +84,8 @@ def test_defaults_of_keys_of_other_kinds_are_accepted_as_earlier_versions_printe
         ),
     ],
 )
-def test_wrong_keys_and_values_are_named(values: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigError, match=f"^config: {complaint}") as caught:
+def test_wrong_keys_and_values_are_named(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"^config: {problem}") as caught:
         section(**values)
     assert len(str(caught.value).splitlines()) == 1
 

@@ -44,7 +44,7 @@ def test_tasks_that_fail_alike_are_named_a_few_times_only() -> None:
 
 def test_a_stage_that_takes_long_is_heard_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    monkeypatch.setattr(progress, "EVERY", -1.0)
+    monkeypatch.setattr(progress, "LINE_INTERVAL", -1.0)
     play(Plain(stream))
     assert stream.getvalue().startswith("one        1 of 2 tasks  (1 current)\n")
 

@@ -18,7 +18,7 @@ from stages.commands.apply.acts.folders import Folder, Folders, Version
 if TYPE_CHECKING:
     from stages.commands.apply.stays import StayingImage
 
-Entry: TypeAlias = Mapping[str, Any]
+JournalEntry: TypeAlias = Mapping[str, Any]
 """The journal's record of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
 and attributes where the action needs them."""
 
@@ -27,7 +27,7 @@ class Act:
     """An act on one file, forward and backward; this one deletes."""
 
     def __init__(
-        self, entry: Entry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
+        self, entry: JournalEntry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
     ) -> None:
         self.entry = entry
         self.folders = folders

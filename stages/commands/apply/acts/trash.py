@@ -39,7 +39,7 @@ def trash_for(path: Path) -> Path:
     """Return the trash folder on a file's disk: the user's trash or the disk's trash. Raises OSError."""
     device = path.lstat().st_dev
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "Trash"
-    if nearest(home).stat().st_dev == device:
+    if nearest_existing(home).stat().st_dev == device:
         return home
     top = Path(os.path.realpath(path.parent))
     while not top.is_mount():
@@ -52,7 +52,7 @@ def trash_for(path: Path) -> Path:
     return top / f".Trash-{os.getuid()}"
 
 
-def nearest(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """Return the path if it exists, else the nearest existing folder above the path."""
     return next(place for place in (path, *path.parents) if os.path.lexists(place))
 

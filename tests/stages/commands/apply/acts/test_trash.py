@@ -25,13 +25,13 @@ USER = str(os.getuid())
 def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another disk than that of the user's own trash, on which the photos lie."""
     monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
-    real = trash.nearest
+    real = trash.nearest_existing
 
-    def nearest(path: Path) -> Any:
+    def nearest_existing(path: Path) -> Any:
         elsewhere = SimpleNamespace(stat=lambda: SimpleNamespace(st_dev=-1))
         return elsewhere if path == tmp_path / "data/Trash" else real(path)
 
-    monkeypatch.setattr(trash, "nearest", nearest)
+    monkeypatch.setattr(trash, "nearest_existing", nearest_existing)
     return tmp_path
 
 
