@@ -23,8 +23,8 @@ from pipeline.messages.errors import TaskError
 from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
-from stages.kernels.measure.exact import turned
 from stages.kernels.measure.identity import identities, shift_bits
+from stages.kernels.measure.turns import turned
 
 HashFunction = Callable[[Any], object]
 """A function of an array (H, W, C), or of a PIL.Image."""

@@ -25,7 +25,8 @@ from pipeline.plan.call import Call, Receipt
 from pipeline.stage import Address, Inputs, Result
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.backends.locations import Place, mask_all, use
-from pipeline.store.backends.storage import FINAL, read_bytes
+from pipeline.store.backends.retries import FINAL
+from pipeline.store.backends.storage import read_bytes
 from pipeline.store.footer_index import Footer, footer_of
 from pipeline.store.store import Store
 

@@ -12,7 +12,7 @@ from pipeline.stage import Job
 from stages.comparing.thumbnails import limits
 from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import Lanes
-from stages.decoding.problems import LIMITS, TRANSIENT
+from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 from stages.decoding.reading import Expected
 
 Ints = NDArray[np.int64]
@@ -55,7 +55,9 @@ class Sharpness:
                 continue
             unknown[number] = True
             self.unmeasured += 1
-            self.passing += seen.problem is not None and seen.problem.code in TRANSIENT and seen.problem not in LIMITS
+            self.passing += (
+                seen.problem is not None and seen.problem.code in TRANSIENT_CODES and seen.problem not in LIMITS
+            )
         if self.unmeasured:
             found[np.isin(self._family, self._family[unknown])] = 0.0
         return found

@@ -39,9 +39,9 @@ def lines(results: Results) -> Iterator[str]:
 
 def _again(code: str, sentences: set[str]) -> str:
     """Return when images with an error code are tried again; empty where never."""
-    from stages.decoding.problems import LIMITS, TRANSIENT
+    from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 
-    if code not in TRANSIENT:
+    if code not in TRANSIENT_CODES:
         return ""
     parameters = {problem.sentence: name for problem, name in LIMITS.items()}  # a higher limit may spare an image
     if sentences <= parameters.keys():

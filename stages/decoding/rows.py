@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.machine.installation import version_of
 from stages.decoding.child import Seen
 from stages.decoding.formats import registry
-from stages.decoding.problems import LIMITS, TRANSIENT
+from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 
 REUSE = ("path", "bytes", "stamp")
 """Columns that identify the state of a file."""
@@ -114,8 +114,8 @@ def should_retry(error: str | None, limit: float | None, limits: Mapping[str, fl
 
     limit   the limit of the failed attempt
     limits  values of the limits in LIMITED"""
-    if error not in TRANSIENT or limit is None:
-        return error in TRANSIENT
+    if error not in TRANSIENT_CODES or limit is None:
+        return error in TRANSIENT_CODES
     return limit < limits[LIMITED[error]]
 
 

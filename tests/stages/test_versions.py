@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "52f52733b4f4d0f1"),
-    "thumbnail": (6, "59841c29a38b0d7b"),
-    "hash": (3, "ea21608002ef43f0"),
-    "index": (2, "3b8229bceaba850d"),
-    "pairs": (3, "770bc55102f1b122"),
-    "cluster": (8, "4c4cfadf6211e982"),
-    "plot": (9, "82858cbf33578433"),
+    "scan": (2, "32f079e3cf15472c"),
+    "thumbnail": (6, "4217743d4655f040"),
+    "hash": (3, "5afbd00207c770f4"),
+    "index": (2, "4dee18f1f464146d"),
+    "pairs": (3, "36426b36b356412e"),
+    "cluster": (8, "b301ca58a800524b"),
+    "plot": (9, "9f5d21f1e3bfeb3c"),
 }
 
 

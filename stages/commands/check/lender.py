@@ -30,7 +30,7 @@ from pipeline.store.store import Store
 from stages import hash as hash_stage
 from stages import index, pairs, scan, thumbnail
 from stages.commands.results.tables import Results
-from stages.decoding.problems import TRANSIENT
+from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.recheck import recheck as recheck_files
 from stages.listing.sections import SECTIONS
 
@@ -177,7 +177,7 @@ def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Re
     first = {key: true_names(table.slice(0, 1))[0].as_py() for key, table in tables.items()}
     for key in sorted(tables, key=lambda key: (tables[key]["set"][0].as_py(), first[key])):
         _, made = artifacts["thumbnail"][key]
-        final = TRANSIENT.isdisjoint(made.summary["errors"])
+        final = TRANSIENT_CODES.isdisjoint(made.summary["errors"])
         yield Partition(key, tables[key], key in artifacts["index"], made.summary["readable"], final)
 
 
