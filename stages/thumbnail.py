@@ -30,9 +30,9 @@ from pipeline.stage import (
     Task,
     Upstream,
 )
-from stages.comparing.rows import thumbnail_table
+from stages.comparing.rows import thumbnail_schema, thumbnail_table
 from stages.comparing.text import whole_number
-from stages.comparing.thumbnails import CHANNELS, coarse_type
+from stages.comparing.thumbnails import CHANNELS
 from stages.decoding.child import Limits
 from stages.decoding.decode import DecodeOptions
 from stages.decoding.formats import registry as formats
@@ -139,56 +139,8 @@ class Params:
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """Return the artifact's schema.
-
-    width, height                   of the upright image
-    contrast                        standard deviation of the thumbnail's values
-    alpha                           share of the image that is transparent
-    scale                           the image was decoded at 1/scale of its width (`decode: fast`)
-    decoder                         library that decoded the image, or the missing library
-    error_limit                     bytes of memory, or seconds, that were not enough
-    camera, software                from EXIF; software is Adobe where only an Adobe marker exists
-    gps                             whether EXIF has a location
-    orientation                     EXIF's orientation
-    quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
-    was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
-    thumbnail                       bytes in C order"""
-    height, width, channels = params.shape
-    return pa.schema(
-        [
-            ("path", pa.string()),
-            ("path_bytes", pa.binary()),
-            ("set", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("format", pa.string()),
-            ("mode", pa.string()),
-            ("digest", pa.string()),
-            ("error", pa.string()),
-            ("error_detail", pa.string()),
-            ("note", pa.string()),
-            ("contrast", pa.float32()),
-            ("alpha", pa.float32()),
-            ("frames", pa.int32()),
-            ("taken", pa.timestamp("ms")),
-            ("scale", pa.int8()),
-            ("decoder", pa.string()),
-            ("error_limit", pa.float64()),
-            ("camera", pa.string()),
-            ("software", pa.string()),
-            ("gps", pa.bool_()),
-            ("orientation", pa.int8()),
-            ("quality", pa.int8()),
-            ("tables", pa.string()),
-            ("subsampling", pa.string()),
-            ("progressive", pa.bool_()),
-            ("was_jpeg", pa.bool_()),
-            ("thumbnail", pa.binary(height * width * channels)),
-            ("coarse", coarse_type(params.shape)),
-            ("bytes", pa.int64()),
-            ("stamp", pa.string()),
-        ]
-    )
+    """Return the artifact's schema; `thumbnail_schema` explains the columns."""
+    return thumbnail_schema(params.shape)
 
 
 ROWS = 128

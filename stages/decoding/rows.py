@@ -21,7 +21,7 @@ LIMITED = {problem.code: name for problem, name in LIMITS.items()}
 
 
 class FileFacts(NamedTuple):
-    """The facts about a file, without its pixels; see `schema`."""
+    """The facts about a file, without its pixels; see `thumbnail_schema`."""
 
     width: int | None = None
     height: int | None = None

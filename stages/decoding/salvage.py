@@ -7,8 +7,9 @@ from collections.abc import Callable
 from PIL import Image, ImageChops, ImageFile
 
 from stages.decoding import problems
-from stages.decoding.pixels import mean, narrowed
+from stages.decoding.pixels import mean
 from stages.decoding.problems import Unreadable
+from stages.decoding.scaling import narrowed
 
 FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
 """Formats that are decoded row by row into the final picture."""

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "32f079e3cf15472c"),
-    "thumbnail": (6, "4217743d4655f040"),
-    "hash": (3, "5afbd00207c770f4"),
-    "index": (2, "4dee18f1f464146d"),
-    "pairs": (3, "36426b36b356412e"),
-    "cluster": (8, "b301ca58a800524b"),
-    "plot": (9, "9f5d21f1e3bfeb3c"),
+    "thumbnail": (6, "8563db968a164803"),
+    "hash": (3, "f36cfbbfc831f7dd"),
+    "index": (2, "13c47aeb69e7ffec"),
+    "pairs": (3, "585872f65bb20583"),
+    "cluster": (8, "d5321d640f26e58d"),
+    "plot": (9, "dfe0c70ef1623682"),
 }
 
 
