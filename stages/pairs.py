@@ -79,7 +79,7 @@ class Params:
     ] = True
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
-        Field(description="compare only images of equal dimensions or aspect ratio, with rotations also turned"),
+        Field(description="compare only images of equal dimensions or aspect ratio; with rotations, turned ones too"),
     ] = "any"
     same_hash: Annotated[
         Literal["compare", "zero", "skip"],
@@ -91,7 +91,7 @@ class Params:
     ] = "compare"
     identical: Annotated[
         Literal["group", "all"],
-        Field(description="identical thumbnails of a block: compare one for all, or record every pair"),
+        Field(description="identical thumbnails of a block: compare one of them (group), or record every pair (all)"),
     ] = "group"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],

@@ -54,7 +54,7 @@ class Params:
     ] = 20_000
     labels: Annotated[
         FileName | None,
-        Field(description="CSV or Parquet of path and label; images of one label are duplicates: draws the recall"),
+        Field(description="CSV or Parquet with path and label, equal for duplicates; the page then shows the recall"),
     ] = None
 
 
@@ -217,7 +217,7 @@ USES = (
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=9,
+    version=10,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,

@@ -51,7 +51,7 @@ def last_run() -> str:
         raise ConfigError(
             f"no run in ./{OUTPUTS}: expected RUN, a run's folder or its config; start one with fast-diff run FOLDER"
         )
-    say_on_stderr(f"of the last run here, {runs[0]}")
+    say_on_stderr(f"no RUN given: taking the last run here, {runs[0]}")
     return str(runs[0])
 
 

@@ -38,7 +38,7 @@ def problem_of(address: str, encrypted: bool) -> str | None:
 
     `encrypted`: whether the config has certificates."""
     if "@" in address:
-        return "expected an address without user and password, which Dask does not have; to encrypt, set scheduler.tls"
+        return "expected an address without user and password: Dask has no log-in. To encrypt, set scheduler.tls"
     found = ADDRESS.fullmatch(address)
     if not found or not 0 < int(found[3]) < 1 << 16 or (found[1] or "tcp") not in PROTOCOLS:
         return f"expected an address such as tcp://10.0.0.1:8786, got {address!r}"

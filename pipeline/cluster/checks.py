@@ -26,7 +26,7 @@ def section_problems(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
     if isinstance(scheduler, Elastic):
         yield from _of_elastic(scheduler)
     if isinstance(scheduler, Batch) and scheduler.tls == "temporary" and FOLDER not in scheduler.cluster:
-        yield "tls", f"temporary certificates need scheduler.cluster.{FOLDER} too, a folder that all machines see"
+        yield "tls", f"temporary certificates also need scheduler.cluster.{FOLDER}, a folder that all machines see"
 
 
 def _of_address(scheduler: ExistingScheduler) -> Iterator[tuple[str, str]]:
@@ -47,7 +47,7 @@ def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
         yield "adapt", f"expected a maximum of at least the minimum, {adapt.minimum}, got {adapt.maximum}"
     fewest = min(adapt.minimum, adapt.maximum) if adapt else scale
     if fewest is not None and fewest < scheduler.min_workers:
-        yield "min_workers", f"expected at most the {fewest} workers that are asked for, got {scheduler.min_workers}"
+        yield "min_workers", f"expected at most the {fewest} workers of scale or adapt, got {scheduler.min_workers}"
 
 
 def certificates_of(scheduler: Scheduler) -> Tls | str | None:

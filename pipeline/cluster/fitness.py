@@ -89,7 +89,7 @@ def _storage_problems(needs: Needs) -> Iterator[str]:
     try:
         write_bytes(mine, mine.name.encode())
         if read_bytes(mine).decode() != mine.name:
-            yield f"reads from {needs.folder} other bytes than it has written there: repair that storage"
+            yield f"reads other bytes from {needs.folder} than it wrote there: repair that storage"
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -106,7 +106,7 @@ def _memory_problems(needs: Needs, dask_worker: Any) -> Iterator[str]:
     each = limit // dask_worker.state.nthreads
     if each < needs.memory:
         yield (
-            f"has {each // MEBIBYTE:,} MiB of memory a task, expected {needs.memory // MEBIBYTE:,} MiB: "
+            f"has {each // MEBIBYTE:,} MiB of memory for each task, expected {needs.memory // MEBIBYTE:,} MiB: "
             + " or ".join(filter(None, ("raise its limit", "give it fewer threads", needs.remedy)))
         )
 

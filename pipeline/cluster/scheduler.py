@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("fast_diff.scheduler")
 OPEN = (
-    "scheduler: ports are open beyond this machine without TLS: whoever reaches one runs code as you and reads what "
-    "your workers read; set scheduler.tls, or keep the network closed"
+    "scheduler: ports are open beyond this machine without TLS: anyone who reaches a port can run code as you and read "
+    "what your workers read; set scheduler.tls, or keep the network closed"
 )
 
 
@@ -77,11 +77,11 @@ def open_executor(
 def _remedy(scheduler: Dask, needs: Needs) -> str:
     """Return what to do where no worker is left."""
     if isinstance(scheduler, ExistingScheduler):
-        return "start workers"
+        return "Start workers"
     if isinstance(scheduler, LocalWorkers):
         smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
-        return f"they died, most likely for lack of memory: {smaller},"
-    return "see in their logs why they ended, such as for lack of time or memory,"
+        return f"They died, most likely for lack of memory: {smaller}"
+    return "See in their logs why they ended, such as for lack of time or memory"
 
 
 def _timed_out(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ def start(scheduler: DaskCluster, security: Any) -> Any:
     if scheduler.command and not shutil.which(scheduler.command):
         raise ConfigError(
             f"scheduler.kind: {scheduler.kind} submits its jobs with {scheduler.command}, which is not installed here; "
-            "run this where it is"
+            f"run fast-diff on a machine that has {scheduler.command}"
         )
     try:
         cluster = make(**arguments(scheduler, security))

@@ -37,7 +37,7 @@ NAME_BYTES = 200
 CORE: dict[str, Any] = {"scheduler": UNION}
 """Sections of every config; stages add the others."""
 TOP = {
-    "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
+    "run": "name of the run, whose artifacts lie in <output>/<run>/; by default the name of the config file",
     "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
     "storage": "for URLs: fsspec's keyword arguments by protocol, such as {s3: {endpoint_url: ...}}; never shown",
 }

@@ -196,7 +196,9 @@ class _Notes:
             self.seen.add(node)
             return
         if node in around:
-            raise ConfigError(f"{self.place(node.start_mark)}: the anchor around this line contains itself")
+            raise ConfigError(
+                f"{self.place(node.start_mark)}: expected an alias outside its own anchor; write the value out"
+            )
         self.repeated += 1
         if self.repeated > REPEATED:
             raise ConfigError(

@@ -237,5 +237,5 @@ class DaskExecutor:
 
 def _died(error: BaseException) -> str:
     if type(error).__name__ == "KilledWorker":
-        return "each worker that ran it died, most likely for lack of memory; raise scheduler.memory_limit"
+        return "each worker that ran this task died, most likely for lack of memory; raise scheduler.memory_limit"
     return mask_all(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

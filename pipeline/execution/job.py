@@ -84,7 +84,9 @@ class StoredJob:
                 with contextlib.suppress(ArtifactDamaged):  # an older artifact may be damaged
                     if artifact.content.get(column) == digest:
                         return artifact
-        raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
+        raise ArtifactDamaged(
+            stage, key, f"no artifact in {self.store.folder / stage} has the content that the task needs"
+        )
 
     def publish(self, name: str, data: bytes) -> str:
         assert self.call.context.stage.output.owns(name), f"{name}: Output.files does not know it"

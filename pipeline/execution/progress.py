@@ -83,7 +83,7 @@ class _Counting(Reporter):
         if self._reasons[reason] <= ALIKE:
             yield f"{'/'.join(address)} failed: {reason}"
         if self._reasons[reason] == ALIKE:
-            yield "more that fail in the same way are counted"
+            yield "further tasks that fail in the same way are only counted"
 
     def describe(self, stage: str) -> str:
         counts = self.counts[stage]

@@ -55,7 +55,7 @@ class Watch:
     tell: Callable[[Cluster], None]
     wait_timeout: float
     patience: float
-    remedy: str = "start workers"
+    remedy: str = "Start workers"
 
     def __post_init__(self) -> None:
         self._heard = self._seen = time.monotonic()
@@ -89,8 +89,8 @@ class Watch:
             self._seen = now
         elif now - self._seen > self.wait_timeout:
             raise WorkersLost(
-                f"all workers are gone, and none has come back within {self.wait_timeout:g} s; finished work is "
-                f"kept: {self.remedy} and run the same command again"
+                f"all workers are gone, and none has come back within {self.wait_timeout:g} s. {self.remedy}, "
+                "then run the same command again: finished work is kept"
             )
         if now - self._heard > self.patience and not self._dumped:
             self._dumped = True

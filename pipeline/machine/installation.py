@@ -105,7 +105,9 @@ def problem() -> str | None:
             return f"{found} is left over from an earlier installation and hides {expected}: delete it"
         if Path(spec.origin).resolve() != (expected / "__init__.py").resolve():
             found = str(Path(spec.origin).parent)
-            return f"{found} is another package of that name and hides {expected}: remove it, or start from elsewhere"
+            return (
+                f"{found} is another package of that name and hides {expected}: remove it, or start in another folder"
+            )
     return None
 
 

@@ -53,11 +53,10 @@ COMMAND = Command(
     "failures",
     "review",
     does="list the images that could not be read, and why",
-    help="List the images of a finished run that could not be read, by error code, each with a sentence. Errors that "
-    "may pass, such as a missing permission, are tried again by the next run; errors in the bytes are final until the "
-    "file changes.",
+    help="List the images of a finished run that could not be read, by error code, each with a sentence. The next "
+    "run retries transient errors, such as a missing permission; errors in the bytes are final until the file changes.",
     examples={
-        "fast-diff failures": "of the last run here",
+        "fast-diff failures": "the last run here",
         "fast-diff failures outputs/Pictures --json": "for a script",
     },
     arguments=(run_argument(), JSON),

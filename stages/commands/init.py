@@ -44,7 +44,10 @@ COMMAND = Command(
     arguments=(
         Argument("file", "FILE", "Config to write, such as holiday.yaml.", type=PathName()),
         click.Option(
-            ["--example"], default="local", metavar="NAME", help="Example to begin with (default: local); see config."
+            ["--example"],
+            default="local",
+            metavar="NAME",
+            help="Example to copy (default: local); see fast-diff config --help.",
         ),
     ),
     function=init,

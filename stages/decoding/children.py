@@ -81,7 +81,7 @@ class Child:
             code = _ended(self._process)
             problem = f"thumbnail: the decoding process ended with exit code {code} before its first file"
             if code == -signal.SIGALRM:
-                problem = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
+                problem = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process; raise it"
                 if limits.plugins:
                     named = ", ".join(limits.plugins)
                     problem = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"

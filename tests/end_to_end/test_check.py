@@ -316,7 +316,7 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("not ended", "did not finish"),
         ("no JSON", "is damaged"),
         ("artifact missing", "did not finish"),
-        ("name taken", "needs that name; rename it"),
+        ("name taken", "needs that name; rename the run"),
     ],
 )
 def test_what_can_not_be_is_one_line(how: str, said: str, gate: Gate, tmp_path: Path) -> None:

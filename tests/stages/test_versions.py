@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "32f079e3cf15472c"),
-    "thumbnail": (6, "8563db968a164803"),
+    "thumbnail": (6, "71d93a9146f63d64"),
     "hash": (3, "f36cfbbfc831f7dd"),
     "index": (2, "13c47aeb69e7ffec"),
-    "pairs": (3, "585872f65bb20583"),
-    "cluster": (8, "d5321d640f26e58d"),
-    "plot": (9, "dfe0c70ef1623682"),
+    "pairs": (3, "54bb2ca5c7616de7"),
+    "cluster": (8, "d0ca838c86164796"),
+    "plot": (10, "22824e32918b3fed"),
 }
 
 

@@ -114,7 +114,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     user, at, host = authority.rpartition("@")
     if protocol in OBJECT_STORES and ":" in host:
         raise ValueError(
-            f"expected a bucket behind ://, got {protocol}://{MASK}; put a key that has a slash into storage.{protocol}"
+            f"expected a bucket after ://, got {protocol}://{MASK}; put a key with a slash into storage.{protocol}"
         )
     if not at:
         return url
@@ -124,7 +124,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     known = options.setdefault(protocol, {})
     for name, value in zip(names, user.split(":", 1), strict=False):
         if known.setdefault(name, value) != value:
-            raise ValueError(f"expected one {name} for {protocol}, got another one for {mask(url)!r}")
+            raise ValueError(f"expected the same {name} in every {protocol} URL, got another {name} in {mask(url)!r}")
     return f"{protocol}://{host}{slash}{path}"
 
 
@@ -144,7 +144,7 @@ def check_installed(protocol: str) -> None:
     try:
         fsspec.get_filesystem_class(protocol)
     except ValueError as error:
-        raise ConfigError(f"{protocol}:// is no protocol that fsspec knows; expected such as s3, gs or az") from error
+        raise ConfigError(f"{protocol}:// is not a protocol of fsspec; expected one such as s3, gs or az") from error
     except ImportError as error:
         missing = f"install {error.name}" if error.name else str(error)
         how = install_extra(EXTRAS[protocol]) if protocol in EXTRAS else missing

@@ -60,7 +60,7 @@ class Urls:
             return root
         if protocol == locations.MEMORY:
             self._add_problem(
-                keys, "expected a folder or a URL such as s3://, got memory://; other processes can't read it"
+                keys, "expected a folder or a URL such as s3://, got memory://, which other processes can't read"
             )
             return root
         return self._opened(keys, protocol, root)

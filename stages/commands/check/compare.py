@@ -118,7 +118,7 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
     }
     config = from_mapping(data, STAGES)
     if _is_a_run(work):
-        raise ConfigError(f"{work} is a run, and a check against {lent.folder} needs that name; rename it")
+        raise ConfigError(f"{work} is a run, and a check against {lent.folder} needs that name; rename the run")
     if not work.exists() and not os.access(work.parent, os.W_OK):
         raise ConfigError(
             f"{work.parent} can't be written to, and the check needs a folder {work.name} there; copy the run elsewhere"

@@ -99,8 +99,8 @@ class Lender:
             for _, record in self.artifacts[stage.name].values():
                 if said := other_recipe(record.recipe, wanted):
                     raise ConfigError(
-                        f"{self.folder}: this installation would make other artifacts ({stage.name}: {said}); run the "
-                        "run again here, or check with the version that made it"
+                        f"{self.folder}: this installation makes other artifacts ({stage.name}: {said}); run "
+                        "`fast-diff run` again here, or check with the version that made the run"
                     )
 
     @property
@@ -217,7 +217,9 @@ def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
     Raises TaskError where thumbnails of the run can't be reused."""
     result = thumbnail.compute(inputs, params, job)
     if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
-        raise TaskError("the run's artifact of these thumbnails is damaged; delete it there, and run that run again")
+        raise TaskError(
+            "the run's artifact of these thumbnails is damaged; delete the file, then run `fast-diff run` again"
+        )
     return result
 
 

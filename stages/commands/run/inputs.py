@@ -109,7 +109,7 @@ def _unshared(config: Config) -> Config:
         config = dataclasses.replace(config, run=f"{name}-{number}")
     if number > 1:
         first = config.folder.with_name(name)
-        say_on_stderr(mask(f"{first} is a run over another folder; the results of this one are in {config.folder}"))
+        say_on_stderr(mask(f"{first} is a run over another folder; the results of this run are in {config.folder}"))
     return config
 
 

@@ -43,7 +43,7 @@ def test_open_ports_without_tls_are_warned_of(tmp_path: Path, caplog: pytest.Log
     scheduler = section(kind="local", host="0.0.0.0", workers=1)
     with caplog.at_level(logging.WARNING, "fast_diff.scheduler"):
         open_executor(scheduler, needs_of(tmp_path, (), (), 0)).close()
-    assert "without TLS: whoever reaches one runs code as you" in caplog.text
+    assert "without TLS: anyone who reaches a port can run code as you" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -390,7 +390,7 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
         ("thumbnail: {size: [64.0, 64]}", "thumbnail.size[0]: expected a whole number, got 64.0"),
         ("pairs: {1: 2}", "expected a key that is text, got 1; put it in quotes"),
         ("[1, 2]: 3", "expected a key that is text, got a list or a mapping; put it in quotes"),
-        ("pairs: &a [*a]", "the anchor around this line contains itself"),
+        ("pairs: &a [*a]", "expected an alias outside its own anchor; write the value out"),
         (r'thumbnail: {size: "a\nb"}', r"thumbnail.size: expected a list, got the text 'a\nb'"),
         (
             r'thumbnail: {background: "\ud800"}',

@@ -38,7 +38,7 @@ def test_tasks_that_fail_alike_are_named_a_few_times_only() -> None:
         plain.task(("one", str(number)), "failed", "disk full" if number % 2 else "other", None)
     said = stream.getvalue().splitlines()
     assert len([line for line in said if "disk full" in line]) == 3
-    assert len([line for line in said if "more that fail in the same way are counted" in line]) == 2
+    assert len([line for line in said if "further tasks that fail in the same way are only counted" in line]) == 2
     assert said[-1] == "one        30 of 30 tasks  (30 failed)"
 
 

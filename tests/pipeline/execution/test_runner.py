@@ -255,7 +255,7 @@ class Deadly(Window):
         if self.culprit not in held:
             return super().finished(within)
         self.held.clear()
-        return [Outcome(address, message="each worker that ran it died", suspect=True) for address in held]
+        return [Outcome(address, message="each worker that ran this task died", suspect=True) for address in held]
 
 
 def test_who_kills_its_worker_every_time_fails_alone(folder: Path) -> None:

@@ -96,7 +96,7 @@ class Dying(Bundles):
         if ("pairs", "w03.w07") not in keys:
             return super().work(calls)
         run_bundle(calls[: keys.index(("pairs", "w03.w07"))], 5.0)
-        return [Outcome(call.address, message="each worker that ran it died") for call in calls]
+        return [Outcome(call.address, message="each worker that ran this task died") for call in calls]
 
 
 def test_who_was_in_a_bundle_with_a_call_that_kills_is_tried_alone(folder: Path) -> None:
