@@ -215,7 +215,7 @@ def retry(summary: Mapping[str, Any], params: Params) -> bool:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns of the scan that determine thumbnails.
 
-    Folder and partition do not."""
+    The columns of folder and partition are left out."""
     return {"scan": SCAN}
 
 

@@ -57,7 +57,7 @@ def configured(scheduler: Dask) -> Iterator[None]:
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Flatten Dask's settings to dotted keys.
 
-    Dask would replace a whole section by a nested mapping, and drop the section's other keys."""
+    A nested mapping would replace the whole section, and the section's other keys would be lost."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{above}.{key}" if above else str(key)

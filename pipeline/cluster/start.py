@@ -33,7 +33,7 @@ def start(scheduler: DaskCluster, security: Any) -> Any:
         return cluster
     except Exception as error:  # the errors depend on the batch system
         if module := sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster"):
-            atexit.unregister(module.reap_clusters)  # would delete, at exit, a cluster that was not created
+            atexit.unregister(module.reap_clusters)  # the hook would delete a cluster that was never created
         text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
 

@@ -208,7 +208,7 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
 
 
 def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
-    """Yield a problem if an input contains the run's folder or lies inside it."""
+    """Yield a problem if an input contains the run's folder, or the run's folder contains an input."""
     folder = _real(str(config.folder))
     for key, roots in config.roots.items():
         for root in roots:

@@ -21,7 +21,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 class CacheKey(Generic[P]):
     """What a stage's artifacts depend on besides the stage's own section and its code.
 
-    reads      (params, settings) -> by input stage, the columns that determine the result; all columns of other stages
+    reads      (params, settings) -> the columns that determine the result, by input stage; of an input stage that is
+               not named, all columns
     uses       dotted config keys of other sections that determine the result, or a function from settings to such keys
     limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
@@ -41,7 +42,7 @@ class Section:
 
     kind     pydantic dataclass of the keys
     prepare  rewrite the data of the section in place, before validation
-    check    values -> (key below the section, problem) for what the types can't see
+    check    values -> problems that the types can't find, as pairs (key below the section, problem)
     roots    keys that hold folders, files or URLs: the run reads these places and never writes into them
     """
 
@@ -106,7 +107,7 @@ class Output:
 class Preflight(Generic[P]):
     """What is checked before the first task runs.
 
-    check    (params, settings) -> problems, one line each: what the types can't see
+    check    (params, settings) -> problems that the types can't find, one line each
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
     own_code (params, settings) -> whether tasks call code of the user's own, which may not be safe for threads

@@ -1,8 +1,8 @@
 """Run a plan: one loop for every scheduler.
 
 The driver keeps the number of missing inputs per task, and a queue of ready tasks by rank. A ready task is resolved: a
-current artifact is a cache hit and needs no Dask; other tasks are submitted with all they need as plain arguments, at
-most the executor's window at a time, and released as they finish.
+current artifact is a cache hit and needs no Dask. Any other task is submitted with its inputs as plain arguments, and
+its future is released as soon as the task ends. At most `Executor.window` bundles of tasks are submitted at a time.
 
 Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other on one worker,
 which reads shared inputs once. The executor chooses the size of a bundle from the number of tasks left and their
@@ -52,8 +52,8 @@ class Failure:
 class Runner:
     """One run of a plan. `start` opens the executor when the first task must run.
 
-    Between tasks the runner calls `stop`, which ends the run with KeyboardInterrupt where it returns True, and
-    `check`, whose exceptions end the run."""
+    Between tasks the runner calls `stop` and `check`. The run ends with KeyboardInterrupt if `stop` returns True, and
+    with any exception that `check` raises."""
 
     plan: Plan
     resolver: Resolver

@@ -79,7 +79,7 @@ class Watch:
             self._look()
 
     def check_if_silent(self) -> None:
-        """Check the workers after a time without outcomes. Raises WorkersLost."""
+        """Check the workers if no task has ended for SILENT seconds. Raises WorkersLost."""
         now = time.monotonic()
         if now - self._heard < SILENT or now - self._asked < SILENT / 2:
             return

@@ -158,7 +158,7 @@ def _seen(
 
 
 def _notes(warned: Sequence[str]) -> Iterator[str]:
-    """Yield each warning of the decoders once, without what differs from run to run."""
+    """Yield each warning of the decoders once, without memory addresses, which differ from run to run."""
     for text in dict.fromkeys(warned):
         plain = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
         yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE]
@@ -178,7 +178,7 @@ def _prepare(limits: Limits) -> list[str]:
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = lambda message, *_, **__: warned.append(str(message))
     encoding.prepare()
-    gc.freeze()  # scanning imported modules again would take 1/40 of the time of an icon
+    gc.freeze()  # else each collection scans the imported modules: 1/40 of the time of an icon
     _limit_memory(limits.memory)
     return warned
 

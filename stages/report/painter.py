@@ -1,6 +1,7 @@
 """Draw charts in a process beside the rest of the work: importing Matplotlib takes as long as a small run.
 
-The process is niced, starts with the first chart, and ends when this process does, or after a time without charts."""
+The drawing process is niced and starts with the first chart. The drawing process ends together with this process, or
+after IDLE seconds without a chart."""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from stages.re
 
 
 def start() -> None:
-    """Start the process, which imports Matplotlib while this process goes on."""
+    """Start the drawing process, which imports Matplotlib in the background."""
     draw(_import)
 
 
 def draw(chart: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """Begin to draw a chart; return a function that waits for the chart and returns it.
+    """Begin to draw a chart; return a function that waits for the chart and returns the result of `chart`.
 
     The function raises what `chart` raises. Where the process can't be used, the function itself draws."""
     try:
@@ -118,7 +119,7 @@ def main() -> None:
     """Draw the charts that the parent sends, until the parent closes the connection."""
     os.nice(NICE)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # the answers have stdout for themselves: what libraries print goes to stderr
     while True:
         signal.alarm(IDLE)
         try:

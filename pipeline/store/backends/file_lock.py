@@ -113,8 +113,8 @@ class FileLock:
     def _removed(self, dead: Mapping[str, Any]) -> dict[str, Any] | None:
         """Remove a dead owner's lock and return None, or return the new owner.
 
-        Another host may have replaced the lock since it was read, as `flock` may not reach that host. That host's lock
-        is put back."""
+        Another host, which `flock` may not reach, may have replaced the dead lock meanwhile. Then the lock of the other
+        host is put back."""
         aside = self.path.with_name(f".lock.{self.token}.dead.tmp")
         try:
             self.path.replace(aside)
