@@ -217,7 +217,7 @@ USES = (
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=10,
+    version=11,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,

@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "13c47aeb69e7ffec"),
     "pairs": (3, "54bb2ca5c7616de7"),
     "cluster": (8, "d0ca838c86164796"),
-    "plot": (10, "22824e32918b3fed"),
+    "plot": (11, "8cf412f3636edbac"),
 }
 
 
