@@ -14,7 +14,7 @@ from pipeline.cluster.addresses import is_loopback
 T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
-SIZE = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
+SIZE_PATTERN = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
 KIND_FIELD = Field(
     description="auto: threads of this process for a small run, else local; local, threads: processes or threads on "
     "this machine; synchronous: a loop in this process; cuda: one process for each GPU; address: a Dask scheduler that "
@@ -33,7 +33,7 @@ def section(model: type[T]) -> type[T]:
 
 
 def _size(value: str | int) -> str | int:
-    if not re.fullmatch(SIZE, str(value), re.IGNORECASE):
+    if not re.fullmatch(SIZE_PATTERN, str(value), re.IGNORECASE):
         raise ValueError(f"expected auto or a size such as 4GiB, got {value!r}")
     return value
 
@@ -183,6 +183,8 @@ class LocalWorkers(Scheduler):
     memory_limit: Annotated[
         str | int,
         AfterValidator(_size),
-        WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^({SIZE})$"}, {"type": "integer", "minimum": 0}]}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string", "pattern": f"^({SIZE_PATTERN})$"}, {"type": "integer", "minimum": 0}]}
+        ),
         Field(description="memory of one worker, such as 4GiB; auto: an equal share of this machine's memory"),
     ] = "auto"

@@ -42,7 +42,7 @@ EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda ctx: f"a number below {ctx['lt']:g}",
     "less_than_equal": lambda ctx: f"a number of at most {ctx['le']:g}",
 }
-UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
@@ -109,7 +109,7 @@ def _problems(
             if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
                 yield f"{source.place(whole)}: {dotted(whole)}: {missing} missing; expected a value"
             continue
-        if details[0]["type"] in UNKNOWN:
+        if details[0]["type"] in UNKNOWN_KEY:
             yield unknown_key(source, whole, kinds)
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))

@@ -26,7 +26,7 @@ BUNDLE = 256
 """Largest number of calls in a bundle."""
 BUNDLE_SECONDS = 5.0
 """Seconds that a bundle may take: dependents and the progress display wait for the end of the bundle."""
-LOOK = 1.0
+POLL_INTERVAL = 1.0
 """Seconds between two checks of a cluster that returns nothing."""
 LAST_CALLS = 5.0
 """Seconds that an interrupted run in one process waits for the calls that are running."""
@@ -206,7 +206,7 @@ class DaskExecutor:
         while not self._completed.has_ready():
             with self._completed.thread_condition:
                 if not self._completed.has_ready():
-                    self._completed.thread_condition.wait(within or LOOK)
+                    self._completed.thread_condition.wait(within or POLL_INTERVAL)
             self._watch.check_if_silent()
             if within is not None and not self._completed.has_ready():
                 return

@@ -32,11 +32,11 @@ from stages.decoding.reading import Expected, read
 from stages.decoding.tray import Tray
 
 FLUSH = 0.05
-KEPT = 64 << 20
+CACHED_BYTES = 64 << 20
 """Bytes of results that are kept for files with the same content."""
 ENTRY = 1 << 10
 """Bytes of a result without its thumbnail, roughly."""
-NOTE = 200
+NOTE_LENGTH = 200
 """Characters of a note, at most."""
 EXPENDABLE = "500"
 """Linux's oom_score_adj of a child: when memory runs out, children end before processes that hold results."""
@@ -106,7 +106,7 @@ def main(connection_number: int, tray_number: int, limits: Limits) -> None:
 
 
 def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]) -> None:
-    twins: ResultCache = LRUCache(KEPT, getsizeof=lambda result: ENTRY + len(result[1] or b""))
+    twins: ResultCache = LRUCache(CACHED_BYTES, getsizeof=lambda result: ENTRY + len(result[1] or b""))
     begun = 0
     while True:
         chunk: Chunk = connection.recv()
@@ -161,7 +161,7 @@ def _notes(warned: Sequence[str]) -> Iterator[str]:
     """Yield each warning of the decoders once, without memory addresses, which differ from run to run."""
     for text in dict.fromkeys(warned):
         plain = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
-        yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE]
+        yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE_LENGTH]
 
 
 def _prepare(limits: Limits) -> list[str]:

@@ -104,7 +104,7 @@ def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[byte
     except Exception as error:  # decoders meet hostile bytes; an error concerns one image only
         if memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
-        is_png = data.startswith(png.START)
+        is_png = data.startswith(png.SIGNATURE)
         if is_png and isinstance(error, ValueError) and (short := png.without_comments(data)) != data:
             thumbnail, facts = decode(short, options, name)
             return thumbnail, facts._replace(note="; ".join(filter(None, (facts.note, LEFT_OUT))))
@@ -208,7 +208,7 @@ def _loaded(
         else:
             image.load()
     except Exception as error:
-        if memory.ran_out(error) or not options.salvage or image.format not in salvage.FORMATS or is_unsupported(error):
+        if memory.ran_out(error) or not options.salvage or image.format not in salvage.ALLOWED or is_unsupported(error):
             raise
     else:
         return image, ""

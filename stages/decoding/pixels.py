@@ -24,8 +24,8 @@ LARGE = 1 << 24
 """Pixels above which an image is converted in bands; converting the whole takes two to four times its memory."""
 SMALL = 1 << 16
 """Pixels up to which the background under transparent images is cached: icons come in few sizes."""
-KEPT = 32
-"""A large image, converted in bands, stays at least KEPT times as large as the thumbnail.
+OVERSAMPLING = 32
+"""A large image, converted in bands, stays at least OVERSAMPLING times as large as the thumbnail.
 
 A cell at the image's edge may hold fewer pixels than other cells; at this size such a cell moves no edge by more
 than a thirtieth of a thumbnail's pixel."""
@@ -72,9 +72,9 @@ def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
 def flatten_large(image: Image.Image, target: Target, raw: str, size: tuple[int, int]) -> Flat:
     """Return what `flatten` returns, scaled down in bands to save memory.
 
-    Whole squares of pixels are averaged; the result is at least KEPT times `size`."""
+    Whole squares of pixels are averaged; the result is at least OVERSAMPLING times `size`."""
     wide = range_of(image, raw)
-    factor = max(1, min(side // (KEPT * least) for side, least in zip(image.size, size, strict=True)))
+    factor = max(1, min(side // (OVERSAMPLING * least) for side, least in zip(image.size, size, strict=True)))
     flat: Image.Image | None = None
     transparent, converted = 0.0, False
     for top, band in bands(image, factor):

@@ -11,7 +11,7 @@ from stages.decoding.pixels import mean
 from stages.decoding.problems import Unreadable
 from stages.decoding.scaling import narrowed
 
-FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
+ALLOWED = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
 """Formats that are decoded row by row into the final picture."""
 NO_DATA = 128
 LEAST = 0.5

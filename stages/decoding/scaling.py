@@ -10,7 +10,7 @@ from PIL import Image
 
 from stages.decoding.formats.wide import HUGE, MISSING, ends, finite, missing_of
 
-LEVELS = {"I;12": 4_095}
+LARGEST_VALUE = {"I;12": 4_095}
 """Largest value of 16-bit images that are stored with fewer bits, by Pillow's raw mode."""
 BAND = 1 << 20
 """Pixels of a band."""
@@ -55,7 +55,7 @@ def range_of(image: Image.Image, raw: str) -> ValueRange | None:
     missing = missing_of(image.info.get(MISSING)) if image.mode == "F" else None
     low, high = _extremes(image, missing)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        start, end = 0.0, float(LEVELS.get(raw, 65_535))
+        start, end = 0.0, float(LARGEST_VALUE.get(raw, 65_535))
     elif image.mode == "F":
         start, end = ends(low, high)
     elif (low < 0 or high > 255) and high > low:

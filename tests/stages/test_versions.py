@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "32f079e3cf15472c"),
-    "thumbnail": (6, "71d93a9146f63d64"),
-    "hash": (3, "f36cfbbfc831f7dd"),
-    "index": (2, "13c47aeb69e7ffec"),
-    "pairs": (3, "54bb2ca5c7616de7"),
-    "cluster": (8, "d0ca838c86164796"),
-    "plot": (11, "8cf412f3636edbac"),
+    "scan": (2, "ddd3788cb36df28e"),
+    "thumbnail": (6, "ed77c50d9f942444"),
+    "hash": (3, "25ce0c1bba72ff53"),
+    "index": (2, "c6477277a0632d58"),
+    "pairs": (3, "e2d01bf05b9aedaf"),
+    "cluster": (8, "6fb66bf9bcb1734d"),
+    "plot": (11, "8ebfa58d6f51a809"),
 }
 
 

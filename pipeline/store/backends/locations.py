@@ -27,7 +27,7 @@ StorageOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)", re.DOTALL)
 """URL; the protocol may contain colons, since fsspec chains protocols by `::`."""
-HERE = frozenset({"file", "local"})
+LOCAL_PROTOCOLS = frozenset({"file", "local"})
 MEMORY = "memory"
 """A protocol of fsspec for tests: files in the memory of one process."""
 EXTRAS = {
@@ -82,7 +82,7 @@ def canonical(text: str) -> str:
     if match is None:
         return text
     protocol, rest = match[1].lower(), match[2].rstrip("/")
-    if protocol in HERE:
+    if protocol in LOCAL_PROTOCOLS:
         return f"/{match[2].lstrip('/')}"
     if "::" in text or not rest or not rest.isprintable():
         raise ValueError(f"expected a URL such as s3://bucket/folder, got {mask(text)!r}")

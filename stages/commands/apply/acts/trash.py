@@ -21,7 +21,7 @@ from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.moving import Move
 
-NOTE = ".trashinfo"
+INFO_SUFFIX = ".trashinfo"
 NOT_FOUND = "it was not found in the trash; if the system's trash shows it, restore it from there"
 
 
@@ -29,10 +29,10 @@ def place_in(trash: Path, path: Path, is_taken: Callable[[Path], bool]) -> Path:
     """Return the path of a file in a trash folder, under a free name."""
 
     def taken(name: str) -> bool:
-        place, note = trash / "files" / name, trash / "info" / f"{name}{NOTE}"
+        place, note = trash / "files" / name, trash / "info" / f"{name}{INFO_SUFFIX}"
         return os.path.lexists(place) or os.path.lexists(note) or is_taken(place)
 
-    return trash / "files" / names.free(path.name, taken, names.LONGEST - len(NOTE))
+    return trash / "files" / names.free(path.name, taken, names.LONGEST - len(INFO_SUFFIX))
 
 
 def trash_for(path: Path) -> Path:
@@ -71,7 +71,7 @@ class ToTrash(Move):
         info = self.folders.make(trash / "info", self.folder_mode)
         date = time.strftime("%Y-%m-%dT%H:%M:%S")
         try:
-            with info.created(place.name + NOTE) as note:
+            with info.created(place.name + INFO_SUFFIX) as note:
                 note.write(f"[Trash Info]\nPath={quote(os.fsencode(where))}\nDeletionDate={date}\n".encode())
         except FileExistsError as error:
             raise Cannot(f"another program made {place} meanwhile") from error
@@ -79,7 +79,7 @@ class ToTrash(Move):
     def tidy(self) -> None:
         super().tidy()
         info = self.folders.find(self._to.parent.parent / "info")
-        name = self._to.name + NOTE
+        name = self._to.name + INFO_SUFFIX
         if info and not os.path.lexists(self._to) and self._is_note(info.path / name):
             info.remove(name)
 
