@@ -19,7 +19,6 @@ from pipeline.cluster.fitness import Needs, needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config
 from pipeline.execution.executor import Executor, ThreadsExecutor
-from pipeline.execution.forecast import check
 from pipeline.execution.notices import Warnings
 from pipeline.execution.record import RunRecord, record_of
 from pipeline.execution.reporter import Reporter, Reporters
@@ -29,9 +28,10 @@ from pipeline.machine.interrupts import interrupts
 from pipeline.machine.late_pandas import import_pandas_late
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
+from pipeline.plan.preflight import calls_own_code, check_settings, largest_task
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
-from pipeline.stage import Address, Stage, Upstream
+from pipeline.stage import Address, Stage
 from pipeline.store.atomic import sweep, unmade_if_refused
 from pipeline.store.backends.locations import use
 from pipeline.store.backends.storage import below
@@ -68,7 +68,7 @@ def run(
     Raises ConfigError or LockedError before the first task, SchedulerLost after run.json is written."""
     import_pandas_late()
     use(config.storage)
-    check(config, stages)
+    check_settings(stages, config.params, config.settings)
     if missing := list(missing_files(config.scheduler)):
         raise ConfigError(*missing)
     with unmade_if_refused(config.folder), RunLock(config.folder) as lock:
@@ -117,8 +117,7 @@ class _Work:
             self.begun = True
             reporter.begin(plan.stages())
             racy_rows, later = self._racy_rows(plan)
-            upstream = Upstream(plan.by_stage(), self.config.settings)
-            start = functools.partial(self._start, self._needs(plan, upstream), upstream, reporter)
+            start = functools.partial(self._start, plan, reporter)
             resolver = Resolver(
                 plan, self.store, Footers(self.store), self.config.params, self.config.settings, racy_rows
             )
@@ -132,10 +131,18 @@ class _Work:
                 sweep(self.store.folder)
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
 
-    def _start(self, needs: Needs, upstream: Upstream, reporter: Reporter) -> Executor:
+    def _start(self, plan: Plan, reporter: Reporter) -> Executor:
         """Open the executor; in this process, warm the stages up."""
-        executor = open_executor(self.config.scheduler, needs, reporter.cluster, self.performance_report)
+        executor = open_executor(
+            self.config.scheduler,
+            self._needs(plan),
+            reporter.cluster,
+            self.performance_report,
+            tasks=len(plan.nodes),
+            own_code=calls_own_code(self.stages, self.config.params, self.config.settings),
+        )
         if isinstance(executor, ThreadsExecutor):
+            upstream = plan.upstream(self.config.settings)
             for stage in self.stages:
                 stage.preflight.warm_up(upstream, lambda name: self.store.files.size(name) is not None)
         return executor
@@ -160,20 +167,12 @@ class _Work:
                 runner.make_again((error.stage, error.key))
         raise AssertionError("the last attempt returns or raises")
 
-    def _needs(self, plan: Plan, upstream: Upstream) -> Needs:
+    def _needs(self, plan: Plan) -> Needs:
         """Return what workers must have for this run: libraries, roots, memory."""
         libraries = [name for stage in self.stages for name in (*stage.cache_key.libraries, *stage.cache_key.optional)]
-        memory, remedy = max(
-            (stage.preflight.memory(upstream, self.config.params[stage.name]), stage.preflight.remedy)
-            for stage in self.stages
-        )
+        memory, remedy = largest_task(plan, self.stages, self.config.params, self.config.settings)
         roots = [root for roots in self.config.roots.values() for root in roots]
-        own_code = any(
-            stage.preflight.own_code(self.config.params[stage.name], self.config.settings) for stage in self.stages
-        )
-        return needs_of(
-            self.store.folder, roots, libraries, memory, remedy=remedy, tasks=len(plan.nodes), own_code=own_code
-        )
+        return needs_of(self.store.folder, roots, libraries, memory, remedy=remedy)
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
         """Return the racy rows of earlier runs, by source task, and the racy rows of this run."""

@@ -18,14 +18,14 @@ from typing import Generic
 import pyarrow as pa
 
 from pipeline.contract.options import CacheKey, Output, P, Preflight, Reuse, Section, Source
-from pipeline.contract.work import Address, Artifact, Before, Inputs, Job, Result, Scalar, Settings, Task, Upstream
+from pipeline.contract.work import Address, Artifact, Base, Inputs, Job, Result, Scalar, Settings, Task, Upstream
 from pipeline.store.columns import check_columns
 
 __all__ = [
     "SPEED",
     "Address",
     "Artifact",
-    "Before",
+    "Base",
     "CacheKey",
     "Inputs",
     "Job",

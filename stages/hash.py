@@ -23,12 +23,12 @@ from pipeline.messages.errors import TaskError
 from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
-from stages.kernels.measure.exact import turned
 from stages.kernels.measure.identity import identities, shift_bits
+from stages.kernels.measure.turns import turned
 
-Function = Callable[[Any], object]
+HashFunction = Callable[[Any], object]
 """A function of an array (H, W, C), or of a PIL.Image."""
-FAST: Mapping[str, Function] = {
+FAST: Mapping[str, HashFunction] = {
     "xxh3_128": xxh3_128_hexdigest,
     "blake3": lambda image: blake3(image).hexdigest(),
 }
@@ -72,7 +72,7 @@ class Params:
         return value
 
 
-def hash_function(name: str) -> Function:
+def hash_function(name: str) -> HashFunction:
     """Return the function with this name.
 
     Raises:
@@ -155,7 +155,7 @@ def _hashes(images: NDArray[np.uint8], paths: Sequence[str], params: Params) -> 
     return [_hash(function, image, path, params) for image, path in zip(images, paths, strict=True)]
 
 
-def _hash(function: Function, image: NDArray[np.uint8], path: str, params: Params) -> str:
+def _hash(function: HashFunction, image: NDArray[np.uint8], path: str, params: Params) -> str:
     try:
         given = function(as_image(image) if params.takes == "image" else image)
         text = None if _says_nothing(given) else str(given)

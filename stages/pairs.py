@@ -4,20 +4,18 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.machine import side_process
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import TaskError
+from pipeline.messages.words import did_you_mean
 from pipeline.stage import (
     SPEED,
     Artifact,
@@ -34,27 +32,22 @@ from pipeline.stage import (
     Upstream,
 )
 from stages.comparing import copies
-from stages.comparing.blocks import INDEXES, Block, index_columns, index_table, read_blocks
+from stages.comparing.blocks import INDEXES, index_columns, index_table, read_blocks
 from stages.comparing.comparison import Comparison
-from stages.comparing.delta import earlier
+from stages.comparing.delta import earlier_matches
 from stages.comparing.functions import imported
-from stages.comparing.metrics.kinds import KINDS, Kind, kind_of
+from stages.comparing.match_rows import match_schema, match_tables
+from stages.comparing.metrics.kinds import KINDS, kind_of
 from stages.comparing.order import ordered_pairs
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels import arrays
 from stages.kernels.compare import TUNING, BlockPair
-from stages.kernels.measure import turns
-from stages.kernels.measure.metric import MatchArrays
 from stages.kernels.rules import MatchRules
 from stages.kernels.warm_up import compile_loops
 
 DEFAULT_THRESHOLD = 200.0
-ROWS = 1 << 18
-"""Rows of a table that is passed on at a time."""
 PROCESS, AN_IMAGE = 400 << 20, 2_500
 """Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -88,7 +81,7 @@ class Params:
     ] = True
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
-        Field(description="compare only images of equal dimensions or aspect ratio, with rotations also turned"),
+        Field(description="compare only images of equal dimensions or aspect ratio; with rotations, turned ones too"),
     ] = "any"
     same_hash: Annotated[
         Literal["compare", "zero", "skip"],
@@ -100,7 +93,7 @@ class Params:
     ] = "compare"
     identical: Annotated[
         Literal["group", "all"],
-        Field(description="identical thumbnails of a block: compare one for all, or record every pair"),
+        Field(description="identical thumbnails of a block: compare one of them (group), or record every pair (all)"),
     ] = "group"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
@@ -114,8 +107,7 @@ class Params:
         if ":" in value:
             imported(value)
         elif value not in KINDS:
-            near = difflib.get_close_matches(value, KINDS, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(value, KINDS)
             raise ValueError(f"expected {', '.join(KINDS)} or package.module:function, got {value!r}{hint}")
         return value
 
@@ -133,39 +125,13 @@ class Params:
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """Return the artifact's schema.
-
-    turns       bit k is set where k quarter turns of b attain the least distance
-    measured    false for pairs of `same_hash: zero`
-    borderline  so near the threshold that `decode: exact` might decide differently"""
-    return pa.schema(
-        [
-            ("path_a", pa.string()),
-            ("path_b", pa.string()),
-            (params.comparison.column, pa.float64()),
-            ("rotation", pa.int16()),
-            ("turns", pa.uint8()),
-            ("measured", pa.bool_()),
-            ("borderline", pa.bool_()),
-        ]
-    )
+    """Return the artifact's schema; `match_schema` explains the columns."""
+    return match_schema(params.comparison.column)
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
     """Report settings that contradict each other, and a missing GPU."""
-    width, height = settings("thumbnail.size")
-    if params.rotations and width != height:
-        yield (
-            f"pairs.rotations: quarter turns need a square thumbnail, got thumbnail.size [{width}, {height}]; "
-            "set pairs.rotations=false, or a square size"
-        )
-    if params.metric == "embedding" and params.embedding is None:
-        yield "pairs.embedding: metric embedding needs a package.module:function from thumbnails to vectors"
-    if params.metric == "hamming" and ":" not in settings("hash.function"):
-        yield (
-            f"pairs.metric: hamming needs a perceptual hash, got hash.function {settings('hash.function')}; "
-            "set hash.function to a package.module:function such as imagehash:phash"
-        )
+    yield from params.comparison.problems(settings)
     if params.metric != "mse" and params.threshold == DEFAULT_THRESHOLD:
         yield f"pairs.threshold: {DEFAULT_THRESHOLD:g} is meant for mse; set a threshold for metric {params.metric}"
     if params.device == "gpu":
@@ -187,9 +153,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 
 def memory(upstream: Upstream, params: Params) -> int:
-    """Return the bytes of a task with two of the largest blocks.
-
-    See tests/benchmarks/memory.py."""
+    """Return the bytes of a task with two of the largest blocks."""
     largest = block = 0
     for partition in upstream.tasks("scan"):
         images = partition.notes["images"]
@@ -230,11 +194,12 @@ def _matches(
     indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
 ) -> Iterator[pa.Table]:
     device, comparison = _device(params), params.comparison
+    how = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
     references = job.settings("inputs.reference") if params.references == "skip" else ()
     blocks = read_blocks([index_table(index, comparison) for index in indexes], comparison, references)
     kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
     first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
-    known = earlier(job, blocks, kind, comparison)
+    known = earlier_matches(job, blocks, kind, comparison)
     sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
     rules = MatchRules(kind.limit, comparison.turns, params.same_hash)
     diagonal = len(blocks) == 1
@@ -246,7 +211,7 @@ def _matches(
             found = copies.with_copies(found, inside, blocks[0].representatives[rows])
         if first is not None:  # record pairs of copies with the group's first image only
             found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
-        yield from _tables(found, blocks, kind, params, job.settings)
+        yield from match_tables(found, blocks, kind, comparison, *how)
     if diagonal:
         copies.enter(pair.ledger, blocks[0], comparison)
     counts = [len(block.table) for block in blocks]
@@ -260,29 +225,6 @@ def _device(params: Params) -> arrays.Device:
         return arrays.choose(params.device)
     except arrays.NoDevice as error:
         raise TaskError(f"pairs.device: {error}") from error
-
-
-def _tables(
-    found: MatchArrays, blocks: Sequence[Block], kind: Kind, params: Params, settings: Settings
-) -> Iterator[pa.Table]:
-    columns = schema(params, settings)
-    how = settings("thumbnail.decode"), settings("thumbnail.channels")
-    paths = [block.table["path"].combine_chunks() for block in (blocks[0], blocks[-1])]
-    for start in range(0, len(found.a), ROWS):
-        rows = slice(start, start + ROWS)
-        values = kind.figures(found.values[rows])
-        yield pa.table(
-            [
-                paths[0].take(pa.array(found.a[rows])),
-                paths[1].take(pa.array(found.b[rows])),
-                values,
-                turns.SMALLEST[found.turns[rows]] * np.int16(90),
-                found.turns[rows],
-                found.measured[rows],
-                params.comparison.borderline(values, *how),
-            ],
-            schema=columns,
-        )
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

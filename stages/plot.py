@@ -23,7 +23,7 @@ from stages.comparing.thumbnails import BOUNDS
 from stages.report import charts, labels, page
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
-from stages.report.extremes import EVERY, bins, columns, extremes, number
+from stages.report.extremes import ALL, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
 
@@ -55,7 +55,7 @@ class Params:
     ] = 20_000
     labels: Annotated[
         FileName | None,
-        Field(description="CSV or Parquet of path and label; images of one label are duplicates: draws the recall"),
+        Field(description="CSV or Parquet with path and label, equal for duplicates; the page then shows the recall"),
     ] = None
 
 
@@ -105,7 +105,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     members = inputs.table("cluster")
     ranked = page.by_worth(members)
     listed = page.in_order(members, ranked, number(params.page))
-    sheets = page.in_order(members, ranked[: number(params.clusters)], EVERY)
+    sheets = page.in_order(members, ranked[: number(params.clusters)], ALL)
     sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
@@ -218,7 +218,7 @@ USES = (
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=10,
+    version=11,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,

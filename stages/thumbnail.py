@@ -30,19 +30,19 @@ from pipeline.stage import (
     Task,
     Upstream,
 )
-from stages.comparing.rows import thumbnail_table
+from stages.comparing.rows import thumbnail_schema, thumbnail_table
 from stages.comparing.text import whole_number
-from stages.comparing.thumbnails import CHANNELS, coarse_type
+from stages.comparing.thumbnails import CHANNELS
 from stages.decoding.child import Limits
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.formats import registry as formats
 from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
 from stages.decoding.recheck import SCAN, names_of, recheck
-from stages.decoding.rows import LIMITED, REUSE, Row, facts_of, in_order, keys_of, known_rows, may_pass
+from stages.decoding.rows import LIMITED, REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows, should_retry
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
-Side = Annotated[int, Field(ge=4, le=1024)]
+SideLength = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
 
 
@@ -50,7 +50,9 @@ Count = int | str
 class Params:
     """What changes the pixels."""
 
-    size: Annotated[tuple[Side, Side], Field(description="width and height of a thumbnail, 4 to 1024 each")] = (64, 64)
+    size: Annotated[
+        tuple[SideLength, SideLength], Field(description="width and height of a thumbnail, 4 to 1024 each")
+    ] = (64, 64)
     channels: Annotated[Literal["grey", "rgb", "rgba"], Field(description="channels that are compared")] = "rgb"
     decode: Annotated[
         Literal["fast", "exact"],
@@ -104,10 +106,10 @@ class Params:
             raise ValueError(f"expected a colour without transparency such as white or #ff8800, got {value!r}")
         return value
 
-    def options(self, trust: str) -> Options:
+    def options(self, trust: str) -> DecodeOptions:
         """Return the parameters of the decoder."""
         red, green, blue, *_ = ImageColor.getrgb(self.background)
-        return Options(
+        return DecodeOptions(
             self.size,
             MODES[self.channels],
             self.decode == "fast",
@@ -137,56 +139,8 @@ class Params:
 
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
-    """Return the artifact's schema.
-
-    width, height                   of the upright image
-    contrast                        standard deviation of the thumbnail's values
-    alpha                           share of the image that is transparent
-    scale                           the image was decoded at 1/scale of its width (`decode: fast`)
-    decoder                         library that decoded the image, or the missing library
-    error_limit                     bytes of memory, or seconds, that were not enough
-    camera, software                from EXIF; software is Adobe where only an Adobe marker exists
-    gps                             whether EXIF has a location
-    orientation                     EXIF's orientation
-    quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
-    was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
-    thumbnail                       bytes in C order"""
-    height, width, channels = params.shape
-    return pa.schema(
-        [
-            ("path", pa.string()),
-            ("path_bytes", pa.binary()),
-            ("set", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("format", pa.string()),
-            ("mode", pa.string()),
-            ("digest", pa.string()),
-            ("error", pa.string()),
-            ("error_detail", pa.string()),
-            ("note", pa.string()),
-            ("contrast", pa.float32()),
-            ("alpha", pa.float32()),
-            ("frames", pa.int32()),
-            ("taken", pa.timestamp("ms")),
-            ("scale", pa.int8()),
-            ("decoder", pa.string()),
-            ("error_limit", pa.float64()),
-            ("camera", pa.string()),
-            ("software", pa.string()),
-            ("gps", pa.bool_()),
-            ("orientation", pa.int8()),
-            ("quality", pa.int8()),
-            ("tables", pa.string()),
-            ("subsampling", pa.string()),
-            ("progressive", pa.bool_()),
-            ("was_jpeg", pa.bool_()),
-            ("thumbnail", pa.binary(height * width * channels)),
-            ("coarse", coarse_type(params.shape)),
-            ("bytes", pa.int64()),
-            ("stamp", pa.string()),
-        ]
-    )
+    """Return the artifact's schema; `thumbnail_schema` explains the columns."""
+    return thumbnail_schema(params.shape)
 
 
 ROWS = 128
@@ -217,8 +171,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         TaskError: no decoding process can be started."""
     scan = inputs.table("scan", SCAN).combine_chunks()
     keys = keys_of(scan)
-    known = known_rows(keys, job.earlier(), job.distrust, params.recurring)
-    rows: list[Row | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
+    known = known_rows(keys, job.reusable_tables(), job.distrust, params.recurring)
+    rows: list[ThumbnailRow | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
     names = names_of(scan)
     expected = [Expected(names[n], *keys[n][1:]) for n in unknown]
@@ -228,7 +182,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     limits: dict[str, float] = {}
     stats = {"decoded": 0, "reused": len(keys) - len(unknown)}
 
-    def found() -> Iterator[tuple[int, Row]]:
+    def found() -> Iterator[tuple[int, ThumbnailRow]]:
         for place, seen, thumbnail in Lanes(expected, options, params.limits, job.spare_core):
             stats["decoded"] += seen.fresh
             yield unknown[place], (facts_of(seen, params.recurring), thumbnail)
@@ -255,13 +209,13 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 def retry(summary: Mapping[str, Any], params: Params) -> bool:
     """Return whether a partition has an image for which a retry may succeed."""
     limits = summary.get("limits", {})
-    return any(may_pass(error, limits.get(error), params.recurring) for error in summary["errors"])
+    return any(should_retry(error, limits.get(error), params.recurring) for error in summary["errors"])
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns of the scan that determine thumbnails.
 
-    Folder and partition do not."""
+    The columns of folder and partition are left out."""
     return {"scan": SCAN}
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import content
-from pipeline.stage import Artifact, Before, Inputs, Result, Stage, Task
+from pipeline.stage import Artifact, Base, Inputs, Result, Stage, Task
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class MemoryJob:
     settings_: Mapping[str, Any]
     folder: Path
     others: Sequence[Artifact] = ()
-    earlier_: Sequence[pa.Table] = ()
+    reusable_: Sequence[pa.Table] = ()
     distrust: frozenset[str] = frozenset()
-    before_: Sequence[Before] = ()
+    bases_: Sequence[Base] = ()
     uses: Sequence[str] | None = None
     """The settings that the stage declares, `CacheKey.limits` among them; None: all."""
 
-    def before(self) -> Iterator[Before]:
-        return iter(self.before_)
+    def bases(self) -> Iterator[Base]:
+        return iter(self.bases_)
 
     def spare_core(self) -> None:
         return None
@@ -76,8 +76,8 @@ class MemoryJob:
         assert self.uses is None or key in self.uses, f"CacheKey declares neither as used nor as a limit {key}"
         return self.settings_[key]
 
-    def earlier(self) -> Iterator[pa.Table]:
-        return iter(self.earlier_)
+    def reusable_tables(self) -> Iterator[pa.Table]:
+        return iter(self.reusable_)
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
         for artifact in self.others:

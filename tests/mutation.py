@@ -37,6 +37,7 @@ TESTS: dict[str, str] = {
     "pipeline.store.atomic": "atomic",
     "pipeline.store.backends.conditional": "conditional",
     "pipeline.plan.fingerprint": "fingerprint",
+    "pipeline.store.backends.file_lock": "lock",
     "pipeline.store.lock": "lock",
     "pipeline.store.backends.object_lock": "object_lock",
     "pipeline.store.owner": "owner lock",

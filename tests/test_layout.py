@@ -1,10 +1,11 @@
-"""Each module has tests where a reader looks for them, and each class has a name of its own.
+"""Each module has tests where a reader looks for them, and each type has a name of its own.
 
 The tests of a module are in a file of its name, or in a file that tests/README.md names."""
 
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,16 +40,29 @@ def test_the_table_names_only_what_is_there() -> None:
         assert not mirrored(module).exists(), f"{module} has a test file of its name: take its line away"
 
 
-SHARED = {"Params"}
-"""Names that several classes have by contract: every stage has its `Params`."""
+SHARED = {"Params", "P", "T"}
+"""Names that several modules define by contract: each stage's `Params`, and type variables of one letter."""
 
 
-def test_a_class_name_occurs_once() -> None:
-    places: dict[str, list[str]] = defaultdict(list)
+def defined(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """Name and definition of each class of a module, and of each type that the module gives a name."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef):
+            yield node.name, f"class at line {node.lineno}"
+    for node in module.body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(node, ast.Assign):
+            (target, *_) = node.targets
+        if isinstance(target, ast.Name) and re.fullmatch("[A-Z][A-Za-z]*[a-z][A-Za-z]*", target.id):
+            yield target.id, ast.unparse(node.value)
+
+
+def test_a_type_has_a_name_of_its_own() -> None:
+    places: dict[str, dict[str, str]] = defaultdict(dict)
     for top in ("pipeline", "stages"):
         for path in sorted((ROOT / top).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ClassDef):
-                    places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    several = {name: where for name, where in places.items() if len(where) > 1}
-    assert {name: where for name, where in several.items() if name not in SHARED} == {}
+            for name, definition in defined(ast.parse(path.read_text())):
+                where = str(path.relative_to(ROOT)) if definition.startswith("class ") else ""
+                places[name][f"{where} {definition}"] = f"{path.relative_to(ROOT)}: {definition}"
+    several = {name: sorted(found.values()) for name, found in places.items() if len(found) > 1}
+    assert {name: found for name, found in several.items() if name not in SHARED} == {}

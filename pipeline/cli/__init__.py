@@ -5,7 +5,7 @@ discovery.py    find commands, as `pipeline.plan.discovery` finds stages
 command.py      the contract: a command is frozen data that names one function
 parameters.py   options and arguments that several commands share
 interface.py    make click commands of declared commands, with help
-usage.py        one line for each mistake in a command line
+usage.py        one line for each problem in a command line
 targets.py      the run or the config that a command line names
 completion.py   completion of arguments in a shell
 colour.py       whether output may have colours

@@ -8,8 +8,8 @@ from typing import Literal, TypeAlias
 
 import click
 
-Group: TypeAlias = Literal["find", "review", "clean up", "inspect", "set up"]
-GROUPS: Mapping[Group, str] = {
+CommandGroup: TypeAlias = Literal["find", "review", "clean up", "inspect", "set up"]
+GROUPS: Mapping[CommandGroup, str] = {
     "find": "Find",
     "review": "Review",
     "clean up": "Clean up",
@@ -38,7 +38,7 @@ class Command:
     """
 
     name: str
-    group: Group
+    group: CommandGroup
     does: str
     help: str
     examples: Mapping[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.machine.interrupts import forget
-from pipeline.messages.say import complain
+from pipeline.messages.say import say_on_stderr
 
 if TYPE_CHECKING:
     from pipeline.execution.record import RunRecord
@@ -18,10 +18,10 @@ def print_end(record: RunRecord) -> None:
         alike.setdefault(failure.message, []).append("/".join(failure.address))
     for message, tasks in list(alike.items())[:20]:
         more = f" (and {len(tasks) - 1:,} more tasks)" if len(tasks) > 1 else ""
-        complain(f"{tasks[0]} failed: {message}{more}")
+        say_on_stderr(f"{tasks[0]} failed: {message}{more}")
     if failed := len(record.failures):
         more = f" ({failed:,} tasks failed)" if failed > 1 else ""
-        complain(f"fix the cause, then run the same command again: finished work is kept{more}")
+        say_on_stderr(f"fix the cause, then run the same command again: finished work is kept{more}")
     if record.interrupted:
         forget()
-        complain("interrupted; run the same command again to go on")
+        say_on_stderr("interrupted; run the same command again to go on")

@@ -14,7 +14,7 @@ from pipeline.cli.command import GROUPS, Command
 from pipeline.cli.discovery import command, modules, packages
 from pipeline.cli.parameters import Argument, OneOf
 from pipeline.machine.installation import installed
-from pipeline.messages.words import nearest
+from pipeline.messages.words import did_you_mean
 
 WIDTH = 100
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
@@ -129,7 +129,7 @@ class _Program(click.Group):
         if (found := self.get_command(ctx, name)) is None:
             if ctx.resilient_parsing:
                 return None, None, rest
-            hint = nearest(name, self._declared) or f"; expected one of {', '.join(self._declared)}"
+            hint = did_you_mean(name, self._declared) or f"; expected one of {', '.join(self._declared)}"
             raise click.UsageError(f"{name}: unknown command{hint}", ctx)
         return name, found, rest
 

@@ -12,7 +12,7 @@ import click
 from pipeline.cli import interface, usage
 from pipeline.machine import installation
 from pipeline.messages.errors import FastDiffError
-from pipeline.messages.say import complain
+from pipeline.messages.say import say_on_stderr
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,10 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         installation.check()
         return interface.call(arguments)
     except click.UsageError as error:
-        complain(usage.line(error))
+        say_on_stderr(usage.line(error))
         return error.exit_code
     except FastDiffError as error:
-        complain(*error.lines)
+        say_on_stderr(*error.lines)
         return error.exit_code
     except BrokenPipeError:  # the reader of stdout ended, as `| head` does
         if sys.stderr:
@@ -38,13 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         where = mask(str(error.filename2 or error.filename or "storage"))  # filename2: the new name in a rename
         what = mask(" ".join(str(error.strerror or error).split()))
-        complain(f"{where}: {what}; fix the cause, then run the same command again: finished work is kept")
+        say_on_stderr(f"{where}: {what}; fix the cause, then run the same command again: finished work is kept")
         return 1
     except KeyboardInterrupt:
         from pipeline.machine.interrupts import INTERRUPTED, forget
 
         forget()
-        complain("interrupted; run the same command again to go on")
+        say_on_stderr("interrupted; run the same command again to go on")
         return INTERRUPTED
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli import completion
-from pipeline.messages.words import nearest
+from pipeline.messages.words import did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -22,7 +22,7 @@ class Argument(click.Argument):
         self.text = help
 
 
-class Name(click.ParamType[Path]):
+class PathName(click.ParamType[Path]):
     """The name of a file or folder; an empty text (an unset variable) is refused."""
 
     name = "path"
@@ -39,7 +39,7 @@ class Name(click.ParamType[Path]):
         return _offer(incomplete, "dir" if self.folder else "file")
 
 
-class Place(click.ParamType[str]):
+class FolderOrUrl(click.ParamType[str]):
     """A folder or a URL, unchanged; an empty text is refused."""
 
     name = "folder"
@@ -77,7 +77,7 @@ class OneOf(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:
             words = ", ".join(self.choices[:-1]) + f" or {self.choices[-1]}"
-            self.fail(f"expected {words}, got {value!r}{nearest(str(value), self.choices)}", param, ctx)
+            self.fail(f"expected {words}, got {value!r}{did_you_mean(str(value), self.choices)}", param, ctx)
         return str(value)
 
 

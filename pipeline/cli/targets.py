@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import complain
+from pipeline.messages.say import say_on_stderr
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Config
@@ -51,7 +51,7 @@ def last_run() -> str:
         raise ConfigError(
             f"no run in ./{OUTPUTS}: expected RUN, a run's folder or its config; start one with fast-diff run FOLDER"
         )
-    complain(f"of the last run here, {runs[0]}")
+    say_on_stderr(f"no RUN given: taking the last run here, {runs[0]}")
     return str(runs[0])
 
 

@@ -1,10 +1,10 @@
-"""Describe mistakes in a command line, with the nearest valid word."""
+"""Describe problems of a command line, with the nearest valid word."""
 
 from __future__ import annotations
 
 import click
 
-from pipeline.messages.words import nearest
+from pipeline.messages.words import did_you_mean
 
 
 def line(error: click.UsageError) -> str:
@@ -19,7 +19,7 @@ def _said(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         options = error.ctx.command.params if error.ctx else ()
         valid = [text for option in options for text in option.opts if text.startswith("--")] + ["--help"]
-        return f"{error.option_name}: unknown option{nearest(error.option_name, valid)}"
+        return f"{error.option_name}: unknown option{did_you_mean(error.option_name, valid)}"
     if isinstance(error, click.MissingParameter) and error.param:
         return f"expected {_hint(error)}"
     if isinstance(error, click.BadParameter) and error.param:

@@ -33,12 +33,12 @@ def is_loopback(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
-def fault_of(address: str, encrypted: bool) -> str | None:
-    """Return the fault of a scheduler's address, or None, without connecting.
+def problem_of(address: str, encrypted: bool) -> str | None:
+    """Return the problem of a scheduler's address, or None, without connecting.
 
     `encrypted`: whether the config has certificates."""
     if "@" in address:
-        return "expected an address without user and password, which Dask does not have; to encrypt, set scheduler.tls"
+        return "expected an address without user and password: Dask has no log-in. To encrypt, set scheduler.tls"
     found = ADDRESS.fullmatch(address)
     if not found or not 0 < int(found[3]) < 1 << 16 or (found[1] or "tcp") not in PROTOCOLS:
         return f"expected an address such as tcp://10.0.0.1:8786, got {address!r}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from distributed import Client, WorkerPlugin
 
-from pipeline.cluster.fitness import Needs, faults
+from pipeline.cluster.fitness import Needs, worker_problems
 from pipeline.machine.installation import DISTRIBUTION
 from pipeline.messages.errors import ConfigError
 
@@ -32,7 +32,7 @@ class Admission(WorkerPlugin):
         """End an unfit worker before its first task; its nanny starts no other worker.
 
         An exception would not end the worker: Dask logs exceptions of plugins and goes on."""
-        if worker.address not in self._known and (found := faults(self._needs, worker)):
+        if worker.address not in self._known and (found := worker_problems(self._needs, worker)):
             reason = "not fit for the run: " + "; ".join(found)
             LOG.error(reason)
             self._leaving = asyncio.create_task(worker.close(nanny=True, reason=reason))
@@ -42,9 +42,9 @@ class Admission(WorkerPlugin):
 def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
     """Check every worker that has joined, or joins inside the `with` statement.
 
-    Raises ConfigError, with a line for each fault."""
+    Raises ConfigError, with a line for each problem."""
     lines = []
-    answers = client.run(faults, needs, on_error="return")
+    answers = client.run(worker_problems, needs, on_error="return")
     for worker, there in answers.items():
         if isinstance(there, ImportError | AttributeError) or "No module named 'pipeline'" in str(there):
             version = needs.versions[DISTRIBUTION]
@@ -63,10 +63,10 @@ def checked_workers(client: Client, needs: Needs) -> Iterator[None]:
     try:
         yield
     finally:
-        dismiss(client, needs)
+        unregister(client, needs)
 
 
-def dismiss(client: Client, needs: Needs) -> None:
+def unregister(client: Client, needs: Needs) -> None:
     """Remove this run's plugin, also if a killed driver has left the plugin behind."""
     with contextlib.suppress(Exception):  # the scheduler may be gone, or have no such plugin
         client.unregister_worker_plugin(_plugin(needs))

@@ -9,14 +9,14 @@ from typing import Any
 
 from pipeline.cluster.addresses import LOOPBACK
 from pipeline.cluster.dask_config import flat
-from pipeline.cluster.deployment import Batch, Cuda, Kubernetes, Own, Processes, Ssh, Threads
-from pipeline.cluster.keys import Encrypted, EncryptedByFiles, Passing
+from pipeline.cluster.deployment import Batch, Cuda, CustomCluster, Kubernetes, Processes, Ssh, Threads
+from pipeline.cluster.keys import DaskCluster, Encrypted, EncryptedByFiles
 from pipeline.machine.cores import usable
 
 TLS = "tls://"
 
 
-def arguments(scheduler: Passing, security: Any) -> dict[str, Any]:
+def arguments(scheduler: DaskCluster, security: Any) -> dict[str, Any]:
     """Return the kind's defaults, overridden by keys and by `scheduler.cluster`.
 
     `security`: Dask's object for TLS, or None."""
@@ -94,7 +94,7 @@ MAKE: tuple[tuple[type, Callable[[Any], dict[str, Any]]], ...] = (
     (Ssh, _ssh),
     (Batch, _batch),
     (Kubernetes, lambda scheduler: {"env": _environment(scheduler.dask_config)} if scheduler.dask_config else {}),
-    (Own, _encrypted),
+    (CustomCluster, _encrypted),
 )
 
 

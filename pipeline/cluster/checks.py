@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.cluster.addresses import fault_of
-from pipeline.cluster.deployment import Address, Batch, Own, Ssh
+from pipeline.cluster.addresses import problem_of
+from pipeline.cluster.deployment import Batch, CustomCluster, ExistingScheduler, Ssh
 from pipeline.cluster.keys import Elastic, Encrypted, EncryptedByFiles, Scheduler, Tls
 
 FOLDER = "shared_temp_directory"
 """Argument of dask-jobqueue's classes: where temporary certificates are left for the jobs."""
 
 
-def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
-    """Yield key and complaint for each contradiction within the section."""
-    if isinstance(scheduler, Address):
+def section_problems(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
+    """Yield key and problem for each contradiction within the section."""
+    if isinstance(scheduler, ExistingScheduler):
         yield from _of_address(scheduler)
     if isinstance(scheduler, Ssh):
         hosts = scheduler.cluster.get("hosts")
@@ -26,28 +26,28 @@ def complaints(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
     if isinstance(scheduler, Elastic):
         yield from _of_elastic(scheduler)
     if isinstance(scheduler, Batch) and scheduler.tls == "temporary" and FOLDER not in scheduler.cluster:
-        yield "tls", f"temporary certificates need scheduler.cluster.{FOLDER} too, a folder that all machines see"
+        yield "tls", f"temporary certificates also need scheduler.cluster.{FOLDER}, a folder that all machines see"
 
 
-def _of_address(scheduler: Address) -> Iterator[tuple[str, str]]:
+def _of_address(scheduler: ExistingScheduler) -> Iterator[tuple[str, str]]:
     if bool(scheduler.address) == bool(scheduler.scheduler_file):
         got = "both" if scheduler.address else "neither"
         said = f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}"
         yield "address", f"{said}; for example --set scheduler.address=tcp://127.0.0.1:8786"
-    if scheduler.address and (fault := fault_of(scheduler.address, bool(scheduler.tls))):
-        yield "address", fault
+    if scheduler.address and (problem := problem_of(scheduler.address, bool(scheduler.tls))):
+        yield "address", problem
 
 
 def _of_elastic(scheduler: Elastic) -> Iterator[tuple[str, str]]:
     scale, adapt = scheduler.scale, scheduler.adapt
-    if not isinstance(scheduler, Own) and (scale is None) == (adapt is None):
+    if not isinstance(scheduler, CustomCluster) and (scale is None) == (adapt is None):
         got = "neither; for example scale: 10" if scale is None else "both"
         yield "scale", f"kind {scheduler.kind} expects one of scheduler.scale and scheduler.adapt, got {got}"
     if adapt and adapt.minimum > adapt.maximum:
         yield "adapt", f"expected a maximum of at least the minimum, {adapt.minimum}, got {adapt.maximum}"
     fewest = min(adapt.minimum, adapt.maximum) if adapt else scale
     if fewest is not None and fewest < scheduler.min_workers:
-        yield "min_workers", f"expected at most the {fewest} workers that are asked for, got {scheduler.min_workers}"
+        yield "min_workers", f"expected at most the {fewest} workers of scale or adapt, got {scheduler.min_workers}"
 
 
 def certificates_of(scheduler: Scheduler) -> Tls | str | None:
@@ -56,7 +56,7 @@ def certificates_of(scheduler: Scheduler) -> Tls | str | None:
 
 
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
-    """Yield a complaint for each missing certificate, which only a run needs."""
+    """Yield a problem for each missing certificate, which only a run needs."""
     tls = certificates_of(scheduler)
     for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
         path = Path(file).expanduser()

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster.deployment import Address
+from pipeline.cluster.deployment import ExistingScheduler
 from pipeline.machine.interrupts import held
 from pipeline.messages.errors import ConfigError
 
@@ -23,7 +23,7 @@ READS = 20
 """Times that a scheduler's file is read, a tenth of a second apart, before the file counts as invalid."""
 
 
-def connect(scheduler: Address, security: Any, opened: ExitStack) -> Client:
+def connect(scheduler: ExistingScheduler, security: Any, opened: ExitStack) -> Client:
     """Return a client of a running scheduler. Raises ConfigError within ten seconds."""
     where = scheduler.address or _address_in(Path(str(scheduler.scheduler_file)))
     timeout = min(10.0, scheduler.wait_timeout)

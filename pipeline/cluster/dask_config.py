@@ -28,7 +28,7 @@ def keep_quiet() -> None:
     except Exception as error:  # distributed reads Dask's config on import
         said = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"Dask's own config can't be used: {said}. Correct it, in DASK_CONFIG or ~/.config/dask"
+            f"Dask's own config can't be used: {said}. Correct the files in ~/.config/dask, or where DASK_CONFIG points"
         ) from error
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
     for name in ["distributed", "asyncio", *names]:
@@ -46,7 +46,7 @@ def configured(scheduler: Dask) -> Iterator[None]:
     settings = ({} if shown else NO_PROFILE) | flat(scheduler.dask_config)
     for key, value in settings.items():
         if isinstance(dask.config.get(key, None), Mapping) and not isinstance(value, Mapping):
-            raise ConfigError(f"scheduler.dask_config: {key} has keys of its own; expected keys and values")
+            raise ConfigError(f"scheduler.dask_config: {key}: expected keys and values, got {type(value).__name__}")
     tls = certificates_of(scheduler)
     if isinstance(tls, Tls):
         settings |= _tls_settings(tls)
@@ -57,7 +57,7 @@ def configured(scheduler: Dask) -> Iterator[None]:
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Flatten Dask's settings to dotted keys.
 
-    Dask would replace a whole section by a nested mapping, and drop the section's other keys."""
+    A nested mapping would replace the whole section, and the section's other keys would be lost."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         name = f"{above}.{key}" if above else str(key)

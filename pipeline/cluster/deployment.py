@@ -15,14 +15,14 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from pipeline.cluster.addresses import LOOPBACK
 from pipeline.cluster.keys import (
-    KIND,
+    KIND_FIELD,
     Dask,
+    DaskCluster,
     Elastic,
     Encrypted,
     EncryptedByFiles,
     Listening,
-    OwnWorkers,
-    Passing,
+    LocalWorkers,
     Positive,
     Scheduler,
     section,
@@ -30,13 +30,13 @@ from pipeline.cluster.keys import (
 
 FEW_TASKS = 256
 """Largest number of tasks for which kind auto runs without Dask, in one process."""
-OWN = "package.module:Class"
-OWN_CLASS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+CUSTOM = "package.module:Class"
+CUSTOM_CLASS = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 
 
-def _own(value: str) -> str:
-    if not re.fullmatch(OWN_CLASS, value):
-        raise ValueError(f"expected one of {', '.join(KINDS)}, or {OWN}, got the text {value!r}")
+def _custom(value: str) -> str:
+    if not re.fullmatch(CUSTOM_CLASS, value):
+        raise ValueError(f"expected one of {', '.join(KINDS)}, or {CUSTOM}, got the text {value!r}")
     return value
 
 
@@ -44,14 +44,14 @@ def _own(value: str) -> str:
 class Synchronous(Scheduler):
     """A loop in this process, without Dask."""
 
-    kind: Annotated[Literal["synchronous"], KIND] = "synchronous"
+    kind: Annotated[Literal["synchronous"], KIND_FIELD] = "synchronous"
 
 
 @section
-class Threads(Passing, OwnWorkers):
+class Threads(DaskCluster, LocalWorkers):
     """Threads of this process."""
 
-    kind: Annotated[Literal["threads"], KIND] = "threads"
+    kind: Annotated[Literal["threads"], KIND_FIELD] = "threads"
     dask_class: ClassVar[str] = "distributed:LocalCluster"
 
     def cores(self, here: int) -> int:
@@ -59,7 +59,7 @@ class Threads(Passing, OwnWorkers):
 
 
 @section
-class Processes(Passing, Encrypted, Listening, OwnWorkers):
+class Processes(DaskCluster, Encrypted, Listening, LocalWorkers):
     """Keys of kinds with processes on this machine."""
 
     threads: Annotated[Positive, Field(description="tasks at a time in one worker")] = 1
@@ -73,14 +73,14 @@ class Processes(Passing, Encrypted, Listening, OwnWorkers):
 class Local(Processes):
     """Processes on this machine."""
 
-    kind: Annotated[Literal["local"], KIND] = "local"
+    kind: Annotated[Literal["local"], KIND_FIELD] = "local"
 
 
 @section
 class Auto(Processes):
     """Threads of this process for a small run, else processes on this machine."""
 
-    kind: Annotated[Literal["auto"], KIND] = "auto"
+    kind: Annotated[Literal["auto"], KIND_FIELD] = "auto"
 
     def fits_one_process(self, tasks: int) -> bool:
         """Return whether a run with this number of tasks needs no Dask.
@@ -90,10 +90,10 @@ class Auto(Processes):
 
 
 @section
-class Cuda(Passing, Listening, OwnWorkers):
+class Cuda(DaskCluster, Listening, LocalWorkers):
     """A process for each GPU of this machine."""
 
-    kind: Annotated[Literal["cuda"], KIND] = "cuda"
+    kind: Annotated[Literal["cuda"], KIND_FIELD] = "cuda"
     dask_class: ClassVar[str] = "dask_cuda:LocalCUDACluster"
     package: ClassVar[str] = "dask-cuda"
     extra: ClassVar[str] = "cuda"
@@ -101,10 +101,10 @@ class Cuda(Passing, Listening, OwnWorkers):
 
 
 @section
-class Address(Dask, EncryptedByFiles):
+class ExistingScheduler(Dask, EncryptedByFiles):
     """A Dask scheduler that runs already."""
 
-    kind: Annotated[Literal["address"], KIND] = "address"
+    kind: Annotated[Literal["address"], KIND_FIELD] = "address"
     address: Annotated[str | None, Field(description="address of the scheduler, such as tcp://10.0.0.1:8786")] = None
     scheduler_file: Annotated[
         str | None, Field(description="instead of address, the file that the scheduler wrote: --scheduler-file")
@@ -113,10 +113,10 @@ class Address(Dask, EncryptedByFiles):
 
 
 @section
-class Ssh(Passing, EncryptedByFiles, Listening):
+class Ssh(DaskCluster, EncryptedByFiles, Listening):
     """Machines that are reached by SSH."""
 
-    kind: Annotated[Literal["ssh"], KIND] = "ssh"
+    kind: Annotated[Literal["ssh"], KIND_FIELD] = "ssh"
     dask_class: ClassVar[str] = "distributed:SSHCluster"
     package: ClassVar[str] = "asyncssh"
     extra: ClassVar[str] = "ssh"
@@ -128,7 +128,7 @@ class Ssh(Passing, EncryptedByFiles, Listening):
 
 
 @section
-class Batch(Passing, Encrypted, Listening, Elastic):
+class Batch(DaskCluster, Encrypted, Listening, Elastic):
     """A batch system, through dask-jobqueue.
 
     Each job runs workers of one thread; dashboards listen on loopback."""
@@ -146,7 +146,7 @@ class Batch(Passing, Encrypted, Listening, Elastic):
 class Slurm(Batch):
     """SLURM."""
 
-    kind: Annotated[Literal["slurm"], KIND] = "slurm"
+    kind: Annotated[Literal["slurm"], KIND_FIELD] = "slurm"
     dask_class: ClassVar[str] = "dask_jobqueue:SLURMCluster"
     command: ClassVar[str] = "sbatch"
 
@@ -155,7 +155,7 @@ class Slurm(Batch):
 class Pbs(Batch):
     """PBS."""
 
-    kind: Annotated[Literal["pbs"], KIND] = "pbs"
+    kind: Annotated[Literal["pbs"], KIND_FIELD] = "pbs"
     dask_class: ClassVar[str] = "dask_jobqueue:PBSCluster"
     command: ClassVar[str] = "qsub"
 
@@ -164,7 +164,7 @@ class Pbs(Batch):
 class Lsf(Batch):
     """LSF."""
 
-    kind: Annotated[Literal["lsf"], KIND] = "lsf"
+    kind: Annotated[Literal["lsf"], KIND_FIELD] = "lsf"
     dask_class: ClassVar[str] = "dask_jobqueue:LSFCluster"
     command: ClassVar[str] = "bsub"
 
@@ -173,16 +173,16 @@ class Lsf(Batch):
 class Sge(Batch):
     """Sun Grid Engine."""
 
-    kind: Annotated[Literal["sge"], KIND] = "sge"
+    kind: Annotated[Literal["sge"], KIND_FIELD] = "sge"
     dask_class: ClassVar[str] = "dask_jobqueue:SGECluster"
     command: ClassVar[str] = "qsub"
 
 
 @section
-class Kubernetes(Passing, Elastic):
+class Kubernetes(DaskCluster, Elastic):
     """Kubernetes, with the Dask operator."""
 
-    kind: Annotated[Literal["kubernetes"], KIND] = "kubernetes"
+    kind: Annotated[Literal["kubernetes"], KIND_FIELD] = "kubernetes"
     dask_class: ClassVar[str] = "dask_kubernetes.operator:KubeCluster"
     package: ClassVar[str] = "dask-kubernetes"
     extra: ClassVar[str] = "kubernetes"
@@ -191,12 +191,12 @@ class Kubernetes(Passing, Elastic):
 
 
 @section
-class Own(Passing, Encrypted, Elastic):
+class CustomCluster(DaskCluster, Encrypted, Elastic):
     """A cluster class of the user's own."""
 
     kind: Annotated[
-        str, AfterValidator(_own), WithJsonSchema({"type": "string", "pattern": f"^{OWN_CLASS}$"}), KIND
-    ] = OWN
+        str, AfterValidator(_custom), WithJsonSchema({"type": "string", "pattern": f"^{CUSTOM_CLASS}$"}), KIND_FIELD
+    ] = CUSTOM
     beyond: ClassVar[bool] = True
 
 
@@ -206,28 +206,28 @@ MODELS: dict[str, type[Scheduler]] = {
     "threads": Threads,
     "local": Local,
     "cuda": Cuda,
-    "address": Address,
+    "address": ExistingScheduler,
     "ssh": Ssh,
     "slurm": Slurm,
     "pbs": Pbs,
     "lsf": Lsf,
     "sge": Sge,
     "kubernetes": Kubernetes,
-    OWN: Own,
+    CUSTOM: CustomCluster,
 }
-KINDS = {name: model for name, model in MODELS.items() if name != OWN}
+KINDS = {name: model for name, model in MODELS.items() if name != CUSTOM}
 """Kinds that this program knows by name."""
 
 
 def kind_of(name: str) -> type[Scheduler]:
     """Return the model of a kind."""
-    return KINDS.get(name, Own)
+    return KINDS.get(name, CustomCluster)
 
 
 def _tag(data: Any) -> str:
     """Return the key of MODELS for a section's data; the default kind is auto."""
     kind = data.get("kind", Scheduler.kind) if isinstance(data, dict) else Scheduler.kind
-    return kind if isinstance(kind, str) and kind in KINDS else OWN
+    return kind if isinstance(kind, str) and kind in KINDS else CUSTOM
 
 
 UNION: Any = Annotated[

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipeline.machine.installation import DISTRIBUTION, fault, version_of
+from pipeline.machine.installation import DISTRIBUTION, problem, version_of
 from pipeline.messages.errors import ConfigError
-from pipeline.store.backends.locations import Options, Place, in_use, mask, protocol_of, use
+from pipeline.store.backends.locations import Place, StorageOptions, in_use, mask, protocol_of, use
 from pipeline.store.backends.storage import read_bytes, remove, write_bytes
 
 MEBIBYTE = 1 << 20
@@ -30,8 +30,6 @@ class Needs:
     memory    bytes for each concurrent task
     remedy    how to make tasks smaller
     probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
-    tasks     number of tasks of the run
-    own_code  whether tasks call code of the user's own, which may not be safe for threads
     storage   options for URLs
     """
 
@@ -41,9 +39,7 @@ class Needs:
     memory: int = 0
     remedy: str = ""
     probe: str = ""
-    tasks: int = 0
-    own_code: bool = False
-    storage: Options = field(default_factory=dict, repr=False)
+    storage: StorageOptions = field(default_factory=dict, repr=False)
 
 
 def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, **more: Any) -> Needs:
@@ -57,25 +53,25 @@ def versions(names: Sequence[str]) -> dict[str, str | None]:
     return {name: version_of(name) for name in names} | {"Python": ".".join(platform.python_version_tuple()[:2])}
 
 
-def faults(needs: Needs, dask_worker: Any = None) -> list[str]:
-    """Return the faults of this worker, each with a remedy; empty for a fit worker."""
+def worker_problems(needs: Needs, dask_worker: Any = None) -> list[str]:
+    """Return the problems of this worker, each with a remedy; empty for a fit worker."""
     try:
-        return _faults(needs, dask_worker)
+        return _problems(needs, dask_worker)
     except Exception as error:  # a worker that can't be checked is not fit
         return [f"could not check its storage ({type(error).__name__}: {mask(' '.join(str(error).split()))[:300]})"]
 
 
-def _faults(needs: Needs, dask_worker: Any) -> list[str]:
+def _problems(needs: Needs, dask_worker: Any) -> list[str]:
     use(needs.storage)
-    found = [f"can't load {DISTRIBUTION}: {said}"] if (said := fault()) else []
+    found = [f"can't load {DISTRIBUTION}: {said}"] if (said := problem()) else []
     found += _differing(needs)
     missing = (root for root in needs.roots if protocol_of(root) is None and not os.path.lexists(root))
     found += [f"does not see the input {root}: mount it there under the same path" for root in missing]
     try:
-        found += _storage_faults(needs)
+        found += _storage_problems(needs)
     except FileNotFoundError:
         found.append(f"does not see the folder {needs.folder} of this run: put output where all machines see it")
-    return [*found, *_memory_faults(needs, dask_worker)]
+    return [*found, *_memory_problems(needs, dask_worker)]
 
 
 def _differing(needs: Needs) -> Iterator[str]:
@@ -85,15 +81,15 @@ def _differing(needs: Needs) -> Iterator[str]:
             yield f"has {name} {there[name] or 'missing'}, expected {version or 'none'}: install the same there"
 
 
-def _storage_faults(needs: Needs) -> Iterator[str]:
-    """Yield storage faults. Raises FileNotFoundError if the run's folder is not seen."""
+def _storage_problems(needs: Needs) -> Iterator[str]:
+    """Yield problems of the storage. Raises FileNotFoundError if the run's folder is not seen."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()
     try:
         write_bytes(mine, mine.name.encode())
         if read_bytes(mine).decode() != mine.name:
-            yield f"reads from {needs.folder} other bytes than it has written there: repair that storage"
+            yield f"reads other bytes from {needs.folder} than it wrote there: repair that storage"
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -103,14 +99,14 @@ def _storage_faults(needs: Needs) -> Iterator[str]:
             remove(mine)
 
 
-def _memory_faults(needs: Needs, dask_worker: Any) -> Iterator[str]:
+def _memory_problems(needs: Needs, dask_worker: Any) -> Iterator[str]:
     limit = getattr(getattr(dask_worker, "memory_manager", None), "memory_limit", None)
     if not limit or not needs.memory:
         return
     each = limit // dask_worker.state.nthreads
     if each < needs.memory:
         yield (
-            f"has {each // MEBIBYTE:,} MiB of memory a task, expected {needs.memory // MEBIBYTE:,} MiB: "
+            f"has {each // MEBIBYTE:,} MiB of memory for each task, expected {needs.memory // MEBIBYTE:,} MiB: "
             + " or ".join(filter(None, ("raise its limit", "give it fewer threads", needs.remedy)))
         )
 

@@ -14,8 +14,8 @@ from pipeline.cluster.addresses import is_loopback
 T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
-SIZE = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
-KIND = Field(
+SIZE_PATTERN = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
+KIND_FIELD = Field(
     description="auto: threads of this process for a small run, else local; local, threads: processes or threads on "
     "this machine; synchronous: a loop in this process; cuda: one process for each GPU; address: a Dask scheduler that "
     "runs already; ssh; slurm, pbs, lsf, sge: a batch system; kubernetes; or package.module:Class, a cluster class of "
@@ -33,7 +33,7 @@ def section(model: type[T]) -> type[T]:
 
 
 def _size(value: str | int) -> str | int:
-    if not re.fullmatch(SIZE, str(value), re.IGNORECASE):
+    if not re.fullmatch(SIZE_PATTERN, str(value), re.IGNORECASE):
         raise ValueError(f"expected auto or a size such as 4GiB, got {value!r}")
     return value
 
@@ -69,7 +69,7 @@ class Tls:
 class Scheduler:
     """Where the tasks run; no key of this section changes a result."""
 
-    kind: Annotated[str, KIND] = "auto"
+    kind: Annotated[str, KIND_FIELD] = "auto"
 
     dask_class: ClassVar[str] = ""
     """Dask's cluster class, as module:Class."""
@@ -115,8 +115,8 @@ class Dask(Scheduler):
 
 
 @section
-class Passing(Dask):
-    """The key of kinds for which this program creates one of Dask's clusters."""
+class DaskCluster(Dask):
+    """The key of kinds for which this program starts a Dask cluster."""
 
     cluster: Annotated[
         Mapping[str, Any], Field(description="further keyword arguments of Dask's cluster class, passed through")
@@ -176,13 +176,15 @@ class EncryptedByFiles(Scheduler):
 
 
 @section
-class OwnWorkers(Scheduler):
+class LocalWorkers(Scheduler):
     """Keys of kinds whose workers run on this machine."""
 
     workers: Annotated[Positive | None, Field(description="number of workers; null: one for each core, or GPU")] = None
     memory_limit: Annotated[
         str | int,
         AfterValidator(_size),
-        WithJsonSchema({"anyOf": [{"type": "string", "pattern": f"^({SIZE})$"}, {"type": "integer", "minimum": 0}]}),
+        WithJsonSchema(
+            {"anyOf": [{"type": "string", "pattern": f"^({SIZE_PATTERN})$"}, {"type": "integer", "minimum": 0}]}
+        ),
         Field(description="memory of one worker, such as 4GiB; auto: an equal share of this machine's memory"),
     ] = "auto"

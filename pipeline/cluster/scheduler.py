@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.cluster.addresses import LOOPBACK, is_loopback
 from pipeline.cluster.arguments import TLS
 from pipeline.cluster.dask_config import configured, keep_quiet, security_of
-from pipeline.cluster.deployment import Address, Auto, Processes, Threads
+from pipeline.cluster.deployment import Auto, ExistingScheduler, Processes, Threads
 from pipeline.cluster.fitness import Needs, check_memory, probed
-from pipeline.cluster.keys import Dask, OwnWorkers, Passing, Scheduler
+from pipeline.cluster.keys import Dask, DaskCluster, LocalWorkers, Scheduler
 from pipeline.cluster.start import start
 from pipeline.execution.executor import DaskExecutor, Executor, SynchronousExecutor, ThreadsExecutor
 from pipeline.execution.watch import Cluster, Watch, tell_nobody
@@ -30,21 +30,31 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("fast_diff.scheduler")
 OPEN = (
-    "scheduler: ports are open beyond this machine without TLS: whoever reaches one runs code as you and reads what "
-    "your workers read; set scheduler.tls, or keep the network closed"
+    "scheduler: ports are open beyond this machine without TLS: anyone who reaches a port can run code as you and read "
+    "what your workers read; set scheduler.tls, or keep the network closed"
 )
 
 
 def open_executor(
-    scheduler: Scheduler, needs: Needs, tell: Callable[[Cluster], None] = tell_nobody, report: Path | None = None
+    scheduler: Scheduler,
+    needs: Needs,
+    tell: Callable[[Cluster], None] = tell_nobody,
+    report: Path | None = None,
+    *,
+    tasks: int = 0,
+    own_code: bool = False,
 ) -> Executor:
     """Return an executor whose workers meet the requirements of this run.
 
-    `tell` is called with the state of the cluster every few seconds; `report` is the path of Dask's performance report.
+    tell      called with the state of the cluster every few seconds
+    report    path of Dask's performance report
+    tasks     number of tasks of the run
+    own_code  whether tasks call code of the user's own, which may not be safe for threads
+
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
         return SynchronousExecutor()
-    if isinstance(scheduler, Auto) and scheduler.fits_one_process(needs.tasks) and not (needs.own_code or report):
+    if isinstance(scheduler, Auto) and scheduler.fits_one_process(tasks) and not (own_code or report):
         room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // max(1, needs.memory)
         return ThreadsExecutor(scheduler.workers or max(1, min(usable(), room)))
     keep_quiet()
@@ -66,12 +76,12 @@ def open_executor(
 
 def _remedy(scheduler: Dask, needs: Needs) -> str:
     """Return what to do where no worker is left."""
-    if isinstance(scheduler, Address):
-        return "start workers"
-    if isinstance(scheduler, OwnWorkers):
+    if isinstance(scheduler, ExistingScheduler):
+        return "Start workers"
+    if isinstance(scheduler, LocalWorkers):
         smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
-        return f"they died, most likely for lack of memory: {smaller},"
-    return "see in their logs why they ended, such as for lack of time or memory,"
+        return f"They died, most likely for lack of memory: {smaller}"
+    return "See in their logs why they ended, such as for lack of time or memory"
 
 
 def _timed_out(error: BaseException) -> bool:
@@ -81,14 +91,14 @@ def _timed_out(error: BaseException) -> bool:
 
 def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
     """Return a client whose workers passed the checks; `opened` closes everything."""
-    from pipeline.cluster.admission import checked_workers, dismiss
+    from pipeline.cluster.admission import checked_workers, unregister
 
     if isinstance(scheduler, Processes):
         check_memory(scheduler.memory_limit, needs)
     opened.enter_context(configured(scheduler))
     client = _client(scheduler, security_of(scheduler), opened)
     where = str(cast(Any, client.scheduler).address)
-    beyond = not is_loopback(where) if isinstance(scheduler, Address) else scheduler.listens_beyond_loopback
+    beyond = not is_loopback(where) if isinstance(scheduler, ExistingScheduler) else scheduler.listens_beyond_loopback
     if beyond and not where.startswith(TLS):
         LOG.warning(OPEN)
     if importlib.util.find_spec("bokeh") and client.dashboard_link.startswith("http"):
@@ -96,7 +106,7 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
         if isinstance(scheduler, Threads):  # for a scheduler in this process, Dask names another address of the machine
             link = re.sub(r"//[^/]+:", f"//{LOOPBACK}:", link)
         LOG.info("dashboard  %s", link)
-    dismiss(client, needs)
+    unregister(client, needs)
     _wait(client, scheduler)
     if not isinstance(scheduler, Threads | Processes):  # local workers share this process's software and storage
         opened.enter_context(checked_workers(client, opened.enter_context(probed(needs))))
@@ -106,9 +116,9 @@ def _open(scheduler: Dask, needs: Needs, opened: ExitStack) -> Client:
 def _client(scheduler: Dask, security: Any, opened: ExitStack) -> Client:
     from pipeline.cluster.connect import client_of, close, connect
 
-    if isinstance(scheduler, Address):
+    if isinstance(scheduler, ExistingScheduler):
         return connect(scheduler, security, opened)
-    assert isinstance(scheduler, Passing), "every other kind starts a cluster"
+    assert isinstance(scheduler, DaskCluster), "every other kind starts a cluster"
     with held():
         cluster = start(scheduler, security)
         opened.callback(close, cluster, 10)

@@ -9,19 +9,19 @@ import sys
 from typing import Any
 
 from pipeline.cluster.arguments import arguments
-from pipeline.cluster.deployment import Own
-from pipeline.cluster.keys import Elastic, Passing
+from pipeline.cluster.deployment import CustomCluster
+from pipeline.cluster.keys import DaskCluster, Elastic
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import ConfigError
 
 
-def start(scheduler: Passing, security: Any) -> Any:
+def start(scheduler: DaskCluster, security: Any) -> Any:
     """Return a Dask cluster that is starting its workers. Raises ConfigError."""
     make = _class(scheduler)
     if scheduler.command and not shutil.which(scheduler.command):
         raise ConfigError(
             f"scheduler.kind: {scheduler.kind} submits its jobs with {scheduler.command}, which is not installed here; "
-            "run this where it is"
+            f"run fast-diff on a machine that has {scheduler.command}"
         )
     try:
         cluster = make(**arguments(scheduler, security))
@@ -33,13 +33,13 @@ def start(scheduler: Passing, security: Any) -> Any:
         return cluster
     except Exception as error:  # the errors depend on the batch system
         if module := sys.modules.get("dask_kubernetes.operator.kubecluster.kubecluster"):
-            atexit.unregister(module.reap_clusters)  # would delete, at exit, a cluster that was not created
+            atexit.unregister(module.reap_clusters)  # the hook would delete a cluster that was never created
         text = " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
         raise ConfigError(f"scheduler: Dask could not start its workers ({text}); see the section scheduler") from error
 
 
-def _class(scheduler: Passing) -> Any:
-    module, _, name = (scheduler.kind if isinstance(scheduler, Own) else scheduler.dask_class).partition(":")
+def _class(scheduler: DaskCluster) -> Any:
+    module, _, name = (scheduler.kind if isinstance(scheduler, CustomCluster) else scheduler.dask_class).partition(":")
     try:
         if scheduler.extra:
             importlib.import_module(scheduler.package.replace("-", "_"))  # the class may import without this package

@@ -16,7 +16,7 @@ from pipeline.config.unions import KIND, member, members
 from pipeline.stage import Stage
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FILE = "fast-diff.schema.json"
+SCHEMA_FILE = "fast-diff.schema.json"
 """Name in the first line of each example config; editors read the schema from the folder of the config."""
 TOP_TYPES: dict[str, dict[str, Any]] = {
     "run": {"type": "string", "pattern": "^[^./][^/]*$", "maxLength": NAME_BYTES},

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pipeline.cluster.checks import complaints
+from pipeline.cluster.checks import section_problems
 from pipeline.cluster.deployment import UNION
 from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
@@ -25,7 +25,7 @@ from pipeline.config.yaml_source import ConfigSource, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Section, Stage
 from pipeline.store.backends import locations
-from pipeline.store.backends.locations import Options, Place
+from pipeline.store.backends.locations import Place, StorageOptions
 from pipeline.store.backends.urls import Urls
 
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
@@ -37,7 +37,7 @@ NAME_BYTES = 200
 CORE: dict[str, Any] = {"scheduler": UNION}
 """Sections of every config; stages add the others."""
 TOP = {
-    "run": "name of the run: its artifacts lie in <output>/<run>/; the config's file name unless given",
+    "run": "name of the run, whose artifacts lie in <output>/<run>/; by default the name of the config file",
     "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
     "storage": "for URLs: fsspec's keyword arguments by protocol, such as {s3: {endpoint_url: ...}}; never shown",
 }
@@ -52,7 +52,7 @@ class Config:
     scheduler: Scheduler
     params: Mapping[str, Any]
     """Values of the sections that stages add, by section."""
-    storage: Options = dataclasses.field(default_factory=dict, repr=False)
+    storage: StorageOptions = dataclasses.field(default_factory=dict, repr=False)
     root_keys: Sequence[str] = ()
     """Dotted keys of the places that the run reads and never writes into."""
 
@@ -103,7 +103,7 @@ def load(
     """Read a YAML config; `overrides` are texts such as "pairs.threshold=100".
 
     A run without a name is named after the file: `holiday.yaml` makes the run `holiday`. Values of `given` replace the
-    values of the file and are plain data, not YAML. Raises ConfigError, with a line for each mistake."""
+    values of the file and are plain data, not YAML. Raises ConfigError, with a line for each problem."""
     source = read_yaml(Path(path))
     source.data.setdefault("run", Path(path).stem)
     return _resolve(source, stages, overrides, given)
@@ -118,7 +118,7 @@ def from_mapping(
 ) -> Config:
     """Read a config from a mapping with `run`; errors name `place` as the origin.
 
-    Raises ConfigError, with a line for each mistake."""
+    Raises ConfigError, with a line for each problem."""
     return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
@@ -158,8 +158,10 @@ def _resolve(
     _refuse(problems)
     scheduler = values.pop("scheduler")
     for name, section in sections.items():
-        problems += _mistakes(source, name, section.check(values[name]))
-    problems += _mistakes(source, "scheduler", ((key.split("."), text) for key, text in complaints(scheduler)))
+        problems += _problem_lines(source, name, section.check(values[name]))
+    problems += _problem_lines(
+        source, "scheduler", ((key.split("."), text) for key, text in section_problems(scheduler))
+    )
     urls = Urls(source)
     for stage in stages:
         for name in stage.source.sections if stage.source else ():
@@ -172,10 +174,12 @@ def _resolve(
     return config
 
 
-def _mistakes(source: ConfigSource, section: str, found: Iterable[tuple[Sequence[str | int], str]]) -> Iterator[str]:
-    """Yield a line for each mistake: (key below the section, complaint)."""
-    for keys, complaint in found:
-        yield f"{source.place((section, *keys))}: {dotted((section, *keys))}: {complaint}"
+def _problem_lines(
+    source: ConfigSource, section: str, found: Iterable[tuple[Sequence[str | int], str]]
+) -> Iterator[str]:
+    """Yield a line for each pair (key below the section, problem)."""
+    for keys, problem in found:
+        yield f"{source.place((section, *keys))}: {dotted((section, *keys))}: {problem}"
 
 
 def _refuse(problems: Sequence[str]) -> None:
@@ -204,7 +208,7 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
 
 
 def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
-    """Yield a complaint if an input contains the run's folder or lies inside it."""
+    """Yield a problem if an input contains the run's folder, or the run's folder contains an input."""
     folder = _real(str(config.folder))
     for key, roots in config.roots.items():
         for root in roots:

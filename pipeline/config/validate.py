@@ -18,9 +18,9 @@ from pydantic_core import ErrorDetails
 from pipeline.config.lists import accept_single_values, dataclasses_in
 from pipeline.config.rewrite import as_argument, quoted, retyped
 from pipeline.config.unions import KIND, foreign_key, member, members
-from pipeline.config.yaml_source import ConfigSource, Keys, parse
+from pipeline.config.yaml_source import ConfigSource, KeyPath, parse
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.words import nearest
+from pipeline.messages.words import did_you_mean
 
 EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
@@ -42,7 +42,7 @@ EXPECTED: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "less_than": lambda ctx: f"a number below {ctx['lt']:g}",
     "less_than_equal": lambda ctx: f"a number of at most {ctx['le']:g}",
 }
-UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
 def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]) -> tuple[Any, list[str]]:
@@ -54,7 +54,7 @@ def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, 
     try:
         return _validated(kind, data), []
     except ValidationError as error:
-        return None, list(_complaints(error, data, section, source, kinds))
+        return None, list(_problems(error, data, section, source, kinds))
 
 
 def _validated(kind: Any, data: Any) -> Any:
@@ -65,7 +65,7 @@ def _validated(kind: Any, data: Any) -> Any:
     return TypeAdapter(kind).validate_json(text, strict=True)
 
 
-def unknown_key(source: ConfigSource, keys: Keys, kinds: Mapping[str, Any]) -> str:
+def unknown_key(source: ConfigSource, keys: KeyPath, kinds: Mapping[str, Any]) -> str:
     """Return the error line for an unknown key, with the nearest valid key."""
     name = ".".join(map(str, keys))
     if len(keys) == 2 and (problem := foreign_key(str(keys[0]), str(keys[1]), kinds[str(keys[0])], source)):
@@ -93,10 +93,10 @@ def _nearest(name: str, valid: list[str]) -> str:
     return f"valid keys: {', '.join(beside)}"
 
 
-def _complaints(
+def _problems(
     error: ValidationError, data: Any, section: str, source: ConfigSource, kinds: Mapping[str, Any]
 ) -> Iterator[str]:
-    by_key: dict[Keys, list[ErrorDetails]] = {}
+    by_key: dict[KeyPath, list[ErrorDetails]] = {}
     tagged = bool(members(kinds[section]))
     for detail in error.errors(include_url=False):
         by_key.setdefault(_real_keys(detail["loc"][tagged:], data), []).append(detail)
@@ -109,7 +109,7 @@ def _complaints(
             if not any(other[: len(keys)] == keys and len(other) > len(keys) for other in by_key):
                 yield f"{source.place(whole)}: {dotted(whole)}: {missing} missing; expected a value"
             continue
-        if details[0]["type"] in UNKNOWN:
+        if details[0]["type"] in UNKNOWN_KEY:
             yield unknown_key(source, whole, kinds)
             continue
         expected = list(dict.fromkeys(_expected(detail) for detail in details))
@@ -128,12 +128,12 @@ def text_expected(key: str, expected: str, source: ConfigSource) -> str:
     return f"{source.place((key,))}: {key}: {problem}{how}"
 
 
-def _read_by(source: ConfigSource, keys: Keys) -> str:
+def _read_by(source: ConfigSource, keys: KeyPath) -> str:
     """Return the words before a wrong value: "YAML read" for `--set`, else "got"."""
     return "YAML read" if keys[:2] in source.overrides or keys[:1] in source.overrides else "got"
 
 
-def _better(kind: Any, data: Any, keys: Keys, source: ConfigSource) -> str:
+def _better(kind: Any, data: Any, keys: KeyPath, source: ConfigSource) -> str:
     """Return a valid way to write a value of the command line; "" if none is known."""
     given = source.overrides.get(keys[:2])
     if given is None or len(keys) < 2:
@@ -156,7 +156,7 @@ def _missing(details: list[ErrorDetails]) -> str:
     return f"{', '.join(names)} {'are' if len(names) > 1 else 'is'}" if names else ""
 
 
-def _real_keys(loc: tuple[str | int, ...], data: Any) -> Keys:
+def _real_keys(loc: tuple[str | int, ...], data: Any) -> KeyPath:
     """Return a key's path: pydantic's location without the names of union members."""
     keys: list[str | int] = []
     for step in loc:
@@ -186,7 +186,7 @@ def _sentence(expected: list[str], got: Any, read_by: str) -> str:
 def _near_value(details: list[ErrorDetails], got: Any) -> str:
     expected = (detail["ctx"]["expected"] for detail in details if detail["type"] == "literal_error")
     choices = [word.strip("' ") for words in expected for word in words.replace(" or ", ", ").split(",")]
-    return nearest(got, choices) if isinstance(got, str) else ""
+    return did_you_mean(got, choices) if isinstance(got, str) else ""
 
 
 def _show(value: Any) -> str:
@@ -194,7 +194,7 @@ def _show(value: Any) -> str:
     return ("the text " if isinstance(value, str) else "") + (text if len(text) <= 80 else f"{text[:77]}...")
 
 
-def dotted(keys: Keys) -> str:
+def dotted(keys: KeyPath) -> str:
     """Return the path of a key as text, such as `inputs.a[0]`."""
     text = ""
     for key in keys:

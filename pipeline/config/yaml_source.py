@@ -13,7 +13,7 @@ import yaml
 from pipeline.config.rewrite import as_argument, readable
 from pipeline.messages.errors import ConfigError
 
-Keys = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 REPEATED = 10_000
 """Keys and values that aliases may repeat: ten lines of nested aliases can expand to billions of values."""
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
@@ -40,10 +40,10 @@ class ConfigSource:
     the command line to the text of its value there."""
 
     data: dict[str, Any] = field(default_factory=dict)
-    places: dict[Keys, str] = field(default_factory=dict)
-    overrides: dict[Keys, str] = field(default_factory=dict)
+    places: dict[KeyPath, str] = field(default_factory=dict)
+    overrides: dict[KeyPath, str] = field(default_factory=dict)
 
-    def place(self, keys: Keys) -> str:
+    def place(self, keys: KeyPath) -> str:
         """Return where a key was given, or the nearest section around the key."""
         for length in range(len(keys), 0, -1):
             if keys[:length] in self.places:
@@ -144,7 +144,7 @@ def read_yaml(path: Path) -> ConfigSource:
     return source
 
 
-def _parse(text: str, keys: Keys, place: Callable[[yaml.Mark], str], source: ConfigSource) -> Any:
+def _parse(text: str, keys: KeyPath, place: Callable[[yaml.Mark], str], source: ConfigSource) -> Any:
     """Return the data in `text`, {} if empty; record the places of keys in `source`.
 
     The path of each recorded key begins with `keys`."""
@@ -167,7 +167,7 @@ class _Notes:
     seen: set[yaml.Node] = field(default_factory=set)
     repeated: int = 0
 
-    def add(self, node: yaml.Node, keys: Keys, around: tuple[yaml.Node, ...] = ()) -> None:
+    def add(self, node: yaml.Node, keys: KeyPath, around: tuple[yaml.Node, ...] = ()) -> None:
         """Note a node below `keys` and all nodes in it.
 
         Raises ConfigError for a key that is given twice or is not text, an anchor inside itself, too many aliases."""
@@ -196,7 +196,9 @@ class _Notes:
             self.seen.add(node)
             return
         if node in around:
-            raise ConfigError(f"{self.place(node.start_mark)}: the anchor around this line contains itself")
+            raise ConfigError(
+                f"{self.place(node.start_mark)}: expected an alias outside its own anchor; write the value out"
+            )
         self.repeated += 1
         if self.repeated > REPEATED:
             raise ConfigError(

@@ -13,7 +13,7 @@ from pipeline.contract.work import Artifact, Settings, Task, Upstream
 
 P = TypeVar("P")
 """The dataclass of a stage's parameters."""
-Keys: TypeAlias = tuple[str | int, ...]
+KeyPath: TypeAlias = tuple[str | int, ...]
 """Path of a key in the config, such as `("inputs", "a", 0)`."""
 
 
@@ -21,7 +21,8 @@ Keys: TypeAlias = tuple[str | int, ...]
 class CacheKey(Generic[P]):
     """What a stage's artifacts depend on besides the stage's own section and its code.
 
-    reads      (params, settings) -> by input stage, the columns that determine the result; all columns of other stages
+    reads      (params, settings) -> the columns that determine the result, by input stage; of an input stage that is
+               not named, all columns
     uses       dotted config keys of other sections that determine the result, or a function from settings to such keys
     limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
@@ -41,13 +42,13 @@ class Section:
 
     kind     pydantic dataclass of the keys
     prepare  rewrite the data of the section in place, before validation
-    check    values -> (key below the section, complaint) of each mistake that the types can't see
+    check    values -> problems that the types can't find, as pairs (key below the section, problem)
     roots    keys that hold folders, files or URLs: the run reads these places and never writes into them
     """
 
     kind: type
     prepare: Callable[[dict[str, Any]], None] = lambda data: None
-    check: Callable[[Any], Iterable[tuple[Keys, str]]] = lambda values: ()
+    check: Callable[[Any], Iterable[tuple[KeyPath, str]]] = lambda values: ()
     roots: tuple[str, ...] = ()
 
 
@@ -69,9 +70,9 @@ class Source(Generic[P]):
 class Reuse(Generic[P]):
     """Rules for the reuse of a stage's earlier artifacts.
 
-    columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.earlier`)
+    columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.reusable_tables`)
     recheck    (artifact, racy rows) -> the rows that are stale
-    builds_on  parameters that may differ in an artifact from `Job.before`; None: `Job.before` yields nothing
+    builds_on  parameters that may differ in an artifact from `Job.bases`; None: `Job.bases` yields nothing
     retry      (summary, params) -> whether to run a current task again: some rows hold a transient error, or an
                error that these parameters may avoid
     """
@@ -106,7 +107,7 @@ class Output:
 class Preflight(Generic[P]):
     """What is checked before the first task runs.
 
-    check    (params, settings) -> complaints, one line each, of what the types can't see
+    check    (params, settings) -> problems that the types can't find, one line each
     memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
     own_code (params, settings) -> whether tasks call code of the user's own, which may not be safe for threads

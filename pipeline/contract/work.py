@@ -95,8 +95,8 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Before:
-    """An earlier artifact of a task, with the inputs and parameters that made it."""
+class Base:
+    """An earlier artifact that a task builds on, with the inputs and parameters that made the artifact."""
 
     artifact: Artifact
     inputs: Inputs
@@ -117,12 +117,12 @@ class Job(Protocol):
     @property
     def distrust(self) -> frozenset[str]: ...
 
-    def earlier(self) -> Iterator[pa.Table]:
+    def reusable_tables(self) -> Iterator[pa.Table]:
         """Yield tables of earlier artifacts that may hold rows of this task.
 
         Only artifacts made with the same parameters are read."""
 
-    def before(self) -> Iterator[Before]:
+    def bases(self) -> Iterator[Base]:
         """Yield the artifacts that `Reuse.builds_on` allows, the latest first.
 
         Artifacts whose inputs no longer exist are left out."""

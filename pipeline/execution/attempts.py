@@ -60,13 +60,13 @@ class Attempts:
     def plan_another(self, node: Node, outcome: Outcome) -> bool:
         """Plan another try of a failed task, counted in `tries`; False if out of tries."""
         tries = self.tries[node.address]
-        if outcome.passing and tries < PATIENT_ATTEMPTS and not self._hopeless:
+        if outcome.transient and tries < PATIENT_ATTEMPTS and not self._hopeless:
             self._pausing.append((time.monotonic() + PAUSE * 2 ** (tries - 1), node))
         elif outcome.suspect and tries < ATTEMPTS:
             self._suspects.append(node)
-        elif outcome.damaged is None and not outcome.passing and tries < ATTEMPTS:
+        elif outcome.damaged is None and not outcome.transient and tries < ATTEMPTS:
             self._ready(node)
         else:
-            self._hopeless |= outcome.passing
+            self._hopeless |= outcome.transient
             return False
         return True

@@ -26,7 +26,7 @@ BUNDLE = 256
 """Largest number of calls in a bundle."""
 BUNDLE_SECONDS = 5.0
 """Seconds that a bundle may take: dependents and the progress display wait for the end of the bundle."""
-LOOK = 1.0
+POLL_INTERVAL = 1.0
 """Seconds between two checks of a cluster that returns nothing."""
 LAST_CALLS = 5.0
 """Seconds that an interrupted run in one process waits for the calls that are running."""
@@ -44,11 +44,11 @@ class Executor(Protocol):
     @property
     def slots(self) -> int: ...
     @property
-    def cores(self) -> int:
-        """Return the number of calls that run at a time on each machine."""
+    def tasks_per_machine(self) -> int:
+        """Return the number of tasks that run at a time on the machine with the fewest threads."""
         ...
 
-    def at_once(self, left: int, seconds: float | None) -> int:
+    def bundle_size(self, left: int, seconds: float | None) -> int:
         """Return the size of a bundle, for a stage with `left` calls of `seconds` each."""
         ...
 
@@ -91,12 +91,12 @@ class SynchronousExecutor:
 
     window = 1
     slots = 1
-    cores = 1
+    tasks_per_machine = 1
 
     def __init__(self) -> None:
         self._calls: deque[Call] = deque()
 
-    def at_once(self, left: int, seconds: float | None) -> int:
+    def bundle_size(self, left: int, seconds: float | None) -> int:
         return 1
 
     def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
@@ -117,7 +117,7 @@ class ThreadsExecutor:
     the calls that are running."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = self.cores = slots
+        self.slots = self.tasks_per_machine = slots
         self.window = 4 * slots
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
@@ -133,7 +133,7 @@ class ThreadsExecutor:
             except BaseException as error:  # the driver raises the error
                 self._outcomes.put(error)
 
-    def at_once(self, left: int, seconds: float | None) -> int:
+    def bundle_size(self, left: int, seconds: float | None) -> int:
         return 1
 
     def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
@@ -177,7 +177,7 @@ class DaskExecutor:
         return self._watch.by_host.total()
 
     @property
-    def cores(self) -> int:
+    def tasks_per_machine(self) -> int:
         return min(self._watch.by_host.values(), default=1)
 
     @property
@@ -185,7 +185,7 @@ class DaskExecutor:
         """Return a number of bundles that keeps slots busy and spares the scheduler."""
         return max(64, 4 * self.slots)
 
-    def at_once(self, left: int, seconds: float | None) -> int:
+    def bundle_size(self, left: int, seconds: float | None) -> int:
         """Return 1 until durations are known, then a size that keeps all slots busy.
 
         A bundle should end within BUNDLE_SECONDS."""
@@ -206,8 +206,8 @@ class DaskExecutor:
         while not self._completed.has_ready():
             with self._completed.thread_condition:
                 if not self._completed.has_ready():
-                    self._completed.thread_condition.wait(within or LOOK)
-            self._watch.silence()
+                    self._completed.thread_condition.wait(within or POLL_INTERVAL)
+            self._watch.check_if_silent()
             if within is not None and not self._completed.has_ready():
                 return
         self._watch.heard()
@@ -237,5 +237,5 @@ class DaskExecutor:
 
 def _died(error: BaseException) -> str:
     if type(error).__name__ == "KilledWorker":
-        return "each worker that ran it died, most likely for lack of memory; raise scheduler.memory_limit"
+        return "each worker that ran this task died, most likely for lack of memory; raise scheduler.memory_limit"
     return mask_all(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

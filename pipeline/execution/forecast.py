@@ -9,9 +9,9 @@ from typing import Any
 from pipeline.config.settings import Config
 from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Plain
-from pipeline.messages.errors import ConfigError
 from pipeline.plan import racy
 from pipeline.plan.call import Receipt
+from pipeline.plan.preflight import check_settings
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
 from pipeline.stage import Address, Stage
@@ -29,22 +29,10 @@ class Explanation:
     reasons: Mapping[Address, str]
 
 
-def check(config: Config, stages: Sequence[Stage[Any]]) -> None:
-    """Check settings with every stage. Raises ConfigError with a line per complaint."""
-    complaints = [
-        line for stage in stages for line in stage.preflight.check(config.params[stage.name], config.settings)
-    ]
-    if not complaints:
-        for stage in stages:
-            stage.schema_for(config.params[stage.name], config.settings)
-    if complaints:
-        raise ConfigError(*complaints)
-
-
 def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
     """Explain what `run` would do now; change nothing. Raises ConfigError."""
     use(config.storage)
-    check(config, stages)
+    check_settings(stages, config.params, config.settings)
     plan = make_plan(in_order(stages), config.params, config.settings)
     store = Store(config.folder, listed=True)
     with Warnings(Plain()), Footers(store, read_only=True) as footers:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.machine.cores import Core, take_core
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.stage import Artifact, Before, Inputs, Task
+from pipeline.stage import Artifact, Base, Inputs, Task
 from pipeline.store.artifact import StoredArtifact, artifact_names
 from pipeline.store.backends.locations import Place
 from pipeline.store.store import RETIRED, Store
@@ -58,22 +58,22 @@ class StoredJob:
     def settings(self, key: str) -> Any:
         return self.call.context.config[key]
 
-    def earlier(self) -> Iterator[pa.Table]:
-        for name in self.call.earlier:
+    def reusable_tables(self) -> Iterator[pa.Table]:
+        for name in self.call.reusable:
             with contextlib.suppress(ArtifactDamaged):  # rows of a damaged artifact are computed again
                 yield StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / name).table()
 
-    def before(self) -> Iterator[Before]:
-        for earlier in self.call.before:
-            inputs = zip(self.task.inputs, earlier.inputs, strict=True)
-            yield Before(
-                StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / earlier.path),
+    def bases(self) -> Iterator[Base]:
+        for base in self.call.bases:
+            inputs = zip(self.task.inputs, base.inputs, strict=True)
+            yield Base(
+                StoredArtifact(self.call.context.stage.name, self.task.key, self.folder / base.path),
                 Inputs(tuple(StoredArtifact(stage, key, self.folder / path) for (stage, key), path in inputs)),
-                earlier.params,
+                base.params,
             )
 
     def spare_core(self) -> Core | None:
-        return take_core(self.call.cores)
+        return take_core(self.call.tasks_per_machine)
 
     def find(self, stage: str, key: str, column: str, digest: str) -> Artifact:
         for again in (False, True):
@@ -84,13 +84,15 @@ class StoredJob:
                 with contextlib.suppress(ArtifactDamaged):  # an older artifact may be damaged
                     if artifact.content.get(column) == digest:
                         return artifact
-        raise ArtifactDamaged(stage, key, f"no artifact in {self.store.folder / stage} holds what is asked for")
+        raise ArtifactDamaged(
+            stage, key, f"no artifact in {self.store.folder / stage} has the content that the task needs"
+        )
 
     def publish(self, name: str, data: bytes) -> str:
         assert self.call.context.stage.output.owns(name), f"{name}: Output.files does not know it"
         self._retire_last()
         self.store.publish_file(name, data, synced=False)
-        self._published(name, data)
+        self._record(name, data)
         return name
 
     def adopt(self, name: str, is_right: Callable[[bytes], bool] | None = None) -> bool:
@@ -131,5 +133,6 @@ class StoredJob:
             return self.store.files.record(f"{stage}/{RETIRED}/{last}", stage, key).files if last else {}
         return {}
 
-    def _published(self, name: str, data: bytes) -> None:
+    def _record(self, name: str, data: bytes) -> None:
+        """Record size and SHA-256 of a file that this attempt has written."""
         self.published[name] = [len(data), hashlib.sha256(data).hexdigest()]

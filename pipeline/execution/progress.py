@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from pipeline.execution.reporter import Quiet, Reporter
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome
 from pipeline.execution.watch import Cluster
 from pipeline.messages.errors import one_line
@@ -20,7 +20,7 @@ from pipeline.stage import Address
 
 STEADY = 1.0
 """Seconds after which a rate is shown."""
-EVERY = 10.0
+LINE_INTERVAL = 10.0
 """Seconds between two plain lines of a running stage."""
 ALIKE = 3
 """Number of tasks with the same error that are named."""
@@ -66,7 +66,7 @@ def describe_cluster(cluster: Cluster) -> str:
     return f"{counted(cluster.workers, 'worker')}, {cluster.memory / 2**30:.1f} GiB of memory in use"
 
 
-class _Counting(Quiet):
+class _Counting(Reporter):
     """Base of reporters that count outcomes by stage and measure rates."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
@@ -83,7 +83,7 @@ class _Counting(Quiet):
         if self._reasons[reason] <= ALIKE:
             yield f"{'/'.join(address)} failed: {reason}"
         if self._reasons[reason] == ALIKE:
-            yield "more that fail in the same way are counted"
+            yield "further tasks that fail in the same way are only counted"
 
     def describe(self, stage: str) -> str:
         counts = self.counts[stage]
@@ -124,7 +124,7 @@ class Plain(_Counting):
         super().task(address, how, reason, outcome)
         stage = address[0]
         done, total = self.done(stage), self.total[stage]
-        if done == total or time.monotonic() - self._said[stage] > EVERY:
+        if done == total or time.monotonic() - self._said[stage] > LINE_INTERVAL:
             self._said[stage] = time.monotonic()
             where = f"; {self._cluster}" if self._cluster and done < total else ""
             self.message(f"{stage:<10} {done:,} of {total:,} tasks  ({self.describe(stage)}{where})")
@@ -136,7 +136,7 @@ class Plain(_Counting):
         print(one_line(text), file=self._stream, flush=True)
 
 
-class Json(Quiet):
+class Json(Reporter):
     """A reporter that prints one JSON object per line."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
@@ -216,5 +216,5 @@ def make_reporter(quiet: bool, log_format: str) -> Reporter:
     if log_format == "json":
         return Json()
     if quiet:
-        return Quiet()
+        return Reporter()
     return Bars() if sys.stderr and sys.stderr.isatty() else Plain()

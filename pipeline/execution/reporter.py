@@ -10,7 +10,7 @@ from pipeline.stage import Address
 
 
 class Reporter:
-    """Interface for the events of a run; every method does nothing."""
+    """Interface for the events of a run. Every method does nothing, so a bare `Reporter` is a quiet one."""
 
     def begin(self, stages: Mapping[str, int]) -> None:
         """Begin with a plan: number of tasks by stage."""
@@ -26,10 +26,6 @@ class Reporter:
 
     def end(self) -> None:
         """Close the reporter after success, failure or an interrupt."""
-
-
-class Quiet(Reporter):
-    """A reporter that shows nothing."""
 
 
 class Reporters(Reporter):

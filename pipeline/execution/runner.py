@@ -1,8 +1,8 @@
 """Run a plan: one loop for every scheduler.
 
 The driver keeps the number of missing inputs per task, and a queue of ready tasks by rank. A ready task is resolved: a
-current artifact is a cache hit and needs no Dask; other tasks are submitted with all they need as plain arguments, at
-most the executor's window at a time, and released as they finish.
+current artifact is a cache hit and needs no Dask. Any other task is submitted with its inputs as plain arguments, and
+its future is released as soon as the task ends. At most `Executor.window` bundles of tasks are submitted at a time.
 
 Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other on one worker,
 which reads shared inputs once. The executor chooses the size of a bundle from the number of tasks left and their
@@ -52,8 +52,8 @@ class Failure:
 class Runner:
     """One run of a plan. `start` opens the executor when the first task must run.
 
-    Between tasks the runner calls `stop`, which ends the run with KeyboardInterrupt where it returns True, and
-    `check`, whose exceptions end the run."""
+    Between tasks the runner calls `stop` and `check`. The run ends with KeyboardInterrupt if `stop` returns True, and
+    with any exception that `check` raises."""
 
     plan: Plan
     resolver: Resolver
@@ -172,14 +172,14 @@ class Runner:
                 continue
             self._executor = self._executor or self.start()
             try:
-                calls.append(without_inputs(replace(verdict.call, cores=self._executor.cores)))
+                calls.append(without_inputs(replace(verdict.call, tasks_per_machine=self._executor.tasks_per_machine)))
             except OSError as error:
-                self._settle(Outcome(node.address, message=storage_message(error, verdict.call), passing=True))
+                self._settle(Outcome(node.address, message=storage_message(error, verdict.call), transient=True))
                 continue
             self._manifests |= calls[-1].manifest is not None
             if first is None and node.address not in self._attempts.tries:
                 first = node
-                most = self._executor.at_once(self._left[node.stage.name], self._pace.get(node.stage.name))
+                most = self._executor.bundle_size(self._left[node.stage.name], self._pace.get(node.stage.name))
         return calls
 
     def _waits_anew(self, node: Node) -> bool:

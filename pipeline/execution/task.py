@@ -25,7 +25,8 @@ from pipeline.plan.call import Call, Receipt
 from pipeline.stage import Address, Inputs, Result
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.backends.locations import Place, mask_all, use
-from pipeline.store.backends.storage import FINAL, read_bytes
+from pipeline.store.backends.retries import FINAL
+from pipeline.store.backends.storage import read_bytes
 from pipeline.store.footer_index import Footer, footer_of
 from pipeline.store.store import Store
 
@@ -73,7 +74,7 @@ class Outcome:
     footer   entry for the index of footers
     message  the error in one line; `detail`: the traceback
     damaged  an input that must be made again
-    passing  whether the error is transient, such as a full disk
+    transient  whether the error is transient, such as a full disk
     suspect  whether workers died that ran this task or a neighbour
     size     bytes of the new artifact
     work     amount of work and its unit
@@ -87,7 +88,7 @@ class Outcome:
     message: str = ""
     detail: str = ""
     damaged: Address | None = None
-    passing: bool = False
+    transient: bool = False
     suspect: bool = False
     size: int | None = None
     seconds: float = 0.0
@@ -112,7 +113,7 @@ def run_task(call: Call) -> Outcome:
     """Compute one task and publish the artifact; return every error as an outcome."""
     prepare()
     use(call.context.storage)
-    core = take_core(call.cores)  # without an idle core the task still runs: the scheduler counts cores
+    core = take_core(call.tasks_per_machine)  # without an idle core the task still runs: the scheduler counts cores
     with contextlib.closing(core) if core else contextlib.nullcontext():
         return _attempt(call, _compute)
 
@@ -145,8 +146,8 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
         outcome = Outcome(call.address, message=str(error))
     except OSError as error:
         message = storage_message(error, call)
-        passing = not isinstance(error, FINAL)
-        outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), passing=passing)
+        transient = not isinstance(error, FINAL)
+        outcome = Outcome(call.address, message=message, detail=traceback.format_exc(), transient=transient)
     except (Exception, SystemExit) as error:  # an error of one task must not end the run
         message = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         outcome = Outcome(call.address, message=message, detail=traceback.format_exc())

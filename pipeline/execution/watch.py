@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("fast_diff.scheduler")
 STALLED = ".stalled.json"
 """File in the run's folder: the state of a cluster that has stalled."""
-EVERY = 5.0
+CHECK_INTERVAL = 5.0
 """Seconds between two checks of a busy cluster."""
 ANSWER = 5.0
 """Seconds within which a stalled cluster must report its state."""
@@ -46,7 +46,7 @@ def tell_nobody(cluster: Cluster) -> None:
 class Watch:
     """Checks of a cluster while the executor waits for tasks.
 
-    tell          called with the state of the cluster, at most every EVERY seconds
+    tell          called with the state of the cluster, at most every CHECK_INTERVAL seconds
     wait_timeout  seconds without a worker after which the run ends, with advice from `remedy`
     patience      seconds without an outcome after which the cluster's state is written into `folder`"""
 
@@ -55,11 +55,11 @@ class Watch:
     tell: Callable[[Cluster], None]
     wait_timeout: float
     patience: float
-    remedy: str = "start workers"
+    remedy: str = "Start workers"
 
     def __post_init__(self) -> None:
         self._heard = self._seen = time.monotonic()
-        self._looked = self._asked = self._told = -EVERY
+        self._looked = self._asked = self._told = -CHECK_INTERVAL
         self._dumped = False
         self.by_host: Counter[str] = Counter()
         """Number of threads by machine, at the last check that found workers."""
@@ -75,11 +75,11 @@ class Watch:
         """Record the end of a task."""
         self._heard = self._seen = time.monotonic()
         self._dumped = False
-        if self._heard - self._looked > EVERY:
+        if self._heard - self._looked > CHECK_INTERVAL:
             self._look()
 
-    def silence(self) -> None:
-        """Check the workers after a time without outcomes. Raises WorkersLost."""
+    def check_if_silent(self) -> None:
+        """Check the workers if no task has ended for SILENT seconds. Raises WorkersLost."""
         now = time.monotonic()
         if now - self._heard < SILENT or now - self._asked < SILENT / 2:
             return
@@ -89,8 +89,8 @@ class Watch:
             self._seen = now
         elif now - self._seen > self.wait_timeout:
             raise WorkersLost(
-                f"all workers are gone, and none has come back within {self.wait_timeout:g} s; finished work is "
-                f"kept: {self.remedy} and run the same command again"
+                f"all workers are gone, and none has come back within {self.wait_timeout:g} s. {self.remedy}, "
+                "then run the same command again: finished work is kept"
             )
         if now - self._heard > self.patience and not self._dumped:
             self._dumped = True
@@ -110,7 +110,7 @@ class Watch:
         self.by_host = by_host or self.by_host
         memory = sum(int(worker["metrics"].get("memory", 0)) for worker in found.values())
         cluster = Cluster(len(found), by_host.total(), memory)
-        if now - self._told > EVERY:
+        if now - self._told > CHECK_INTERVAL:
             self._told = now
             self.tell(cluster)
         return cluster

@@ -87,11 +87,11 @@ def check() -> None:
         raise ConfigError(
             f"{DISTRIBUTION} does not run on Windows: expected Linux or macOS. Use WSL, its subsystem for Linux."
         )
-    if found := fault():
+    if found := problem():
         raise ConfigError(found)
 
 
-def fault() -> str | None:
+def problem() -> str | None:
     """Return why Python can't load this distribution's code, None if Python can."""
     distribution = installed()
     if distribution is None:
@@ -109,7 +109,9 @@ def fault() -> str | None:
             return f"{found} is left over from an earlier installation and hides {expected}: delete it"
         if Path(spec.origin).resolve() != (expected / "__init__.py").resolve():
             found = str(Path(spec.origin).parent)
-            return f"{found} is another package of that name and hides {expected}: remove it, or start from elsewhere"
+            return (
+                f"{found} is another package of that name and hides {expected}: remove it, or start in another folder"
+            )
     return None
 
 

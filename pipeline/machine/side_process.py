@@ -109,7 +109,7 @@ def main() -> None:
     """Make the calls that the parent sends, until the parent closes the connection."""
     os.nice(NICE)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # the answers have stdout for themselves: what libraries print goes to stderr
     while True:
         signal.alarm(IDLE)
         try:

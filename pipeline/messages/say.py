@@ -25,7 +25,7 @@ def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
     return 0
 
 
-def complain(*lines: str) -> None:
+def say_on_stderr(*lines: str) -> None:
     """Print lines to standard error, each after the program's name."""
     for line in lines if sys.stderr else ():  # a closed stderr is None, and print(file=None) writes to standard output
         print(f"fast-diff: {one_line(line)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Words in messages: plurals that agree with their numbers, and the nearest valid word."""
+"""Words in messages: plurals that agree with their numbers, and the valid word nearest to a wrong one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def verb(count: int, singular: str, plural: str) -> str:
     return singular if count == 1 else plural
 
 
-def nearest(word: str, valid: Iterable[str]) -> str:
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """Return a hint at the valid word nearest to `word`, empty if none is near."""
     import difflib
 

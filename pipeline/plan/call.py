@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.stage import Address, Stage, Task
-from pipeline.store.backends.locations import Options, Place
+from pipeline.store.backends.locations import Place, StorageOptions
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Context:
     folder: Place
     config: Mapping[str, Any]
     recipe: Mapping[str, Any]
-    storage: Options = field(default_factory=dict, repr=False)
+    storage: StorageOptions = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def packed(self) -> bytes:
@@ -43,8 +43,8 @@ def _unpacked(packed: bytes) -> Context:
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """An earlier artifact for `Reuse.builds_on`; inputs are ordered as in the task.
+class BasePaths:
+    """The paths of an earlier artifact for `Reuse.builds_on` and of its inputs, which are ordered as in the task.
 
     Paths are relative to the run's folder."""
 
@@ -57,25 +57,25 @@ class Earlier:
 class Call:
     """One task, ready to run. Paths are relative to the run's folder.
 
-    inputs    (stage, key, name) of each input artifact
-    earlier   artifacts that may hold rows of this task
-    before    artifacts that this task may build on
-    distrust  rows whose earlier results must not be reused
-    forced    run the task although the artifact is current
-    cores     number of tasks that run at a time on the worker's machine
-    content   column digests of a source stage's table
-    manifest  file that holds `inputs` if these are too many to send"""
+    inputs             (stage, key, name) of each input artifact
+    reusable           earlier artifacts that may hold rows of this task
+    bases              earlier artifacts that this task may build on
+    distrust           rows whose earlier results must not be reused
+    forced             run the task although the artifact is current
+    tasks_per_machine  number of tasks that run at a time on the worker's machine
+    content            column digests of a source stage's table
+    manifest           file that holds `inputs` if these are too many to send"""
 
     context: Context
     task: Task
     fingerprint: str
     input_digests: Mapping[str, str]
     inputs: Sequence[tuple[str, str, str]] = ()
-    earlier: Sequence[str] = ()
-    before: Sequence[Earlier] = ()
+    reusable: Sequence[str] = ()
+    bases: Sequence[BasePaths] = ()
     distrust: frozenset[str] = frozenset()
     forced: bool = False
-    cores: int = 1
+    tasks_per_machine: int = 1
     content: Mapping[str, str] | None = None
     manifest: str | None = None
 

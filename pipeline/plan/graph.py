@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from pipeline.execution.forecast import Explanation
-
-
-def dot(found: Explanation) -> str:
-    """Return DOT text: current tasks are green, tooltips of stale tasks give reasons."""
-    return "\n".join(_lines(found))
+from pipeline.plan.tasks import Plan
+from pipeline.stage import Address
 
 
-def _lines(found: Explanation) -> Iterator[str]:
+def dot(plan: Plan, reasons: Mapping[Address, str]) -> str:
+    """Return DOT text: current tasks are green, tooltips of stale tasks give `reasons`."""
+    return "\n".join(_lines(plan, reasons))
+
+
+def _lines(plan: Plan, reasons: Mapping[Address, str]) -> Iterator[str]:
     yield "digraph plan {"
     yield '  rankdir=LR; node [shape=box, style=filled, fillcolor="white", fontname="sans-serif"];'
-    current = set(found.current)
-    for (stage, key), node in found.plan.nodes.items():
+    for (stage, key), node in plan.nodes.items():
         name, address = f"{stage}/{key}", (stage, key)
-        color = "#d8f0d8" if address in current else "#ffffff"
-        tooltip = found.reasons.get(address, "current").replace('"', "'")
+        color = "#ffffff" if address in reasons else "#d8f0d8"
+        tooltip = reasons.get(address, "current").replace('"', "'")
         yield f'  "{name}" [label="{stage}\\n{key}", fillcolor="{color}", tooltip="{tooltip}"];'
         for needed in node.task.inputs:
             yield f'  "{"/".join(needed)}" -> "{name}";'

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.plan.call import Call, Context, Earlier, Receipt
+from pipeline.plan.call import BasePaths, Call, Context, Receipt
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
 from pipeline.plan.span_index import SpanIndex
@@ -172,7 +172,7 @@ class Resolver:
         """Add earlier artifacts to a call: for rows to copy, and to build on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
-            call = replace(call, before=tuple(self._built_on(node, call)))
+            call = replace(call, bases=tuple(self._bases(node, call)))
         if not stage.reuse.columns or not node.task.inputs:
             return call
         first = self.plan.sources.get(node.task.inputs[0])
@@ -187,9 +187,9 @@ class Resolver:
             )
             self._by_span[stage.name] = SpanIndex(alike)
         ends = pc.min_max(first.column(stage.reuse.columns[0])).as_py()
-        return replace(call, earlier=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
+        return replace(call, reusable=tuple(self._by_span[stage.name].between(ends["min"], ends["max"])))
 
-    def _built_on(self, node: Node, call: Call) -> Iterator[Earlier]:
+    def _bases(self, node: Node, call: Call) -> Iterator[BasePaths]:
         """Yield the earlier artifacts that this task may build on, the latest first."""
         free = node.stage.reuse.builds_on or ()
         versions = self._versions(node.address)
@@ -198,7 +198,7 @@ class Resolver:
             if record.fingerprint != call.fingerprint and without(record.recipe, "params", free) == recipe:
                 inputs = self._inputs_of(node, record)
                 if inputs is not None:
-                    yield Earlier(path, inputs, record.recipe["params"])
+                    yield BasePaths(path, inputs, record.recipe["params"])
 
     def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
         """Return the paths of an artifact's inputs, found by digests, if all exist."""

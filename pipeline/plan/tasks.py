@@ -38,12 +38,12 @@ class Plan:
         """Return the number of tasks by stage, in the order of the stages."""
         return dict(Counter(stage for stage, _ in self.nodes))
 
-    def by_stage(self) -> dict[str, list[Task]]:
-        """Return the tasks of each stage, in the order of the stage."""
-        found: dict[str, list[Task]] = {}
+    def upstream(self, settings: Settings) -> Upstream:
+        """Return the tasks of every stage, for checks of the whole run."""
+        by_stage: dict[str, list[Task]] = {}
         for (stage, _), node in self.nodes.items():
-            found.setdefault(stage, []).append(node.task)
-        return found
+            by_stage.setdefault(stage, []).append(node.task)
+        return Upstream(by_stage, settings)
 
 
 def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:

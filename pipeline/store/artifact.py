@@ -128,7 +128,7 @@ class StoredArtifact:
             self._verify(file, file.schema_arrow, columns, rows)
 
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
-        """Read rows, given in ascending order, from the row groups that hold them."""
+        """Read rows from the row groups that hold these rows; `rows` must be ascending."""
         with self._open() as file:
             sizes = np.array([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)], np.int64)
             ends = np.cumsum(sizes)

@@ -28,7 +28,7 @@ from pipeline.store.store import RETIRED, Files, Store
 
 LOG = ".events.jsonl"
 """Name of the event log in the run's folder."""
-EVERY = 30.0
+PUT_INTERVAL = 30.0
 """Seconds between two puts of the log to an object store."""
 SHARE = 20.0
 """Least pause after a put, in multiples of the time that the put took."""
@@ -43,8 +43,8 @@ log = logging.getLogger("fast_diff.files")
 class EventLog(Json):
     """Write the event log; only for the holder of the run's lock.
 
-    Object stores can't append: there the log is written to a local file, and put as a whole every EVERY seconds. A
-    failed put is made up for by the next put. A failed write, as on a full disk, ends the log and not the run.
+    Object stores can't append: there the log is written to a local file, and put as a whole every PUT_INTERVAL
+    seconds. The next put makes up for a failed put. A failed write, as on a full disk, ends the log and not the run.
 
     files  the files of the run's folder, if already listed"""
 
@@ -52,7 +52,7 @@ class EventLog(Json):
         super().__init__(io.StringIO())  # holds the events of FRAME until `_open`
         self._path, self._files = path, files
         self._opened = self._broken = False
-        self._next = time.monotonic() + EVERY
+        self._next = time.monotonic() + PUT_INTERVAL
 
     def _say(self, event: str, **fields: Any) -> None:
         if self._broken or event == "cluster" or fields.get("how") == "skipped":
@@ -91,7 +91,7 @@ class EventLog(Json):
         with contextlib.suppress(OSError):
             self._stream.seek(0)
             write_bytes(self._path, self._stream.read().encode())
-        self._next = time.monotonic() + max(EVERY, SHARE * (time.monotonic() - started))
+        self._next = time.monotonic() + max(PUT_INTERVAL, SHARE * (time.monotonic() - started))
 
     def end(self) -> None:
         super().end()

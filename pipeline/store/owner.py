@@ -13,7 +13,7 @@ from typing import Any
 DEAD_AFTER = 60.0
 """Seconds without a heartbeat after which an owner counts as dead, if its process can't be looked up."""
 PROC = Path("/proc")
-GONE = ""
+ENDED = ""
 """Start of a process that does not run."""
 
 
@@ -40,7 +40,7 @@ def is_alive(owner: Mapping[str, Any], since_heartbeat: Callable[[], float]) -> 
     if isinstance(pid, int) and all(owner.get(name) == value for name, value in _process_table().items()):
         started = _started(pid)
         if started is not None:
-            return started != GONE and started == owner.get("started")
+            return started != ENDED and started == owner.get("started")
     try:
         return since_heartbeat() < DEAD_AFTER
     except FileNotFoundError:
@@ -66,19 +66,19 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return the start of a process (PIDs recur); GONE if dead, None if unknown."""
+    """Return the start of a process (PIDs recur); ENDED if dead, None if unknown."""
     if pid <= 0:
-        return GONE
+        return ENDED
     if not (PROC / "self").is_symlink():
         return _started_elsewhere(pid)
     with contextlib.suppress(OSError):
         if str((PROC / "self").readlink()) == str(os.getpid()):  # else /proc shows another namespace
             state, *fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-            return GONE if state in ("Z", "X") else fields[18]
+            return ENDED if state in ("Z", "X") else fields[18]
     try:  # /proc may hide the processes of other users
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
-        return GONE
+        return ENDED
     except PermissionError:
         return None
     return None
@@ -90,8 +90,8 @@ def _started_elsewhere(pid: int) -> str | None:
 
     try:
         process = psutil.Process(pid)
-        return GONE if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
+        return ENDED if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
     except (psutil.NoSuchProcess, OverflowError, ValueError):
-        return GONE
+        return ENDED
     except psutil.Error:
         return None

@@ -1,7 +1,7 @@
 """Open a path only if it is a regular file.
 
 A plain `open` of a FIFO waits until another process opens its other end, and opening a device may have side effects.
-Whoever can write to a run's folder can put either in place of one of the run's files.
+Anyone who can write to a run's folder can replace a file of the run by a FIFO or a device.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def check_regular(path: Path) -> None:
-    """Raise the OSError of `regular` without opening: for libraries that open files."""
+    """Raise the OSError of `regular` without opening the path, for libraries that open files themselves."""
     if not S_ISREG(path.stat().st_mode):
         raise irregular(path)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.stage import Inputs, Job
 from stages.clustering.rows import PathIndex
 from stages.comparing.thumbnails import pixels, thumbnail_shape
-from stages.kernels.measure import exact, spread
+from stages.kernels.measure import exact, spread, turns
 
 IMAGES = 4_096
 """Thumbnails in memory at a time, except for a single larger cluster."""
@@ -50,7 +50,7 @@ class _Measure:
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> Doubles:
         """Return the MSE of a[i] and b[j], float64 (pairs,)."""
-        sums = [self._squares.pairs(a, exact.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
+        sums = [self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
         return np.asarray(np.min(sums, axis=0) / self.divisor, np.float64)
 
     @cached_property

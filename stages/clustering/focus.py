@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Job
 from stages.comparing.thumbnails import limits
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import Lanes
-from stages.decoding.problems import LIMITS, PASSING
+from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 from stages.decoding.reading import Expected
 
 Ints = NDArray[np.int64]
@@ -55,15 +55,17 @@ class Sharpness:
                 continue
             unknown[number] = True
             self.unmeasured += 1
-            self.passing += seen.problem is not None and seen.problem.code in PASSING and seen.problem not in LIMITS
+            self.passing += (
+                seen.problem is not None and seen.problem.code in TRANSIENT_CODES and seen.problem not in LIMITS
+            )
         if self.unmeasured:
             found[np.isin(self._family, self._family[unknown])] = 0.0
         return found
 
 
-def _options(job: Job) -> Options:
+def _options(job: Job) -> DecodeOptions:
     """Return options without limits of size, which the thumbnail stage has checked."""
-    return Options(
+    return DecodeOptions(
         (SIDE, SIDE),
         "L",
         fast=True,

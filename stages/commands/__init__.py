@@ -7,8 +7,8 @@
     set up     init.py   config/         formats.py    demo/         completion.py   warm_up.py
 
 A module or an `__init__.py` that ends in `COMMAND` loads nothing heavy, since `fast-diff --help` imports all of them:
-what the work needs is imported in the command's function. results/ is no command: it reads finished runs for the
-others.
+what the work needs is imported in the command's function. results/ is no command: the commands read finished runs
+through results/.
 """
 
 from __future__ import annotations

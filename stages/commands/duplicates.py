@@ -28,15 +28,20 @@ COMMAND = Command(
     "duplicates",
     "review",
     does="list duplicates by hash alone, or by clusters",
-    help="List the images of a finished run whose hashes agree, in one turn or another, whatever their distance: "
-    "--by hash. By default (--by match) the list is that of `fast-diff show`.",
+    help="List the clusters of a finished run, as `fast-diff show` does. With --by hash, list instead the images whose "
+    "hashes agree in some rotation, whatever their distance.",
     examples={
         "fast-diff duplicates outputs/Pictures --by hash": "images whose hashes agree",
         "fast-diff duplicates outputs/Pictures --json": "clusters, for a script",
     },
     arguments=(
         run_argument(),
-        click.Option(["--by"], type=OneOf(("match", "hash")), default="match", help="Match (the default), or hash."),
+        click.Option(
+            ["--by"],
+            type=OneOf(("match", "hash")),
+            default="match",
+            help="match (default): clusters; hash: images with equal hashes.",
+        ),
         JSON,
     ),
     function=duplicates,

@@ -26,7 +26,7 @@ COMMAND = Command(
     help="Print the reason for each task that the next run would compute, such as `missing`, `input changed` or "
     "`params changed: threshold 100 → 200`. Nothing is computed or changed.",
     examples={
-        "fast-diff explain": "of the last run here",
+        "fast-diff explain": "the last run here",
         "fast-diff explain holiday.yaml --set pairs.threshold=100": "what another threshold would cost",
     },
     arguments=(TARGET, SET, JSON),

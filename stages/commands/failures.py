@@ -39,9 +39,9 @@ def lines(results: Results) -> Iterator[str]:
 
 def _again(code: str, sentences: set[str]) -> str:
     """Return when images with an error code are tried again; empty where never."""
-    from stages.decoding.problems import LIMITS, PASSING
+    from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 
-    if code not in PASSING:
+    if code not in TRANSIENT_CODES:
         return ""
     parameters = {problem.sentence: name for problem, name in LIMITS.items()}  # a higher limit may spare an image
     if sentences <= parameters.keys():
@@ -53,11 +53,10 @@ COMMAND = Command(
     "failures",
     "review",
     does="list the images that could not be read, and why",
-    help="List the images of a finished run that could not be read, by error code, each with a sentence. Errors that "
-    "may pass, such as a missing permission, are tried again by the next run; errors in the bytes are final until the "
-    "file changes.",
+    help="List the images of a finished run that could not be read, by error code, each with a sentence. The next "
+    "run retries transient errors, such as a missing permission; errors in the bytes are final until the file changes.",
     examples={
-        "fast-diff failures": "of the last run here",
+        "fast-diff failures": "the last run here",
         "fast-diff failures outputs/Pictures --json": "for a script",
     },
     arguments=(run_argument(), JSON),

@@ -1,4 +1,4 @@
-"""List the image formats that this installation reads, and what it lacks."""
+"""List the image formats that this installation reads, and the libraries that are missing."""
 
 from __future__ import annotations
 

@@ -14,7 +14,8 @@ def graph(target: str | None, sets: Sequence[str]) -> int:
     from pipeline.execution.forecast import explain
     from pipeline.plan.graph import dot
 
-    print(dot(explain(*target_config(target, sets))))
+    found = explain(*target_config(target, sets))
+    print(dot(found.plan, found.reasons))
     return 0
 
 
@@ -22,11 +23,11 @@ COMMAND = Command(
     "graph",
     "inspect",
     does="print the plan as a graph in the DOT language",
-    help="Print the tasks of a run and what each of them needs, in the DOT language of Graphviz. Tasks that would run "
-    "are marked.",
+    help="Print the tasks of a run and the inputs of each task, in the DOT language of Graphviz. Tasks that would "
+    "run are marked.",
     examples={
         "fast-diff graph holiday.yaml | dot -Tsvg > graph.svg": "draw the plan of a config",
-        "fast-diff graph": "of the last run here",
+        "fast-diff graph": "the last run here",
     },
     arguments=(TARGET, SET),
     function=graph,

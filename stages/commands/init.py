@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import Argument, Name
+from pipeline.cli.parameters import Argument, PathName
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
 
@@ -42,9 +42,12 @@ COMMAND = Command(
         "fast-diff init cluster.yaml --example slurm": "a config for a cluster",
     },
     arguments=(
-        Argument("file", "FILE", "Config to write, such as holiday.yaml.", type=Name()),
+        Argument("file", "FILE", "Config to write, such as holiday.yaml.", type=PathName()),
         click.Option(
-            ["--example"], default="local", metavar="NAME", help="Example to begin with (default: local); see config."
+            ["--example"],
+            default="local",
+            metavar="NAME",
+            help="Example to copy (default: local); see fast-diff config --help.",
         ),
     ),
     function=init,

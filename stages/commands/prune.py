@@ -29,7 +29,7 @@ COMMAND = Command(
     help="Delete the artifacts that a run has retired: those of earlier configurations, which are kept so that going "
     "back to such a configuration costs nothing. The results of the last run, your images, and files that you have put "
     "into the run's folder stay.",
-    examples={"fast-diff prune": "of the last run here", "fast-diff prune holiday.yaml": "of the run of a config"},
+    examples={"fast-diff prune": "the last run here", "fast-diff prune holiday.yaml": "the run of a config"},
     arguments=(TARGET, SET, JSON),
     function=prune,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import JSON, Argument, Name
+from pipeline.cli.parameters import JSON, Argument, PathName
 from pipeline.messages.say import answer
 from pipeline.messages.words import counted
 
@@ -38,7 +38,7 @@ COMMAND = Command(
         "fast-diff undo plan-20260101-120000.jsonl": "put every file back",
         "fast-diff undo plan-20260101-120000.jsonl --json": "print counts for a script",
     },
-    arguments=(Argument("journal", "JOURNAL", "Journal that `fast-diff apply` wrote.", type=Name()), JSON),
+    arguments=(Argument("journal", "JOURNAL", "Journal that `fast-diff apply` wrote.", type=PathName()), JSON),
     function=undo,
     exits={0: "done, for every file", 1: "some files could not be restored", 2: "bad usage, or not a journal"},
 )

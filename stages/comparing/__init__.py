@@ -6,6 +6,7 @@ blocks.py         one block: classes of the rules, representatives of identical 
   thumbnails.py   thumbnails of single images, with a cache per process
   embed.py        vectors that a user's function makes of thumbnails
 rows.py           decoded images as rows of the table of thumbnails
+match_rows.py     matches as rows of a table
 delta.py          matches that an earlier artifact of a block pair holds already
 copies.py         pairs within groups of identical images: counted, not compared
 user_tables.py    CSV and Parquet files that users provide

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.stage import Settings
 from stages.comparing.figure import column_of
 from stages.comparing.thumbnails import CHANNELS
 
@@ -41,6 +43,22 @@ class Comparison:
     def turns(self) -> int:
         """Return how many quarter turns of the second image are compared: 4 or 1."""
         return 4 if self.rotations else 1
+
+    def problems(self, settings: Settings) -> Iterator[str]:
+        """Yield what contradicts settings of other sections, or each other."""
+        width, height = settings("thumbnail.size")
+        if self.rotations and width != height:
+            yield (
+                f"pairs.rotations: quarter turns need a square thumbnail, got thumbnail.size [{width}, {height}]; "
+                "set pairs.rotations=false, or a square size"
+            )
+        if self.metric == "embedding" and self.embedding is None:
+            yield "pairs.embedding: metric embedding needs a package.module:function from thumbnails to vectors"
+        if self.metric == "hamming" and ":" not in settings("hash.function"):
+            yield (
+                f"pairs.metric: hamming needs a perceptual hash, got hash.function {settings('hash.function')}; "
+                "set hash.function to a package.module:function such as imagehash:phash"
+            )
 
     def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:
         """Return which matches `thumbnail.decode: exact` might put beyond the threshold.

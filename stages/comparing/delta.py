@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.stage import Before, Job
+from pipeline.stage import Base, Job
 from stages.comparing.blocks import Block, index_table, read_blocks
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import Kind, kind_of
@@ -33,29 +33,29 @@ PLACES = ("path", "partition", "row", "coarse")
 Mask = NDArray[np.bool_]
 
 
-def earlier(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches | None:
+def earlier_matches(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches | None:
     """Return the matches of the earlier artifact that covers most, or None.
 
     Damaged artifacts are passed over."""
     if not kind.symmetric(comparison):
         return None  # the order of a pair's images matters, and copies have no representative
     held = []
-    for before in job.before():
+    for base in job.bases():
         try:
-            held.append(_held_by(before, job, blocks, kind, comparison))
+            held.append(_held_by(base, job, blocks, kind, comparison))
         except ArtifactDamaged:
             continue
     limit = kind.limit
     return max(held, key=lambda each: (each.covers(limit), each.known_a.sum() * each.known_b.sum()), default=None)
 
 
-def _held_by(before: Before, job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches:
+def _held_by(base: Base, job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches:
     references = job.settings("inputs.reference") if comparison.references == "skip" else ()
-    old = read_blocks([index_table(index, comparison) for index in before.inputs.of("index")], comparison, references)
+    old = read_blocks([index_table(index, comparison) for index in base.inputs.of("index")], comparison, references)
     known = [_known(block, was) for block, was in zip(blocks, old, strict=True)]
-    then = replace(comparison, threshold=before.params["threshold"])
+    then = replace(comparison, threshold=base.params["threshold"])
     limit = kind_of(comparison)(then, thumbnail_shape(job.settings), CPU).limit
-    return EarlierMatches(limit, known[0], known[-1], _rows(before, blocks, known, kind, comparison))
+    return EarlierMatches(limit, known[0], known[-1], _rows(base, blocks, known, kind, comparison))
 
 
 def _known(block: Block, was: Block) -> Mask:
@@ -73,12 +73,12 @@ def _known(block: Block, was: Block) -> Mask:
 
 
 def _rows(
-    before: Before, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison
+    base: Base, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison
 ) -> MatchArrays:
     """Return measured rows of two known images.
 
     Images are numbered among the representatives."""
-    table = before.artifact.table(["path_a", "path_b", comparison.column, "turns", "measured"])
+    table = base.artifact.table(["path_a", "path_b", comparison.column, "turns", "measured"])
     places, keep = [], np.asarray(table["measured"].to_numpy(), bool)
     for name, block, there in (("path_a", blocks[0], known[0]), ("path_b", blocks[-1], known[-1])):
         paths = block.table["path"].combine_chunks().take(pa.array(block.representatives))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from pipeline.messages.words import counted
 from stages.comparing.functions import RAISED, imported, said
-from stages.kernels.measure.exact import turned
+from stages.kernels.measure.turns import turned
 
 AT_ONCE = 256
 """Thumbnails per call of the function."""

@@ -8,12 +8,67 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from stages.comparing.thumbnails import coarse_type
 from stages.decoding.recheck import SCAN
-from stages.decoding.rows import FileFacts, Row
+from stages.decoding.rows import FileFacts, ThumbnailRow
 from stages.kernels.bounds.coarse import coarse, contrast
 
 
-def thumbnail_table(scan: pa.Table, rows: Sequence[Row], shape: tuple[int, int, int], form: pa.Schema) -> pa.Table:
+def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
+    """Return the schema of thumbnails of a shape (height, width, channels).
+
+    width, height                   of the upright image
+    contrast                        standard deviation of the thumbnail's values
+    alpha                           share of the image that is transparent
+    scale                           the image was decoded at 1/scale of its width (`decode: fast`)
+    decoder                         library that decoded the image, or the missing library
+    error_limit                     bytes of memory, or seconds, that were not enough
+    camera, software                from EXIF; software is Adobe where only an Adobe marker exists
+    gps                             whether EXIF has a location
+    orientation                     EXIF's orientation
+    quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
+    was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
+    thumbnail                       bytes in C order"""
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("path_bytes", pa.binary()),
+            ("set", pa.string()),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("format", pa.string()),
+            ("mode", pa.string()),
+            ("digest", pa.string()),
+            ("error", pa.string()),
+            ("error_detail", pa.string()),
+            ("note", pa.string()),
+            ("contrast", pa.float32()),
+            ("alpha", pa.float32()),
+            ("frames", pa.int32()),
+            ("taken", pa.timestamp("ms")),
+            ("scale", pa.int8()),
+            ("decoder", pa.string()),
+            ("error_limit", pa.float64()),
+            ("camera", pa.string()),
+            ("software", pa.string()),
+            ("gps", pa.bool_()),
+            ("orientation", pa.int8()),
+            ("quality", pa.int8()),
+            ("tables", pa.string()),
+            ("subsampling", pa.string()),
+            ("progressive", pa.bool_()),
+            ("was_jpeg", pa.bool_()),
+            ("thumbnail", pa.binary(math.prod(shape))),
+            ("coarse", coarse_type(shape)),
+            ("bytes", pa.int64()),
+            ("stamp", pa.string()),
+        ]
+    )
+
+
+def thumbnail_table(
+    scan: pa.Table, rows: Sequence[ThumbnailRow], shape: tuple[int, int, int], form: pa.Schema
+) -> pa.Table:
     """Return some rows as a table.
 
     The columns: from the scan, the facts, and sums computed from the pixels."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.messages.errors import TaskError
 
-Content = TypeVar("Content")
+Table = TypeVar("Table")
 
 
 def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[str, ...]]:
@@ -40,7 +40,7 @@ def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[
         raise ValueError(f"{path}: expected CSV or Parquet{what} with the columns {', '.join(columns)}") from error
 
 
-def read_unchanged(key: str, read: Callable[[], Content], mark: Callable[[Content], str], expected: object) -> Content:
+def read_unchanged(key: str, read: Callable[[], Table], mark: Callable[[Table], str], expected: object) -> Table:
     """Return the content of a user's files, if unchanged since the run was planned.
 
     key       config key that names the files

@@ -11,6 +11,7 @@
           decode.py     from bytes to a thumbnail
             formats/    the formats and their readers
             pixels.py   conversion to 8 bits a value, transparency
+            scaling.py  more than 8 bits a value to 8 bits
             colour.py   ICC profiles
             metadata.py EXIF, frames
             encoding.py tables of a JPEG; whether a lossless file was a JPEG

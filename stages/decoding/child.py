@@ -24,7 +24,7 @@ from cachetools import LRUCache
 
 from pipeline.store.backends import locations
 from stages.decoding import encoding
-from stages.decoding.decode import Facts, Options, decode, keep_quiet
+from stages.decoding.decode import DecodeOptions, Facts, decode, keep_quiet
 from stages.decoding.formats.opening import is_raw
 from stages.decoding.formats.registry import PluginBroken, import_plugins
 from stages.decoding.problems import Problem, Unreadable
@@ -32,11 +32,11 @@ from stages.decoding.reading import Expected, read
 from stages.decoding.tray import Tray
 
 FLUSH = 0.05
-KEPT = 64 << 20
+CACHED_BYTES = 64 << 20
 """Bytes of results that are kept for files with the same content."""
 ENTRY = 1 << 10
 """Bytes of a result without its thumbnail, roughly."""
-NOTE = 200
+NOTE_LENGTH = 200
 """Characters of a note, at most."""
 EXPENDABLE = "500"
 """Linux's oom_score_adj of a child: when memory runs out, children end before processes that hold results."""
@@ -65,10 +65,10 @@ class Chunk:
     storage  how URLs are opened; None: no file is a URL"""
 
     batch: int
-    options: Options
+    options: DecodeOptions
     files: Sequence[tuple[bytes, int, str]]
     repeat: Sequence[bool]
-    storage: locations.Options | None = field(default=None, repr=False)
+    storage: locations.StorageOptions | None = field(default=None, repr=False)
 
 
 class Seen(NamedTuple):
@@ -84,9 +84,9 @@ class Seen(NamedTuple):
     decoder: str | None = None
 
 
-Content: TypeAlias = tuple[int, str, bool]
+DecodeKey: TypeAlias = tuple[int, str, bool]
 """What decides how a file is decoded: its batch, the digest of its bytes, and whether its name says camera RAW."""
-Results: TypeAlias = "LRUCache[Content, tuple[Seen, bytes | None]]"
+ResultCache: TypeAlias = "LRUCache[DecodeKey, tuple[Seen, bytes | None]]"
 """Results by content, for files with the same content."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
 """The result of a file in a message: facts, other fields, and the thumbnail or its place in the tray."""
@@ -106,7 +106,7 @@ def main(connection_number: int, tray_number: int, limits: Limits) -> None:
 
 
 def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]) -> None:
-    twins: Results = LRUCache(KEPT, getsizeof=lambda result: ENTRY + len(result[1] or b""))
+    twins: ResultCache = LRUCache(CACHED_BYTES, getsizeof=lambda result: ENTRY + len(result[1] or b""))
     begun = 0
     while True:
         chunk: Chunk = connection.recv()
@@ -129,7 +129,7 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]
 
 
 def _seen(
-    file: Expected, chunk: Chunk, twins: Results | None, warned: list[str], decoding: Callable[[], None]
+    file: Expected, chunk: Chunk, twins: ResultCache | None, warned: list[str], decoding: Callable[[], None]
 ) -> tuple[Seen, bytes | None]:
     """Read and decode one file, or return the result of a file with the same content.
 
@@ -158,10 +158,10 @@ def _seen(
 
 
 def _notes(warned: Sequence[str]) -> Iterator[str]:
-    """Yield each warning of the decoders once, without what differs from run to run."""
+    """Yield each warning of the decoders once, without memory addresses, which differ from run to run."""
     for text in dict.fromkeys(warned):
         plain = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
-        yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE]
+        yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE_LENGTH]
 
 
 def _prepare(limits: Limits) -> list[str]:
@@ -178,7 +178,7 @@ def _prepare(limits: Limits) -> list[str]:
     warnings.simplefilter("always", UserWarning)
     warnings.showwarning = lambda message, *_, **__: warned.append(str(message))
     encoding.prepare()
-    gc.freeze()  # scanning imported modules again would take 1/40 of the time of an icon
+    gc.freeze()  # else each collection scans the imported modules: 1/40 of the time of an icon
     _limit_memory(limits.memory)
     return warned
 

@@ -28,8 +28,8 @@ PATIENCE = 30.0
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 26)}
 """Settings for glibc to keep one image's memory for the next image.
 
-Dask's workers return memory at once and pass that setting on; with that setting a child spends a fifth of its time
-on new pages."""
+Dask's workers pass on a setting that returns memory to the system at once; with that setting a child would spend a
+fifth of its time on new pages."""
 
 START = (
     "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['path']; "
@@ -76,18 +76,18 @@ class Child:
             other_end.close()
             os.close(tray)
         try:
-            complaint = self._connection.recv()
+            problem = self._connection.recv()
         except (EOFError, OSError):
             code = _ended(self._process)
-            complaint = f"thumbnail: the decoding process ended with exit code {code} before its first file"
+            problem = f"thumbnail: the decoding process ended with exit code {code} before its first file"
             if code == -signal.SIGALRM:
-                complaint = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
+                problem = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process; raise it"
                 if limits.plugins:
                     named = ", ".join(limits.plugins)
-                    complaint = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
-        if complaint:
+                    problem = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
+        if problem:
             self.kill()
-            raise TaskError(complaint)
+            raise TaskError(problem)
 
     def send(self, chunk: Chunk) -> None:
         """Send some files; `receive` reports a dead child."""
@@ -167,7 +167,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class Idle:
     """Idle children, kept for the next batch of this process.
 
-    At most as many children stay as batches have run at a time, plus one for the next lane."""
+    The most children that stay are the most batches that have run at a time, plus one for the next lane."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -192,7 +192,7 @@ class Idle:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Count a running batch, and close superfluous children at its end."""
+        """Count a running batch; at the end of the batch, close the children that are too many."""
         with self._lock:
             self._batches += 1
             self._most = max(self._most, self._batches)

@@ -20,7 +20,7 @@ FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
 """NOCACHE: threads may share one transformation."""
 SPACES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",)}
 """Pillow modes for the colour space of a profile."""
-LEVELS = (0, 51, 102, 153, 204, 255)
+CHANNEL_VALUES = (0, 51, 102, 153, 204, 255)
 NEAR = 2
 """A profile that changes no value of a lattice of colours by more than NEAR counts as sRGB."""
 
@@ -74,7 +74,9 @@ def _converted(transform: Callable[[str], ImageCms.ImageCmsTransform], image: Im
 
 
 def _is_srgb(convert: Conversion) -> bool:
-    lattice = Image.new("RGB", (len(LEVELS) ** 3, 1))
-    lattice.putdata([(red, green, blue) for red in LEVELS for green in LEVELS for blue in LEVELS])
+    lattice = Image.new("RGB", (len(CHANNEL_VALUES) ** 3, 1))
+    lattice.putdata(
+        [(red, green, blue) for red in CHANNEL_VALUES for green in CHANNEL_VALUES for blue in CHANNEL_VALUES]
+    )
     pairs = zip(lattice.tobytes(), convert(lattice).tobytes(), strict=True)
     return all(abs(before - after) <= NEAR for before, after in pairs)

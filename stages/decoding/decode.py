@@ -35,7 +35,7 @@ LEFT_OUT = "comments, or a colour profile, were too large to be read"
 
 
 @dataclass(frozen=True)
-class Options:
+class DecodeOptions:
     """The thumbnail stage's parameters that change the pixels.
 
     size        (width, height)
@@ -82,7 +82,7 @@ class Facts(NamedTuple):
     was_jpeg: bool | None = None
 
 
-def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Facts]:
+def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[bytes, Facts]:
     """Return the thumbnail of an encoded image, and facts.
 
     The thumbnail is bytes in C order (H, W, C).
@@ -104,7 +104,7 @@ def decode(data: bytes, options: Options, name: bytes = b"") -> tuple[bytes, Fac
     except Exception as error:  # decoders meet hostile bytes; an error concerns one image only
         if memory.ran_out(error):
             raise Unreadable(problems.MEMORY) from error
-        is_png = data.startswith(png.START)
+        is_png = data.startswith(png.SIGNATURE)
         if is_png and isinstance(error, ValueError) and (short := png.without_comments(data)) != data:
             thumbnail, facts = decode(short, options, name)
             return thumbnail, facts._replace(note="; ".join(filter(None, (facts.note, LEFT_OUT))))
@@ -125,7 +125,7 @@ def keep_quiet() -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
+def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Facts]:
     opened = open_image(data, name, options.max_pixels, options.fast)
     kind, raw = opened.format, _raw_mode(opened.image)
     # Decoding a TIFF removes its EXIF. Reading a PNG's EXIF decodes the pixels, and an error in the pixels would look
@@ -195,7 +195,7 @@ def _decode(data: bytes, options: Options, name: bytes) -> tuple[bytes, Facts]:
 
 
 def _loaded(
-    image: Image.Image, data: bytes, known: jpeg.Layout | None, options: Options, again: Callable[[], Image.Image]
+    image: Image.Image, data: bytes, known: jpeg.Layout | None, options: DecodeOptions, again: Callable[[], Image.Image]
 ) -> tuple[Image.Image, str]:
     """Return the image with decoded pixels, and a note.
 
@@ -208,7 +208,7 @@ def _loaded(
         else:
             image.load()
     except Exception as error:
-        if memory.ran_out(error) or not options.salvage or image.format not in salvage.FORMATS or is_unsupported(error):
+        if memory.ran_out(error) or not options.salvage or image.format not in salvage.ALLOWED or is_unsupported(error):
             raise
     else:
         return image, ""

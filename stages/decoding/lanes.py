@@ -22,7 +22,7 @@ from pipeline.store.backends.locations import in_use
 from stages.decoding import problems
 from stages.decoding.child import Chunk, Limits, Seen
 from stages.decoding.children import Child, Died, idle
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.problems import Problem
 from stages.decoding.reading import Expected
 
@@ -57,7 +57,7 @@ class Lanes:
         TaskError: no child can be started."""
 
     def __init__(
-        self, files: Sequence[Expected], options: Options, limits: Limits, spare: Callable[[], IdleCore | None]
+        self, files: Sequence[Expected], options: DecodeOptions, limits: Limits, spare: Callable[[], IdleCore | None]
     ) -> None:
         sizes = [file.size for file in files]
         counts = Counter(sizes)
@@ -182,7 +182,7 @@ class Lanes:
             return None
 
 
-def decode_one(file: Expected, options: Options, limits: Limits) -> tuple[Seen, bytes | None]:
+def decode_one(file: Expected, options: DecodeOptions, limits: Limits) -> tuple[Seen, bytes | None]:
     """Return the result of one file, and its thumbnail."""
     ((_, seen, thumbnail),) = Lanes([file], options, limits, lambda: None)
     return seen, thumbnail

@@ -6,32 +6,26 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms
 
 from stages.decoding import problems
-from stages.decoding.formats.wide import HUGE, MISSING, ends, finite, missing_of
 from stages.decoding.problems import Unreadable
+from stages.decoding.scaling import ValueRange, bands, range_of, scaled
 
 if TYPE_CHECKING:
     from stages.decoding.colour import Conversion
 
-LEVELS = {"I;12": 4_095}
-"""Largest value of 16-bit images that are stored with fewer bits, by Pillow's raw mode."""
 KEY_SCALE = {"L;2": (85, 0), "L;4": (17, 0), "RGB;16B": (1, 8)}
 """How a PNG's transparent colour becomes Pillow's 8-bit colour: factor, then right shift."""
 LARGE = 1 << 24
 """Pixels above which an image is converted in bands; converting the whole takes two to four times its memory."""
-BAND = 1 << 20
-"""Pixels of a band."""
 SMALL = 1 << 16
 """Pixels up to which the background under transparent images is cached: icons come in few sizes."""
-KEPT = 32
-"""A large image, converted in bands, stays at least KEPT times as large as the thumbnail.
+OVERSAMPLING = 32
+"""A large image, converted in bands, stays at least OVERSAMPLING times as large as the thumbnail.
 
 A cell at the image's edge may hold fewer pixels than other cells; at this size such a cell moves no edge by more
 than a thirtieth of a thumbnail's pixel."""
@@ -60,21 +54,6 @@ class Target(NamedTuple):
     conversion: Conversion | None = None
 
 
-@dataclass(frozen=True)
-class _Range:
-    """The values of a wide image that become 0 and 255.
-
-    start, end  values that become 0 and 255
-    low, high   least and greatest finite value; infinite values become these
-    missing     the marker of missing data, which becomes black"""
-
-    start: float
-    end: float
-    low: float
-    high: float
-    missing: float | None = None
-
-
 def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
     """Return a loaded image as L, RGB, RGBA or CMYK.
 
@@ -87,18 +66,18 @@ def flatten(image: Image.Image, target: Target, raw: str = "") -> Flat:
 
     Raises:
         Unreadable: no conversion exists."""
-    return _flat(image, target, raw, _range(image, raw))
+    return _flat(image, target, raw, range_of(image, raw))
 
 
 def flatten_large(image: Image.Image, target: Target, raw: str, size: tuple[int, int]) -> Flat:
     """Return what `flatten` returns, scaled down in bands to save memory.
 
-    Whole squares of pixels are averaged; the result is at least KEPT times `size`."""
-    wide = _range(image, raw)
-    factor = max(1, min(side // (KEPT * least) for side, least in zip(image.size, size, strict=True)))
+    Whole squares of pixels are averaged; the result is at least OVERSAMPLING times `size`."""
+    wide = range_of(image, raw)
+    factor = max(1, min(side // (OVERSAMPLING * least) for side, least in zip(image.size, size, strict=True)))
     flat: Image.Image | None = None
     transparent, converted = 0.0, False
-    for top, band in _bands(image, factor):
+    for top, band in bands(image, factor):
         piece = _flat(band, target, raw, wide)
         small = piece.image.reduce(factor) if factor > 1 else piece.image
         if flat is None:
@@ -108,12 +87,6 @@ def flatten_large(image: Image.Image, target: Target, raw: str, size: tuple[int,
         converted = piece.converted
     assert flat is not None, "an image has at least one row"
     return Flat(flat, transparent, converted)
-
-
-def narrowed(image: Image.Image) -> Image.Image:
-    """Return a loaded image with 8 bits a value; unchanged where no value has more."""
-    wide = _range(image, "")
-    return _from_wide(image, wide) if wide else image
 
 
 def is_plain(image: Image.Image, target: Target) -> bool:
@@ -128,24 +101,15 @@ def finish(small: Image.Image, target: Target) -> Image.Image:
     return small if small.mode == target.mode else small.convert(target.mode)
 
 
-def _bands(image: Image.Image, factor: int) -> Iterator[tuple[int, Image.Image]]:
-    """Yield the first row and the pixels of bands of about BAND pixels.
-
-    The height of a band is a multiple of `factor`."""
-    height = max(1, BAND // image.width // factor) * factor
-    for top in range(0, image.height, height):
-        yield top, image.crop((0, top, image.width, min(image.height, top + height)))
-
-
 def _kept(target: Target) -> tuple[str, ...]:
     """Return the modes that stay until colours are converted."""
     return ("RGB", "CMYK") if target.conversion else ()
 
 
-def _flat(image: Image.Image, target: Target, raw: str, wide: _Range | None) -> Flat:
+def _flat(image: Image.Image, target: Target, raw: str, wide: ValueRange | None) -> Flat:
     try:
         if wide:
-            image = _from_wide(image, wide)
+            image = scaled(image, wide)
         if image.has_transparency_data:
             return _composited(image, target, raw)
         if image.mode in ("1", "L"):
@@ -213,54 +177,3 @@ def _opaque(image: Image.Image, target: Target) -> Image.Image:
         return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
     rgb = image.convert("RGB")
     return rgb if target.conversion else rgb.convert(target.mode)
-
-
-def _range(image: Image.Image, raw: str) -> _Range | None:
-    """Return how an image of more than 8 bits a value is scaled.
-
-    Returns None for any other image."""
-    if not image.mode.startswith(("I", "F")):
-        return None
-    missing = missing_of(image.info.get(MISSING)) if image.mode == "F" else None
-    low, high = _extremes(image, missing)
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        start, end = 0.0, float(LEVELS.get(raw, 65_535))
-    elif image.mode == "F":
-        start, end = ends(low, high)
-    elif (low < 0 or high > 255) and high > low:
-        start, end = low, high
-    else:
-        start, end = 0.0, 255.0
-    return _Range(start, end, low, high, missing)
-
-
-def _extremes(image: Image.Image, missing: float | None) -> tuple[float, float]:
-    """Return the least and greatest value that is not missing data.
-
-    The values are 0 and 0 where all data is missing."""
-    found = []
-    for _, band in _bands(image, 1):
-        values = np.asarray(band)
-        there = values[finite(values, missing)]
-        found += [float(there.min()), float(there.max())] if there.size else []
-    return (min(found), max(found)) if found else (0.0, 0.0)
-
-
-def _from_wide(image: Image.Image, wide: _Range) -> Image.Image:
-    """Return an image of more than 8 bits a value as L or LA.
-
-    The result is LA where one value is transparent."""
-    flat = Image.new("L", image.size)
-    key = image.info.get("transparency")
-    opaque = Image.new("L", image.size, 255) if isinstance(key, int) else None
-    for top, band in _bands(image, 1):
-        values = np.asarray(band).astype(np.float64)
-        values[~finite(values, wide.missing) & ~(np.abs(values) >= HUGE)] = wide.start  # black
-        inside = np.clip(values, wide.low, wide.high)
-        scaled = np.clip((inside - wide.start) * (255 / (wide.end - wide.start)), 0, 255)
-        flat.paste(Image.fromarray(np.rint(scaled).astype(np.uint8)), (0, top))
-        if opaque:
-            opaque.paste(Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8)), (0, top))
-    if opaque:
-        flat.putalpha(opaque)
-    return flat

@@ -33,7 +33,7 @@ MEMORY = Problem("memory", "decoding needs more memory than thumbnail.max_memory
 SLOW = Problem("timeout", "reading the file took longer than thumbnail.timeout allows")
 TIMEOUT = Problem("timeout", "decoding took longer than thumbnail.timeout allows")
 
-PASSING = frozenset({"unreadable", "changed", "crashed", "timeout", "memory"})
+TRANSIENT_CODES = frozenset({"unreadable", "changed", "crashed", "timeout", "memory"})
 """Codes of errors that the next run retries, unless a limit applies; other errors stay until the file changes."""
 LIMITS = {MEMORY: "max_memory", TIMEOUT: "timeout"}
 """Problems that recur under the same limit, and the thumbnail stage's parameter that sets the limit.

@@ -9,7 +9,8 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipeline.store.backends.storage import entry_of, fetch, opened, retried
+from pipeline.store.backends.retries import retried
+from pipeline.store.backends.storage import entry_of, fetch, opened
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
 

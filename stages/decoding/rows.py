@@ -11,17 +11,17 @@ import pyarrow as pa
 from pipeline.machine.installation import version_of
 from stages.decoding.child import Seen
 from stages.decoding.formats import registry
-from stages.decoding.problems import LIMITS, PASSING
+from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 
 REUSE = ("path", "bytes", "stamp")
 """Columns that identify the state of a file."""
-Key: TypeAlias = tuple[str, int, str]
+FileKey: TypeAlias = tuple[str, int, str]
 LIMITED = {problem.code: name for problem, name in LIMITS.items()}
 """Codes of errors that a higher limit may prevent, and the parameter that sets the limit."""
 
 
 class FileFacts(NamedTuple):
-    """The facts about a file, without its pixels; see `schema`."""
+    """The facts about a file, without its pixels; see `thumbnail_schema`."""
 
     width: int | None = None
     height: int | None = None
@@ -48,7 +48,7 @@ class FileFacts(NamedTuple):
     was_jpeg: bool | None = None
 
 
-Row: TypeAlias = tuple[FileFacts, bytes | None]
+ThumbnailRow: TypeAlias = tuple[FileFacts, bytes | None]
 """The facts about a file, and its thumbnail."""
 
 
@@ -70,12 +70,12 @@ def facts_of(seen: Seen, limits: Mapping[str, float]) -> FileFacts:
     return FileFacts(**facts | {"digest": seen.digest, "decoder": seen.decoder, "note": seen.facts.note or None})
 
 
-def keys_of(table: pa.Table) -> list[Key]:
+def keys_of(table: pa.Table) -> list[FileKey]:
     """Return what identifies the state of each file."""
     return list(zip(*(table[name].to_pylist() for name in REUSE), strict=True))
 
 
-def in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Iterator[Row]:
+def in_order(rows: list[ThumbnailRow | None], found: Iterator[tuple[int, ThumbnailRow]]) -> Iterator[ThumbnailRow]:
     """Yield all rows in order, each as soon as all earlier rows are known."""
     for number, row in enumerate(rows):
         while row is None:
@@ -86,8 +86,8 @@ def in_order(rows: list[Row | None], found: Iterator[tuple[int, Row]]) -> Iterat
 
 
 def known_rows(
-    keys: Sequence[Key], tables: Iterable[pa.Table], distrust: Container[str], limits: Mapping[str, float]
-) -> dict[Key, Row]:
+    keys: Sequence[FileKey], tables: Iterable[pa.Table], distrust: Container[str], limits: Mapping[str, float]
+) -> dict[FileKey, ThumbnailRow]:
     """Return the rows of earlier artifacts that are still valid.
 
     Rows are found by the state of the file.
@@ -95,27 +95,27 @@ def known_rows(
     tables    earlier artifacts
     distrust  paths whose rows are not reused
     limits    values of the limits in LIMITED"""
-    known: dict[Key, Row] = {}
-    wanted: set[Key] = set()
+    known: dict[FileKey, ThumbnailRow] = {}
+    wanted: set[FileKey] = set()
     for earlier in tables:
         wanted = wanted or {key for key in keys if key[0] not in distrust}
         here = [key in wanted and key not in known for key in keys_of(earlier)]
         rows = earlier.filter(pa.array(here, pa.bool_()))
         for key, row in zip(keys_of(rows), rows.to_pylist(), strict=True):
-            if not may_pass(row["error"], row["error_limit"], limits) and is_current(row["decoder"]):
+            if not should_retry(row["error"], row["error_limit"], limits) and is_current(row["decoder"]):
                 known[key] = FileFacts(*(row[name] for name in FileFacts._fields)), row["thumbnail"]
     return known
 
 
-def may_pass(error: str | None, limit: float | None, limits: Mapping[str, float]) -> bool:
+def should_retry(error: str | None, limit: float | None, limits: Mapping[str, float]) -> bool:
     """Return whether a retry may succeed.
 
     The error must be transient, or its limit must be higher now.
 
     limit   the limit of the failed attempt
     limits  values of the limits in LIMITED"""
-    if error not in PASSING or limit is None:
-        return error in PASSING
+    if error not in TRANSIENT_CODES or limit is None:
+        return error in TRANSIENT_CODES
     return limit < limits[LIMITED[error]]
 
 

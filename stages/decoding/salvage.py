@@ -7,10 +7,11 @@ from collections.abc import Callable
 from PIL import Image, ImageChops, ImageFile
 
 from stages.decoding import problems
-from stages.decoding.pixels import mean, narrowed
+from stages.decoding.pixels import mean
 from stages.decoding.problems import Unreadable
+from stages.decoding.scaling import narrowed
 
-FORMATS = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
+ALLOWED = frozenset({"JPEG", "MPO", "PNG", "BMP", "DIB"})
 """Formats that are decoded row by row into the final picture."""
 NO_DATA = 128
 LEAST = 0.5

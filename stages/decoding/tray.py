@@ -12,9 +12,9 @@ import tempfile
 
 HALF = 1 << 21
 """Bytes of a half: some 170 thumbnails of the default size."""
-HEAD = struct.Struct("QQQ")
+HEADER = struct.Struct("QQQ")
 """Files that the child has begun, halves that the parent has emptied, last file that the child has read."""
-SIZE = HEAD.size + 2 * HALF
+TRAY_BYTES = HEADER.size + 2 * HALF
 
 
 class Tray:
@@ -23,7 +23,7 @@ class Tray:
     number  the descriptor of an open file, the same file on both sides"""
 
     def __init__(self, number: int) -> None:
-        self._memory = mmap.mmap(number, SIZE)
+        self._memory = mmap.mmap(number, TRAY_BYTES)
         self._half = 0
         self._end = self._start
         self._free = True
@@ -36,19 +36,19 @@ class Tray:
         else:
             with tempfile.TemporaryFile() as file:
                 number = os.dup(file.fileno())
-        os.truncate(number, SIZE)
+        os.truncate(number, TRAY_BYTES)
         return number
 
     @property
     def begun(self) -> int:
         """Return how many files the child has begun since its start."""
-        begun: int = HEAD.unpack_from(self._memory)[0]
+        begun: int = HEADER.unpack_from(self._memory)[0]
         return begun
 
     @property
     def decoding(self) -> bool:
         """Return whether the child has finished reading the file begun last."""
-        begun, _, read = HEAD.unpack_from(self._memory)
+        begun, _, read = HEADER.unpack_from(self._memory)
         return bool(begun == read)
 
     def begin_file(self, begun: int) -> None:
@@ -61,7 +61,7 @@ class Tray:
 
     @property
     def _start(self) -> int:
-        return HEAD.size + self._half % 2 * HALF
+        return HEADER.size + self._half % 2 * HALF
 
     def put(self, data: bytes) -> int | None:
         """Store a thumbnail; return its place, or None if the half is full."""
@@ -78,7 +78,7 @@ class Tray:
         The other half is writable if the parent has emptied that half."""
         self._half += 1
         self._end = self._start
-        self._free = HEAD.unpack_from(self._memory)[1] >= self._half - 1
+        self._free = HEADER.unpack_from(self._memory)[1] >= self._half - 1
 
     def get(self, place: int, size: int) -> bytes:
         """Return a stored thumbnail."""

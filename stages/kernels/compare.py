@@ -19,8 +19,8 @@ from stages.kernels.arrays import CPU, Device, compiled
 from stages.kernels.bounds.space import NOTHING, Candidates, Filter, Levels, merged, prepare
 from stages.kernels.filters import product
 from stages.kernels.filters.refine import Refiner
-from stages.kernels.measure.metric import Bits, Ints, Mask, MatchArrays, Metric, Side, joined, nothing
-from stages.kernels.positions import counts_by_kind, equal_pairs, places_of, products_unless_both, settled_of
+from stages.kernels.measure.metric import Bits, Ints, MatchArrays, Metric, Side, joined, nothing
+from stages.kernels.positions import equal_pairs, pair_counts, places_of, products_unless_both, settled_of
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from stages.kernels.tuning import Tuning
 
@@ -205,25 +205,13 @@ class BlockPair:
         Pairs are counted per kind, for only images of one kind are compared."""
         kinds = np.unique(np.concatenate([self.a.kind, self.b.kind]))
         everyone = np.ones(len(self.a), bool), np.ones(len(self.b), bool)
-        pairs, covered, images = self._counted(kinds, *everyone)
-        settled, within, _ = self._counted(kinds, self._settled_a, self._settled_b)
+        other = None if self.diagonal else self.b
+        pairs, covered, images = pair_counts(self.a, other, kinds, *everyone)
+        settled, within, _ = pair_counts(self.a, other, kinds, self._settled_a, self._settled_b)
         pairs, covered = pairs - settled, covered - within
         self.ledger.decided += pairs
         self.ledger.identical += covered - pairs
         self.ledger.skipped_by_rule += images - covered
-
-    def _counted(self, kinds: Ints, in_a: Mask, in_b: Mask) -> tuple[int, int, int]:
-        """Return three counts of pairs among the masked images of either side.
-
-        The counts: pairs of representatives of one kind; pairs of images of one kind; all pairs of images."""
-        images_a, stand_a = counts_by_kind(self.a, in_a, kinds)
-        images_b, stand_b = counts_by_kind(self.b, in_b, kinds)
-        if not self.diagonal:
-            covered = int((images_a * images_b).sum())
-            return int((stand_a * stand_b).sum()), covered, int(images_a.sum()) * int(images_b.sum())
-        squares = int((self.a.weight[in_a] ** 2).sum())
-        covered = (int((images_a**2).sum()) - squares) // 2
-        return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
 
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
         """Return the pairs of one kind with equal hashes, and the turns.

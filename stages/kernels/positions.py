@@ -34,6 +34,20 @@ def counts_by_kind(side: Side, some: Mask, kinds: Ints) -> tuple[Ints, Ints]:
     return images, np.bincount(place, minlength=len(kinds))
 
 
+def pair_counts(a: Side, b: Side | None, kinds: Ints, in_a: Mask, in_b: Mask) -> tuple[int, int, int]:
+    """Return three counts of pairs among the masked images of either side; None for b: pairs within a.
+
+    The counts: pairs of representatives of one kind; pairs of images of one kind; all pairs of images."""
+    images_a, stand_a = counts_by_kind(a, in_a, kinds)
+    if b is not None:
+        images_b, stand_b = counts_by_kind(b, in_b, kinds)
+        covered = int((images_a * images_b).sum())
+        return int((stand_a * stand_b).sum()), covered, int(images_a.sum()) * int(images_b.sum())
+    squares = int((a.weight[in_a] ** 2).sum())
+    covered = (int((images_a**2).sum()) - squares) // 2
+    return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
+
+
 def places_of(positions: Ints, values: Ints) -> Ints:
     """Return the index of each value in ascending `positions`, int64 (n,).
 

@@ -27,7 +27,7 @@ from stages.listing.urls import find_urls, is_url
 
 logger = logging.getLogger("fast_diff")
 
-GONE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
+NOT_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 """Errors of an entry that is not a file: the entry vanished, or is a broken or circular link."""
 
 
@@ -128,7 +128,7 @@ class _Walk:
                                 else:
                                     self._unread["not a regular file"] += 1
                         except OSError as error:
-                            if error.errno not in GONE:
+                            if error.errno not in NOT_THERE:
                                 self._unread[error.strerror or str(error)] += 1
             except OSError as error:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)

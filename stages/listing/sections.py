@@ -88,8 +88,8 @@ def _add_references(data: dict[str, Any]) -> None:
         data["reference"] = [*named, *marked]
 
 
-def _mistakes(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield a mistake where there is no input, and for each reference that is in no input."""
+def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield a problem where there is no input, and for each reference that is in no input."""
     if not inputs.a:
         yield ("a",), "expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
     for number, root in enumerate(inputs.reference):
@@ -98,6 +98,6 @@ def _mistakes(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 SECTIONS = {
-    "inputs": Section(ImageSets, prepare=_add_references, check=_mistakes, roots=("a", "b")),
+    "inputs": Section(ImageSets, prepare=_add_references, check=_problems, roots=("a", "b")),
     "partition": Section(MeanSizes),
 }

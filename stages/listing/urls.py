@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.store.backends.locations import protocol_of
-from pipeline.store.backends.storage import Entry, entry_of, opened, retried
+from pipeline.store.backends.retries import retried
+from pipeline.store.backends.storage import Entry, entry_of, opened
 from stages.listing.rules import ListingRules, Named
 
 

@@ -12,13 +12,13 @@ from pipeline.stage import Artifact
 from stages.comparing.figure import Figure
 
 BINS = 60
-EVERY = 1 << 60
+ALL = 1 << 60
 BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 
 
 def number(amount: int | str) -> int:
     """Return an amount as a number; "all" becomes a very large number."""
-    return EVERY if amount == "all" else int(amount)
+    return ALL if amount == "all" else int(amount)
 
 
 def columns(figure: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.stage import Artifact, Inputs, Job
 from stages.comparing.thumbnails import limits, thumbnail_shape
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected
 
@@ -33,7 +33,7 @@ class Gallery:
 
     def __init__(self, inputs: Inputs, job: Job, paths: Collection[str]) -> None:
         self._shape = thumbnail_shape(job.settings)
-        self._options = Options(
+        self._options = DecodeOptions(
             (1, 1),
             "RGB",
             fast=True,

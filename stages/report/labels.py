@@ -62,7 +62,7 @@ def mark(labels: Mapping[str, str]) -> str:
 
 
 def unchanged(file: str, expected: object) -> dict[str, str]:
-    """Return the labels in a file, whose digest is `expected` in the task's spec.
+    """Return the labels in a file; `expected` is the digest of the labels in the task's spec.
 
     Raises:
         TaskError: the labels changed, or can't be read."""
@@ -109,9 +109,7 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
 
     def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-        """Return the number of pairs of images for pairs of nodes.
-
-        The numbers: pairs with one label, and pairs with any labels."""
+        """Return two counts of image pairs for each pair of nodes: with equal labels, and with any labels."""
         ways = [(a, b), (b, a)] if two else [(a, b)]
         same = sum(np.asarray(first[x].multiply(other[y]).sum(axis=1)).ravel() for x, y in ways)
         all_ = sum(np.asarray(first[x].sum(axis=1) * other[y].sum(axis=1)).ravel() for x, y in ways)

@@ -21,7 +21,7 @@ SUFFIXES = ("", "", "-small", "-raw", "-raw-small")
 """Suffixes of previews' names by kind.
 
 The kinds: none, from the image, from the thumbnail, and the latter two for camera RAW. `view.js` has the same list."""
-Content: TypeAlias = tuple[str, bool]
+PreviewKey: TypeAlias = tuple[str, bool]
 """The digest of a file's bytes, and whether the file was decoded as camera RAW."""
 WRITERS = 16
 """Previews that are written at a time: disks, and object stores above all, have a latency."""
@@ -38,7 +38,7 @@ class Previews:
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job
         self.mark = hashlib.sha256(f"{PREVIEW} {QUALITY} {gallery.how}".encode()).hexdigest()[:8]
-        self._kinds: dict[Content, int] = {}
+        self._kinds: dict[PreviewKey, int] = {}
 
     def kind(self, path: str) -> int:
         """Return the kind of an image's preview, an index into SUFFIXES.
@@ -46,11 +46,11 @@ class Previews:
         The kind is 0 without a preview."""
         return self._kinds.get(self._content(path), 0)
 
-    def _content(self, path: str) -> Content:
+    def _content(self, path: str) -> PreviewKey:
         facts = self._gallery.facts[path]
         return facts["digest"], facts["format"] == "RAW"
 
-    def _name(self, content: Content) -> str:
+    def _name(self, content: PreviewKey) -> str:
         """Return the name of a preview, relative to the page."""
         return f"images/{content[0][:20]}-{self.mark}{SUFFIXES[self._kinds[content]]}.jpg"
 
@@ -58,7 +58,7 @@ class Previews:
         """Publish previews; yield each name and the first image shown.
 
         Names are relative to the page."""
-        alike: dict[Content, list[str]] = {}
+        alike: dict[PreviewKey, list[str]] = {}
         for path in paths:
             alike.setdefault(self._content(path), []).append(path)
         missing = []
@@ -90,7 +90,7 @@ class Previews:
                 break
         return jpeg(shrunk(image), QUALITY), original
 
-    def _write(self, content: Content, drawn: tuple[bytes, bool]) -> str:
+    def _write(self, content: PreviewKey, drawn: tuple[bytes, bool]) -> str:
         """Publish a preview; return its name, relative to the page."""
         data, original = drawn
         self._kinds[content] += not original

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from pipeline import load_run
 from pipeline.config.settings import from_mapping
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.plan.discovery import discover
 from pipeline.run import run
 from stages.decoding.colour import conversion_of
@@ -148,7 +148,7 @@ def by_us(folder: Path, output: Path) -> dict[Pair, float]:
     """The MSE of every pair up to the highest threshold, by a run."""
     given = {"run": "accuracy", "output": str(output), "inputs": {"a": [str(folder)]}, "scheduler": {"workers": 2}}
     config = from_mapping(given | {"pairs": {"threshold": float(THRESHOLDS[-1])}}, discover())
-    record = run(config, [stage for stage in discover() if stage.name not in ("cluster", "plot")], Quiet())
+    record = run(config, [stage for stage in discover() if stage.name not in ("cluster", "plot")], Reporter())
     assert not record.failures, record.failures
     rows = load_run(config.folder).pairs(expand=True)
     return {pair(a, b): mse for a, b, mse in zip(rows["path_a"], rows["path_b"], rows["mse"], strict=True)}

@@ -29,7 +29,7 @@ from pipeline.cluster.fitness import needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.executor import Executor
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.runner import Runner
 from pipeline.plan.discovery import discover
 from pipeline.plan.resolve import Resolver
@@ -89,7 +89,7 @@ def staged(config: Config, warm: Warm) -> float:
     plan = make_plan(stages, config.params, config.settings)
     images = sum(table.num_rows for table in plan.sources.values())
     resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
-    runner = Runner(plan, resolver, lambda: warm, Quiet())  # type: ignore[arg-type, return-value]  # an executor by what it passes on
+    runner = Runner(plan, resolver, lambda: warm, Reporter())  # type: ignore[arg-type, return-value]  # an executor by what it passes on
     with resolver.footers:
         runner.run()
     unread = [record.summary["failed"] for record in _records(config)]

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from stages.decoding.decode import Options, decode
+from stages.decoding.decode import DecodeOptions, decode
 
 SIDE = 64
-FAST = Options((SIDE, SIDE), "RGB", True, (255, 255, 255), True, 1 << 40, 1 << 40, "mtime")
+FAST = DecodeOptions((SIDE, SIDE), "RGB", True, (255, 255, 255), True, 1 << 40, 1 << 40, "mtime")
 EXACT = replace(FAST, fast=False)
 REDUCED = 1 << 3
 """The least scale at which OpenCV decodes."""
 
 
-def ours(path: str, options: Options = FAST) -> np.ndarray:
+def ours(path: str, options: DecodeOptions = FAST) -> np.ndarray:
     """`decode: fast`, without all that the stage does around it."""
     data, _ = decode(Path(path).read_bytes(), options)
     return np.frombuffer(data, np.uint8).reshape(SIDE, SIDE, 3)

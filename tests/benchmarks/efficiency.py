@@ -35,7 +35,7 @@ from pipeline.cluster.fitness import needs_of
 from pipeline.cluster.scheduler import open_executor
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.executor import Executor
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.runner import Runner
 from pipeline.plan.discovery import discover
 from pipeline.plan.resolve import Resolver
@@ -63,7 +63,7 @@ def run_stages(config: Config, stages: Sequence[Stage], executor: Executor) -> R
     plan = make_plan(in_order(stages), config.params, config.settings)
     resolver = Resolver(plan, Store(config.folder), Footers(Store(config.folder)), config.params, config.settings)
     warm: Any = Warm(executor)  # an executor by what it passes on
-    runner = Runner(plan, resolver, lambda: warm, Quiet())
+    runner = Runner(plan, resolver, lambda: warm, Reporter())
     with resolver.footers:
         runner.run()
     assert not runner.failures, runner.failures[:3]

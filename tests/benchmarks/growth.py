@@ -25,7 +25,7 @@ import psutil
 import pyarrow as pa
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.plan.discovery import discover
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
@@ -110,12 +110,12 @@ def measure(images: int, folder: Path, kind: str) -> tuple[float, float, int, di
     every: list[Stage] = [stage for name, stage in stages.items() if name != "plot"]
     settings = {"run": "growth", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}}
     config = from_mapping(settings | {"scheduler": scheduler}, list(stages.values()))
-    made = run(config, [stages["scan"], stages["thumbnail"]], Quiet())
+    made = run(config, [stages["scan"], stages["thumbnail"]], Reporter())
     assert made.exit_code == 0, made.failures
     peak = Peak()
     peak.start()
     started = time.perf_counter()
-    done = run(config, every, Quiet())
+    done = run(config, every, Reporter())
     seconds = time.perf_counter() - started
     peak.over.set()
     assert done.exit_code == 0, done.failures

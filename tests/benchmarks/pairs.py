@@ -36,6 +36,7 @@ from stages.kernels.bounds import coarse
 from stages.kernels.compare import BlockPair
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Side
+from stages.kernels.measure.turns import turned
 from stages.kernels.rules import MatchRules
 from stages.pairs import Params
 from tests.benchmarks import thumbnails
@@ -203,7 +204,7 @@ def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> f
     turns, n = 4 if rotations else 1, len(images)
     height = min(n // 2, 1_024)
     a, b = images[:height], images[n // 2 : n // 2 + height]
-    lefts = [exact.turned(a, 4 - turn) if turn else a for turn in range(turns)]
+    lefts = [turned(a, 4 - turn) if turn else a for turn in range(turns)]
     wanted = np.ones((len(a), len(b)), bool)
     assert kind.limit is not None
     limit = float(kind.limit)

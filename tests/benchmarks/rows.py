@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import threadpoolctl
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.plan.discovery import discover
 from pipeline.run import run
 from pipeline.stage import Inputs, Job, Result
@@ -49,7 +49,7 @@ def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: 
     more = {"cluster": {"threshold": 200.0}, "scheduler": {"kind": "synchronous"}}
     config = from_mapping(settings | more, list(stages.values()))
     for names in (("scan", "thumbnail"), ("scan", "thumbnail", "hash", "index", "pairs")):
-        done = run(config, [stages[name] for name in names], Quiet())
+        done = run(config, [stages[name] for name in names], Reporter())
         assert done.exit_code == 0, done.failures
     return dict(done.record)
 

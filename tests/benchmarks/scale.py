@@ -28,7 +28,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.execution import executor
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome, run_task
 from pipeline.plan.call import Call, Receipt
 from pipeline.plan.tasks import in_order, make_plan
@@ -40,7 +40,7 @@ from tests.benchmarks.many import SUMMARIES, blocks_for, config_of, many
 MIB = 1 << 20
 
 
-class First(Quiet):
+class First(Reporter):
     """When tasks ended, in seconds: the first one of a worker, and of each stage the first and the last one."""
 
     def __init__(self) -> None:

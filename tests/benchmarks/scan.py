@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from pipeline.config.settings import Config, from_mapping
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.plan.discovery import discover
 from pipeline.plan.tasks import make_plan
 from pipeline.run import run
@@ -65,7 +65,7 @@ def seconds(work: object, *arguments: object) -> float:
 def scan(config: Config) -> None:
     """The scan stage alone, from the listing to its artifacts."""
     shutil.rmtree(config.folder, ignore_errors=True)
-    record = run(config, [stage for stage in discover() if stage.name == "scan"], Quiet())
+    record = run(config, [stage for stage in discover() if stage.name == "scan"], Reporter())
     assert not record.failures, record.failures
 
 

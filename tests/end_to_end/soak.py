@@ -36,7 +36,7 @@ LINES = (
     "fast-diff: the Dask scheduler is gone",
     "fast-diff: all workers are gone",
     "scheduler.address: no Dask scheduler answers",
-    "each worker that ran it died",
+    "each worker that ran this task died",
     "disk full while writing",
     "in use by another run",
     "another run has just started",

@@ -165,7 +165,10 @@ def test_options_may_stand_among_paths(project: Project, tmp_path: Path, capsys:
         (("export", "--format", "csv", "--replace"), "--replace: only --to replaces tables"),
         (("export", "--format", "difpy", "--table", "images"), "--table: only --format csv, json, jsonl"),
         (("export", "--to", "sqlite:///x", "--out", "x"), "--out: only --format writes files"),
-        (("dismiss", "a", "b", "--cluster", "0", "--file", "x.csv"), "--cluster: replaces the paths"),
+        (
+            ("dismiss", "a", "b", "--cluster", "0", "--file", "x.csv"),
+            "dismiss: expected either paths or --cluster, got both",
+        ),
     ],
 )
 def test_no_option_is_passed_over(

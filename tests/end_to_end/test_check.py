@@ -203,7 +203,7 @@ def test_errors_of_the_run_that_may_pass_are_not_tried_again(own: Gate, monkeypa
     paths[0].write_bytes(paths[0].read_bytes()[:400])
     assert own.project.run() == 0
     for module in ("stages.decoding.rows", "stages.commands.check.lender"):
-        monkeypatch.setattr(f"{module}.PASSING", frozenset({"truncated"}))
+        monkeypatch.setattr(f"{module}.TRANSIENT_CODES", frozenset({"truncated"}))
     new = own.project.folder / "new.jpg"
     shutil.copy2(paths[1], new)
     shutil.rmtree(images)
@@ -247,7 +247,7 @@ def test_copies_where_there_can_be_no_links(own: Gate, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patched:
         patched.setattr("stages.commands.check.lender.os.link", refuse)
-        patched.setattr("pipeline.store.lock.os.link", shutil.copy)
+        patched.setattr("pipeline.store.backends.file_lock.os.link", shutil.copy)
         assert own.found(new, code=3)["matches"]
         assert own.found(new, code=3)["matches"]
     assert own.work.ran() == {}
@@ -316,7 +316,7 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("not ended", "did not finish"),
         ("no JSON", "is damaged"),
         ("artifact missing", "did not finish"),
-        ("name taken", "needs that name; rename it"),
+        ("name taken", "needs that name; rename the run"),
     ],
 )
 def test_what_can_not_be_is_one_line(how: str, said: str, gate: Gate, tmp_path: Path) -> None:

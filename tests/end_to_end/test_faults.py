@@ -56,7 +56,7 @@ def test_a_task_that_kills_its_worker_every_time_fails_alone(cluster: Cluster) -
     with cluster.drive() as driver:
         _, errors = driver.communicate(timeout=120)
     assert driver.returncode == 1
-    assert f"{address} failed: each worker that ran it died" in errors
+    assert f"{address} failed: each worker that ran this task died" in errors
     assert "Traceback" not in errors
     record = cluster.project.record()
     assert record["stages"]["thumbnail"]["tasks_failed"] == 1

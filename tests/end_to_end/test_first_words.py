@@ -132,7 +132,7 @@ def test_another_folder_of_that_name_gets_a_run_of_its_own(
         assert main(["run", str(tmp_path / folder / "Pictures"), "--quiet", *FAST]) == 0
         run = here / "outputs" / name
         first = here / "outputs" / "Pictures"
-        said = f"fast-diff: {first} is a run over another folder; the results of this one are in {run}\n"
+        said = f"fast-diff: {first} is a run over another folder; the results of this run are in {run}\n"
         assert capsys.readouterr().err == said
         assert record(name)["images"]["total"] == count
     assert ran("Pictures-2") == 0
@@ -184,7 +184,9 @@ def test_the_last_run_here(here: Path, tmp_path: Path, capsys: pytest.CaptureFix
     ]
     for words in commands:
         assert main(shlex.split(words)) == 0, words
-        assert capsys.readouterr().err.startswith("fast-diff: of the last run here, outputs/new\n"), words
+        assert capsys.readouterr().err.startswith("fast-diff: no RUN given: taking the last run here, outputs/new\n"), (
+            words
+        )
     for run in ("outputs/Pictures", "../here/outputs/Pictures/"):
         for words in ("status", "explain", "estimate", "graph", "prune", "show", "verify --quiet", "config"):
             assert main([*shlex.split(words), run]) == 0, words

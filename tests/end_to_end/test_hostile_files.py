@@ -296,13 +296,13 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
 MEASURE = """
 import os, resource, sys
 from stages.decoding.child import Limits
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.children import idle
 from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected
 found = os.stat(sys.argv[1])
 file = Expected(os.fsencode(sys.argv[1]), found.st_size, str(found.st_mtime_ns))
-seen, _ = decode_one(file, Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 30, 10**9, "mtime"), Limits())
+seen, _ = decode_one(file, DecodeOptions((64, 64), "RGB", True, (255,) * 3, True, 1 << 30, 10**9, "mtime"), Limits())
 idle._close(0)
 print(seen.problem, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 """

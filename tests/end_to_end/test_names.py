@@ -16,7 +16,7 @@ from rich.console import Console
 from pipeline import load_run
 from pipeline.cli.main import main
 from pipeline.execution.notices import Warnings
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.messages.errors import ConfigError, FastDiffError
 from stages.commands.demo import images as demo
 from tests.end_to_end.driver import Project, make_image
@@ -117,7 +117,7 @@ def test_no_command_prints_a_name_raw(
 
 
 def test_what_is_logged_stays_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    with Warnings(Quiet()) as warnings:
+    with Warnings(Reporter()) as warnings:
         logging.getLogger("fast_diff").warning("%s can't be listed", EVIL)
     (line,) = warnings.lines
     assert line.isprintable()
@@ -148,7 +148,7 @@ def test_whatever_is_printed_goes_through_one_line() -> None:
         for call in calls(path)
         if called(call) == "print" and not (call.args and called(call.args[0]) in DATA)
     ]
-    assert raw == [], "print such lines by `say` or `complain` of pipeline/messages/say.py"
+    assert raw == [], "print such lines by `say` or `say_on_stderr` of pipeline/messages/say.py"
 
 
 def test_lines_of_an_error_are_given_apart() -> None:

@@ -18,7 +18,7 @@ import pytest
 from pipeline import load_run
 from pipeline.cli.main import main
 from pipeline.execution.attempts import PATIENT_ATTEMPTS
-from pipeline.store.backends import storage
+from pipeline.store.backends import retries
 from pipeline.store.footers import INDEX
 from tests.end_to_end.driver import Project, make_image, make_images
 from tests.end_to_end.object_store import SECRET, ObjectStore, object_store
@@ -184,7 +184,7 @@ def test_results_failures_and_verify_of_a_url(project: Project, store: ObjectSto
 def test_half_of_the_puts_fail_and_all_is_well(
     fault: str, project: Project, store: ObjectStore, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     chance = random.Random(1)
     store.fault = lambda method, path: fault if method == "PUT" and chance.random() < 0.5 else None
     code = project.run()
@@ -203,12 +203,12 @@ def test_a_store_that_stays_busy_fails_the_tasks_it_concerns(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     store.fault = lambda method, path: "busy" if method == "PUT" and "/out/test/cluster/" in path else None
     assert project.run() == 1
     said = capsys.readouterr().err
     assert "cluster/clusters failed: Please try again after 5 tries (s3://" in said
-    assert len([path for method, path, told in store.asked if told]) == PATIENT_ATTEMPTS * storage.TRIES
+    assert len([path for method, path, told in store.asked if told]) == PATIENT_ATTEMPTS * retries.TRIES
     objects = store.objects(bucket, "out/test/")
     counts = record(objects)["stages"]
     assert counts["cluster"]["tasks_failed"] == 1
@@ -222,7 +222,7 @@ def test_a_store_that_stays_busy_fails_the_tasks_it_concerns(
 def test_a_store_that_is_away_is_one_line(
     project: Project, store: ObjectStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     store.fault = lambda method, path: "drop"
     assert project.run() == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -410,7 +410,7 @@ def test_what_failed_is_said(
     project: Project, bucket: str, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Not that there is no run: nobody knows."""
-    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

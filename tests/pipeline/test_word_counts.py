@@ -12,7 +12,7 @@ from pipeline.config.describe import describe
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution.forecast import explain
 from pipeline.execution.record import RunRecord
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.messages.errors import ConfigError
 from pipeline.run import prune, run
 from tests.end_to_end.test_schedulers import scheduler_section
@@ -38,7 +38,7 @@ def config(folder: Path, **sections: Any) -> Config:
 
 def ran(config: Config) -> tuple[RunRecord, dict[str, int]]:
     """The record of a run, and the number of tasks that ran in each stage."""
-    record = run(config, STAGES, Quiet())
+    record = run(config, STAGES, Reporter())
     assert record.exit_code == 0, record.record["failures"]
     return record, {name: counts["tasks_run"] for name, counts in record.record["stages"].items()}
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import AfterValidator
 
 from pipeline.execution.executor import Executor, SynchronousExecutor
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.execution.runner import Runner
 from pipeline.execution.task import Outcome
 from pipeline.messages.errors import TaskError
@@ -109,7 +109,7 @@ STAGES = [
 ]
 
 
-class Heard(Quiet):
+class Heard(Reporter):
     """Remembers how each task ended, in order."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.reporter import Quiet
+from pipeline.execution.reporter import Reporter
 from pipeline.run import run
 from pipeline.stage import Artifact, Inputs, Job, Output, Result, Reuse, Settings, Source, Stage, Task, Upstream
 from pipeline.store.artifact import StoredArtifact
@@ -135,7 +135,7 @@ def run_phase(phase: Phase, inputs: Path, output: Path) -> None:
         "texts": {"times": phase.times},
         "scheduler": {"kind": "synchronous"},
     }
-    record = run(from_mapping(data, STAGES), STAGES, Quiet())
+    record = run(from_mapping(data, STAGES), STAGES, Reporter())
     assert record.exit_code == 0, record.record["failures"]
 
 

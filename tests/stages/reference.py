@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.stage import Before, Task
+from pipeline.stage import Base, Task
 from stages import hash as hash_stage
 from stages import index, pairs
 from stages.kernels.bounds.coarse import coarse, length
@@ -168,20 +168,20 @@ def thumbnail_row(picture: Picture) -> dict[str, object]:
 
 
 def computed(
-    blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], before: Sequence[Before] = ()
+    blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], bases: Sequence[Base] = ()
 ) -> MemoryArtifact:
     """The artifact of one block pair (one block: with itself), by the real pairs stage."""
-    return computed_by_levels(blocks, params, shape, before)[0]
+    return computed_by_levels(blocks, params, shape, bases)[0]
 
 
 def computed_by_levels(
-    blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], before: Sequence[Before] = ()
+    blocks: Sequence[Artifacts], params: pairs.Params, shape: tuple[int, ...], bases: Sequence[Base] = ()
 ) -> tuple[MemoryArtifact, dict[str, int]]:
     """The same, and how the work fell away."""
     others = [artifact for each in blocks for artifact in each.thumbnails]
     indexes = [each.index for each in blocks]
     artifact, result = compute(
-        pairs.STAGE, indexes, params, settings(shape), None, Task("pair"), others=others, before_=before
+        pairs.STAGE, indexes, params, settings(shape), None, Task("pair"), others=others, bases_=bases
     )
     return artifact, result.stats["levels"]
 

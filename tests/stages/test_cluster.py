@@ -146,8 +146,8 @@ def test_another_metric_joins_by_its_distance_and_mse_is_that_of_the_thumbnails(
 def test_the_threshold_is_in_units_of_the_metric() -> None:
     for metric, words in (("mse", "such as 200"), ("hamming", "a distance by pairs.metric")):
         settings = SETTINGS | {"pairs.metric": metric, "pairs.threshold": None}
-        (complaint,) = cluster.check(cluster.Params(), settings.__getitem__)
-        assert words in complaint
+        (problem,) = cluster.check(cluster.Params(), settings.__getitem__)
+        assert words in problem
 
 
 @pytest.mark.parametrize(
@@ -366,8 +366,8 @@ def test_dismissals_that_cannot_be_read_are_told_before_anything_runs(tmp_path: 
     rows = ("names.csv", "bytes.parquet", "numbers.parquet")
     odd += [(name, f"{name}, row 1: expected two SHA-256 digests in hex") for name in rows]
     for name, said in (("none.csv", "can't be read"), ("none.parquet", "none.parquet can't be read"), *odd):
-        complaints = list(cluster.check(cluster.Params(dismissed=(str(tmp_path / name),)), SETTINGS.__getitem__))
-        assert said in "".join(complaints)
+        problems = list(cluster.check(cluster.Params(dismissed=(str(tmp_path / name),)), SETTINGS.__getitem__))
+        assert said in "".join(problems)
 
 
 @pytest.mark.parametrize(

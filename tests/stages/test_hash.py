@@ -187,8 +187,8 @@ def test_takes_image_gives_pillow_images_shifted_and_turned(channels: int, mode:
 
 
 def test_functions_of_hashlib_take_no_image() -> None:
-    (complaint,) = STAGE.preflight.check(Params(takes="image"), lambda key: None)
-    assert complaint.startswith("hash.takes: image needs a package.module:function, got xxh3_128, which takes bytes")
+    (problem,) = STAGE.preflight.check(Params(takes="image"), lambda key: None)
+    assert problem.startswith("hash.takes: image needs a package.module:function, got xxh3_128, which takes bytes")
     assert list(STAGE.preflight.check(Params(takes="image", function=f"{HERE}:seen"), lambda key: None)) == []
 
 

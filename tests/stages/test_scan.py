@@ -179,22 +179,22 @@ def test_inputs_that_lead_into_each_other_by_links_are_refused(
     (tmp_path / "one.jpg").symlink_to(next(path for path in tree.iterdir() if path.is_file()))
     inside = next(str(path) for path in tree.iterdir() if path.is_dir())
 
-    def complaints(a: list[str], b: list[str]) -> list[str]:
+    def problems(a: list[str], b: list[str]) -> list[str]:
         return list(scan.check(scan.Params(), (EVERYTHING | {"inputs.a": a, "inputs.b": b}).__getitem__))
 
     for name in ("link", "one.jpg"):
-        (said,) = complaints([str(tree), str(tmp_path / name)], [])
+        (said,) = problems([str(tree), str(tmp_path / name)], [])
         assert said.startswith(f"inputs.a: {tmp_path / name} leads to {tree}")
-        (said,) = complaints([str(tree)], [str(tmp_path / name)])
+        (said,) = problems([str(tree)], [str(tmp_path / name)])
         assert said.startswith(f"inputs.b: {tmp_path / name} leads to {tree}")
         assert said.endswith(f"also in inputs.a as {tree}; remove one")
-    assert complaints([str(tree), inside, str(tree)], []) == []
+    assert problems([str(tree), inside, str(tree)], []) == []
     monkeypatch.setattr(os.path, "realpath", os.path.abspath)  # as where it is no link but a mount
-    (said,) = complaints([str(tree), str(tmp_path / "link")], [])
+    (said,) = problems([str(tree), str(tmp_path / "link")], [])
     assert said.endswith("; remove one")
-    assert complaints([str(tree), inside, str(tree)], []) == []
-    assert complaints(["/", str(tree)], []) == []
-    assert complaints([str(tmp_path / "link")], []) == []
+    assert problems([str(tree), inside, str(tree)], []) == []
+    assert problems(["/", str(tree)], []) == []
+    assert problems([str(tmp_path / "link")], []) == []
 
 
 def test_an_input_in_which_nothing_is_found_is_told_of(tree: Path, tmp_path: Path, caplog: Any) -> None:

@@ -109,7 +109,7 @@ def test_errors_are_rows_in_their_place(paths: list[bytes], tmp_path: Path) -> N
     assert table["error_detail"][3].as_py() == "the file disappeared between scanning and reading"
     assert result.summary == {"images": 6, "readable": 4, "failed": 2, "errors": {"changed": 2}}
     assert STAGE.reuse.retry(result.summary, PARAMS)
-    again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, earlier_=[table])
+    again, result = run(scanned([*paths[:3], *paths[4:]]), tmp_path, reusable_=[table])
     assert again["error"].to_pylist() == [None, "truncated", None, None, None]
     assert again["error_detail"][1].as_py() == "the image data is truncated or damaged"
     assert dict(result.stats) == {"decoded": 1, "reused": 4}
@@ -128,10 +128,10 @@ def test_a_final_error_is_kept_and_a_passing_one_tried_again(paths: list[bytes],
     assert first["error"].to_pylist() == ["not-an-image", "changed"]
     assert STAGE.reuse.retry(result.summary, PARAMS)
     gone.rename(file(paths[1]))
-    second, result = run(scan, tmp_path, earlier_=[first])
+    second, result = run(scan, tmp_path, reusable_=[first])
     assert second["error"].to_pylist() == ["not-an-image", None]
     assert dict(result.stats) == {"decoded": 1, "reused": 1}
-    third, result = run(scan, tmp_path, earlier_=[first, second])
+    third, result = run(scan, tmp_path, reusable_=[first, second])
     assert third.equals(second)
     assert dict(result.stats) == {"decoded": 0, "reused": 2}
 
@@ -176,7 +176,7 @@ def test_what_the_limit_was_is_remembered(paths: list[bytes], tmp_path: Path, mo
         handed.clear()
         now = Params(**({"size": (8, 6), "timeout": 7.0, "max_memory": 9_000} | params))
         with pytest.raises(RuntimeError):
-            run(scan, tmp_path, now, earlier_=[table])
+            run(scan, tmp_path, now, reusable_=[table])
         assert [paths.index(file.path) for file in handed] == expected
 
 
@@ -188,7 +188,7 @@ def test_rows_of_an_extra_are_made_again_when_its_version_has_changed(
     others = ["pillow-heif 1.0", "pillow-heif missing", "rawpy 0.1", "Pillow 1.0", None, "pillow-heif 9.9"]
     table = table.set_column(table.column_names.index("decoder"), "decoder", pa.array(others))
     monkeypatch.setattr("stages.decoding.rows.version_of", {"pillow-heif": "9.9"}.get)
-    again, result = run(scan, tmp_path, earlier_=[table])
+    again, result = run(scan, tmp_path, reusable_=[table])
     assert dict(result.stats) == {"decoded": 3, "reused": 3}
     assert again["decoder"].to_pylist() == [f"Pillow {PIL.__version__}"] * 3 + others[3:]
 
@@ -201,7 +201,7 @@ def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, mon
     monkeypatch.setattr(lanes, "Chunk", lambda *given: opened.extend(path for path, *_ in given[2]) or handed(*given))
     scan = scanned(paths)
     donors = [first.slice(3), first.slice(0, 4)]  # partitions were cut elsewhere
-    again, result = run(scan, tmp_path, earlier_=donors, distrust=frozenset([scan.rows_["path"][4].as_py()]))
+    again, result = run(scan, tmp_path, reusable_=donors, distrust=frozenset([scan.rows_["path"][4].as_py()]))
     assert opened == [paths[2], paths[4]]
     assert dict(result.stats) == {"decoded": 2, "reused": 4}
     assert again.drop_columns(["stamp"]).equals(first.drop_columns(["stamp"]))
@@ -210,7 +210,7 @@ def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, mon
 
 def test_a_copied_row_is_in_the_set_of_this_run(paths: list[bytes], tmp_path: Path) -> None:
     first, _ = run(scanned(paths, "a"), tmp_path)
-    again, result = run(scanned(paths, "b"), tmp_path, earlier_=[first])
+    again, result = run(scanned(paths, "b"), tmp_path, reusable_=[first])
     assert set(again["set"].to_pylist()) == {"b"}
     assert result.stats["decoded"] == 0
 

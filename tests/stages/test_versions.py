@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "8fcfac8588c813b5"),
-    "hash": (3, "57d0c2dc967f98b9"),
-    "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "bf438491ae7728ba"),
-    "cluster": (8, "715fa45bd4b55379"),
-    "plot": (10, "a8222afdfd9090ea"),
+    "scan": (2, "ddd3788cb36df28e"),
+    "thumbnail": (6, "ed77c50d9f942444"),
+    "hash": (3, "25ce0c1bba72ff53"),
+    "index": (2, "c6477277a0632d58"),
+    "pairs": (3, "d6f2d592b57e4947"),
+    "cluster": (8, "6fb66bf9bcb1734d"),
+    "plot": (11, "3205965d8c2b7d04"),
 }
 
 

@@ -4,8 +4,10 @@ files.py         a run's files in a folder
 object_files.py  the same on an object store
 locations.py     paths and URLs; credentials are kept out of messages
 urls.py          the URLs of a config, and the options that fsspec opens them with
-storage.py       object stores: put, read, list, copy and delete, with retries
+storage.py       object stores: put, read, list, copy and delete
+retries.py       requests to an object store are tried again after a transient error
 conditional.py   conditional puts and deletes
+file_lock.py     the lock of an output in a folder
 object_lock.py   the lock of an output on an object store
 ranges.py        Parquet on an object store, a range at a time
 """

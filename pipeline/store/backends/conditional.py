@@ -11,7 +11,8 @@ import errno
 from typing import Any
 
 from pipeline.store.backends.locations import Place
-from pipeline.store.backends.storage import fetch, file_system, key_of, remove, retried, write_bytes
+from pipeline.store.backends.retries import retried
+from pipeline.store.backends.storage import fetch, file_system, key_of, remove, write_bytes
 
 UNKNOWN = frozenset({"NotImplemented", "InvalidArgument", "ParamValidationError"})
 """Error codes of stores, and of older versions of botocore, for an unsupported condition."""

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 Place: TypeAlias = "Path | UPath"
 """A local path, or a URL."""
-Options: TypeAlias = Mapping[str, Mapping[str, Any]]
+StorageOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Keyword arguments of fsspec's file systems, by protocol."""
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)", re.DOTALL)
 """URL; the protocol may contain colons, since fsspec chains protocols by `::`."""
-HERE = frozenset({"file", "local"})
+LOCAL_PROTOCOLS = frozenset({"file", "local"})
 MEMORY = "memory"
 """A protocol of fsspec for tests: files in the memory of one process."""
 EXTRAS = {
@@ -69,7 +69,7 @@ def mask_all(text: str) -> str:
     return text
 
 
-def masked(options: Options) -> dict[str, dict[str, str]]:
+def masked(options: StorageOptions) -> dict[str, dict[str, str]]:
     """Return the options with masked values."""
     return {protocol: dict.fromkeys(values, MASK) for protocol, values in options.items()}
 
@@ -82,7 +82,7 @@ def canonical(text: str) -> str:
     if match is None:
         return text
     protocol, rest = match[1].lower(), match[2].rstrip("/")
-    if protocol in HERE:
+    if protocol in LOCAL_PROTOCOLS:
         return f"/{match[2].lstrip('/')}"
     if "::" in text or not rest or not rest.isprintable():
         raise ValueError(f"expected a URL such as s3://bucket/folder, got {mask(text)!r}")
@@ -114,7 +114,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     user, at, host = authority.rpartition("@")
     if protocol in OBJECT_STORES and ":" in host:
         raise ValueError(
-            f"expected a bucket behind ://, got {protocol}://{MASK}; put a key that has a slash into storage.{protocol}"
+            f"expected a bucket after ://, got {protocol}://{MASK}; put a key with a slash into storage.{protocol}"
         )
     if not at:
         return url
@@ -124,7 +124,7 @@ def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     known = options.setdefault(protocol, {})
     for name, value in zip(names, user.split(":", 1), strict=False):
         if known.setdefault(name, value) != value:
-            raise ValueError(f"expected one {name} for {protocol}, got another one for {mask(url)!r}")
+            raise ValueError(f"expected the same {name} in every {protocol} URL, got another {name} in {mask(url)!r}")
     return f"{protocol}://{host}{slash}{path}"
 
 
@@ -144,7 +144,7 @@ def check_installed(protocol: str) -> None:
     try:
         fsspec.get_filesystem_class(protocol)
     except ValueError as error:
-        raise ConfigError(f"{protocol}:// is no protocol that fsspec knows; expected such as s3, gs or az") from error
+        raise ConfigError(f"{protocol}:// is not a protocol of fsspec; expected one such as s3, gs or az") from error
     except ImportError as error:
         missing = f"install {error.name}" if error.name else str(error)
         how = install_extra(EXTRAS[protocol]) if protocol in EXTRAS else missing
@@ -157,11 +157,11 @@ def inside(one: str, other: str) -> bool:
 
 
 _lock = threading.Lock()
-_in_use: Options = {}
+_in_use: StorageOptions = {}
 _before: dict[str, Mapping[str, Any] | None] = {}
 
 
-def use(options: Options) -> None:
+def use(options: StorageOptions) -> None:
     """Set the options of every file system that this process opens from now on."""
     global _in_use
     with _lock:
@@ -180,6 +180,6 @@ def use(options: Options) -> None:
         _in_use = options
 
 
-def in_use() -> Options:
+def in_use() -> StorageOptions:
     """Return the options set by `use`, to pass them to another process."""
     return _in_use

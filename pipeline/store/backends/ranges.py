@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.store.backends.locations import Place
-from pipeline.store.backends.storage import file_system, key_of, retried
+from pipeline.store.backends.retries import retried
+from pipeline.store.backends.storage import file_system, key_of
 from pipeline.store.regular import check_regular
 
 TAIL = 32 << 10

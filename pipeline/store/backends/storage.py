@@ -1,8 +1,7 @@
 """Put, read, list, copy and delete files on object stores, with retries.
 
 An artifact is written to a local temporary file and then put in one request. So a failed write leaves no object, and a
-put whose response got lost can be repeated with the same content. Transient errors, such as a busy store or a broken
-connection, are retried up to TRIES times with growing pauses, then raised as OSError, as a disk's errors are.
+put whose response got lost can be repeated with the same content. `retries.py` repeats requests after transient errors.
 """
 
 from __future__ import annotations
@@ -10,37 +9,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import random
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from pipeline.store.backends.locations import Place, mask
+from pipeline.store.backends.locations import Place
+from pipeline.store.backends.retries import retried, without_retries
 from pipeline.store.regular import regular
 
 if TYPE_CHECKING:
     from upath import UPath
 
-TRIES = 5
-FIRST_PAUSE = 0.2
-"""Seconds of pause after the first try; each pause doubles the last, with a jitter of half its length."""
 IN_ONE_PIECE = 64 << 20
 """Greatest size in bytes of a file that is put from memory, in one request."""
-FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
-BUSY = frozenset({errno.EIO, errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO), errno.ETIMEDOUT})
-TRANSIENT = frozenset(
-    {
-        *("botocore.HTTPClientError", "botocore.ConnectionError", "aiohttp.ClientError", "requests.RequestException"),
-        *("urllib3.HTTPError", "gcsfs.HttpError", "azure.ServiceRequestError", "azure.ServiceResponseError"),
-        *("asyncio.IncompleteReadError", "paramiko.SSHException"),
-    }
-)
-"""Transient errors of fsspec's libraries that are no OSError, by package and name."""
-
-T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -62,47 +45,6 @@ def opened(url: str) -> tuple[Any, str]:
 
     system, path = url_to_fs(url, use_listings_cache=False)
     return without_retries(system), path
-
-
-def without_retries(system: Any) -> Any:
-    """Switch off a file system's own retries, which would multiply ours."""
-    if hasattr(system, "config_kwargs") and hasattr(system, "retries"):  # s3fs, and botocore below it
-        system.retries = 1
-        system.config_kwargs.setdefault("retries", {"total_max_attempts": 1})
-    return system
-
-
-def retried(work: Callable[[], T], where: object) -> T:
-    """Return the result of `work`, with retries. Raises OSError for the file `where`."""
-    pause = FIRST_PAUSE
-    for attempt in range(1, TRIES + 1):
-        try:
-            return work()
-        except FINAL as error:
-            raise type(error)(error.errno or errno.EIO, _sentence(error), mask(str(where))) from error
-        except MemoryError:
-            raise
-        except Exception as error:
-            if attempt == TRIES or not _is_transient(error):
-                said = f"{_sentence(error)} after {attempt} tries" if attempt > 1 else _sentence(error)
-                raise OSError(getattr(error, "errno", None) or errno.EIO, said, mask(str(where))) from error
-        time.sleep(pause * random.uniform(0.5, 1.5))
-        pause *= 2
-    raise AssertionError("the last try returns or raises")
-
-
-def _is_transient(error: Exception) -> bool:
-    if isinstance(error, TimeoutError | ConnectionError):
-        return True
-    if isinstance(error, OSError) and error.errno is not None:
-        status = getattr(error.__cause__, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
-        return error.errno in BUSY and (status >= 500 or status in (408, 409, 429))
-    return not TRANSIENT.isdisjoint(f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__)
-
-
-def _sentence(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return mask(" ".join(str(text).split())[:300]) or type(error).__name__
 
 
 @contextlib.contextmanager

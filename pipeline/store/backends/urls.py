@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, TypeVar
 
-from pipeline.config.yaml_source import ConfigSource, Keys
+from pipeline.config.yaml_source import ConfigSource, KeyPath
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends import locations
 
@@ -23,21 +23,21 @@ class Urls:
         self._source = source
         self.options = self._section(source.data.get("storage"))
 
-    def _complain(self, keys: Keys, text: str) -> None:
+    def _add_problem(self, keys: KeyPath, text: str) -> None:
         named = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
         self.problems.append(f"{self._source.place(keys)}: {named[1:]}: {text}")
 
     def _section(self, data: Any) -> dict[str, dict[str, Any]]:
         options: dict[str, dict[str, Any]] = {}
         if data is not None and not isinstance(data, dict):
-            self._complain(("storage",), "expected protocols and their settings, such as {s3: {endpoint_url: ...}}")
+            self._add_problem(("storage",), "expected protocols and their settings, such as {s3: {endpoint_url: ...}}")
             return options
         for protocol, values in (data or {}).items():
             keys = ("storage", str(protocol))
             if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-                self._complain(keys, "expected fsspec's keyword arguments, such as {endpoint_url: ...}")
+                self._add_problem(keys, "expected fsspec's keyword arguments, such as {endpoint_url: ...}")
             elif masked := [name for name, value in values.items() if value == locations.MASK]:
-                self._complain((*keys, masked[0]), "expected a value, got the mask *** of a secret value")
+                self._add_problem((*keys, masked[0]), "expected a value, got the mask *** of a secret value")
             elif self._installed(keys, str(protocol)):
                 options[str(protocol)] = dict(values)
         return options
@@ -54,13 +54,13 @@ class Urls:
         }
         return dataclasses.replace(values, **lists)  # type: ignore[type-var]  # the same
 
-    def _root(self, keys: Keys, root: str) -> str:
+    def _root(self, keys: KeyPath, root: str) -> str:
         protocol = locations.protocol_of(root)
         if protocol is None:
             return root
         if protocol == locations.MEMORY:
-            self._complain(
-                keys, "expected a folder or a URL such as s3://, got memory://; other processes can't read it"
+            self._add_problem(
+                keys, "expected a folder or a URL such as s3://, got memory://, which other processes can't read"
             )
             return root
         return self._opened(keys, protocol, root)
@@ -71,25 +71,25 @@ class Urls:
         if protocol is None:
             return output
         if protocol == locations.MEMORY and kind not in ("synchronous", "threads"):
-            self._complain(keys, f"expected scheduler.kind threads for memory:// of one process, got {kind}")
+            self._add_problem(keys, f"expected scheduler.kind threads for memory:// of one process, got {kind}")
         elif protocol not in locations.OBJECT_STORES:
             said = f"expected a folder, or the URL of an object store such as s3, gs or az, got {output!r}"
-            self._complain(keys, f"{said}; other places may show unfinished files")
+            self._add_problem(keys, f"{said}; other places may show unfinished files")
             return output
         return self._opened(keys, protocol, output)
 
-    def _opened(self, keys: Keys, protocol: str, url: str) -> str:
+    def _opened(self, keys: KeyPath, protocol: str, url: str) -> str:
         if self._installed(keys, protocol):
             try:
                 return locations.without_credentials(url, self.options)
             except ValueError as error:
-                self._complain(keys, str(error))
+                self._add_problem(keys, str(error))
         return url
 
-    def _installed(self, keys: Keys, protocol: str) -> bool:
+    def _installed(self, keys: KeyPath, protocol: str) -> bool:
         try:
             locations.check_installed(protocol)
         except ConfigError as error:
-            self._complain(keys, str(error))
+            self._add_problem(keys, str(error))
             return False
         return True

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import JSON, Argument, Name, OneOf
+from pipeline.cli.parameters import JSON, Argument, OneOf, PathName
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import answer, complain
+from pipeline.messages.say import answer, say_on_stderr
 from stages.commands.apply.actions import ACTIONS, REPORT
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | N
     to = to and to.expanduser()
     check_options(checked, action, to)
     if to and (said := warning(checked, to)):
-        complain(said)
+        say_on_stderr(said)
     tally, path = Tally(), None
     if yes and action != REPORT:
         path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
@@ -50,7 +50,7 @@ def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | N
             print_each(apply(checked, action, to, opened, tally), silent=as_json)
     except KeyboardInterrupt:
         where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
-        complain(f"interrupted{where}, or run the same command again to go on")
+        say_on_stderr(f"interrupted{where}, or run the same command again to go on")
         return INTERRUPTED
     answer(as_json, as_dict(tally, action, path), summary(tally, action, path))
     return 0 if tally.ok else 1
@@ -79,16 +79,18 @@ COMMAND = Command(
         "fast-diff apply plan.json --action move --to ~/duplicates --yes": "move the files",
     },
     arguments=(
-        Argument("plan", "PLAN", "Plan that `fast-diff plan` or the report's page wrote.", type=Name()),
+        Argument("plan", "PLAN", "Plan that `fast-diff plan` or the report's page wrote.", type=PathName()),
         click.Option(
             ["--action"],
             type=OneOf((REPORT, *ACTIONS)),
             required=True,
             help=f"What to do with the files that the plan removes: {', '.join((REPORT, *ACTIONS))}.",
         ),
-        click.Option(["--to"], type=Name(folder=True), metavar="FOLDER", help="For move: folder to move the files to."),
+        click.Option(
+            ["--to"], type=PathName(folder=True), metavar="FOLDER", help="For move: folder to move the files to."
+        ),
         click.Option(["--yes"], is_flag=True, help="Change files; without --yes no file is touched."),
-        click.Option(["--journal"], type=Name(), metavar="FILE", help="Journal to write (default: beside PLAN)."),
+        click.Option(["--journal"], type=PathName(), metavar="FILE", help="Journal to write (default: beside PLAN)."),
         JSON,
     ),
     function=apply,

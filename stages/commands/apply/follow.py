@@ -203,7 +203,7 @@ def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
 
 
 def why(error: Cannot | OSError) -> str:
-    """Return an error as text, with the name of the file that it names."""
+    """Return an error as text; an OSError is followed by the name of its file."""
     if isinstance(error, Cannot):
         return str(error)
     where = error.filename2 or error.filename

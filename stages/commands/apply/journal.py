@@ -32,7 +32,7 @@ VERSION = 2
 """Version of the format, in a journal's first line. Since 2, every act has `temporary`, which undoing needs."""
 ENDED = ("done", "failed", "undone")
 FOREIGN = "not an event of a journal; expected a file that only fast-diff wrote to"
-Name = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
+HexPath = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
 Hex = Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
 Id = Annotated[int, Field(ge=0, lt=(1 << 32) - 1)]
 SECONDS = (1 << 63) - 1
@@ -46,18 +46,18 @@ class Begun(BaseModel):
 
     n: Annotated[int, Field(ge=1, lt=1 << 63)]
     action: str
-    path: Name
-    keeper: Name
+    path: HexPath
+    keeper: HexPath
     shown: str
     bytes: Annotated[int, Field(ge=0, lt=1 << 63)]
     mtime_ns: Annotated[int, Field(ge=-SECONDS * 10**9, le=SECONDS * 10**9)]
     digest: str
     mode: Annotated[int, Field(ge=0, lt=1 << 32)]
-    temporary: Name
-    to: Name | None = None
+    temporary: HexPath
+    to: HexPath | None = None
     made: Annotated[int, Field(ge=0, lt=1 << 12)] = 0
     owner: tuple[Id, Id] | None = None
-    attributes: dict[Name, Hex] | None = None
+    attributes: dict[HexPath, Hex] | None = None
 
 
 @dataclass

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stages.commands.apply.acts import act_of
-from stages.commands.apply.acts.act import Act, Entry
+from stages.commands.apply.acts.act import Act, JournalEntry
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.steps import take_back
 from stages.commands.apply.follow import GROUP, Tally, why
@@ -47,9 +47,9 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                     yield f"not restored  {shown}: {one_line(reason)}"
 
 
-def _groups(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _groups(entries: Iterable[JournalEntry]) -> Iterator[list[JournalEntry]]:
     """Yield groups of acts, no two on one file: the later act is undone first."""
-    group: dict[str, Entry] = {}
+    group: dict[str, JournalEntry] = {}
     for entry in entries:
         if len(group) == GROUP or entry["path"] in group:
             yield list(group.values())

@@ -15,7 +15,7 @@ import click
 from pipeline.cli.command import FOUND, Command
 from pipeline.cli.completion import configs, runs
 from pipeline.cli.parameters import JSON, QUIET, Argument, OneOf
-from pipeline.messages.say import complain, say
+from pipeline.messages.say import say, say_on_stderr
 
 
 def check(new: Sequence[str], against: str, fail_on: str, as_json: bool, quiet: bool) -> int:
@@ -37,7 +37,7 @@ def check(new: Sequence[str], against: str, fail_on: str, as_json: bool, quiet: 
         if not quiet:
             say(*summary_lines(checked))
     if said := fails(checked, fail_on):
-        complain(f"--fail-on {fail_on}: {said}")
+        say_on_stderr(f"--fail-on {fail_on}: {said}")
         return FOUND
     return 0
 

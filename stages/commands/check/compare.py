@@ -40,7 +40,7 @@ from stages.listing.files import find, show, stamps, texts
 from stages.listing.sections import ImageSets
 from stages.listing.table import FileTable
 
-HERE = ("auto", "synchronous", "threads", "local")
+LOCAL_KINDS = ("auto", "synchronous", "threads", "local")
 """Kinds of scheduler that the check takes over from the run: a check needs no cluster."""
 SPEED = ("kind", "workers", "threads", "memory_limit")
 
@@ -106,7 +106,7 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
     sections = {stage.name: given[stage.name] for stage in STAGES if stage.name in given}
     limit = given["pairs"]["threshold"]
     limit = given["cluster"]["threshold"] if limit is None else limit  # not every pair is a match
-    scheduler = given["scheduler"] if given["scheduler"]["kind"] in HERE else {}
+    scheduler = given["scheduler"] if given["scheduler"]["kind"] in LOCAL_KINDS else {}
     data = {
         **sections,
         "pairs": given["pairs"] | {"device": "auto", "threshold": limit},
@@ -118,7 +118,7 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
     }
     config = from_mapping(data, STAGES)
     if _is_a_run(work):
-        raise ConfigError(f"{work} is a run, and a check against {lent.folder} needs that name; rename it")
+        raise ConfigError(f"{work} is a run, and a check against {lent.folder} needs that name; rename the run")
     if not work.exists() and not os.access(work.parent, os.W_OK):
         raise ConfigError(
             f"{work.parent} can't be written to, and the check needs a folder {work.name} there; copy the run elsewhere"

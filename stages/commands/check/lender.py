@@ -30,7 +30,7 @@ from pipeline.store.store import Store
 from stages import hash as hash_stage
 from stages import index, pairs, scan, thumbnail
 from stages.commands.results.tables import Results
-from stages.decoding.problems import PASSING
+from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.recheck import recheck as recheck_files
 from stages.listing.sections import SECTIONS
 
@@ -99,8 +99,8 @@ class Lender:
             for _, record in self.artifacts[stage.name].values():
                 if said := other_recipe(record.recipe, wanted):
                     raise ConfigError(
-                        f"{self.folder}: this installation would make other artifacts ({stage.name}: {said}); run the "
-                        "run again here, or check with the version that made it"
+                        f"{self.folder}: this installation makes other artifacts ({stage.name}: {said}); run "
+                        "`fast-diff run` again here, or check with the version that made the run"
                     )
 
     @property
@@ -177,7 +177,7 @@ def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Re
     first = {key: true_names(table.slice(0, 1))[0].as_py() for key, table in tables.items()}
     for key in sorted(tables, key=lambda key: (tables[key]["set"][0].as_py(), first[key])):
         _, made = artifacts["thumbnail"][key]
-        final = PASSING.isdisjoint(made.summary["errors"])
+        final = TRANSIENT_CODES.isdisjoint(made.summary["errors"])
         yield Partition(key, tables[key], key in artifacts["index"], made.summary["readable"], final)
 
 
@@ -217,7 +217,9 @@ def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
     Raises TaskError where thumbnails of the run can't be reused."""
     result = thumbnail.compute(inputs, params, job)
     if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
-        raise TaskError("the run's artifact of these thumbnails is damaged; delete it there, and run that run again")
+        raise TaskError(
+            "the run's artifact of these thumbnails is damaged; delete the file, then run `fast-diff run` again"
+        )
     return result
 
 

@@ -22,7 +22,7 @@ def config(config: str | None, sets: Sequence[str], example: str | None, schema:
     from stages.commands.config.examples import example as text_of
 
     if [config is not None, example is not None, schema].count(True) != 1 or (config is None and (sets or as_json)):
-        raise ConfigError("config: expected CONFIG, --example NAME or --schema, and one of them alone")
+        raise ConfigError("config: expected one of CONFIG, --example NAME and --schema")
     if schema:
         from pipeline.config.schema import schema_text
         from pipeline.plan import discovery

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import stages
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.words import nearest
+from pipeline.messages.words import did_you_mean
 
 
 def examples() -> dict[str, Path]:
@@ -19,12 +19,12 @@ def example(name: str) -> str:
     """Return the text of an example, for a file in the current folder. Raises ConfigError.
 
     The schema line names the installed schema by its absolute path, so that editors find the schema offline."""
-    from pipeline.config.schema import FILE
+    from pipeline.config.schema import SCHEMA_FILE
 
     files = examples()
     if name not in files:
-        hint = nearest(name, files)
+        hint = did_you_mean(name, files)
         raise ConfigError(f"--example: expected one of {', '.join(files)}, got {name!r}{hint}")
     file = files[name]
     text = file.read_text(encoding="utf-8").replace(f"configs/{name}.yaml", f"{name}.yaml")
-    return text.replace(f"$schema={FILE}", f"$schema={file.with_name(FILE)}")
+    return text.replace(f"$schema={SCHEMA_FILE}", f"$schema={file.with_name(SCHEMA_FILE)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import LOG_FORMAT, QUIET, Argument, Name
+from pipeline.cli.parameters import LOG_FORMAT, QUIET, Argument, PathName
 from pipeline.messages.say import say
 
 
@@ -44,7 +44,7 @@ COMMAND = Command(
             "folder",
             "[FOLDER]",
             "Folder to make (default: outputs/demo-images).",
-            type=Name(folder=True),
+            type=PathName(folder=True),
             required=False,
             default="outputs/demo-images",
         ),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from stages.commands.results.tables import Results
 
-MARKER = ".made-by-fast-diff-demo"
+MARKER_FILE = ".made-by-fast-diff-demo"
 SIZE = (640, 480)
 SCENES = ("meadow", "harbour", "desert", "forest", "city", "glacier")
 FILES = {
@@ -43,11 +43,11 @@ def make_images(folder: Path) -> dict[str, list[Path]]:
     """Make the images, equal at every call; return the files that show each scene.
 
     Raises ConfigError for a folder that holds something else."""
-    if folder.exists() and not (folder / MARKER).exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not (folder / MARKER_FILE).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and was not made by the demo; name another folder: fast-diff demo FOLDER")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).touch()
+        (folder / MARKER_FILE).touch()
         return _make(folder)
     except OSError as error:
         said = f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER"

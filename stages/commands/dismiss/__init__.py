@@ -12,7 +12,7 @@ import click
 
 from pipeline.cli.command import Command
 from pipeline.cli.completion import runs
-from pipeline.cli.parameters import JSON, Argument, Name, Natural
+from pipeline.cli.parameters import JSON, Argument, Natural, PathName
 from pipeline.cli.targets import names_a_run, results_of
 from pipeline.messages.say import answer
 from pipeline.messages.words import counted
@@ -52,7 +52,7 @@ COMMAND = Command(
             shell_complete=runs,
         ),
         click.Option(["--cluster"], type=Natural(), metavar="N", help="In place of paths: the images of a cluster."),
-        click.Option(["--file"], type=Name(), required=True, metavar="FILE", help="CSV file to add the pairs to."),
+        click.Option(["--file"], type=PathName(), required=True, metavar="FILE", help="CSV file to add the pairs to."),
         JSON,
     ),
     function=dismiss,

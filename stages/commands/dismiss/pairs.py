@@ -29,7 +29,7 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
     Raises ConfigError where the run has no such images."""
     images = results.images().set_index("path")["digest"]
     if cluster is not None and paths:
-        raise ConfigError("--cluster: replaces the paths; leave one of them out")
+        raise ConfigError("dismiss: expected either paths or --cluster, got both; leave one out")
     if cluster is not None:
         members = results.clusters().query("cluster == @cluster")["path"].tolist()
         if not members:

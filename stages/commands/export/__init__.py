@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import Name, OneOf, run_argument
+from pipeline.cli.parameters import OneOf, PathName, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
@@ -24,7 +24,7 @@ OF_TABLES = ("csv", "json", "jsonl")
 """Formats that hold one table."""
 SEVERAL_FILES = ("difpy", "fiftyone")
 """Formats of several files, in a folder."""
-FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES)
+EXPORT_FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES)
 TABLES = ("pairs", "clusters", "images", "hashes")
 
 
@@ -81,7 +81,7 @@ COMMAND = Command(
     },
     arguments=(
         run_argument(),
-        click.Option(["--format"], type=OneOf(FORMATS), help=f"Format to write: {', '.join(FORMATS)}."),
+        click.Option(["--format"], type=OneOf(EXPORT_FORMATS), help=f"Format to write: {', '.join(EXPORT_FORMATS)}."),
         click.Option(["--to"], metavar="URL", help="Database for all tables, such as sqlite:///FILE."),
         click.Option(["--replace"], is_flag=True, help="With --to: replace tables of the same names."),
         click.Option(
@@ -89,7 +89,7 @@ COMMAND = Command(
         ),
         click.Option(
             ["--out"],
-            type=Name(),
+            type=PathName(),
             metavar="FILE",
             help=f"File to write (default: standard output); for {' and '.join(SEVERAL_FILES)} a folder.",
         ),

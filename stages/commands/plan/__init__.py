@@ -44,10 +44,10 @@ COMMAND = Command(
     "clean up",
     does="write which images of each cluster stay, and which go",
     help="Write the proposal of a finished run to a JSON file: the keeper and the references of each cluster stay, and "
-    "the others go. No image is touched. If you edit a plan, check that each kept file duplicates what goes.",
+    "the others go. No image is touched. If you edit a plan, check that what goes duplicates what stays.",
     examples={
         "fast-diff plan outputs/Pictures plan.json": "of a run",
-        "fast-diff plan plan.json": "of the last run here",
+        "fast-diff plan plan.json": "the last run here",
     },
     arguments=(
         Argument(

@@ -146,8 +146,8 @@ def checked(data: Any, where: str) -> RemovalPlan:
     plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *references])))
     if plan.run and any(file.mtime_ns is None for file, _ in plan.removed):
         plan = _dated(plan)
-    for complaint in _complaints(plan):
-        raise ConfigError(f"{where}: {complaint}")
+    for problem in _problems(plan):
+        raise ConfigError(f"{where}: {problem}")
     return plan
 
 
@@ -176,7 +176,7 @@ def _dated(plan: RemovalPlan) -> RemovalPlan:
     return replace(plan, clusters=tuple(groups))
 
 
-def _complaints(plan: RemovalPlan) -> Iterator[str]:
+def _problems(plan: RemovalPlan) -> Iterator[str]:
     for reference in plan.references:
         if not reference.startswith("/") and "://" not in reference:
             yield f"references: expected absolute paths, got {one_line(reference)!r}"

@@ -102,7 +102,7 @@ def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) ->
     return Work(len(names), unknown, unknown_pairs, ledger, known, levels, seconds, dict(sorted(devices.items())))
 
 
-class Row(NamedTuple):
+class LevelRow(NamedTuple):
     """A row of the table. `left`: whether the pairs are undecided; `level`: whether the row is a filter's, not the
     ledger's; `share`: percentage of the pairs to compare, of block pairs with an event."""
 
@@ -114,37 +114,39 @@ class Row(NamedTuple):
     share: str = ""
 
 
-def rows(work: Work) -> Iterator[Row]:
+def rows(work: Work) -> Iterator[LevelRow]:
     """Yield a row for each filter that got a pair, from the first filter to the last."""
     ledger = work.ledger
-    yield Row("pairs of images", ledger["pairs_total"], "every pair of readable images")
+    yield LevelRow("pairs of images", ledger["pairs_total"], "every pair of readable images")
     if ledger["skipped_by_rule"]:
-        yield Row("skipped by rule", ledger["skipped_by_rule"], "excluded by a rule of the config", False)
+        yield LevelRow("skipped by rule", ledger["skipped_by_rule"], "excluded by a rule of the config", False)
     if ledger["identical"]:
-        yield Row("identical", ledger["identical"], "covered by an identical image", False)
+        yield LevelRow("identical", ledger["identical"], "covered by an identical image", False)
     whole = share(ledger["decided"], ledger["decided"])
-    yield Row("to compare", ledger["decided"], "each thumbnail once, however many images have it", share=whole)
+    yield LevelRow("to compare", ledger["decided"], "each thumbnail once, however many images have it", share=whole)
     for row in _cascade(work.levels) if work.known else ():
         yield row._replace(level=True, share=share(row.pairs, work.known))
-    yield Row("matches", ledger["matches"], "pairs of images within the threshold, identical ones included")
+    yield LevelRow("matches", ledger["matches"], "pairs of images within the threshold, identical ones included")
 
 
-def _cascade(levels: Mapping[str, int]) -> Iterator[Row]:
+def _cascade(levels: Mapping[str, int]) -> Iterator[LevelRow]:
     if levels["order"] or levels["compared"]:
         why = "excluded by the order along the leading direction, or by boxes"
-        yield Row("skipped by order", levels["order"], why, False)
-        yield Row("comparisons", levels["compared"], "made along the leading directions of their coarse sums")
-        yield Row("after directions", levels["directions"], "left after the leading directions")
-        yield Row("after coarse sums", levels["sums"], "left after the coarse-sum bound, any rotation")
+        yield LevelRow("skipped by order", levels["order"], why, False)
+        yield LevelRow("comparisons", levels["compared"], "made along the leading directions of their coarse sums")
+        yield LevelRow("after directions", levels["directions"], "left after the leading directions")
+        yield LevelRow("after coarse sums", levels["sums"], "left after the coarse-sum bound, any rotation")
     if levels["finer"]:
         why = "left after sums over finer grids, in tiles with many pairs left"
-        yield Row("after finer sums", levels["finer"], why)
+        yield LevelRow("after finer sums", levels["finer"], why)
     if levels["copied"]:
-        yield Row("copied", levels["copied"], "taken from an earlier run", False)
+        yield LevelRow("copied", levels["copied"], "taken from an earlier run", False)
     if levels["checked"] or not levels["products"]:
-        yield Row("checked one by one", levels["checked"], "measured exactly, pair by pair")
+        yield LevelRow("checked one by one", levels["checked"], "measured exactly, pair by pair")
     if levels["products"]:
-        yield Row("by whole products", levels["products"], "measured exactly, together with all pairs of their tile")
+        yield LevelRow(
+            "by whole products", levels["products"], "measured exactly, together with all pairs of their tile"
+        )
 
 
 def share(part: int, whole: int) -> str:

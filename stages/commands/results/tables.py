@@ -97,8 +97,8 @@ class Results:
     def name_of(self, typed: str) -> str:
         """Return the path of an image from what a user typed.
 
-        This is a relative path, a path from ~, a URL, or a name as `fast-diff show` prints it, with control characters
-        escaped. Raises ConfigError."""
+        `typed` is a relative path, a path from ~, a URL, or a name as `fast-diff show` prints names: with control
+        characters escaped. Raises ConfigError."""
         text = show(os.fsencode(typed))
         home = os.path.expanduser(text)  # noqa: PTH111  # as in shells, ~name stays where no user has the name
         wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
@@ -125,7 +125,8 @@ class Results:
         Columns: path_a, path_b, mse (`distance` with another pairs.metric), rotation (degrees by which b is turned,
         counter-clockwise), turns (bit k: k quarter turns attain the distance), measured (false: recorded without
         measuring, by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact`
-        might decide otherwise). `expand`: a row for each pair of images, also of represented identical images."""
+        might decide otherwise). `expand`: a row for each pair of images, also for
+        pairs of represented identical images."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
         return rows.sort_values([self.comparison.column, "path_a", "path_b"], ignore_index=True)
 
@@ -211,7 +212,7 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Return a row for each pair of images, also of those that rows of representatives stand for."""
+        """Return a row for each pair of images, pairs of represented identical images included."""
         comparison, config = self.comparison, self.summary["config"]
         if comparison.identical == "all":
             return self._read("pairs", self._columns)

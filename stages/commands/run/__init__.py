@@ -19,9 +19,9 @@ import click
 
 from pipeline.cli.command import FOUND, Command
 from pipeline.cli.completion import configs
-from pipeline.cli.parameters import JSON, LOG_FORMAT, QUIET, SET, Argument, Name, OneOf, Place
+from pipeline.cli.parameters import JSON, LOG_FORMAT, QUIET, SET, Argument, FolderOrUrl, OneOf, PathName
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import complain, say
+from pipeline.messages.say import say, say_on_stderr
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Config
@@ -101,7 +101,7 @@ def _gate(config: Config, fail_on: str) -> int:
     from stages.commands.run.gate import fails
 
     if said := fails(load_run(config.folder), fail_on):
-        complain(f"--fail-on {fail_on}: {said}; see fast-diff show {config.folder}")
+        say_on_stderr(f"--fail-on {fail_on}: {said}; see fast-diff show {config.folder}")
         return FOUND
     return 0
 
@@ -168,14 +168,16 @@ COMMAND = Command(
             help="Which image of a cluster to keep, such as oldest; give several for ties (cluster.keep).",
             shell_complete=_rules,
         ),
-        _option("--output", type=Place(), metavar="FOLDER", help="Folder or URL of the runs (output)."),
+        _option("--output", type=FolderOrUrl(), metavar="FOLDER", help="Folder or URL of the runs (output)."),
         SET,
         _option("--fail-on", type=OneOf(("match", "identical")), help="Exit 3 if images match, or are identical."),
         _option("--strict", is_flag=True, help="Exit 1 if an image or a folder could not be read."),
         JSON,
         QUIET,
         LOG_FORMAT,
-        _option("--performance-report", type=Name(), metavar="FILE", help="Write Dask's own page on the run there."),
+        _option(
+            "--performance-report", type=PathName(), metavar="FILE", help="Write Dask's own page on the run there."
+        ),
         _option(
             "--allow-cluster-class",
             is_flag=True,

@@ -22,7 +22,7 @@ from stages.clustering.rows import PathIndex
 from stages.report.extremes import number
 from stages.report.page import DATES, by_worth, in_order, mark_of
 
-FILE = f"report/{DATES}"
+DATES_FILE = f"report/{DATES}"
 KEY = FILENAME.removesuffix(".parquet")
 """Key of the task that makes the clusters."""
 VERSION = 2
@@ -42,11 +42,11 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
     clusters = store.record("cluster", FILENAME, KEY).fingerprint
     mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
     try:
-        if store.files.size(FILE) is None or not _is_whole(store.files.read(FILE), mark):
-            store.publish_file(FILE, _marked(_script(store, config.run, amount), mark))
+        if store.files.size(DATES_FILE) is None or not _is_whole(store.files.read(DATES_FILE), mark):
+            store.publish_file(DATES_FILE, _marked(_script(store, config.run, amount), mark))
     except OSError as error:
-        log.warning("%s could not be written: %s", error.filename2 or store.folder / FILE, error.strerror)
-    return (FILE,)
+        log.warning("%s could not be written: %s", error.filename2 or store.folder / DATES_FILE, error.strerror)
+    return (DATES_FILE,)
 
 
 def _marked(script: bytes, mark: str) -> bytes:

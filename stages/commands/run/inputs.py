@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli.targets import CONFIGS, RECORD, WORK, read_record
 from pipeline.config.settings import NAME_BYTES, Config, Given, from_mapping, load
 from pipeline.messages.errors import ConfigError, one_line
-from pipeline.messages.say import complain
+from pipeline.messages.say import say_on_stderr
 from pipeline.plan import discovery
 from pipeline.store.backends.locations import mask, protocol_of
 from pipeline.store.backends.storage import exists
@@ -109,7 +109,7 @@ def _unshared(config: Config) -> Config:
         config = dataclasses.replace(config, run=f"{name}-{number}")
     if number > 1:
         first = config.folder.with_name(name)
-        complain(mask(f"{first} is a run over another folder; the results of this one are in {config.folder}"))
+        say_on_stderr(mask(f"{first} is a run over another folder; the results of this run are in {config.folder}"))
     return config
 
 

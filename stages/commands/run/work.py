@@ -16,7 +16,7 @@ from pipeline.store.events import seconds
 from pipeline.store.store import Store
 from stages.commands.results.levels import (
     STAGE,
-    Row,
+    LevelRow,
     Work,
     caution,
     computed_on,
@@ -60,7 +60,9 @@ def _drawn(store: Store, mark: str) -> bool:
         return False
 
 
-def _page(run: str, work: Work, figures: Sequence[Row], spent: Mapping[str, float], wanted: str, mark: str) -> bytes:
+def _page(
+    run: str, work: Work, figures: Sequence[LevelRow], spent: Mapping[str, float], wanted: str, mark: str
+) -> bytes:
     from stages.report.page import render
 
     said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted), "spent": spent}

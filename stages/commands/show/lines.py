@@ -93,7 +93,7 @@ def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
 
 
 def turn(row: dict[Any, Any]) -> str:
-    """Return the rotation of the other image as text; empty where it is not turned."""
+    """Return the rotation of the other image as text; empty for an image that is not turned."""
     return f"  turned {row['rotation']}°" if row["rotation"] else ""
 
 

@@ -37,7 +37,7 @@ COMMAND = Command(
     does="say what is done and what would run",
     help="Say for each stage how many tasks are up to date and how many would run, and how many pairs each filter "
     "left. Nothing is computed or changed.",
-    examples={"fast-diff status": "of the last run here", "fast-diff status outputs/Pictures --json": "for a script"},
+    examples={"fast-diff status": "the last run here", "fast-diff status outputs/Pictures --json": "for a script"},
     arguments=(TARGET, SET, JSON),
     function=status,
 )

@@ -20,7 +20,7 @@ from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, QUIET, Natural, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import complain, say
+from pipeline.messages.say import say, say_on_stderr
 
 
 def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
@@ -29,7 +29,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
     from pipeline.store.lock import RunLock
     from pipeline.store.store import Store
     from stages.commands.verify.data import Recorded
-    from stages.commands.verify.verify import complaints, lines, steps, verify
+    from stages.commands.verify.verify import lines, problem_lines, steps, verify
 
     folder = results_of(run).folder
     reporter = make_reporter(quiet, "text")
@@ -49,7 +49,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
         print(json.dumps(report))
     elif not quiet:
         say(*lines(report), f"verified    {path}")
-    complain(*complaints(report, folder))
+    say_on_stderr(*problem_lines(report, folder))
     return 0 if report["ok"] else 1
 
 

@@ -22,7 +22,7 @@ from stages.decoding.encoding import LOSSLESS
 
 Image: TypeAlias = dict[str, Any]
 Family: TypeAlias = list[Image]
-Key: TypeAlias = Callable[[Image, Family], Any]
+RuleKey: TypeAlias = Callable[[Image, Family], Any]
 OF_THUMBNAILS = (
     *("path", "width", "height", "bytes", "format", "mode", "digest", "taken", "camera", "software", "gps"),
     *("orientation", "quality", "tables", "subsampling", "progressive", "was_jpeg"),
@@ -89,7 +89,7 @@ def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) 
     return keys
 
 
-def _oldest(shared: bool) -> Key:
+def _oldest(shared: bool) -> RuleKey:
     """Return the key of the rule `oldest`. `shared`: the earliest date counts for all files with the same bytes."""
 
     def key(image: Image, family: Family) -> Any:
@@ -168,7 +168,7 @@ def _original(image: Image, family: Family) -> Any:
     return converted, place, image["orientation"] in (None, 1)
 
 
-def _avoid(patterns: Sequence[str] | None) -> Key:
+def _avoid(patterns: Sequence[str] | None) -> RuleKey:
     wanted = [pattern.casefold() for pattern in patterns or NAMES]
 
     def key(image: Image, family: Family) -> Any:
@@ -192,7 +192,7 @@ def _longer(stem: str, short: str) -> bool:
     return bool(found) and len(short) >= SHORT and stem != short and not digits
 
 
-def _of_format(wanted: Sequence[str] | None) -> Key:
+def _of_format(wanted: Sequence[str] | None) -> RuleKey:
     names = [each.lower() for each in wanted or PREFERRED]
 
     def key(image: Image, family: Family) -> Any:
@@ -202,7 +202,7 @@ def _of_format(wanted: Sequence[str] | None) -> Key:
     return key
 
 
-def _of_folder(patterns: Sequence[str]) -> Key:
+def _of_folder(patterns: Sequence[str]) -> RuleKey:
     def key(image: Image, family: Family) -> Any:
         for outer in reversed(PurePosixPath(image["path"]).parents):
             for number, pattern in enumerate(patterns):
@@ -214,7 +214,7 @@ def _of_folder(patterns: Sequence[str]) -> Key:
     return key
 
 
-def _of_path(which: str | None) -> Key:
+def _of_path(which: str | None) -> RuleKey:
     ways: Mapping[str | None, Callable[[str], Any]] = {
         "shortest": len,
         "shallowest": lambda path: path.count("/"),
@@ -223,7 +223,7 @@ def _of_path(which: str | None) -> Key:
     return lambda image, family: ways.get(which, str.encode)(image["path"])
 
 
-KEYS: Mapping[str, Callable[[Any], Key]] = {
+KEYS: Mapping[str, Callable[[Any], RuleKey]] = {
     "resolution": lambda _: lambda image, family: -image["width"] * image["height"],
     "metadata": lambda _: (
         lambda image, family: (image["camera"] is None) + (image["taken"] is None) + (not image["gps"])

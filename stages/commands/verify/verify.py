@@ -203,7 +203,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name:<10}  {said}"
 
 
-def complaints(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
+def problem_lines(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
     """Yield a line for each recorded error, then the number of errors and what to do."""
     wrong = sum(check["wrong"] for check in report["checks"].values())
     artifacts: dict[str, None] = {}

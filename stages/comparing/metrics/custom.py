@@ -16,7 +16,7 @@ from stages.comparing.comparison import Comparison
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels.arrays import Device
-from stages.kernels.measure import exact, floats
+from stages.kernels.measure import floats, turns
 from stages.kernels.measure.identity import digest
 from stages.kernels.measure.metric import Metric
 
@@ -36,7 +36,7 @@ class Custom:
             floats.UserFunction(self._distances),
             None,
             None,
-            lambda points, turn: exact.turned(points, turn) if turn else points,
+            lambda points, turn: turns.turned(points, turn) if turn else points,
             shape[0] * shape[1] * shape[2],
         )
 

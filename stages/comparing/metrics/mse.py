@@ -16,6 +16,7 @@ from stages.kernels.bounds import coarse
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Finer, Metric
+from stages.kernels.measure.turns import turned
 
 FINER = (8,)
 """Grids of the sums that reduce the candidates of crowded tiles."""
@@ -48,7 +49,7 @@ class Mse:
         self.kernel = Metric(
             exact.Squares(device),
             space,
-            lambda points, turn: exact.turned(points, 4 - turn) if turn else points,  # once for all right images
+            lambda points, turn: turned(points, 4 - turn) if turn else points,  # once for all right images
             None,
             shape[0] * shape[1] * shape[2],
             [

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-START = b"\xff\x0a"
+SIGNATURE = b"\xff\x0a"
 RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Ratios of width to height, where the width is not stored."""
 
@@ -45,8 +45,8 @@ def read_head(data: bytes) -> JxlHeader:
 
     Raises:
         ValueError: the file has no codestream."""
-    stream = data if data.startswith(START) else _codestream(data)
-    if not stream.startswith(START) or len(stream) < 16:
+    stream = data if data.startswith(SIGNATURE) else _codestream(data)
+    if not stream.startswith(SIGNATURE) or len(stream) < 16:
         raise ValueError("no codestream")
     bits = _Bits(stream[2:24])
     small = bits.take(1)

@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngImageFile
 from stages.decoding import problems
 from stages.decoding.problems import Unreadable
 
-START = b"\x89PNG\r\n\x1a\n"
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEAD = struct.Struct(">I4sIIBBBBBI")
 """The first chunk.
 
@@ -47,14 +47,14 @@ def open_plain(data: bytes, max_pixels: int) -> Image.Image | None:
     """Return a decoded plain PNG, equal to Pillow's.
 
     Returns None where a PNG is not plain, truncated or too large."""
-    if not data.startswith(START) or not data.endswith(END) or len(data) < len(START) + HEAD.size:
+    if not data.startswith(SIGNATURE) or not data.endswith(END) or len(data) < len(SIGNATURE) + HEAD.size:
         return None
-    length, name, width, height, bits, colour, *ways, checksum = HEAD.unpack_from(data, len(START))
+    length, name, width, height, bits, colour, *ways, checksum = HEAD.unpack_from(data, len(SIGNATURE))
     mode = PLAIN.get((bits, colour))
     if length != 13 or name != b"IHDR" or mode is None or any(ways) or not 0 < width * height <= max_pixels:
         return None
-    at = len(START) + HEAD.size
-    if zlib.crc32(data[len(START) + 4 : at - 4]) != checksum:
+    at = len(SIGNATURE) + HEAD.size
+    if zlib.crc32(data[len(SIGNATURE) + 4 : at - 4]) != checksum:
         return None
     packed = _packed(data, at)
     if not packed:
@@ -91,7 +91,7 @@ def load(image: PngImageFile, data: bytes) -> None:
 
 def is_whole(data: bytes) -> bool:
     """Return whether a PNG holds as many bytes as its header demands."""
-    width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, len(START) + CHUNK.size)
+    width, height, depth, colour, *_, interlaced = struct.unpack_from(">IIBBBBB", data, len(SIGNATURE) + CHUNK.size)
     bits = depth * SAMPLES.get(colour, 1)
     missing = 0
     for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
@@ -113,7 +113,7 @@ def without_comments(data: bytes) -> bytes:
     """Return a PNG without comments and without an oversized colour profile.
 
     Pillow rejects images for oversized comments and profiles. EXIF and XMP stay."""
-    kept = [data[: len(START)]]
+    kept = [data[: len(SIGNATURE)]]
     for name, start, end in _chunks(data):
         keyword, _, rest = data[start:end].partition(b"\0")
         if name in COMMENTS and keyword not in METADATA:
@@ -133,7 +133,7 @@ def _is_huge(packed: bytes) -> bool:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield the name, start and end of the content of each complete chunk."""
-    at = len(START)
+    at = len(SIGNATURE)
     while at + 12 <= len(data):
         length, name = CHUNK.unpack_from(data, at)
         at += CHUNK.size

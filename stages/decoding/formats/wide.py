@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 OVERSHOOT = 0.1
 """Tolerance beyond floats of 0 to 1, for the overshoot of sharp scaling; such values are clipped."""
 DARKEST = 16.0
-"""Least maximum of floats of 0 to 255; floats with a smaller maximum have another range."""
+"""Floats of at most 255 count as values of 0 to 255 only if their maximum is above DARKEST."""
 NO_DATA = -9999.0
 """The usual marker of missing data in files of measurements, declared or not."""
 MISSING = "missing"
 """Key of an opened image's `info` for the declared marker of missing data."""
 HUGE = 1e30
-"""Least magnitude of floats that count as no light: markers of missing data, or divisions by nearly 0."""
+"""Floats of at least this magnitude are not brightness: they mark missing data, or come from a division by nearly 0."""
 
 
 def finite(values: NDArray[Any], missing: float | None = None) -> NDArray[np.bool_]:

@@ -29,7 +29,7 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Keys:
+class Projections:
     """Vectors along the leading directions, as the filter compares them.
 
     rows  float32 (n, DIRECTIONS)
@@ -50,7 +50,7 @@ class Directions:
     basis: Doubles
     stretch: float
 
-    def keys(self, vectors: Floats, seen: Callable[[Floats], Doubles]) -> Keys:
+    def project(self, vectors: Floats, seen: Callable[[Floats], Doubles]) -> Projections:
         """Project vectors on the directions.
 
         vectors  float32 (n, d')
@@ -62,7 +62,7 @@ class Directions:
             part = whole - self.centre
             norm = max(norm, _longest(whole), _longest(part))
             rows[start : start + ROWS, : self.basis.shape[1]] = part @ self.basis
-        return Keys(rows, norm**0.5)
+        return Projections(rows, norm**0.5)
 
 
 def _longest(rows: Doubles) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.bounds import slack
-from stages.kernels.bounds.directions import SAMPLE, Keys, principal
+from stages.kernels.bounds.directions import SAMPLE, Projections, principal
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -111,8 +111,8 @@ class Pass:
     turns        the turns in which a passing pair is compared next, as bits
     symmetric    both sides have the same keys"""
 
-    left: Keys
-    right: Keys
+    left: Projections
+    right: Projections
     squared: float
     turns: int
     symmetric: bool
@@ -164,9 +164,9 @@ def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
             seen(rows[:: max(1, 2 * len(rows) // SAMPLE)]) for seen, rows in ((seen_left, left), (seen_right, right))
         ]
         directions = principal(np.concatenate(samples))
-        keys = directions.keys(left, seen_left)
+        keys = directions.project(left, seen_left)
         symmetric = same and seen_left is seen_right
-        other = keys if symmetric else directions.keys(right, seen_right)
+        other = keys if symmetric else directions.project(right, seen_right)
         prepared.passes.append(Pass(keys, other, space.squared * directions.stretch, turns, symmetric))
     return prepared
 

@@ -26,9 +26,9 @@ from stages.kernels.arrays import Device
 from stages.kernels.bounds import slack
 from stages.kernels.bounds.space import Candidates, Levels, largest_norm
 from stages.kernels.filters import product
-from stages.kernels.measure import exact
 from stages.kernels.measure.exact import Points, Values
 from stages.kernels.measure.metric import Bits, Floats, Ints, MatchArrays, Metric, Side, View, joined, nothing
+from stages.kernels.measure.turns import least
 from stages.kernels.tuning import Tuning
 
 
@@ -216,7 +216,7 @@ class Refiner:
             if len(passing):
                 values[turn, passing] = self._in_turn(points_a, points_b, i[passing], j[passing], turn, self._most)
         self._levels.checked += len(i)
-        smallest, bits = exact.least(values)
+        smallest, bits = least(values)
         found = MatchArrays(candidates.a, candidates.b, smallest, bits, np.ones(len(i), bool))
         return found.where(smallest <= self._most)
 

@@ -5,5 +5,5 @@ floats.py     squared distances of float32 vectors, and distances by a user's fu
 native.py     the inner loops, compiled by numba
 metric.py     a metric, the images of a block, and the matches of a block pair
 identity.py   digests of thumbnails, as stored and up to quarter turns
-turns.py      sets of quarter turns as four bits
+turns.py      quarter turns of thumbnails, and sets of turns as four bits
 spread.py     the largest distance inside a cluster"""

@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.arrays import CPU, Device, compiled, loops
+from stages.kernels.measure.turns import least
 
 CHUNK = 1_024
 CENTRE = 128
-IN_CACHE = 16
-"""Thumbnails that are turned at a time."""
 GATHERED = 32 << 20
 """Bytes of points that are gathered at a time."""
 COMPILED = 20_000
@@ -229,28 +228,3 @@ def fast_bytes() -> Any:
     except ImportError:
         return None
     return numkong
-
-
-def turned(thumbnails: Bytes, turn: int) -> Bytes:
-    """Return thumbnails (n, H, W, C) turned by `turn` quarter turns.
-
-    Turns are counter-clockwise."""
-    if turn % 4 == 0:
-        return np.ascontiguousarray(thumbnails)
-    seen: Bytes = np.rot90(thumbnails, turn, axes=(1, 2))
-    found: Bytes = np.empty(seen.shape, np.uint8)
-    for start in range(0, len(found), IN_CACHE):  # channel by channel takes half the time
-        for channel in range(thumbnails.shape[3]):
-            found[start : start + IN_CACHE, ..., channel] = seen[start : start + IN_CACHE, ..., channel]
-    return found
-
-
-def least(values: Values) -> tuple[Values, NDArray[np.uint8]]:
-    """Return the least over the first axis (turns, …), and its turns as bits."""
-    if len(values) == 1:
-        return values[0], np.ones(values.shape[1:], np.uint8)
-    smallest = values.min(axis=0)
-    bits = np.zeros(smallest.shape, np.uint8)
-    for turn, each in enumerate(values):
-        bits |= (each == smallest).astype(np.uint8) << turn
-    return smallest, bits

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.measure.exact import Bytes, Costs, Ints, Mask, Points, TileMatches, Values, least
+from stages.kernels.measure.exact import Bytes, Costs, Ints, Mask, Points, TileMatches, Values
+from stages.kernels.measure.turns import least
 
 SMALL = 1 << 16
 """Pairs of a tile of floats: three arrays of this size stay in the cache."""

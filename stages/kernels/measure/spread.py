@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.measure import exact
+from stages.kernels.measure.turns import turned
 
 TILE = 256
 """Images per side of what is compared at a time."""
@@ -40,7 +41,7 @@ def farthest(images: Bytes, turns: int) -> int:
     measure = exact.Squares()
 
     def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
-        least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, exact.turned(b, turn)) for turn in range(turns)])
+        least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, turned(b, turn)) for turn in range(turns)])
         return least
 
     starts = range(0, len(images), TILE)

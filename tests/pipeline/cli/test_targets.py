@@ -37,7 +37,7 @@ def test_the_last_run_is_the_newest(capsys: pytest.CaptureFixture[str]) -> None:
     Path("outputs/stray").mkdir()
     assert [run.name for run in runs_here()] == ["new", "lonely.check", "old"]
     assert last_run() == "outputs/new"
-    assert capsys.readouterr() == ("", "fast-diff: of the last run here, outputs/new\n")
+    assert capsys.readouterr() == ("", "fast-diff: no RUN given: taking the last run here, outputs/new\n")
 
 
 def test_without_a_run_it_says_how_to_start_one() -> None:

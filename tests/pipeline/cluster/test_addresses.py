@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.cluster.addresses import fault_of, is_loopback
+from pipeline.cluster.addresses import is_loopback, problem_of
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,6 @@ def test_loopback(address: str, here: bool) -> None:
     ],
 )
 def test_faults_of_an_address_are_found_without_connecting(address: str, encrypted: bool, fault: str) -> None:
-    found = fault_of(address, encrypted)
+    found = problem_of(address, encrypted)
     assert (found is None) if not fault else (found is not None and fault in found)
     assert "hush" not in (found or "")

@@ -12,7 +12,7 @@ FILES = {"ca_file": "a", "cert": "b", "key": "c"}
 
 
 @pytest.mark.parametrize(
-    ("values", "complaint"),
+    ("values", "problem"),
     [
         ({"kind": "slurm"}, "scheduler.scale: kind slurm expects one of scheduler.scale and .*, got neither; for"),
         ({"kind": "pbs", "scale": 2, "adapt": {"maximum": 3}}, "scheduler.scale: kind pbs expects one of .*, got both"),
@@ -38,8 +38,8 @@ FILES = {"ca_file": "a", "cert": "b", "key": "c"}
         ({"kind": "address", "address": "tls://h:1"}, "scheduler.address: .* needs scheduler.tls"),
     ],
 )
-def test_contradictions_are_refused(values: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigError, match=f"^config: {complaint}") as caught:
+def test_contradictions_are_refused(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"^config: {problem}") as caught:
         section(**values)
     assert len(str(caught.value).splitlines()) == 1
 

@@ -44,7 +44,7 @@ def test_nested_settings_of_dask_leave_the_others_as_they_are(tmp_path: Path) ->
     assert dask.config.get("distributed.comm.require-encryption", None) is encrypted
     opened.close()
     assert flat({"a": {"b.c": {"d": 1}, "e": {}}}) == {"a.b.c.d": 1, "a.e": {}}
-    with pytest.raises(ConfigError, match=r"distributed\.comm has keys of its own"):
+    with pytest.raises(ConfigError, match=r"distributed\.comm: expected keys and values, got int"):
         open_executor(
             section(kind="threads", workers=1, dask_config={"distributed": {"comm": 3}}), needs_of(tmp_path, (), (), 0)
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.cluster.deployment import KINDS, MODELS, OWN
+from pipeline.cluster.deployment import CUSTOM, KINDS, MODELS
 from pipeline.messages.errors import ConfigError
 from tests.pipeline.cluster.sections import section
 
@@ -46,7 +46,7 @@ def test_every_key_is_tried() -> None:
 def test_a_key_of_another_kind_is_refused_with_the_kinds_that_have_it(kind: str, key: str) -> None:
     having = [name for name, model in MODELS.items() if key in {field.name for field in fields(model)}]
     given = {"kind": kind, **NEEDED.get(kind, {}), key: VALUES[key]}
-    if (kind if kind in KINDS else OWN) not in having:
+    if (kind if kind in KINDS else CUSTOM) not in having:
         with pytest.raises(ConfigError) as caught:
             section(**given)
         expected = f"kind {kind} has no such key; kinds with it: {', '.join(having)}. Leave it out."
@@ -65,7 +65,7 @@ def test_defaults_of_keys_of_other_kinds_are_accepted_as_earlier_versions_printe
 
 
 @pytest.mark.parametrize(
-    ("values", "complaint"),
+    ("values", "problem"),
     [
         (
             {"kind": "slum", "workers": 3},
@@ -84,8 +84,8 @@ def test_defaults_of_keys_of_other_kinds_are_accepted_as_earlier_versions_printe
         ),
     ],
 )
-def test_wrong_keys_and_values_are_named(values: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigError, match=f"^config: {complaint}") as caught:
+def test_wrong_keys_and_values_are_named(values: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigError, match=f"^config: {problem}") as caught:
         section(**values)
     assert len(str(caught.value).splitlines()) == 1
 

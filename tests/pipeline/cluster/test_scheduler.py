@@ -34,7 +34,7 @@ def test_a_scheduler_that_ends_while_workers_are_checked_is_reported(
     def goes(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("pipeline.cluster.admission.dismiss", goes)
+    monkeypatch.setattr("pipeline.cluster.admission.unregister", goes)
     with pytest.raises(raised):
         open_executor(section(kind="threads", workers=1), needs_of(tmp_path, (), (), 0))
 
@@ -43,7 +43,7 @@ def test_open_ports_without_tls_are_warned_of(tmp_path: Path, caplog: pytest.Log
     scheduler = section(kind="local", host="0.0.0.0", workers=1)
     with caplog.at_level(logging.WARNING, "fast_diff.scheduler"):
         open_executor(scheduler, needs_of(tmp_path, (), (), 0)).close()
-    assert "without TLS: whoever reaches one runs code as you" in caplog.text
+    assert "without TLS: anyone who reaches a port can run code as you" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_auto_runs_small_runs_in_this_process(
 
     monkeypatch.setattr("pipeline.cluster.scheduler._open", starts)
     scheduler = section(kind="auto", **keys)
-    needs = needs_of(tmp_path, (), (), 0, tasks=tasks)
+    needs = needs_of(tmp_path, (), (), 0)
     try:
-        executor = open_executor(scheduler, needs, report=tmp_path / "report.html" if report else None)
+        executor = open_executor(scheduler, needs, report=tmp_path / "report.html" if report else None, tasks=tasks)
     except Started:
         assert not own_process
     else:
@@ -83,7 +83,7 @@ def test_auto_runs_small_runs_in_this_process(
 def test_auto_runs_code_of_the_users_own_on_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.cluster.scheduler._open", lambda *_: pytest.fail("Dask starts"))
     with pytest.raises(pytest.fail.Exception, match="Dask starts"):
-        open_executor(section(kind="auto"), needs_of(tmp_path, (), (), 0, own_code=True))
+        open_executor(section(kind="auto"), needs_of(tmp_path, (), (), 0), own_code=True)
 
 
 def test_auto_runs_as_many_tasks_at_a_time_as_fit_into_memory(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.config.describe import describe
-from pipeline.config.schema import FILE, json_schema, schema_text
+from pipeline.config.schema import SCHEMA_FILE, json_schema, schema_text
 from pipeline.config.settings import TOP, from_mapping, kinds_of, load
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.discovery import discover
@@ -24,14 +24,14 @@ A = {"run": "x", "inputs": {"a": ["/photos"]}}
 
 def test_the_schema_is_a_schema_and_the_file_beside_the_configs_holds_it() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    text = (ROOT / "configs" / FILE).read_text(encoding="utf-8")
-    assert text == schema_text(STAGES), f"run: fast-diff config --schema > configs/{FILE}"
+    text = (ROOT / "configs" / SCHEMA_FILE).read_text(encoding="utf-8")
+    assert text == schema_text(STAGES), f"run: fast-diff config --schema > configs/{SCHEMA_FILE}"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_names_the_schema_and_is_valid(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.startswith(f"# yaml-language-server: $schema={FILE}\n")
+    assert text.startswith(f"# yaml-language-server: $schema={SCHEMA_FILE}\n")
     VALIDATOR.validate(yaml.safe_load(text))
     VALIDATOR.validate(yaml.safe_load(describe(load(path, STAGES), STAGES)))
 

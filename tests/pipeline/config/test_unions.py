@@ -43,7 +43,7 @@ def shape(data: Any, *overrides: str) -> Any:
     return from_mapping({"run": "x", "inputs": {"a": ["/photos"]}, "shape": data}, STAGES, overrides).params["shape"]
 
 
-def complaint(data: Any, *overrides: str) -> str:
+def refused(data: Any, *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
         shape(data, *overrides)
     return str(caught.value)
@@ -82,7 +82,7 @@ def test_the_kind_chooses_the_dataclass() -> None:
     ],
 )
 def test_keys_of_another_kind_are_refused(data: Any, overrides: tuple[str, ...], message: str) -> None:
-    assert complaint(data, *overrides) == message
+    assert refused(data, *overrides) == message
 
 
 def test_only_the_keys_of_the_kind_are_described() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.execution import progress
 from pipeline.execution.progress import Bars, Json, Plain, make_reporter
-from pipeline.execution.reporter import Quiet, Reporters
+from pipeline.execution.reporter import Reporter, Reporters
 from pipeline.execution.task import Outcome
 from pipeline.store.events import EventLog
 
@@ -38,13 +38,13 @@ def test_tasks_that_fail_alike_are_named_a_few_times_only() -> None:
         plain.task(("one", str(number)), "failed", "disk full" if number % 2 else "other", None)
     said = stream.getvalue().splitlines()
     assert len([line for line in said if "disk full" in line]) == 3
-    assert len([line for line in said if "more that fail in the same way are counted" in line]) == 2
+    assert len([line for line in said if "further tasks that fail in the same way are only counted" in line]) == 2
     assert said[-1] == "one        30 of 30 tasks  (30 failed)"
 
 
 def test_a_stage_that_takes_long_is_heard_of_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
-    monkeypatch.setattr(progress, "EVERY", -1.0)
+    monkeypatch.setattr(progress, "LINE_INTERVAL", -1.0)
     play(Plain(stream))
     assert stream.getvalue().startswith("one        1 of 2 tasks  (1 current)\n")
 
@@ -90,7 +90,7 @@ def test_the_event_log_gives_up_where_it_cannot_write(tmp_path: Path) -> None:
 
 def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
-    with Reporters(Bars(), Plain(stream), Quiet()) as reporters:
+    with Reporters(Bars(), Plain(stream), Reporter()) as reporters:
         play(reporters)
     assert "two/c failed: disk full" in capsys.readouterr().err
     assert len(stream.getvalue().splitlines()) == 3
@@ -98,4 +98,4 @@ def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) 
 
 def test_which_reporter_a_command_gets() -> None:
     kinds = [type(make_reporter(quiet, form)) for quiet, form in ((True, "text"), (True, "json"), (False, "text"))]
-    assert kinds == [Quiet, Json, Plain]  # no terminal here
+    assert kinds == [Reporter, Json, Plain]  # no terminal here

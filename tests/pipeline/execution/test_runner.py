@@ -169,7 +169,7 @@ class Full(SynchronousExecutor):
         times = self.times.setdefault(self._calls[0].address, [])
         times.append(time.monotonic())
         if len(times) <= self.tries:
-            return [Outcome(self._calls.popleft().address, message="disk full", passing=True)]
+            return [Outcome(self._calls.popleft().address, message="disk full", transient=True)]
         return super().finished(within)
 
 
@@ -207,7 +207,7 @@ class Faulty(SynchronousExecutor):
         address = self._calls[0].address
         if self.tries[address]:
             self.tries[address] -= 1
-            return [Outcome(self._calls.popleft().address, message="no answer", passing=True)]
+            return [Outcome(self._calls.popleft().address, message="no answer", transient=True)]
         return super().finished(within)
 
 
@@ -255,7 +255,7 @@ class Deadly(Window):
         if self.culprit not in held:
             return super().finished(within)
         self.held.clear()
-        return [Outcome(address, message="each worker that ran it died", suspect=True) for address in held]
+        return [Outcome(address, message="each worker that ran this task died", suspect=True) for address in held]
 
 
 def test_who_kills_its_worker_every_time_fails_alone(folder: Path) -> None:

@@ -25,7 +25,7 @@ class Clock:
         end = self.now + seconds
         while self.now < end:
             self.now += 1
-            watch.silence()
+            watch.check_if_silent()
 
 
 class Client:
@@ -115,4 +115,4 @@ def test_who_shows_the_cluster_hears_of_it_every_few_seconds(clock: Clock, tmp_p
         watch.heard()
     assert set(heard) == {Cluster(workers=3, threads=6, memory=300)}
     assert watch.by_host == {"tcp://h0": 4, "tcp://h1": 2}
-    assert 20 / module.EVERY - 2 <= len(heard) <= 20 / module.EVERY + 1
+    assert 20 / module.CHECK_INTERVAL - 2 <= len(heard) <= 20 / module.CHECK_INTERVAL + 1

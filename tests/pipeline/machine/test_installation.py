@@ -88,7 +88,7 @@ def test_metadata_lie_in_a_folder_of_the_search_path(
 
 
 def test_here_nothing_stands_in_the_way() -> None:
-    assert installation.fault() is None
+    assert installation.problem() is None
 
 
 @pytest.mark.parametrize("editable", [True, False])
@@ -97,7 +97,7 @@ def test_code_where_it_was_installed(
 ) -> None:
     site = tmp_path / "site-packages"
     place(monkeypatch, Installed(site, clone(code, True)) if editable else Installed(code), code)
-    assert installation.fault() is None
+    assert installation.problem() is None
 
 
 @pytest.mark.parametrize("name", installation.PACKAGES)
@@ -107,7 +107,7 @@ def test_a_leftover_folder_is_named(tmp_path: Path, code: Path, name: str, monke
     shutil.rmtree(code / name)  # a namespace package is what Python finds when it finds nothing else
     place(monkeypatch, Installed(tmp_path / "site-packages", clone(code, True)), code, tmp_path / "site-packages")
     hides = f"{left} is left over from an earlier installation and hides {code / name}: delete it"
-    assert installation.fault() == hides
+    assert installation.problem() == hides
 
 
 @pytest.mark.parametrize("name", installation.PACKAGES)
@@ -118,7 +118,7 @@ def test_another_package_of_that_name_is_named(
     other.mkdir(parents=True)
     (other / "__init__.py").touch()
     place(monkeypatch, Installed(code), tmp_path / "other", code)
-    found = installation.fault()
+    found = installation.problem()
     assert found
     assert found.startswith(f"{other} is another package of that name and hides {code / name}: remove it")
 
@@ -126,13 +126,13 @@ def test_another_package_of_that_name_is_named(
 def test_a_missing_package_is_named(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(code / "stages")
     place(monkeypatch, Installed(code), code)
-    assert installation.fault() == f"{code / 'stages'}: the package stages is missing; install fast-diff-dask again"
+    assert installation.problem() == f"{code / 'stages'}: the package stages is missing; install fast-diff-dask again"
 
 
 def test_a_linked_folder_is_the_folder(tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "link").symlink_to(code)
     place(monkeypatch, Installed(tmp_path / "link"), code)
-    assert installation.fault() is None
+    assert installation.problem() is None
 
 
 def test_code_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +146,7 @@ def test_code_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_no_command_starts_on_code_that_is_hidden(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(installation, "fault", lambda: "/there is in the way")
+    monkeypatch.setattr(installation, "problem", lambda: "/there is in the way")
     for arguments in (["demo"], ["run", "x.yaml"], ["--help"]):
         assert main(arguments) == 2
         assert capsys.readouterr().err == "fast-diff: /there is in the way\n"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.machine.installation import version_of
-from pipeline.plan.call import Earlier
+from pipeline.plan.call import BasePaths
 from pipeline.plan.racy import racy_rows
 from pipeline.plan.resolve import Resolver, Verdict
 from pipeline.plan.tasks import Node
@@ -77,22 +77,22 @@ def test_a_task_builds_on_what_was_made_with_the_same_parameters_but_for_those_i
         str(next((folder / "run" / "letters").glob(f"{key}-*")).relative_to(folder / "run")) for key in ("w00", "w01")
     ]
     params = {"fail": "", "flaky": False, "sleep": 0.0}
-    expected = (Earlier(f"pairs/{made.name}", inputs, params),)
-    assert judged(folder, "pairs/w00.w01", pairs=Pairs(sleep=0.001)).call.before == expected
-    assert judged(folder, "pairs/w00.w01", pairs=Pairs(fail="w00.w00")).call.before == ()
-    assert judged(folder, "pairs/w00.w01", pairs=Pairs(flaky=True, sleep=0.001)).call.before == ()
+    expected = (BasePaths(f"pairs/{made.name}", inputs, params),)
+    assert judged(folder, "pairs/w00.w01", pairs=Pairs(sleep=0.001)).call.bases == expected
+    assert judged(folder, "pairs/w00.w01", pairs=Pairs(fail="w00.w00")).call.bases == ()
+    assert judged(folder, "pairs/w00.w01", pairs=Pairs(flaky=True, sleep=0.001)).call.bases == ()
     declare(monkeypatch, "pairs", reuse=Reuse(retry=lambda summary, params: True))
-    assert judged(folder, "pairs/w00.w01").call.before == (), "what is to be made again is not built on itself"
+    assert judged(folder, "pairs/w00.w01").call.bases == (), "what is to be made again is not built on itself"
 
 
 def test_nothing_is_built_on_once_its_inputs_are_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, "pairs", reuse=Reuse(builds_on=("sleep",)))
     toy_run(folder)
-    assert len(judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.before) == 1
+    assert len(judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.bases) == 1
     next((folder / "run" / "letters").glob("w00-*")).unlink()
     (folder / "words.txt").write_text("one two three! four five")
     toy_run(folder, pairs=Pairs(fail="w00.w00"))
-    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.before == ()
+    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.bases == ()
 
 
 def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +100,9 @@ def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: 
     for sleep in (0.001, 0.002, 0.003):
         toy_run(folder, pairs=Pairs(sleep=sleep))
     retire(folder, "pairs")
-    before = judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.004)).call.before
-    assert [earlier.params["sleep"] for earlier in before] == [0.003, 0.002, 0.001]
-    assert {earlier.path.rpartition("/")[0] for earlier in before} == {f"pairs/{RETIRED}"}
+    bases = judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.004)).call.bases
+    assert [base.params["sleep"] for base in bases] == [0.003, 0.002, 0.001]
+    assert {base.path.rpartition("/")[0] for base in bases} == {f"pairs/{RETIRED}"}
 
 
 def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,14 +112,14 @@ def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, m
     toy_run(folder)
     donors = [f"letters/{path.name}" for path in sorted((folder / "run" / "letters").glob("*.parquet"))]
     (folder / "words.txt").write_text("one two three! four five")
-    assert list(judged(folder, "letters/w00").call.earlier) == donors[:1]
+    assert list(judged(folder, "letters/w00").call.reusable) == donors[:1]
     (folder / "words.txt").write_text("five one zoo four five")
-    assert list(judged(folder, "letters/w00").call.earlier) == donors
-    assert judged(folder, "letters/w00", letters=Letters(2)).call.earlier == ()
+    assert list(judged(folder, "letters/w00").call.reusable) == donors
+    assert judged(folder, "letters/w00", letters=Letters(2)).call.reusable == ()
     monkeypatch.setattr("pipeline.plan.fingerprint.version_of", {"numpy": version_of("numpy")}.get)
-    assert list(judged(folder, "letters/w00").call.earlier) == donors, "an optional library counts row by row"
+    assert list(judged(folder, "letters/w00").call.reusable) == donors, "an optional library counts row by row"
     monkeypatch.setattr("pipeline.plan.fingerprint.version_of", lambda name: "0.1")
-    assert judged(folder, "letters/w00").call.earlier == ()
+    assert judged(folder, "letters/w00").call.reusable == ()
 
 
 def test_rows_are_copied_only_where_a_source_says_which_there_are(
@@ -127,7 +127,7 @@ def test_rows_are_copied_only_where_a_source_says_which_there_are(
 ) -> None:
     declare(monkeypatch, "pairs", reuse=Reuse(("product",)))
     toy_run(folder)
-    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.earlier == ()
+    assert judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.reusable == ()
 
 
 def test_a_retired_artifact_is_read_before_it_is_taken_back(folder: Path) -> None:
@@ -309,11 +309,11 @@ def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch:
     declare(monkeypatch, "letters", reuse=Reuse(("word",)))
     for words, donors in (("", 0), ("one two", 0), ("one", 1), ("", 0)):
         (folder / "words.txt").write_text(words)
-        assert len(judged(folder, "letters/w00").call.earlier) == donors, words
+        assert len(judged(folder, "letters/w00").call.reusable) == donors, words
         toy_run(folder)
     retire(folder, "letters")
     (folder / "words.txt").write_text("seven")
-    assert [name.rpartition("/")[0] for name in judged(folder, "letters/w00").call.earlier] == [f"letters/{RETIRED}"]
+    assert [name.rpartition("/")[0] for name in judged(folder, "letters/w00").call.reusable] == [f"letters/{RETIRED}"]
 
 
 def test_racy_rows_are_those_that_stand_in_a_table() -> None:

@@ -45,7 +45,7 @@ class Bundles(SynchronousExecutor):
         self.live: list[int] = []
         self.chance = random.Random(3)
 
-    def at_once(self, left: int, seconds: float | None) -> int:
+    def bundle_size(self, left: int, seconds: float | None) -> int:
         return self.most
 
     def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
@@ -96,7 +96,7 @@ class Dying(Bundles):
         if ("pairs", "w03.w07") not in keys:
             return super().work(calls)
         run_bundle(calls[: keys.index(("pairs", "w03.w07"))], 5.0)
-        return [Outcome(call.address, message="each worker that ran it died") for call in calls]
+        return [Outcome(call.address, message="each worker that ran this task died") for call in calls]
 
 
 def test_who_was_in_a_bundle_with_a_call_that_kills_is_tried_alone(folder: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_failed_task_blocks_no_other_of_its_bundle(folder: Path) -> None:
 def test_how_many_go_at_once(left: int, seconds: float | None, expected: int) -> None:
     dask = object.__new__(DaskExecutor)
     dask._watch = SimpleNamespace(by_host=Counter({"tcp://a": 3, "tcp://b": 1}))  # type: ignore[assignment]
-    assert dask.at_once(left, seconds) == expected
+    assert dask.bundle_size(left, seconds) == expected
 
 
 def test_a_call_with_many_inputs_is_sent_without_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

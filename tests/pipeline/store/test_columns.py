@@ -11,9 +11,9 @@ import pytest
 from pydantic.dataclasses import dataclass
 
 from pipeline.config.settings import from_mapping
-from pipeline.execution.forecast import check
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.fingerprint import content
+from pipeline.plan.preflight import check_settings
 from pipeline.stage import Stage
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.columns import is_supported
@@ -113,5 +113,5 @@ def test_a_schema_that_depends_on_the_config_is_refused_before_anything_runs(tmp
     stage = Stage("toy", 1, (), Params, lambda params, settings: pa.schema([("words", pa.list_(pa.string()))]))
     config = from_mapping({"run": "r", "output": str(tmp_path / "o")}, [stage])
     with pytest.raises(ConfigError, match="stage toy: column words"):
-        check(config, [stage])
+        check_settings([stage], config.params, config.settings)
     assert not (tmp_path / "o").exists()

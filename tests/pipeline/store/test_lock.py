@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.messages.errors import ConfigError, LockedError
-from pipeline.store import lock, owner
+from pipeline.store import owner
 from pipeline.store.atomic import sweep
+from pipeline.store.backends import file_lock
 from pipeline.store.lock import RunLock, holder
 from pipeline.store.owner import DEAD_AFTER
 
@@ -205,7 +206,7 @@ def test_a_lock_that_was_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: p
         (tmp_path / ".lock").write_text(json.dumps(live))
         return False
 
-    monkeypatch.setattr(lock, "is_alive", look)
+    monkeypatch.setattr(file_lock, "is_alive", look)
     with pytest.raises(LockedError, match="elsewhere"), RunLock(tmp_path):
         pytest.fail("the other one holds it")
     assert json.loads((tmp_path / ".lock").read_text()) == live
@@ -219,7 +220,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / ".lock").touch()  # one that does not name its owner yet
     with pytest.raises(LockedError, match="has just started"), RunLock(tmp_path):
         pytest.fail("another one is about to write its name")
-    monkeypatch.setattr(lock, "NAMED_SOON", -1.0)
+    monkeypatch.setattr(file_lock, "NAMED_SOON", -1.0)
     assert is_taken(tmp_path)
     assert not (tmp_path / ".lock").exists()
 
@@ -227,14 +228,14 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_lock_that_was_released_meanwhile_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_such(errno.EPERM))
     (tmp_path / ".lock").touch()
-    owner = lock.FileLock.owner
+    owner = file_lock.FileLock.owner
 
-    def look(self: lock.FileLock) -> dict[str, object]:
+    def look(self: file_lock.FileLock) -> dict[str, object]:
         if not owner(self):
             self.path.unlink()
         return owner(self)
 
-    monkeypatch.setattr(lock.FileLock, "owner", look)
+    monkeypatch.setattr(file_lock.FileLock, "owner", look)
     assert is_taken(tmp_path)
 
 
@@ -274,7 +275,7 @@ def test_the_heartbeat_has_a_thread_that_ends_with_the_lock_and_with_the_process
 def test_the_heartbeat_touches_the_lock_until_another_run_has_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock.FileLock, "heartbeat", 0.001)
+    monkeypatch.setattr(file_lock.FileLock, "heartbeat", 0.001)
     with RunLock(tmp_path) as held:
         os.utime(tmp_path / ".lock", (0, 0))
         while (tmp_path / ".lock").stat().st_mtime == 0:
@@ -305,7 +306,7 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
 
 def test_a_lock_that_goes_as_it_is_released_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with RunLock(tmp_path) as held:
-        monkeypatch.setattr(lock.FileLock, "owner", lambda self: {"token": held.token})
+        monkeypatch.setattr(file_lock.FileLock, "owner", lambda self: {"token": held.token})
         (tmp_path / ".lock").unlink()
 
 
@@ -325,12 +326,12 @@ def test_a_link_that_fails_leaves_no_lock(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_lock_without_hard_links_names_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_such(errno.EPERM))
     with RunLock(tmp_path) as held:
-        assert lock.FileLock(tmp_path, "other")._create_in_place("{}") is False
+        assert file_lock.FileLock(tmp_path, "other")._create_in_place("{}") is False
         assert json.loads((tmp_path / ".lock").read_text())["token"] == held.token
 
 
 def test_a_lock_that_is_gone_names_nobody_soon(tmp_path: Path) -> None:
-    released = lock.FileLock(tmp_path, "t")
+    released = file_lock.FileLock(tmp_path, "t")
     released._links = False
     assert released._names_soon() is False
 
@@ -380,7 +381,7 @@ def test_a_dead_lock_that_is_swept_as_it_is_removed_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoilt(tmp_path, {"started": "1"}, 0)
-    real = lock._owner_in
+    real = file_lock._owner_in
 
     def swept(path: Path) -> dict[str, object]:
         found = real(path)
@@ -388,12 +389,12 @@ def test_a_dead_lock_that_is_swept_as_it_is_removed_is_no_error(
             path.unlink()
         return found
 
-    monkeypatch.setattr(lock, "_owner_in", swept)
+    monkeypatch.setattr(file_lock, "_owner_in", swept)
     assert is_taken(tmp_path)
 
 
 def test_a_guard_that_becomes_a_pipe_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "remove_irregular", os.mkfifo)
+    monkeypatch.setattr(file_lock, "remove_irregular", os.mkfifo)
     (tmp_path / ".lock").write_text("")
     with pytest.raises(ConfigError, match=r"\.lock\.guard"):
         is_taken(tmp_path)

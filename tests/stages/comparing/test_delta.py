@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.stage import Before, Inputs
+from pipeline.stage import Base, Inputs
 from stages import pairs
 from stages.kernels.measure import exact
 from tests.in_memory import MemoryArtifact
@@ -27,8 +27,8 @@ RULES = [
 ]
 
 
-def before(blocks: Sequence[Artifacts], params: pairs.Params) -> Before:
-    return Before(computed(blocks, params, SHAPE), Inputs(tuple(each.index for each in blocks)), asdict(params))
+def base(blocks: Sequence[Artifacts], params: pairs.Params) -> Base:
+    return Base(computed(blocks, params, SHAPE), Inputs(tuple(each.index for each in blocks)), asdict(params))
 
 
 def changed(pictures: list[Picture], seed: int) -> list[Picture]:
@@ -64,7 +64,7 @@ def test_changed_images_and_thresholds(rules: dict[str, object]) -> None:
     for then, now in ((200.0, 200.0), (2000.0, 50.0), (50.0, 2000.0), (None, 200.0), (200.0, None)):
         was, params = (pairs.Params(**rules, threshold=threshold) for threshold in (then, now))
         for which in ([0], [0, 1], [1]):
-            earlier = before([old[n] for n in which], was)
+            earlier = base([old[n] for n in which], was)
             fresh = computed([new[n] for n in which], params, SHAPE)
             built, levels = computed_by_levels([new[n] for n in which], params, SHAPE, [earlier])
             assert rows_of(built.rows_) == rows_of(fresh.rows_)
@@ -79,7 +79,7 @@ def test_a_new_image_costs_as_many_pairs_as_there_are_images(threshold: float | 
     params = pairs.Params(threshold=threshold, identical="all")
     old = [block(pictures, "a", SHAPE)]
     new = [block([*pictures, Picture("0030-new", near(np.random.default_rng(1), pictures[7].pixels, 3))], "a", SHAPE)]
-    built, levels = computed_by_levels(new, params, SHAPE, [before(old, params)])
+    built, levels = computed_by_levels(new, params, SHAPE, [base(old, params)])
     assert rows_of(built.rows_) == rows_of(computed(new, params, SHAPE).rows_)
     assert levels["order"] + levels["compared"] + levels["products"] <= 3 * len(pictures)
 
@@ -90,9 +90,9 @@ def test_a_lower_threshold_measures_nothing_and_a_higher_one_only_what_was_no_ma
     monkeypatch.setattr(exact.Squares, "costs", lambda self, size: exact.Costs(1e9, 1, 1))  # one by one
     pictures = [block(gallery(6, SHAPE), "a", SHAPE)]
     low, high = pairs.Params(threshold=100.0), pairs.Params(threshold=3000.0)
-    built, levels = computed_by_levels(pictures, low, SHAPE, [before(pictures, high)])
+    built, levels = computed_by_levels(pictures, low, SHAPE, [base(pictures, high)])
     assert levels["compared"] == levels["checked"] == levels["products"] == 0
-    built, levels = computed_by_levels(pictures, high, SHAPE, [before(pictures, low)])
+    built, levels = computed_by_levels(pictures, high, SHAPE, [base(pictures, low)])
     _, alone = computed_by_levels(pictures, high, SHAPE)
     assert levels["copied"] + levels["checked"] == alone["checked"]
     assert rows_of(built.rows_) == rows_of(computed(pictures, high, SHAPE).rows_)
@@ -104,8 +104,8 @@ def test_a_damaged_one_tells_nothing() -> None:
             raise ArtifactDamaged(self.stage, self.key, "cut short")
 
     blocks, params = [block(gallery(7, SHAPE), "a", SHAPE)], pairs.Params()
-    earlier = before(blocks, params)
-    damaged = Before(Damaged("pairs", "pair", earlier.artifact.rows_), earlier.inputs, earlier.params)
+    earlier = base(blocks, params)
+    damaged = Base(Damaged("pairs", "pair", earlier.artifact.rows_), earlier.inputs, earlier.params)
     built, levels = computed_by_levels(blocks, params, SHAPE, [damaged])
     assert levels["copied"] == 0
     assert built.rows > 0

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from tests.stages.decoding.samples import saved, smooth, tiff
 from tests.stages.decoding.test_decode import decode
 
-OPTIONS = Options((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
+OPTIONS = DecodeOptions((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 RAW = replace(OPTIONS, srgb=False)
 PICTURE = Image.fromarray(smooth(160, 120, seed=9) // 2 + 60)
 SMALL = np.asarray(PICTURE.resize((16, 12), Image.Resampling.BICUBIC)).astype(int)

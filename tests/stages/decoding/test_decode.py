@@ -13,34 +13,34 @@ import pytest
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
 from stages.decoding import memory, metadata, pixels, problems
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.decode import decode as decode_
 from stages.decoding.problems import Problem, Unreadable
 from tests.stages.decoding.samples import png, saved, smooth, tiff
 
-EXACT = Options((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
+EXACT = DecodeOptions((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 FAST = replace(EXACT, fast=True)
 ORIENTATION = 0x0112
 
 
-def decode(data: bytes, options: Options, name: bytes = b"") -> SimpleNamespace:
+def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> SimpleNamespace:
     """The facts, and pixels (H, W, C)."""
     thumbnail, facts = decode_(data, options, name)
     width, height = options.size
     return SimpleNamespace(pixels=np.frombuffer(thumbnail, np.uint8).reshape(height, width, -1), **facts._asdict())
 
 
-def problem(data: bytes, options: Options = EXACT) -> Problem:
+def problem(data: bytes, options: DecodeOptions = EXACT) -> Problem:
     with pytest.raises(Unreadable) as caught:
         decode(data, options)
     return caught.value.problem
 
 
-def code(data: bytes, options: Options = EXACT) -> str:
+def code(data: bytes, options: DecodeOptions = EXACT) -> str:
     return problem(data, options).code
 
 
-def colours(data: bytes, options: Options = EXACT) -> np.ndarray:
+def colours(data: bytes, options: DecodeOptions = EXACT) -> np.ndarray:
     """Pixels at the image's own size, where resizing changes nothing: (height, width, channels)."""
     with Image.open(io.BytesIO(data)) as image:
         size = image.size
@@ -63,7 +63,7 @@ def test_exact_is_the_formula(size: tuple[int, int], kind: str, orientation: int
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "TIFF compressed"])
 @pytest.mark.parametrize("options", [EXACT, FAST], ids=["exact", "fast"])
-def test_every_orientation_gives_the_same_upright_picture(kind: str, options: Options) -> None:
+def test_every_orientation_gives_the_same_upright_picture(kind: str, options: DecodeOptions) -> None:
     upright = Image.fromarray(smooth(320, 240, seed=4))
     plain = decode(saved(upright, "PNG"), options).pixels.astype(int)
     undo = {6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.decoding.decode import Facts, Options, decode
+from stages.decoding.decode import DecodeOptions, Facts, decode
 from stages.decoding.encoding import was_jpeg
 from tests.photographs import photograph
 
-OPTIONS = Options((16, 16), "RGB", True, (255, 255, 255), True, 1 << 30, 1 << 30, "mtime")
+OPTIONS = DecodeOptions((16, 16), "RGB", True, (255, 255, 255), True, 1 << 30, 1 << 30, "mtime")
 TABLE = [3 + n // 9 for n in range(64)]
 """A quantisation table that no quality of libjpeg gives."""
 

@@ -16,14 +16,14 @@ from pipeline.messages.errors import TaskError
 from stages.decoding import children, problems
 from stages.decoding import lanes as module
 from stages.decoding.child import Limits, Seen
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import Lanes, decode_one
 from stages.decoding.reading import Expected
 from stages.decoding.tray import Tray
 from tests.stages.decoding.hostile import MAGIC
 from tests.stages.decoding.samples import dng, smooth
 
-OPTIONS = Options((8, 6), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
+OPTIONS = DecodeOptions((8, 6), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 LIMITS = Limits(memory=400 << 20, seconds=60.0, plugins=("tests.stages.decoding.hostile",))
 BRIEF = 1.5
 """Seconds for a file that would take for ever."""
@@ -49,7 +49,7 @@ def expected(path: Path) -> Expected:
 
 
 def decoded(
-    files: Sequence[Expected], limits: Limits = LIMITS, options: Options = OPTIONS
+    files: Sequence[Expected], limits: Limits = LIMITS, options: DecodeOptions = OPTIONS
 ) -> list[tuple[Seen, bytes | None]]:
     """What became of the files, in their order; each exactly once."""
     found = {}

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from tests.stages.decoding.samples import saved, smooth
 from tests.stages.decoding.test_decode import code, decode
 
-REJECT = Options((32, 24), "RGB", False, (255, 0, 255), True, 1 << 28, 500_000_000, "mtime")
+REJECT = DecodeOptions((32, 24), "RGB", False, (255, 0, 255), True, 1 << 28, 500_000_000, "mtime")
 ACCEPT = replace(REJECT, salvage=True)
 PICTURE = Image.fromarray(smooth(640, 480, seed=3) // 2)  # dark, so that what is not there can't be told by its colour
 

@@ -21,10 +21,10 @@ from stages.kernels.bounds.space import Space
 from stages.kernels.compare import BlockPair
 from stages.kernels.filters.leaves import Leaves
 from stages.kernels.filters.product import Product
-from stages.kernels.measure import exact
 from stages.kernels.measure.exact import Costs, Measure, Points, Squares
 from stages.kernels.measure.floats import FloatSquares, UserFunction
 from stages.kernels.measure.metric import Finer, MatchArrays, Metric, Side
+from stages.kernels.measure.turns import turned
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from tests.pairwise import pairwise
 from tests.stages.kernels import plain
@@ -102,7 +102,7 @@ def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def turned_back(points: Points, turn: int) -> Points:
-    return exact.turned(points, -turn % 4)
+    return turned(points, -turn % 4)
 
 
 def finer_vectors(thumbnails: np.ndarray, grid: int) -> np.ndarray:
@@ -562,7 +562,7 @@ def test_a_function_for_which_there_are_no_bounds(diagonal: bool, limit: float |
     def distances(x: np.ndarray, y: np.ndarray, turns: int) -> list[float]:
         return [float(darker(np.rot90(y, turn)[None], x)[0]) for turn in range(turns)]
 
-    metric = Metric(UserFunction(darker), None, None, exact.turned, 36)
+    metric = Metric(UserFunction(darker), None, None, turned, 36)
     rules = MatchRules(limit, 4, "skip")
     pair = paired(a, None if diagonal else b, rules, metric)
     rows, ledger = expected(a, a if diagonal else b, diagonal, rules, distances)

@@ -37,7 +37,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from stages.commands.apply.actions import LINKS
-from stages.commands.apply.acts.act import Act, Entry
+from stages.commands.apply.acts.act import Act, JournalEntry
 from stages.commands.apply.acts.folders import Folders, Version
 from stages.commands.apply.acts.linking import Link
 from stages.commands.apply.acts.moving import Move
@@ -49,7 +49,9 @@ if TYPE_CHECKING:
 KINDS: dict[str, type[Act]] = {"move": Move, "trash": ToTrash, "delete": Act, **dict.fromkeys(LINKS, Link)}
 
 
-def act_of(entry: Entry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None) -> Act:
+def act_of(
+    entry: JournalEntry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
+) -> Act:
     """Return the act of a journal's entry; undoing needs no `seen` and no `keeper`."""
     kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
     return kind(entry, folders, seen, keeper)

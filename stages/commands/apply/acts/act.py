@@ -18,16 +18,16 @@ from stages.commands.apply.acts.folders import Folder, Folders, Version
 if TYPE_CHECKING:
     from stages.commands.apply.stays import StayingImage
 
-Entry: TypeAlias = Mapping[str, Any]
+JournalEntry: TypeAlias = Mapping[str, Any]
 """The journal's record of an act: action, path, bytes, mtime_ns, digest, mode, keeper, temporary; and to, made, owner
 and attributes where the action needs them."""
 
 
 class Act:
-    """An act on one file, forward and backward; this one deletes."""
+    """An act on one file, forward and backward. The base class deletes the file."""
 
     def __init__(
-        self, entry: Entry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
+        self, entry: JournalEntry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
     ) -> None:
         self.entry = entry
         self.folders = folders
@@ -114,7 +114,9 @@ class Act:
         return not self.dropped and all(folder.stat(name) is None for folder, name in self.spares())
 
     def taken(self, aside: bool = True) -> Cannot:
-        """Return the error that another file has this file's name; `aside`: its bytes are at the temporary name."""
+        """Return the error that another file has this file's name.
+
+        `aside`: the bytes of this file are at the temporary name."""
         said = "another file has its name now"
         return Cannot(f"{said}; its own bytes are in {self.path.parent / self.spare}" if aside else said)
 

@@ -12,7 +12,7 @@ from stages.commands.apply.acts import names
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder
 from stages.commands.apply.acts.moving import attributes
-from stages.commands.apply.acts.trash import nearest, place_in, trash_for
+from stages.commands.apply.acts.trash import nearest_existing, place_in, trash_for
 from stages.comparing.text import human_bytes
 
 
@@ -30,9 +30,9 @@ class DryRunChecks:
         """Raise Cannot where the act would certainly fail. Changes no file."""
         places = {"its folder": path.parent}
         if self._to:
-            places["--to:"] = nearest((self._to / path.relative_to("/")).parent)
+            places["--to:"] = nearest_existing((self._to / path.relative_to("/")).parent)
         elif self._action == "trash" and sys.platform != "darwin":
-            places["the trash"] = nearest(trash_for(path))
+            places["the trash"] = nearest_existing(trash_for(path))
         for what, folder in places.items():
             if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
                 raise Cannot(f"{what} {folder} can't be written to")

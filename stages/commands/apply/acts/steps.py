@@ -10,14 +10,14 @@ from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folders
 
-Failure: TypeAlias = Cannot | OSError
+StepError: TypeAlias = Cannot | OSError
 
 
-def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
+def do(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
     """Do the acts; return the error of each act that failed. The files of failed acts are put back.
 
     On any other exception, KeyboardInterrupt included, all files are put back where that is still possible."""
-    failed: dict[Act, Failure] = {}
+    failed: dict[Act, StepError] = {}
     try:
         _walk(acts, ("lift",), failed)
         _synced(acts, folders, failed, stale=False)
@@ -36,9 +36,9 @@ def do(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
     return failed
 
 
-def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
+def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
     """Put files back, however far their acts came; return the error of each failure."""
-    failed: dict[Act, Failure] = {}
+    failed: dict[Act, StepError] = {}
     for step in ("fetch", "release", "restore"):
         _walk(acts, (step,), failed)
         _synced(acts, folders, failed)
@@ -50,7 +50,7 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, Failure]:
     return failed
 
 
-def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, Failure]) -> None:
+def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError]) -> None:
     for step in steps:
         for act in acts:
             if act not in failed:
@@ -60,7 +60,7 @@ def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, Failure])
                     failed[act] = error
 
 
-def _synced(acts: Iterable[Act], folders: Folders, failed: dict[Act, Failure], stale: bool = True) -> None:
+def _synced(acts: Iterable[Act], folders: Folders, failed: dict[Act, StepError], stale: bool = True) -> None:
     """Sync names; where a disk fails, every act that has not failed yet fails."""
     try:
         folders.sync(stale)

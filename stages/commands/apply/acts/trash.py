@@ -21,7 +21,7 @@ from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.moving import Move
 
-NOTE = ".trashinfo"
+INFO_SUFFIX = ".trashinfo"
 NOT_FOUND = "it was not found in the trash; if the system's trash shows it, restore it from there"
 
 
@@ -29,17 +29,17 @@ def place_in(trash: Path, path: Path, is_taken: Callable[[Path], bool]) -> Path:
     """Return the path of a file in a trash folder, under a free name."""
 
     def taken(name: str) -> bool:
-        place, note = trash / "files" / name, trash / "info" / f"{name}{NOTE}"
+        place, note = trash / "files" / name, trash / "info" / f"{name}{INFO_SUFFIX}"
         return os.path.lexists(place) or os.path.lexists(note) or is_taken(place)
 
-    return trash / "files" / names.free(path.name, taken, names.LONGEST - len(NOTE))
+    return trash / "files" / names.free(path.name, taken, names.LONGEST - len(INFO_SUFFIX))
 
 
 def trash_for(path: Path) -> Path:
     """Return the trash folder on a file's disk: the user's trash or the disk's trash. Raises OSError."""
     device = path.lstat().st_dev
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "Trash"
-    if nearest(home).stat().st_dev == device:
+    if nearest_existing(home).stat().st_dev == device:
         return home
     top = Path(os.path.realpath(path.parent))
     while not top.is_mount():
@@ -52,7 +52,7 @@ def trash_for(path: Path) -> Path:
     return top / f".Trash-{os.getuid()}"
 
 
-def nearest(path: Path) -> Path:
+def nearest_existing(path: Path) -> Path:
     """Return the path if it exists, else the nearest existing folder above the path."""
     return next(place for place in (path, *path.parents) if os.path.lexists(place))
 
@@ -71,7 +71,7 @@ class ToTrash(Move):
         info = self.folders.make(trash / "info", self.folder_mode)
         date = time.strftime("%Y-%m-%dT%H:%M:%S")
         try:
-            with info.created(place.name + NOTE) as note:
+            with info.created(place.name + INFO_SUFFIX) as note:
                 note.write(f"[Trash Info]\nPath={quote(os.fsencode(where))}\nDeletionDate={date}\n".encode())
         except FileExistsError as error:
             raise Cannot(f"another program made {place} meanwhile") from error
@@ -79,7 +79,7 @@ class ToTrash(Move):
     def tidy(self) -> None:
         super().tidy()
         info = self.folders.find(self._to.parent.parent / "info")
-        name = self._to.name + NOTE
+        name = self._to.name + INFO_SUFFIX
         if info and not os.path.lexists(self._to) and self._is_note(info.path / name):
             info.remove(name)
 

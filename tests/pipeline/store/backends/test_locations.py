@@ -55,7 +55,7 @@ def test_credentials_are_taken_out_and_told_to_fsspec() -> None:
         "s3": {"anon": False, "key": "me", "secret": "hunter2"},
         "sftp": {"username": "me", "password": "hunter2"},
     }
-    with pytest.raises(ValueError, match="got another one for 's3://") as refused:
+    with pytest.raises(ValueError, match=r"got another \w+ in 's3://") as refused:
         locations.without_credentials("s3://me:other@bucket/x", options)
     assert "hunter2" not in str(refused.value)
     for url in ("https://me:hunter2@host/x", "s3://me:hunt/er2@bucket/x"):
@@ -104,8 +104,8 @@ def test_a_config_keeps_no_secret_where_it_is_shown() -> None:
             "expected scheduler.kind threads for memory",
         ),
         ({"output": "qq://x"}, "URL of an object store"),
-        ({"inputs": {"a": ["qq://hunter2@x"]}}, r"inputs.a\[0\]: qq:// is no protocol that fsspec knows"),
-        ({"inputs": {"a": ["memory://x"]}}, "other processes can't read it"),
+        ({"inputs": {"a": ["qq://hunter2@x"]}}, r"inputs.a\[0\]: qq:// is not a protocol of fsspec"),
+        ({"inputs": {"a": ["memory://x"]}}, "which other processes can't read"),
         ({"inputs": {"a": ["s3://bucket"]}, "output": "s3a://bucket/out"}, "lie one inside the other"),
         ({"inputs": {"a": ["s3://bucket/out/r/photos"]}, "output": "s3://bucket/out"}, "lie one inside the other"),
         ({"storage": {"s3": {"key": "***"}}}, "storage.s3.key: expected a value, got the mask"),

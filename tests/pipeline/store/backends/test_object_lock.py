@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline.messages.errors import LockedError
 from pipeline.store import owner as owners
-from pipeline.store.backends import conditional, object_lock, storage
+from pipeline.store.backends import conditional, object_lock, retries, storage
 from pipeline.store.backends.locations import Place, place, use
 from pipeline.store.lock import RunLock
 from pipeline.store.owner import DEAD_AFTER
@@ -288,7 +288,7 @@ def test_s3_of_two_that_take_over_one_does(store: ObjectStore, monkeypatch: pyte
 
 
 def test_s3_a_lost_answer_is_no_lost_lock(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(retries, "FIRST_PAUSE", 0.01)
     folder = place("s3://locks/deaf")
     with RunLock(folder) as held:
         failed: list[str] = []

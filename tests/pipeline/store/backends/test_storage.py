@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.atomic import atomic_write
-from pipeline.store.backends import storage
+from pipeline.store.backends import retries, storage
 from pipeline.store.backends.locations import Place, place
 from pipeline.store.backends.ranges import TAIL
 from pipeline.store.store import RETIRED, Store
@@ -192,7 +192,7 @@ class Busy:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
-    monkeypatch.setattr(storage.time, "sleep", pauses.append)
+    monkeypatch.setattr(retries.time, "sleep", pauses.append)
     return pauses
 
 
@@ -206,12 +206,12 @@ class HTTPClientError(Exception):
     "error", [OSError(errno.EBUSY, "Please reduce"), TimeoutError(), ConnectionResetError(), HTTPClientError("dropped")]
 )
 def test_what_passes_is_tried_again_ever_more_slowly(error: Exception, no_pause: list[float]) -> None:
-    assert storage.retried(Busy(*[error] * 4), "s3://b/x") == "done"
+    assert retries.retried(Busy(*[error] * 4), "s3://b/x") == "done"
     assert all(2**n * 0.1 <= pause <= 2**n * 0.3 for n, pause in enumerate(no_pause))
     busy = Busy(*[error] * 9)
     with pytest.raises(OSError, match="after 5 tries") as failed:
-        storage.retried(busy, "s3://me:word@b/x")
-    assert (busy.calls, failed.value.filename) == (storage.TRIES, "s3://***@b/x")
+        retries.retried(busy, "s3://me:word@b/x")
+    assert (busy.calls, failed.value.filename) == (retries.TRIES, "s3://***@b/x")
 
 
 @pytest.mark.parametrize(
@@ -221,13 +221,13 @@ def test_what_passes_is_tried_again_ever_more_slowly(error: Exception, no_pause:
 def test_what_stays_is_not_tried_again(error: Exception) -> None:
     busy = Busy(error)
     with pytest.raises(OSError, match=r"none|no|odd"):
-        storage.retried(busy, "s3://b/x")
+        retries.retried(busy, "s3://b/x")
     assert busy.calls == 1
 
 
 def test_an_error_without_a_number_keeps_its_words_and_its_kind() -> None:
     with pytest.raises(FileNotFoundError, match=r"The specified bucket does not exist: 's3://\*\*\*@b/x'") as failed:
-        storage.retried(Busy(FileNotFoundError("The specified bucket does not exist")), "s3://me:hunter2@b/x")
+        retries.retried(Busy(FileNotFoundError("The specified bucket does not exist")), "s3://me:hunter2@b/x")
     assert failed.value.strerror == "The specified bucket does not exist"
 
 

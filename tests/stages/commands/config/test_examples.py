@@ -51,7 +51,7 @@ def test_a_wheel_has_them_inside_the_package(tmp_path: Path, monkeypatch: pytest
 )
 def test_a_config_or_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", *words]) == 2
-    said = "fast-diff: config: expected CONFIG, --example NAME or --schema, and one of them alone\n"
+    said = "fast-diff: config: expected one of CONFIG, --example NAME and --schema\n"
     assert capsys.readouterr() == ("", said)
 
 

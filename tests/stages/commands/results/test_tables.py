@@ -23,7 +23,7 @@ from pipeline.store.store import Store
 from stages.commands.demo import images as demo
 from stages.commands.results.tables import Results
 from stages.comparing.metrics.hamming import HASHES
-from stages.decoding.decode import Options, decode
+from stages.decoding.decode import DecodeOptions, decode
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 ODD = "b'ad \U0001f9ca <i>.jpg"
@@ -248,7 +248,7 @@ def test_what_does_not_fit_its_digest_is_damaged(
 
 
 def thumbnail(path: Path) -> np.ndarray:
-    data, _ = decode(path.read_bytes(), Options((64, 64), "RGB", True, (255,) * 3, True, 1 << 28, 10**8, "mtime"))
+    data, _ = decode(path.read_bytes(), DecodeOptions((64, 64), "RGB", True, (255,) * 3, True, 1 << 28, 10**8, "mtime"))
     return np.frombuffer(data, np.uint8).reshape(64, 64, 3)
 
 

@@ -464,7 +464,7 @@ def test_an_odd_number_of_digits_has_four_bits_each(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "problem"),
     [
         ({"metric": "hamming", "threshold": 3.0}, None),
         ({"metric": "hamming", "threshold": 3.0, "function": "md5"}, "pairs.metric: hamming needs .*function md5"),
@@ -477,12 +477,12 @@ def test_an_odd_number_of_digits_has_four_bits_each(monkeypatch: pytest.MonkeyPa
     ],
     ids=str,
 )
-def test_what_does_not_fit_together(changes: dict[str, Any], complaint: str | None) -> None:
+def test_what_does_not_fit_together(changes: dict[str, Any], problem: str | None) -> None:
     function = changes.get("function", f"{HERE}:brighter")
     params = pairs.Params(**{key: value for key, value in changes.items() if key != "function"})
     known = settings(SHAPE) | {"hash.function": function}
     found = "\n".join(pairs.check(params, known.__getitem__))
-    assert re.search(complaint, found) if complaint else not found
+    assert re.search(problem, found) if problem else not found
 
 
 @pytest.mark.parametrize(

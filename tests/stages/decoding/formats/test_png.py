@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from stages.decoding.formats import png as module
-from stages.decoding.formats.png import END, START, is_whole, open_plain
+from stages.decoding.formats.png import END, SIGNATURE, is_whole, open_plain
 from tests.stages.decoding.test_decode import EXACT, code, decode
 
 MODES = ("L", "LA", "RGB", "RGBA")
@@ -58,7 +58,7 @@ def test_pixels_in_many_chunks_are_put_together() -> None:
     packed = zlib.compress(b"".join(b"\0" + image.crop((0, y, 40, y + 1)).tobytes() for y in range(30)))
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 40, 30, 8, 2, 0, 0, 0))
     pieces = b"".join(chunk(b"IDAT", packed[start : start + 100]) for start in range(0, len(packed), 100))
-    found = open_plain(START + head + chunk(b"gAMA", bytes(4)) + pieces + END, MANY)
+    found = open_plain(SIGNATURE + head + chunk(b"gAMA", bytes(4)) + pieces + END, MANY)
     assert found is not None
     assert found.tobytes() == image.tobytes()
 
@@ -170,7 +170,7 @@ def test_of_an_interlaced_one_every_pass_must_be_there(size: tuple[int, int]) ->
     rows = [bytes(1 + 3 * len(columns)) for columns, lines in passes if columns for _ in lines]
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1))
     for kept, expected in ((rows, True), ([*rows[:-1], rows[-1][:-1]], False)):
-        data = START + head + chunk(b"IDAT", zlib.compress(b"".join(kept))) + END
+        data = SIGNATURE + head + chunk(b"IDAT", zlib.compress(b"".join(kept))) + END
         assert is_whole(data) == expected
         assert decode(data, EXACT).width == width if expected else code(data) == "truncated"
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from stages.commands import formats as command
 from stages.decoding import metadata, problems
-from stages.decoding.decode import Options
+from stages.decoding.decode import DecodeOptions
 from stages.decoding.formats import registry as formats
 from stages.decoding.formats.jxl import JxlHeader, read_head
 from stages.decoding.formats.registry import FORMATS, HEIC, JPEG_XL, RAW
@@ -20,7 +20,7 @@ from stages.decoding.problems import Unreadable
 from tests.stages.decoding.samples import dng, every_format, psd, saved, smooth, tiff
 from tests.stages.decoding.test_decode import code, decode, problem
 
-EXACT = Options((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
+EXACT = DecodeOptions((16, 12), "RGB", False, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime")
 FAST = replace(EXACT, fast=True)
 PICTURE = smooth(320, 240, seed=4)
 GREY = np.asarray(Image.fromarray(PICTURE).convert("L"))
@@ -257,7 +257,7 @@ def test_camera_raw() -> None:
     assert decode(plain, EXACT, b"scan.nef").format == "TIFF"  # a TIFF by a misleading name
 
 
-def problem_of(data: bytes, name: bytes, options: Options = EXACT) -> problems.Problem:
+def problem_of(data: bytes, name: bytes, options: DecodeOptions = EXACT) -> problems.Problem:
     with pytest.raises(Unreadable) as caught:
         decode(data, options, name)
     return caught.value.problem

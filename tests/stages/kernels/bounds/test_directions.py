@@ -80,7 +80,7 @@ def test_points_in_few_dimensions_lose_nothing(rank: int) -> None:
     """What spreads in DIRECTIONS dimensions at most is as far apart along the directions as it was."""
     vectors = points(4, 40, 64, rank).astype(np.float32)
     flat = vectors if rank < DIRECTIONS else vectors[: DIRECTIONS + 1]  # rounding adds dimensions: DIRECTIONS remain
-    keys = principal(as_they_are(flat)).keys(flat, as_they_are).rows.astype(np.float64)
+    keys = principal(as_they_are(flat)).project(flat, as_they_are).rows.astype(np.float64)
     whole = ((flat[:, None].astype(np.float64) - flat) ** 2).sum(axis=2)
     assert ((keys[:, None] - keys) ** 2).sum(axis=2) == pytest.approx(whole, rel=1e-4, abs=1e-6)
 
@@ -89,11 +89,11 @@ def test_keys_are_projections_about_the_mean_with_the_largest_norm_on_the_way() 
     vectors = points(6, 30, 12, 12).astype(np.float32) / np.float32(1000)
     found = principal(as_they_are(vectors))
     assert found.centre == pytest.approx(vectors.astype(np.float64).mean(axis=0))
-    keys = found.keys(vectors, as_they_are)
+    keys = found.project(vectors, as_they_are)
     about = vectors - found.centre
     assert keys.rows[:, :12] == pytest.approx(about @ found.basis, rel=1e-5, abs=1e-7)
     assert keys.norm == pytest.approx(np.linalg.norm(vectors.astype(np.float64), axis=1).max())
-    near = found.keys(np.zeros((1, 12), np.float32), as_they_are)
+    near = found.project(np.zeros((1, 12), np.float32), as_they_are)
     assert near.norm == pytest.approx(np.linalg.norm(found.centre))
 
 
@@ -108,15 +108,15 @@ def test_the_largest_norm_of_rows(rows: list[list[float]]) -> None:
 def test_keys_are_made_in_parts_and_padded(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = points(5, 25, 3, 3).astype(np.float32)
     found = principal(as_they_are(vectors))
-    whole = found.keys(vectors, as_they_are)
+    whole = found.project(vectors, as_they_are)
     assert whole.rows.shape == (25, DIRECTIONS)
     assert whole.rows.dtype == np.float32
     assert not whole.rows[:, 3:].any()
     monkeypatch.setattr(directions, "ROWS", 10)
-    parts = found.keys(vectors, as_they_are)
+    parts = found.project(vectors, as_they_are)
     assert parts.rows == pytest.approx(whole.rows)
     assert parts.norm == pytest.approx(whole.norm)
-    assert found.keys(vectors[:0], as_they_are).rows.shape == (0, DIRECTIONS)
+    assert found.project(vectors[:0], as_they_are).rows.shape == (0, DIRECTIONS)
 
 
 @settings(max_examples=200)
@@ -135,7 +135,7 @@ def test_keys_and_their_norm_lose_no_match(seed: int, n: int, d: int, offset: fl
     vectors = random.normal(size=d) + offset + random.normal(size=(n, d)) * 2.0**-nearness
     rounded = vectors.astype(np.float32)
     found = principal(as_they_are(rounded))
-    keys = found.keys(rounded, as_they_are)
+    keys = found.project(rounded, as_they_are)
     for i in range(n):
         for j in range(i):
             far = sum((Fraction(x) - Fraction(y)) ** 2 for x, y in zip(vectors[i], vectors[j], strict=True))

@@ -360,25 +360,3 @@ def test_a_function_of_infinite_or_whole_numbers() -> None:
     images = np.zeros((2, 4, 4, 1), np.uint8)
     assert UserFunction(lambda images, image: [np.inf, 0]).cross(images, images).tolist() == [[np.inf, 0.0]] * 2
     assert UserFunction(lambda images, image: images[:, 0, 0, 0] > 0).cross(images, images).tolist() == [[0.0, 0.0]] * 2
-
-
-# Turns
-
-
-@pytest.mark.parametrize("turn", range(4))
-def test_images_are_turned_counter_clockwise(turn: int) -> None:
-    images = np.random.default_rng(7).integers(0, 256, (3, 4, 4, 2), dtype=np.uint8)
-    found = exact.turned(images, turn)
-    assert found.flags.c_contiguous
-    for image, each in zip(images, found, strict=True):
-        assert each.tolist() == np.rot90(image, turn).tolist()
-
-
-@settings(max_examples=150)
-@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=4), st.booleans())
-def test_the_least_of_the_turns_and_all_that_attain_it(values: list[list[int]], floats: bool) -> None:
-    smallest, bits = exact.least(np.array(values, np.float64 if floats else np.int64))
-    for column in range(3):
-        at = [row[column] for row in values]
-        assert smallest[column] == min(at)
-        assert bits[column] == sum(1 << turn for turn, value in enumerate(at) if value == min(at))

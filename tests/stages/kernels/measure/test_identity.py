@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from blake3 import blake3
 
-from stages.kernels.measure.exact import turned
 from stages.kernels.measure.identity import DIGEST_BYTES, digest, identities
+from stages.kernels.measure.turns import turned
 
 
 def thumbnails(shape: tuple[int, int, int]) -> np.ndarray:

@@ -1,7 +1,9 @@
-"""Sets of turns as bits, all sixteen of them, against sets of Python."""
+"""Quarter turns of thumbnails; sets of turns as bits, all sixteen of them, against sets of Python."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stages.kernels.measure import turns
 
@@ -42,3 +44,22 @@ def test_turns_between_images_that_agree_when_turned(period: int) -> None:
             expected = {turn for turn in range(4) if np.array_equal(a, np.rot90(b, turn))}
             found = turns.between(np.array([turn_a]), np.array([turn_b]), np.array([4 // period]))
             assert sets(found) == [expected]
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_images_are_turned_counter_clockwise(turn: int) -> None:
+    images = np.random.default_rng(7).integers(0, 256, (3, 4, 4, 2), dtype=np.uint8)
+    found = turns.turned(images, turn)
+    assert found.flags.c_contiguous
+    for image, each in zip(images, found, strict=True):
+        assert each.tolist() == np.rot90(image, turn).tolist()
+
+
+@settings(max_examples=150)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=1, max_size=4), st.booleans())
+def test_the_least_of_the_turns_and_all_that_attain_it(values: list[list[int]], floats: bool) -> None:
+    smallest, bits = turns.least(np.array(values, np.float64 if floats else np.int64))
+    for column in range(3):
+        at = [row[column] for row in values]
+        assert smallest[column] == min(at)
+        assert bits[column] == sum(1 << turn for turn, value in enumerate(at) if value == min(at))

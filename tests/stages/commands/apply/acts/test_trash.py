@@ -13,7 +13,7 @@ import pytest
 from stages.commands.apply import follow as applying
 from stages.commands.apply.acts import forecast, trash
 from stages.commands.apply.acts.folders import Folders
-from stages.commands.apply.acts.trash import NOTE, place_in, trash_for
+from stages.commands.apply.acts.trash import INFO_SUFFIX, place_in, trash_for
 from stages.commands.apply.journal import read_journal
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 from tests.stages.commands.apply.acting import entry, followed, odd, one, plan_for, state, undone
@@ -25,13 +25,13 @@ USER = str(os.getuid())
 def disk(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Another disk than that of the user's own trash, on which the photos lie."""
     monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
-    real = trash.nearest
+    real = trash.nearest_existing
 
-    def nearest(path: Path) -> Any:
+    def nearest_existing(path: Path) -> Any:
         elsewhere = SimpleNamespace(stat=lambda: SimpleNamespace(st_dev=-1))
         return elsewhere if path == tmp_path / "data/Trash" else real(path)
 
-    monkeypatch.setattr(trash, "nearest", nearest)
+    monkeypatch.setattr(trash, "nearest_existing", nearest_existing)
     return tmp_path
 
 
@@ -40,8 +40,8 @@ def test_a_file_goes_to_the_users_trash_where_that_is_on_its_disk(photos: Path, 
     followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
     notes = {path.name: path.read_text().splitlines() for path in (tmp_path / "data/Trash/info").iterdir()}
     files = sorted(path.name for path in (tmp_path / "data/Trash/files").iterdir())
-    assert sorted(notes) == sorted(f"{name}{NOTE}" for name in files)
-    head, path, date = notes[f"y.jpg{NOTE}"]
+    assert sorted(notes) == sorted(f"{name}{INFO_SUFFIX}" for name in files)
+    head, path, date = notes[f"y.jpg{INFO_SUFFIX}"]
     assert (head, path) == ("[Trash Info]", f"Path={photos}/c/y.jpg")
     assert date.startswith("DeletionDate=20")
     assert len(date) == len("DeletionDate=2026-01-01T00:00:00")
@@ -71,7 +71,7 @@ def test_another_disk_has_a_trash_of_its_own(shared: str, disk: Path, photos: Pa
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "trash", disk)
     assert tally.done == 3
     assert (wanted / "files/y.jpg").read_bytes() == b"nearly"
-    assert "Path=photos/c/y.jpg\n" in (wanted / f"info/y.jpg{NOTE}").read_text()
+    assert "Path=photos/c/y.jpg\n" in (wanted / f"info/y.jpg{INFO_SUFFIX}").read_text()
     assert undone(journal).ok
     assert state(photos) == before
     assert not [path for path in wanted.rglob("*") if path.is_file()]
@@ -80,14 +80,16 @@ def test_another_disk_has_a_trash_of_its_own(shared: str, disk: Path, photos: Pa
 def test_names_that_the_trash_has_already_are_numbered(photos: Path, tmp_path: Path) -> None:
     """Files as well as notes without their file, which are somebody else's."""
     home = tmp_path / "data/Trash"
-    for name in ("files/y.jpg", f"info/y (2).jpg{NOTE}"):
+    for name in ("files/y.jpg", f"info/y (2).jpg{INFO_SUFFIX}"):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(b"there before")
     _, tally, journal = followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
     assert tally.done == 3
     assert (home / "files/y (3).jpg").read_bytes() == b"nearly"
     assert undone(journal).ok
-    assert (home / "files/y.jpg").read_bytes() == (home / f"info/y (2).jpg{NOTE}").read_bytes() == b"there before"
+    assert (
+        (home / "files/y.jpg").read_bytes() == (home / f"info/y (2).jpg{INFO_SUFFIX}").read_bytes() == b"there before"
+    )
 
 
 def test_a_note_that_comes_in_between_is_not_written_over(
@@ -95,7 +97,7 @@ def test_a_note_that_comes_in_between_is_not_written_over(
 ) -> None:
     before = state(photos)
     guard = trash.ToTrash._announce
-    note = tmp_path / f"data/Trash/info/y.jpg{NOTE}"
+    note = tmp_path / f"data/Trash/info/y.jpg{INFO_SUFFIX}"
 
     def late(act: trash.ToTrash) -> None:
         if act.path.name == "y.jpg":
@@ -116,7 +118,7 @@ def test_an_emptied_trash_is_told_and_what_was_taken_out_by_hand_is_fine(photos:
     _, _, journal = followed(checked(plan_for(photos), "plan"), "trash", tmp_path)
     home = tmp_path / "data/Trash"
     (home / "files/y.jpg").rename(photos / "c/y.jpg")
-    (home / f"info/y.jpg{NOTE}").unlink()
+    (home / f"info/y.jpg{INFO_SUFFIX}").unlink()
     (home / "files/1.jpg").unlink()
     back = undone(journal)
     assert (back.done, list(back.refused.values())) == (1, [1])
@@ -180,7 +182,7 @@ def test_a_place_in_the_trash_is_free_of_files_notes_and_earlier_acts(taken: str
     )
     assert place_in(tmp_path, Path("/2.jpg"), lambda place: False) == tmp_path / "files/2.jpg"
     long = place_in(tmp_path, Path(f"/{'x' * 251}.jpg"), lambda place: False)
-    assert len(f"{long.name}{NOTE}") == 255
+    assert len(f"{long.name}{INFO_SUFFIX}") == 255
 
 
 def test_a_file_in_place_of_a_shared_trash_is_none(disk: Path, photos: Path) -> None:
@@ -194,7 +196,7 @@ def trashed(photos: Path, tmp_path: Path) -> tuple[Path, Path, Path, Path]:
     remove = photos / "b/1.jpg"
     _, _, journal = followed(one(photos / "a/1.jpg", remove), "trash", tmp_path)
     home = tmp_path / "data/Trash"
-    return remove, home / "files/1.jpg", home / f"info/1.jpg{NOTE}", journal
+    return remove, home / "files/1.jpg", home / f"info/1.jpg{INFO_SUFFIX}", journal
 
 
 def test_without_its_trash_a_file_that_is_back_needs_nothing(photos: Path, tmp_path: Path) -> None:
