@@ -16,16 +16,19 @@ from pydantic.dataclasses import dataclass
 from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream
 from stages.clustering import dismissed
 from stages.clustering.matches import Matches
-from stages.comparing.figure import SETTINGS, Figure, column_of, figure_of
+from stages.comparing.blocks import group_columns
+from stages.comparing.figure import Figure, column_of, figure_of
 from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
-from stages.report import charts, labels, page, painter
+from stages.report import charts, folders, labels, page, painter
+from stages.report.bundles import comparison_of
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import EVERY, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
 
+NEEDS = ("thumbnail", "index", "pairs", "cluster")
 FAILURES = 200
 """Unreadable images on the page, at most."""
 
@@ -76,7 +79,7 @@ def warm_up(exists: Callable[[str], bool]) -> None:
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task that reads everything; matches are streamed."""
-    inputs = tuple((stage, task.key) for stage in ("thumbnail", "pairs", "cluster") for task in upstream.tasks(stage))
+    inputs = tuple((stage, task.key) for stage in NEEDS for task in upstream.tasks(stage))
     spec = dismissed.spec(upstream.settings("cluster.dismissed"))
     if params.labels:
         spec["labels"] = labels.mark(labels.read(params.labels))
@@ -85,8 +88,10 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the report; dates of files do not."""
+    contrast = ("contrast",) if settings("cluster.min_contrast") else ()
     return {
-        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail"),
+        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail", *contrast),
+        "index": group_columns(comparison_of(settings)),
         "pairs": columns(column_of(settings("pairs.metric"))),
     }
 
@@ -114,6 +119,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     drawn.chart("histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about)
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | draw_charts(inputs, params.labels, job, members, matches, drawn)
+    table = folders.folder_table(inputs, job)
+    drawn.add("folders.parquet", folders.as_parquet(table), "table", "the images that folders share")
     for start in _starts(sheets):
         draw_sheet(sheets.slice(start, ON_SHEET), gallery, drawn)
     seen = listed["path"].to_pylist()[: number(params.previews)]
@@ -198,13 +205,8 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
 
 
 USES = (
-    *SETTINGS,
-    "inputs.reference",
-    "pairs.threshold",
-    "pairs.same_hash",
-    "cluster.threshold",
+    *folders.USES,
     "cluster.linkage",
-    "cluster.dismissed",
     "thumbnail.size",
     "thumbnail.channels",
     "thumbnail.orientation",
@@ -217,8 +219,8 @@ USES = (
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=9,
-    needs=("thumbnail", "pairs", "cluster"),
+    version=10,
+    needs=NEEDS,
     params=Params,
     schema=SCHEMA,
     tasks=tasks,
@@ -227,6 +229,7 @@ STAGE: Stage[Params] = Stage(
     output=Output(
         files=(
             "report/index.html",
+            "report/folders.parquet",
             "report/*.svg",
             *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images")),
         )

@@ -25,6 +25,22 @@ def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
     return 0
 
 
+def answer_paged(as_json: bool, data: Any, lines: Iterable[str]) -> int:
+    """Print as `answer` does; on a terminal, more lines than the terminal has go through a pager."""
+    if as_json or not sys.stdout.isatty():
+        return answer(as_json, data, lines)
+    import shutil
+
+    import click
+
+    shown = [f"{one_line(line)}\n" for line in lines]
+    if len(shown) < shutil.get_terminal_size().lines:
+        print(*shown, sep="", end="")
+    else:
+        click.echo_via_pager(shown)
+    return 0
+
+
 def complain(*lines: str) -> None:
     """Print lines to standard error, each after the program's name."""
     for line in lines if sys.stderr else ():  # a closed stderr is None, and print(file=None) writes to standard output

@@ -62,10 +62,16 @@ def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
 def index_columns(comparison: Comparison) -> list[str]:
     """Return the names of the index columns that a comparison needs."""
     wanted = ["path", "partition", "row", "identity", *kind_of(comparison).columns(comparison)]
+    return list(dict.fromkeys([*wanted, *group_columns(comparison)]))
+
+
+def group_columns(comparison: Comparison) -> list[str]:
+    """Return the names of the index columns that rules read and that tell which images are represented."""
+    wanted = ["path"]
     wanted += ["width", "height"] if comparison.same != "any" else []
     wanted += HASHES if comparison.same_hash != "compare" else ()
     wanted += [*_identity(comparison)] if comparison.identical == "group" else ()
-    return list(dict.fromkeys(wanted))
+    return wanted
 
 
 def _turned_alike(comparison: Comparison) -> bool:

@@ -4,6 +4,6 @@ page.py        the page, and its data                 gallery.py     images by p
 templates/     the page's look and script             previews.py    preview files for the page
 charts.py      charts, by Matplotlib                  pictures.py    pairs and sheets, by Pillow
 painter.py     a process that draws charts            reuse.py       charts of the last report
-extremes.py    closest and farthest matches, counts   folders.py     which folder duplicates which
-labels.py      recall, from labels of duplicates
+extremes.py    closest and farthest matches, counts   folders.py     which images folders share
+labels.py      recall, from labels of duplicates     bundles.py     images that match in the same folders
 dendrogram.py  splits of a cluster at lower thresholds"""

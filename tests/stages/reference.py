@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -162,6 +163,9 @@ def thumbnail_row(picture: Picture) -> dict[str, object]:
         "set": "a",
         "width": picture.width,
         "height": picture.height,
+        "bytes": 1000 + picture.width,
+        "digest": hashlib.sha256(picture.pixels.tobytes()).hexdigest(),
+        "contrast": picture.pixels.astype(float).std(),
         "thumbnail": picture.pixels.tobytes(),
         "coarse": sums,
     }
