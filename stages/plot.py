@@ -217,6 +217,12 @@ USES = (
     "thumbnail.plugins",
 )
 
+
+def uses(settings: Settings) -> Sequence[str]:
+    """Return the config keys that determine the report."""
+    return (*USES, "inputs.a", "inputs.b") if settings("pairs.folders") != "any" else USES
+
+
 STAGE: Stage[Params] = Stage(
     "plot",
     version=10,
@@ -225,7 +231,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, USES, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
+    cache_key=CacheKey(reads, uses, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
     output=Output(
         files=(
             "report/index.html",

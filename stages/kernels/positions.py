@@ -24,14 +24,24 @@ def settled_of(side: Side) -> Mask:
     return np.zeros(len(side), bool) if side.settled is None else side.settled
 
 
-def counts_by_kind(side: Side, some: Mask, kinds: Ints) -> tuple[Ints, Ints]:
+def counts_by_kind(weight: Ints, kind: Ints, kinds: Ints) -> tuple[Ints, Ints]:
     """Return for each kind the number of images and of representatives.
 
-    The result is int64 (kinds,) each."""
-    place = np.searchsorted(kinds, side.kind[some])
+    The result is int64 (kinds,) each.
+
+    weight, kind  of each representative, int64 (n,)"""
+    place = np.searchsorted(kinds, kind)
     images = np.zeros(len(kinds), np.int64)
-    np.add.at(images, place, side.weight[some])
+    np.add.at(images, place, weight)
     return images, np.bincount(place, minlength=len(kinds))
+
+
+def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[Ints, Ints]:
+    """Return numbers of either side, equal for images of equal kind and folder."""
+    rows = np.stack([np.concatenate([kind_a, kind_b]), np.concatenate([folder_a, folder_b])], axis=1)
+    _, numbers = np.unique(rows, axis=0, return_inverse=True)
+    numbers = numbers.reshape(-1).astype(np.int64)
+    return numbers[: len(kind_a)], numbers[len(kind_a) :]
 
 
 def places_of(positions: Ints, values: Ints) -> Ints:

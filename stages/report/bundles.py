@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Inputs, Settings
 from stages.clustering.matches import ENDS
-from stages.comparing.blocks import group_columns, read_blocks
+from stages.comparing.blocks import group_columns, read_blocks, rule_inputs
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import kind_of
 from stages.kernels.graph.trees import Bundle
@@ -90,12 +90,12 @@ class _Blocks:
         self._indexes = {index.key: index for index in indexes}
         starts = np.cumsum([0, *(index.rows for index in indexes)]).tolist()
         self._start = dict(zip(self._indexes, starts, strict=False))
-        references = settings("inputs.reference") if comparison.references == "skip" else ()
+        inputs = rule_inputs(comparison, settings)
         self._paths = lru_cache(maxsize=BLOCKS)(self._read_paths)
         self.representative = np.arange(starts[-1])
         for key in dict.fromkeys(key for artifact in pairs for key in artifact.key.split(".")):
             table = self._indexes[key].table(group_columns(comparison))
-            (block,) = read_blocks([table], comparison, references)
+            (block,) = read_blocks([table], comparison, *inputs)
             start = self._start[key]
             self.representative[start : start + len(block.representative)] = start + block.representative
 

@@ -96,6 +96,44 @@ def test_a_missing_or_damaged_table_is_named(
         load_run(tmp_path / "run").folders()
 
 
+def test_a_check_keeps_to_the_rule_of_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new image in a folder of the run is compared within that folder, or with the other folders; an image elsewhere
+    lies in another folder than all of them."""
+    made = Project(tmp_path, {"pairs": {"folders": "within"}})
+    images = tmp_path / "images"
+    for folder, seed in (("one", 1), ("one/deep", 2), ("two", 1), ("two", 3)):
+        make_image(images / folder / f"{seed}.jpg", seed)
+    assert made.run() == 0
+    assert load_run(made.run_folder).pairs().empty
+    new = images / "one" / "new.jpg"
+    shutil.copy2(images / "one" / "1.jpg", new)
+    shutil.copy2(images / "one" / "1.jpg", tmp_path / "inbox.jpg")
+
+    def matches(path: Path, code: int) -> list[str]:
+        assert main(["check", str(path), "--against", str(made.run_folder), "--json"]) == code
+        return [row["old"] for row in json.loads(capsys.readouterr().out)["matches"]]
+
+    assert matches(new, 3) == [f"{images}/one/1.jpg"]
+    assert main(["check", str(tmp_path / "inbox.jpg"), "--against", str(made.run_folder)]) == 2
+    assert "pairs.folders: within compares nothing" in capsys.readouterr().err
+    new.unlink()
+    assert made.run("pairs.folders=across") == 0
+    assert len(load_run(made.run_folder).pairs()) == 1
+    shutil.copy2(images / "one" / "1.jpg", new)
+    assert matches(new, 3) == [f"{images}/two/1.jpg"]
+    assert sorted(matches(tmp_path / "inbox.jpg", 3)) == [f"{images}/one/1.jpg", f"{images}/two/1.jpg"]
+    assert main(["verify", str(made.run_folder), "--quiet"]) == 0
+
+
+def test_within_compares_nothing_across_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Project(tmp_path, {"pairs": {"folders": "within"}})
+    for name in ("images", "more"):
+        make_image(tmp_path / name / "1.jpg", 1)
+    made.config["inputs"] = {"a": [str(tmp_path / "images")], "b": [str(tmp_path / "more")]}
+    assert made.run() == 2
+    assert "pairs.folders: within compares nothing, since no folder of inputs.a has images" in capsys.readouterr().err
+
+
 def test_a_deleted_table_is_made_again(project: Project) -> None:
     table = project.run_folder / "report" / "folders.parquet"
     before = table.read_bytes()

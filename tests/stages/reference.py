@@ -24,6 +24,10 @@ REFERENCES = tuple(f"{name}{number:02}" for name in "fse" for number in range(0,
 """Images that are references, of those that `copies` makes."""
 
 
+ROOTS = ("/r", "/s")
+"""Inputs, for images whose paths have folders."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """An image as the pairs stage sees it."""
@@ -91,12 +95,21 @@ def expected_rows(
 def comparable(x: Picture, y: Picture, params: pairs.Params) -> bool:
     if params.references == "skip" and x.path in REFERENCES and y.path in REFERENCES:
         return False
+    if params.folders != "any":
+        same = folder_of(x.path, params.folder_depth) == folder_of(y.path, params.folder_depth)
+        if same != (params.folders == "within"):
+            return False
     sizes = [(y.width, y.height), (y.height, y.width)] if params.rotations else [(y.width, y.height)]
     if params.same == "dimensions":
         return (x.width, x.height) in sizes
     if params.same == "aspect":
         return any(x.width * height == x.height * width for width, height in sizes)
     return True
+
+
+def folder_of(path: str, depth: int) -> list[str]:
+    """The names of the folders around an image, from its input on: an image directly in an input has one."""
+    return path.split("/")[1:-1][: 1 + depth]
 
 
 def hash_agrees(x: Picture, y: Picture, turn: int, hashed: Callable[[np.ndarray], object]) -> bool:
@@ -123,6 +136,8 @@ def settings(shape: tuple[int, ...]) -> dict[str, object]:
         "thumbnail.decode": "fast",
         "pairs.embedding": None,
         "inputs.reference": REFERENCES,
+        "inputs.a": ROOTS,
+        "inputs.b": (),
     }
 
 

@@ -39,6 +39,8 @@ SETTINGS: dict[str, Any] = {
     "pairs.same_hash": "compare",
     "pairs.references": "compare",
     "pairs.identical": "all",
+    "pairs.folders": "any",
+    "pairs.folder_depth": 1,
     "cluster.threshold": None,
     "cluster.min_contrast": 0.0,
     "cluster.linkage": "components",

@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (6, "8fcfac8588c813b5"),
     "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
-    "pairs": (3, "2e9581c9d9ccfb44"),
+    "pairs": (4, "af98f57d78878830"),
     "cluster": (8, "715fa45bd4b55379"),
-    "plot": (10, "3240dff617a316f4"),
+    "plot": (10, "d3562a5266c88aba"),
 }
 
 

@@ -223,8 +223,8 @@ class Results:
         tables = list(self.tables("index", index_columns(comparison), blocks_with_rows))
         tables.sort(key=lambda table: table["path"][:1].to_pylist())
         rows = pa.concat_tables(parts.values()).to_pandas()
-        references, swap = config["inputs"].get("reference", ()), not config["inputs"]["b"]
-        whole = expanded_rows(rows, tables, comparison, references, swap)
+        inputs = {f"inputs.{name}": value for name, value in config["inputs"].items()}
+        whole = expanded_rows(rows, tables, comparison, lambda key: inputs.get(key, ()), not inputs["inputs.b"])
         distances, thumbnail = whole[comparison.column].to_numpy(), config["thumbnail"]
         return whole.assign(borderline=comparison.borderline(distances, thumbnail["decode"], thumbnail["channels"]))
 

@@ -14,7 +14,7 @@ from pipeline.stage import Inputs, Task
 from stages import pairs
 from stages.clustering import dismissed
 from stages.comparing.comparison import Comparison
-from stages.report import folders
+from stages.report import folders as table
 from stages.report.bundles import SETTINGS
 from tests.in_memory import MemoryArtifact, MemoryJob
 from tests.pairwise import pairwise
@@ -122,10 +122,10 @@ def table_of(
         Task("test", spec=dismissed.spec(changes.get("cluster.dismissed", ()))),
         {**settings(SHAPE), **known, **more, "cluster.dismissed": ()} | changes,
         folder,
-        uses=folders.USES,
+        uses=(*table.USES, "inputs.a", "inputs.b"),
     )
     inputs = Inputs((*thumbnails, *(each.index for each in blocks), *found))
-    return folders.folder_table(inputs, job).to_pylist()
+    return table.folder_table(inputs, job).to_pylist()
 
 
 def made_of(
@@ -156,6 +156,7 @@ def made_of(
     same=("any", "aspect"),
     same_hash=("compare", "zero", "skip"),
     references=("compare", "skip"),
+    folders=("any", "across", "within"),
     threshold=(0.0, 60.0),
 )
 def test_against_all_pairs(
@@ -165,11 +166,12 @@ def test_against_all_pairs(
     same: str,
     same_hash: str,
     references: str,
+    folders: str,
     threshold: float,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rules = {"rotations": rotations, "identical": identical, "same": same, "same_hash": same_hash}
+    rules = {"rotations": rotations, "identical": identical, "same": same, "same_hash": same_hash, "folders": folders}
     params = pairs.Params(**rules, references=references, threshold=threshold)
     for seed in range(3):
         first, second = pictures(seed, 14), pictures(seed + 50, 11, "/s" if two else "")
@@ -256,7 +258,7 @@ def test_the_settings_are_those_of_the_comparison() -> None:
 
 
 def test_equal_tables_are_equal_files_with_checksums() -> None:
-    table = folders.SCHEMA.empty_table()
-    data = folders.as_parquet(table)
-    assert folders.as_parquet(table) == data
-    assert pq.read_table(pa.BufferReader(data), page_checksum_verification=True) == table
+    nothing = table.SCHEMA.empty_table()
+    data = table.as_parquet(nothing)
+    assert table.as_parquet(nothing) == data
+    assert pq.read_table(pa.BufferReader(data), page_checksum_verification=True) == nothing
