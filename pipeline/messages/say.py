@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterable
@@ -26,19 +27,26 @@ def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
 
 
 def answer_paged(as_json: bool, data: Any, lines: Iterable[str]) -> int:
-    """Print as `answer` does; on a terminal, more lines than the terminal has go through a pager."""
-    if as_json or not sys.stdout.isatty():
-        return answer(as_json, data, lines)
+    """Print as `answer` does, lines by `page`."""
+    if as_json:
+        return answer(as_json, data, ())
+    page(lines)
+    return 0
+
+
+def page(lines: Iterable[str]) -> None:
+    """Print lines to standard output; on a terminal with fewer lines, through a pager."""
     import shutil
 
+    rest = iter(lines)
+    first = list(itertools.islice(rest, shutil.get_terminal_size().lines - 1)) if sys.stdout.isatty() else []
+    following = next(rest, None) if first else None
+    if following is None:
+        say(*first, *rest)
+        return
     import click
 
-    shown = [f"{one_line(line)}\n" for line in lines]
-    if len(shown) < shutil.get_terminal_size().lines:
-        print(*shown, sep="", end="")
-    else:
-        click.echo_via_pager(shown)
-    return 0
+    click.echo_via_pager(f"{one_line(line)}\n" for line in itertools.chain(first, [following], rest))
 
 
 def complain(*lines: str) -> None:

@@ -7,7 +7,7 @@ import click
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, OneOf, run_argument
 from pipeline.cli.targets import results_of
-from pipeline.messages.say import say
+from pipeline.messages.say import page
 
 
 def duplicates(run: str | None, by: str, as_json: bool) -> int:
@@ -20,7 +20,7 @@ def duplicates(run: str | None, by: str, as_json: bool) -> int:
         print(as_records(found, results.sets()).to_json(orient="records"))
         return 0
     lines = hash_lines if by == "hash" else cluster_lines
-    say(*lines(found, results.sets()))
+    page(lines(found, results.sets()))
     return 0
 
 
@@ -29,7 +29,7 @@ COMMAND = Command(
     "review",
     does="list duplicates by hash alone, or by clusters",
     help="List the images of a finished run whose hashes agree, in one turn or another, whatever their distance: "
-    "--by hash. By default (--by match) the list is that of `fast-diff show`.",
+    "--by hash. By default (--by match) the list is that of `fast-diff show --verbose`.",
     examples={
         "fast-diff duplicates outputs/Pictures --by hash": "images whose hashes agree",
         "fast-diff duplicates outputs/Pictures --json": "clusters, for a script",

@@ -18,7 +18,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (4, "af98f57d78878830"),
-    "cluster": (8, "715fa45bd4b55379"),
+    "cluster": (8, "553865c837a9a614"),
     "plot": (10, "d3562a5266c88aba"),
 }
 
