@@ -27,6 +27,7 @@ from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pai
 from stages.report.extremes import EVERY, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
+from stages.report.triangle import triangle
 
 NEEDS = ("thumbnail", "index", "pairs", "cluster")
 FAILURES = 200
@@ -121,6 +122,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     shown = _figures(inputs) | draw_charts(inputs, params.labels, job, members, matches, drawn)
     table = folders.folder_table(inputs, job)
     drawn.add("folders.parquet", folders.as_parquet(table), "table", "the images that folders share")
+    sharing = triangle(table)
     for start in _starts(sheets):
         draw_sheet(sheets.slice(start, ON_SHEET), gallery, drawn)
     seen = listed["path"].to_pylist()[: number(params.previews)]
@@ -134,11 +136,13 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "every_pair": threshold is None,
         "recorded": sum(counts),
         "figure": measured,
+        "folders": sharing,
         "linkage": job.settings("cluster.linkage"),
         "same_hash": job.settings("pairs.same_hash"),
         "clusters_shown": len(starts),
         "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
-        "data": _data(listed, gallery, previews, matches, measured, job),
+        "data": _data(listed, gallery, previews, matches, measured, job)
+        | {"sharing": sharing.folders if sharing else [], "sharing_names": sharing.names if sharing else []},
         "pair_sections": [
             (f"{kind.capitalize()} matches", [draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
             for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))

@@ -6,4 +6,4 @@ charts.py      charts, by Matplotlib                  pictures.py    pairs and s
 painter.py     a process that draws charts            reuse.py       charts of the last report
 extremes.py    closest and farthest matches, counts   folders.py     which images folders share
 labels.py      recall, from labels of duplicates     bundles.py     images that match in the same folders
-dendrogram.py  splits of a cluster at lower thresholds"""
+dendrogram.py  splits of a cluster at lower thresholds  triangle.py    folders in a triangle, for the page"""

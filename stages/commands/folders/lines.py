@@ -23,7 +23,8 @@ NAMED = 3
 class SharingFolders:
     """Pairs of folders that share images.
 
-    pairs       rows of `Results.folders`, those with the most shared bytes first; the folder asked for is `folder_a`
+    pairs       rows of `Results.folders`, those with the most shared bytes first, nested folders last; `folder_a` is
+                the folder asked for
     unreadable  unreadable images below the folders of `pairs`
     asked       the folders asked for"""
 
@@ -41,8 +42,9 @@ def chosen(results: Results, a: str | None, b: str | None) -> SharingFolders:
         asked = [folder_named(name, images) for name in (a, b) if name is not None]
         forth, back = _lie(pairs, "a", "b", *asked), _lie(pairs, "b", "a", *asked)
         pairs = pd.concat([pairs[forth], _swapped(pairs[back & ~forth])])
+    nested = [below(a, b) or below(b, a) for a, b in zip(pairs["folder_a"], pairs["folder_b"], strict=True)]
     most = pairs[["bytes_a", "bytes_b"]].max(axis=1)
-    order = pairs.assign(most=-most).sort_values(["most", "folder_a", "folder_b"]).index
+    order = pairs.assign(nested=nested, most=-most).sort_values(["nested", "most", "folder_a", "folder_b"]).index
     pairs = pairs.loc[order].reset_index(drop=True)
     failed = results.failures()["path"].tolist()
     folders = {*pairs["folder_a"], *pairs["folder_b"]}
