@@ -31,8 +31,9 @@ from pipeline.stage import (
     Task,
     Upstream,
 )
+from pipeline.store.backends.locations import inside
 from stages.comparing import copies
-from stages.comparing.blocks import INDEXES, index_columns, index_table, read_blocks
+from stages.comparing.blocks import INDEXES, index_columns, index_table, read_blocks, rule_inputs, ruled_out
 from stages.comparing.comparison import Comparison
 from stages.comparing.delta import earlier_matches
 from stages.comparing.functions import imported
@@ -91,6 +92,21 @@ class Params:
         Literal["compare", "skip"],
         Field(description="pairs of images in folders marked as reference under inputs: compare or skip"),
     ] = "compare"
+    folders: Annotated[
+        Literal["any", "across", "within"],
+        Field(
+            description="across: compare only images of different folders; within: only images of the same folder; "
+            "folders are those of folder_depth"
+        ),
+    ] = "any"
+    folder_depth: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="for folders: levels of folders below each input that tell images apart; 0: the inputs "
+            "themselves",
+        ),
+    ] = 1
     identical: Annotated[
         Literal["group", "all"],
         Field(description="identical thumbnails of a block: compare one of them (group), or record every pair (all)"),
@@ -134,6 +150,12 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
     yield from params.comparison.problems(settings)
     if params.metric != "mse" and params.threshold == DEFAULT_THRESHOLD:
         yield f"pairs.threshold: {DEFAULT_THRESHOLD:g} is meant for mse; set a threshold for metric {params.metric}"
+    a, b = settings("inputs.a"), settings("inputs.b")
+    if params.folders == "within" and b and not any(inside(x, y) or inside(y, x) for x in a for y in b):
+        yield (
+            "pairs.folders: within compares nothing, since no folder of inputs.a has images of inputs.b; "
+            "set pairs.folders to any or across"
+        )
     if params.device == "gpu":
         try:
             arrays.gpu()
@@ -195,12 +217,13 @@ def _matches(
 ) -> Iterator[pa.Table]:
     device, comparison = _device(params), params.comparison
     how = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
-    references = job.settings("inputs.reference") if params.references == "skip" else ()
-    blocks = read_blocks([index_table(index, comparison) for index in indexes], comparison, references)
+    tables = [index_table(index, comparison) for index in indexes]
+    blocks = read_blocks(tables, comparison, *rule_inputs(comparison, job.settings))
     kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
     first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
-    known = earlier_matches(job, blocks, kind, comparison)
-    sides = [block.side(job, index, kind) for block, index in zip(blocks, indexes, strict=True)]
+    idle = ruled_out(blocks[0], blocks[-1])
+    known = None if idle else earlier_matches(job, blocks, kind, comparison)
+    sides = [block.side(job, index, kind, idle) for block, index in zip(blocks, indexes, strict=True)]
     rules = MatchRules(kind.limit, comparison.turns, params.same_hash)
     diagonal = len(blocks) == 1
     pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
@@ -240,12 +263,13 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 def uses(settings: Settings) -> Sequence[str]:
     """Return the settings of other sections that determine the matches."""
     references = ("inputs.reference",) if settings("pairs.references") == "skip" else ()
-    return ("thumbnail.size", "thumbnail.channels", "thumbnail.decode", *references)
+    roots = ("inputs.a", "inputs.b") if settings("pairs.folders") != "any" else ()
+    return ("thumbnail.size", "thumbnail.channels", "thumbnail.decode", *references, *roots)
 
 
 STAGE: Stage[Params] = Stage(
     "pairs",
-    version=3,
+    version=4,
     needs=("index",),
     params=Params,
     schema=schema,

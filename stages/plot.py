@@ -17,16 +17,20 @@ from pipeline.machine import side_process
 from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream
 from stages.clustering import dismissed
 from stages.clustering.matches import Matches
-from stages.comparing.figure import SETTINGS, Figure, column_of, figure_of
+from stages.comparing.blocks import group_columns
+from stages.comparing.figure import Figure, column_of, figure_of
 from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
-from stages.report import charts, labels, page
+from stages.report import charts, folders, labels, page
+from stages.report.bundles import comparison_of
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import ALL, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
+from stages.report.triangle import triangle
 
+NEEDS = ("thumbnail", "index", "pairs", "cluster")
 FAILURES = 200
 """Unreadable images on the page, at most."""
 
@@ -77,7 +81,7 @@ def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task that reads everything; matches are streamed."""
-    inputs = tuple((stage, task.key) for stage in ("thumbnail", "pairs", "cluster") for task in upstream.tasks(stage))
+    inputs = tuple((stage, task.key) for stage in NEEDS for task in upstream.tasks(stage))
     spec = dismissed.spec(upstream.settings("cluster.dismissed"))
     if params.labels:
         spec["labels"] = labels.mark(labels.read(params.labels))
@@ -86,8 +90,10 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the report; dates of files do not."""
+    contrast = ("contrast",) if settings("cluster.min_contrast") else ()
     return {
-        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail"),
+        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail", *contrast),
+        "index": group_columns(comparison_of(settings)),
         "pairs": columns(column_of(settings("pairs.metric"))),
     }
 
@@ -115,6 +121,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     drawn.chart("histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about)
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | draw_charts(inputs, params.labels, job, members, matches, drawn)
+    table = folders.folder_table(inputs, job)
+    drawn.add("folders.parquet", folders.as_parquet(table), "table", "the images that folders share")
+    sharing = triangle(table)
     for start in _starts(sheets):
         draw_sheet(sheets.slice(start, ON_SHEET), gallery, drawn)
     seen = listed["path"].to_pylist()[: number(params.previews)]
@@ -128,11 +137,13 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "every_pair": threshold is None,
         "recorded": sum(counts),
         "figure": measured,
+        "folders": sharing,
         "linkage": job.settings("cluster.linkage"),
         "same_hash": job.settings("pairs.same_hash"),
         "clusters_shown": len(starts),
         "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
-        "data": _data(listed, gallery, previews, matches, measured, job),
+        "data": _data(listed, gallery, previews, matches, measured, job)
+        | {"sharing": sharing.folders if sharing else [], "sharing_names": sharing.names if sharing else []},
         "pair_sections": [
             (f"{kind.capitalize()} matches", [draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
             for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
@@ -199,13 +210,8 @@ def _figures(inputs: Inputs) -> dict[str, Any]:
 
 
 USES = (
-    *SETTINGS,
-    "inputs.reference",
-    "pairs.threshold",
-    "pairs.same_hash",
-    "cluster.threshold",
+    *folders.USES,
     "cluster.linkage",
-    "cluster.dismissed",
     "thumbnail.size",
     "thumbnail.channels",
     "thumbnail.orientation",
@@ -216,18 +222,25 @@ USES = (
     "thumbnail.plugins",
 )
 
+
+def uses(settings: Settings) -> Sequence[str]:
+    """Return the config keys that determine the report."""
+    return (*USES, "inputs.a", "inputs.b") if settings("pairs.folders") != "any" else USES
+
+
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=11,
-    needs=("thumbnail", "pairs", "cluster"),
+    version=12,
+    needs=NEEDS,
     params=Params,
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, USES, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
+    cache_key=CacheKey(reads, uses, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
     output=Output(
         files=(
             "report/index.html",
+            "report/folders.parquet",
             "report/*.svg",
             *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images")),
         )

@@ -97,6 +97,7 @@ SET = click.Option(
     shell_complete=completion.keys,
 )
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print JSON for machines.")
+VERBOSE = click.Option(["--verbose"], is_flag=True, help="Print every line, not only a summary.")
 QUIET = click.Option(["--quiet"], is_flag=True, help="Print no progress and no summary.")
 LOG_FORMAT = click.Option(
     ["--log-format"], type=OneOf(("text", "json")), default="text", help="Format of progress; json: one event a line."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,29 @@ def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
     else:
         say(*lines)
     return 0
+
+
+def answer_paged(as_json: bool, data: Any, lines: Iterable[str]) -> int:
+    """Print as `answer` does, lines by `page`."""
+    if as_json:
+        return answer(as_json, data, ())
+    page(lines)
+    return 0
+
+
+def page(lines: Iterable[str]) -> None:
+    """Print lines to standard output; on a terminal with fewer lines, through a pager."""
+    import shutil
+
+    rest = iter(lines)
+    first = list(itertools.islice(rest, shutil.get_terminal_size().lines - 1)) if sys.stdout.isatty() else []
+    following = next(rest, None) if first else None
+    if following is None:
+        say(*first, *rest)
+        return
+    import click
+
+    click.echo_via_pager(f"{one_line(line)}\n" for line in itertools.chain(first, [following], rest))
 
 
 def say_on_stderr(*lines: str) -> None:

@@ -6,7 +6,7 @@ Recorded matches are used where the metric is mse. Other pairs are measured from
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.stage import Inputs, Job
+from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.clustering.rows import PathIndex
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure import exact, spread, turns
@@ -40,18 +40,18 @@ class Inside(NamedTuple):
 class _Measure:
     """Distances of thumbnails, with the config's normalisation and rotations."""
 
-    def __init__(self, inputs: Inputs, job: Job, places: PathIndex) -> None:
-        self._artifacts, self._places = inputs.of("thumbnail"), places
-        self.shape = thumbnail_shape(job.settings)
+    def __init__(self, thumbnails: Sequence[Artifact], settings: Settings, places: PathIndex) -> None:
+        self._artifacts, self._places = thumbnails, places
+        self.shape = thumbnail_shape(settings)
         self.divisor = self.shape[0] * self.shape[1]
-        self.divisor *= self.shape[2] if job.settings("pairs.normalize") == "value" else 1
-        self.turns = 4 if job.settings("pairs.rotations") else 1
+        self.divisor *= self.shape[2] if settings("pairs.normalize") == "value" else 1
+        self.turns = 4 if settings("pairs.rotations") else 1
         self._squares = exact.Squares()
 
-    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> Doubles:
-        """Return the MSE of a[i] and b[j], float64 (pairs,)."""
-        sums = [self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in range(self.turns)]
-        return np.asarray(np.min(sums, axis=0) / self.divisor, np.float64)
+    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> tuple[Doubles, Ints]:
+        """Return the MSE of a[i] and b[j], float64 (pairs,), and the least quarter turn of b that attains it, int64."""
+        sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in range(self.turns)])
+        return np.asarray(sums.min(axis=0) / self.divisor, np.float64), sums.argmin(axis=0)
 
     @cached_property
     def _where(self) -> tuple[Ints, Ints]:
@@ -88,17 +88,29 @@ def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Int
     keeper   row of each image's keeper, int64 (n,)
     cluster  number of each image's cluster, int64 (n,), ascending from 0"""
     sizes, places = np.bincount(cluster), PathIndex(paths)
-    measure = _Measure(inputs, job, places)
+    measure = _Measure(inputs.of("thumbnail"), job.settings, places)
     to_keeper = np.full(len(paths), np.nan)
     to_keeper[keeper == np.arange(len(paths))] = 0.0
     known, most = np.zeros(len(sizes), np.int64), np.zeros(len(sizes))
     if job.settings("pairs.metric") == "mse":
         _recorded(inputs, places, keeper, cluster, to_keeper, known, most)
-    _to_keepers(measure, keeper, to_keeper)
+    _to_keepers(measure, keeper, to_keeper, np.zeros(len(paths), np.int64))
     np.maximum.at(most, cluster, to_keeper)
     open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2)
     _spreads(measure, cluster, to_keeper, np.flatnonzero(open_), most)
     return Inside(to_keeper, most)
+
+
+def to_keepers(
+    thumbnails: Sequence[Artifact], settings: Settings, paths: pa.Array, keeper: Ints
+) -> tuple[Doubles, Ints]:
+    """Return the MSE of each image to its keeper, float64 (n,), and the image's quarter turns, int64 (n,).
+
+    paths   paths of the images
+    keeper  row of each image's keeper, int64 (n,)"""
+    distances, turn = np.full(len(paths), np.nan), np.zeros(len(paths), np.int64)
+    _to_keepers(_Measure(thumbnails, settings, PathIndex(paths)), keeper, distances, turn)
+    return distances, turn
 
 
 def _recorded(
@@ -122,8 +134,8 @@ def _recorded(
             np.maximum.at(most, cluster[a[together]], found[together])
 
 
-def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
-    """Measure the unknown distances to keepers, one partition at a time."""
+def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles, turn: Ints) -> None:
+    """Measure the unknown distances to keepers, and the turns, one partition at a time."""
     unknown = np.flatnonzero(np.isnan(to_keeper))
     keepers = np.unique(keeper[unknown])
     for start in range(0, len(keepers), IMAGES):
@@ -133,7 +145,7 @@ def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles) -> None:
         for places, thumbnails in measure.thumbnails(rows):
             members = rows[places]
             of_keeper = np.searchsorted(some, keeper[members])
-            to_keeper[members] = measure.pairs(held, thumbnails, of_keeper, np.arange(len(members)))
+            to_keeper[members], turn[members] = measure.pairs(held, thumbnails, of_keeper, np.arange(len(members)))
 
 
 def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, most: Doubles) -> None:

@@ -1,7 +1,7 @@
 """The commands, one file or folder a command: each ends in `COMMAND`.
 
     find       run/      check/
-    review     show/     duplicates.py   failures.py   export/
+    review     show/     folders/        duplicates.py failures.py   export/
     clean up   plan/     apply/          undo.py       dismiss/      prune.py
     inspect    status/   explain.py      estimate/     graph.py      verify/
     set up     init.py   config/         formats.py    demo/         completion.py   warm_up.py

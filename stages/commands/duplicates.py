@@ -7,7 +7,7 @@ import click
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, OneOf, run_argument
 from pipeline.cli.targets import results_of
-from pipeline.messages.say import say
+from pipeline.messages.say import page
 
 
 def duplicates(run: str | None, by: str, as_json: bool) -> int:
@@ -20,7 +20,7 @@ def duplicates(run: str | None, by: str, as_json: bool) -> int:
         print(as_records(found, results.sets()).to_json(orient="records"))
         return 0
     lines = hash_lines if by == "hash" else cluster_lines
-    say(*lines(found, results.sets()))
+    page(lines(found, results.sets()))
     return 0
 
 
@@ -28,8 +28,8 @@ COMMAND = Command(
     "duplicates",
     "review",
     does="list duplicates by hash alone, or by clusters",
-    help="List the clusters of a finished run, as `fast-diff show` does. With --by hash, list instead the images whose "
-    "hashes agree in some rotation, whatever their distance.",
+    help="List the clusters of a finished run, as `fast-diff show --verbose` does. With --by hash, list instead the "
+    "images whose hashes agree in some rotation, whatever their distance.",
     examples={
         "fast-diff duplicates outputs/Pictures --by hash": "images whose hashes agree",
         "fast-diff duplicates outputs/Pictures --json": "clusters, for a script",

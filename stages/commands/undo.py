@@ -13,9 +13,9 @@ from pipeline.messages.words import counted
 def undo(journal: Path, as_json: bool) -> int:
     """Undo the acts, print a line per file, and return the exit code."""
     from stages.commands.apply.alone import alone
-    from stages.commands.apply.follow import Tally
     from stages.commands.apply.output import print_each
     from stages.commands.apply.take_back import undo
+    from stages.commands.apply.tally import Tally
     from stages.comparing.text import human_bytes
 
     tally = Tally()

@@ -12,9 +12,10 @@ import pyarrow as pa
 from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
-from pipeline.stage import Artifact, Job
+from pipeline.stage import Artifact, Job, Settings
 from stages.comparing.comparison import Comparison
-from stages.comparing.metrics.compared import BlockImages
+from stages.comparing.folders import rule_folders
+from stages.comparing.metrics.compared import BlockImages, Compared
 from stages.comparing.metrics.hamming import HASHES
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.references import are_references
@@ -62,10 +63,16 @@ def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
 def index_columns(comparison: Comparison) -> list[str]:
     """Return the names of the index columns that a comparison needs."""
     wanted = ["path", "partition", "row", "identity", *kind_of(comparison).columns(comparison)]
+    return list(dict.fromkeys([*wanted, *group_columns(comparison)]))
+
+
+def group_columns(comparison: Comparison) -> list[str]:
+    """Return the names of the index columns that rules read and that tell which images are represented."""
+    wanted = ["path"]
     wanted += ["width", "height"] if comparison.same != "any" else []
     wanted += HASHES if comparison.same_hash != "compare" else ()
     wanted += [*_identity(comparison)] if comparison.identical == "group" else ()
-    return list(dict.fromkeys(wanted))
+    return wanted
 
 
 def _turned_alike(comparison: Comparison) -> bool:
@@ -83,6 +90,7 @@ class Block:
     table           rows of the index, in path order
     settled         images of which no two are compared, bool (n,); None: no such images
     kind            only images of equal kind are compared, int64 (n,)
+    folder          only images of different folders are compared, int64 (n,); None: the rules ignore folders
     hashes          numbers of the hashes at the four turns, int64 (n, 4); None: the rules ignore hashes
     representative  position of the representative of each image, int64 (n,)
     turn, symmetry  turn to the group's common form, and number of turns that change nothing, int64 (n,)"""
@@ -95,16 +103,14 @@ class Block:
         if comparison.references == "skip" and references:
             self.settled = np.asarray(are_references(table["path"], references).to_numpy(), bool)
         zeros = np.zeros(len(table), np.int64)
-        self.kind = zeros
-        if comparison.same != "any":
-            self.kind = groups.aspect_classes(
-                self.ints("width"), self.ints("height"), comparison.same, comparison.rotations
-            )
+        self.kind = numbers.get("kind", zeros)
+        self.folder = numbers.get("folder") if comparison.folders == "across" else None
         self.hashes = numbers["hashes"] if comparison.same_hash != "compare" else None
         self.representative = np.arange(len(table))
         if comparison.identical == "group":
             keys = [numbers["identity"], self.kind, *(self.hashes.T if self.hashes is not None else ())]
             keys += [] if self.settled is None else [self.settled.astype(np.int64)]
+            keys += [] if self.folder is None else [self.folder]
             self.representative = groups.representatives(np.stack(keys, axis=1))
         turned = _turned_alike(comparison) and comparison.identical == "group"
         self.turn = self.ints("turn") if turned else zeros
@@ -127,8 +133,8 @@ class Block:
         """Return the positions of the representatives, int64."""
         return np.flatnonzero(self.representative == np.arange(len(self.table)))
 
-    def side(self, job: Job, index: Artifact, kind: Kind) -> Side:
-        """Return the representatives as the kernel compares them."""
+    def side(self, job: Job, index: Artifact, kind: Kind, idle: bool = False) -> Side:
+        """Return the representatives as the kernel compares them; `idle`: nothing is compared, so nothing is read."""
         chosen, shape = self.representatives, thumbnail_shape(job.settings)
         everyone = len(chosen) == len(self.table)
         rows = self.table if everyone else self.table.take(pa.array(chosen))
@@ -139,7 +145,10 @@ class Block:
             whole = coarse_vectors(index, shape)
             return whole if everyone else whole[chosen]
 
-        compared = kind.compared(BlockImages(rows, thumbnails, vectors))
+        if idle:
+            compared = Compared(np.empty((len(chosen), 0), np.float32), thumbnails)
+        else:
+            compared = kind.compared(BlockImages(rows, thumbnails, vectors))
         self.table = self.table.select(["path"])  # the other columns are large and not needed again
         return Side(
             compared.vectors,
@@ -148,16 +157,51 @@ class Block:
             None if self.hashes is None else self.hashes[chosen],
             compared.points,
             None if self.settled is None else self.settled[chosen],
+            None if self.folder is None else self.folder[chosen],
         )
 
 
-def read_blocks(tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str] = ()) -> list[Block]:
+def rule_inputs(comparison: Comparison, settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the inputs that the rules read: roots of reference images, and roots of all images."""
+    references = settings("inputs.reference") if comparison.references == "skip" else ()
+    return references, (*settings("inputs.a"), *settings("inputs.b")) if comparison.folders != "any" else ()
+
+
+def ruled_out(a: Block, b: Block) -> bool:
+    """Return whether the rules exclude every pair of an image of a with an image of b."""
+    if a.settled is not None and b.settled is not None and a.settled.all() and b.settled.all():
+        return True
+    if a.folder is not None and b.folder is not None and len(np.union1d(a.folder, b.folder)) < 2:
+        return True
+    return not len(np.intersect1d(a.kind, b.kind))
+
+
+def read_blocks(
+    tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str] = (), roots: Sequence[str] = ()
+) -> list[Block]:
     """Return the blocks of index tables.
 
     Equal strings get equal numbers in all blocks.
 
-    references  roots of `inputs.reference`"""
+    references  roots of `inputs.reference`
+    roots       roots of all images, for `pairs.folders`"""
     numbered: list[dict[str, Ints]] = [{} for _ in tables]
+    if comparison.same != "any":
+        for numbers, table in zip(numbered, tables, strict=True):
+            width, height = (np.asarray(table[name].to_numpy(), np.int64) for name in ("width", "height"))
+            numbers["kind"] = groups.aspect_classes(width, height, comparison.same, comparison.rotations)
+    if comparison.folders != "any":
+        folders = [rule_folders(table["path"], roots, comparison.folder_depth) for table in tables]
+        for numbers, codes in zip(
+            numbered, _codes([pa.table({"folder": each}) for each in folders], ["folder"]), strict=True
+        ):
+            numbers["folder"] = codes[:, 0]
+    if comparison.folders == "within":
+        rows = [np.stack([each.get("kind", each["folder"]), each["folder"]], axis=1) for each in numbered]
+        _, kinds = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
+        ends = np.cumsum([len(each) for each in rows])[:-1]
+        for numbers, kind in zip(numbered, np.split(kinds.reshape(-1).astype(np.int64), ends), strict=True):
+            numbers["kind"] = kind
     if comparison.identical == "group":
         for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
             numbers["identity"] = codes[:, 0]

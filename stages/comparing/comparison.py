@@ -33,6 +33,8 @@ class Comparison:
     same_hash: Literal["compare", "zero", "skip"]
     references: Literal["compare", "skip"]
     identical: Literal["group", "all"]
+    folders: Literal["any", "across", "within"]
+    folder_depth: int
 
     @property
     def column(self) -> str:

@@ -37,6 +37,8 @@ def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
 def _represented(block: Block) -> NDArray[np.bool_]:
     """Return which images are compared through another image, bool (n,)."""
     others: NDArray[np.bool_] = block.representative != np.arange(len(block.table))
+    if block.folder is not None:
+        return np.zeros_like(others)  # images of a group lie in one folder
     return others if block.settled is None else others & ~block.settled
 
 
@@ -55,7 +57,11 @@ def enter(ledger: Ledger, block: Block, comparison: Comparison) -> None:
     sizes = np.bincount(block.representative, minlength=len(block.table))
     pairs = sizes * (sizes - 1) // 2
     apart = int(
-        pairs.sum() if comparison.same_hash == "skip" else 0 if block.settled is None else pairs[block.settled].sum()
+        pairs.sum()
+        if comparison.same_hash == "skip" or block.folder is not None
+        else 0
+        if block.settled is None
+        else pairs[block.settled].sum()
     )
     within = int(pairs.sum()) - apart
     ledger.skipped_by_rule += apart

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.stage import Base, Job
-from stages.comparing.blocks import Block, index_table, read_blocks
+from stages.comparing.blocks import Block, index_table, read_blocks, rule_inputs
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.thumbnails import thumbnail_shape
@@ -50,8 +50,8 @@ def earlier_matches(job: Job, blocks: Sequence[Block], kind: Kind, comparison: C
 
 
 def _held_by(base: Base, job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches:
-    references = job.settings("inputs.reference") if comparison.references == "skip" else ()
-    old = read_blocks([index_table(index, comparison) for index in base.inputs.of("index")], comparison, references)
+    tables = [index_table(index, comparison) for index in base.inputs.of("index")]
+    old = read_blocks(tables, comparison, *rule_inputs(comparison, job.settings))
     known = [_known(block, was) for block, was in zip(blocks, old, strict=True)]
     then = replace(comparison, threshold=base.params["threshold"])
     limit = kind_of(comparison)(then, thumbnail_shape(job.settings), CPU).limit

@@ -19,11 +19,13 @@ from stages.kernels.arrays import CPU, Device, compiled
 from stages.kernels.bounds.space import NOTHING, Candidates, Filter, Levels, merged, prepare
 from stages.kernels.filters import product
 from stages.kernels.filters.refine import Refiner
-from stages.kernels.measure.metric import Bits, Ints, MatchArrays, Metric, Side, joined, nothing
-from stages.kernels.positions import equal_pairs, pair_counts, places_of, products_unless_both, settled_of
+from stages.kernels.measure.metric import Bits, Ints, Mask, MatchArrays, Metric, Side, joined, nothing
+from stages.kernels.positions import equal_pairs, joint, pair_counts, places_of, products_unless_both, settled_of
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from stages.kernels.tuning import Tuning
 
+FOLDERS = 16
+"""Most folders of a run of rows that are compared one after the other, each with the other folders."""
 TUNING = Tuning()
 """The tuning of each `BlockPair` that is given no other."""
 
@@ -51,12 +53,14 @@ class BlockPair:
         self._most = np.inf if self.rules.limit is None else self.rules.limit
         self._empty = nothing(self.metric)
         self._settled_a, self._settled_b = settled_of(self.a), settled_of(self.b)
-        self._idle = bool(self._settled_a.all() and self._settled_b.all())
+        self._paired_a, self._paired_b = (np.isin(x.kind, y.kind) for x, y in ((self.a, self.b), (self.b, self.a)))
         self._filter: Filter | None = None
         self._refiner = Refiner(
             self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels, self.tuning
         )
         self._count()
+        copies = self.diagonal and self.a.folder is None and bool((self.a.weight[~self._settled_a] > 1).any())
+        self._idle = not self.ledger.decided and not copies
         self._bounded = self.metric.space is not None and self.rules.limit is not None
         self._copied = self.earlier is not None and self.earlier.covers_all(self.rules.limit)
         nothing_new = self._idle or self._copied
@@ -143,8 +147,7 @@ class BlockPair:
         """Return the turns in which each pair of a tile is to be compared, uint8 (a, b).
 
         A pair gets all turns, or none if a rule excludes the pair or the pair's distance is known already."""
-        mask = self.a.kind[a][:, None] == self.b.kind[b]
-        mask &= ~(self._settled_a[a][:, None] & self._settled_b[b])
+        mask = self._comparable(a[:, None], b)
         if self.diagonal:
             mask &= a[:, None] < b
         for known in (agree, self.earlier.found if self.earlier else self._empty):
@@ -156,17 +159,32 @@ class BlockPair:
         return bits
 
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
-        """Yield pairs of position arrays.
+        """Yield pairs of position arrays whose products hold every pair to compare.
 
-        Every pair of positions in such a product is to be compared.
-
-        Two settled images are not compared, nor are two images whose matches an earlier artifact holds."""
+        Two settled images are not compared, nor are two images whose matches an earlier artifact holds, images without
+        an image of their kind on the other side, and, if a has few folders, images of one folder."""
         covering = self.earlier if self.earlier is not None and self.earlier.covers(self.rules.limit) else None
-        for some, others in products_unless_both(a, b, self._settled_a, self._settled_b):
-            if covering is None:
-                yield some, others
-            else:
-                yield from products_unless_both(some, others, covering.known_a, covering.known_b)
+        for part, rest in self._folders_apart(a[self._paired_a[a]], b[self._paired_b[b]]):
+            for some, others in products_unless_both(part, rest, self._settled_a, self._settled_b):
+                if covering is None:
+                    yield some, others
+                else:
+                    yield from products_unless_both(some, others, covering.known_a, covering.known_b)
+
+    def _folders_apart(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
+        if self.a.folder is None or self.b.folder is None or len(folders := np.unique(self.a.folder[a])) > FOLDERS:
+            yield a, b
+            return
+        for folder in folders:
+            yield a[self.a.folder[a] == folder], b[self.b.folder[b] != folder]
+
+    def _comparable(self, a: Ints, b: Ints) -> Mask:
+        """Return which pairs of positions the rules allow, hashes apart."""
+        mask: Mask = self.a.kind[a] == self.b.kind[b]
+        mask &= ~(self._settled_a[a] & self._settled_b[b])
+        if self.a.folder is not None and self.b.folder is not None:
+            mask &= self.a.folder[a] != self.b.folder[b]
+        return mask
 
     def _candidates(self, a: Ints, room: int) -> Candidates | None:
         """Return the pairs that may match, without those that an earlier artifact holds."""
@@ -202,13 +220,19 @@ class BlockPair:
     def _count(self) -> None:
         """Enter all pairs in the ledger, as if no hashes were equal.
 
-        Pairs are counted per kind, for only images of one kind are compared."""
-        kinds = np.unique(np.concatenate([self.a.kind, self.b.kind]))
+        Pairs are counted per kind, for only images of one kind are compared. Of these, pairs of settled images and
+        pairs in one folder are excluded; pairs that are both are excluded once."""
         everyone = np.ones(len(self.a), bool), np.ones(len(self.b), bool)
         other = None if self.diagonal else self.b
-        pairs, covered, images = pair_counts(self.a, other, kinds, *everyone)
-        settled, within, _ = pair_counts(self.a, other, kinds, self._settled_a, self._settled_b)
+        kinds = self.a.kind, self.b.kind
+        pairs, covered, images = pair_counts(self.a, other, *kinds, *everyone)
+        settled, within, _ = pair_counts(self.a, other, *kinds, self._settled_a, self._settled_b)
         pairs, covered = pairs - settled, covered - within
+        if self.a.folder is not None and self.b.folder is not None:
+            kinds = joint(self.a.kind, self.a.folder, self.b.kind, self.b.folder)
+            alike, below, _ = pair_counts(self.a, other, *kinds, *everyone)
+            both, twice, _ = pair_counts(self.a, other, *kinds, self._settled_a, self._settled_b)
+            pairs, covered = pairs - alike + both, covered - below + twice
         self.ledger.decided += pairs
         self.ledger.identical += covered - pairs
         self.ledger.skipped_by_rule += images - covered
@@ -229,7 +253,7 @@ class BlockPair:
                 if pairs is None:
                     return None
                 i, j = a[pairs[0]], b[pairs[1]]
-                keep = (self.a.kind[i] == self.b.kind[j]) & ~(self._settled_a[i] & self._settled_b[j])
+                keep = self._comparable(i, j)
                 if self.diagonal:
                     keep &= i < j
                 parts.append(Candidates(i[keep], j[keep], np.full(np.count_nonzero(keep), 1 << turn, np.uint8)))
@@ -237,8 +261,7 @@ class BlockPair:
 
     def _allowed(self, candidates: Candidates, agree: Candidates) -> Candidates:
         """Return the candidates that the rules allow and that are unknown so far."""
-        keep, columns = self.a.kind[candidates.a] == self.b.kind[candidates.b], len(self.b)
-        keep &= ~(self._settled_a[candidates.a] & self._settled_b[candidates.b])
+        keep, columns = self._comparable(candidates.a, candidates.b), len(self.b)
         code = candidates.a * columns + candidates.b
         if len(agree.a):
             keep &= ~np.isin(code, agree.a * columns + agree.b)

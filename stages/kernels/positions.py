@@ -24,28 +24,41 @@ def settled_of(side: Side) -> Mask:
     return np.zeros(len(side), bool) if side.settled is None else side.settled
 
 
-def counts_by_kind(side: Side, some: Mask, kinds: Ints) -> tuple[Ints, Ints]:
+def counts_by_kind(weight: Ints, kind: Ints, kinds: Ints) -> tuple[Ints, Ints]:
     """Return for each kind the number of images and of representatives.
 
-    The result is int64 (kinds,) each."""
-    place = np.searchsorted(kinds, side.kind[some])
+    The result is int64 (kinds,) each.
+
+    weight, kind  of each representative, int64 (n,)"""
+    place = np.searchsorted(kinds, kind)
     images = np.zeros(len(kinds), np.int64)
-    np.add.at(images, place, side.weight[some])
+    np.add.at(images, place, weight)
     return images, np.bincount(place, minlength=len(kinds))
 
 
-def pair_counts(a: Side, b: Side | None, kinds: Ints, in_a: Mask, in_b: Mask) -> tuple[int, int, int]:
+def pair_counts(a: Side, b: Side | None, kind_a: Ints, kind_b: Ints, in_a: Mask, in_b: Mask) -> tuple[int, int, int]:
     """Return three counts of pairs among the masked images of either side; None for b: pairs within a.
 
-    The counts: pairs of representatives of one kind; pairs of images of one kind; all pairs of images."""
-    images_a, stand_a = counts_by_kind(a, in_a, kinds)
+    The counts: pairs of representatives of one kind; pairs of images of one kind; all pairs of images.
+
+    kind_a, kind_b  number of each image's kind, int64 (n,); only images of one kind are counted together"""
+    kinds = np.unique(np.concatenate([kind_a, kind_b]))
+    images_a, stand_a = counts_by_kind(a.weight[in_a], kind_a[in_a], kinds)
     if b is not None:
-        images_b, stand_b = counts_by_kind(b, in_b, kinds)
+        images_b, stand_b = counts_by_kind(b.weight[in_b], kind_b[in_b], kinds)
         covered = int((images_a * images_b).sum())
         return int((stand_a * stand_b).sum()), covered, int(images_a.sum()) * int(images_b.sum())
     squares = int((a.weight[in_a] ** 2).sum())
     covered = (int((images_a**2).sum()) - squares) // 2
     return int((stand_a * (stand_a - 1) // 2).sum()), covered, (int(images_a.sum()) ** 2 - squares) // 2
+
+
+def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[Ints, Ints]:
+    """Return numbers of either side, equal for images of equal kind and folder."""
+    rows = np.stack([np.concatenate([kind_a, kind_b]), np.concatenate([folder_a, folder_b])], axis=1)
+    _, numbers = np.unique(rows, axis=0, return_inverse=True)
+    numbers = numbers.reshape(-1).astype(np.int64)
+    return numbers[: len(kind_a)], numbers[len(kind_a) :]
 
 
 def places_of(positions: Ints, values: Ints) -> Ints:

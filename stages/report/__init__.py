@@ -3,7 +3,7 @@
 page.py        the page, and its data                 gallery.py     images by path, for display
 templates/     the page's look and script             previews.py    preview files for the page
 charts.py      charts, by Matplotlib                  pictures.py    pairs and sheets, by Pillow
-reuse.py       charts of the last report
-extremes.py    closest and farthest matches, counts   folders.py     which folder duplicates which
-labels.py      recall, from labels of duplicates
+reuse.py       charts of the last report              folders.py     which images folders share
+extremes.py    closest and farthest matches, counts   bundles.py     images that match in the same folders
+labels.py      recall, from labels of duplicates      triangle.py    folders in a triangle, for the page
 dendrogram.py  splits of a cluster at lower thresholds"""

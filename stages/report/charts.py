@@ -24,9 +24,6 @@ LIGHT = (INK, FAINT, PAPER, "#308468", "#b3261e")
 DARK = ("#e8eaec", "#98a2ab", "#1c2024", "#5fd3ab", "#ff8a80")
 """Colours of charts: text, lines, background, bars, marks."""
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-LETTERS = 34
-"""Characters of a folder's name beside the heat map, at most."""
-TINTS = "YlGn"
 
 
 def load() -> None:
@@ -83,47 +80,6 @@ def _size_edges(largest: int) -> list[int]:
     while len(edges) > 2 and edges[-2] > largest:
         edges.pop()
     return edges
-
-
-def heat(names: Sequence[str], counts: NDArray[np.int64]) -> bytes:
-    """Return a heat map of folders that share duplicates, as SVG.
-
-    counts  images of one folder (row) with a duplicate in another folder (column), int64 (n, n)"""
-    from matplotlib import colormaps
-    from matplotlib.colors import LogNorm
-
-    count = len(names)
-    side = 1.2 + 0.42 * count
-    figure, axes = plain(side + 2.4, side + 1.1)
-    tints = colormaps[TINTS]
-    norm = LogNorm(1, max(2, int(counts.max())))
-    for row, column in np.argwhere(counts > 0).tolist():
-        tint = tints(0.15 + 0.75 * float(norm(counts[row, column])))
-        axes.fill(
-            [column - 0.5, column + 0.5, column + 0.5, column - 0.5],
-            [row - 0.5, row - 0.5, row + 0.5, row + 0.5],
-            color=tint,
-        )
-        dark = sum(tint[:3]) < 1.4
-        text = f"{counts[row, column]:,}"
-        axes.text(column, row, text, ha="center", va="center", color="#fefefe" if dark else "#101010", size=8)
-    shown = [_folder(name) for name in names]
-    axes.set_xticks(range(count), shown, rotation=60, ha="right", size=8)
-    axes.set_yticks(range(count), shown, size=8)
-    axes.set_xlim(-0.5, count - 0.5)
-    axes.set_ylim(count - 0.5, -0.5)
-    axes.set_aspect("equal")
-    axes.tick_params(length=0)
-    axes.set_ylabel("images in the row's folder …", color=INK)
-    axes.set_xlabel("… with a duplicate in the column's folder", color=INK)
-    return svg(figure)
-
-
-def _folder(name: str) -> str:
-    from stages.report.pictures import printable
-
-    text = printable(name)
-    return text if len(text) <= LETTERS else f"…{text[1 - LETTERS :]}"
 
 
 def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> bytes:

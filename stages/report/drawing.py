@@ -14,7 +14,7 @@ from pipeline.stage import Inputs, Job, Result
 from stages.clustering.matches import Matches
 from stages.comparing.figure import Figure, figure_of
 from stages.comparing.text import human_bytes, human_mse
-from stages.report import charts, folders, labels, reuse
+from stages.report import charts, labels, reuse
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 
@@ -75,19 +75,17 @@ def draw_charts(
         there.append(name)
         drawn.chart(name, "chart", name, chart, *arguments)
 
-    recall, which = None, folders.shared(members)
+    recall = None
     if len(members):
         sizes = Counter(Counter(members["cluster"].to_pylist()).values())
         draw("sizes", charts.sizes, dict(sorted(sizes.items())))
-    if which:
-        draw("folders", charts.heat, which.names, which.images)
     if labelled:
         known = labels.unchanged(labelled, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
         name = figure_of(job.settings).name
         draw("recall", charts.recall, found.distances, found.share, matches.threshold, name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
-    return {"charts": there, "recall": recall, "folders": which}
+    return {"charts": there, "recall": recall}
 
 
 def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:

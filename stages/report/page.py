@@ -19,7 +19,7 @@ from stages.clustering.keepers import stay
 from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
-SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
+SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "folders.js", "main.js")
 """Parts of the page's script, in order."""
 DATES = "dates.js"
 """A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""

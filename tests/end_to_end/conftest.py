@@ -21,7 +21,7 @@ def blank_charts() -> Iterator[None]:
     """Draw no charts, which takes longer than all else in a small run. Charts are part of an artifact: a test must not
     compare such a run with one in another process."""
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("histogram", "sizes", "heat", "recall"):
+        for name in ("histogram", "sizes", "recall"):
             patched.setattr(charts, name, blank)
         patched.setattr(side_process, "submit", functools.partial)
         yield

@@ -45,11 +45,15 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
 
 def test_show_lists_clusters_and_what_matches_an_image(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     images = project.folder / "images"
-    text = said(capsys, "show", str(project.run_folder))
+    text = said(capsys, "show", str(project.run_folder), "--verbose")
     assert text.count("cluster ") == 2
     assert f"  keeper     {images}/--yes.jpg  96x72" in text
     assert f"             {images}/2.jpg" in text
+    short = said(capsys, "show", str(project.run_folder)).splitlines()
+    assert short[0] == "clusters    2, of 4 images"
+    assert short[2].startswith(f"  2 of 5 images of {images} would go, ")
     one = said(capsys, "show", str(project.yaml), str(images / "1.jpg"))
+    assert said(capsys, "show", str(project.yaml), "1.jpg") == one.replace(f"{images}/1.jpg:", "1.jpg:")
     assert f"{images}/1.jpg: 1 match" in one
     assert f"{images}/<img src=x onerror=alert(1)>.jpg" in one
     assert said(capsys, "show", str(project.yaml), str(images / "3.jpg")).strip() == f"{images}/3.jpg: 0 matches"
@@ -80,7 +84,7 @@ def test_matches_are_found_from_either_side_in_the_right_turn(
 
 def test_duplicates_by_hash_and_by_match(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "duplicates", str(project.yaml), "--by", "hash").count("cluster ") == 2
-    assert said(capsys, "duplicates", str(project.yaml)) == said(capsys, "show", str(project.yaml))
+    assert said(capsys, "duplicates", str(project.yaml)) == said(capsys, "show", str(project.yaml), "--verbose")
     assert len(json.loads(said(capsys, "duplicates", str(project.yaml), "--by", "hash", "--json"))) == 4
 
 
@@ -133,7 +137,7 @@ def test_names_that_would_do_something_to_a_terminal_are_found_as_they_are_shown
     (tmp_path / "images" / "\x1b[31mred\n.jpg").write_bytes((tmp_path / "images" / "a.jpg").read_bytes())
     (Path(os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.jpg"))).write_bytes(b"\xff\xd8\xff")
     assert project.run() == 0
-    text = said(capsys, "show", str(project.yaml))
+    text = said(capsys, "show", str(project.yaml), "--verbose")
     assert "\x1b" not in text
     (shown,) = (part.split("  ")[0] for part in text.split("images/") if "red" in part)
     assert "1 match\n" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / shown))
@@ -269,8 +273,11 @@ def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
     for group in data["clusters"]:
         group["remove"][0]["digest"] = "0" * 64
     plan.write_text(json.dumps(data))
-    text = said(capsys, "apply", str(plan), "--action", "delete", "--yes", code=1)
+    words = ("apply", str(plan), "--action", "delete", "--yes")
+    text = said(capsys, *words, "--verbose", code=1)
     assert text.count("left alone") == 3
+    short = said(capsys, *words, "--journal", str(project.folder / "second.jsonl"), code=1)
+    assert short.startswith("left alone  2 files, such as ")
     assert "it was changed after the run" in text
 
 
@@ -286,7 +293,7 @@ def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(
     project.config["cluster"] |= {"dismissed": [str(file)]}
     assert project.run() == 0
     assert project.ran() == {"cluster": 1, "plot": 1}
-    assert said(capsys, "show", str(project.yaml)).count("cluster ") == 1
+    assert said(capsys, "show", str(project.yaml), "--verbose").count("cluster ") == 1
     assert not load_run(project.run_folder).clusters()["dismissed"].any(), "no image is apart from itself"
     (images / "1.jpg").rename(images / "renamed.jpg")
     assert project.run("run=other") == 0

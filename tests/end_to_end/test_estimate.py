@@ -31,6 +31,21 @@ def test_before_a_run_and_after_it(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "100% of the thumbnails are up to date" in estimated(project, capsys)["thumbnails"]
 
 
+@pytest.mark.parametrize(("rule", "skipped"), [("across", 15 + 10), ("within", 30)])
+def test_pairs_that_folders_exclude(
+    tmp_path: Path, rule: str, skipped: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_images(tmp_path / "images" / "one", 6)
+    make_images(tmp_path / "images" / "two" / "deep", 5, first=50)
+    project = Project(tmp_path, {"pairs": {"folders": rule}})
+    assert estimated(project, capsys)["pairs"].endswith(f", {skipped} of them skipped by pairs.folders")
+    assert project.run() == 0
+    assert project.record()["ledger"]["skipped_by_rule"] == skipped
+    project.config["inputs"] = {"a": [str(tmp_path / "images" / "one")], "b": [str(tmp_path / "images" / "two")]}
+    if rule == "across":
+        assert "skipped" not in estimated(project, capsys)["pairs"]
+
+
 def test_two_sets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_images(tmp_path / "images", 6)
     make_images(tmp_path / "more", 5, first=50)

@@ -35,7 +35,7 @@ def test_originals_stay_whatever_the_folders_are_called(
     assert set(reasons) == set(clusters["cluster"])
     assert {"more pixels", "camera data that the others lack"} <= set(reasons.values())
     capsys.readouterr()
-    assert main(["show", str(project.run_folder)]) == 0
+    assert main(["show", str(project.run_folder), "--verbose"]) == 0
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  keeper")]
     assert all(line.endswith(f"  {reasons[number]}") for number, line in enumerate(told))
     assert main(["show", str(project.run_folder), "--json"]) == 0

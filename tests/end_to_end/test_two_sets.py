@@ -76,7 +76,7 @@ def test_of_one_set_nothing_is_said_of_sets(folder: Path, capsys: pytest.Capture
     config = ["configs/local.yaml", "--set", "inputs.a=[data]", *FAST]
     assert main(["run", *config, "--quiet", "--fail-on", "match"]) == 3
     assert "pairs of images match" in capsys.readouterr().err
-    for words in (["status", *config], ["show", "outputs/local"]):
+    for words in (["status", *config], ["show", "outputs/local", "--verbose"]):
         assert main(words) == 0
         assert not re.search(r"sets|  [ab]  |inputs\.b", capsys.readouterr().out)
     assert main(["show", "outputs/local", "--json"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ Row = tuple[str, str, float, int, int, bool]
 
 REFERENCES = tuple(f"{name}{number:02}" for name in "fse" for number in range(0, 100, 2))
 """Images that are references, of those that `copies` makes."""
+
+
+ROOTS = ("/r", "/s")
+"""Inputs, for images whose paths have folders."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +95,21 @@ def expected_rows(
 def comparable(x: Picture, y: Picture, params: pairs.Params) -> bool:
     if params.references == "skip" and x.path in REFERENCES and y.path in REFERENCES:
         return False
+    if params.folders != "any":
+        same = folder_of(x.path, params.folder_depth) == folder_of(y.path, params.folder_depth)
+        if same != (params.folders == "within"):
+            return False
     sizes = [(y.width, y.height), (y.height, y.width)] if params.rotations else [(y.width, y.height)]
     if params.same == "dimensions":
         return (x.width, x.height) in sizes
     if params.same == "aspect":
         return any(x.width * height == x.height * width for width, height in sizes)
     return True
+
+
+def folder_of(path: str, depth: int) -> list[str]:
+    """The names of the folders around an image, from its input on: an image directly in an input has one."""
+    return path.split("/")[1:-1][: 1 + depth]
 
 
 def hash_agrees(x: Picture, y: Picture, turn: int, hashed: Callable[[np.ndarray], object]) -> bool:
@@ -122,6 +136,8 @@ def settings(shape: tuple[int, ...]) -> dict[str, object]:
         "thumbnail.decode": "fast",
         "pairs.embedding": None,
         "inputs.reference": REFERENCES,
+        "inputs.a": ROOTS,
+        "inputs.b": (),
     }
 
 
@@ -162,6 +178,9 @@ def thumbnail_row(picture: Picture) -> dict[str, object]:
         "set": "a",
         "width": picture.width,
         "height": picture.height,
+        "bytes": 1000 + picture.width,
+        "digest": hashlib.sha256(picture.pixels.tobytes()).hexdigest(),
+        "contrast": picture.pixels.astype(float).std(),
         "thumbnail": picture.pixels.tobytes(),
         "coarse": sums,
     }

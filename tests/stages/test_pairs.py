@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +12,15 @@ from pipeline.stage import Task, Upstream
 from stages import pairs
 from stages.comparing.blocks import INDEXES, _cache, read_blocks
 from stages.comparing.order import SUPER_TILE
+from stages.kernels import compare
+from stages.kernels.bounds import coarse
 from stages.kernels.graph import groups
 from stages.kernels.graph.groups import PairArrays
-from tests.in_memory import MemoryArtifact
+from tests.in_memory import MemoryArtifact, MemoryJob
 from tests.pairwise import pairwise
+from tests.stages import reference
 from tests.stages.conftest import WAYS
-from tests.stages.reference import REFERENCES, Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
+from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
 
 SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
 THRESHOLDS = [0.0, 50.0, 200.0, 2000.0, None]
@@ -112,6 +115,82 @@ def test_every_rule(rules: dict[str, object]) -> None:
         assert counts["decided"] + counts["identical"] == ledger["decided"]
 
 
+PLACES = ("/r", "/r/x", "/r/x/deep", "/r/y", "/r/y/deep/er", "/s/x")
+
+
+def placed(pictures: Sequence[Picture], by: int) -> list[Picture]:
+    """The same pictures in folders, two inputs among them; `by`: how many pictures a folder gets."""
+    return [
+        replace(each, path=f"{PLACES[n // by % len(PLACES)]}/{each.path.replace('/', '')}")
+        for n, each in enumerate(pictures)
+    ]
+
+
+@pytest.mark.quick(8)
+@pytest.mark.usefixtures("path")
+@pairwise(
+    indirect=("path",),
+    path=WAYS,
+    folders=("across", "within"),
+    depth=(0, 1, 2),
+    rotations=(True, False),
+    same=("any", "aspect"),
+    same_hash=("compare", "zero", "skip"),
+    references=("compare", "skip"),
+    by=(1, 4, 40),
+)
+def test_folders(
+    folders: str,
+    depth: int,
+    rotations: bool,
+    same: str,
+    same_hash: str,
+    references: str,
+    by: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rule against all pairs; in a block, many folders, few folders, or one."""
+    shape = (8, 8, 3)
+    monkeypatch.setattr(compare, "FOLDERS", 3)
+    rules = {"folders": folders, "folder_depth": depth, "rotations": rotations, "same": same, "same_hash": same_hash}
+    rules |= {"references": references, "threshold": 500.0}
+    params, grouped = params_for(shape, **rules), params_for(shape, **rules, identical="group")
+    first = placed(copies(3, shape, "f") + gallery(3, shape, 6), by)
+    second = placed(copies(3, shape, "s") + gallery(3, shape, 6, lambda n: f"t{n}"), by)
+    monkeypatch.setattr(reference, "REFERENCES", tuple(each.path for each in (*first, *second)[::2]))
+    blocks = [block(first, "a", shape), block(second, "b", shape)]
+    for which, b, swap in (([0], None, True), ([0, 1], second, False)):
+        chosen = [blocks[n] for n in which]
+        rows, ledger = expected_rows(first, b, params)
+        whole, short = (computed(chosen, each, shape) for each in (params, grouped))
+        assert rows_of(whole.rows_) == rows
+        assert whole.summary == ledger
+        assert expanded(short, [each.index.rows_ for each in chosen], grouped, swap) == rows
+        assert [short.summary[name] for name in ("matches", "skipped_by_rule", "pairs_total")] == [
+            ledger[name] for name in ("matches", "skipped_by_rule", "pairs_total")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "second"),
+    [({"folders": "across"}, "/r/x"), ({"folders": "within"}, "/r/y"), ({"references": "skip"}, "/r/y")],
+)
+def test_a_block_pair_that_is_ruled_out_reads_no_thumbnail(
+    rules: dict[str, object], second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (8, 8, 3)
+    pictures = [
+        [replace(each, path=f"{place}/{each.path}") for each in gallery(1, shape)] for place in ("/r/x", second)
+    ]
+    monkeypatch.setattr(reference, "REFERENCES", tuple(each.path for some in pictures for each in some))
+    blocks = [block(some, name, shape) for some, name in zip(pictures, "ab", strict=True)]
+    monkeypatch.setattr(MemoryJob, "find", lambda *names: pytest.fail("a thumbnail was read"))
+    monkeypatch.setattr(coarse, "vectors", lambda *arguments: pytest.fail("coarse sums were read"))
+    artifact = computed(blocks, params_for(shape, **rules), shape)
+    assert not artifact.rows
+    assert artifact.summary["skipped_by_rule"] == artifact.summary["pairs_total"] == len(pictures[0]) ** 2
+
+
 @pytest.mark.quick(5)
 @pytest.mark.usefixtures("path")
 @pairwise(
@@ -147,7 +226,7 @@ def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool) -> No
 
 def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swap: bool = True) -> list[tuple]:
     """PairArrays of `identical: group` as rows of `identical: all`; `swap` for blocks of a single set."""
-    blocks = read_blocks(tables, params.comparison, REFERENCES)
+    blocks = read_blocks(tables, params.comparison, reference.REFERENCES, reference.ROOTS)
     offsets = np.cumsum([0, *(len(table) for table in tables)])
     paths = [path for table in tables for path in table["path"].to_pylist()]
     number = {path: n for n, path in enumerate(paths)}

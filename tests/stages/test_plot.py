@@ -14,12 +14,14 @@ from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
 from pipeline.machine import side_process
 from pipeline.stage import Result
 from stages import cluster, pairs, plot, scan, thumbnail
+from stages.comparing.metrics.hamming import HASHES
 from stages.plot import Params
 from stages.report import charts
 from stages.report.page import DATES
@@ -31,9 +33,17 @@ SETTINGS: dict[str, Any] = {
     "pairs.metric": "mse",
     "pairs.embedding": None,
     "pairs.embedding_distance": "squared",
+    "pairs.normalize": "pixel",
     "pairs.threshold": 200.0,
+    "pairs.rotations": True,
+    "pairs.same": "any",
     "pairs.same_hash": "compare",
+    "pairs.references": "compare",
+    "pairs.identical": "all",
+    "pairs.folders": "any",
+    "pairs.folder_depth": 1,
     "cluster.threshold": None,
+    "cluster.min_contrast": 0.0,
     "cluster.linkage": "components",
     "cluster.dismissed": (),
     "inputs.reference": (),
@@ -103,6 +113,7 @@ def inputs(
     ]
     scanned = MemoryArtifact("scan", "p", pa.Table.from_pylist(files, scan.SCHEMA))
     small, _ = compute(thumbnail.STAGE, [scanned], thumbnail.Params(size=(8, 8)), SETTINGS, Path())
+    readable = small.rows_["path"].filter(pc.is_null(small.rows_["error"]))
     matches = [
         {
             "path_a": names[a],
@@ -146,6 +157,7 @@ def inputs(
             pa.Table.from_pylist(members, cluster.SCHEMA),
             {"count": len(groups), "images": len(members), "removable_bytes": spare},
         ),
+        MemoryArtifact("index", "p", pa.table(dict.fromkeys(("path", *HASHES), readable))),
     ]
 
 
@@ -269,12 +281,9 @@ def test_closest_and_farthest(tmp_path: Path, amount: int | str, near: int, far:
     """The true ones over all the pieces, none in both, ties by path."""
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(12)])
     rows = [(a, b, float((a * 7 + b * 5) % values + 1)) for a in range(12) for b in range(a + 1, 12)][:30]
-    scanned, small, whole, clusters = inputs(paths, rows)
-    parts = [
-        Streamed("pairs", f"p.{n}", whole.rows_.slice(start, 10), {**whole.summary})
-        for n, start in enumerate((20, 0, 10))
-    ]
-    artifact, _ = drawn([scanned, small, *parts, clusters], tmp_path, Params(amount, 0))
+    scanned, small, whole, clusters, index = inputs(paths, rows)
+    parts = [Streamed("pairs", "p.p", whole.rows_.slice(start, 10), {**whole.summary}) for start in (20, 0, 10)]
+    artifact, _ = drawn([scanned, small, *parts, clusters, index], tmp_path, Params(amount, 0))
     name = list(map(str, paths))
     closest = [f"{name[a]} | {name[b]}" for a, b, _ in sorted(rows, key=lambda r: (r[2], r[0], r[1]))][:near]
     farthest = [f"{name[a]} | {name[b]}" for a, b, _ in sorted(rows, key=lambda r: (-r[2], r[0], r[1]))]
@@ -287,11 +296,11 @@ def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None
     """What `same_hash: zero` recorded unseen is drawn, and so is distance 0 by another metric: these may differ."""
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, 1, 0.0), (0, 2, 3.0), (1, 2, 3.0), (0, 3, 0.0)]
-    scanned, small, found, clusters = inputs(paths, rows)
+    scanned, small, found, clusters, index = inputs(paths, rows)
     measured = found.rows_.set_column(5, "measured", pa.array([True, True, False, True]))
     assert measured.column_names == found.rows_.column_names
     identical = Streamed("pairs", "p.p", measured, found.summary)
-    artifact, _ = drawn([scanned, small, identical, clusters], tmp_path, PICTURES)
+    artifact, _ = drawn([scanned, small, identical, clusters, index], tmp_path, PICTURES)
     name = list(map(str, paths))
     assert subjects(artifact, "closest") == [f"{name[a]} | {name[b]}" for a, b in [(0, 3), (0, 2), (1, 2)]]
     assert "leave out pairs of identical thumbnails (MSE 0)" in Page(tmp_path).said
@@ -404,7 +413,7 @@ def test_nothing_found(tmp_path: Path, threshold: float | None) -> None:
     settings = {"pairs.threshold": threshold, "cluster.threshold": 100.0 if threshold is None else None}
     for params in (Params(pairs=50, clusters=50), Params(0, 0), Params("all", "all")):
         artifact, _ = drawn(artifacts, tmp_path, params, **settings)
-        assert set(artifact.rows_["kind"].to_pylist()) == {"histogram", "page"}
+        assert set(artifact.rows_["kind"].to_pylist()) == {"histogram", "page", "table"}
 
 
 def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (6, "ed77c50d9f942444"),
     "hash": (3, "25ce0c1bba72ff53"),
     "index": (2, "c6477277a0632d58"),
-    "pairs": (3, "d6f2d592b57e4947"),
-    "cluster": (8, "6fb66bf9bcb1734d"),
-    "plot": (11, "3205965d8c2b7d04"),
+    "pairs": (4, "fa0a218e0c7407a7"),
+    "cluster": (8, "29e9230383d4e245"),
+    "plot": (12, "26b4a9c9098c62cd"),
 }
 
 

@@ -7,6 +7,7 @@ acts/          the acts on files, the order of their steps, and guarantees after
 journal.py     the record of acts, for `undo`
 take_back.py   undo the acts of a journal
 alone.py       one `apply` or `undo` of a user at a time
+tally.py       what was done and refused: counts, and the end of the output
 output.py      print lines while files change, even if their reader is gone
 """
 
@@ -20,21 +21,24 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import JSON, Argument, OneOf, PathName
+from pipeline.cli.parameters import JSON, VERBOSE, Argument, OneOf, PathName
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import answer, say_on_stderr
+from pipeline.messages.say import answer, page, say_on_stderr
 from stages.commands.apply.actions import ACTIONS, REPORT
 
 if TYPE_CHECKING:
     from stages.commands.apply.journal import Journal
 
 
-def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | None, as_json: bool) -> int:
-    """Follow a plan, print a line per file, and return the exit code."""
+def apply(
+    plan: Path, action: str, to: Path | None, yes: bool, journal: Path | None, verbose: bool, as_json: bool
+) -> int:
+    """Follow a plan, print a summary or a line per file, and return the exit code."""
     from pipeline.machine.interrupts import INTERRUPTED
     from stages.commands.apply.alone import alone
-    from stages.commands.apply.follow import Tally, apply, as_dict, check_options, summary, warning
+    from stages.commands.apply.follow import apply, check_options, warning
     from stages.commands.apply.output import print_each
+    from stages.commands.apply.tally import Tally, as_dict, by_folders, summary
     from stages.commands.plan.plan_file import read_plan
 
     checked = read_plan(plan)
@@ -47,12 +51,17 @@ def apply(plan: Path, action: str, to: Path | None, yes: bool, journal: Path | N
         path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     try:
         with alone(), _opened(path) if path else contextlib.nullcontext() as opened:
-            print_each(apply(checked, action, to, opened, tally), silent=as_json)
+            each = apply(checked, action, to, opened, tally)
+            if verbose and not as_json and path is None:
+                page(each)
+            else:
+                print_each(each, silent=as_json or not verbose)
     except KeyboardInterrupt:
         where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
         say_on_stderr(f"interrupted{where}, or run the same command again to go on")
         return INTERRUPTED
-    answer(as_json, as_dict(tally, action, path), summary(tally, action, path))
+    folders = by_folders(tally, checked)
+    answer(as_json, as_dict(tally, action, path, folders), summary(tally, action, path, None if verbose else folders))
     return 0 if tally.ok else 1
 
 
@@ -73,7 +82,7 @@ COMMAND = Command(
     help="Act on the files that a plan removes: move them, put them into the trash, replace them by links, or delete "
     "them. Without --yes the command is a dry run. Each file is checked again before the act: a file that changed "
     "since the run, or whose kept image is gone, is left alone. A journal records each act; `fast-diff undo` reverses "
-    "every act but delete.",
+    "every act but delete. The output is a summary by folder, or with --verbose a line per file.",
     examples={
         "fast-diff apply plan.json --action move --to ~/duplicates": "a dry run",
         "fast-diff apply plan.json --action move --to ~/duplicates --yes": "move the files",
@@ -91,6 +100,7 @@ COMMAND = Command(
         ),
         click.Option(["--yes"], is_flag=True, help="Change files; without --yes no file is touched."),
         click.Option(["--journal"], type=PathName(), metavar="FILE", help="Journal to write (default: beside PLAN)."),
+        VERBOSE,
         JSON,
     ),
     function=apply,

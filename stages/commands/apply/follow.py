@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.words import counted
 from stages.commands.apply.actions import LINKS, REPORT
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
@@ -20,6 +18,7 @@ from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
 from stages.commands.apply.journal import Journal
 from stages.commands.apply.stays import StayingImage, Stays, look
+from stages.commands.apply.tally import DONE, Tally
 from stages.commands.plan.plan_file import (
     PlannedFile,
     RemovalPlan,
@@ -30,26 +29,8 @@ from stages.commands.plan.plan_file import (
     path_of,
     reference_of,
 )
-from stages.comparing.text import human_bytes, one_line
+from stages.comparing.text import one_line
 from stages.listing.files import show
-
-DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(
-    LINKS, "linked"
-)
-
-
-@dataclass
-class Tally:
-    """Counts of files done and files refused, of a plan or a journal."""
-
-    done: int = 0
-    bytes: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was refused."""
-        return not self.refused
 
 
 def check_options(plan: RemovalPlan, action: str, to: Path | None) -> None:
@@ -194,9 +175,13 @@ def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
     shown = one_line(planned.file.path)
     if planned.why:
         tally.refused[planned.why] += 1
+        tally.first.setdefault(planned.why, shown)
         return f"left alone  {shown}: {one_line(planned.why)}"
     tally.done += 1
     tally.bytes += planned.file.bytes
+    folder = planned.file.path.rpartition("/")[0]
+    count, size = tally.folders.get(folder, (0, 0))
+    tally.folders[folder] = count + 1, size + planned.file.bytes
     assert planned.keeper is not None
     would = "" if done or action == REPORT else "would be "
     return f"{would}{DONE[action]}  {shown}  (stays: {one_line(show(os.fsencode(planned.keeper.path)))})"
@@ -209,29 +194,3 @@ def why(error: Cannot | OSError) -> str:
     where = error.filename2 or error.filename
     name = show(os.fsencode(where)) if isinstance(where, str | bytes | os.PathLike) else ""
     return f"{error.strerror or error}{f' ({one_line(name)})' if name else ''}"
-
-
-def as_dict(tally: Tally, action: str, journal: Path | None) -> dict[str, Any]:
-    """Return the outcome as JSON data; `dry_run`: no file was touched."""
-    return {
-        "action": action,
-        "dry_run": journal is None,
-        "files": tally.done,
-        "bytes": tally.bytes,
-        "left_alone": dict(tally.refused),
-        "journal": str(journal) if journal else None,
-    }
-
-
-def summary(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
-    """Yield the lines that end the command's output."""
-    said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
-    yield f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
-    if journal and not tally.done:
-        yield f"journal     {journal}"
-    elif journal and action == "delete":
-        yield f"journal     {journal}  (deleted files can't be restored)"
-    elif journal:
-        yield f"journal     {journal}  (undo: fast-diff undo {journal})"
-    elif action != REPORT:
-        yield f"dry run: {'no file was changed; add --yes to change files' if tally.done else 'nothing to change'}"

@@ -10,8 +10,9 @@ from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act, JournalEntry
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.steps import take_back
-from stages.commands.apply.follow import GROUP, Tally, why
+from stages.commands.apply.follow import GROUP, why
 from stages.commands.apply.journal import Journal, read_journal
+from stages.commands.apply.tally import Tally
 from stages.comparing.text import one_line
 from stages.listing.files import show
 

@@ -123,7 +123,8 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
         raise ConfigError(
             f"{work.parent} can't be written to, and the check needs a folder {work.name} there; copy the run elsewhere"
         )
-    params = {**config.params, "inputs": ImageSets(a=(str(lent.folder),), b=config.settings("inputs.a"))}
+    old = (str(lent.folder), *given["inputs"]["a"], *given["inputs"]["b"])  # the inputs tell the rule of folders apart
+    params = {**config.params, "inputs": ImageSets(a=old, b=config.settings("inputs.a"))}
     return dataclasses.replace(config, params=params, storage={**in_use(), **config.storage})
 
 

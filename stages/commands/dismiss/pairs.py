@@ -15,7 +15,7 @@ from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import counted
 from pipeline.store.atomic import atomic_write
 from stages.clustering.dismissed import COLUMNS, read
-from stages.commands.plan.plan_file import LOST
+from stages.commands.plan.proposal import LOST
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.config.settings import Config
 from pipeline.messages.words import counted
 from pipeline.plan.tasks import Plan
 from pipeline.stage import Address
+from stages.comparing.folders import rule_folders
 from stages.comparing.text import human_bytes, human_count, human_seconds
 from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
@@ -55,12 +58,15 @@ def probe(config: Config, plan: Plan) -> Probe:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The estimated cost of a run. `decoding` and `comparing` (least, most): seconds on `cores`; `left`: share of
-    thumbnails that are not up to date; `most_bytes`: upper bound of bytes to store."""
+    """The estimated cost of a run.
+
+    `skipped`: pairs that `pairs.folders` excludes; `decoding` and `comparing` (least, most): seconds on `cores`;
+    `left`: share of thumbnails that are not up to date; `most_bytes`: upper bound of bytes to store."""
 
     images: int
     bytes: int
     pairs: int
+    skipped: int
     block_pairs: int
     most_bytes: int
     folder: str
@@ -82,6 +88,7 @@ class Estimate:
             "images": self.images,
             "bytes": self.bytes,
             "pairs": self.pairs,
+            "skipped_by_folder": self.skipped,
             "block_pairs": self.block_pairs,
             "most_bytes_stored": self.most_bytes,
             "folder": self.folder,
@@ -102,13 +109,15 @@ def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: 
     pairs = first * second if second else first * (first - 1) // 2
     found = probe(config, plan)
     left = _share_left(plan, current, "thumbnail")
-    to_compare = _share_left(plan, current, "pairs") * pairs
+    skipped = _skipped(config, plan, pairs)
+    to_compare = _share_left(plan, current, "pairs") * (pairs - skipped)
     fast, slow = (to_compare / rate / cores for rate in COMPARED)
     height, width, channels = config.params["thumbnail"].shape
     return Estimate(
         count,
         first_bytes + second_bytes,
         pairs,
+        skipped,
         plan.stages()["pairs"],
         count * (height * width * channels + OVERHEAD),
         str(config.folder),
@@ -125,7 +134,8 @@ def lines(found: Estimate) -> Iterator[str]:
     probe, (fast, slow) = found.probe, found.comparing
     failed = f"; {probe.failed} of {counted(probe.files, 'probed file')} can't be read" if probe.failed else ""
     yield f"images      {human_count(found.images)}, {human_bytes(found.bytes)}{failed}"
-    yield f"pairs       {human_count(found.pairs)}, in {counted(found.block_pairs, 'block pair')}"
+    skipped = f", {human_count(found.skipped)} of them skipped by pairs.folders" if found.skipped else ""
+    yield f"pairs       {human_count(found.pairs)}, in {counted(found.block_pairs, 'block pair')}{skipped}"
     yield f"artifacts   at most {human_bytes(found.most_bytes)} in {found.folder}, and the report"
     rate = f"{probe.files / probe.seconds:,.0f} images per second and core, in a probe of {probe.files}"
     done = "" if found.left == 1 else f"; {1 - found.left:.0%} of the thumbnails are up to date"
@@ -139,6 +149,25 @@ def _counted(plan: Plan, name: str) -> tuple[int, int]:
     """Return the number of images of a set, and the bytes of their files."""
     tables = [table for (_, key), table in plan.sources.items() if key.startswith(f"{name}-")]
     return sum(map(len, tables)), sum(int(np.sum(table["bytes"].to_numpy())) for table in tables)
+
+
+def _skipped(config: Config, plan: Plan, pairs: int) -> int:
+    """Return the number of pairs that `pairs.folders` excludes."""
+    rule = config.params["pairs"].folders
+    if rule == "any":
+        return 0
+    sizes: dict[str, Counter[str]] = {"a": Counter(), "b": Counter()}
+    roots = (*config.settings("inputs.a"), *config.settings("inputs.b"))
+    for (_, key), table in plan.sources.items():
+        names = rule_folders(table["path"], roots, config.params["pairs"].folder_depth)
+        for row in pc.value_counts(names).to_pylist():
+            sizes[key[0]][row["values"]] += row["counts"]
+    first, second = sizes["a"], sizes["b"]
+    if second:
+        within = sum(count * second[name] for name, count in first.items())
+    else:
+        within = sum(count * (count - 1) // 2 for count in first.values())
+    return within if rule == "across" else pairs - within
 
 
 def _share_left(plan: Plan, current: Mapping[Address, str], stage: str) -> float:

@@ -1,6 +1,7 @@
 """Write a plan file: which images of each cluster stay, and which go.
 
 plan_file.py   the format of the plan file; read and check a plan file
+proposal.py    what goes, by the run's keepers and by rules
 """
 
 from __future__ import annotations
@@ -8,35 +9,75 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import click
 
 from pipeline.cli.command import Command
 from pipeline.cli.completion import runs
-from pipeline.cli.parameters import JSON, Argument
+from pipeline.cli.parameters import JSON, VERBOSE, Argument, OneOf
 from pipeline.cli.targets import results_of
-from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import answer
+from pipeline.messages.errors import ConfigError, one_line
+from pipeline.messages.say import answer_paged
 from pipeline.messages.words import counted
 
 
-def plan(words: Sequence[str], as_json: bool) -> int:
+def plan(
+    words: Sequence[str],
+    prefer: Sequence[str],
+    avoid: Sequence[str],
+    only: str | None,
+    max_distance: float | None,
+    folders: Sequence[str],
+    verbose: bool,
+    as_json: bool,
+) -> int:
     """Write the plan, and return the exit code."""
     from pipeline.store.atomic import atomic_write
-    from stages.commands.plan.plan_file import plan_of
+    from stages.commands.plan.proposal import PlanRules, plan_of
+    from stages.commands.results.by_folder import as_records, by_folder, folder_lines, images_per_folder
+    from stages.comparing.text import human_bytes
 
     if len(words) > 2 or not words[-1]:
         raise ConfigError("plan: expected RUN and FILE, such as fast-diff plan outputs/Pictures plan.json")
     file = Path(words[-1])
-    plan = plan_of(results_of(words[0] if len(words) == 2 else None))
+    results = results_of(words[0] if len(words) == 2 else None)
+    plan = plan_of(results, PlanRules(prefer, avoid, only, max_distance, folders))
     if file.exists():
         raise ConfigError(f"{file} exists; choose another name, or delete that file")
     with atomic_write(file) as written:
         written.write(json.dumps(plan, indent=1).encode())
-    count, clusters = sum(len(group["remove"]) for group in plan["clusters"]), len(plan["clusters"])
+    going = [(each["path"], each["bytes"]) for group in plan["clusters"] for each in group["remove"]]
+    count, clusters = len(going), len(plan["clusters"])
+    by = by_folder(going, images_per_folder(results))
     said = [
         f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would go",
+        *(f"  {one_line(path)}, {human_bytes(size)}" for path, size in (going if verbose else ())),
+        *folder_lines(by, "would go"),
         f"next        fast-diff apply {file} --action report",
     ]
-    return answer(as_json, {"plan": str(file), "remove": count, "clusters": clusters}, said)
+    return answer_paged(
+        as_json, {"plan": str(file), "remove": count, "clusters": clusters, "folders": as_records(by)}, said
+    )
+
+
+class _Distance(click.ParamType[float]):
+    """A distance: a number, at least 0."""
+
+    name = "distance"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < float("inf"):
+            self.fail(f"expected a number from 0, got {value!r}", param, ctx)
+        return number
+
+
+def _several(name: str, metavar: str, text: str, argument: str = "") -> click.Option:
+    return click.Option([f"--{name}", *([argument] if argument else [])], multiple=True, metavar=metavar, help=text)
 
 
 COMMAND = Command(
@@ -44,9 +85,11 @@ COMMAND = Command(
     "clean up",
     does="write which images of each cluster stay, and which go",
     help="Write the proposal of a finished run to a JSON file: the keeper and the references of each cluster stay, and "
-    "the others go. No image is touched. If you edit a plan, check that what goes duplicates what stays.",
+    "the others go. --prefer and --avoid choose other keepers; --only, --max-distance and --folder leave images out of "
+    "what goes. No image is touched. If you edit a plan, check that what goes duplicates what stays.",
     examples={
         "fast-diff plan outputs/Pictures plan.json": "of a run",
+        "fast-diff plan outputs/Pictures plan.json --avoid 'Backup*' --only identical": "identical images only",
         "fast-diff plan plan.json": "the last run here",
     },
     arguments=(
@@ -58,6 +101,21 @@ COMMAND = Command(
             required=True,
             shell_complete=runs,
         ),
+        _several("prefer", "FOLDER", "Keep the image below this folder; may be given several times, the best first."),
+        _several("avoid", "PATTERN", "Keep an image last whose name or folder is like this."),
+        click.Option(
+            ["--only"],
+            type=OneOf(("identical", "near", "turned")),
+            help="Remove only such images, seen from the keeper.",
+        ),
+        click.Option(
+            ["--max-distance"],
+            type=_Distance(),
+            metavar="X",
+            help="Remove only images up to this MSE from the keeper.",
+        ),
+        _several("folder", "FOLDER", "Remove only images below this folder; may be given several times.", "folders"),
+        VERBOSE,
         JSON,
     ),
     function=plan,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,14 +24,12 @@ from pydantic.dataclasses import dataclass as validated
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import inside, place, protocol_of
 from pipeline.store.backends.storage import read_bytes
-from stages.clustering.keepers import STAYS
-from stages.commands.results.tables import Results, load_run
+from stages.commands.results.tables import load_run
 from stages.comparing.text import one_line
 from stages.listing.files import show
 
 FORMAT = "fast-diff-plan"
 VERSION = 1
-LOST = "an artifact is missing; run the same command again first"
 FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 
@@ -89,32 +87,6 @@ class RemovalPlan:
     def removed(self) -> Iterator[tuple[PlannedFile, Group]]:
         """Yield every file that is to go, with its cluster."""
         return ((file, group) for group in self.clusters for file in group.remove)
-
-
-def plan_of(results: Results) -> dict[str, Any]:
-    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError."""
-    if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
-        raise ConfigError(f"{results.folder}: its last run did not finish; run the same command again first")
-    images = results.images().set_index("path")
-    if lost := set(results.clusters()["path"]) - set(images.index):
-        raise ConfigError(f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}")
-    config = results.summary["config"]
-    groups = []
-    for cluster, members in results.clusters().groupby("cluster", sort=True):
-        stays = members[list(STAYS)].any(axis=1)
-        parts = {"keep": members[stays], "remove": members[~stays]}
-        files = {part: [_file(path, images.loc[path]) for path in rows["path"]] for part, rows in parts.items()}
-        if files["remove"]:
-            groups.append({"cluster": int(str(cluster)), "reason": members["reason"].iloc[0], **files})
-    references = list(config["inputs"].get("reference", []))
-    folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
-    return {FORMAT: VERSION, "run": str(folder), "references": references, "clusters": groups}
-
-
-def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
-    file = {"path": path, "bytes": int(facts["bytes"]), "mtime_ns": int(facts["mtime_ns"]), "digest": facts["digest"]}
-    odd = facts["path_bytes"]
-    return file | ({"path_bytes": odd.hex()} if isinstance(odd, bytes) else {})
 
 
 def read_plan(path: Path) -> RemovalPlan:

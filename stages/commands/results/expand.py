@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from stages.comparing.blocks import Block, read_blocks
+from pipeline.stage import Settings
+from stages.comparing.blocks import Block, read_blocks, rule_inputs
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import kind_of
 from stages.kernels.graph import groups
@@ -16,7 +17,7 @@ from stages.kernels.measure import turns
 
 
 def expanded_rows(
-    rows: pd.DataFrame, tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str], swap: bool
+    rows: pd.DataFrame, tables: Sequence[pa.Table], comparison: Comparison, settings: Settings, swap: bool
 ) -> pd.DataFrame:
     """Return a row for each pair of images that rows of representatives stand for.
 
@@ -24,7 +25,8 @@ def expanded_rows(
     known = pd.Index(pa.concat_arrays([table["path"].combine_chunks() for table in tables]).to_pandas())
     a, b = (known.get_indexer(rows[name]).astype(np.int64) for name in ("path_a", "path_b"))
     values = (rows[name].to_numpy() for name in (comparison.column, "turns", "measured"))
-    whole = expanded(groups.PairArrays(a, b, *values), read_blocks(tables, comparison, references), comparison, swap)
+    blocks = read_blocks(tables, comparison, *rule_inputs(comparison, settings))
+    whole = expanded(groups.PairArrays(a, b, *values), blocks, comparison, swap)
     return pd.DataFrame(
         {
             "path_a": known[whole.a],

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.store.artifact import StoredArtifact
-from pipeline.store.backends.locations import Place, canonical, protocol_of
+from pipeline.store.backends.locations import Place
 from pipeline.store.backends.storage import exists, read_bytes
 from pipeline.store.store import Store
 from stages import pairs as pairs_stage
 from stages.cluster import FILENAME
 from stages.commands.results.expand import expanded_rows
+from stages.commands.results.names import image_named
 from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.hamming import HASHES
-from stages.comparing.text import one_line
 from stages.kernels.graph import components
-from stages.listing.files import show
+from stages.report.folders import FILENAME as FOLDERS
 
 T = TypeVar("T")
 SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
@@ -95,22 +95,9 @@ class Results:
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:
-        """Return the path of an image from what a user typed.
-
-        `typed` is a relative path, a path from ~, a URL, or a name as `fast-diff show` prints names: with control
-        characters escaped. Raises ConfigError."""
-        text = show(os.fsencode(typed))
-        home = os.path.expanduser(text)  # noqa: PTH111  # as in shells, ~name stays where no user has the name
-        wanted = text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
-        names = (wanted, text, canonical(text))
+        """Return the path of an image from what a user typed; see `image_named`. Raises ConfigError."""
         known = [path for table in self.tables("thumbnail", ("path",)) for path in table["path"].to_pylist()]
-        found = set(known).intersection(names)
-        name = next((name for name in names if name in found), None)
-        name = name or next((path for path in known if one_line(path) == text), None)  # as `show` prints it
-        if name is None:
-            said = "is not an image of this run; expected a path as `fast-diff show RUN` prints it"
-            raise ConfigError(f"{one_line(typed)} {said}")
-        return name
+        return image_named(typed, known)
 
     def sets(self) -> dict[str, str]:
         """Return each image's set, `a` or `b`, by path; an empty dict for a single set."""
@@ -137,6 +124,19 @@ class Results:
         image), reference and dismissed (two more reasons to stay), mse_to_keeper (of thumbnails, under every metric),
         width, height, bytes; of the cluster: size (images) and diameter (largest MSE of two images)."""
         return self._read("cluster", None)
+
+    def folders(self) -> pd.DataFrame:
+        """Return the pairs of folders that share images: see `stages.report.folders.SCHEMA` for the columns."""
+        path = self.folder / FOLDERS
+        try:
+            data = read_bytes(path)
+        except FileNotFoundError as error:
+            raise ConfigError(f"{self.folder} has no {FOLDERS} yet; run `fast-diff run` again first") from error
+        for artifact in self.artifacts("plot"):
+            if hashlib.sha256(data).hexdigest() != _whole(artifact, lambda artifact: artifact.record.files[FOLDERS][1]):
+                raise ConfigError(f"{path} is damaged; delete it, and the next run makes it again")
+        table: pd.DataFrame = pq.read_table(pa.BufferReader(data)).to_pandas()
+        return table
 
     def hashes(self) -> pd.DataFrame:
         """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
@@ -224,8 +224,8 @@ class Results:
         tables = list(self.tables("index", index_columns(comparison), blocks_with_rows))
         tables.sort(key=lambda table: table["path"][:1].to_pylist())
         rows = pa.concat_tables(parts.values()).to_pandas()
-        references, swap = config["inputs"].get("reference", ()), not config["inputs"]["b"]
-        whole = expanded_rows(rows, tables, comparison, references, swap)
+        inputs = {f"inputs.{name}": value for name, value in config["inputs"].items()}
+        whole = expanded_rows(rows, tables, comparison, lambda key: inputs.get(key, ()), not inputs["inputs.b"])
         distances, thumbnail = whole[comparison.column].to_numpy(), config["thumbnail"]
         return whole.assign(borderline=comparison.borderline(distances, thumbnail["decode"], thumbnail["channels"]))
 

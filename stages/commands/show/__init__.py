@@ -1,4 +1,4 @@
-"""List the clusters of a run, or all matches of one of its images.
+"""Summarize the clusters of a run by folder, list the clusters, or list all matches of one image.
 
 lines.py   clusters and matches as text
 """
@@ -10,15 +10,15 @@ from pathlib import Path
 
 from pipeline.cli.command import Command
 from pipeline.cli.completion import runs
-from pipeline.cli.parameters import JSON, Argument
+from pipeline.cli.parameters import JSON, VERBOSE, Argument
 from pipeline.cli.targets import names_a_run, results_of
 from pipeline.messages.errors import ConfigError
-from pipeline.messages.say import say
+from pipeline.messages.say import page
 
 
-def show(words: Sequence[str], as_json: bool) -> int:
+def show(words: Sequence[str], verbose: bool, as_json: bool) -> int:
     """Print clusters or matches, and return the exit code."""
-    from stages.commands.show.lines import as_records, cluster_lines, match_lines, matches_of
+    from stages.commands.show.lines import as_records, cluster_lines, match_lines, matches_of, summary_lines
 
     run, paths = split(words)
     results = results_of(run)
@@ -27,7 +27,10 @@ def show(words: Sequence[str], as_json: bool) -> int:
     if as_json:
         print(as_records(found, results.sets()).to_json(orient="records"))
         return 0
-    say(*(match_lines(results, path, found) if path else cluster_lines(found, results.sets())))
+    if path:
+        page(match_lines(results, path, found))
+    else:
+        page(cluster_lines(found, results.sets()) if verbose else summary_lines(results, found))
     return 0
 
 
@@ -42,11 +45,13 @@ def split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
 COMMAND = Command(
     "show",
     "review",
-    does="list the clusters of a run, or all matches of one image",
-    help="List the clusters of a finished run, the image to keep first. With PATH: all matches of that image, nearest "
-    "first, dismissed pairs included. Without RUN: of the last run in ./outputs.",
+    does="summarize or list the clusters of a run, or list all matches of one image",
+    help="Say how many images of each folder would go. With --verbose: list the clusters, the image to keep first. "
+    "With PATH: all matches of that image, nearest first, dismissed pairs included; the end of a path is enough if no "
+    "other image has that end. Without RUN: of the last run in ./outputs.",
     examples={
-        "fast-diff show outputs/Pictures": "all clusters",
+        "fast-diff show outputs/Pictures": "a summary by folder",
+        "fast-diff show outputs/Pictures --verbose": "all clusters",
         "fast-diff show outputs/Pictures ~/Pictures/cat.jpg": "what matches one image",
     },
     arguments=(
@@ -57,6 +62,7 @@ COMMAND = Command(
             nargs=-1,
             shell_complete=runs,
         ),
+        VERBOSE,
         JSON,
     ),
     function=show,

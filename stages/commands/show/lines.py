@@ -11,6 +11,7 @@ from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import counted
 from stages.clustering import dismissed
 from stages.clustering.keepers import STAYS
+from stages.commands.results.by_folder import by_folder, folder_lines, images_per_folder
 from stages.commands.results.tables import Results
 from stages.comparing.text import human_bytes, human_mse, human_number, one_line
 
@@ -30,6 +31,20 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
             why = f"  {one_line(row['reason'])}" if row["keeper"] else ""
             yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}{why}"
+
+
+def summary_lines(results: Results, clusters: pd.DataFrame) -> Iterator[str]:
+    """Yield how many images of each folder would go, and totals; `clusters`: see `Results.clusters`."""
+    if clusters.empty:
+        yield "no two images match"
+        return
+    going = clusters[~clusters[list(STAYS)].any(axis=1)]
+    count, images = clusters["cluster"].nunique(), counted(len(clusters), "image")
+    yield f"clusters    {count:,}, of {images}"
+    yield f"would go    {counted(len(going), 'image')}, {human_bytes(int(going['bytes'].sum()))}"
+    found = by_folder(zip(going["path"], going["bytes"].tolist(), strict=True), images_per_folder(results))
+    yield from folder_lines(found, "would go")
+    yield "details     --verbose lists the clusters; fast-diff plan writes down what goes"
 
 
 def as_records(found: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:

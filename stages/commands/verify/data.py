@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import Place
-from stages.commands.verify.distances import Bytes, Ints, Rules, below, digests, identities, kinds, sums_of_squares
+from stages.commands.verify.distances import (
+    Bytes,
+    Ints,
+    Rules,
+    below,
+    digests,
+    folder_of,
+    identities,
+    kinds,
+    sums_of_squares,
+)
 from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of, read_summary
 
 GATHER = 128 << 20
@@ -34,7 +44,7 @@ class Images:
     block      number of the block, ascending            representative  number of the first identical image
     in_b       whether the image is in set b             place           number of identical images before the image
     kind       only images of equal kind are compared    size            number of identical images, itself included
-    settled    no two settled images are compared
+    settled    no two settled images are compared      folder          no two images of one folder are, if not negative
     """
 
     paths: pa.Array
@@ -46,6 +56,7 @@ class Images:
     block: Ints
     kind: Ints
     settled: NDArray[np.bool_]
+    folder: Ints
     hashes: NDArray[np.uint64]
     representative: Ints
     place: Ints
@@ -127,6 +138,9 @@ class Recorded:
             pairs["same_hash"],
             pairs["identical"] == "group",
             tuple(self.config["inputs"]["reference"]) if pairs.get("references") == "skip" else (),
+            pairs.get("folders", "any"),
+            pairs.get("folder_depth", 1),
+            (*self.config["inputs"]["a"], *self.config["inputs"]["b"]),
         )
 
     @cached_property
@@ -163,11 +177,19 @@ class Recorded:
         block = (np.cumsum(closes) - closes)[partition]
         kind = kinds(width, height, self.rules)
         settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
-        alike = pd.DataFrame(hashes).assign(block=block, identity=identity, kind=kind, settled=settled)
+        folder = np.full(len(table), -1)
+        if self.rules.folders != "any":
+            folder = pd.factorize(np.array([folder_of(path, self.rules) for path in paths.to_pylist()], object))[0]
+        if self.rules.folders == "within":
+            kind = np.unique(np.stack([kind, folder]), axis=1, return_inverse=True)[1].reshape(-1)
+            folder = np.full(len(table), -1)
+        alike = pd.DataFrame(hashes).assign(block=block, identity=identity, kind=kind, settled=settled, folder=folder)
         groups = pd.Series(np.arange(len(table))).groupby([alike[name] for name in alike], sort=False)
         stands, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
         weight = np.bincount(stands, minlength=len(table))[stands]
-        return Images(paths, width, height, size, in_b, partition, block, kind, settled, hashes, stands, place, weight)
+        return Images(
+            paths, width, height, size, in_b, partition, block, kind, settled, folder, hashes, stands, place, weight
+        )
 
     def numbers_of(self, part: int) -> Ints:
         """Return the numbers of the images of a partition, consecutive."""

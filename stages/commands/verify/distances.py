@@ -19,7 +19,8 @@ Bytes = NDArray[np.uint8]
 @dataclass(frozen=True)
 class Rules:
     """Settings that decide which pairs have a row. `turns`: 4, or 1 without rotations; `divisor`: of a sum of squares
-    to an MSE; `grouped`: `pairs.identical` is group; `settled`: folders of which no two images are compared."""
+    to an MSE; `grouped`: `pairs.identical` is group; `settled`: folders of which no two images are compared;
+    `folders` and `depth`: pairs.folders and pairs.folder_depth; `roots`: the inputs."""
 
     threshold: float | None
     turns: int
@@ -28,6 +29,9 @@ class Rules:
     same_hash: str
     grouped: bool
     settled: tuple[str, ...]
+    folders: str
+    depth: int
+    roots: tuple[str, ...]
 
 
 def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
@@ -52,6 +56,15 @@ def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
     sides = np.stack([width // common, height // common], axis=1)
     sides = np.sort(sides, axis=1) if rules.turns == 4 else sides
     return np.unique(sides, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def folder_of(path: str, rules: Rules) -> str:
+    """Return the folder of an image that the rule of folders compares."""
+    holding = [root.rstrip("/") for root in rules.roots if path.startswith(root.rstrip("/") + "/")]
+    if not holding:
+        return path.rpartition("/")[0]
+    top = min(holding, key=len)
+    return "/".join([top, *path[len(top) + 1 :].split("/")[:-1][: rules.depth]])
 
 
 def below(path: str, roots: Collection[str]) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints
-from stages.commands.verify.truth import Check, decide, hold_against_results
+from stages.commands.verify.truth import Check, allowed, decide, hold_against_results
 
 NEAR = 50
 """Pairs checked on either side of the threshold, by distance and again by lower bound."""
@@ -55,8 +55,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
             others = numbers[start : start + TOGETHER]
             sums, least_bound = _against(run, check, ours, sample, others)
             images_a, images_b = (x.ravel() for x in np.broadcast_arrays(sample[:, None], others))
-            wanted = (images_a != images_b) & (run.images.kind[images_a] == run.images.kind[images_b])
-            wanted &= ~(run.images.settled[images_a] & run.images.settled[images_b])
+            wanted = (images_a != images_b) & allowed(run, images_a, images_b)
             if run.two_sets:
                 wanted &= run.images.in_b[images_a] != run.images.in_b[images_b]
             a, b = np.minimum(images_a, images_b)[wanted], np.maximum(images_a, images_b)[wanted]

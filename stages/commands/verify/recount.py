@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -36,24 +36,30 @@ def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]
 def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     """Return the number of pairs, of a and of b, that no rule excludes; `diagonal`: a is b, each pair counts once."""
     settled = [numbers[run.images.settled[numbers]] for numbers in (a, b)]
-    return _alike(run, a, b, diagonal) - _alike(run, settled[0], settled[1], diagonal)
+    return _apart(run, a, b, diagonal) - _apart(run, settled[0], settled[1], diagonal)
 
 
-def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
+def _apart(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     """Return the number of pairs that no rule excludes, apart from the rule of references."""
-    count = equal_pairs(*(pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)))
+    one_folder = _alike(run, a, b, diagonal, ("kind", "folder")) if run.rules.folders == "across" else 0
+    return _alike(run, a, b, diagonal, ("kind",)) - one_folder
+
+
+def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str]) -> int:
+    """Return the number of pairs that are equal in `by`, columns of `Images`, and not skipped for equal hashes."""
+    count = equal_pairs(*(pd.DataFrame({name: getattr(run.images, name)[each] for name in by}) for each in (a, b)))
     if diagonal:
         count = (count - len(a)) // 2  # each pair both ways, and each image with itself
-    return count - (agreeing(run, a, b, diagonal) if run.rules.same_hash == "skip" else 0)
+    return count - (agreeing(run, a, b, diagonal, by) if run.rules.same_hash == "skip" else 0)
 
 
-def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
-    """Return the number of pairs of equal kind whose hashes agree: hash_0 of one is a turned hash of the other.
+def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str] = ("kind",)) -> int:
+    """Return the number of pairs, equal in `by`, whose hashes agree: hash_0 of one is a turned hash of the other.
 
     Pairs where hash_0 of x is a turned hash of y, plus pairs where hash_0 of y is a turned hash of x, less pairs where
     both hold: there, the turned hash of x is hash_0 of y, and the turned hash of y is hash_0 of x."""
-    x, y = (_hashes(run, numbers) for numbers in (a, b))
-    own, turned = ["kind", "own"], ["kind", "turned"]
+    x, y = (_hashes(run, numbers, by) for numbers in (a, b))
+    own, turned = [*by, "own"], [*by, "turned"]
     forth = equal_pairs(x.drop_duplicates("image")[own], y[turned])
     back = equal_pairs(x[turned], y.drop_duplicates("image")[own])
     both = equal_pairs(x[[*own, "turned"]], y[[*turned, "own"]])
@@ -61,10 +67,11 @@ def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     return (count - len(a)) // 2 if diagonal else count
 
 
-def _hashes(run: Recorded, numbers: Ints) -> pd.DataFrame:
-    """Return a row for each image and each different hash of its turns: image, kind, own (hash_0), turned."""
+def _hashes(run: Recorded, numbers: Ints, by: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each image and each different hash of its turns: image, `by`, own (hash_0), turned."""
     hashes = run.images.hashes[numbers]
-    images = pd.DataFrame({"image": numbers, "kind": run.images.kind[numbers], "own": hashes[:, 0]})
+    columns = {name: getattr(run.images, name)[numbers] for name in by}
+    images = pd.DataFrame({"image": numbers, **columns, "own": hashes[:, 0]})
     return pd.concat([images.assign(turned=hashes[:, turn]) for turn in range(run.rules.turns)]).drop_duplicates()
 
 

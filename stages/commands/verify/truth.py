@@ -66,14 +66,22 @@ def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
 
     `bits`: turns that attain the least. Pairs of unequal kind have no row; pairs whose hashes agree are skipped, or
     have MSE 0, as `same_hash` says."""
-    rules, images = run.rules, run.images
+    rules = run.rules
     agree = agreement(run, a, b)
     mse = least / rules.divisor
     unseen = (agree > 0) & (rules.same_hash == "zero")
     recorded = np.ones(len(a), bool) if rules.threshold is None else mse <= rules.threshold
-    recorded = (recorded | unseen) & (images.kind[a] == images.kind[b]) & ~(images.settled[a] & images.settled[b])
+    recorded = (recorded | unseen) & allowed(run, a, b)
     recorded &= (agree == 0) | (rules.same_hash != "skip")
     return Truth(recorded, np.where(unseen, 0.0, mse), np.where(unseen, agree, bits), ~unseen)
+
+
+def allowed(run: Recorded, a: Ints, b: Ints) -> Mask:
+    """Return which pairs of images no rule excludes, hashes apart, bool (m,)."""
+    images = run.images
+    one_folder: Mask = (images.folder[a] == images.folder[b]) & (images.folder[a] >= 0)
+    found: Mask = (images.kind[a] == images.kind[b]) & ~(images.settled[a] & images.settled[b]) & ~one_folder
+    return found
 
 
 def agreement(run: Recorded, a: Ints, b: Ints) -> Ints:

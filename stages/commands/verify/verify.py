@@ -50,7 +50,8 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
         "nearest": check_nearest(run, images, seed),
         "clusters": check_clusters(run),
     }
-    keys = ("metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical")
+    keys = ["metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical"]
+    keys += ["folders", "folder_depth"]
     return {
         "version": metadata.version(DISTRIBUTION),
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -61,6 +61,7 @@ class Side:
     kind     only images of equal kind are compared, int64 (n,)
     hashes   numbers of the hashes at the four turns, equal where hashes are equal, int64 (n, 4); or None
     settled  images of which no two are compared, bool (n,); None: no such images
+    folder   only images of different folders are compared, int64 (n,); None: folders do not matter
     points   maps ascending positions, int64 (m,), to points (k, …) and the row of each position, int64 (m,)"""
 
     vectors: Floats
@@ -69,6 +70,7 @@ class Side:
     hashes: Ints | None
     points: Callable[[Ints], tuple[Points, Ints]]
     settled: Mask | None = None
+    folder: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.weight)

@@ -37,6 +37,13 @@ function keepAlone(place, n) {
   changed(place);
 }
 
+// `choices`: images, each with whether it stays.
+function chooseAll(choices) {
+  for (const [image, stays] of choices) choice.set(image, stays);
+  remember();
+  refresh(true);
+}
+
 function forget(place) {
   const {images} = view.found[place];
   for (const image of images) { choice.delete(image); skipped.delete(image); }

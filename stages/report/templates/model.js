@@ -88,7 +88,7 @@ function kinds({images, joined}) {
 
 // ---- filters and order of the list
 
-const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: ""};
+const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: "", folders: null};
 const orders = {
   worth: (a, b) => b.worth - a.worth,
   size: (a, b) => b.images.length - a.images.length,
@@ -112,6 +112,7 @@ function listed() {
     cluster.images.length >= filter.size && cluster.joined >= filter.least && cluster.joined <= filter.most
     && (!filter.kind || kinds(cluster).has(filter.kind))
     && (!text || cluster.images.some(says))
+    && (!filter.folders || shares(cluster, filter.folders))
     && (!filter.state || filter.state === stateOf(cluster)));
   for (const cluster of found) {
     cluster.worth = bytesOf(leaving(cluster));

@@ -25,6 +25,7 @@ RULES = [
         ("group", "skip", "dimensions", True),
     )
 ]
+RULES += [{"folders": folders, "references": "skip", "same": "aspect"} for folders in ("across", "within")]
 
 
 def base(blocks: Sequence[Artifacts], params: pairs.Params) -> Base:
@@ -37,13 +38,13 @@ def changed(pictures: list[Picture], seed: int) -> list[Picture]:
     ordered = sorted(pictures, key=lambda picture: picture.path)
     gone, other, copied, *rest = (ordered[n] for n in random.permutation(len(ordered)))
     assert gone not in rest
-    new = Picture("!first", near(random, copied.pixels, 2), copied.width, copied.height)
+    new = Picture("/r/!first", near(random, copied.pixels, 2), copied.width, copied.height)
     return [
         *rest,
         copied,
         new,
         Picture(other.path, near(random, rest[0].pixels, 4), other.width, other.height),
-        Picture("!copy", copied.pixels, copied.width, copied.height),
+        Picture("/r/1/!copy", copied.pixels, copied.width, copied.height),
     ]
 
 
@@ -57,7 +58,9 @@ def sweep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.usefixtures("sweep")
 @pytest.mark.parametrize("rules", RULES, ids=lambda rules: "-".join(map(str, rules.values())))
 def test_changed_images_and_thresholds(rules: dict[str, object]) -> None:
-    one, two = gallery(1, SHAPE), gallery(2, SHAPE, path=lambda n: f"z{n}")
+    one, two = (
+        gallery(seed, SHAPE, path=lambda n, top=top: f"/r/{n % 3}/{top}{n}") for seed, top in ((1, ""), (2, "z"))
+    )
     old = [block(one, "a", SHAPE), block(two, "b", SHAPE)]
     new = [block(changed(one, 3), "a", SHAPE, 3), block(changed(two, 4), "b", SHAPE)]
     copied = 0

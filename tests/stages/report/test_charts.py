@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stages.report import charts, folders, labels
+from stages.report import charts, labels
 from tests.stages.report.test_dendrogram import matches, random_rows
 
 
@@ -18,7 +18,6 @@ from tests.stages.report.test_dendrogram import matches, random_rows
     [
         lambda: charts.sizes({2: 60, 9: 2, 120: 1}),
         lambda: charts.sizes({2: 1}),
-        lambda: charts.heat(["a", "<b>", "\x00\U0001f9ca" * 40], np.array([[0, 5, 0], [5, 0, 1], [0, 1, 700]])),
         lambda: charts.recall(np.array([0.0, 20.0]), np.array([0.2, 0.9]), 200.0, "MSE"),
         lambda: charts.recall(np.array([]), np.array([]), 200.0, "MSE"),
     ],
@@ -37,18 +36,16 @@ def test_well_formed_and_the_same_each_time(draw: object) -> None:
     ["cost_$5_$6", "$\\frac{$", "^_{", "\\", "a\nb", "\U0001f9ca", "\u202egnp", "$$", "\\$x$", "%", "&<\"'>", " ", "_"],
 )
 def test_a_name_in_a_chart_is_text_whatever_it_reads_like(name: str) -> None:
-    """A folder called `cost_$5_$6` once ended the report, since Matplotlib took it for a formula."""
-    counts = np.array([[1, 2], [2, 1]])
-    picture = charts.heat([name, "other"], counts)
-    assert picture != charts.heat(["b", "other"], counts)
-    for drawn in (picture, charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, f"distance by {name}")):
-        assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    """A name like `cost_$5_$6` once ended the report, since Matplotlib took it for a formula."""
+    picture = charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, f"distance by {name}")
+    assert picture != charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, "distance by b")
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
 
 
 def test_a_formula_in_a_name_is_drawn_letter_by_letter() -> None:
     """`$x_2$` takes the glyphs of the same letters in an order that is no formula."""
     glyphs = [
-        set(re.findall(rb'<path id="([^"]+)"', charts.heat([name, "b"], np.ones((2, 2), np.int64))))
+        set(re.findall(rb'<path id="([^"]+)"', charts.histogram([1], [0.0, 1.0], 1.0, name)))
         for name in ("$x_2$", "2x_$")
     ]
     assert glyphs[0] == glyphs[1]
@@ -57,20 +54,6 @@ def test_a_formula_in_a_name_is_drawn_letter_by_letter() -> None:
 @pytest.mark.parametrize(("largest", "edges"), [(2, [2, 3]), (9, [2, 3, 4, 5, 10]), (10, [2, 3, 4, 5, 10, 20])])
 def test_bars_of_sizes_end_with_the_largest(largest: int, edges: list[int]) -> None:
     assert charts._size_edges(largest) == edges
-
-
-def test_which_folder_duplicates_which() -> None:
-    groups = [["/x/a/1", "/x/a/2", "/x/b/1"], ["/x/b/2", "/x/b/c/1"], ["/x/b/3", "/x/a/3"]]
-    members = pa.table({"path": list(itertools.chain(*groups)), "cluster": np.repeat([4, 7, 9], [3, 2, 2])})
-    found = folders.shared(members)
-    assert found is not None
-    assert (found.names, found.left) == (["a", "b", "b/c"], 0)
-    assert found.images.tolist() == [[2, 3, 0], [2, 0, 1], [0, 1, 0]]
-    assert folders.shared(members.slice(0, 2)) is None
-    paths = [f"/{n:02}/{k}" for n in range(40) for k in range(2)]
-    few = folders.shared(pa.table({"path": paths, "cluster": np.repeat(np.arange(40), 2)}))
-    assert few is not None
-    assert (len(few.names), few.left) == (folders.MOST, 40 - folders.MOST)
 
 
 @pytest.mark.parametrize("seed", range(5))

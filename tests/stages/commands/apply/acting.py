@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from stages.commands.apply.actions import ACTIONS
-from stages.commands.apply.follow import Tally, apply
+from stages.commands.apply.follow import apply
 from stages.commands.apply.journal import Journal
 from stages.commands.apply.take_back import undo
+from stages.commands.apply.tally import Tally
 from stages.commands.plan.plan_file import FORMAT, VERSION, RemovalPlan, checked
 
 ODD = os.fsencode("b\udce9 \"'<img src=x onerror=alert(1)>\n😀--yes.jpg")

@@ -10,9 +10,9 @@ import pytest
 
 from stages.commands.apply import take_back as undoing
 from stages.commands.apply.acts import names
-from stages.commands.apply.follow import Tally
 from stages.commands.apply.journal import Journal, read_journal
 from stages.commands.apply.take_back import undo
+from stages.commands.apply.tally import Tally
 from stages.commands.plan.plan_file import checked
 from tests.stages.commands.apply.acting import followed, one, plan_for, syncs, tampered, undone
 

@@ -22,9 +22,9 @@ from stages.commands.plan.plan_file import (
     checked,
     is_path,
     path_of,
-    plan_of,
     read_plan,
 )
+from stages.commands.plan.proposal import plan_of
 from stages.commands.results.tables import Results
 from tests.stages.commands.apply.acting import entry, plan_for
 

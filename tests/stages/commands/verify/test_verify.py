@@ -45,6 +45,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "every pair": {"pairs": {"threshold": None}, "cluster": {"threshold": 200.0}},
     "identical ones": {"pairs": {"threshold": 0.0}, "thumbnail": {"size": [16, 16], "channels": "grey"}},
     "tighter clusters": {"cluster": {"threshold": 5.0}},
+    "across folders": {"pairs": {"folders": "across", "same": "aspect"}},
+    "across folders, skip": {"pairs": {"folders": "across", "same_hash": "skip", "folder_depth": 2}, "hash": ODD_HASH},
+    "within folders": {"pairs": {"folders": "within", "same": "aspect", "same_hash": "zero"}},
     "complete": {"cluster": {"linkage": "complete"}},
     "star": {"cluster": {"linkage": "star"}, "pairs": {"same_hash": "zero"}},
 }
@@ -57,6 +60,12 @@ def finished(folder: Path, sets: str, config: dict[str, Any]) -> Project:
         with Image.open(folder / name / f"{prefix}20-scene.png") as scene:
             for number, size in enumerate([(128, 64), (64, 128), (96, 48), (128, 128)]):
                 save(scene.resize(size), folder / name / f"{prefix}{2 * number}-size.png")
+        for number, path in (
+            enumerate(sorted((folder / name).iterdir())) if "folders" in config.get("pairs", {}) else ()
+        ):
+            place = path.parent / ("", "one", "one/inner", "two")[number % 4] / path.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
     small = {
         "inputs": {name: [str(folder / name)] for name in sets},
         "partition": {"images": 5, "block": 14},
@@ -74,7 +83,7 @@ def verified(folder: Path, *options: str) -> tuple[int, Report]:
     return code, json.loads((folder / "verify.json").read_text())
 
 
-TWO_SETS = ("default", "all rows", "zero, no turns", "skip, a hash that says little", "every pair")
+TWO_SETS = ("default", "all rows", "zero, no turns", "skip, a hash that says little", "every pair", "across folders")
 """Variants that are looked at with two sets, too: what else there is to them does not ask how many there are."""
 
 

@@ -1,0 +1,77 @@
+"""Count the files that `apply` or `undo` has done and refused, and summarize them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.messages.words import counted
+from stages.commands.apply.actions import LINKS, REPORT
+from stages.commands.plan.plan_file import RemovalPlan
+from stages.commands.results.by_folder import FolderCount, as_records, folder_counts, folder_lines, known_images
+from stages.comparing.text import human_bytes, one_line
+
+DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(
+    LINKS, "linked"
+)
+
+
+@dataclass
+class Tally:
+    """Counts of files done and files refused, of a plan or a journal."""
+
+    done: int = 0
+    bytes: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+    """The first file refused for each reason."""
+    folders: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Files done and their bytes, by folder."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was refused."""
+        return not self.refused
+
+
+def by_folders(tally: Tally, plan: RemovalPlan) -> list[FolderCount]:
+    """Return the folders of the files done."""
+    return folder_counts(tally.folders, known_images(plan.run))
+
+
+def as_dict(tally: Tally, action: str, journal: Path | None, folders: Sequence[FolderCount]) -> dict[str, Any]:
+    """Return the outcome as JSON data; `dry_run`: no file was touched."""
+    return {
+        "action": action,
+        "dry_run": journal is None,
+        "files": tally.done,
+        "bytes": tally.bytes,
+        "folders": as_records(folders),
+        "left_alone": dict(tally.refused),
+        "journal": str(journal) if journal else None,
+    }
+
+
+def summary(
+    tally: Tally, action: str, journal: Path | None, folders: Sequence[FolderCount] | None = None
+) -> Iterator[str]:
+    """Yield the lines that end the command's output.
+
+    `folders`: of the files done; None: each file has a line already."""
+    said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
+    if folders is not None:
+        for reason, count in tally.refused.items():
+            yield f"left alone  {counted(count, 'file')}, such as {tally.first[reason]}: {one_line(reason)}"
+        yield from folder_lines(folders, "would go" if action == REPORT else said)
+    yield f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
+    if journal and not tally.done:
+        yield f"journal     {journal}"
+    elif journal and action == "delete":
+        yield f"journal     {journal}  (deleted files can't be restored)"
+    elif journal:
+        yield f"journal     {journal}  (undo: fast-diff undo {journal})"
+    elif action != REPORT:
+        yield f"dry run: {'no file was changed; add --yes to change files' if tally.done else 'nothing to change'}"

@@ -1,0 +1,169 @@
+"""Propose which images of each cluster go: by the run's keepers, or by rules of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.messages.errors import ConfigError
+from stages.clustering import dismissed
+from stages.clustering.copy_names import counter
+from stages.clustering.distances import to_keepers
+from stages.clustering.keepers import STAYS
+from stages.commands.plan.plan_file import FORMAT, VERSION
+from stages.commands.results.names import folder_named
+from stages.commands.results.tables import Results
+from stages.comparing.text import one_line
+
+LOST = "an artifact is missing; run the same command again first"
+KINDS = ("identical", "near", "turned")
+"""Values of `PlanRules.only`."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PlanRules:
+    """Rules that choose what goes.
+
+    prefer        folders, the most preferred first: an image below one of them becomes the keeper
+    avoid         patterns of names: an image with such a name, or in such a folder, becomes the keeper last
+    only          identical: only images equal to the keeper's thumbnail go; near: only others; turned: only turned ones
+    max_distance  only images with at most this MSE to the keeper go
+    folders       only images below these folders go"""
+
+    prefer: Sequence[str] = ()
+    avoid: Sequence[str] = ()
+    only: str | None = None
+    max_distance: float | None = None
+    folders: Sequence[str] = ()
+
+
+def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
+    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError."""
+    if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
+        raise ConfigError(f"{results.folder}: its last run did not finish; run the same command again first")
+    images = results.images().set_index("path")
+    members = results.clusters()
+    if lost := set(members["path"]) - set(images.index):
+        raise ConfigError(f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}")
+    if rules and len(members):
+        members = _ruled(results, members, images, rules)
+    else:
+        members = members.assign(goes=~members[list(STAYS)].any(axis=1))
+    groups = []
+    for cluster, rows in members.groupby("cluster", sort=True):
+        parts = {"keep": rows[~rows["goes"]], "remove": rows[rows["goes"]]}
+        files = {part: [_file(path, images.loc[path]) for path in some["path"]] for part, some in parts.items()}
+        if files["remove"]:
+            groups.append({"cluster": int(str(cluster)), "reason": rows["reason"].iloc[0], **files})
+    references = list(results.summary["config"]["inputs"].get("reference", []))
+    folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
+    return {FORMAT: VERSION, "run": str(folder), "references": references, "clusters": groups}
+
+
+def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    file = {"path": path, "bytes": int(facts["bytes"]), "mtime_ns": int(facts["mtime_ns"]), "digest": facts["digest"]}
+    odd = facts["path_bytes"]
+    return file | ({"path_bytes": odd.hex()} if isinstance(odd, bytes) else {})
+
+
+def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules: PlanRules) -> pd.DataFrame:
+    """Return the members of clusters, keeper first, with the column `goes`."""
+    prefer, below = ([folder_named(name, images.index) for name in names] for names in (rules.prefer, rules.folders))
+    if prefer or rules.avoid:
+        members = _other_keepers(results, members, images, prefer, rules)
+    keeper = _keepers(members)
+    distance, turn = members["mse_to_keeper"].to_numpy(), np.zeros(len(members), np.int64)
+    unknown = np.isnan(distance) | (rules.only == "turned")
+    if unknown.any() and (rules.only is not None or rules.max_distance is not None):
+        some = np.unique(np.concatenate([np.flatnonzero(unknown), keeper[unknown]]))
+        paths = pa.array(members["path"].to_numpy()[some], pa.string())
+        settings = results.summary["config"]
+        distance = distance.copy()
+        distance[some], turn[some] = to_keepers(
+            results.artifacts("thumbnail"),
+            lambda key: settings[key.partition(".")[0]][key.partition(".")[2]],
+            paths,
+            np.searchsorted(some, keeper[some]),
+        )
+    goes: Any = ~members[list(STAYS)].to_numpy(bool).any(axis=1)
+    if rules.only is not None:
+        such: dict[str, Mask] = {"identical": distance == 0, "near": distance > 0, "turned": turn > 0}
+        goes = goes & such[rules.only]
+    if rules.max_distance is not None:
+        goes = goes & (distance <= rules.max_distance)
+    if below:
+        goes = goes & np.array(
+            [any(path.startswith(f"{folder}/") for folder in below) for path in members["path"]], bool
+        )
+    return members.assign(goes=goes)
+
+
+def _keepers(members: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the row of each image's keeper; keepers come first in their clusters."""
+    first = np.flatnonzero(np.diff(members["cluster"].to_numpy(), prepend=-1))
+    return np.repeat(first, np.diff(first, append=len(members)))
+
+
+def _other_keepers(
+    results: Results, members: pd.DataFrame, images: pd.DataFrame, prefer: Sequence[str], rules: PlanRules
+) -> pd.DataFrame:
+    """Return the members with the keepers that `prefer` and `avoid` choose. Raises ConfigError.
+
+    The distances to new keepers are NaN."""
+    cluster = results.summary["config"]["cluster"]
+    if cluster["linkage"] == "star":
+        raise ConfigError(
+            "--prefer, --avoid: with cluster.linkage star, another keeper makes other clusters; set cluster.keep, such "
+            "as cluster.keep=[{folder: [FOLDER]}, resolution], and run again"
+        )
+    count = counter(rules.avoid)
+    roots = images["root"].reindex(members["path"])
+    avoided = [count(root, path) for root, path in zip(roots, members["path"], strict=True)] if rules.avoid else 0
+    place = [_place(path, prefer) for path in members["path"]]
+    ranks = members.assign(other=~members["reference"], place=place, avoided=avoided)
+    rows = ranks.sort_values(["cluster", "other", "place", "avoided", "rank"], ignore_index=True)
+    keeper = _keepers(rows)
+    first = keeper == np.arange(len(rows))
+    changed = ~rows["keeper"].to_numpy(bool)[keeper]
+    places, old = rows["place"].to_numpy(), rows["keeper"].to_numpy(bool)
+    said = {
+        cluster: f"below {one_line(prefer[new])} (--prefer)" if new < before else "name or folder not avoided (--avoid)"
+        for cluster, new, before in zip(rows["cluster"][old], places[keeper[old]], places[old], strict=True)
+    }
+    reasons = [
+        (said[number] if is_first else None) if other else reason
+        for number, is_first, other, reason in zip(rows["cluster"], first, changed, rows["reason"], strict=True)
+    ]
+    apart = _dismissed(results, rows, images, keeper) if cluster["dismissed"] else np.zeros(len(rows), bool)
+    return rows.assign(
+        keeper=first,
+        reason=pd.Series(reasons, dtype=object),
+        dismissed=np.where(changed, apart, rows["dismissed"].to_numpy(bool)),
+        mse_to_keeper=np.where(changed & ~first, np.nan, np.where(first, 0.0, rows["mse_to_keeper"].to_numpy())),
+    )
+
+
+def _place(path: str, prefer: Sequence[str]) -> int:
+    found = (place for place, folder in enumerate(prefer) if path.startswith(f"{folder}/"))
+    return next(found, len(prefer))
+
+
+def _dismissed(results: Results, rows: pd.DataFrame, images: pd.DataFrame, keeper: NDArray[np.int64]) -> Mask:
+    """Return which images are dismissed as duplicates of their keepers. Raises ConfigError."""
+    try:
+        pairs = dismissed.read(results.summary["config"]["cluster"]["dismissed"])
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"cluster.dismissed: {error}; bring the file back, or run without it") from error
+    digests = images["digest"].reindex(rows["path"]).tolist()
+    both = zip(digests, (digests[place] for place in keeper.tolist()), strict=True)
+    found: Mask = np.array([(min(pair), max(pair)) in pairs for pair in both], bool)
+    return found

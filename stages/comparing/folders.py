@@ -1,0 +1,30 @@
+"""Find the folder of each image for the rule `pairs.folders`.
+
+The folder is the one at most `pairs.folder_depth` levels below the image's input, or nearer to the input if the image
+lies there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def rule_folders(paths: pa.ChunkedArray, roots: Sequence[str], depth: int) -> pa.Array:
+    """Return the folder of each image, as its path.
+
+    roots  the inputs; of nested inputs, the outermost counts, since its listing finds the images
+    depth  levels of folders below an input; with 0, the folder of an image is its input"""
+    holders = pc.replace_substring_regex(paths, r"/[^/]*\z", "").combine_chunks().dictionary_encode()
+    tops = sorted((root.rstrip("/") for root in roots), key=len)
+    names = [_cut(folder, tops, depth) for folder in holders.dictionary.to_pylist()]
+    return pa.array(names, pa.string()).take(holders.indices)
+
+
+def _cut(folder: str, tops: Sequence[str], depth: int) -> str:
+    for top in tops:
+        if folder == top or folder.startswith(f"{top}/"):
+            below = folder[len(top) + 1 :].split("/")
+            return "/".join([top, *filter(None, below[:depth])])
+    return folder  # the input is the image itself

@@ -1,0 +1,259 @@
+"""Gather the images that match images in the same folders, from the rows of the pairs stage.
+
+A row about two representatives stands for all pairs of the images that they represent; these pairs are not listed one
+by one. Images that are identical, and treated alike by all rules, form a group: all images of a group match the same
+images. The images of a dismissed pair form groups of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import fields
+from functools import lru_cache
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.stage import Artifact, Inputs, Settings
+from stages.clustering.matches import ENDS
+from stages.comparing.blocks import group_columns, read_blocks, rule_inputs
+from stages.comparing.comparison import Comparison
+from stages.comparing.metrics.kinds import kind_of
+from stages.kernels.graph.trees import Bundle
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+WAITING = 1 << 22
+"""Matches with folders that are collected before equal ones are merged."""
+BLOCKS = 32
+"""Blocks whose paths are held in memory."""
+SETTINGS = tuple(f"pairs.{field.name}" for field in fields(Comparison))
+"""Config keys that `comparison_of` reads."""
+
+
+def comparison_of(settings: Settings) -> Comparison:
+    """Return the settings by which the pairs were compared."""
+    return Comparison(**{key.partition(".")[2]: settings(key) for key in SETTINGS})
+
+
+class ImageFolders(NamedTuple):
+    """The readable images, in the order of the index, and their folders.
+
+    folder     number of each image's folder, int64 (n,)
+    folders    number of folders
+    bytes      int64 (n,)
+    flat       images that match nothing, bool (n,)
+    dismissed  number of the image's digest among the digests of dismissed pairs, from 1; 0: none; int64 (n,)"""
+
+    folder: Ints
+    folders: int
+    bytes: Ints
+    flat: Mask
+    dismissed: Ints
+
+
+class _Leaves(NamedTuple):
+    """Rows of owner, folder, number of images and their bytes, by owner and folder; int64 (n,) each."""
+
+    owner: Ints
+    folder: Ints
+    images: Ints
+    bytes: Ints
+
+    @classmethod
+    def of(cls, owner: Ints, images: ImageFolders) -> _Leaves:
+        there = np.flatnonzero((owner >= 0) & ~images.flat)
+        keys, place = np.unique(owner[there] * images.folders + images.folder[there], return_inverse=True)
+        size = np.zeros(len(keys), np.int64)
+        np.add.at(size, place, images.bytes[there])
+        return cls(keys // images.folders, keys % images.folders, np.bincount(place, minlength=len(keys)), size)
+
+    def at(self, owner: int) -> slice:
+        first, end = np.searchsorted(self.owner, (owner, owner + 1))
+        return slice(int(first), int(end))
+
+
+class _Blocks:
+    """The blocks of a run, for those pairs artifacts that have rows.
+
+    representative  the representative of each image, int64 (n,)"""
+
+    def __init__(
+        self, indexes: Sequence[Artifact], comparison: Comparison, settings: Settings, pairs: Iterable[Artifact]
+    ) -> None:
+        self._comparison = comparison
+        self._symmetric = kind_of(comparison).symmetric(comparison)
+        self._indexes = {index.key: index for index in indexes}
+        starts = np.cumsum([0, *(index.rows for index in indexes)]).tolist()
+        self._start = dict(zip(self._indexes, starts, strict=False))
+        inputs = rule_inputs(comparison, settings)
+        self._paths = lru_cache(maxsize=BLOCKS)(self._read_paths)
+        self.representative = np.arange(starts[-1])
+        for key in dict.fromkeys(key for artifact in pairs for key in artifact.key.split(".")):
+            table = self._indexes[key].table(group_columns(comparison))
+            (block,) = read_blocks([table], comparison, *inputs)
+            start = self._start[key]
+            self.representative[start : start + len(block.representative)] = start + block.representative
+
+    def _read_paths(self, key: str) -> pa.Array:
+        return self._indexes[key].table(["path"])["path"].combine_chunks()
+
+    def matches(self, artifact: Artifact, limit: float) -> Iterator[tuple[Ints, Ints, Mask]]:
+        """Yield the images of the rows up to a distance, and whether the distance was measured as 0."""
+        keys, column = artifact.key.split("."), self._comparison.column
+        paths = [self._paths(key) for key in keys]
+        for batch in artifact.batches([*ENDS, column, "measured"]):
+            rows = batch.filter(pc.less_equal(batch.column(column), limit))
+            a, b = (
+                self._start[key] + pc.index_in(rows.column(end), value_set=there).to_numpy().astype(np.int64)
+                for key, end, there in zip(keys, ENDS, paths, strict=True)
+            )
+            exact = pc.and_(pc.equal(rows.column(column), 0.0), rows.column("measured"))
+            yield a, b, np.asarray(exact.to_numpy(zero_copy_only=False), bool)
+
+    def single(self, artifact: Artifact, a: Ints, b: Ints) -> Mask:
+        """Return which rows are about two images alone, since the distance depends on the order of the images."""
+        first, _, second = artifact.key.partition(".")
+        apart: Mask = self.representative[a] != self.representative[b]
+        return apart & (first == second and not self._symmetric)
+
+
+class _Matched:
+    """Matches of sources with targets, each once; `identical` if one of them is at distance 0."""
+
+    def __init__(self, targets: int) -> None:
+        self._targets = targets
+        self._parts: list[Ints] = []
+        self._waiting = self._kept = 0
+
+    def add(self, source: Ints, target: Ints, identical: Mask) -> None:
+        self._parts.append((source * self._targets + target) * 2 + identical)
+        self._waiting += len(source)
+        if self._waiting > max(WAITING, 2 * self._kept):
+            self.merged()
+
+    def merged(self) -> tuple[Ints, Ints]:
+        """Return sources, sorted, and targets: twice the number of the target, plus 1 if identical."""
+        codes = np.unique(np.concatenate([np.empty(0, np.int64), *self._parts]))
+        codes = codes[np.diff(codes >> 1, append=-1) != 0]  # of a target, the identical match comes last
+        self._parts, self._waiting, self._kept = [codes], len(codes), len(codes)
+        source, target = np.divmod(codes, 2 * self._targets)
+        return source, target
+
+
+def bundles(
+    inputs: Inputs, settings: Settings, images: ImageFolders, apart: Collection[tuple[int, int]]
+) -> Iterator[Bundle]:
+    """Yield the images with a match, in bundles of images in the same folders that match in the same folders.
+
+    apart  pairs of numbers in `images.dismissed` whose images do not match, in both orders"""
+    comparison = comparison_of(settings)
+    threshold = settings("cluster.threshold")
+    limit = settings("pairs.threshold") if threshold is None else threshold
+    pairs = [artifact for artifact in inputs.of("pairs") if artifact.rows]
+    blocks = _Blocks(inputs.of("index"), comparison, settings, pairs)
+    groups = _Groups(blocks.representative, images, apart)
+    found = _Matched(images.folders + groups.count)
+    for artifact in pairs:
+        for a, b, zero in blocks.matches(artifact, limit):
+            there = ~(images.flat[a] | images.flat[b])
+            single = there & blocks.single(artifact, a, b)
+            for one, other in ((a, b), (b, a)) if single.any() else ():
+                known = single & groups.may_match(one, other)
+                found.add(groups.count + one[known], images.folder[other[known]], zero[known])
+            there &= ~single
+            one, other, zero = groups.of_rows(
+                blocks.representative[a[there]], blocks.representative[b[there]], zero[there]
+            )
+            found.add(one, groups.target[other], zero)
+            found.add(other, groups.target[one], zero)
+    yield from _bundled(*found.merged(), groups, images)
+
+
+class _Groups:
+    """Groups of images that match the same images, numbered.
+
+    count   number of groups
+    of      each image's group, int64 (images,)
+    leaves  folders of each group
+    target  the folder of each group, or the number of folders plus the group's number, int64 (count,)"""
+
+    def __init__(self, representative: Ints, images: ImageFolders, apart: Collection[tuple[int, int]]) -> None:
+        self._apart, self._dismissed = apart, images.dismissed
+        self._most = int(images.dismissed.max(initial=0)) + 1
+        self._keys, self.of = np.unique(representative * self._most + images.dismissed, return_inverse=True)
+        self.count = len(self._keys)
+        self.leaves = _Leaves.of(self.of, images)
+        self.target = images.folders + np.arange(self.count)
+        alone = np.bincount(self.leaves.owner, minlength=self.count) == 1
+        self.target[alone] = self.leaves.folder[alone[self.leaves.owner]]
+
+    def may_match(self, a: Ints, b: Ints) -> Mask:
+        """Return which pairs of images are not dismissed, bool (n,)."""
+        if not self._apart:
+            return np.ones(len(a), bool)
+        pairs = zip(self._dismissed[a].tolist(), self._dismissed[b].tolist(), strict=True)
+        return np.array([pair not in self._apart for pair in pairs], bool)
+
+    def of_rows(self, a: Ints, b: Ints, zero: Mask) -> tuple[Ints, Ints, Mask]:
+        """Return the pairs of groups that rows about representatives stand for, without dismissed pairs."""
+        if self._most == 1:
+            return self.of[a], self.of[b], zero
+        rows = np.unique(np.stack([a, b, zero], axis=1), axis=0).tolist()
+        found = [(i, j, same) for x, y, same in rows for i, j in product(self._parts(x), self._parts(y))]
+        one, other, exact = np.array(found, np.int64).reshape(-1, 3).T
+        codes = zip((self._keys[one] % self._most).tolist(), (self._keys[other] % self._most).tolist(), strict=True)
+        keep = np.array([pair not in self._apart for pair in codes], bool)
+        return one[keep], other[keep], exact[keep] > 0
+
+    def _parts(self, representative: int) -> range:
+        """Return the groups of the images that a representative stands for."""
+        ends = np.searchsorted(self._keys, (representative * self._most, (representative + 1) * self._most))
+        return range(*ends.tolist())
+
+
+def _bundled(sources: Ints, targets: Ints, groups: _Groups, images: ImageFolders) -> Iterator[Bundle]:
+    """Yield bundles from sources, sorted, and targets; see `_Matched.merged`."""
+    single = np.unique(sources[sources >= groups.count]) - groups.count
+    owner = np.where(np.isin(groups.of, sources), groups.of, -1)
+    owner[single] = groups.count + single
+    leaves = _Leaves.of(owner, images)
+    first = np.flatnonzero(np.diff(leaves.owner, prepend=-1))
+    owners, ends = leaves.owner[first], np.append(first, len(leaves.owner))[1:]
+    group = np.where(owners < groups.count, owners, 0)
+    group[owners >= groups.count] = groups.of[owners[owners >= groups.count] - groups.count]
+    from_group, from_own = (
+        [np.searchsorted(sources, numbers, side).tolist() for side in ("left", "right")] for numbers in (group, owners)
+    )
+    found: dict[bytes, tuple[Ints, Ints, list[Ints]]] = {}
+    for number, (start, end) in enumerate(zip(first.tolist(), ends.tolist(), strict=True)):
+        matched = targets[from_group[0][number] : from_group[1][number]]
+        if owners[number] >= groups.count:
+            matched = np.unique(np.concatenate([matched, targets[from_own[0][number] : from_own[1][number]]]))
+        folders, counts = leaves.folder[start:end], np.stack([leaves.images[start:end], leaves.bytes[start:end]])
+        key = folders.tobytes() + b"|" + matched.tobytes()
+        sums = found.setdefault(key, (folders, matched, [np.zeros_like(counts)]))[2]
+        sums[0] += counts
+    for folders, matched, (counts,) in found.values():
+        there, identical = _resolved(matched, groups, images.folders)
+        if len(there):
+            yield Bundle(folders, counts[0], counts[1], there, identical)
+
+
+def _resolved(matched: Ints, groups: _Groups, count: int) -> tuple[Ints, Mask]:
+    """Return the folders of targets, ascending, and whether a match there is at distance 0."""
+    target, exact = matched // 2, matched % 2
+    plain = target < count
+    parts, zeros = [target[plain]], [exact[plain]]
+    for number, zero in zip((target[~plain] - count).tolist(), exact[~plain].tolist(), strict=True):
+        some = groups.leaves.folder[groups.leaves.at(number)]
+        parts.append(some)
+        zeros.append(np.full(len(some), zero))
+    folders, place = np.unique(np.concatenate(parts), return_inverse=True)
+    identical = np.zeros(len(folders), np.int64)
+    np.maximum.at(identical, place, np.concatenate(zeros))
+    return folders, identical > 0

@@ -1,0 +1,52 @@
+// The triangle of folders: a cell lists its clusters; then one of its two folders may go.
+
+const sharing = document.getElementById("sharing");
+const under = (path, folder) => path === folder || path.startsWith(folder.endsWith("/") ? folder : `${folder}/`);
+
+// Of nested folders, the outer one counts without the inner one.
+function liesIn(image, folder, other) {
+  const path = data.folders[data.folder[image]];
+  return under(path, folder) && !(under(other, folder) && under(path, other));
+}
+const shares = (cluster, [a, b]) => cluster.images.some(image => liesIn(image, a, b))
+  && cluster.images.some(image => liesIn(image, b, a));
+
+function openCell(a, b) {
+  filter.folders = [data.sharing[a], data.sharing[b]];
+  sharing.hidden = false;
+  const names = [data.sharing_names[a], data.sharing_names[b]].map(plain);
+  document.getElementById("sharing-said").textContent = `clusters with images in ${names[0]} and in ${names[1]}`;
+  for (const [id, goes] of [["first-goes", 0], ["second-goes", 1]]) {
+    document.getElementById(id).textContent = `${names[goes]} goes`;
+    document.getElementById(id).title = `remove the duplicates in ${names[goes]}, keep those in ${names[1 - goes]}`;
+  }
+  refresh();
+  document.getElementById("clusters").scrollIntoView();
+}
+
+function closeCell() {
+  filter.folders = null;
+  sharing.hidden = true;
+  refresh();
+}
+
+// In the listed clusters, the images of one folder go, and those of the other folder stay.
+function removeFrom(goes) {
+  const [from, into] = [filter.folders[goes], filter.folders[1 - goes]], choices = [];
+  for (const cluster of view.found) {
+    if (isSkipped(cluster) || isDismissed(cluster)) continue;
+    const keeper = keeperOf(cluster);
+    for (const image of cluster.images) {
+      const out = liesIn(image, from, into) && data.reference[image] !== 1;
+      choices.push([image, !out && (liesIn(image, into, from) || stays(image, keeper))]);
+    }
+  }
+  chooseAll(choices);
+}
+
+for (const cell of document.querySelectorAll("[data-cell]")) {
+  cell.addEventListener("click", () => openCell(Number(cell.dataset.a), Number(cell.dataset.b)));
+}
+document.getElementById("first-goes").addEventListener("click", () => removeFrom(0));
+document.getElementById("second-goes").addEventListener("click", () => removeFrom(1));
+for (const id of ["sharing-close", "clear"]) document.getElementById(id).addEventListener("click", closeCell);

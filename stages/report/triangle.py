@@ -1,0 +1,87 @@
+"""Arrange the folders that share most images in a triangle, for the page."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MOST = 16
+"""Folders in the triangle, at most."""
+TINTS = 9
+"""Number of tints of a cell, from the smallest share of images to all images."""
+
+
+class Cell(NamedTuple):
+    """What two folders share. `said`: both percentages; `title`: the same in words; `tint`: 1 to TINTS.
+
+    a, b  numbers of the folders in the triangle: of the row and of the column"""
+
+    a: int
+    b: int
+    said: str
+    title: str
+    tint: int
+
+
+class Triangle(NamedTuple):
+    """Folders with a row each, and a cell or None for each earlier folder.
+
+    folders  paths of the folders
+    names    the paths without their common part
+    left     number of further pairs of folders that share images"""
+
+    folders: list[str]
+    names: list[str]
+    rows: list[list[Cell | None]]
+    left: int
+
+
+def triangle(table: pa.Table) -> Triangle | None:
+    """Return the folders that share most images; `table`: see `stages.report.folders`. None for an empty table.
+
+    Pairs of nested folders are left out, unless there are no others."""
+    names = zip(*(table[f"folder_{side}"].to_pylist() for side in "ab"), strict=True)
+    apart = np.array([not b.startswith(f"{a.rstrip('/')}/") for a, b in names], bool)
+    pairs, table = len(table), table.filter(pa.array(apart | ~apart.any()))
+    most = np.maximum(table["shared_a"].to_numpy(), table["shared_b"].to_numpy())
+    chosen: dict[str, None] = {}
+    for row in table.take(pa.array(np.argsort(-most, kind="stable")[: MOST * MOST])).to_pylist():
+        pair = {row["folder_a"], row["folder_b"]}
+        if len(chosen.keys() | pair) <= MOST:
+            chosen |= dict.fromkeys(pair)
+    if not chosen:
+        return None
+    folders = sorted(chosen, key=lambda name: name.split("/"))
+    known = pa.array(folders, pa.string())
+    both = pc.and_(*(pc.is_in(table[f"folder_{side}"], known) for side in "ab"))
+    place = {name: number for number, name in enumerate(folders)}
+    short = _parting(folders)
+    rows: list[list[Cell | None]] = [[None] * number for number in range(len(folders))]
+    shown = table.filter(both).to_pylist()
+    for row in shown:
+        b, a = place[row["folder_a"]], place[row["folder_b"]]
+        rows[a][b] = _cell(row, a, b, short)
+    return Triangle(folders, short, rows, pairs - len(shown))
+
+
+def _cell(row: dict[str, Any], a: int, b: int, names: list[str]) -> Cell:
+    """Return a cell; the folder of the row is `folder_b`, which comes later."""
+    shares = [row[f"shared_{side}"] / max(1, row[f"images_{side}"]) for side in "ba"]
+    texts = [f"{int(100 * share)}" if share == 0 or share >= 0.01 else "<1" for share in shares]
+    title = (
+        f"{row['shared_b']:,} of {row['images_b']:,} images of {names[a]} are in {names[b]}, "
+        f"{row['shared_a']:,} of {row['images_a']:,} the other way round"
+    )
+    return Cell(a, b, f"{texts[0]} % · {texts[1]} %", title, max(1, round(TINTS * max(shares))))
+
+
+def _parting(names: list[str]) -> list[str]:
+    """Return the names without the folders that all names begin with."""
+    parts = [name.split("/") for name in names]
+    alike = 0
+    while all(len(each) > alike + 1 and each[alike] == parts[0][alike] for each in parts):
+        alike += 1
+    return ["/".join(each[alike:]) or "/" for each in parts]
