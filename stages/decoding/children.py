@@ -167,7 +167,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class Idle:
     """Idle children, kept for the next batch of this process.
 
-    At most as many children stay as batches have run at a time, plus one for the next lane."""
+    At most as many children stay as batches have run at a time, plus one for the next lane. The children that were used
+    last stay: else children with the limits of an earlier run would, and each task would start a child."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -205,7 +206,8 @@ class Idle:
 
     def _close(self, all_but: int) -> None:
         with self._lock:
-            spare, self._children = self._children[all_but:], self._children[:all_but]
+            first = max(0, len(self._children) - all_but)
+            spare, self._children = self._children[:first], self._children[first:]
         for child in spare:
             child.kill()
 

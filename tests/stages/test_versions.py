@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "8c457004cd6f8801"),
-    "thumbnail": (6, "8fcfac8588c813b5"),
+    "thumbnail": (6, "beaafca292c370bb"),
     "hash": (3, "57d0c2dc967f98b9"),
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (3, "4cb38fb009f53c39"),
-    "cluster": (8, "715fa45bd4b55379"),
-    "plot": (9, "8b2d4e413792425b"),
+    "cluster": (8, "e9251fe1795fe6c4"),
+    "plot": (9, "bd7b106bd2324edc"),
 }
 
 

@@ -214,6 +214,28 @@ def test_whoever_stops_early_leaves_no_child_behind(tmp_path: Path) -> None:
     assert set(threading.enumerate()) <= before
 
 
+def test_idle_children_with_other_limits_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a long-lived cluster meets runs with many limits: the last one starts no child for each task."""
+    idle, started = children.Idle(), []
+
+    class Stub:
+        alive = True
+
+        def __init__(self, limits: Limits) -> None:
+            self.limits, self.killed = limits, False
+            started.append(self)
+
+        def kill(self) -> None:
+            self.killed = True
+
+    monkeypatch.setattr(children, "Child", Stub)
+    for seconds in (1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 3.0):
+        with idle.batch():
+            idle.give(idle.take(Limits(seconds=seconds)))
+    assert [child.limits.seconds for child in started] == [1.0, 2.0, 3.0, 4.0]
+    assert [child.killed for child in started] == [True, True, False, False]
+
+
 def test_what_a_file_is_decoded_as_does_not_depend_on_its_twins(tmp_path: Path) -> None:
     names = ("a.tif", "b.NEF", "c.tif", "d.nef", "e.tif")
     for name in names:
