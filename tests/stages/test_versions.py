@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (3, "4cb38fb009f53c39"),
     "cluster": (8, "e9251fe1795fe6c4"),
-    "plot": (9, "bd7b106bd2324edc"),
+    "plot": (9, "8e6b1f3ce4888c06"),
 }
 
 
