@@ -363,7 +363,6 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def quick(warm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "fsync", lambda number: None)
     monkeypatch.setattr(attempts, "PAUSE", 0.0)
     monkeypatch.setattr(Library, "folder", tmp_path, raising=False)
 
