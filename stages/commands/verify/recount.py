@@ -41,7 +41,11 @@ def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
 
 def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
     """Return the number of pairs that no rule excludes, apart from the rule of references."""
-    count = equal_pairs(*(pd.DataFrame({"kind": run.images.kind[numbers]}) for numbers in (a, b)))
+    if not len(a) or not len(b):
+        return 0
+    most = int(run.images.kind.max()) + 1
+    of_a, of_b = (np.bincount(run.images.kind[numbers], minlength=most) for numbers in (a, b))
+    count = int(of_a @ of_b)
     if diagonal:
         count = (count - len(a)) // 2  # each pair both ways, and each image with itself
     return count - (agreeing(run, a, b, diagonal) if run.rules.same_hash == "skip" else 0)
