@@ -1,6 +1,7 @@
 """Settings that all tests share."""
 
 import functools
+import os
 import sys
 import textwrap
 from collections import Counter
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles all it imports
+sys.dont_write_bytecode = False
 
 settings.register_profile("shared-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared-machine")
