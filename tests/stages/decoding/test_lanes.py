@@ -144,6 +144,7 @@ def test_equal_bytes_are_decoded_once(tmp_path: Path) -> None:
     assert [len(thumbnail or b"") for _, thumbnail in again] == [48, 48]  # another batch has other thumbnails
 
 
+@pytest.mark.slow
 def test_thumbnails_that_find_no_room_in_the_tray_arrive_all_the_same(tmp_path: Path) -> None:
     files = [expected(path) for path in pictures(tmp_path, 40)]
     large = replace(OPTIONS, size=(512, 512))  # three quarters of a mebibyte each
@@ -178,6 +179,7 @@ def test_idle_cores_are_used_and_given_back(tmp_path: Path, monkeypatch: pytest.
     assert [found[number] for number in range(600)] == [thumbnail for _, thumbnail in alone]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("code", "said"),
     [
