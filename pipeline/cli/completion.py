@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args, get_type_hints
+from typing import TYPE_CHECKING, get_args
 
 from pipeline.cli.targets import CONFIGS, runs_here
 
@@ -46,7 +46,7 @@ def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
 
     Keys are offered as `key=`, values as `key=value`."""
     from pipeline.config.describe import choices
-    from pipeline.config.lists import dataclasses_in
+    from pipeline.config.lists import dataclasses_in, hints_of
     from pipeline.config.settings import TOP, kinds_of
     from pipeline.config.unions import KIND, members
     from pipeline.plan.discovery import discover
@@ -54,7 +54,7 @@ def keys(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[st
     words: dict[str, list[str]] = {key: [] for key in TOP}
     for section, kind in kinds_of(discover()).items():
         for model in dataclasses_in(kind):
-            hints = get_type_hints(model, include_extras=True)
+            hints = hints_of(model)
             for field in dataclasses.fields(model):
                 hint = hints[field.name]
                 words[f"{section}.{field.name}"] = ["true", "false"] if bool in get_args(hint) else choices(hint)

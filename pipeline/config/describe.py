@@ -8,12 +8,13 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import TypeAdapter
 
+from pipeline.config.lists import hints_of
 from pipeline.config.settings import TOP, Config, kinds_of, plain
+from pipeline.config.validate import validator
 from pipeline.stage import Speed, Stage
 
 COLUMN = 30
@@ -43,7 +44,7 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     for key, meaning in TOP.items():
         lines += _entry(f"{key}: {_flow(data[key])}", meaning)
     for section, values in config.sections():
-        defaults = TypeAdapter(kinds[section]).validate_python({})
+        defaults = validator(kinds[section]).validate_python({})
         lines += ["", *_entry(f"{section}:", first_line(kinds[section]))]
         for name, meaning in meanings(type(values)):
             value = data[section][name]
@@ -63,7 +64,7 @@ def first_line(kind: Any) -> str:
 
 def meanings(kind: type) -> Iterator[tuple[str, str]]:
     """Yield each field's name and meaning, with valid values and a note on speed."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         words = _description(hint)

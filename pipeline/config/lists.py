@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from types import NoneType, UnionType
@@ -15,8 +16,7 @@ def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None
     for section, kind in kinds.items():
         data = source.data.get(section)
         if isinstance(data, dict):
-            models = (get_type_hints(model, include_extras=True) for model in dataclasses_in(kind))
-            hints = {key: hint for model in models for key, hint in model.items()}
+            hints = {key: hint for model in dataclasses_in(kind) for key, hint in hints_of(model).items()}
             data |= {key: [value] for key, value in data.items() if key in hints and _is_single(hints[key], value)}
 
 
@@ -39,6 +39,12 @@ def _alternatives(hint: Any) -> Iterator[Any]:
             yield from _alternatives(part)
     else:
         yield hint
+
+
+@functools.cache
+def hints_of(model: type) -> Mapping[str, Any]:
+    """Return the types of a dataclass's fields, with their annotations."""
+    return get_type_hints(model, include_extras=True)
 
 
 def dataclasses_in(hint: Any) -> Iterator[type]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from pipeline.config.describe import first_line, meanings
-from pipeline.config.lists import dataclasses_in
+from pipeline.config.lists import dataclasses_in, hints_of
 from pipeline.config.settings import NAME_BYTES, TOP, kinds_of
 from pipeline.config.unions import KIND, member, members
+from pipeline.config.validate import validator
 from pipeline.stage import Stage
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -50,7 +49,7 @@ def schema_text(stages: Sequence[Stage[Any]]) -> str:
 
 def _section(section: str, kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     """Return a section's schema; schemas of nested models go to `definitions`."""
-    schema = _untitled(TypeAdapter(kind).json_schema(ref_template=f"#/$defs/{section}.{{model}}"))
+    schema = _untitled(validator(kind).json_schema(ref_template=f"#/$defs/{section}.{{model}}"))
     inner = schema.pop("$defs", {})
     for model in _models(kind):
         node = inner.get(model.__name__, schema)
@@ -71,7 +70,7 @@ def _models(kind: Any) -> Iterator[type]:
     """Yield the dataclasses in a type and, recursively, in their fields' types."""
     for model in dataclasses_in(kind):
         yield model
-        hints = get_type_hints(model)
+        hints = hints_of(model)
         for field in fields(model):
             yield from _models(hints[field.name])
 

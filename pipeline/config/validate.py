@@ -9,13 +9,13 @@ import json
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.config.lists import accept_single_values, dataclasses_in
+from pipeline.config.lists import accept_single_values, dataclasses_in, hints_of
 from pipeline.config.rewrite import as_argument, quoted, retyped
 from pipeline.config.unions import KIND, foreign_key, member, members
 from pipeline.config.yaml_source import ConfigSource, KeyPath, parse
@@ -61,8 +61,14 @@ def _validated(kind: Any, data: Any) -> Any:
     text = json.dumps(data, default=str)
     if model := member(kind, data):  # builds one validator only; on errors, the whole union gives fuller messages
         with contextlib.suppress(ValidationError):
-            return TypeAdapter(model).validate_json(text, strict=True)
-    return TypeAdapter(kind).validate_json(text, strict=True)
+            return validator(model).validate_json(text, strict=True)
+    return validator(kind).validate_json(text, strict=True)
+
+
+@functools.cache
+def validator(kind: Any) -> TypeAdapter[Any]:
+    """Return pydantic's validator of a section's type: one of all scheduler kinds takes 50 ms to build."""
+    return TypeAdapter(kind)
 
 
 def unknown_key(source: ConfigSource, keys: KeyPath, kinds: Mapping[str, Any]) -> str:
@@ -77,7 +83,7 @@ def _valid_keys(kinds: Mapping[str, Any]) -> Iterator[str]:
     for section, kind in kinds.items():
         for model in dataclasses_in(kind):
             yield from (f"{section}.{field.name}" for field in fields(model))
-            for name, hint in get_type_hints(model).items():
+            for name, hint in hints_of(model).items():
                 inside = [field.name for inner in dataclasses_in(hint) for field in fields(inner)]
                 yield from (f"{section}.{name}.{field}" for field in inside)
         yield section

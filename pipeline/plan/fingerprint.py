@@ -11,6 +11,7 @@ long as writing the column to Parquet. Compression, row groups and the writer's 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -92,12 +93,16 @@ def digest_of_mapping(items: Mapping[str, bytes]) -> str:
 
 def result_params(params: Any) -> dict[str, Any]:
     """Return the parameters that change a result: all but those marked `SPEED`."""
-    hints = get_type_hints(type(params), include_extras=True)
-    return {
-        name: getattr(params, name)
-        for name, hint in hints.items()
+    return {name: getattr(params, name) for name in _result_fields(params.__class__)}
+
+
+@functools.cache
+def _result_fields(kind: type) -> list[str]:
+    return [
+        name
+        for name, hint in get_type_hints(kind, include_extras=True).items()
         if not any(isinstance(mark, Speed) for mark in getattr(hint, "__metadata__", ()))
-    }
+    ]
 
 
 def recipe(stage: Stage[Any], params: Any, settings: Settings) -> dict[str, Any]:

@@ -167,7 +167,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class Idle:
     """Idle children, kept for the next batch of this process.
 
-    The most children that stay are the most batches that have run at a time, plus one for the next lane."""
+    The most children that stay are the most batches that have run at a time, plus one for the next lane. The children
+    that were used last stay: else children with the limits of an earlier run would stay, and each task would start a
+    child."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -205,7 +207,8 @@ class Idle:
 
     def _close(self, all_but: int) -> None:
         with self._lock:
-            spare, self._children = self._children[all_but:], self._children[:all_but]
+            first = max(0, len(self._children) - all_but)
+            spare, self._children = self._children[:first], self._children[first:]
         for child in spare:
             child.kill()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,9 @@ from pipeline.messages.words import counted
 from stages.clustering.keepers import stay
 from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "folders.js", "main.js")
 """Parts of the page's script, in order."""
@@ -111,7 +115,6 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
     """Return a page as UTF-8.
 
     All text is escaped, and the page's content security policy allows only the page's own script and style."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     style = _part("style.css")
@@ -123,6 +126,14 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         "style_hash": _hash(style),
         "script_hash": _hash(script),
     }
+    return _templates().get_template(template).render({**fixed, **page}).encode()
+
+
+@functools.cache
+def _templates() -> Environment:
+    """Return the templates with their filters; each is compiled once per process."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("stages.report", "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -136,7 +147,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         "line": one_line,
         "log": math.log,
     }
-    return environment.get_template(template).render({**fixed, **page}).encode()
+    return environment
 
 
 def _part(name: str) -> str:

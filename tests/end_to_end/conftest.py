@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,15 @@ def charts_where_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     else:
         with blank_charts():
             yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def never_synced() -> Iterator[None]:
+    """Sync no file of runs in this process, which would wait for the disk a fifth of their time; `tests/power` and the
+    tests of `pipeline/store` show what is synced."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda number: None)
+        yield
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ def hostile(tmp_path: Path) -> Project:
     return project
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("follow", ["false", "true"])
 def test_every_file_is_accounted_for(hostile: Project, capsys: pytest.CaptureFixture[str], follow: str) -> None:
     assert hostile.run(f"scan.follow_links={follow}", options=()) == 0
@@ -168,6 +169,7 @@ def test_every_file_is_accounted_for(hostile: Project, capsys: pytest.CaptureFix
     assert len({of[name] for name in copies}) == 1
 
 
+@pytest.mark.slow
 def test_want_of_memory_is_tried_again_under_a_higher_limit_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,7 +310,7 @@ print(seen.problem, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 10
 """
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA", "I;16"])
 def test_a_large_image_stands_in_memory_once(tmp_path: Path, mode: str) -> None:
     side = {"1": 10_000, "P": 10_000, "I;16": 8_000}.get(mode, 5_000)

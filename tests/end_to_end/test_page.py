@@ -184,6 +184,7 @@ def test_the_slider_cuts_as_a_run_would(browser: Any, project: Project, linkage:
         assert opened.run("view.found.length") == opened.run("cut.clusters.length") > 0
 
 
+@pytest.mark.slow
 def test_filters_and_orders(opened: Opened) -> None:
     def listed() -> list[list[str]]:
         opened.settle()
@@ -216,6 +217,7 @@ def test_filters_and_orders(opened: Opened) -> None:
     assert joined == sorted(joined, reverse=True)
 
 
+@pytest.mark.slow
 def test_a_button_clears_all_filters(opened: Opened) -> None:
     every = opened.run("view.found.length")
     opened.page.fill("#least", "1")
@@ -274,6 +276,7 @@ def test_choices_become_a_plan_that_apply_follows(
     assert {each: each.read_bytes() for each in images.rglob("*") if each.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_path: Path) -> None:
     opened.page.select_option("#kind", "file")
     opened.settle()
@@ -282,6 +285,7 @@ def test_a_plan_holds_what_is_listed_and_nothing_left_alone(opened: Opened, tmp_
     assert len(plan["clusters"]) == len(HOSTILE) - 1
 
 
+@pytest.mark.slow
 def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
     """In the chain of ever paler pictures: two of them are left alone, two are no duplicates, one of two is chosen."""
     chain = "cut.clusters.find(cluster => cluster.images.length > 4)"
@@ -310,6 +314,7 @@ def test_what_was_chosen_in_one_cut_holds_in_another(opened: Opened) -> None:
     opened.run("choice.clear(), skipped.clear(), dismissed.clear(), remember()")
 
 
+@pytest.mark.slow
 def test_what_is_left_alone_is_no_question_and_what_was_taken_back_stays_so(opened: Opened) -> None:
     for act, said in (("toggleSkip(0)", "skipped"), ("toggleDismissed(0)", "not duplicates")):
         opened.run(f"choice.clear(), {act}, toggleStays(0, 1), keepAlone(0, 1)")
@@ -340,6 +345,7 @@ def test_no_duplicates_are_heeded_by_the_next_run(browser: Any, project: Project
     assert clusters_of(own, f"cluster.dismissed=[{file}]") == before - {first}
 
 
+@pytest.mark.slow
 def test_a_scroll_does_not_swallow_what_was_typed(opened: Opened) -> None:
     opened.run("""() => {
         document.getElementById("text").value = "upright";
@@ -398,6 +404,7 @@ def test_dates_of_files_are_shown_and_a_touched_file_draws_no_page_anew(browser:
 SIDES = ("left", "top", "width", "height")
 
 
+@pytest.mark.slow
 def test_two_images_are_compared_closely(opened: Opened) -> None:
     opened.page.fill("#text", "upright")
     opened.settle()
@@ -419,6 +426,7 @@ def test_two_images_are_compared_closely(opened: Opened) -> None:
     assert not opened.page.is_visible("#compare")
 
 
+@pytest.mark.slow
 def test_the_keyboard_walks(opened: Opened) -> None:
     opened.page.keyboard.press("ArrowDown")
     opened.page.keyboard.press("j")
@@ -441,7 +449,7 @@ def test_the_keyboard_walks(opened: Opened) -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.quick(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("colours", ["light", "dark"])
 def test_it_fits_a_phone(browser: Any, project: Project, colours: str) -> None:
     size = {"width": 360, "height": 740}

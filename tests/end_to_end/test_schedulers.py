@@ -18,8 +18,9 @@ from tests.end_to_end.driver import Project, make_images
 
 pytestmark = pytest.mark.drawn
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "address")]
-KINDS = ("synchronous", "auto", "local", *SLOW)
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("threads", "local", "address")]
+KINDS = ("auto", *SLOW)
+"""Beside `synchronous`, which `expected` is computed by."""
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def scheduler_section(kind: str, folder: Path) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, bytes]]:
     project = Project(tmp_path_factory.mktemp("schedulers"))
-    make_images(project.folder / "images", 50)
+    make_images(project.folder / "images", 24)
     assert project.run() == 0
     return project, project.artifacts()
 
@@ -88,17 +89,16 @@ def test_every_scheduler_gives_the_same_artifacts(
         assert first.returncode == 0, first.stderr
         assert project.artifacts() == artifacts
         ran = project.ran()
-        second = project.spawn()
-        assert second.returncode == 0, second.stderr
+        assert project.run() == 0, "with nothing to do, no scheduler is asked"
         assert project.ran() == {}
     assert ran["thumbnail"] == len([name for name in artifacts if name.startswith("thumbnail/")])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["threads", "local", "address"])
+@pytest.mark.parametrize("kind", ["threads", "local"])
 def test_a_task_that_fails_stays_alone(kind: str, tmp_path: Path) -> None:
-    make_images(tmp_path / "images", 30)
-    project = Project(tmp_path, {"partition": {"images": 2, "block": 8}})
+    make_images(tmp_path / "images", 16)
+    project = Project(tmp_path, {"partition": {"images": 2, "block": 4}})
     assert project.run() == 0
     name = sorted((project.run_folder / "pairs").iterdir())[1].name
     key = name.rpartition("-")[0]

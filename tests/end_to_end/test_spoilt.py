@@ -3,7 +3,6 @@
 Every hidden file and every kind of artifact is attacked at random: bits flipped, bytes cut off, zeroed or replaced,
 JSON of wrong types, a folder or a FIFO in a file's place, with a new time or the old one."""
 
-import functools
 import json
 import os
 import random
@@ -12,7 +11,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +65,6 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     shutil.rmtree(made.saved)
     shutil.copytree(project.folder, made.saved)
     return made
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look up what is installed once: most of the time would go into that."""
-    monkeypatch.setattr(metadata, "version", functools.lru_cache(metadata.version))
-    monkeypatch.setattr(metadata, "entry_points", functools.lru_cache(metadata.entry_points))
 
 
 def flip(data: bytes, chance: random.Random) -> bytes:

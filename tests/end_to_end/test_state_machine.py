@@ -7,7 +7,6 @@ are left out: Matplotlib takes two thirds of the time of so small a run, and dra
 
 import contextlib
 import errno
-import functools
 import io
 import os
 import shutil
@@ -18,7 +17,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -365,8 +363,6 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture
 def quick(warm: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(os, "fsync", lambda number: None)
-    monkeypatch.setattr(metadata, "version", functools.cache(metadata.version))
     monkeypatch.setattr(attempts, "PAUSE", 0.0)
     monkeypatch.setattr(Library, "folder", tmp_path, raising=False)
 

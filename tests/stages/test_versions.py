@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "ddd3788cb36df28e"),
-    "thumbnail": (6, "ed77c50d9f942444"),
+    "thumbnail": (6, "1b27701233250ae0"),
     "hash": (3, "25ce0c1bba72ff53"),
     "index": (2, "c6477277a0632d58"),
     "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "29e9230383d4e245"),
-    "plot": (12, "26b4a9c9098c62cd"),
+    "cluster": (8, "8ed10abc8a02b48c"),
+    "plot": (12, "13ced3a546df7110"),
 }
 
 

@@ -47,7 +47,12 @@ def _apart(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
 
 def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str]) -> int:
     """Return the number of pairs that are equal in `by`, columns of `Images`, and not skipped for equal hashes."""
-    count = equal_pairs(*(pd.DataFrame({name: getattr(run.images, name)[each] for name in by}) for each in (a, b)))
+    if not len(a) or not len(b):
+        return 0
+    both = np.concatenate([a, b])
+    numbers = np.unique(np.stack([getattr(run.images, name)[both] for name in by]), axis=1, return_inverse=True)[1]
+    of_a, of_b = (np.bincount(each, minlength=len(both)) for each in np.split(numbers.reshape(-1), [len(a)]))
+    count = int(of_a @ of_b)
     if diagonal:
         count = (count - len(a)) // 2  # each pair both ways, and each image with itself
     return count - (agreeing(run, a, b, diagonal, by) if run.rules.same_hash == "skip" else 0)

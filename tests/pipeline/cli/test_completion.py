@@ -1,9 +1,11 @@
 """Shells ask this program what may follow, by click's protocol."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -29,17 +31,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offered(words: str, shell: str = "bash") -> list[str]:
-    """What is offered for the last word of a command line."""
+    """What is offered for the last word of a command line, in this process: a shell asks by the same variables."""
     typed = words.split(" ")
     last = len(typed) - 1
     asked = {"_FAST_DIFF_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": str(last)}
     if shell == "fish":
         asked |= {"COMP_CWORD": typed[-1]}
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.main"], env={**os.environ, **asked}, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
+    written, errors = io.BytesIO(), io.StringIO()
+    out = io.TextIOWrapper(written, "utf-8", write_through=True)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        for name, value in asked.items():
+            patch.setenv(name, value)
+        assert main([]) == 0
+    assert errors.getvalue() == ""
+    return written.getvalue().decode().splitlines()
 
 
 def test_commands_and_options(here: Path) -> None:

@@ -35,6 +35,7 @@ def test_workers_are_profiled_where_somebody_may_look_or_asks(
         assert dask.config.get("distributed.worker.profile.enabled", True) is profiled
 
 
+@pytest.mark.slow
 def test_nested_settings_of_dask_leave_the_others_as_they_are(tmp_path: Path) -> None:
     settings = {"distributed": {"comm": {"timeouts": {"connect": "31s"}}}}
     encrypted = dask.config.get("distributed.comm.require-encryption", None)

@@ -39,6 +39,7 @@ def test_a_scheduler_that_ends_while_workers_are_checked_is_reported(
         open_executor(section(kind="threads", workers=1), needs_of(tmp_path, (), (), 0))
 
 
+@pytest.mark.slow
 def test_open_ports_without_tls_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scheduler = section(kind="local", host="0.0.0.0", workers=1)
     with caplog.at_level(logging.WARNING, "fast_diff.scheduler"):

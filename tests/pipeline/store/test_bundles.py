@@ -200,6 +200,7 @@ def test_a_dask_run_stays_within_its_window_and_lets_go_of_futures(
     assert max(known) <= 4 * Counts.window  # it hears of what was let go a moment later
 
 
+@pytest.mark.slow
 def test_runs_that_share_a_scheduler_do_not_answer_each_other(folder: Path, tmp_path: Path) -> None:
     from distributed import Client, LocalCluster
 

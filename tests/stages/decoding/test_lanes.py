@@ -144,6 +144,7 @@ def test_equal_bytes_are_decoded_once(tmp_path: Path) -> None:
     assert [len(thumbnail or b"") for _, thumbnail in again] == [48, 48]  # another batch has other thumbnails
 
 
+@pytest.mark.slow
 def test_thumbnails_that_find_no_room_in_the_tray_arrive_all_the_same(tmp_path: Path) -> None:
     files = [expected(path) for path in pictures(tmp_path, 40)]
     large = replace(OPTIONS, size=(512, 512))  # three quarters of a mebibyte each
@@ -178,6 +179,7 @@ def test_idle_cores_are_used_and_given_back(tmp_path: Path, monkeypatch: pytest.
     assert [found[number] for number in range(600)] == [thumbnail for _, thumbnail in alone]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -212,6 +214,28 @@ def test_whoever_stops_early_leaves_no_child_behind(tmp_path: Path) -> None:
     assert child._process.poll() is not None
     assert time.monotonic() - started < 60
     assert set(threading.enumerate()) <= before
+
+
+def test_idle_children_with_other_limits_give_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a long-lived cluster meets runs with many limits: the last one starts no child for each task."""
+    idle, started = children.Idle(), []
+
+    class Stub:
+        alive = True
+
+        def __init__(self, limits: Limits) -> None:
+            self.limits, self.killed = limits, False
+            started.append(self)
+
+        def kill(self) -> None:
+            self.killed = True
+
+    monkeypatch.setattr(children, "Child", Stub)
+    for seconds in (1.0, 2.0, 3.0, 4.0, 4.0, 4.0, 3.0):
+        with idle.batch():
+            idle.give(idle.take(Limits(seconds=seconds)))
+    assert [child.limits.seconds for child in started] == [1.0, 2.0, 3.0, 4.0]
+    assert [child.killed for child in started] == [True, True, False, False]
 
 
 def test_what_a_file_is_decoded_as_does_not_depend_on_its_twins(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ Bytes = np.ndarray
 
 
 def squares(a: Bytes, b: Bytes) -> int:
-    """Sum of squared differences, in Python integers."""
-    return sum((x - y) ** 2 for x, y in zip(a.ravel().tolist(), b.ravel().tolist(), strict=True))
+    """Sum of squared differences, in integers."""
+    assert a.shape == b.shape
+    return int(((a.astype(np.int64) - b.astype(np.int64)) ** 2).sum())
 
 
 def apart(a: Bytes, b: Bytes, turns: int) -> list[int]:

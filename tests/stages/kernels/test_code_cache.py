@@ -73,6 +73,7 @@ def test_another_version_of_any_kernel_has_a_folder_of_its_own(home: Path, monke
     assert code_cache.folder() != before
 
 
+@pytest.mark.slow
 def test_the_stamp_follows_all_kernels() -> None:
     code = (
         "import pathlib, sys; from stages.kernels import code_cache; read = pathlib.Path.read_bytes\n"

@@ -31,6 +31,7 @@ def test_well_formed_and_the_same_each_time(draw: object) -> None:
     assert all(ElementTree.fromstring(each).tag.endswith("svg") for each in (light, dark))
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     "name",
     ["cost_$5_$6", "$\\frac{$", "^_{", "\\", "a\nb", "\U0001f9ca", "\u202egnp", "$$", "\\$x$", "%", "&<\"'>", " ", "_"],

@@ -239,6 +239,7 @@ def test_the_rounding_of_an_mse_counts(folder: Path) -> None:
     assert {"matches", "random", "nearest"} <= set(wrong(verified(folder)[1]))
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", ["near", "identical"])
 def test_a_removed_row_is_found(folder: Path, kind: str) -> None:
     """By the ledger; and if that was changed along with it, by looking."""
@@ -392,6 +393,7 @@ def test_a_keeper_that_the_rules_do_not_choose_is_found(folder: Path) -> None:
     assert report["checks"]["clusters"]["offenders"][0]["what"] == "keeper"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("linkage", ["complete", "star"])
 def test_an_image_that_is_in_the_wrong_cluster_is_found_under_any_linkage(tmp_path: Path, linkage: str) -> None:
     project = finished(tmp_path, "a", {"cluster": {"linkage": linkage}})
@@ -476,6 +478,7 @@ def test_images_near_the_threshold_are_told(folder: Path) -> None:
     assert nearest["nearest_to_threshold"]["above"] == pytest.approx(min(mse for mse in mses if mse > 200) - 200)
 
 
+@pytest.mark.slow
 def test_a_sample_is_the_same_for_the_same_seed(folder: Path) -> None:
     options = ("--pairs", "200", "--images", "7")
     first = verified(folder, *options)[1] | {"when": ""}

@@ -60,22 +60,20 @@ def told(candidates: Candidates | None) -> Told:
 def checked(
     found: Told, left: np.ndarray, right: np.ndarray, space: Space, a: np.ndarray, b: np.ndarray, ascending: bool
 ) -> int:
-    """Every pair by a plain loop in float64: what is below must be there, what is clearly above must not."""
+    """Every pair in float64, image by image: what is below must be there, what is clearly above must not."""
     above = (space.squared**0.5 * (1 + 1e-5) + 1e-6 * (largest_norm(left) + largest_norm(right))) ** 2
+    turned = right[b][:, space.orders].astype(np.float64)
+    power = 1 << np.arange(len(space.orders))
     matches, pairs = 0, set()
     for i in a.tolist():
-        u = left[i, space.orders[0]].astype(np.float64)
-        for j in b.tolist():
-            if ascending and i >= j:
-                continue
-            far = [float(((u - right[j, order].astype(np.float64)) ** 2).sum()) for order in space.orders]
-            below = sum(1 << turn for turn, each in enumerate(far) if each <= space.squared)
-            near = sum(1 << turn for turn, each in enumerate(far) if each <= above)
-            bits = found.get((i, j), 0)
-            assert bits & below == below, (i, j)
-            assert bits & ~near == 0, (i, j)
-            pairs.add((i, j))
-            matches += below > 0
+        far = ((left[i, space.orders[0]].astype(np.float64) - turned) ** 2).sum(axis=2)
+        below, near = ((far <= limit) @ power for limit in (space.squared, above))
+        bits = np.array([found.get((i, j), 0) for j in b.tolist()], np.int64)
+        compared = b > i if ascending else np.ones(len(b), bool)
+        assert not (~bits & below)[compared].any(), i
+        assert not (bits & ~near)[compared].any(), i
+        pairs |= {(i, j) for j in b[compared].tolist()}
+        matches += int(np.count_nonzero(below[compared]))
     assert set(found) <= pairs
     return matches
 
