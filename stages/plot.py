@@ -230,7 +230,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=12,
+    version=13,
     needs=NEEDS,
     params=Params,
     schema=SCHEMA,

@@ -1,6 +1,6 @@
 """Draw charts with Matplotlib; equal input gives equal bytes.
 
-Charts are SVG with letters as outlines, so a chart looks the same everywhere. `both` adds a version for dark pages."""
+Charts are SVG whose text is text, which can be searched, copied and edited. `both` adds a version for dark pages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def svg(figure: Figure) -> bytes:
         assert isinstance(text, Text)
         text.set_parse_math(False)
         text.set_usetex(False)
-    with mpl.rc_context({"svg.hashsalt": "fast-diff", "text.parse_math": False, "text.usetex": False}):
+    as_text = mpl.rc_context({"svg.fonttype": "none", "text.parse_math": False, "text.usetex": False})
+    with as_text, mpl.rc_context({"svg.hashsalt": "fast-diff"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
@@ -103,21 +104,41 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
 def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
     """Return a histogram of distances with the threshold marked, as SVG.
 
-    about  the label of the distance's axis"""
+    counts, edges  see `extremes.bins`; edges from 0 have a logarithmic axis, on which 0 is a bar of its own
+    about          the label of the distance's axis"""
     ink, faint, _, bars, mark = LIGHT
-    figure, axes = plain(8, 2.8, left=0.95)
-    if sum(counts):
-        axes.stairs(counts, edges, fill=True, color=bars)
-        _counting(axes, np.array(counts))
-    else:
+    figure, axes = plain(5.6, 2.8, left=0.95)
+    if not sum(counts):
         axes.text(0.5, 0.5, "no matches", ha="center", va="center", transform=axes.transAxes, color=faint, size=13)
         axes.set_yticks([])
+    elif edges[0] == 0:
+        _with_zero(axes, counts, edges)
+        _counting(axes, np.array(counts))
+    else:
+        axes.stairs(counts, edges, fill=True, color=bars)
+        _counting(axes, np.array(counts))
+        axes.set_xlim(edges[0], edges[-1] * 1.01)
     axes.axvline(threshold, color=mark, linewidth=1.2, label=f"threshold {threshold:g}")
     axes.legend(frameon=False, loc="upper center", labelcolor=ink)
-    axes.set_xlim(edges[0], edges[-1] * 1.01)
-    axes.set_xlabel(fitted(about, 800), color=ink)
+    axes.set_xlabel(fitted(about, 500), color=ink)
     axes.set_ylabel("recorded pairs", color=ink)
     return svg(figure)
+
+
+def _with_zero(axes: Axes, counts: Sequence[int], edges: Sequence[float]) -> None:
+    """Draw bars on a logarithmic axis, left of which stands a bar for 0."""
+    from matplotlib.ticker import NullLocator
+
+    step = edges[2] / edges[1]
+    zero = [edges[1] / step**5, edges[1] / step**2]
+    axes.stairs(counts[:1], zero, fill=True, color=LIGHT[3])
+    axes.stairs(counts[1:], edges[1:], fill=True, color=LIGHT[3])
+    axes.set_xscale("log")
+    axes.set_xlim(zero[0] / step, edges[-1] * step)
+    lowest, highest = math.ceil(math.log10(edges[1])), math.floor(math.log10(edges[-1]))
+    ticks = [10.0**power for power in range(lowest, highest + 1)]
+    axes.set_xticks([math.sqrt(zero[0] * zero[1]), *ticks], ["0", *(f"{tick:,.6g}" for tick in ticks)])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def plain(width: float, height: float, left: float | None = None, bottom: float = 0.55) -> tuple[Figure, Axes]:

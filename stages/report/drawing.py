@@ -21,6 +21,8 @@ from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
 ON_SHEET = 24
 """Images of a cluster on its contact sheet, at most."""
+FEW = 2
+"""Sizes of clusters that a sentence tells; more sizes have a chart."""
 SUFFIXES = ("", "-dark")
 """Suffixes of the names of charts, for light and for dark pages."""
 
@@ -70,6 +72,7 @@ def draw_charts(
 ) -> dict[str, Any]:
     """Draw the charts; return their data for the page."""
     there: list[str] = []
+    sizes: dict[int, int] = {}
 
     def draw(name: str, chart: Callable[..., bytes], *arguments: Any) -> None:
         there.append(name)
@@ -77,15 +80,16 @@ def draw_charts(
 
     recall = None
     if len(members):
-        sizes = Counter(Counter(members["cluster"].to_pylist()).values())
-        draw("sizes", charts.sizes, dict(sorted(sizes.items())))
+        sizes = dict(sorted(Counter(Counter(members["cluster"].to_pylist()).values()).items()))
+        if len(sizes) > FEW:
+            draw("sizes", charts.sizes, sizes)
     if labelled:
         known = labels.unchanged(labelled, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
         name = figure_of(job.settings).name
         draw("recall", charts.recall, found.distances, found.share, matches.threshold, name)
         recall = found._asdict() | {"at_threshold": found.share[-1] if len(found.share) else 0.0}
-    return {"charts": there, "recall": recall}
+    return {"charts": there, "recall": recall, "sizes": sizes}
 
 
 def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:

@@ -12,6 +12,8 @@ from pipeline.stage import Artifact
 from stages.comparing.figure import Figure
 
 BINS = 60
+DECADES = 2_000
+"""The greatest distance of a histogram with a logarithmic axis, divided by the least."""
 ALL = 1 << 60
 BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 
@@ -70,15 +72,22 @@ def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.Chunked
 def bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
     """Return counts of rows in bins of distances, and the edges of the bins.
 
-    BINS equal bins reach from 0 to the threshold, or to the largest distance without a threshold. Few whole numbers
-    get one bin each, centred on the number."""
+    The first bin counts the distance 0 alone. The other bins, BINS in all, reach to the threshold, or to the largest
+    distance without a threshold, by equal ratios; the second one also counts distances below its lower edge. Few whole
+    numbers get one bin each, centred on the number."""
     top, name = threshold, figure.column
     if top is None:
         top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)
     few = figure.whole and top < BINS
-    edges = np.arange(int(top) + 2) - 0.5 if few else np.linspace(0, top or 1.0, BINS + 1)
+    most = top or 1.0
+    least = max(most / DECADES, 0.5 if figure.whole else 0.0)
+    edges = np.arange(int(top) + 2) - 0.5 if few else np.concatenate([[0.0], np.geomspace(least, most, BINS)])
+    edges[-1] = max(edges[-1], most)  # the last power may be rounded down
     counts = np.zeros(len(edges) - 1, np.int64)
     for artifact in artifacts:
         for batch in artifact.batches([name]):
-            counts += np.histogram(batch[name].to_numpy(), edges)[0]
+            values = batch[name].to_numpy()
+            if not few:
+                values = np.where(values > 0, np.maximum(values, least), 0.0)
+            counts += np.histogram(values, edges)[0]
     return counts.tolist(), edges.tolist()
