@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (4, "af98f57d78878830"),
     "cluster": (8, "553865c837a9a614"),
-    "plot": (10, "99289e94d6973c48"),
+    "plot": (10, "6a86ed09f2c21d45"),
 }
 
 
