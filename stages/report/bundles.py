@@ -229,13 +229,13 @@ def _bundled(sources: Ints, targets: Ints, groups: _Groups, images: ImageFolders
     from_group, from_own = (
         [np.searchsorted(sources, numbers, side).tolist() for side in ("left", "right")] for numbers in (group, owners)
     )
-    found: dict[bytes, tuple[Ints, Ints, list[Ints]]] = {}
+    found: dict[tuple[bytes, bytes], tuple[Ints, Ints, list[Ints]]] = {}
     for number, (start, end) in enumerate(zip(first.tolist(), ends.tolist(), strict=True)):
         matched = targets[from_group[0][number] : from_group[1][number]]
         if owners[number] >= groups.count:
             matched = np.unique(np.concatenate([matched, targets[from_own[0][number] : from_own[1][number]]]))
         folders, counts = leaves.folder[start:end], np.stack([leaves.images[start:end], leaves.bytes[start:end]])
-        key = folders.tobytes() + b"|" + matched.tobytes()
+        key = folders.tobytes(), matched.tobytes()
         sums = found.setdefault(key, (folders, matched, [np.zeros_like(counts)]))[2]
         sums[0] += counts
     for folders, matched, (counts,) in found.values():

@@ -98,6 +98,9 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.same_hash=skip",),
         ("inputs.reference=[images/more]", "pairs.references=skip"),
         ("pairs.identical=all",),
+        ("pairs.folders=across",),
+        ("pairs.folders=within",),
+        ("pairs.folders=within", "pairs.folder_depth=0", "pairs.threshold=300"),
     ],
     "cluster": [
         ("cluster.linkage=complete",),
@@ -121,6 +124,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("cluster.dismissed=[dismissed.csv]",),
         ("thumbnail.background=black",),
         ("inputs.reference=[images/more]",),
+        ("cluster.min_contrast=20",),
     ],
 }
 UNSEEN = (

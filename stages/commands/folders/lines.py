@@ -48,7 +48,7 @@ def chosen(results: Results, a: str | None, b: str | None) -> SharingFolders:
     pairs = pairs.loc[order].reset_index(drop=True)
     failed = results.failures()["path"].tolist()
     folders = {*pairs["folder_a"], *pairs["folder_b"]}
-    return SharingFolders(pairs, [path for path in failed if any(below(path, one) for one in folders)], asked)
+    return SharingFolders(pairs, [path for path in failed if not folders.isdisjoint(_around(path))], asked)
 
 
 def below(path: str, folder: str) -> bool:

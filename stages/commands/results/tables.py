@@ -132,8 +132,9 @@ class Results:
             data = read_bytes(path)
         except FileNotFoundError as error:
             raise ConfigError(f"{self.folder} has no {FOLDERS} yet; run `fast-diff run` again first") from error
+        mark = hashlib.sha256(data).hexdigest()
         for artifact in self.artifacts("plot"):
-            if hashlib.sha256(data).hexdigest() != _whole(artifact, lambda artifact: artifact.record.files[FOLDERS][1]):
+            if mark not in _whole(artifact, lambda artifact: artifact.record.files.get(FOLDERS, ())):
                 raise ConfigError(f"{path} is damaged; delete it, and the next run makes it again")
         table: pd.DataFrame = pq.read_table(pa.BufferReader(data)).to_pandas()
         return table

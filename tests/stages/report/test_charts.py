@@ -51,8 +51,8 @@ def test_text_in_a_chart_is_text() -> None:
 def test_zero_is_a_bar_of_its_own_left_of_a_logarithmic_axis() -> None:
     """Each bar of a chart begins where the values say, on paper: the bar of 0 left of all others."""
     root = ElementTree.fromstring(charts.histogram([5, 0, 0, 2], [0.0, 0.1, 1.0, 10.0, 100.0], 100.0, "MSE"))
-    text = {each.text: each for each in root.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"0", "0.1", "1", "10", "100"} <= text.keys()
+    below = [each for each in root.iter("{http://www.w3.org/2000/svg}text") if "middle" in each.get("style", "")]
+    text = {each.text: each for each in below}
     right = [float(text[tick].get("x", "nan")) for tick in ("0", "0.1", "1", "10", "100")]
     assert right == sorted(right)
 
