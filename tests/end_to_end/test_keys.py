@@ -100,7 +100,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.identical=all",),
         ("pairs.folders=across",),
         ("pairs.folders=within",),
-        ("pairs.folders=within", "pairs.folder_depth=0", "pairs.threshold=300"),
+        ("pairs.folders=across", "pairs.folder_depth=0"),
     ],
     "cluster": [
         ("cluster.linkage=complete",),
