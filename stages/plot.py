@@ -217,7 +217,7 @@ USES = (
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=9,
+    version=10,
     needs=("thumbnail", "pairs", "cluster"),
     params=Params,
     schema=SCHEMA,

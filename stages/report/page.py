@@ -18,8 +18,17 @@ from stages.clustering.keepers import stay
 from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
-SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "main.js")
+SCRIPTS = (
+    *("model.js", "filters.js", "numbers.js", "history.js", "server.js", "view.js", "compare.js", "decide.js"),
+    *("plan.js", "act.js", "main.js"),
+)
 """Parts of the page's script, in order."""
+STYLES = ("style.css",)
+"""Parts of the page's style, in order."""
+TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
+document.getElementById("run").textContent = globalThis.dates.run;
+"""
+"""End of the script with the dates: names the run."""
 DATES = "dates.js"
 """A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
 
@@ -113,14 +122,12 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    style = _part("style.css")
-    script = "".join(_part(name) for name in SCRIPTS)
     fixed: dict[str, Any] = {
-        "style": Markup(style),  # trusted
-        "script": Markup(script),  # trusted
+        "style": Markup(style()),  # trusted
+        "script": Markup(script()),  # trusted
         "dates": DATES,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
+        "style_hash": _hash(style()),
+        "policy": policy,
     }
     loader = PackageLoader("stages.report", "templates")
     environment = Environment(
@@ -135,6 +142,31 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
         "line": one_line,
     }
     return environment.get_template(template).render({**fixed, **page}).encode()
+
+
+def style() -> str:
+    """Return the page's style."""
+    return "".join(_part(name) for name in STYLES)
+
+
+def script() -> str:
+    """Return the page's script."""
+    return "".join(_part(name) for name in SCRIPTS)
+
+
+def policy(mark: str, serves: bool = False) -> str:
+    """Return the page's content security policy: no script, style or picture but the page's own.
+
+    mark    nonce of the script with the dates
+    serves  a server answers the page's requests; else the page may show files, and makes no request"""
+    pictures, requests = (
+        ("'self' blob:", "connect-src 'self'; frame-ancestors 'none'; ") if serves else ("'self' file:", "")
+    )
+    return (
+        f"default-src 'none'; img-src {pictures}; style-src '{_hash(style())}'; script-src '{_hash(script())}' "
+        f"'nonce-{mark}'; {requests}base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    )
 
 
 def _part(name: str) -> str:

@@ -427,12 +427,21 @@ def test_the_keyboard_walks(opened: Opened) -> None:
     assert opened.page.locator("#rows .card.at li.at").count() == 1
     opened.page.keyboard.press("x")
     opened.page.keyboard.press("s")
-    assert "skipped" in opened.page.inner_text("#rows .card.at .state")
+    state = opened.page.locator("#rows .card.at .state")
+    assert "skipped" in state.inner_text()
     opened.page.keyboard.press("u")
-    assert opened.page.inner_text("#rows .card.at .state") == ""
+    assert state.inner_text() == "chosen by you"
+    opened.page.keyboard.press("u")
+    assert state.inner_text() == ""
+    opened.page.keyboard.press("r")
+    opened.page.keyboard.press("r")
+    assert "skipped" in state.inner_text()
+    opened.page.keyboard.press("c")
+    assert state.inner_text() == ""
     opened.page.keyboard.press("d")
+    assert "not duplicates" in state.inner_text()
     opened.page.keyboard.press("u")
-    assert opened.page.inner_text("#rows .card.at .state") == ""
+    assert state.inner_text() == ""
     button = opened.page.locator("#rows .card.at").get_by_text("skip, keep all")
     button.focus()
     opened.page.keyboard.press("Enter")

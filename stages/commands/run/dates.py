@@ -20,16 +20,13 @@ from pipeline.store.store import Store
 from stages.cluster import FILENAME
 from stages.clustering.rows import PathIndex
 from stages.report.extremes import number
-from stages.report.page import DATES, by_worth, in_order, mark_of
+from stages.report.page import DATES, TITLE, by_worth, in_order, mark_of
 
 FILE = f"report/{DATES}"
 KEY = FILENAME.removesuffix(".parquet")
 """Key of the task that makes the clusters."""
 VERSION = 2
 """Version of the script's format."""
-TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
-document.getElementById("run").textContent = globalThis.dates.run;
-"""
 
 log = logging.getLogger("fast_diff")
 

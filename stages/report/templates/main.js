@@ -6,7 +6,7 @@ const shortcuts = {
   ArrowUp: () => go(view.at - 1), i: () => go(view.at - 1),
   ArrowLeft: () => go(view.at, view.image - 1), ArrowRight: () => go(view.at, view.image + 1),
   Enter: openCompare, x: () => toggleStays(view.at, view.image), k: () => keepAlone(view.at, view.image),
-  u: () => forget(view.at), s: () => toggleSkip(view.at), d: () => toggleDismissed(view.at),
+  u: () => travel("undo"), r: () => travel("redo"), c: () => forget(view.at), s: () => toggleSkip(view.at), d: () => toggleDismissed(view.at),
   "?": () => byId("help").showModal(), "/": () => byId("text").focus(),
 };
 const comparing = {
@@ -19,7 +19,7 @@ const comparing = {
 document.addEventListener("keydown", event => {
   const typing = event.target.matches("input:not([type=range]), select, textarea")
     || (event.target.matches("input") && event.key.startsWith("Arrow"));
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || byId("help").open || byId("act").open) return;
   if (["Enter", " "].includes(event.key) && event.target.matches("button, a, summary")) return;
   const action = (dialog.open ? comparing : shortcuts)[event.key];
   if (!action || (!dialog.open && !["?", "/"].includes(event.key) && !inSight())) return;
@@ -66,11 +66,20 @@ listen("threshold", value => {
 });
 addEventListener("storage", event => {  // a choice was made on this page in another tab
   if (event.key !== storageKey) return;
-  for (const each of [choice, skipped, dismissed]) each.clear();
+  for (const each of [choice, skipped, dismissed, reviewed]) each.clear();
+  past.steps.length = past.done = 0;
   recall();
+  steps();
   refresh(true);
 });
 byId("export-plan").addEventListener("click", exportPlan);
+byId("load-plan").addEventListener("click", () => byId("plan-file").click());
+byId("plan-file").addEventListener("change", event => {
+  if (event.target.files.length) loadPlan(event.target.files[0]);
+  event.target.value = "";
+});
+byId("undo").addEventListener("click", () => travel("undo"));
+byId("redo").addEventListener("click", () => travel("redo"));
 byId("export-dismissed").addEventListener("click", exportDismissed);
 byId("ask").addEventListener("click", () => byId("help").showModal());
 byId("clear").addEventListener("click", () => {
@@ -94,3 +103,6 @@ if (matchMedia("(max-width: 640px)").matches) byId("filters").open = false;
 recall();
 recut(data.limit);
 refresh();
+steps();
+connectAct();
+connect();

@@ -14,7 +14,7 @@ function make(tag, options = {}, ...children) {
   return element;
 }
 
-const previewOf = image => data.preview[image]
+const previewOf = image => serving ? `preview/${image}?of=${data.mark}` : data.preview[image]
   ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small", "-raw", "-raw-small"][data.preview[image]]}.jpg`
   : originalOf(image);
 
@@ -22,6 +22,7 @@ const previewOf = image => data.preview[image]
 // UTF-8 are stored in hex.
 const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
 function originalOf(image) {
+  if (serving) return `original/${image}?of=${data.mark}`;
   const known = data.upright && SHOWN.has(data.formats[data.format[image]]);
   if (!known || location.protocol !== "file:" || !pathOf(image).startsWith("/")) return "";
   const odd = data.odd[image];
@@ -152,6 +153,12 @@ const factsOf = (image, date = (data.taken[image] || writtenOn(image)).slice(0, 
 ].filter(Boolean).join(" · ");
 const allFactsOf = image => factsOf(image, [data.taken[image] && `taken ${data.taken[image]}`,
   written[image] && `written ${writtenOn(image)}`].filter(Boolean).join(" · "));
+
+// Move to a cluster that may be elsewhere in the list, or not in the list at all.
+function visit(place, image) {
+  if (place < 0) return;
+  go(place, view.found[place].images.indexOf(image));
+}
 
 // Move to a cluster, and to an image of the cluster.
 function go(place, image = 0) {
