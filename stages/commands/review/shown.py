@@ -88,14 +88,14 @@ class Shown:
         try:
             found = DATES.search(path.read_text("utf-8"))
             dates: dict[str, Any] = json.loads(found[1]) if found else {}
-            checked = {
-                "run": str(dates["run"]),
-                "images": str(dates["images"]),
-                "written": [*map(int, dates["written"])],
+            checked = {name: str(dates[name]) for name in ("run", "inputs", "date", "images")}
+            numbers = {
+                "sets": [str(each) for each in dates["sets"]],
+                "written": [int(each) for each in dates["written"]],
             }
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{path} is missing or damaged; {AGAIN}") from error
-        return f"globalThis.dates = {json.dumps(checked)};\n{page.TITLE}"
+        return f"globalThis.dates = {json.dumps(checked | numbers)};\n{page.TITLE}"
 
 
 def read_page(results: Results) -> Shown:

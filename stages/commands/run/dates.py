@@ -1,4 +1,4 @@
-"""The script beside the report's page with the run's name and the dates of files in the shown clusters.
+"""The script beside the report's page with the run's name and inputs, and the dates of files in the shown clusters.
 
 Names and dates are not part of the report's fingerprint: touching a file or renaming the run redraws no picture. So a
 script beside the page holds names and dates; each successful run writes the script, unless it is up to date.
@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from stages.report.page import DATES, TITLE, by_worth, in_order, mark_of
 FILE = f"report/{DATES}"
 KEY = FILENAME.removesuffix(".parquet")
 """Key of the task that makes the clusters."""
-VERSION = 2
+VERSION = 3
 """Version of the script's format."""
 
 log = logging.getLogger("fast_diff")
@@ -37,10 +39,11 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
     Raises ArtifactDamaged where an artifact of the stages cluster or scan can't be read."""
     amount = config.params["plot"].page
     clusters = store.record("cluster", FILENAME, KEY).fingerprint
-    mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
+    about = _about(config)
+    mark = digest([VERSION, json.dumps(about), amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(FILE) is None or not _is_whole(store.files.read(FILE), mark):
-            store.publish_file(FILE, _marked(_script(store, config.run, amount), mark))
+            store.publish_file(FILE, _marked(_script(store, about, amount), mark))
     except OSError as error:
         log.warning("%s could not be written: %s", error.filename2 or store.folder / FILE, error.strerror)
     return (FILE,)
@@ -55,9 +58,18 @@ def _is_whole(data: bytes, mark: str) -> bool:
     return data == _marked(data.partition(b"\n")[2], mark)
 
 
-def _script(store: Store, run: str, amount: int | str) -> bytes:
-    """Return the script, which sets `globalThis.dates`: the run's name, a digest of the images' paths, and the time of
-    each image's last change in seconds since 1970."""
+def _about(config: Config) -> dict[str, Any]:
+    """Return the run's name, its inputs in words, and a name for each of its sets."""
+    roots = [[str(root).rstrip("/") for root in config.settings(f"inputs.{name}")] for name in ("a", "b")]
+    short = [[root.rpartition("/")[2] or root for root in of_set] for of_set in roots]
+    inputs = " against ".join(", ".join(of_set) for of_set in reversed(short) if of_set)
+    sets = [of_set[0] if len(of_set) == 1 else name for of_set, name in zip(short, ("a", "b"), strict=True)]
+    return {"run": config.run, "inputs": inputs, "sets": sets if len(set(sets)) == len(sets) else ["a", "b"]}
+
+
+def _script(store: Store, about: Mapping[str, Any], amount: int | str) -> bytes:
+    """Return the script, which sets `globalThis.dates`: `about`, today's date, a digest of the images' paths, and the
+    time of each image's last change in seconds since 1970."""
     members = StoredArtifact("cluster", KEY, store.path("cluster", FILENAME)).table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)
@@ -65,5 +77,6 @@ def _script(store: Store, run: str, amount: int | str) -> bytes:
         table = StoredArtifact("scan", name.rpartition("-")[0], store.path("scan", name)).table(("path", "mtime_ns"))
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
-    dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
+    written = {"images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
+    dates = {**about, "date": time.strftime("%Y-%m-%d"), **written}
     return f"globalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n{TITLE}".encode()
