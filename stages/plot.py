@@ -25,6 +25,7 @@ from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pai
 from stages.report.extremes import EVERY, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
+from stages.report.sets import leak
 
 FAILURES = 200
 """Unreadable images on the page, at most."""
@@ -86,7 +87,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the report; dates of files do not."""
     return {
-        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail"),
+        "thumbnail": (*FACTS, "error", "error_detail", "thumbnail"),
         "pairs": columns(column_of(settings("pairs.metric"))),
     }
 
@@ -131,7 +132,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "same_hash": job.settings("pairs.same_hash"),
         "clusters_shown": len(starts),
         "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
-        "data": _data(listed, gallery, previews, matches, measured, job),
+        "data": _data(listed, gallery, previews, matches, measured, job) | {"leak": leak(inputs, members)},
         "pair_sections": [
             (f"{kind.capitalize()} matches", [draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
             for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))

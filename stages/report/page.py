@@ -19,16 +19,17 @@ from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
 
 SCRIPTS = (
-    *("model.js", "filters.js", "numbers.js", "history.js", "server.js", "view.js", "compare.js", "decide.js"),
-    *("plan.js", "act.js", "main.js"),
+    *("model.js", "filters.js", "numbers.js", "history.js", "server.js", "view.js", "tile.js", "table.js", "zoom.js"),
+    *("compare.js", "decide.js", "deck.js", "rules.js", "plan.js", "act.js", "main.js"),
 )
 """Parts of the page's script, in order."""
-STYLES = ("style.css",)
+STYLES = ("style.css", "list.css", "dialogs.css")
 """Parts of the page's style, in order."""
-TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
+TITLE = """document.title = `${globalThis.dates.inputs} – ${globalThis.dates.date} – fast-diff`;
 document.getElementById("run").textContent = globalThis.dates.run;
+document.getElementById("inputs").textContent = `${globalThis.dates.inputs} · ${globalThis.dates.date}`;
 """
-"""End of the script with the dates: names the run."""
+"""End of the script with the dates: names the run, its inputs, and the day of its results."""
 DATES = "dates.js"
 """A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
 
@@ -73,6 +74,7 @@ def data(
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
     formats, form = _numbered([fact["format"] or "" for fact in known])
+    cameras, camera = _numbered([fact["camera"] or "" for fact in known])
     reasons, reason = _numbered(members["reason"].filter(_firsts(members["shown"])).to_pylist())
     return {
         "folders": folders,
@@ -85,6 +87,10 @@ def data(
         "reason": reason,
         "folder": folder,
         "format": form,
+        "cameras": cameras,
+        "camera": camera,
+        "gps": [int(bool(fact["gps"])) for fact in known],
+        "set": [int(fact["set"] == "b") for fact in known],
         "name": [path.rpartition("/")[2] for path in paths],
         "odd": {n: fact["path_bytes"].hex() for n, fact in enumerate(known) if fact["path_bytes"]},
         "width": members["width"].to_pylist(),

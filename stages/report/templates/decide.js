@@ -5,6 +5,7 @@ const MOST_DISMISSED = 100;
 function changed(place) {
   say("");
   redraw(place);
+  drawDeck();
   document.getElementById("going").textContent = removalText();
   steps();
 }

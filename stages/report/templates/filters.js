@@ -1,6 +1,6 @@
 // Filters and order of the list.
 
-const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: ""};
+const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: "", reviewed: ""};
 const orders = {
   worth: (a, b) => b.worth - a.worth,
   size: (a, b) => b.images.length - a.images.length,
@@ -24,7 +24,8 @@ function listed() {
     cluster.images.length >= filter.size && cluster.joined >= filter.least && cluster.joined <= filter.most
     && (!filter.kind || kinds(cluster).has(filter.kind))
     && (!text || cluster.images.some(says))
-    && (!filter.state || filter.state === stateOf(cluster)));
+    && (!filter.state || filter.state === stateOf(cluster))
+    && (!filter.reviewed || (filter.reviewed === "yes") === isReviewed(cluster)));
   for (const cluster of found) {
     cluster.worth = bytesOf(leaving(cluster));
     if (filter.order === "newest") cluster.newest = newest(cluster);
@@ -33,6 +34,7 @@ function listed() {
 }
 
 function stateOf(cluster) {
+  if (gone.size && cluster.images.filter(image => !gone.has(image)).length < 2) return "acted";
   if (isDismissed(cluster)) return "dismissed";
   if (isSkipped(cluster)) return "skipped";
   return cluster.images.some(image => choice.has(image)) ? "chosen" : "open";
