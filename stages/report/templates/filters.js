@@ -27,7 +27,7 @@ function listed() {
     && (!filter.state || filter.state === stateOf(cluster))
     && (!filter.reviewed || (filter.reviewed === "yes") === isReviewed(cluster)));
   for (const cluster of found) {
-    cluster.worth = bytesOf(leaving(cluster));
+    cluster.worth = bytesOf(cluster.images.filter((image, n) => n > 0 && data.reference[image] !== 1));  // as proposed
     if (filter.order === "newest") cluster.newest = newest(cluster);
   }
   return found.sort((a, b) => orders[filter.order](a, b) || a.images[0] - b.images[0]);
