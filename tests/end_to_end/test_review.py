@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image, ImageCms
 
 from pipeline.cli.main import main
 from tests.end_to_end.driver import Kept, Project, make_image
@@ -103,6 +104,20 @@ def test_images_are_served_by_number(one: Served) -> None:
     assert one.image("original", tiff).data.startswith(b"\x89PNG")
     for name in ("histogram.svg", "histogram-dark.svg", "work.html", "pairs/closest-00001.jpg", "dates.js"):
         assert one.get(name).status == 200, name
+
+
+def test_facts_name_lens_profile_and_sidecars(own: Project) -> None:
+    path = own.folder / "images" / "1.jpg"
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA434] = "50mm\n<b>"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.open(path).save(path, quality=92, exif=exif, icc_profile=profile)
+    path.with_suffix(".xmp").write_text("")
+    assert own.run() == 0
+    with served(own.run_folder) as server:
+        number = next(n for n, row in enumerate(server.rows) if row["path"] == str(path))
+        facts = server.image("facts", number).json
+        assert (facts["lens"], facts["ICC"], facts["sidecars"]) == ("50mm <b>", "sRGB built-in", "1.xmp")
 
 
 def test_a_file_that_has_changed_is_not_served(own: Project, tmp_path: Path) -> None:

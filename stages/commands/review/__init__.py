@@ -9,6 +9,7 @@ facts.py        facts of an image
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -38,6 +39,8 @@ def review(run: str | None, port: int, no_browser: bool) -> int:
     from stages.commands.review.sessions import Sessions
 
     results = results_of(run)
+    if not isinstance(results.folder, Path):
+        raise ConfigError(f"{results.folder} is on an object store; expected a run in a folder of this machine")
     config, _ = target_config(str(results.folder))
     with Sessions(results.folder, config.settings) as sessions, listening(port) as opened:
         address = PageAddress(opened.getsockname()[1])

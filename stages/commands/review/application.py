@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -30,6 +31,8 @@ from stages.report import page
 
 MOST_BYTES = 64 << 20
 """Bytes of a request, at most."""
+PICTURES = 8
+"""Threads that serve images: decisions have other threads, and never wait for images."""
 KEPT = {"cache-control": "private, max-age=3600"}
 TYPES = {".svg": "image/svg+xml", ".jpg": "image/jpeg", ".html": "text/html; charset=utf-8"}
 CHART_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -45,18 +48,20 @@ class TooLarge(FastDiffError):
 
 def application(open_session: Callable[[], Session], address: PageAddress) -> Guard:
     """Return the application. `open_session` returns the session of the run as it is now."""
+    at_once = CapacityLimiter(PICTURES)
 
     async def whole_page(request: Request) -> Response:
         session = await run_in_threadpool(open_session)
         return HTMLResponse(session.shown.html, headers=NO_STORE | {"content-security-policy": session.shown.policy})
 
     async def dates(request: Request) -> Response:
-        session = open_session()
+        session = await run_in_threadpool(open_session)
         text = await run_in_threadpool(session.shown.dates)
         return Response(text, media_type="text/javascript", headers=NO_STORE)
 
     async def file(request: Request) -> Response:
-        path = open_session().shown.files.get(request.path_params["name"])
+        session = await run_in_threadpool(open_session)
+        path = session.shown.files.get(request.path_params["name"])
         data = await run_in_threadpool(_content, path) if path else None
         if path is None or data is None:
             return _missing("not a file of this report")
@@ -66,10 +71,11 @@ def application(open_session: Callable[[], Session], address: PageAddress) -> Gu
 
     def picture(which: Callable[[ServedImages, int], Picture | None]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            session = open_session()
+            session = await run_in_threadpool(open_session)
             session.check(request.query_params.get("of"))
             try:
-                found = await run_in_threadpool(which, session.images, request.path_params["number"])
+                number = request.path_params["number"]
+                found = await to_thread.run_sync(which, session.images, number, limiter=at_once)
             except IndexError:
                 return _missing("not an image of this run")
             return Response(found.data, media_type=found.type, headers=KEPT) if found else _missing(GONE)
@@ -77,15 +83,16 @@ def application(open_session: Callable[[], Session], address: PageAddress) -> Gu
         return answer
 
     async def facts(request: Request) -> Response:
-        session = open_session()
+        session = await run_in_threadpool(open_session)
         session.check(request.query_params.get("of"))
         try:
-            return JSONResponse(await run_in_threadpool(facts_of, session.shown, request.path_params["number"]))
+            number = request.path_params["number"]
+            return JSONResponse(await run_in_threadpool(facts_of, session.shown, session.images, number))
         except IndexError:
             return _missing("not an image of this run")
 
     async def state(request: Request) -> Response:
-        session = open_session()
+        session = await run_in_threadpool(open_session)
         session.check(request.query_params.get("of"))
         since = request.query_params.get("since", "")
         return JSONResponse(
@@ -95,7 +102,7 @@ def application(open_session: Callable[[], Session], address: PageAddress) -> Gu
     def post(act: Callable[[Session, Body], Any]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             body = await _body(request)
-            session = open_session()
+            session = await run_in_threadpool(open_session)
             session.check(body.get("mark"))
             return JSONResponse(await run_in_threadpool(act, session, body) or {}, headers=NO_STORE)
 

@@ -203,10 +203,8 @@ class Decisions(contextlib.AbstractContextManager["Decisions"]):
 
     def _set(self, changes: Sequence[Change]) -> Sequence[Change]:
         for kind, key, value in changes:
-            if value is None:
-                self.values[kind].pop(key, None)
-            else:
-                self.values[kind][key] = value
+            self.values[kind].pop(key, None)
+            self.values[kind] |= {} if value is None else {key: value}
         return changes
 
     def _lines(self, action: Action) -> Iterator[dict[str, Any]]:
@@ -234,10 +232,7 @@ class Decisions(contextlib.AbstractContextManager["Decisions"]):
         return True
 
     def _key(self, key: int | list[int]) -> Key:
-        if isinstance(key, int):
-            return self._images[key]
-        first, second = (self._images[number] for number in key)
-        return first, second
+        return self._images[key] if isinstance(key, int) else (self._images[key[0]], self._images[key[1]])
 
     def _append(self, lines: Sequence[dict[str, Any]], synced: bool = True) -> None:
         data = b"".join(map(_encoded, lines))

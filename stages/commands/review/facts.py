@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from stages.commands.review.embedded import embedded
+from stages.commands.review.images import ServedImages
 from stages.commands.review.shown import Shown
 from stages.listing.files import show
 
@@ -16,13 +18,14 @@ SIDECARS = (".xmp", ".json", ".aae", ".thm", ".pp3", ".dop", ".xml", ".txt")
 """Suffixes of files that programs keep beside an image."""
 
 
-def facts_of(shown: Shown, number: int) -> dict[str, Any]:
+def facts_of(shown: Shown, images: ServedImages, number: int) -> dict[str, Any]:
     """Return the facts of an image as text, by name; an empty text where a fact is unknown. Raises IndexError."""
     shown.image(number)
     row = shown.rows[number]
-    taken = row["taken"]
+    taken, data = row["taken"], images.content(number)
     return {
         "camera": row["camera"] or "",
+        **(embedded(data) if data is not None else {}),
         "taken": taken.isoformat(" ", "seconds") if isinstance(taken, datetime) else "",
         "GPS": "yes" if row["gps"] else "no",
         "software": row["software"] or "",
@@ -33,21 +36,12 @@ def facts_of(shown: Shown, number: int) -> dict[str, Any]:
         "progressive": {True: "yes", False: "no"}.get(row["progressive"], ""),
         "frames": str(row["frames"] or ""),
         "sidecars": ", ".join(_sidecars(row)),
-        "file": "" if _unchanged(row) else "gone or changed since the run",
+        "file": "" if data is not None else "gone or changed since the run",
     }
 
 
 def _path(row: Mapping[str, Any]) -> Path:
     return Path(os.fsdecode(row["path_bytes"] or row["path"].encode()))
-
-
-def _unchanged(row: Mapping[str, Any]) -> bool:
-    if not row["path"].startswith("/"):
-        return True  # on an object store
-    with contextlib.suppress(OSError):
-        found = _path(row).stat()
-        return (found.st_size, found.st_mtime_ns) == (row["bytes"], row["mtime_ns"])
-    return False
 
 
 def _sidecars(row: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ browsers don't show are decoded in a separate process, as in a run, and sent as 
 from __future__ import annotations
 
 import io
-import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +34,7 @@ SHOWN = {
     "BMP": "image/bmp",
     "AVIF": "image/avif",
 }
-"""Types of the formats that browsers show; `view.js` has the same list."""
+"""Types of the formats that browsers show; `tile.js` has the same list."""
 SIDE = 12_000
 """Longest side of a decoded image, in pixels."""
 AT_ONCE = 2
@@ -79,12 +78,8 @@ class ServedImages:
         """Return an image in full size. Raises IndexError."""
         row = self._shown.rows[number]
         if self._options.upright and row["format"] in SHOWN:
-            with self._turn:
-                try:
-                    data, _ = read(self._expected(number), "bytes", self._options.max_bytes)
-                except Unreadable:
-                    return None
-            return Picture(data, SHOWN[row["format"]])
+            data = self.content(number)
+            return Picture(data, SHOWN[row["format"]]) if data is not None else None
         image = self._decoded(number, SIDE)
         if image is None:
             return None
@@ -92,9 +87,17 @@ class ServedImages:
         image.save(buffer, "PNG", compress_level=1)
         return Picture(buffer.getvalue(), "image/png")
 
+    def content(self, number: int) -> bytes | None:
+        """Return the bytes of an image's file. Raises IndexError."""
+        with self._turn:
+            try:
+                return read(self._expected(number), "bytes", self._options.max_bytes)[0]
+            except Unreadable:
+                return None
+
     def _expected(self, number: int) -> Expected:
         row = self._shown.rows[number]
-        return Expected(row["path_bytes"] or os.fsencode(row["path"]), row["bytes"], row["digest"])
+        return Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
 
     def _decoded(self, number: int, side: int) -> Image.Image | None:
         row = self._shown.rows[number]
