@@ -165,9 +165,7 @@ def policy(mark: str, serves: bool = False) -> str:
 
     mark    nonce of the script with the dates
     serves  a server answers the page's requests; else the page may show files, and makes no request"""
-    pictures, requests = (
-        ("'self' blob:", "connect-src 'self'; frame-ancestors 'none'; ") if serves else ("'self' file:", "")
-    )
+    pictures, requests = ("'self'", "connect-src 'self'; frame-ancestors 'none'; ") if serves else ("'self' file:", "")
     return (
         f"default-src 'none'; img-src {pictures}; style-src '{_hash(style())}'; script-src '{_hash(script())}' "
         f"'nonce-{mark}'; {requests}base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "

@@ -339,7 +339,7 @@ def test_camera_data_say_which(browser: Any, tmp_path: Path) -> None:
     Image.open(plain).save(tmp_path / "images" / "camera.jpg", quality=92, exif=exif)
     assert project.run() == 0
     with Opened(browser, project.run_folder / "report" / "index.html") as opened:
-        assert opened.page.inner_text("#rows li.keeper .why") == "keeper: has GPS and its camera, the others have none"
+        assert opened.page.inner_text("#rows li.keeper .why") == "has GPS and its camera, the others have none"
 
 
 def test_a_run_of_two_sets_speaks_of_its_sets(browser: Any, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ async function applyPlan() {
 }
 
 function drawAct() {
-  if (!serving) return;
+  if (!byId("act").open) return;
   const {work} = server, busy = work !== null && !work.ended;
   byId("move-row").hidden = byId("action").value !== "move";
   byId("act-scope").textContent = `${removalText()} in ${counted(groupsOf(view.found).length, "listed cluster")}`;

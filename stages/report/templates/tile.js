@@ -80,7 +80,7 @@ function drawImage(cluster, keeper, place, image, n) {
   make("span", {className: "path", title: plain(pathOf(image))}, make("bdi", {className: "name"}, name)),
   make("span", {className: "folder", title: plain(pathOf(image))}, make("bdi", {}, plain(folderShown(cluster, image)))),
   make("span", {className: "facts", title: allFactsOf(image)}, factsOf(image)),
-  why ? make("span", {className: "why", title: why}, why) : "");
+  why ? make("span", {className: "why", title: why}, why.replace("keeper: ", "")) : "");
 }
 
 // The part of an image's folder in which the folders of the cluster differ; their last name where all are equal.
@@ -118,8 +118,8 @@ function distanceTo(keeper, image) {
   if (image === keeper) return "★ keeper";
   const turn = turnBetween(keeper, image), proposed = starts[whole[image]];
   const same = data.digest[image] === data.digest[keeper];
-  const text = same ? "same file" : keeper === proposed ? `MSE ${humanMse(data.mse[image])}`
-    : image === proposed ? `MSE ${humanMse(data.mse[keeper])}` : "";
+  const measured = keeper === proposed ? data.mse[image] : image === proposed ? data.mse[keeper] : null;
+  const text = same ? "same file" : measured === null ? "" : `${turn ? "" : "MSE "}${humanMse(measured)}`;
   return text + (turn ? ` ↺${turn}°` : "");
 }
 const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
