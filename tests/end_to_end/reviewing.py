@@ -38,9 +38,12 @@ class Answer(NamedTuple):
 class Served:
     """A server, and one reader's requests."""
 
-    def __init__(self, run: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "pipeline.cli.main", "review", str(run), "--no-browser", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, run: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
+        """`environment`: variables with which the command opens a browser."""
+        quiet = () if environment else ("--no-browser",)
+        command = [sys.executable, "-m", "pipeline.cli.main", "review", str(run), *quiet, *options]
+        around = os.environ | (environment or {})
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=around)
         assert self.process.stdout
         line = self.process.stdout.readline()
         found = re.search(r"http://\S+", line)
@@ -136,9 +139,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(run: Path, *options: str) -> Iterator[Served]:
+def served(run: Path, *options: str, **more: Any) -> Iterator[Served]:
     """A server that ends with the test."""
-    server = Served(run, *options)
+    server = Served(run, *options, **more)
     try:
         yield server
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import sys
@@ -195,6 +196,7 @@ def test_other_methods_and_forms_are_refused(one: Served) -> None:
         "original/99999",
         "original/0x1",
         "original/1e1",
+        "facts/1e999",
         "original/1.0",
         "original/٣",
         "facts/99999",
@@ -217,6 +219,13 @@ def test_nothing_is_served_by_path(one: Served, path: str) -> None:
 def test_other_bodies_are_refused(one: Served, body: bytes) -> None:
     headers = one.headers | {"Origin": f"http://{one.host}", "Content-Type": "application/json"}
     assert one.raw("POST", f"{one.prefix}decide", headers, body).status == 400
+
+
+def test_numbers_of_any_length_are_refused(one: Served) -> None:
+    digits = "9" * 5000
+    assert one.image("original", digits).status in (400, 404)
+    assert one.get(f"state?of={one.mark}&since={digits}").status == 400
+    assert one.raw("GET", f"{one.prefix}original/{'9' * 60_000}", one.headers).status in (400, 404, 431)
 
 
 def test_hostile_changes_are_refused(one: Served) -> None:
@@ -592,6 +601,35 @@ def test_a_report_of_another_version_or_of_others_is_refused(own: Project, capsy
     page.unlink()
     assert main(["review", str(own.run_folder), "--no-browser"]) == 2
     assert "no report" in capsys.readouterr().err
+
+
+def test_the_browser_gets_a_file_that_only_its_user_can_read(own: Project, tmp_path: Path) -> None:
+    opener, seen = tmp_path / "browser", tmp_path / "seen"
+    opener.write_text(
+        f'#!/bin/sh\necho "$@" > {seen}.tmp\nstat -c %a "${{1#file://}}" >> {seen}.tmp\n'
+        f'cat "${{1#file://}}" >> {seen}.tmp\nmv {seen}.tmp {seen}\n'
+    )
+    opener.chmod(0o755)
+    with served(own.run_folder, environment={"DISPLAY": ":9", "BROWSER": f"{opener} %s"}) as server:
+        until = time.monotonic() + 20
+        while not seen.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        address, mode, page = seen.read_text().splitlines()
+        assert server.secret not in address
+        assert mode == "600"
+        assert server.url in page
+        assert server.end()[0] == 0
+    assert not list((own.run_folder / "review").glob("*.html"))
+
+
+def test_a_touched_file_is_known_after_the_next_run(own: Project, tmp_path: Path) -> None:
+    with served(own.run_folder) as server:
+        number = server.proposal()[0]["remove"][0]
+        os.utime(server.rows[number]["path"], (1_700_000_000, 1_700_000_000))
+        assert own.run() == 0
+        assert "plot" not in own.ran()
+        assert server.prepare("move", tmp_path / "away").status == 200
+        assert server.ended()["outcome"]["left_alone"] == {}
 
 
 def test_decisions_that_are_none_are_refused(own: Project, capsys: pytest.CaptureFixture[str]) -> None:

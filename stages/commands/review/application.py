@@ -95,9 +95,8 @@ def application(open_session: Callable[[], Session], address: PageAddress) -> Gu
         session = await run_in_threadpool(open_session)
         session.check(request.query_params.get("of"))
         since = request.query_params.get("since", "")
-        return JSONResponse(
-            await run_in_threadpool(session.state, int(since) if since.isdecimal() else None), headers=NO_STORE
-        )
+        known = int(since) if since.isdecimal() else None
+        return JSONResponse(await run_in_threadpool(session.state, known), headers=NO_STORE)
 
     def post(act: Callable[[Session, Body], Any]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
@@ -123,7 +122,13 @@ def application(open_session: Callable[[], Session], address: PageAddress) -> Gu
         Route("/stop", post(lambda session, body: session.acts.stop()), methods=["POST"]),
         Route("/{name:path}", file),
     ]
-    errors = {Stale: _error(409), TooLarge: _error(413), FastDiffError: _error(400), OSError: _os_error}
+    errors = {
+        Stale: _error(409),
+        TooLarge: _error(413),
+        FastDiffError: _error(400),
+        ValueError: _error(400),
+        OSError: _os_error,
+    }
     return Guard(Starlette(routes=[Mount(address.prefix[:-1], routes=routes)], exception_handlers=errors), address)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from pathlib import Path
 
@@ -41,9 +40,10 @@ class Sessions(contextlib.AbstractContextManager["Sessions"]):
                 self._version = version
             return self._session
 
-    def _look(self) -> tuple[int, int, int]:
+    def _look(self) -> tuple[tuple[int, int, int], ...]:
+        """Return what changes with every run: identity, size and time of the page and of run.json."""
         try:
-            found = os.stat(self._folder / "report" / "index.html")  # noqa: PTH116  # one call, for each request
+            found = [(self._folder / name).stat() for name in ("report/index.html", "run.json")]
         except OSError as error:
             raise ConfigError(f"{self._folder} has no report; run the same command again first") from error
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
