@@ -314,6 +314,20 @@ def test_a_table_marks_what_differs(opened: Opened) -> None:
     assert rows["folder"][0] == "differs"
 
 
+def test_a_choice_is_undone_while_comparing(opened: Opened) -> None:
+    opened.run("go(1); openCompare()")
+    keep = opened.page.get_by_role("switch", name="keep (x)")
+    before = opened.run("keeperOf(view.found[1])")
+    for key, on in (("x", "true"), ("u", "false"), ("r", "true")):
+        press(opened, key)
+        assert keep.get_attribute("aria-checked") == on
+    press(opened, "u", "k")
+    assert opened.run("keeperOf(view.found[1])") != before
+    press(opened, "u")
+    assert opened.run("keeperOf(view.found[1])") == before
+    assert opened.page.is_visible("#compare")
+
+
 # ---- why, and sets
 
 

@@ -89,7 +89,7 @@ const comparing = {
   ArrowLeft: () => step(-1), ArrowRight: () => step(1), ...Object.fromEntries(MODES.map((mode, n) => [n + 1, () => setMode(mode)])),
   " ": () => stage.classList.toggle("second"), "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8), 0: resetZoom,
   f: zoomFull, "[": () => nudge(-1), "]": () => nudge(1), m: () => byId("table-of").click(),
-  u: () => { travel("undo"); openCompare(); }, r: () => { travel("redo"); openCompare(); },
+  u: () => travel("undo"), r: () => travel("redo"),
   x: () => { toggleStays(view.at, view.image); openCompare(); },
   k: () => { keepAlone(view.at, view.image); openCompare(); },
 };

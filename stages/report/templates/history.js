@@ -49,6 +49,7 @@ function shownAgain(changes) {
   if (kind === undefined) return;
   const image = kind === "dismissed" ? Number(key.split(" ")[0]) : key;
   visit(view.found.findIndex(({images}) => images.includes(image)), image);
+  if (dialog.open) openCompare();
 }
 
 // ---- a static page stores decisions in this browser, for this set of images
