@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "dcc5c19bacaf2a0b"),
     "pairs": (3, "4cb38fb009f53c39"),
     "cluster": (8, "715fa45bd4b55379"),
-    "plot": (10, "9aed979f97c5752a"),
+    "plot": (10, "6b9248ac998aa517"),
 }
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from pipeline.config.settings import Config
 from pipeline.plan.fingerprint import digest
 from pipeline.store.artifact import StoredArtifact
+from pipeline.store.backends.locations import mask
 from pipeline.store.store import Store
 from stages.cluster import FILENAME
 from stages.clustering.rows import PathIndex
@@ -29,6 +30,8 @@ KEY = FILENAME.removesuffix(".parquet")
 """Key of the task that makes the clusters."""
 VERSION = 3
 """Version of the script's format."""
+LETTERS = 30
+"""Letters of the names of a set's folders, at most; a set with longer names is called a or b."""
 
 log = logging.getLogger("fast_diff")
 
@@ -60,10 +63,11 @@ def _is_whole(data: bytes, mark: str) -> bool:
 
 def _about(config: Config) -> dict[str, Any]:
     """Return the run's name, its inputs in words, and a name for each of its sets."""
-    roots = [[str(root).rstrip("/") for root in config.settings(f"inputs.{name}")] for name in ("a", "b")]
+    roots = [[mask(str(root)).rstrip("/") for root in config.settings(f"inputs.{name}")] for name in ("a", "b")]
     short = [[root.rpartition("/")[2] or root for root in of_set] for of_set in roots]
-    inputs = " against ".join(", ".join(of_set) for of_set in reversed(short) if of_set)
-    sets = [of_set[0] if len(of_set) == 1 else name for of_set, name in zip(short, ("a", "b"), strict=True)]
+    joined = [", ".join(of_set) for of_set in short]
+    sets = [words if 0 < len(words) <= LETTERS else name for words, name in zip(joined, ("a", "b"), strict=True)]
+    inputs = " against ".join(words for words in reversed(joined) if words)
     return {"run": config.run, "inputs": inputs, "sets": sets if len(set(sets)) == len(sets) else ["a", "b"]}
 
 
