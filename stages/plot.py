@@ -28,6 +28,7 @@ from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pai
 from stages.report.extremes import ALL, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
 from stages.report.previews import Previews
+from stages.report.sets import leak
 from stages.report.triangle import triangle
 
 NEEDS = ("thumbnail", "index", "pairs", "cluster")
@@ -92,7 +93,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the report; dates of files do not."""
     contrast = ("contrast",) if settings("cluster.min_contrast") else ()
     return {
-        "thumbnail": (*FACTS, "set", "error", "error_detail", "thumbnail", *contrast),
+        "thumbnail": (*FACTS, "error", "error_detail", "thumbnail", *contrast),
         "index": group_columns(comparison_of(settings)),
         "pairs": columns(column_of(settings("pairs.metric"))),
     }
@@ -143,7 +144,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "clusters_shown": len(starts),
         "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
         "data": _data(listed, gallery, previews, matches, measured, job)
-        | {"sharing": sharing.folders if sharing else [], "sharing_names": sharing.names if sharing else []},
+        | {"sharing": sharing.folders if sharing else [], "sharing_names": sharing.names if sharing else []}
+        | {"leak": leak(inputs, members)},
         "pair_sections": [
             (f"{kind.capitalize()} matches", [draw_pair(row, measured, gallery, drawn, kind, n) for n, row in rows])
             for kind, rows in (("closest", _numbered(closest)), ("farthest", _numbered(farthest)))
@@ -230,7 +232,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=13,
+    version=14,
     needs=NEEDS,
     params=Params,
     schema=SCHEMA,

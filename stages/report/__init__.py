@@ -6,4 +6,5 @@ charts.py      charts, by Matplotlib                  pictures.py    pairs and s
 reuse.py       charts of the last report              folders.py     which images folders share
 extremes.py    closest and farthest matches, counts   bundles.py     images that match in the same folders
 labels.py      recall, from labels of duplicates      triangle.py    folders in a triangle, for the page
+sets.py        images of one set that are in the other
 dendrogram.py  splits of a cluster at lower thresholds"""

@@ -14,7 +14,7 @@ import PIL
 import pyarrow as pa
 from PIL import Image
 
-from pipeline.stage import Artifact, Inputs, Job
+from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.comparing.thumbnails import limits, thumbnail_shape
 from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import decode_one
@@ -23,7 +23,23 @@ from stages.decoding.reading import Expected
 SIDE = 400
 """Longest side of a displayed image, in pixels."""
 UNLIMITED = 1 << 40
-FACTS = ("path", "path_bytes", "width", "height", "bytes", "format", "taken", "digest")
+FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
+
+
+def display_options(settings: Settings) -> DecodeOptions:
+    """Return how images are decoded for display; the caller sets the size."""
+    return DecodeOptions(
+        (1, 1),
+        "RGB",
+        fast=True,
+        background=(255, 255, 255),
+        upright=settings("thumbnail.orientation") == "exif",
+        max_bytes=settings("thumbnail.max_bytes"),
+        max_pixels=settings("thumbnail.max_pixels"),
+        trust="bytes",
+        srgb=settings("thumbnail.colour") == "srgb",
+        salvage=settings("thumbnail.truncated") == "accept",
+    )
 
 
 class Gallery:
@@ -33,18 +49,7 @@ class Gallery:
 
     def __init__(self, inputs: Inputs, job: Job, paths: Collection[str]) -> None:
         self._shape = thumbnail_shape(job.settings)
-        self._options = DecodeOptions(
-            (1, 1),
-            "RGB",
-            fast=True,
-            background=(255, 255, 255),
-            upright=job.settings("thumbnail.orientation") == "exif",
-            max_bytes=job.settings("thumbnail.max_bytes"),
-            max_pixels=job.settings("thumbnail.max_pixels"),
-            trust="bytes",
-            srgb=job.settings("thumbnail.colour") == "srgb",
-            salvage=job.settings("thumbnail.truncated") == "accept",
-        )
+        self._options = display_options(job.settings)
         self._limits = limits(job.settings)
         self.facts: dict[str, dict[str, Any]] = {}
         self._thumbnails: dict[str, tuple[Artifact, int]] = {}

@@ -23,8 +23,18 @@ from stages.report.dendrogram import Dendrogram
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SCRIPTS = ("model.js", "view.js", "compare.js", "decide.js", "folders.js", "main.js")
+SCRIPTS = (
+    *("model.js", "filters.js", "numbers.js", "history.js", "server.js", "view.js", "tile.js", "table.js", "zoom.js"),
+    *("compare.js", "decide.js", "folders.js", "deck.js", "rules.js", "plan.js", "act.js", "main.js"),
+)
 """Parts of the page's script, in order."""
+STYLES = ("style.css", "list.css", "dialogs.css")
+"""Parts of the page's style, in order."""
+TITLE = """document.title = `${globalThis.dates.inputs} – ${globalThis.dates.date} – fast-diff`;
+document.getElementById("run").textContent = globalThis.dates.run;
+document.getElementById("inputs").textContent = `${globalThis.dates.inputs} · ${globalThis.dates.date}`;
+"""
+"""End of the script with the dates: names the run, its inputs, and the day of its results."""
 DATES = "dates.js"
 """A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
 
@@ -69,6 +79,7 @@ def data(
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
     formats, form = _numbered([fact["format"] or "" for fact in known])
+    cameras, camera = _numbered([fact["camera"] or "" for fact in known])
     reasons, reason = _numbered(members["reason"].filter(_firsts(members["shown"])).to_pylist())
     return {
         "folders": folders,
@@ -81,6 +92,10 @@ def data(
         "reason": reason,
         "folder": folder,
         "format": form,
+        "cameras": cameras,
+        "camera": camera,
+        "gps": [int(bool(fact["gps"])) for fact in known],
+        "set": [int(fact["set"] == "b") for fact in known],
         "name": [path.rpartition("/")[2] for path in paths],
         "odd": {n: fact["path_bytes"].hex() for n, fact in enumerate(known) if fact["path_bytes"]},
         "width": members["width"].to_pylist(),
@@ -117,14 +132,12 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
     All text is escaped, and the page's content security policy allows only the page's own script and style."""
     from markupsafe import Markup
 
-    style = _part("style.css")
-    script = "".join(_part(name) for name in SCRIPTS)
     fixed: dict[str, Any] = {
-        "style": Markup(style),  # trusted
-        "script": Markup(script),  # trusted
+        "style": Markup(style()),  # trusted
+        "script": Markup(script()),  # trusted
         "dates": DATES,
-        "style_hash": _hash(style),
-        "script_hash": _hash(script),
+        "style_hash": _hash(style()),
+        "policy": policy,
     }
     return _templates().get_template(template).render({**fixed, **page}).encode()
 
@@ -148,6 +161,29 @@ def _templates() -> Environment:
         "log": math.log,
     }
     return environment
+
+
+def style() -> str:
+    """Return the page's style."""
+    return "".join(_part(name) for name in STYLES)
+
+
+def script() -> str:
+    """Return the page's script."""
+    return "".join(_part(name) for name in SCRIPTS)
+
+
+def policy(mark: str, serves: bool = False) -> str:
+    """Return the page's content security policy: no script, style or picture but the page's own.
+
+    mark    nonce of the script with the dates
+    serves  a server answers the page's requests; else the page may show files, and makes no request"""
+    pictures, requests = ("'self'", "connect-src 'self'; frame-ancestors 'none'; ") if serves else ("'self' file:", "")
+    return (
+        f"default-src 'none'; img-src {pictures}; style-src '{_hash(style())}'; script-src '{_hash(script())}' "
+        f"'nonce-{mark}'; {requests}base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
+        "trusted-types 'none'"
+    )
 
 
 def _part(name: str) -> str:

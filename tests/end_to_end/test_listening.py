@@ -16,6 +16,7 @@ import pytest
 
 from tests.end_to_end.clusters import batch_system, certificates, ssh_host
 from tests.end_to_end.driver import Project, make_images
+from tests.end_to_end.reviewing import served
 
 pytestmark = pytest.mark.drawn
 
@@ -88,6 +89,16 @@ def seen(project: Project) -> tuple[dict[Door, bool], str]:
         said = process.stderr.read()
     assert process.returncode == 0, said
     return found, said
+
+
+def test_the_review_listens_on_loopback(tmp_path: Path, opened: ExitStack) -> None:
+    make_images(tmp_path / "images", 10)
+    project = Project(tmp_path)
+    assert project.run() == 0
+    with served(project.run_folder) as server:
+        assert doors() == {Door("127.0.0.1", server.port)}
+        assert all(door.shows_pages() for door in doors())
+    assert doors() == set()
 
 
 LEAST = {"synchronous": 0, "threads": 1, "local": 3, "slurm": 4, "ssh": 4}

@@ -1,4 +1,4 @@
-"""The script beside the report's page with the run's name and the dates of files in the shown clusters.
+"""The script beside the report's page with the run's name and inputs, and the dates of files in the shown clusters.
 
 Names and dates are not part of the report's fingerprint: touching a file or renaming the run redraws no picture. So a
 script beside the page holds names and dates; each successful run writes the script, unless it is up to date.
@@ -9,27 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
 from pipeline.config.settings import Config
 from pipeline.plan.fingerprint import digest
 from pipeline.store.artifact import StoredArtifact
+from pipeline.store.backends.locations import mask
 from pipeline.store.store import Store
 from stages.cluster import FILENAME
 from stages.clustering.rows import PathIndex
 from stages.report.extremes import number
-from stages.report.page import DATES, by_worth, in_order, mark_of
+from stages.report.page import DATES, TITLE, by_worth, in_order, mark_of
 
 DATES_FILE = f"report/{DATES}"
 KEY = FILENAME.removesuffix(".parquet")
 """Key of the task that makes the clusters."""
-VERSION = 2
+VERSION = 3
 """Version of the script's format."""
-TITLE = """document.title = `${globalThis.dates.run} – fast-diff`;
-document.getElementById("run").textContent = globalThis.dates.run;
-"""
+LETTERS = 30
+"""Letters of the names of a set's folders, at most; a set with longer names is called a or b."""
 
 log = logging.getLogger("fast_diff")
 
@@ -40,10 +42,11 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
     Raises ArtifactDamaged where an artifact of the stages cluster or scan can't be read."""
     amount = config.params["plot"].page
     clusters = store.record("cluster", FILENAME, KEY).fingerprint
-    mark = digest([VERSION, config.run, amount, "\n".join(store.names("scan")), clusters])
+    about = _about(config)
+    mark = digest([VERSION, json.dumps(about), amount, "\n".join(store.names("scan")), clusters])
     try:
         if store.files.size(DATES_FILE) is None or not _is_whole(store.files.read(DATES_FILE), mark):
-            store.publish_file(DATES_FILE, _marked(_script(store, config.run, amount), mark))
+            store.publish_file(DATES_FILE, _marked(_script(store, about, amount), mark))
     except OSError as error:
         log.warning("%s could not be written: %s", error.filename2 or store.folder / DATES_FILE, error.strerror)
     return (DATES_FILE,)
@@ -58,9 +61,19 @@ def _is_whole(data: bytes, mark: str) -> bool:
     return data == _marked(data.partition(b"\n")[2], mark)
 
 
-def _script(store: Store, run: str, amount: int | str) -> bytes:
-    """Return the script, which sets `globalThis.dates`: the run's name, a digest of the images' paths, and the time of
-    each image's last change in seconds since 1970."""
+def _about(config: Config) -> dict[str, Any]:
+    """Return the run's name, its inputs in words, and a name for each of its sets."""
+    roots = [[mask(str(root)).rstrip("/") for root in config.settings(f"inputs.{name}")] for name in ("a", "b")]
+    short = [[root.rpartition("/")[2] or root for root in of_set] for of_set in roots]
+    joined = [", ".join(of_set) for of_set in short]
+    sets = [words if 0 < len(words) <= LETTERS else name for words, name in zip(joined, ("a", "b"), strict=True)]
+    inputs = " against ".join(words for words in reversed(joined) if words)
+    return {"run": config.run, "inputs": inputs, "sets": sets if len(set(sets)) == len(sets) else ["a", "b"]}
+
+
+def _script(store: Store, about: Mapping[str, Any], amount: int | str) -> bytes:
+    """Return the script, which sets `globalThis.dates`: `about`, today's date, a digest of the images' paths, and the
+    time of each image's last change in seconds since 1970."""
     members = StoredArtifact("cluster", KEY, store.path("cluster", FILENAME)).table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)
@@ -68,5 +81,6 @@ def _script(store: Store, run: str, amount: int | str) -> bytes:
         table = StoredArtifact("scan", name.rpartition("-")[0], store.path("scan", name)).table(("path", "mtime_ns"))
         places = known.of(table["path"])
         seconds[places[places >= 0]] = table["mtime_ns"].to_numpy()[places >= 0] // 10**9
-    dates = {"run": run, "images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
+    written = {"images": mark_of(shown.to_pylist()), "written": seconds.tolist()}
+    dates = {**about, "date": time.strftime("%Y-%m-%d"), **written}
     return f"globalThis.dates = {json.dumps(dates, separators=(',', ':'))};\n{TITLE}".encode()

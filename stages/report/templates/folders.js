@@ -32,16 +32,17 @@ function closeCell() {
 
 // In the listed clusters, the images of one folder go, and those of the other folder stay.
 function removeFrom(goes) {
-  const [from, into] = [filter.folders[goes], filter.folders[1 - goes]], choices = [];
+  const [from, into] = [filter.folders[goes], filter.folders[1 - goes]], changes = [];
   for (const cluster of view.found) {
     if (isSkipped(cluster) || isDismissed(cluster)) continue;
     const keeper = keeperOf(cluster);
-    for (const image of cluster.images) {
+    for (const image of cluster.images.filter(each => !gone.has(each))) {
       const out = liesIn(image, from, into) && data.reference[image] !== 1;
-      choices.push([image, !out && (liesIn(image, into, from) || stays(image, keeper))]);
+      changes.push(["choice", image, !out && (liesIn(image, into, from) || stays(image, keeper))]);
     }
   }
-  chooseAll(choices);
+  decide(`remove the duplicates in ${plain(data.sharing_names[data.sharing.indexOf(from)])}`, changes);
+  refresh(true);
 }
 
 for (const cell of document.querySelectorAll("[data-cell]")) {

@@ -7,6 +7,8 @@ const cut = {threshold: data.limit, clusters: []};  // clusters: {number, images
 const choice = new Map();                           // image -> keep (true) or remove (false), where the reader chose
 const skipped = new Set();                          // images whose cluster is skipped
 const dismissed = new Set();                        // "i j", i < j: pairs marked as not duplicates
+const reviewed = new Set();                         // images that the reader has decided on in review mode
+const gone = new Set();                             // images that an action on the page has taken away
 
 // Modification times lie in a separate script, so that a touched file does not change the page.
 const written = globalThis.dates?.images === data.images ? globalThis.dates.written : [];
@@ -59,7 +61,9 @@ function recut(threshold) {
 
 // The keeper is the first image that stays. A choice replaces the proposed keeper only if the choice covers all images
 // of this cluster. Images that were skipped or dismissed at another threshold stay, too.
-function keeperOf({images}) {
+function keeperOf(cluster) {
+  const here = gone.size ? cluster.images.filter(image => !gone.has(image)) : cluster.images;
+  const images = here.length ? here : cluster.images;
   const chosen = images.every(image => choice.has(image)) ? images.find(image => choice.get(image)) : undefined;
   return chosen ?? images.find(image => choice.get(image) !== false) ?? images[0];
 }
@@ -67,7 +71,7 @@ const stays = (image, keeper) => image === keeper || data.reference[image] === 1
   || skipped.has(image) || dismissed.has(pairOf(image, keeper));
 function leaving(cluster) {
   const keeper = keeperOf(cluster);
-  return cluster.images.filter(image => !stays(image, keeper));
+  return cluster.images.filter(image => !stays(image, keeper) && !gone.has(image));
 }
 const bytesOf = images => images.reduce((sum, image) => sum + data.bytes[image], 0);
 
@@ -84,83 +88,4 @@ function kinds({images, joined}) {
   else found.add(alike ? "pixels" : "near");
   if (others.some(image => data.turn[image] !== data.turn[first])) found.add("turned");
   return found;
-}
-
-// ---- filters and order of the list
-
-const filter = {text: "", kind: "", least: 0, most: Infinity, size: 2, order: "worth", state: "", folders: null};
-const orders = {
-  worth: (a, b) => b.worth - a.worth,
-  size: (a, b) => b.images.length - a.images.length,
-  near: (a, b) => a.joined - b.joined,
-  far: (a, b) => b.joined - a.joined,
-  path: (a, b) => comparePaths(pathOf(a.images[0]), pathOf(b.images[0])),
-  newest: (a, b) => b.newest - a.newest,
-};
-const comparePaths = (a, b) => a < b ? -1 : a > b ? 1 : 0;
-const newest = cluster => cluster.images.reduce((last, image) => Math.max(last, timeOf(image)), 0);
-
-const sought = name => (plain(name) === name ? name : `${name} ${plain(name)}`).toLowerCase();  // as stored and as shown
-const names = data.name.map(sought), folders = data.folders.map(sought);
-
-function listed() {
-  const text = filter.text.toLowerCase();
-  const inFolder = folders.map(folder => folder.includes(text));
-  const says = image => inFolder[data.folder[image]] || names[image].includes(text)
-    || (text.includes("/") && `${folders[data.folder[image]]}/${names[image]}`.includes(text));
-  const found = cut.clusters.filter(cluster =>
-    cluster.images.length >= filter.size && cluster.joined >= filter.least && cluster.joined <= filter.most
-    && (!filter.kind || kinds(cluster).has(filter.kind))
-    && (!text || cluster.images.some(says))
-    && (!filter.folders || shares(cluster, filter.folders))
-    && (!filter.state || filter.state === stateOf(cluster)));
-  for (const cluster of found) {
-    cluster.worth = bytesOf(leaving(cluster));
-    if (filter.order === "newest") cluster.newest = newest(cluster);
-  }
-  return found.sort((a, b) => orders[filter.order](a, b) || a.images[0] - b.images[0]);
-}
-
-function stateOf(cluster) {
-  if (isDismissed(cluster)) return "dismissed";
-  if (isSkipped(cluster)) return "skipped";
-  return cluster.images.some(image => choice.has(image)) ? "chosen" : "open";
-}
-
-// ---- numbers as text
-
-const grouped = number => number.toLocaleString("en-US");
-const counted = (count, noun) => `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
-function humanBytes(count) {
-  const units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-  let size = count, unit = 0;
-  while (size >= 999.95 && unit < units.length - 1) { size /= 1000; unit++; }
-  return unit ? `${size.toFixed(1)} ${units[unit]}` : `${count} bytes`;
-}
-const round = (value, digits) => value === Math.round(value) ? grouped(value) : String(Number(value.toPrecision(digits)));
-const humanMse = value => value >= 10 ? value.toLocaleString("en-US", {maximumFractionDigits: 1}) : round(value, 2);
-const humanFigure = value => data.column === "mse" ? humanMse(value) : value >= 1000 ? grouped(Math.round(value)) : round(value, 3);
-
-// ---- choices, stored in this browser for this set of images
-
-const own = new Set(data.dismissed.map(([a, b]) => pairOf(a, b)));  // dismissed in the run's config; `taken`: undone by the reader
-const storageKey = `fast-diff:${data.mark}`;
-function remember() {
-  try {
-    const taken = [...own].filter(pair => !dismissed.has(pair));
-    const kept = {choice: [...choice], skipped: [...skipped], dismissed: [...dismissed], taken};
-    localStorage.setItem(storageKey, JSON.stringify(kept));
-  } catch {
-    say("this browser can't store your choices: export a plan before you leave the page");
-  }
-}
-function recall() {
-  for (const pair of own) dismissed.add(pair);  // also pairs that this browser has not stored yet
-  try {
-    const kept = JSON.parse(localStorage.getItem(storageKey) ?? "{}");
-    for (const [image, how] of kept.choice ?? []) choice.set(image, how);
-    for (const image of kept.skipped ?? []) skipped.add(image);
-    for (const pair of kept.dismissed ?? []) dismissed.add(pair);
-    for (const pair of kept.taken ?? []) dismissed.delete(pair);
-  } catch { /* nothing is stored */ }
 }

@@ -1,0 +1,223 @@
+"""Follow the page's plan through the code of `apply` and `undo`: dry run, apply, undo, one at a time.
+
+A dry run fixes the plan, the action and the target folder, and names the three by a digest. `apply` takes that digest
+once, and only while the decisions are those of the dry run: a window that shows other decisions can't act, and a
+request that is sent twice acts once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.messages.errors import ConfigError, FastDiffError
+from pipeline.messages.words import counted
+from pipeline.store.atomic import atomic_write
+from stages.commands.apply.actions import ACTIONS, REPORT
+from stages.commands.apply.alone import alone
+from stages.commands.apply.follow import apply, check_options, warning
+from stages.commands.apply.journal import Journal, read_journal
+from stages.commands.apply.take_back import undo
+from stages.commands.apply.tally import as_dict, by_folders, summary
+from stages.commands.plan.plan_file import RemovalPlan, checked
+from stages.commands.review.jobs import Lines, PageJob, Stale
+from stages.comparing.text import human_bytes
+from stages.listing.files import show
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a dry run showed, and `apply` may do once."""
+
+    digest: str
+    revision: int
+    data: Mapping[str, Any]
+    plan: RemovalPlan
+    action: str
+    to: Path | None
+
+
+class Acts:
+    """Jobs of one run's page. `folder` gets plans and journals."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._prepared: _Prepared | None = None
+        self._thread: threading.Thread | None = None
+        self._known: dict[Path, tuple[tuple[int, int], dict[str, Any], frozenset[bytes]]] = {}
+        self.work: PageJob | None = None
+
+    def prepare(self, data: Mapping[str, Any], action: str, to: str, revision: int) -> dict[str, Any]:
+        """Check a plan, begin its dry run, and return the plan's digest. Raises ConfigError, Stale."""
+        plan = checked(data, "the plan")
+        if action not in (REPORT, *ACTIONS):
+            raise ConfigError(f"expected an action of {', '.join((REPORT, *ACTIONS))}, got {action!r}")
+        target = _folder(to) if action == "move" else None
+        check_options(plan, action, target)
+        removed = [file for file, _ in plan.removed]
+        text = json.dumps([data, action, str(target or "")], sort_keys=True)
+        prepared = _Prepared(hashlib.sha256(text.encode()).hexdigest(), revision, data, plan, action, target)
+        work = PageJob("dry run", len(removed), prepared.digest)
+
+        def lines() -> Lines:
+            try:
+                yield from apply(plan, action, target, None, work.tally)
+            finally:
+                work.outcome = as_dict(work.tally, action, None, by_folders(work.tally, plan))
+                work.summary = list(summary(work.tally, action, None))[:1]
+
+        with self._lock:
+            self._begin(work, lines)
+            self._prepared = prepared
+        said = warning(plan, target) if target else ""
+        return {"digest": prepared.digest, "files": len(removed), "warning": said}
+
+    def apply(self, digest: str, revision: int) -> None:
+        """Begin to act on the plan with this digest. Raises ConfigError, Stale, OSError."""
+        with self._lock:
+            prepared = self._prepared
+            if prepared is None or prepared.digest != digest:
+                raise Stale("this window shows another plan, or the plan was applied; do the dry run again")
+            if prepared.revision != revision:
+                raise Stale("the decisions have changed since the dry run; do the dry run again")
+            if prepared.action == REPORT:
+                raise ConfigError("expected an action that changes files, got report")
+            self._refuse_if_busy()
+            path = self._name()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path, durable=True) as file:
+                file.write(json.dumps(prepared.data, indent=1).encode())
+            journal = path.with_suffix(".jsonl")
+            work = PageJob("apply", sum(1 for _ in prepared.plan.removed), digest)
+
+            def lines() -> Lines:
+                try:
+                    with Journal(journal) as opened:
+                        yield from apply(prepared.plan, prepared.action, prepared.to, opened, work.tally)
+                finally:
+                    work.outcome = as_dict(work.tally, prepared.action, journal, by_folders(work.tally, prepared.plan))
+                    work.summary = list(summary(work.tally, prepared.action, journal))[:1]
+
+            self._prepared = None
+            self._begin(work, lines)
+
+    def undo(self, name: str, digest: str) -> None:
+        """Begin to undo a journal. Raises ConfigError, Stale."""
+        with self._lock:
+            path = next((path for path in self._journals() if path.name == name), None)
+            if path is None:
+                raise ConfigError("expected a journal of this page")
+            self._refuse_if_busy()
+            if _digest(path) != digest:
+                raise Stale("this journal has changed since the window was drawn")
+            work = PageJob("undo", len(read_journal(path).acts), digest)
+
+            def lines() -> Lines:
+                try:
+                    yield from undo(path, work.tally)
+                finally:
+                    restored = f"{counted(work.tally.done, 'file')}, {human_bytes(work.tally.bytes)} restored"
+                    work.summary = [f"{restored}; {work.tally.refused.total():,} not restored"]
+                    work.outcome = {"files": work.tally.done, "left_alone": dict(work.tally.refused)}
+
+            self._prepared = None
+            self._begin(work, lines)
+
+    def stop(self) -> None:
+        """Ask the present job to end after its group of files."""
+        if self.work:
+            self.work.stop.set()
+
+    def wait(self) -> None:
+        """Stop the present job, and wait for its end."""
+        self.stop()
+        if self._thread:
+            self._thread.join()
+
+    def journals(self) -> tuple[list[dict[str, Any]], set[bytes]]:
+        """Return the page's journals, the latest first, and the true paths of all files that are away."""
+        found: list[dict[str, Any]] = []
+        away: set[bytes] = set()
+        for path in reversed(self._journals()):
+            try:
+                stat = path.stat()
+                version = (stat.st_size, stat.st_mtime_ns)
+                known = self._known.get(path)
+                if known is None or known[0] != version:
+                    known = self._known[path] = (version, *_read(path))
+            except (OSError, ConfigError):
+                continue
+            found.append(known[1])
+            away |= known[2]
+        return found, away
+
+    def _journals(self) -> list[Path]:
+        return sorted(self._folder.glob("plan-*.jsonl"))
+
+    def _name(self) -> Path:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+        names = (self._folder / f"plan-{stamp}{number}.json" for number in numbers)
+        return next(name for name in names if not name.exists())
+
+    def _refuse_if_busy(self) -> None:
+        if self.work and not self.work.ended:
+            raise Stale(f"the page's {self.work.name} is going on; wait for its end")
+
+    def _begin(self, work: PageJob, lines: Callable[[], Lines]) -> None:
+        self._refuse_if_busy()
+        self.work = work
+        self._thread = threading.Thread(target=self._run, args=(work, lines))
+        self._thread.start()
+
+    def _run(self, work: PageJob, lines: Callable[[], Lines]) -> None:
+        try:
+            with alone(), contextlib.closing(lines()) as told:
+                for line in told:
+                    work.lines.append(line)
+                    work.done += 1
+                    if work.stop.is_set():
+                        work.error = f"stopped after {work.done:,} of {work.total:,} files"
+                        break
+        except FastDiffError as error:
+            work.error = " ".join(error.lines)
+        except OSError as error:
+            work.error = f"{error.filename or self._folder}: {error.strerror or error}"
+        except Exception as error:  # the page must learn of the end
+            work.error = f"{type(error).__name__}: {error}"
+        finally:
+            work.ended = True
+
+
+def _folder(text: str) -> Path:
+    """Return the folder that a reviewer typed. Raises ConfigError."""
+    path = Path(os.path.expanduser(text.strip())) if text.strip() and "\0" not in text else None  # noqa: PTH111
+    if path is None or not path.is_absolute():
+        raise ConfigError(f"expected a folder to move to, with its whole path, such as ~/duplicates, got {text!r}")
+    return path
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], frozenset[bytes]]:
+    """Return what the page shows of a journal, and the paths of its files that are away."""
+    acts = read_journal(path).acts
+    away = [act for act in acts if act["state"] in ("begin", "done")]
+    return {
+        "name": path.name,
+        "digest": _digest(path),
+        "action": acts[0]["action"] if acts else "",
+        "files": len(acts),
+        "away": len(away),
+        "to": sorted({show(bytes.fromhex(act["path"]).rpartition(b"/")[0]) for act in away})[:3],
+    }, frozenset(bytes.fromhex(act["path"]) for act in away)

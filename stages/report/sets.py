@@ -1,0 +1,25 @@
+"""Count the images of the second set that match an image of the first set."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.stage import Inputs
+
+
+def leak(inputs: Inputs, members: pa.Table) -> tuple[int, int] | None:
+    """Return how many images of set b are in clusters, and how many are readable; None for a run of one set.
+
+    A run of two sets compares no two images of one set, so each image of b in a cluster matches an image of a."""
+    second = [artifact for artifact in inputs.of("thumbnail") if artifact.key.startswith("b-")]
+    if not second:
+        return None
+    clustered = members["path"].combine_chunks()
+    matched = readable = 0
+    for artifact in second:
+        rows = artifact.table(["path", "error"])
+        paths = rows.filter(pc.is_null(rows["error"]))["path"]
+        readable += len(paths)
+        matched += pc.sum(pc.is_in(paths.cast(clustered.type), clustered)).as_py() or 0
+    return matched, readable

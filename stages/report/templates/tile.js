@@ -1,0 +1,134 @@
+// One cluster of the list, and one image of a cluster.
+
+const MANY = 24;
+const STATES = {open: "", chosen: "chosen by you", skipped: "skipped", dismissed: "not duplicates", acted: "cleaned up"};
+
+const previewOf = image => serving ? `preview/${image}?of=${data.mark}` : data.preview[image]
+  ? `images/${data.digest[image].slice(0, 20)}-${data.previews}${["", "", "-small", "-raw", "-raw-small"][data.preview[image]]}.jpg`
+  : originalOf(image);
+
+// The URL of the file itself: from the server, or where the page is on a disk and browsers turn the image as the run did;
+// names that are not UTF-8 are stored in hex.
+const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
+function originalOf(image) {
+  if (serving) return `original/${image}?of=${data.mark}`;
+  const known = data.upright && SHOWN.has(data.formats[data.format[image]]);
+  if (!known || location.protocol !== "file:" || !pathOf(image).startsWith("/")) return "";
+  const odd = data.odd[image];
+  return "file://" + (odd ? odd.replace(/../g, "%$&").replaceAll("%2f", "/") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
+}
+
+// An <img> with the best picture there is, and the preview where that fails.
+function fill(shown, image, large) {
+  const preview = serving || data.preview[image] ? previewOf(image) : "";
+  shown.parentElement?.classList.remove("gone");
+  shown.onerror = () => {
+    if (preview && !shown.src.endsWith(preview)) shown.src = preview;
+    else shown.parentElement?.classList.add("gone");
+  };
+  shown.src = (large && originalOf(image)) || previewOf(image);
+}
+
+// A switch: a button that says whether it is on.
+function switching(text, {key, on, label = text, disabled = false, click}) {
+  const made = make("button", {type: "button", className: "switch", title: key ? `${label} (${key})` : label, disabled,
+    aria: {role: "switch", checked: on, label}, on: {click}}, make("span", {className: "knob"}), text);
+  return made;
+}
+
+function drawCluster(cluster, place) {
+  const images = cluster.images.slice(0, view.more.get(cluster.images[0]) ?? MANY), state = stateOf(cluster);
+  const rest = cluster.images.length - images.length, keeper = keeperOf(cluster), first = cluster.images[0];
+  const about = [counted(cluster.images.length, "image"), `${humanBytes(bytesOf(going(cluster)))} to remove`,
+    `distance ${humanFigure(cluster.joined)}`];
+  const select = make("input", {type: "checkbox", checked: view.selected.has(first), title: "select (v)",
+    aria: {label: `select cluster ${cluster.number}`}, on: {change: () => toggleSelected(place)}});
+  const head = make("div", {className: "head"}, select,
+    make("h3", {id: `cluster-${first}`}, `Cluster ${cluster.number} `,
+      make("small", {title: about.join(" · ")}, cluster.images.length > 2 ? about[0] : humanBytes(bytesOf(going(cluster))))),
+    make("small", {className: "state"}, STATES[state]),
+    make("span", {className: "acts"},
+      switching("skip", {key: "s", on: state === "skipped", label: "skip, keep all", click: () => toggleSkip(place)}),
+      switching("not dup.", {key: "d", on: state === "dismissed", label: "not duplicates", click: () => toggleDismissed(place)})));
+  const items = images.map((image, n) => drawImage(cluster, keeper, place, image, n));
+  if (rest) {
+    items.push(make("li", {className: "more"}, make("button", {type: "button", on: {click: () => {
+      view.more.set(first, images.length + 10 * MANY);
+      redraw(place);
+    }}}, `… ${grouped(rest)} more`)));
+  }
+  const row = make("article", {className: `card ${state}${place === view.at ? " at" : ""}`, dataset: {place},
+    aria: {labelledby: `cluster-${first}`, posinset: place + 1, setsize: view.found.length}},
+  head, make("ul", {className: "images"}, ...items));
+  if (place === view.at) row.setAttribute("aria-current", "true");
+  return row;
+}
+
+function drawImage(cluster, keeper, place, image, n) {
+  const kept = stays(image, keeper), name = plain(data.name[image]), away = gone.has(image);
+  const why = away ? "" : whyOf(cluster, keeper, image);
+  const shown = make("img", {alt: "", loading: "lazy", decoding: "async"});
+  const look = make("button", {type: "button", className: "look", title: "compare (Enter)", aria: {label: `compare ${name}`},
+    on: {click: () => { go(place, n); openCompare(); }}}, shown);
+  fill(shown, image, false);
+  const said = away ? make("span", {className: "badge"}, "cleaned up")
+    : data.reference[image] ? make("span", {className: "badge", title: "always kept: in a reference folder"}, "reference")
+      : switching("keep", {on: kept, label: `keep ${name}`, click: () => toggleStays(place, n)});
+  return make("li", {className: `${away ? "away" : kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
+    + `${place === view.at && n === view.image ? " at" : ""}`},
+  look, make("span", {className: "line"}, said, setBadge(image), make("span", {className: "mse"}, distanceTo(keeper, image))),
+  make("span", {className: "path", title: plain(pathOf(image))}, make("bdi", {className: "name"}, name)),
+  make("span", {className: "folder", title: plain(pathOf(image))}, make("bdi", {}, plain(folderShown(cluster, image)))),
+  make("span", {className: "facts", title: allFactsOf(image)}, factsOf(image)),
+  why ? make("span", {className: "why", title: why}, why.replace("keeper: ", "")) : "");
+}
+
+// The part of an image's folder in which the folders of the cluster differ; their last name where all are equal.
+function folderShown({images}, image) {
+  const every = [...new Set(images.map(each => data.folder[each]))].map(each => data.folders[each].split("/"));
+  const own = data.folders[data.folder[image]].split("/");
+  if (every.length === 1) return `${own.at(-1)}/`;
+  let head = 0, tail = 0;
+  while (head < own.length - 1 && every.every(each => each[head] === own[head])) head++;
+  while (tail < own.length - head - 1 && every.every(each => each.length > head + tail + 1 && each.at(-1 - tail) === own.at(-1 - tail))) tail++;
+  return `${head ? "…/" : ""}${own.slice(head, own.length - tail).join("/")}/${tail ? "…" : ""}`;
+}
+
+// Why an image stays.
+function whyOf(cluster, keeper, image) {
+  if (!stays(image, keeper)) return "";
+  if (data.reference[image]) return "in a reference folder";
+  if (isDismissed(cluster)) return "not a duplicate";
+  if (isSkipped(cluster)) return "cluster skipped";
+  if (image !== keeper) return choice.get(image) ? "chosen by you" : "not a duplicate of the keeper";
+  if (cluster.images.every(each => choice.has(each))) return "keeper: chosen by you";
+  const reason = reasonOf(image);
+  return reason ? `keeper: ${reason === METADATA ? moreMetadata(cluster, image) : reason}` : "keeper: first of those that stay";
+}
+const METADATA = "camera data that the others lack";
+function moreMetadata({images}, image) {
+  const others = images.filter(each => each !== image);
+  const facts = [[data.gps, "GPS"], [data.camera.map(each => data.cameras[each]), "its camera"], [data.taken, "its date"]];
+  const more = facts.filter(([column]) => column[image] && others.every(each => !column[each])).map(([, name]) => name);
+  return more.length ? `has ${more.join(" and ")}, the others have none` : METADATA;
+}
+
+// The distance to the run's keeper is known; for another keeper, only whether the files are identical.
+function distanceTo(keeper, image) {
+  if (image === keeper) return "★ keeper";
+  const turn = turnBetween(keeper, image), proposed = starts[whole[image]];
+  const same = data.digest[image] === data.digest[keeper];
+  const measured = keeper === proposed ? data.mse[image] : image === proposed ? data.mse[keeper] : null;
+  const text = same ? "same file" : measured === null ? "" : `${turn ? "" : "MSE "}${humanMse(measured)}`;
+  return text + (turn ? ` ↺${turn}°` : "");
+}
+const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
+const factsOf = (image, date = (data.taken[image] || writtenOn(image)).slice(0, 10)) => [
+  `${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]), date, data.formats[data.format[image]],
+].filter(Boolean).join(" · ");
+const allFactsOf = image => factsOf(image, [data.taken[image] && `taken ${data.taken[image]}`,
+  written[image] && `written ${writtenOn(image)}`].filter(Boolean).join(" · "));
+
+// A run of two sets names the set of each image.
+const setNames = globalThis.dates?.sets ?? ["a", "b"];
+const setBadge = image => data.leak ? make("span", {className: `badge set${data.set[image]}`, title: "set"}, setNames[data.set[image]]) : "";
