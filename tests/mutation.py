@@ -44,7 +44,7 @@ TESTS: dict[str, str] = {
     "pipeline.plan.resolve": "resolve runner",
     "pipeline.store.store": "store storage",
     "stages.commands.apply.acts.act": "act take_back moving steps",
-    "stages.commands.apply.acts.folders": "folders act steps follow",
+    "stages.commands.apply.acts.folders": "acts/folders act steps follow",
     "stages.commands.apply.acts.forecast": "forecast follow trash",
     "stages.commands.apply.acts.linking": "linking follow act take_back",
     "stages.commands.apply.acts.moving": "moving follow take_back",
@@ -82,14 +82,16 @@ TESTS: dict[str, str] = {
     "stages.kernels.measure.spread": "spread",
     "stages.kernels.measure.turns": "turns",
 }
-"""The tests of a module: the `test_….py` of these names."""
+"""The tests of a module: the `test_….py` of these names, with the folder where two files have one name."""
 OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 def files_for(module: str) -> list[str]:
     """Return the files in which the tests of a module stand, relative to the repository."""
     folder = ROOT / "tests" / module.partition(".")[0]
-    return [str(path.relative_to(ROOT)) for name in TESTS[module].split() for path in folder.rglob(f"test_{name}.py")]
+    names = [name.rpartition("/") for name in TESTS[module].split()]
+    files = [path for above, _, name in names for path in folder.rglob(f"{above or '.'}/test_{name}.py")]
+    return [str(path.relative_to(ROOT)) for path in files]
 
 
 class Watch:

@@ -19,7 +19,7 @@ from stages.clustering.dismissed import COLUMNS
 from stages.commands.dismiss.pairs import MORE
 from stages.commands.plan.plan_file import FORMAT, VERSION
 from stages.commands.review.acting import Acts
-from stages.commands.review.decisions import KINDS, Action, Change, Decisions, DecisionKey
+from stages.commands.review.decisions import KINDS, Action, Change, DecisionKey, Decisions
 from stages.commands.review.images import ServedImages
 from stages.commands.review.jobs import Stale
 from stages.commands.review.shown import Shown
