@@ -48,7 +48,7 @@ TESTS: dict[str, str] = {
     "stages.commands.apply.acts.forecast": "forecast follow trash",
     "stages.commands.apply.acts.linking": "linking follow act take_back",
     "stages.commands.apply.acts.moving": "moving follow take_back",
-    "stages.commands.apply.acts.names": "names",
+    "stages.commands.apply.acts.names": "acts/names",
     "stages.commands.apply.acts.steps": "steps act",
     "stages.commands.apply.acts.trash": "trash take_back",
     "stages.commands.apply.alone": "alone",

@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "c6477277a0632d58"),
     "pairs": (4, "fa0a218e0c7407a7"),
     "cluster": (8, "8ed10abc8a02b48c"),
-    "plot": (14, "550f8b641e5ddabf"),
+    "plot": (14, "d295f594c300ab6b"),
 }
 
 
