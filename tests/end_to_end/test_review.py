@@ -439,7 +439,9 @@ def test_a_killed_server_loses_no_saved_decision(own: Project, seed: int) -> Non
 
         thread = threading.Thread(target=reader)
         thread.start()
-        time.sleep(0.3 + 0.5 * rng.random())
+        while len(saved) < 3 and thread.is_alive():
+            time.sleep(0.01)
+        time.sleep(0.3 * rng.random())
         server.kill()
         thread.join()
     assert saved
