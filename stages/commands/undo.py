@@ -13,7 +13,7 @@ from pipeline.messages.words import counted
 def undo(journal: Path, as_json: bool) -> int:
     """Undo the acts, print a line per file, and return the exit code."""
     from stages.commands.apply.alone import alone
-    from stages.commands.apply.output import print_each
+    from stages.commands.apply.output import print_each, print_summary
     from stages.commands.apply.take_back import undo
     from stages.commands.apply.tally import Tally
     from stages.comparing.text import human_bytes
@@ -23,7 +23,10 @@ def undo(journal: Path, as_json: bool) -> int:
         print_each(undo(journal, tally), silent=as_json)
     data = {"files": tally.done, "bytes": tally.bytes, "not_restored": dict(tally.refused)}
     restored = f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} restored"
-    answer(as_json, data, [f"{restored}; {tally.refused.total():,} not restored"])
+    if as_json:
+        answer(as_json, data, ())
+    else:
+        print_summary([f"{restored}; {tally.refused.total():,} not restored"])
     return 0 if tally.ok else 1
 
 

@@ -519,6 +519,7 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
         "every_pair": False,
         "linkage": "components",
         "charts": {},
+        "sizes": {},
         "recall": None,
         "same_hash": "compare",
         "images_left": 0,

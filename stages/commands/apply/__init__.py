@@ -37,7 +37,7 @@ def apply(
     from pipeline.machine.interrupts import INTERRUPTED
     from stages.commands.apply.alone import alone
     from stages.commands.apply.follow import apply, check_options, warning
-    from stages.commands.apply.output import print_each
+    from stages.commands.apply.output import print_each, print_summary
     from stages.commands.apply.tally import Tally, as_dict, by_folders, summary
     from stages.commands.plan.plan_file import read_plan
 
@@ -61,7 +61,10 @@ def apply(
         say_on_stderr(f"interrupted{where}, or run the same command again to go on")
         return INTERRUPTED
     folders = by_folders(tally, checked)
-    answer(as_json, as_dict(tally, action, path, folders), summary(tally, action, path, None if verbose else folders))
+    if as_json:
+        answer(as_json, as_dict(tally, action, path, folders), ())
+    else:
+        print_summary(summary(tally, action, path, None if verbose else folders))
     return 0 if tally.ok else 1
 
 

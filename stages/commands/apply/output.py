@@ -1,4 +1,6 @@
-"""Print lines while files change."""
+"""Print lines while files change.
+
+If the reader of the output is gone, the remaining files are done, too, and later output goes to standard error."""
 
 from __future__ import annotations
 
@@ -6,21 +8,36 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+from pipeline.messages.say import say
 
 
 def print_each(lines: Iterator[str], silent: bool = False) -> None:
-    """Print each line as soon as its file is done; `silent`: print nothing.
-
-    If the output's reader is gone, the remaining files are done, too; later output goes to standard error."""
+    """Print each line as soon as its file is done, while somebody reads; `silent`: print nothing."""
     if silent:
         deque(lines, maxlen=0)  # the iterator does the files
         return
     for line in lines:
-        try:
-            print(line, flush=True)
-        except OSError:
-            with contextlib.suppress(OSError):  # discards the rest of the buffer
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.stdout = sys.stderr
+        if not _is_read(line):
             deque(lines, maxlen=0)
+
+
+def print_summary(lines: Iterable[str]) -> None:
+    """Print the last lines, to standard error where nobody reads standard output."""
+    for line in lines:
+        if not _is_read(line):
+            say(line)
+
+
+def _is_read(line: str) -> bool:
+    """Print a line; return whether somebody reads the output. Otherwise later output goes to standard error."""
+    try:
+        say(line)
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):  # discards the rest of the buffer
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stdout = sys.stderr
+        return False
+    return True
