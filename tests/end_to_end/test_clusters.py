@@ -118,7 +118,7 @@ def test_a_run_on_workers_of_less_memory_than_a_block_takes_is_refused(tmp_path:
         ended = project.spawn()
     assert ended.returncode == 2
     assert re.search(
-        "has 300 MiB of memory a task, expected [0-9]{3} MiB: raise its limit or give it fewer threads "
+        "has 300 MiB of memory for each task, expected [0-9]{3} MiB: raise its limit or give it fewer threads "
         "or lower partition.block",
         ended.stderr,
     )
