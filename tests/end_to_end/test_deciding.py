@@ -421,5 +421,5 @@ def test_every_control_is_reached_by_tab(opened: Opened) -> None:
     for _ in range(60):
         press(opened, "Tab")
         seen.add(opened.run("document.activeElement.id"))
-    assert len(wanted) > 15
+    assert len(wanted) >= 15
     assert wanted <= seen
