@@ -37,7 +37,7 @@ def script(shell: str) -> str:
     add_completion_class(Bash)
     found = get_completion_class(shell)
     assert found is not None
-    return found(None, {}, PROGRAM, VARIABLE).source()  # type: ignore[arg-type]  # scripts need no command
+    return found(click.Command(PROGRAM), {}, PROGRAM, VARIABLE).source()
 
 
 def answer(command: click.Command, instruction: str) -> int:

@@ -60,8 +60,8 @@ def installed() -> Metadata | None:
     """Return the metadata of this distribution, None if not installed."""
     stem = DISTRIBUTION.replace("-", "_")
     for place in sys.path:
-        with contextlib.suppress(OSError):
-            for name in sorted(os.listdir(place or ".")):  # noqa: PTH208  # a place may be no folder
+        with contextlib.suppress(OSError), os.scandir(place or ".") as entries:  # a place may be no folder
+            for name in sorted(entry.name for entry in entries):
                 if name == f"{stem}.egg-info" or fnmatchcase(name, f"{stem}-*.*-info"):
                     return Metadata(Path(place or ".") / name)
     return None

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +33,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.store.backends.locations import at_home
 from stages.clustering.keeper_keys import PASSED, PATHS, Key, Rule, keys_of, named, oldest
 from stages.clustering.live import folders_of, less_live
 from stages.comparing.functions import imported
@@ -118,7 +118,7 @@ def _listed(name: str, argument: Sequence[str]) -> tuple[str, ...]:
 
 
 def _folder(pattern: str) -> str:
-    return os.path.expanduser(pattern).rstrip("/") or "/"  # noqa: PTH111  # on the machine that reads the config
+    return at_home(pattern).rstrip("/") or "/"
 
 
 def facts(rules: Sequence[Rule]) -> set[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pipeline.store.backends.locations import at_home
 from stages.decoding.formats.registry import FORMATS
 
 EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
@@ -74,4 +75,4 @@ def _text(name: bytes) -> str:
 
 
 def _absolute(pattern: str) -> str:
-    return pattern if pattern.startswith("*") or "://" in pattern else os.path.abspath(os.path.expanduser(pattern))
+    return pattern if pattern.startswith("*") or "://" in pattern else os.path.abspath(at_home(pattern))

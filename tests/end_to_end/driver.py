@@ -136,9 +136,15 @@ class Kept:
     def of(cls, folder: Path, images: int, config: dict[str, Any] | None = None) -> Kept:
         project = Project(folder / "project", config or {})
         make_images(project.folder / "images", images)
+        return cls.finished(project)
+
+    @classmethod
+    def finished(cls, project: Project) -> Kept:
+        """Run a project, and keep a copy of its folder."""
         assert project.run() == 0
-        shutil.copytree(project.folder, folder / "copy")
-        return cls(project, folder / "copy")
+        saved = project.folder.with_name("copy")
+        shutil.copytree(project.folder, saved)
+        return cls(project, saved)
 
     def again(self) -> Project:
         """The run as it was."""

@@ -50,12 +50,9 @@ def one(made: Project) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    folder = tmp_path_factory.mktemp("own")
-    project = Project(folder / "project")
+    project = Project(tmp_path_factory.mktemp("own") / "project")
     furnish(project)
-    assert project.run() == 0
-    shutil.copytree(project.folder, folder / "copy")
-    return Kept(project, folder / "copy")
+    return Kept.finished(project)
 
 
 @pytest.fixture

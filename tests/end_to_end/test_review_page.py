@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,14 +23,11 @@ CLUSTERS = 6
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
-    folder = tmp_path_factory.mktemp("page")
-    project = Project(folder / "project")
+    project = Project(tmp_path_factory.mktemp("page") / "project")
     for seed in range(CLUSTERS):
         make_image(project.folder / "images" / f"{seed}.{'tiff' if seed == 0 else 'jpg'}", seed, (200, 150))
         make_image(project.folder / "images" / f"{seed} small.jpg", seed)
-    assert project.run() == 0
-    shutil.copytree(project.folder, folder / "copy")
-    return Kept(project, folder / "copy")
+    return Kept.finished(project)
 
 
 @pytest.fixture

@@ -101,8 +101,12 @@ def absolute(path: str) -> str:
     path = canonical(path)
     if protocol_of(path):
         return path
-    home = os.path.expanduser(path)  # noqa: PTH111  # as in shells, ~name stays where there is no such user
-    return re.sub("^//+", "/", os.path.normpath(Path.cwd() / home))
+    return re.sub("^//+", "/", os.path.normpath(Path.cwd() / at_home(path)))
+
+
+def at_home(path: str) -> str:
+    """Return a path with `~` expanded; as in shells, ~name stays where no user has the name."""
+    return os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser raises where no user has the name
 
 
 def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:

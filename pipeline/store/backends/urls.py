@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.config.yaml_source import ConfigSource, KeyPath
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends import locations
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class Urls:
@@ -49,10 +52,10 @@ class Urls:
                 self._root((name, field.name, number), item) if isinstance(item, str) else item
                 for number, item in enumerate(value)
             )
-            for field in dataclasses.fields(values)  # type: ignore[arg-type]  # any dataclass
+            for field in dataclasses.fields(values)
             if isinstance(value := getattr(values, field.name), tuple)
         }
-        return dataclasses.replace(values, **lists)  # type: ignore[type-var]  # the same
+        return dataclasses.replace(values, **lists)
 
     def _root(self, keys: KeyPath, root: str) -> str:
         protocol = locations.protocol_of(root)

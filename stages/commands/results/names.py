@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import counted
-from pipeline.store.backends.locations import canonical, protocol_of
+from pipeline.store.backends.locations import at_home, canonical, protocol_of
 from stages.comparing.text import one_line
 from stages.listing.files import show
 
@@ -54,7 +54,6 @@ def _named(typed: str, known: Collection[str], kind: str, expected: str) -> str:
 
 def _meant(text: str) -> Iterator[str]:
     """Yield the paths that a text may stand for."""
-    home = os.path.expanduser(text)  # noqa: PTH111  # as in shells, ~name stays where no user has the name
-    yield text if protocol_of(text) else os.path.normpath(Path.cwd() / home)
+    yield text if protocol_of(text) else os.path.normpath(Path.cwd() / at_home(text))
     yield text
     yield canonical(text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from pipeline.messages.errors import ConfigError, FastDiffError
 from pipeline.messages.words import counted
 from pipeline.store.atomic import atomic_write
+from pipeline.store.backends.locations import at_home
 from stages.commands.apply.actions import ACTIONS, REPORT
 from stages.commands.apply.alone import alone
 from stages.commands.apply.follow import apply, check_options, warning
@@ -199,7 +199,7 @@ class Acts:
 
 def _folder(text: str) -> Path:
     """Return the folder that a reviewer typed. Raises ConfigError."""
-    path = Path(os.path.expanduser(text.strip())) if text.strip() and "\0" not in text else None  # noqa: PTH111
+    path = Path(at_home(text.strip())) if text.strip() and "\0" not in text else None
     if path is None or not path.is_absolute():
         raise ConfigError(f"expected a folder to move to, with its whole path, such as ~/duplicates, got {text!r}")
     return path

@@ -29,7 +29,7 @@ AGAIN = "run the same command again first"
 META = re.compile(r'<meta http-equiv="Content-Security-Policy" content="[^"]*">')
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 DATES = re.compile(r"^globalThis\.dates = (\{.*\});$", re.MULTILINE)
-CHARTS = ("histogram", "sizes", "folders", "recall", "work", "work-narrow")
+CHARTS = ("histogram", "sizes", "recall")
 COLUMNS = (
     *("path", "path_bytes", "width", "height", "bytes", "format", "mode", "digest", "frames", "taken", "camera"),
     *("software", "gps", "orientation", "quality", "subsampling", "progressive", "was_jpeg", "alpha"),
