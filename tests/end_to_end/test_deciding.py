@@ -87,6 +87,7 @@ def test_moving_decides_nothing_and_the_place_is_kept(opened: Opened) -> None:
     opened.page.click("#open-deck")
     assert opened.run("deck.at") == 3
     press(opened, "Escape")
+    opened.until("view.at === 3")  # a dialog tells of its end a moment later
     opened.run("go(5)")
     press(opened, "f")
     assert opened.run("deck.at") == 5, "of the cluster at hand"
