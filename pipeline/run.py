@@ -112,10 +112,10 @@ class _Work:
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
         try:
             started = time.perf_counter()
-            plan = make_plan(self.stages, self.config.params, self.config.settings)
+            plan = make_plan(self.stages, self.config.params, self.config.settings, reporter.found)
             self.looked = time.perf_counter() - started
             self.begun = True
-            reporter.begin(plan.stages())
+            reporter.begin(plan.workloads(), lambda address: plan.nodes[address].task.size)
             racy_rows, later = self._racy_rows(plan)
             start = functools.partial(self._start, plan, reporter)
             resolver = Resolver(
@@ -140,6 +140,7 @@ class _Work:
             self.performance_report,
             tasks=len(plan.nodes),
             own_code=calls_own_code(self.stages, self.config.params, self.config.settings),
+            advance=reporter.advance,
         )
         if isinstance(executor, ThreadsExecutor):
             upstream = plan.upstream(self.config.settings)

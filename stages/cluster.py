@@ -137,7 +137,8 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task that reads everything; `linkage: components` streams matches."""
     stages = ("scan", "thumbnail", "pairs") if _of_scan(params) else ("thumbnail", "pairs")
     inputs = tuple((stage, task.key) for stage in stages for task in upstream.tasks(stage))
-    yield Task("clusters", inputs, dismissed.spec(params.dismissed), filename=FILENAME)
+    images = sum(task.size for task in upstream.tasks("thumbnail"))
+    yield Task("clusters", inputs, dismissed.spec(params.dismissed), filename=FILENAME, size=images)
 
 
 def _of_scan(params: Params) -> list[str]:
@@ -286,7 +287,7 @@ STAGE: Stage[Params] = Stage(
     compute=compute,
     cache_key=CacheKey(reads, uses, libraries=("Pillow",)),
     reuse=Reuse(retry=lambda summary, params: bool(summary["passing"])),
-    output=Output(figures=figures),
+    output=Output(figures=figures, unit="images", seconds=3e-5),
     preflight=Preflight(
         check, own_code=lambda params, settings: any(isinstance(rule, str) and ":" in rule for rule in params.keep)
     ),

@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from xxhash import xxh3_128_hexdigest
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Settings, Stage, Task, Upstream
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.identity import identities, shift_bits
@@ -123,7 +123,8 @@ SCHEMA = pa.schema(
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task per partition."""
-    return (Task(task.key, (("thumbnail", task.key),)) for task in upstream.tasks("thumbnail"))
+    for task in upstream.tasks("thumbnail"):
+        yield Task(task.key, (("thumbnail", task.key),), size=task.size)
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
@@ -143,6 +144,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
         found: list[list[Any]] = [*hashes, *identities(turns)]
         for column, values in zip(columns, found, strict=True):
             column += values
+        job.advance(len(paths))
     return pa.table([rows["path"], rows["set"], *columns], schema=SCHEMA)
 
 
@@ -206,5 +208,6 @@ STAGE: Stage[Params] = Stage(
     tasks=tasks,
     compute=compute,
     cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels")),
+    output=Output(unit="images", seconds=1e-4),
     preflight=Preflight(check, own_code=lambda params, settings: ":" in params.function),
 )

@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Address, CacheKey, Inputs, Job, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import Address, CacheKey, Inputs, Job, Output, Result, Settings, Stage, Task, Upstream
 from stages.comparing.embed import embedded
 from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
 
@@ -50,11 +50,13 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task per block; the key is the key of the block's last partition."""
     inputs: list[Address] = []
+    images = 0
     for partition in upstream.tasks("scan"):
         inputs += [("thumbnail", partition.key), ("hash", partition.key)]
+        images += partition.size
         if partition.notes["closes_block"]:
-            yield Task(partition.key, tuple(inputs), notes={"set": partition.notes["set"]})
-            inputs = []
+            yield Task(partition.key, tuple(inputs), notes={"set": partition.notes["set"]}, size=images)
+            inputs, images = [], 0
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
@@ -116,4 +118,5 @@ STAGE: Stage[Params] = Stage(
     tasks=tasks,
     compute=compute,
     cache_key=CacheKey(reads, uses),
+    output=Output(unit="images", seconds=2e-5),
 )

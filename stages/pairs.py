@@ -169,18 +169,18 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
     The first block pairs need the first blocks only."""
     blocks = {name: [t.key for t in upstream.tasks("index") if t.notes["set"] == name] for name in ("a", "b")}
+    images = {task.key: task.size for task in upstream.tasks("index")}
     for (a, b), place, group in ordered_pairs(blocks["a"], blocks["b"]):
         inputs = (("index", a),) if a == b else (("index", a), ("index", b))
-        yield Task(f"{a}.{b}", inputs, order=place, group=group)
+        size = images[a] * (images[a] - 1) // 2 if a == b else images[a] * images[b]
+        yield Task(f"{a}.{b}", inputs, order=place, group=group, size=size)
 
 
 def memory(upstream: Upstream, params: Params) -> int:
     """Return the bytes of a task with two of the largest blocks."""
     largest = block = 0
     for partition in upstream.tasks("scan"):
-        images = partition.notes["images"]
-        assert isinstance(images, int), "the scan counts"
-        block += images
+        block += partition.size
         largest = max(largest, block)
         block = 0 if partition.notes["closes_block"] else block
     return PROCESS + INDEXES + 2 * largest * AN_IMAGE
@@ -188,7 +188,7 @@ def memory(upstream: Upstream, params: Params) -> int:
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
     """Compile the loops in a process beside the first run, if the run has enough images for compiled code."""
-    images = sum(count for partition in upstream.tasks("scan") if isinstance(count := partition.notes["images"], int))
+    images = sum(partition.size for partition in upstream.tasks("scan"))
     if images**2 >= TUNING.compiled and arrays.compiled() and not exists("run.json"):
         side_process.submit(compile_loops)
 
@@ -235,6 +235,7 @@ def _matches(
         if first is not None:  # record pairs of copies with the group's first image only
             found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
         yield from match_tables(found, blocks, kind, comparison, *how)
+        job.advance(job.task.size * (rows.stop - rows.start) // len(sides[0]))
     if diagonal:
         copies.enter(pair.ledger, blocks[0], comparison)
     counts = [len(block.table) for block in blocks]
@@ -277,6 +278,6 @@ STAGE: Stage[Params] = Stage(
     compute=compute,
     cache_key=CacheKey(reads, uses),
     reuse=Reuse(builds_on=("threshold",)),
-    output=Output(figures=figures, work=lambda summary: (summary["pairs_total"], "pairs")),
+    output=Output(figures=figures, unit="pairs", seconds=1e-9),
     preflight=Preflight(check, memory, remedy="lower partition.block", own_code=own_code, warm_up=warm_up),
 )

@@ -58,6 +58,7 @@ class Params:
     previews: Annotated[
         Amount, Field(description="number of previews on the page; for other images the page shows the files")
     ] = 20_000
+    pdf: Annotated[bool, Field(description="draw each chart as PDF, too")] = False
     labels: Annotated[
         FileName | None,
         Field(description="CSV or Parquet with path and label, equal for duplicates; the page then shows the recall"),
@@ -86,7 +87,8 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     spec = dismissed.spec(upstream.settings("cluster.dismissed"))
     if params.labels:
         spec["labels"] = labels.mark(labels.read(params.labels))
-    yield Task("pictures", inputs, spec, filename="pictures.parquet")
+    images = sum(task.size for task in upstream.tasks("thumbnail"))
+    yield Task("pictures", inputs, spec, filename="pictures.parquet", size=images)
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -116,7 +118,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     sheets = sheets.filter(pc.less(sheets["rank"], ON_SHEET))
     paths = [path for table in (closest, farthest) for side in ("path_a", "path_b") for path in table[side].to_pylist()]
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
-    drawn, previews = Drawn(job, STAGE.version), Previews(gallery, job)
+    drawn, previews = Drawn(job, STAGE.version, params.pdf), Previews(gallery, job)
     counts, edges = bins(found, measured, threshold)
     said = f"{measured.name} of the recorded pairs"
     drawn.chart("histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about)
@@ -128,8 +130,10 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     for start in _starts(sheets):
         draw_sheet(sheets.slice(start, ON_SHEET), gallery, drawn)
     seen = listed["path"].to_pylist()[: number(params.previews)]
+    job.advance(job.task.size - len(seen))
     for name, path in previews.make(seen):
         drawn.note(name, "preview", path)
+        job.advance(1)
     drawn.finish()
     starts = _starts(listed)
     shown |= {
@@ -240,12 +244,15 @@ STAGE: Stage[Params] = Stage(
     compute=compute,
     cache_key=CacheKey(reads, uses, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
     output=Output(
+        unit="images",
+        seconds=3e-4,
         files=(
             "report/index.html",
             "report/folders.parquet",
             "report/*.svg",
+            "report/*.pdf",
             *(f"report/{kind}/*.jpg" for kind in ("clusters", "pairs", "images")),
-        )
+        ),
     ),
     preflight=Preflight(check, warm_up=warm_up),
 )

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Annotated, Literal
@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Preflight, Settings, Source, Stage, Task
+from pipeline.stage import Output, Preflight, Settings, Source, Stage, Task
 from stages.kernels import cut
 from stages.listing.files import find, show, stamps, texts
 from stages.listing.rules import EXTENSIONS, ListingRules
@@ -133,12 +133,12 @@ def _folder(path: str) -> str | tuple[int, ...]:
     return path
 
 
-def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
-    """Yield the image table of each set, cut into partitions.
+def source(params: Params, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
+    """Yield the image table of each set, cut into partitions; `report` is told of the number of files found.
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
-    found = {name: _find(name, settings(f"inputs.{name}"), params) for name in ("a", "b")}
+    found = {name: _find(name, settings(f"inputs.{name}"), params, report) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -160,9 +160,9 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params) -> FileTable:
+def _find(name: str, roots: Sequence[str], params: Params, report: Callable[[int], None]) -> FileTable:
     try:
-        files = find(roots, params.rules())
+        files = find(roots, params.rules(), report)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
@@ -205,7 +205,7 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
         ends = last == len(files) - 1
         key = f"{name}-end" if ends else f"{name}-{int(hashes[last]):016x}"
         count, part = last + 1 - start, slice(start, last + 1)
-        notes = {"set": name, "images": count, "closes_block": ends or last in closing_block}
+        notes = {"set": name, "closes_block": ends or last in closing_block}
         columns = [
             paths[part].cast(pa.string()),
             pa.nulls(count, pa.binary()) if true_names is None else true_names[part].cast(pa.binary()),
@@ -216,7 +216,7 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             stamped[part],
             pa.repeat(key, count),
         ]
-        yield Task(key, notes=notes), pa.table(columns, schema=SCHEMA)
+        yield Task(key, notes=notes, size=count), pa.table(columns, schema=SCHEMA)
         start = last + 1
 
 
@@ -262,5 +262,6 @@ STAGE: Stage[Params] = Stage(
     params=Params,
     schema=SCHEMA,
     source=Source(source, racy, SECTIONS),
+    output=Output(unit="images", seconds=1e-5),
     preflight=Preflight(check),
 )

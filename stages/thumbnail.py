@@ -158,7 +158,8 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task per partition."""
-    return (Task(task.key, (("scan", task.key),), notes=task.notes) for task in upstream.tasks("scan"))
+    for task in upstream.tasks("scan"):
+        yield Task(task.key, (("scan", task.key),), notes=task.notes, size=task.size)
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
@@ -183,8 +184,10 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     stats = {"decoded": 0, "reused": len(keys) - len(unknown)}
 
     def found() -> Iterator[tuple[int, ThumbnailRow]]:
+        job.advance(stats["reused"])
         for place, seen, thumbnail in Lanes(expected, options, params.limits, job.spare_core):
             stats["decoded"] += seen.fresh
+            job.advance(1)
             yield unknown[place], (facts_of(seen, params.recurring), thumbnail)
 
     def tables() -> Iterator[pa.Table]:
@@ -243,6 +246,6 @@ STAGE: Stage[Params] = Stage(
     compute=compute,
     cache_key=CacheKey(reads, ("scan.trust",), libraries=("Pillow",), optional=formats.EXTRAS),
     reuse=Reuse(REUSE, recheck, retry=retry),
-    output=Output(row_group=ROWS, figures=figures, work=lambda summary: (summary["images"], "images")),
+    output=Output(row_group=ROWS, figures=figures, unit="images", seconds=0.01),
     preflight=Preflight(check),
 )

@@ -69,6 +69,9 @@ class MemoryJob:
     def bases(self) -> Iterator[Base]:
         return iter(self.bases_)
 
+    def advance(self, amount: int) -> None:
+        pass
+
     def spare_core(self) -> None:
         return None
 

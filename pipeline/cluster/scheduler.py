@@ -19,7 +19,9 @@ from pipeline.cluster.deployment import Auto, ExistingScheduler, Processes, Thre
 from pipeline.cluster.fitness import Needs, check_memory, probed
 from pipeline.cluster.keys import Dask, DaskCluster, LocalWorkers, Scheduler
 from pipeline.cluster.start import start
-from pipeline.execution.executor import DaskExecutor, Executor, SynchronousExecutor, ThreadsExecutor
+from pipeline.execution.count import Advance, unseen
+from pipeline.execution.executor import Executor, SynchronousExecutor, ThreadsExecutor
+from pipeline.execution.on_dask import DaskExecutor
 from pipeline.execution.watch import Cluster, Watch, tell_nobody
 from pipeline.machine.cores import usable
 from pipeline.machine.interrupts import held
@@ -43,6 +45,7 @@ def open_executor(
     *,
     tasks: int = 0,
     own_code: bool = False,
+    advance: Advance = unseen,
 ) -> Executor:
     """Return an executor whose workers meet the requirements of this run.
 
@@ -50,13 +53,14 @@ def open_executor(
     report    path of Dask's performance report
     tasks     number of tasks of the run
     own_code  whether tasks call code of the user's own, which may not be safe for threads
+    advance   called with how much of a running task is done
 
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
-        return SynchronousExecutor()
+        return SynchronousExecutor(advance)
     if isinstance(scheduler, Auto) and scheduler.fits_one_process(tasks) and not (own_code or report):
         room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // max(1, needs.memory)
-        return ThreadsExecutor(scheduler.workers or max(1, min(usable(), room)))
+        return ThreadsExecutor(scheduler.workers or max(1, min(usable(), room)), advance)
     keep_quiet()
     from distributed.comm.core import CommClosedError
 
@@ -66,7 +70,7 @@ def open_executor(
         if report:
             opened.enter_context(_performance_report(client, report))
         watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, _remedy(scheduler, needs))
-        return DaskExecutor(client, watch, opened.close)
+        return DaskExecutor(client, watch, opened.close, advance)
     except BaseException as error:
         opened.close()
         if isinstance(error, CommClosedError) or _timed_out(error):

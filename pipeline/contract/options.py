@@ -56,12 +56,13 @@ class Section:
 class Source(Generic[P]):
     """How a source stage finds the data of a run.
 
-    list      (params, settings) -> (task, table) pairs; called in every run
+    list      (params, settings, report) -> (task, table) pairs; called in every run. `report(n)` says that n more rows
+              are found, for the progress display
     racy      table -> first-column values of rows whose data may still change unnoticed; the next run rechecks the rows
     sections  config sections of the source, by name
     """
 
-    list: Callable[[P, Settings], Iterable[tuple[Task, pa.Table]]]
+    list: Callable[[P, Settings, Callable[[int], None]], Iterable[tuple[Task, pa.Table]]]
     racy: Callable[[pa.Table], Sequence[str]] | None = None
     sections: Mapping[str, Section] = field(default_factory=dict, hash=False)
 
@@ -90,13 +91,15 @@ class Output:
     files      globs of the names that `Job.publish` may write; a run retires such files when no artifact names them
     row_group  rows of a Parquet row group, the smallest unit that `Artifact.take` reads
     figures    summaries of the stage's artifacts -> sections of run.json
-    work       summary -> amount of work and its unit, for the progress display: (1000, "words")
+    unit       what `Task.size` counts, such as "words", for the progress display
+    seconds    typical seconds of a core for one unit: the weight of the stage in a run, until its pace is known
     """
 
     files: tuple[str, ...] = ()
     row_group: int = 1 << 17
     figures: Callable[[Iterable[Mapping[str, Any]]], Mapping[str, Any]] = lambda summaries: {}
-    work: Callable[[Mapping[str, Any]], tuple[int, str]] | None = None
+    unit: str = "tasks"
+    seconds: float = 0.01
 
     def owns(self, name: str) -> bool:
         """Return whether the stage may publish a file of this name."""

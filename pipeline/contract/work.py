@@ -30,6 +30,7 @@ class Task:
     filename  replaces `<key>-<fingerprint>.parquet` where a stage has a single artifact
     order     position in the stage's queue; by default, tasks queue in the order in which `tasks` yields them
     group     tasks of one group are neighbours in `order` and share inputs, so that one worker may run several
+    size      amount of work in the stage's `Output.unit`, for the progress display; no part of the fingerprint
     """
 
     key: str
@@ -39,6 +40,7 @@ class Task:
     filename: str | None = None
     order: int = 0
     group: int = 0
+    size: int = 1
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,9 @@ class Job(Protocol):
 
         Raises `pipeline.messages.errors.ArtifactDamaged` where no artifact has this digest; the runner then makes the
         artifact again."""
+
+    def advance(self, amount: int) -> None:
+        """Report that a part of `Task.size` is done, for the progress display."""
 
     def publish(self, name: str, data: bytes) -> str:
         """Write one file beside the artifact, atomically; return `name`.

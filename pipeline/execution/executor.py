@@ -1,33 +1,20 @@
-"""Executors: run calls in a plain loop or on a Dask cluster, behind one interface."""
+"""Executors: run calls behind one interface; here in a plain loop or on threads, in `on_dask.py` on a cluster."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 import time
-import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from pipeline.execution.task import Outcome, run_bundle, run_task
-from pipeline.execution.watch import Watch
-from pipeline.messages.errors import SchedulerLost
+from pipeline.execution.count import Advance, unseen
+from pipeline.execution.task import Outcome, run_task
 from pipeline.plan.call import Call
 from pipeline.stage import Address
-from pipeline.store.backends.locations import mask_all
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
-
-BUNDLE = 256
-"""Largest number of calls in a bundle."""
-BUNDLE_SECONDS = 5.0
-"""Seconds that a bundle may take: dependents and the progress display wait for the end of the bundle."""
-POLL_INTERVAL = 1.0
-"""Seconds between two checks of a cluster that returns nothing."""
 LAST_CALLS = 5.0
 """Seconds that an interrupted run in one process waits for the calls that are running."""
 ROUNDS = 4
@@ -93,8 +80,9 @@ class SynchronousExecutor:
     slots = 1
     tasks_per_machine = 1
 
-    def __init__(self) -> None:
+    def __init__(self, advance: Advance = unseen) -> None:
         self._calls: deque[Call] = deque()
+        self._advance = advance
 
     def bundle_size(self, left: int, seconds: float | None) -> int:
         return 1
@@ -104,7 +92,7 @@ class SynchronousExecutor:
             self._calls.extend(calls)
 
     def finished(self, within: float | None = None) -> Iterable[Outcome]:
-        yield run_task(self._calls.popleft())
+        yield run_task(self._calls.popleft(), self._advance)
 
     def close(self) -> None:
         self._calls.clear()
@@ -116,7 +104,8 @@ class ThreadsExecutor:
     For runs that end before a cluster would have started. The threads are daemons: an interrupted run does not wait for
     the calls that are running."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, advance: Advance = unseen) -> None:
+        self._advance = advance
         self.slots = self.tasks_per_machine = slots
         self.window = 4 * slots
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
@@ -129,7 +118,7 @@ class ThreadsExecutor:
     def _work(self) -> None:
         while not self._closed and (call := self._calls.get()):
             try:
-                self._outcomes.put(run_task(call))
+                self._outcomes.put(run_task(call, self._advance))
             except BaseException as error:  # the driver raises the error
                 self._outcomes.put(error)
 
@@ -155,87 +144,3 @@ class ThreadsExecutor:
         end = time.monotonic() + LAST_CALLS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
-
-
-class DaskExecutor:
-    """An executor on Dask, with one future per bundle.
-
-    Futures are submitted in batches and released as they finish."""
-
-    def __init__(self, client: Client, watch: Watch, close: Callable[[], None]) -> None:
-        from distributed import as_completed
-
-        self._client, self._watch, self._close = client, watch, close
-        self._futures: dict[Future[Any], Sequence[Call]] = {}
-        self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
-        self._submitted = 0
-        self._name = uuid.uuid4().hex[:12]  # for a scheduler, equal keys of several clients name one task
-
-    @property
-    def slots(self) -> int:
-        """Return the number of threads of all workers at the last check."""
-        return self._watch.by_host.total()
-
-    @property
-    def tasks_per_machine(self) -> int:
-        return min(self._watch.by_host.values(), default=1)
-
-    @property
-    def window(self) -> int:
-        """Return a number of bundles that keeps slots busy and spares the scheduler."""
-        return max(64, 4 * self.slots)
-
-    def bundle_size(self, left: int, seconds: float | None) -> int:
-        """Return 1 until durations are known, then a size that keeps all slots busy.
-
-        A bundle should end within BUNDLE_SECONDS."""
-        if seconds is None:
-            return 1
-        return max(1, min(BUNDLE, left // (ROUNDS * max(1, self.slots)), int(BUNDLE_SECONDS / max(seconds, 1e-6))))
-
-    def submit(self, bundles: Sequence[Sequence[Call]]) -> None:
-        keys = []
-        for calls in bundles:
-            self._submitted += 1
-            keys.append((calls[0].context.stage.name, f"{calls[0].task.key}-{self._name}-{self._submitted}"))
-        futures = self._client.map(run_bundle, bundles, key=keys, pure=False, retries=0, seconds=BUNDLE_SECONDS)
-        self._futures.update(zip(futures, bundles, strict=True))
-        self._completed.update(futures)
-
-    def finished(self, within: float | None = None) -> Iterable[Outcome]:
-        while not self._completed.has_ready():
-            with self._completed.thread_condition:
-                if not self._completed.has_ready():
-                    self._completed.thread_condition.wait(within or POLL_INTERVAL)
-            self._watch.check_if_silent()
-            if within is not None and not self._completed.has_ready():
-                return
-        self._watch.heard()
-        for future, result in self._completed.next_batch():
-            calls = self._futures.pop(future)
-            status = future.status
-            future.release()
-            if isinstance(result, list):
-                yield from result
-            elif (
-                status == "lost" and self._client.status == "running"
-            ):  # the worker died before the outcomes were fetched
-                yield from (Outcome(call.address, begun=False) for call in calls)
-            elif self._client.status != "running" or status in ("cancelled", "lost"):
-                raise SchedulerLost
-            else:
-                suspect, message = type(result[1]).__name__ == "KilledWorker", _died(result[1])
-                yield from (Outcome(call.address, message=message, suspect=suspect) for call in calls)
-
-    def close(self) -> None:
-        with contextlib.suppress(Exception):  # close even where the cluster no longer responds
-            self._client.cancel(list(self._futures), force=True)
-        self._futures.clear()
-        self._completed.clear()
-        self._close()
-
-
-def _died(error: BaseException) -> str:
-    if type(error).__name__ == "KilledWorker":
-        return "each worker that ran this task died, most likely for lack of memory; raise scheduler.memory_limit"
-    return mask_all(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipeline.execution.count import uncounted
 from pipeline.machine.cores import Core, take_core
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.stage import Artifact, Base, Inputs, Task
@@ -38,6 +39,7 @@ class StoredJob:
 
     call: Call
     store: Store
+    count: Callable[[int], None] = uncounted
     published: dict[str, list[Any]] = field(default_factory=dict)
     retired: bool = False
     """Whether the task's last artifact has been retired."""
@@ -87,6 +89,9 @@ class StoredJob:
         raise ArtifactDamaged(
             stage, key, f"no artifact in {self.store.folder / stage} has the content that the task needs"
         )
+
+    def advance(self, amount: int) -> None:
+        self.count(amount)
 
     def publish(self, name: str, data: bytes) -> str:
         assert self.call.context.stage.output.owns(name), f"{name}: Output.files does not know it"

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.execution.count import Advance, TaskCount, by_scheduler, uncounted, unseen
 from pipeline.execution.job import StoredJob
 from pipeline.machine.cores import take_core
 from pipeline.machine.process import prepare
@@ -77,7 +78,6 @@ class Outcome:
     transient  whether the error is transient, such as a full disk
     suspect  whether workers died that ran this task or a neighbour
     size     bytes of the new artifact
-    work     amount of work and its unit
     worker   address of the worker"""
 
     address: Address
@@ -93,29 +93,32 @@ class Outcome:
     size: int | None = None
     seconds: float = 0.0
     stats: Mapping[str, Any] = field(default_factory=dict)
-    work: tuple[int, str] | None = None
     worker: str = ""
 
 
-def run_bundle(calls: Sequence[Call], seconds: float) -> list[Outcome]:
+def run_bundle(calls: Sequence[Call], seconds: float, topic: str = "") -> list[Outcome]:
     """Run calls one after the other; after `seconds`, return the rest as not begun.
 
-    When a bundle is repeated after the loss of a worker, published artifacts are cache hits."""
+    How much of a task is done goes to the scheduler's log of `topic`. When a bundle is repeated after the loss of a
+    worker, published artifacts are cache hits."""
     end = time.monotonic() + seconds
     outcomes: list[Outcome] = []
+    advance = by_scheduler(topic) if topic else unseen
     for call in calls:
         late = outcomes and time.monotonic() > end
-        outcomes.append(Outcome(call.address, begun=False) if late else run_task(call))
+        outcomes.append(Outcome(call.address, begun=False) if late else run_task(call, advance))
     return outcomes
 
 
-def run_task(call: Call) -> Outcome:
-    """Compute one task and publish the artifact; return every error as an outcome."""
+def run_task(call: Call, advance: Advance = unseen) -> Outcome:
+    """Compute one task and publish the artifact; return every error as an outcome.
+
+    `advance` is called with the amount of work done, while the task runs."""
     prepare()
     use(call.context.storage)
     core = take_core(call.tasks_per_machine)  # without an idle core the task still runs: the scheduler counts cores
     with contextlib.closing(core) if core else contextlib.nullcontext():
-        return _attempt(call, _compute)
+        return _attempt(call, _compute, TaskCount(call.address, advance))
 
 
 def run_source(call: Call, found: pa.Table) -> Outcome:
@@ -123,12 +126,11 @@ def run_source(call: Call, found: pa.Table) -> Outcome:
     return _attempt(call, lambda job: Result((found,)))
 
 
-def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
+def _attempt(call: Call, compute: Callable[[StoredJob], Result], count: Callable[[int], None] = uncounted) -> Outcome:
     started = time.perf_counter()
     try:
-        record, name, ran, stats, size = _publish(call, compute)
+        record, name, ran, stats, size = _publish(call, compute, count)
         path = call.context.folder / record.stage / name
-        of = call.context.stage.output.work
         return Outcome(
             call.address,
             Receipt(name, record.content, record.rows, record.summary),
@@ -136,7 +138,6 @@ def _attempt(call: Call, compute: Callable[[StoredJob], Result]) -> Outcome:
             footer=None if call.task.filename else footer_of(record, path),
             seconds=time.perf_counter() - started,
             stats=stats,
-            work=of(record.summary) if ran and of else None,
             worker=_worker(),
             size=size,
         )
@@ -174,11 +175,11 @@ def _compute(job: StoredJob) -> Result:
 
 
 def _publish(
-    call: Call, compute: Callable[[StoredJob], Result]
+    call: Call, compute: Callable[[StoredJob], Result], count: Callable[[int], None]
 ) -> tuple[Record, str, bool, Mapping[str, Any], int | None]:
     """Return record, name, whether the artifact was made now, stats, and bytes of a new artifact."""
     call = with_inputs(call)
-    stage, job = call.context.stage, StoredJob(call, Store(call.context.folder))
+    stage, job = call.context.stage, StoredJob(call, Store(call.context.folder), count)
     name = artifact_name(call.task.key, call.fingerprint, call.task.filename)
     if not call.forced and (record := current(job.store, stage.name, call.task.key, name, call.fingerprint)):
         return record, name, False, {}, None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.messages.errors import WorkersLost
+from pipeline.messages.words import counted
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.storage import write_bytes
 
@@ -36,6 +37,10 @@ class Cluster:
     workers: int
     threads: int
     memory: int
+
+    def describe(self) -> str:
+        """Return the state in a few words."""
+        return f"{counted(self.workers, 'worker')}, {self.memory / 2**30:.1f} GiB of memory in use"
 
 
 def tell_nobody(cluster: Cluster) -> None:

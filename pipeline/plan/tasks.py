@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,16 @@ class Node:
         return self.stage.name, self.task.key
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The work of a stage: its tasks, their total size in `unit`, typical seconds of a core for one unit."""
+
+    tasks: int
+    size: int
+    unit: str = "tasks"
+    seconds: float = 0.01
+
+
 @dataclass(frozen=True)
 class Plan:
     """The DAG of tasks; `sources` holds the tables of source stages by address."""
@@ -37,6 +48,17 @@ class Plan:
     def stages(self) -> dict[str, int]:
         """Return the number of tasks by stage, in the order of the stages."""
         return dict(Counter(stage for stage, _ in self.nodes))
+
+    def workloads(self) -> dict[str, Workload]:
+        """Return the amount of work by stage, in the order of the stages."""
+        sizes: Counter[str] = Counter()
+        for (stage, _), node in self.nodes.items():
+            sizes[stage] += node.task.size
+        outputs = {stage: node.stage.output for (stage, _), node in self.nodes.items()}
+        return {
+            stage: Workload(count, sizes[stage], outputs[stage].unit, outputs[stage].seconds)
+            for stage, count in self.stages().items()
+        }
 
     def upstream(self, settings: Settings) -> Upstream:
         """Return the tasks of every stage, for checks of the whole run."""
@@ -60,17 +82,28 @@ def in_order(stages: Sequence[Stage[Any]]) -> list[Stage[Any]]:
     return ordered
 
 
-def make_plan(stages: Sequence[Stage[Any]], params: Mapping[str, object], settings: Settings) -> Plan:
+def find_silently(stage: str, count: int) -> None:
+    """Report nothing."""
+
+
+def make_plan(
+    stages: Sequence[Stage[Any]],
+    params: Mapping[str, object],
+    settings: Settings,
+    found: Callable[[str, int], None] = find_silently,
+) -> Plan:
     """List the data of source stages, and cut the work of other stages into tasks.
+
+    `found` is called with the name of a source stage and a number of rows that the stage has found.
 
     Raises ConfigError if a source stage finds no data."""
     by_stage: dict[str, list[Task]] = {}
     sources: dict[Address, pa.Table] = {}
     for stage in stages:
         if stage.source:
-            found = list(stage.source.list(params[stage.name], settings))
-            by_stage[stage.name] = [task for task, _ in found]
-            sources.update({(stage.name, task.key): table for task, table in found})
+            listed = list(stage.source.list(params[stage.name], settings, functools.partial(found, stage.name)))
+            by_stage[stage.name] = [task for task, _ in listed]
+            sources.update({(stage.name, task.key): table for task, table in listed})
         else:
             upstream = Upstream({need: by_stage[need] for need in _all_needs(stage, stages)}, settings)
             by_stage[stage.name] = list(stage.tasks(upstream, params[stage.name]))

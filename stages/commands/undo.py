@@ -5,22 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.cli.command import Command
-from pipeline.cli.parameters import JSON, Argument, PathName
+from pipeline.cli.parameters import JSON, VERBOSE, Argument, PathName
 from pipeline.messages.say import answer
 from pipeline.messages.words import counted
 
 
-def undo(journal: Path, as_json: bool) -> int:
-    """Undo the acts, print a line per file, and return the exit code."""
+def undo(journal: Path, verbose: bool, as_json: bool) -> int:
+    """Undo the acts, print a line per file that was not restored, and return the exit code."""
     from stages.commands.apply.alone import alone
-    from stages.commands.apply.output import print_each, print_summary
-    from stages.commands.apply.take_back import undo
+    from stages.commands.apply.output import print_each, print_summary, with_bar
+    from stages.commands.apply.take_back import RESTORED, undo
     from stages.commands.apply.tally import Tally
     from stages.comparing.text import human_bytes
 
     tally = Tally()
     with alone():
-        print_each(undo(journal, tally), silent=as_json)
+        each = undo(journal, tally)
+        if not verbose:
+            each = (line for line in with_bar(each, tally) if not line.startswith(RESTORED))
+        print_each(each, silent=as_json)
     data = {"files": tally.done, "bytes": tally.bytes, "not_restored": dict(tally.refused)}
     restored = f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} restored"
     if as_json:
@@ -36,12 +39,13 @@ COMMAND = Command(
     does="undo the actions recorded in a journal",
     help="Undo the acts in a journal of `fast-diff apply`, the last act first: each file gets its place and content "
     "back, and no other file is overwritten. Deleted files can't be restored. After an interrupt or a power cut, run "
-    "the same command again.",
+    "the same command again. The output is a line per file that was not restored, and a summary; with --verbose a line "
+    "per file.",
     examples={
         "fast-diff undo plan-20260101-120000.jsonl": "put every file back",
         "fast-diff undo plan-20260101-120000.jsonl --json": "print counts for a script",
     },
-    arguments=(Argument("journal", "JOURNAL", "Journal that `fast-diff apply` wrote.", type=PathName()), JSON),
+    arguments=(Argument("journal", "JOURNAL", "Journal that `fast-diff apply` wrote.", type=PathName()), VERBOSE, JSON),
     function=undo,
     exits={0: "done, for every file", 1: "some files could not be restored", 2: "bad usage, or not a journal"},
 )

@@ -14,7 +14,7 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -31,17 +31,17 @@ NOT_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 """Errors of an entry that is not a file: the entry vanished, or is a broken or circular link."""
 
 
-def find(roots: Sequence[str], rules: ListingRules) -> FileTable:
+def find(roots: Sequence[str], rules: ListingRules, report: Callable[[int], None] = lambda count: None) -> FileTable:
     """Return the files of one set, each once.
 
     Several roots or links may lead to one file.
 
-    An unreadable folder is left out with a warning.
+    An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
 
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
     names = sorted(map(os.fsencode, roots), key=len)
-    walk = _Walk(rules)
+    walk = _Walk(rules, report)
     for number, root in enumerate(names):
         if is_url(root):
             walk.at_url(root, number)
@@ -85,11 +85,11 @@ class _Walk:
     Folders without links come first, then linked folders in path order. So the choice among several links to one
     folder does not depend on the order of a listing, and circular links end."""
 
-    def __init__(self, rules: ListingRules) -> None:
+    def __init__(self, rules: ListingRules, report: Callable[[int], None]) -> None:
         self.columns = FileColumns()
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
-        self._rules, self._ignore = rules, rules.ignore()
+        self._rules, self._ignore, self._report = rules, rules.ignore(), report
         self._listed: set[bytes] = set()
         self._unread: Counter[str] = Counter()
 
@@ -133,12 +133,14 @@ class _Walk:
             except OSError as error:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)
             self.columns.add(paths, number, found)
+            self._report(len(paths))
 
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""
         found = find_urls(root.decode(), self._rules)
         self.columns.add([each.url for each in found], number, [each.stat for each in found])
         self.tags.update((each.url, each.stamp) for each in found)
+        self._report(len(found))
 
     def _through_link(self, entry: os.DirEntry[bytes], root: int, folders: list[tuple[bool, bytes]]) -> None:
         """Add an entry that is a link, or lies below a link."""

@@ -1,6 +1,7 @@
 """Draw charts with Matplotlib; equal input gives equal bytes.
 
-Charts are SVG whose text is text, which can be searched, copied and edited. `both` adds a version for dark pages."""
+A chart is SVG, or PDF on request, whose text is text, which can be searched, copied and edited. `forms` adds a version
+for dark pages."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,37 +29,39 @@ RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 def load() -> None:
     """Import what every chart needs."""
-    svg(plain(1, 1, left=0.1)[0])
+    printed(plain(1, 1, left=0.1)[0], "svg")
 
 
-def both(picture: bytes) -> tuple[bytes, bytes]:
-    """Return an SVG for light pages, and the same SVG for dark pages."""
+def forms(pdf: bool, chart: Callable[..., Figure], *arguments: Any) -> list[bytes]:
+    """Draw a chart: as SVG for light pages, as SVG for dark pages, and as PDF if asked for."""
+    figure = chart(*arguments)
+    light = printed(figure, "svg")
     colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}
-    return picture, re.sub(b"#[0-9a-f]{6}", lambda found: colours.get(found[0], found[0]), picture)
+    dark = re.sub(b"#[0-9a-f]{6}", lambda found: colours.get(found[0], found[0]), light)
+    return [light, dark, *([printed(figure, "pdf")] if pdf else [])]
 
 
-def svg(figure: Figure) -> bytes:
-    """Return a figure as SVG.
+def printed(figure: Figure, form: str) -> bytes:
+    """Return a figure as `svg` or `pdf`; the text in it is text.
 
     All text is literal: a folder called `cost_$5_$6` is not parsed as a formula."""
     import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.text import Text
 
-    FigureCanvasSVG(figure)
     buffer = io.BytesIO()
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         text.set_parse_math(False)
         text.set_usetex(False)
-    as_text = mpl.rc_context({"svg.fonttype": "none", "text.parse_math": False, "text.usetex": False})
-    with as_text, mpl.rc_context({"svg.hashsalt": "fast-diff"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    nothing = {"svg": ("Date", "Creator"), "pdf": ("CreationDate", "Creator", "Producer")}[form]
+    as_text = mpl.rc_context({"svg.fonttype": "none", "pdf.fonttype": 42, "text.parse_math": False})
+    with as_text, mpl.rc_context({"svg.hashsalt": "fast-diff", "text.usetex": False}):
+        figure.savefig(buffer, format=form, metadata=dict.fromkeys(nothing))
     return buffer.getvalue()
 
 
-def sizes(counts: Mapping[int, int]) -> bytes:
-    """Return a chart of the number of clusters by number of images, as SVG."""
+def sizes(counts: Mapping[int, int]) -> Figure:
+    """Return a chart of the number of clusters by number of images."""
     figure, axes = plain(4.4, 2.8, left=0.85, bottom=0.55 if max(counts) < 50 else 0.95)
     edges = _size_edges(max(counts))
     bars, _ = np.histogram(list(counts), edges, weights=list(counts.values()))
@@ -68,7 +71,7 @@ def sizes(counts: Mapping[int, int]) -> bytes:
     _counting(axes, bars)
     axes.set_xlabel("images per cluster", color=INK)
     axes.set_ylabel("clusters", color=INK)
-    return svg(figure)
+    return figure
 
 
 def _size_edges(largest: int) -> list[int]:
@@ -83,8 +86,8 @@ def _size_edges(largest: int) -> list[int]:
     return edges
 
 
-def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> bytes:
-    """Return a chart of the recall at each threshold, as SVG.
+def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: float, name: str) -> Figure:
+    """Return a chart of the recall at each threshold.
 
     distances  distances at which the recall rises, float64 (n,)
     share      recall up to each distance, 0 to 1, float64 (n,)
@@ -98,11 +101,11 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
     axes.set_xlim(0, limit or 1.0)
     axes.set_xlabel(f"threshold ({name})", color=INK)
     axes.set_ylabel("recall: share of labelled pairs", color=INK)
-    return svg(figure)
+    return figure
 
 
-def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> bytes:
-    """Return a histogram of distances with the threshold marked, as SVG.
+def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> Figure:
+    """Return a histogram of distances with the threshold marked.
 
     counts, edges  see `extremes.bins`; edges from 0 have a logarithmic axis, on which 0 is a bar of its own
     about          the label of the distance's axis"""
@@ -122,7 +125,7 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
     axes.legend(frameon=False, loc="upper center", labelcolor=ink)
     axes.set_xlabel(fitted(about, 500), color=ink)
     axes.set_ylabel("recorded pairs", color=ink)
-    return svg(figure)
+    return figure
 
 
 def _with_zero(axes: Axes, counts: Sequence[int], edges: Sequence[float]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,40 +18,44 @@ from stages.report import charts, labels, reuse
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Chart
+
 SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
 ON_SHEET = 24
 """Images of a cluster on its contact sheet, at most."""
 FEW = 2
 """Sizes of clusters that a sentence tells; more sizes have a chart."""
-SUFFIXES = ("", "-dark")
-"""Suffixes of the names of charts, for light and for dark pages."""
+SUFFIXES = (".svg", "-dark.svg")
+"""Ends of the names of charts, for light and for dark pages."""
 
 
 class Drawn:
-    """The published files, with their kind and subject."""
+    """The published files, with their kind and subject; `pdf`: whether each chart has a PDF, too."""
 
-    def __init__(self, job: Job, version: int) -> None:
-        self._job = job
+    def __init__(self, job: Job, version: int, pdf: bool) -> None:
+        self._job, self._suffixes = job, (*SUFFIXES, ".pdf") if pdf else SUFFIXES
         self._version = f"{version} {metadata.version('matplotlib')}"
         self.rows: dict[str, tuple[str, str]] = {}
-        self._charts: list[tuple[list[str], str, str, Callable[[], tuple[bytes, bytes] | None]]] = []
+        self._charts: list[tuple[list[str], str, str, Callable[[], list[bytes] | None]]] = []
 
     def add(self, name: str, data: bytes, kind: str, subject: str) -> str:
         """Publish one file of the report; return its name relative to the page."""
         self._job.publish(f"report/{name}", data)
         return self.note(name, kind, subject)
 
-    def chart(self, name: str, kind: str, subject: str, chart: Callable[..., bytes], *arguments: Any) -> None:
+    def chart(self, name: str, kind: str, subject: str, chart: Callable[..., Chart], *arguments: Any) -> None:
         """Begin to draw a chart, unless the last report has it; `finish` publishes the chart."""
-        files = [f"{name}{suffix}.svg" for suffix in SUFFIXES]
+        files = [f"{name}{suffix}" for suffix in self._suffixes]
         forms = reuse.draw(self._job.adopt, [f"report/{file}" for file in files], self._version, chart, *arguments)
         self._charts.append((files, kind, subject, forms))
 
     def finish(self) -> None:
         """Wait for the charts, and publish them."""
         for files, kind, subject, forms in self._charts:
-            for file, form in zip(files, forms() or (None, None), strict=True):
-                self.note(file, kind, subject) if form is None else self.add(file, form, kind, subject)
+            drawn = forms()
+            for n, file in enumerate(files):
+                self.note(file, kind, subject) if drawn is None else self.add(file, drawn[n], kind, subject)
 
     def note(self, name: str, kind: str, subject: str) -> str:
         """Record a file that is published already; return its name relative to the page."""
@@ -74,7 +78,7 @@ def draw_charts(
     there: list[str] = []
     sizes: dict[int, int] = {}
 
-    def draw(name: str, chart: Callable[..., bytes], *arguments: Any) -> None:
+    def draw(name: str, chart: Callable[..., Chart], *arguments: Any) -> None:
         there.append(name)
         drawn.chart(name, "chart", name, chart, *arguments)
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.execution import executor
+from pipeline.execution import on_dask
 from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome, run_task
 from pipeline.plan.call import Call, Receipt
@@ -106,7 +106,7 @@ def step_run(options: argparse.Namespace) -> dict[str, Any]:
     stages = many(options.partitions, blocks_for(options.pairs), config, options.seconds)
     feed = options.step == "feed"
     if feed:
-        executor.run_bundle = answer
+        on_dask.run_bundle = answer
     heard = First()
     done = run(config, stages, heard, no_files if feed else functools.partial(draw_work, config))
     seconds = time.perf_counter() - heard.began
@@ -179,7 +179,7 @@ STEPS = {
 }
 
 
-def answer(calls: Iterable[Call], seconds: float) -> list[Outcome]:
+def answer(calls: Iterable[Call], seconds: float, topic: str) -> list[Outcome]:
     """What a worker does in a feed: it says that all is published, but for the few with names of their own."""
     outcomes = []
     for call in calls:

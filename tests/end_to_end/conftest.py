@@ -12,9 +12,9 @@ from pipeline.machine import side_process
 from stages.report import charts
 
 
-def blank(*arguments: Any, **named: Any) -> bytes:
-    """Return a chart without content."""
-    return b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+def blank(pdf: bool, *arguments: Any) -> list[bytes]:
+    """Return the forms of a chart without content."""
+    return [b'<svg xmlns="http://www.w3.org/2000/svg"/>'] * 2 + [b"%PDF-"] * pdf
 
 
 @contextlib.contextmanager
@@ -22,8 +22,7 @@ def blank_charts() -> Iterator[None]:
     """Draw no charts, which takes longer than all else in a small run. Charts are part of an artifact: a test must not
     compare such a run with one in another process."""
     with pytest.MonkeyPatch.context() as patched:
-        for name in ("histogram", "sizes", "recall"):
-            patched.setattr(charts, name, blank)
+        patched.setattr(charts, "forms", blank)
         patched.setattr(side_process, "submit", functools.partial)
         yield
 

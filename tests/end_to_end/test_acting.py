@@ -121,7 +121,10 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     gone = {Path(file["path"]).name for group in json.loads(plan.read_text())["clusters"] for file in group["remove"]}
     assert {path.name for path in images.iterdir()} == before.keys() - gone
     (journal,) = project.folder.glob("plan-*.jsonl")
-    assert "2 files" in said(capsys, "undo", str(journal))
+    undone = said(capsys, "undo", str(journal), "--verbose").splitlines()
+    assert [line.partition("  ")[0] for line in undone[:2]] == ["restored", "restored"]
+    assert undone[2].startswith("2 files")
+    assert len(said(capsys, "undo", str(journal)).splitlines()) == 1, "all is undone, and a summary says so"
     assert {path.name: path.read_bytes() for path in images.iterdir()} == before
     assert main(["plan", str(project.yaml), str(plan)]) == 2, "never over a file that is there"
     capsys.readouterr()

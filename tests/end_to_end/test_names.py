@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 EVIL = "\x1b[31m red \u202egnp\nfast-diff: all is well\x07 [bold] \U0001f9ca \u2028"
 HEARD = {
     "pipeline/messages/say.py",
+    "pipeline/execution/bars.py",
     "pipeline/execution/progress.py",
     "stages/commands/apply/output.py",
     "stages/commands/demo/images.py",

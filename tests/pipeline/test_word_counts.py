@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import pytest
 
 from pipeline.config.describe import describe
 from pipeline.config.settings import Config, from_mapping
+from pipeline.execution import count
 from pipeline.execution.forecast import explain
 from pipeline.execution.record import RunRecord
 from pipeline.execution.reporter import Reporter
+from pipeline.execution.task import Outcome
 from pipeline.messages.errors import ConfigError
 from pipeline.run import prune, run
+from pipeline.stage import Address
 from tests.end_to_end.test_schedulers import scheduler_section
 from tests.pipeline.word_counts import STAGES
 
@@ -63,6 +67,26 @@ def test_it_runs_and_resumes_under_every_scheduler(folder: Path, kind: str) -> N
         os.utime(changed, ns=(1, 1))
         assert ran(first)[1] == {"files": 1, "counts": 1, "total": 1}
         assert table(first, "total") == {"A": 1, "a": 2, "b": 4, "c": 2}
+
+
+@pytest.mark.parametrize("kind", ["synchronous", "auto", "threads"])
+def test_a_task_tells_how_far_it_is(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `threads` the counts come through Dask's scheduler, as from any worker."""
+    monkeypatch.setattr(count, "TELL_INTERVAL", -1.0)
+    told: dict[Address, int] = {}
+
+    class Listening(Reporter):
+        def advance(self, address: Address, done: int) -> None:
+            told[address] = done
+
+        def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
+            end = time.monotonic() + 10
+            while address[0] == "counts" and address not in told and time.monotonic() < end:
+                time.sleep(0.01)  # a count may arrive a moment after the task's end
+
+    with scheduler_section(kind, folder) as section:
+        assert run(config(folder, scheduler=section), STAGES, Listening()).exit_code == 0
+    assert told == {("counts", name): len(text) for name, text in TEXTS.items()}
 
 
 def test_status_and_explain_say_what_would_run_and_why(folder: Path) -> None:

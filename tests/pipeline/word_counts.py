@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,13 +65,14 @@ LISTED = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("mtime_ns", p
 WORDS = pa.schema([("word", pa.string()), ("count", pa.int64())])
 
 
-def listed(params: Files, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
+def listed(params: Files, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
     paths = [path for folder in settings("texts.folders") for path in Path(folder).glob(f"*{params.ending}")]
     if not paths:
         raise ConfigError("texts.folders: no text found")
     for path in sorted(paths):
         row = {"path": str(path), "bytes": path.stat().st_size, "mtime_ns": path.stat().st_mtime_ns}
-        yield Task(path.stem), pa.Table.from_pylist([row], LISTED)
+        report(1)
+        yield Task(path.stem, size=row["bytes"]), pa.Table.from_pylist([row], LISTED)
 
 
 def check(params: Files, settings: Settings) -> Iterator[str]:
@@ -81,13 +82,14 @@ def check(params: Files, settings: Settings) -> Iterator[str]:
 
 
 def count_tasks(upstream: Upstream, params: Counts) -> Iterator[Task]:
-    return (Task(task.key, (("files", task.key),)) for task in upstream.tasks("files"))
+    return (Task(task.key, (("files", task.key),), size=task.size) for task in upstream.tasks("files"))
 
 
 def count(inputs: Inputs, params: Counts, job: Job) -> Result:
     words: Counter[str] = Counter()
     for path in inputs.table("files", ["path"])["path"].to_pylist():
         text = Path(path).read_text()
+        job.advance(len(text.encode()))
         words.update((text.lower() if params.lower else text).split())
     return Result((_table(words),), summary={"words": words.total()})
 
@@ -131,7 +133,7 @@ COUNTS: Stage[Counts] = Stage(
     tasks=count_tasks,
     compute=count,
     cache_key=CacheKey(libraries=("pyarrow",)),
-    output=Output(figures=figures, work=lambda summary: (summary["words"], "words")),
+    output=Output(figures=figures, unit="bytes", seconds=1e-6),
     preflight=Preflight(memory=lambda upstream, params: 1 << 20, remedy="cut large texts"),
 )
 TOTAL: Stage[Total] = Stage(

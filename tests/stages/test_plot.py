@@ -312,7 +312,9 @@ def test_identical_thumbnails_are_not_drawn_side_by_side(tmp_path: Path) -> None
 def test_without_a_threshold_matches_are_what_joins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every pair is recorded and counted; only those that clusters are made of are shown."""
     told: list[Any] = []
-    monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(
+        charts, "histogram", lambda *arguments: told.append(arguments) or charts.plain(1, 1, left=0.1)[0]
+    )
     monkeypatch.setattr(side_process, "submit", functools.partial)
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     rows = [(0, 1, 0.0), (0, 2, 50.0), (0, 3, 50.5), (1, 2, 9000.0)]
@@ -370,7 +372,9 @@ def test_another_metric_is_called_distance(
 ) -> None:
     """MSE is said of thumbnails in clusters alone; what joins is a distance, in as many digits as it deserves."""
     told: list[Any] = []
-    monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(
+        charts, "histogram", lambda *arguments: told.append(arguments) or charts.plain(1, 1, left=0.1)[0]
+    )
     monkeypatch.setattr(side_process, "submit", functools.partial)
     values = {"0": 0.0, "7": 7.0, "0.0123": 0.012345, "1,235": 1234.6, "0.000123": 0.00012345, "12.3": 12.345}
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
@@ -394,7 +398,9 @@ def test_bits_have_a_bar_each(
     tmp_path: Path, threshold: float | None, bars: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    monkeypatch.setattr(charts, "histogram", lambda *arguments: told.append(arguments) or b"")
+    monkeypatch.setattr(
+        charts, "histogram", lambda *arguments: told.append(arguments) or charts.plain(1, 1, left=0.1)[0]
+    )
     monkeypatch.setattr(side_process, "submit", functools.partial)
     paths = made(tmp_path / "images", [b"%d.png" % number for number in range(4)])
     top = 7.0 if threshold is None else float(int(threshold))

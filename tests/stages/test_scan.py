@@ -116,7 +116,7 @@ def test_what_is_named_like_an_image_and_is_no_file_is_named(tree: Path, caplog:
 
 
 def source(**settings: Any) -> list[Any]:
-    return list(scan.source(scan.Params(), (EVERYTHING | settings).__getitem__))
+    return list(scan.source(scan.Params(), (EVERYTHING | settings).__getitem__, lambda count: None))
 
 
 def test_each_set_is_partitioned_alone(tmp_path: Path) -> None:

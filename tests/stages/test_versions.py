@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "ed259d1886eda145"),
-    "thumbnail": (6, "1b27701233250ae0"),
-    "hash": (3, "25ce0c1bba72ff53"),
-    "index": (2, "c6477277a0632d58"),
-    "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "33c46b95b7554a77"),
-    "plot": (14, "bcf4720b2b7d11af"),
+    "scan": (2, "af2b2d142649bde8"),
+    "thumbnail": (6, "7107973d3934ea15"),
+    "hash": (3, "253744fbc33bdfa8"),
+    "index": (2, "ddf05e94c7dbba75"),
+    "pairs": (4, "6cd81dfa190187c0"),
+    "cluster": (8, "f22e18fe3cf806ff"),
+    "plot": (14, "f774c1a52c5da60e"),
 }
 
 

@@ -37,7 +37,7 @@ def apply(
     from pipeline.machine.interrupts import INTERRUPTED
     from stages.commands.apply.alone import alone
     from stages.commands.apply.follow import apply, check_options, warning
-    from stages.commands.apply.output import print_each, print_summary
+    from stages.commands.apply.output import print_each, print_summary, with_bar
     from stages.commands.apply.tally import Tally, as_dict, by_folders, summary
     from stages.commands.plan.plan_file import read_plan
 
@@ -55,7 +55,7 @@ def apply(
             if verbose and not as_json and path is None:
                 page(each)
             else:
-                print_each(each, silent=as_json or not verbose)
+                print_each(each if verbose else with_bar(each, tally), silent=as_json or not verbose)
     except KeyboardInterrupt:
         where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
         say_on_stderr(f"interrupted{where}, or run the same command again to go on")

@@ -87,6 +87,7 @@ def apply(plan: RemovalPlan, action: str, to: Path | None, journal: Journal | No
 
     Raises OSError where the journal can't be written."""
     forecast = DryRunChecks(action, to)
+    tally.total = sum(len(cluster.remove) for cluster in plan.clusters)
     with Folders() as folders:
         for group in _groups(plan):
             for planned in group:

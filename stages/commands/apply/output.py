@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from pipeline.messages.say import say
+from stages.commands.apply.tally import Tally
 
 
 def print_each(lines: Iterator[str], silent: bool = False) -> None:
@@ -21,6 +22,22 @@ def print_each(lines: Iterator[str], silent: bool = False) -> None:
     for line in lines:
         if not _is_read(line):
             deque(lines, maxlen=0)
+
+
+def with_bar(lines: Iterator[str], tally: Tally) -> Iterator[str]:
+    """Yield the lines, one for each file; on a terminal, show a bar of the files on standard error meanwhile."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield from lines
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown = BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn(compact=True)
+    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=None)
+        for line in lines:
+            progress.update(bar, total=tally.total, advance=1)
+            yield line
 
 
 def print_summary(lines: Iterable[str]) -> None:

@@ -16,6 +16,9 @@ from stages.commands.apply.tally import Tally
 from stages.comparing.text import one_line
 from stages.listing.files import show
 
+RESTORED = "restored"
+"""First word of a line about a file that is at its place again."""
+
 
 def undo(path: Path, tally: Tally) -> Iterator[str]:
     """Undo the acts of a journal; yield a line per file. Raises ConfigError where the file is no journal."""
@@ -24,6 +27,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
         tally.refused[broken] += 1
         yield f"not restored  {one_line(str(path))}: {broken}"
     entries = [entry for entry in reversed(found.acts) if entry["state"] != "undone"]
+    tally.total = len(entries)
     with Journal(path) as journal, Folders() as folders:
         for group in _groups(entries):
             acts: dict[Act, int] = {act_of(entry, folders): entry["n"] for entry in group}
@@ -41,7 +45,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                     if act.changed:
                         tally.done += 1
                         tally.bytes += act.entry["bytes"]
-                        yield f"restored  {shown}"
+                        yield f"{RESTORED}  {shown}"
                 elif act.entry["state"] != "failed":  # after a failed act, a file at the place is another file
                     reason = why(failed[act])
                     tally.refused[reason] += 1

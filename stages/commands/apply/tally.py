@@ -30,6 +30,8 @@ class Tally:
     """The first file refused for each reason."""
     folders: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Files done and their bytes, by folder."""
+    total: int = field(default=0, compare=False)
+    """Files to do."""
 
     @property
     def ok(self) -> bool:

@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class Lender:
             elif closes:
                 closes[-1] |= partition.closes_block  # else images of the block would be in no block
         for (key, rows), last in zip(left, closes, strict=True):
-            yield Task(key, notes={"set": "a", "images": len(rows), "closes_block": last}), rows
+            yield Task(key, notes={"set": "a", "closes_block": last}, size=len(rows)), rows
 
     def _readable(self, key: str) -> pa.Array:
         name, _ = self.artifacts["thumbnail"][key]
@@ -189,7 +189,9 @@ def true_names(table: pa.Table) -> pa.ChunkedArray:
 def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stage[Any]]:
     """Return the stages up to `pairs`; `scan` and `thumbnail` read new files only."""
 
-    def source(params: scan.Params, settings: Settings) -> Sequence[tuple[Task, pa.Table]]:
+    def source(
+        params: scan.Params, settings: Settings, report: Callable[[int], None]
+    ) -> Sequence[tuple[Task, pa.Table]]:
         """Delete retired artifacts, then link the run's artifacts; the folder is locked.
 
         A rename of a link over another link to the same file has no effect."""

@@ -37,7 +37,7 @@ def images(found: Explanation) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for (stage, _), node in found.plan.nodes.items():
         if stage == SOURCE:
-            counts[str(node.task.notes["set"])] += int(node.task.notes["images"] or 0)
+            counts[str(node.task.notes["set"])] += node.task.size
     return dict(sorted(counts.items()))
 
 

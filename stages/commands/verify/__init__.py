@@ -26,6 +26,7 @@ from pipeline.messages.say import say, say_on_stderr
 def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
     """Recompute the run, write verify.json, print each outcome; return the exit code."""
     from pipeline.execution.progress import make_reporter
+    from pipeline.plan.tasks import Workload
     from pipeline.store.lock import RunLock
     from pipeline.store.store import Store
     from stages.commands.verify.data import Recorded
@@ -35,7 +36,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
     reporter = make_reporter(quiet, "text")
     with RunLock(folder):
         recorded = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
-        reporter.begin(steps(recorded))
+        reporter.begin({name: Workload(count, count) for name, count in steps(recorded).items()})
         try:
             report = verify(recorded, pairs, images, seed)
         finally:

@@ -37,7 +37,7 @@ class Nothing:
 
 
 STAGES = [
-    Stage("letters", 1, (), Letters, pa.schema([]), source=Source(lambda params, settings: (), sections=SECTIONS)),
+    Stage("letters", 1, (), Letters, pa.schema([]), source=Source(lambda *given: (), sections=SECTIONS)),
     Stage("total", 1, (), Nothing, pa.schema([])),
 ]
 

@@ -36,7 +36,7 @@ SHAPE: Any = Annotated[
     Discriminator(lambda data: data.get("kind", "square") if isinstance(data, dict) else "square"),
     Field(description="What is drawn."),
 ]
-STAGES = [Stage("shape", 1, (), SHAPE, pa.schema([]), source=Source(lambda params, settings: (), sections=SECTIONS))]
+STAGES = [Stage("shape", 1, (), SHAPE, pa.schema([]), source=Source(lambda *given: (), sections=SECTIONS))]
 
 
 def shape(data: Any, *overrides: str) -> Any:

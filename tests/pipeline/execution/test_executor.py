@@ -30,7 +30,7 @@ def test_threads_run_a_plan(words: Path) -> None:
 
 def test_calls_run_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     together = threading.Barrier(3)
-    monkeypatch.setattr(executor, "run_task", lambda call: (together.wait(10), call)[1])
+    monkeypatch.setattr(executor, "run_task", lambda call, advance: (together.wait(10), call)[1])
     threads = ThreadsExecutor(3)
     threads.submit([["a"], ["b", "c"]])  # type: ignore[list-item]
     assert sorted(str(outcome) for _ in range(3) for outcome in threads.finished()) == ["a", "b", "c"]
@@ -44,7 +44,7 @@ def test_waiting_ends_after_a_time() -> None:
 
 
 def test_an_error_of_the_program_reaches_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(call: Any) -> None:
+    def broken(call: Any, advance: Any) -> None:
         raise AssertionError("broken")
 
     monkeypatch.setattr(executor, "run_task", broken)
@@ -59,7 +59,7 @@ def test_no_call_begins_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     going = threading.Event()
 
-    def run(call: Any) -> None:
+    def run(call: Any, advance: Any) -> None:
         begun.append(call)
         going.wait(10)
 

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.execution import progress
-from pipeline.execution.progress import Bars, Json, Plain, make_reporter
+from pipeline.execution import pace, progress
+from pipeline.execution.bars import Bars
+from pipeline.execution.progress import Json, Plain, make_reporter
 from pipeline.execution.reporter import Reporter, Reporters
 from pipeline.execution.task import Outcome
+from pipeline.plan.tasks import Workload
 from pipeline.store.events import EventLog
 
 
 def play(reporter: progress.Reporter) -> None:
     """A run of three tasks, one of which fails."""
-    reporter.begin({"one": 2, "two": 1})
+    reporter.begin({"one": Workload(2, 2), "two": Workload(1, 1)})
     reporter.task(("one", "a"), "skipped", "", None)
     reporter.task(("one", "b"), "run", "missing", Outcome(("one", "b"), seconds=0.5, stats={"decoded": 3}))
     reporter.task(("two", "c"), "failed", "disk full", Outcome(("two", "c"), detail="trace"))
@@ -33,7 +35,7 @@ def test_plain_lines_say_what_became_of_each_stage() -> None:
 def test_tasks_that_fail_alike_are_named_a_few_times_only() -> None:
     stream = io.StringIO()
     plain = Plain(stream)
-    plain.begin({"one": 30})
+    plain.begin({"one": Workload(30, 30)})
     for number in range(30):
         plain.task(("one", str(number)), "failed", "disk full" if number % 2 else "other", None)
     said = stream.getvalue().splitlines()
@@ -46,31 +48,31 @@ def test_a_stage_that_takes_long_is_heard_of_now_and_then(monkeypatch: pytest.Mo
     stream = io.StringIO()
     monkeypatch.setattr(progress, "LINE_INTERVAL", -1.0)
     play(Plain(stream))
-    assert stream.getvalue().startswith("one        1 of 2 tasks  (1 current)\n")
+    assert stream.getvalue().startswith("one        1 of 2 tasks  (1 current; 33% of the run done)\n")
 
 
 def test_an_artifact_that_is_made_again_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each artifact of a stage was current; then three of them turned out damaged."""
-    monkeypatch.setattr(progress, "STEADY", -1.0)
+    monkeypatch.setattr(pace, "STEADY", -1.0)
     stream = io.StringIO()
     plain = Plain(stream)
-    plain.begin({"one": 3, "steps": 2})
+    plain.begin({"one": Workload(3, 3), "steps": Workload(2, 2)})
     outcome = Outcome(("one", "a"), seconds=1000.0)
     plain.task(("one", "a"), "run", "missing", outcome)
     assert plain.describe("one").endswith("left")
     plain.task(("one", "a"), "run", "unreadable", outcome)
     plain.task(("one", "b"), "skipped", "", None)
-    assert plain.done("one") == 2
+    assert plain.paces["one"].done == 2
     assert plain.describe("one").endswith("left")
     plain.task(("one", "c"), "skipped", "", None)
     for key in "bc":
         plain.task(("one", key), "run", "unreadable", outcome)
-    assert plain.done("one") == 3
+    assert plain.paces["one"].done == 3
     assert plain.describe("one") == "4 run, 2 current"
     assert "-" not in stream.getvalue()
     for done in (1, 2):  # steps without a name of their own, as `verify` has them
         plain.task(("steps", ""), "run", "", None)
-        assert plain.done("steps") == done
+        assert plain.paces["steps"].done == done
 
 
 def test_json_is_one_object_a_line() -> None:
@@ -99,3 +101,32 @@ def test_bars_and_several_reporters_at_once(capsys: pytest.CaptureFixture[str]) 
 def test_which_reporter_a_command_gets() -> None:
     kinds = [type(make_reporter(quiet, form)) for quiet, form in ((True, "text"), (True, "json"), (False, "text"))]
     assert kinds == [Reporter, Json, Plain]  # no terminal here
+
+
+def test_counts_move_while_a_task_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LINE_INTERVAL", -1.0)
+    stream = io.StringIO()
+    plain = Plain(stream)
+    plain.found("files", 20)
+    plain.begin({"words": Workload(2, 60, "words", 1.0), "page": Workload(1, 1)}, lambda address: 30)
+    plain.advance(("words", "a"), 15)
+    plain.task(("words", "a"), "run", "missing", Outcome(("words", "a"), seconds=0.5))
+    plain.advance(("words", "a"), 29)  # a count that comes late
+    assert stream.getvalue().splitlines() == [
+        "files      20 found so far",
+        "words      15 of 60 words  (running; 25% of the run done)",
+        "words      30 of 60 words  (1 task run; 50% of the run done)",
+        "words      30 of 60 words  (1 task run; 50% of the run done)",
+    ]
+
+
+def test_bars_show_the_whole_run(capsys: pytest.CaptureFixture[str]) -> None:
+    bars = Bars()
+    bars.found("files", 20)
+    bars.begin({"files": Workload(1, 1), "words": Workload(2, 60, "words", 1.0)}, lambda address: 30)
+    bars.advance(("words", "a"), 15)
+    bars.end()
+    shown = capsys.readouterr().err
+    assert "15/60 words" in shown
+    assert "in all" in shown
+    assert "25%" in shown

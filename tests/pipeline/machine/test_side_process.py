@@ -17,8 +17,8 @@ COUNTS = {2: 60, 9: 2, 120: 1}
 
 
 def test_a_chart_is_the_same_as_in_this_process() -> None:
-    waiting = [side_process.submit(charts.sizes, COUNTS), side_process.submit(charts.sizes, {3: 1})]
-    assert [each() for each in waiting] == [charts.sizes(COUNTS), charts.sizes({3: 1})]
+    waiting = [side_process.submit(charts.forms, True, charts.sizes, counts) for counts in (COUNTS, {3: 1})]
+    assert [each() for each in waiting] == [charts.forms(True, charts.sizes, counts) for counts in (COUNTS, {3: 1})]
 
 
 def test_threads_get_their_own_results() -> None:

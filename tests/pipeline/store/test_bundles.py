@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.execution import executor as executors
+from pipeline.execution import on_dask
 from pipeline.execution import task as tasks
-from pipeline.execution.executor import DaskExecutor, SynchronousExecutor
+from pipeline.execution.executor import SynchronousExecutor
+from pipeline.execution.on_dask import DaskExecutor
 from pipeline.execution.task import Outcome, run_bundle, run_task
 from pipeline.execution.watch import Watch, tell_nobody
 from pipeline.plan.call import Call
@@ -183,7 +184,7 @@ def test_a_dask_run_stays_within_its_window_and_lets_go_of_futures(
             live.append(len(self._futures))
             known.append(len(cluster.scheduler.tasks))
 
-    monkeypatch.setattr(executors, "BUNDLE", 2)
+    monkeypatch.setattr(on_dask, "BUNDLE", 2)
     options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": "127.0.0.1:0"}
     with (
         LocalCluster(protocol="inproc://", host=None, **options) as cluster,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.plan.tasks import Workload
 from pipeline.store import events
 from pipeline.store.backends.locations import place
 from pipeline.store.backends.storage import read_bytes
@@ -32,7 +33,7 @@ def log(folder: Path, *lines: str) -> Path:
 def said(path: Path) -> None:
     """A run that has something to tell, and ends."""
     new = EventLog(path)
-    new.begin({"pairs": 1})
+    new.begin({"pairs": Workload(1, 1)})
     new.message("something")
     new.end()
 
@@ -152,7 +153,7 @@ def test_a_run_that_finds_all_done_leaves_the_log_unread(tmp_path: Path, monkeyp
     before = path.read_bytes()
     monkeypatch.setattr(events, "_kept", fails)
     new = EventLog(path)
-    new.begin({"pairs": 1})
+    new.begin({"pairs": Workload(1, 1)})
     new.task(("pairs", "key"), "skipped", "", None)
     new.end()
     assert path.read_bytes() == before
@@ -171,7 +172,7 @@ class Full(io.StringIO):
 def test_a_put_that_fails_is_left_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place(f"memory://{uuid.uuid4().hex}")
     new = EventLog(folder / LOG)
-    new.begin({"pairs": 1})
+    new.begin({"pairs": Workload(1, 1)})
     with monkeypatch.context() as patch:
         patch.setattr(events, "write_bytes", fails)
         new.message("now")
@@ -189,7 +190,7 @@ def test_a_log_that_stays_unwritable_leaves_nothing_open(where: str, monkeypatch
     monkeypatch.setattr(tempfile, "TemporaryFile", fails if where == "opened" else lambda *_, **__: opened)
     monkeypatch.setattr(events, "write_bytes", fails)
     new = EventLog(folder / LOG)
-    new.begin({"pairs": 1})
+    new.begin({"pairs": Workload(1, 1)})
     new.message("something")
     new.put()
     new.end()

@@ -64,7 +64,7 @@ def test_only_a_large_first_run_compiles_beside_its_tasks(
 ) -> None:
     begun: list[Callable[..., object]] = []
     monkeypatch.setattr(side_process, "submit", begun.append)
-    tasks = [Task(str(number), notes={"images": count}) for number, count in enumerate(images)]
+    tasks = [Task(str(number), size=count) for number, count in enumerate(images)]
     settings: Mapping[str, object] = {}
     pairs.warm_up(Upstream({"scan": tasks}, settings.__getitem__), there.__contains__)
     assert begun == ([compile_loops] if begins else [])

@@ -23,11 +23,12 @@ from tests.stages.report.test_dendrogram import matches, random_rows
 )
 def test_well_formed_and_the_same_each_time(draw: object) -> None:
     assert callable(draw)
-    picture = draw()
-    assert draw() == picture
-    light, dark = charts.both(picture)
-    assert light == picture != dark
+    light, dark, pdf = charts.forms(True, draw)
+    assert [light, dark, pdf] == charts.forms(True, draw)
+    assert charts.forms(False, draw) == [light, dark]
+    assert light != dark
     assert all(ElementTree.fromstring(each).tag.endswith("svg") for each in (light, dark))
+    assert pdf.startswith(b"%PDF")
 
 
 @pytest.mark.quick(4)
@@ -37,20 +38,23 @@ def test_well_formed_and_the_same_each_time(draw: object) -> None:
 )
 def test_a_name_in_a_chart_is_text_whatever_it_reads_like(name: str) -> None:
     """A name like `cost_$5_$6` once ended the report, since Matplotlib took it for a formula."""
-    picture = charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, f"distance by {name}")
-    assert picture != charts.histogram([1, 2], [0.0, 1.0, 2.0], 2.0, "distance by b")
+    counts = [1, 2], [0.0, 1.0, 2.0], 2.0
+    picture, _, pdf = charts.forms(True, charts.histogram, *counts, f"distance by {name}")
+    assert picture != charts.forms(False, charts.histogram, *counts, "distance by b")[0]
+    assert pdf.startswith(b"%PDF")
     assert ElementTree.fromstring(picture).tag.endswith("svg")
 
 
 def test_text_in_a_chart_is_text() -> None:
     for name in ("$x_2$", "2x_$"):
-        root = ElementTree.fromstring(charts.histogram([1], [-0.5, 0.5], 1.0, name))
+        root = ElementTree.fromstring(charts.forms(False, charts.histogram, [1], [-0.5, 0.5], 1.0, name)[0])
         assert name in [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
 
 
 def test_zero_is_a_bar_of_its_own_left_of_a_logarithmic_axis() -> None:
     """Each bar of a chart begins where the values say, on paper: the bar of 0 left of all others."""
-    root = ElementTree.fromstring(charts.histogram([5, 0, 0, 2], [0.0, 0.1, 1.0, 10.0, 100.0], 100.0, "MSE"))
+    counts = [5, 0, 0, 2], [0.0, 0.1, 1.0, 10.0, 100.0]
+    root = ElementTree.fromstring(charts.forms(False, charts.histogram, *counts, 100.0, "MSE")[0])
     below = [each for each in root.iter("{http://www.w3.org/2000/svg}text") if "middle" in each.get("style", "")]
     text = {each.text: each for each in below}
     right = [float(text[tick].get("x", "nan")) for tick in ("0", "0.1", "1", "10", "100")]

@@ -6,15 +6,18 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from pipeline.machine import side_process
-from stages.report import reuse
+from stages.report import charts, reuse
 
-NAMES = ("light.svg", "dark.svg")
+NAMES = ("light.svg", "dark.svg", "paper.pdf")
 
 
-def chart(counts: dict[int, int], edges: object = None) -> bytes:
-    return f"<svg><!-- {sorted(counts.items())} --></svg>".encode()
+def chart(counts: dict[int, int], edges: object) -> Figure:
+    figure, axes = charts.plain(1, 1, left=0.1)
+    axes.set_xlabel(str(sorted(counts.items())))
+    return figure
 
 
 def adopter(files: dict[str, bytes]) -> Callable[[str, Callable[[bytes], bool]], bool]:
@@ -47,10 +50,11 @@ def test_other_data_and_other_code_are_drawn(files: dict[str, bytes], version: s
     assert forms[0] != files["light.svg"]
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: b"x" + data[1:], lambda data: b"", None])
-def test_a_damaged_file_is_drawn(files: dict[str, bytes], damage: object) -> None:
+def test_a_damaged_file_is_drawn(files: dict[str, bytes], damage: object, name: str) -> None:
     if callable(damage):
-        files["dark.svg"] = damage(files["dark.svg"])
+        files[name] = damage(files[name])
     else:
-        del files["dark.svg"]
+        del files[name]
     assert reuse.draw(adopter(files), NAMES, "1", chart, {2: 3}, np.arange(3))() is not None

@@ -1,0 +1,48 @@
+"""Count how much of a running task is done, and tell the driver of it.
+
+In the driver's own process the counts go to the reporter. On a Dask worker they go to the scheduler's log of a topic,
+to which the driver has subscribed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pipeline.stage import Address
+
+Advance: TypeAlias = Callable[[Address, int], None]
+"""Function of a task's address and of the amount of the task's work that is done."""
+TELL_INTERVAL = 0.5
+"""Least seconds between two counts of one task."""
+
+
+def unseen(address: Address, done: int) -> None:
+    """Tell nobody."""
+
+
+def uncounted(amount: int) -> None:
+    """Count nothing."""
+
+
+class TaskCount:
+    """The amount of a task's work that is done; a call adds to the amount."""
+
+    def __init__(self, address: Address, advance: Advance) -> None:
+        self._address, self._advance = address, advance
+        self._done, self._told = 0, time.monotonic()
+
+    def __call__(self, amount: int) -> None:
+        self._done += amount
+        now = time.monotonic()
+        if now - self._told > TELL_INTERVAL:
+            self._told = now
+            self._advance(self._address, self._done)
+
+
+def by_scheduler(topic: str) -> Advance:
+    """Return a function that tells the driver by the scheduler; for a thread of a Dask worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    return lambda address, done: worker.log_event(topic, (*address, done))
