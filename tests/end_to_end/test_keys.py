@@ -119,6 +119,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("plot.page=3",),
         ("plot.previews=2",),
         ("plot.labels=labels.csv",),
+        ("plot.pdf=true",),
         ("pairs.threshold=20",),
         ("cluster.threshold=50",),
         ("cluster.dismissed=[dismissed.csv]",),
