@@ -261,3 +261,41 @@ def test_names_that_try_to_be_more_stay_text(context: Any, tmp_path: Path) -> No
         window.run("openDeck(0)")
         assert window.run("document.querySelectorAll('#rows script, #deck-images script').length") == 0
         assert window.complaints == []
+
+
+def test_a_backup_folder_goes_and_comes_back_in_few_clicks(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first look at the report to an undone clean-up, whatever the number of images."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    project = Project(tmp_path / "project")
+    for seed in range(30):
+        made = make_image(project.folder / "images" / f"Pictures {seed % 3}" / f"{seed}.jpg", seed, (200, 150))
+        if seed < 20:
+            copied = make_image(project.folder / "images" / "Backup" / made.parent.name / f"{seed} small.jpg", seed)
+            assert copied.read_bytes() != made.read_bytes()
+    assert project.run() == 0
+    before = files(project)
+    kept = {path: data for path, data in before.items() if "small" not in path}
+    with served(project.run_folder) as server:
+        window = Window(context, server)
+        page = window.page
+        window.run("""window.presses = 0; for (const kind of ["click", "keydown", "change"])
+            document.addEventListener(kind, event => { window.presses += event.isTrusted; }, true)""")
+        for number in range(3):
+            page.locator("[data-cell]", has_text="100 %").nth(number).click()
+            window.until("!byId('sharing').hidden")
+            page.click("#sharing button:has-text('Backup')")
+        window.saved()
+        page.click("#sharing-close")
+        page.click("#open-act")
+        page.select_option("#action", "trash")
+        page.click("#dry-run")
+        window.until("!byId('act-apply').disabled")
+        page.click("#act-apply")
+        window.until("server.work.name === 'apply' && server.work.ended")
+        assert files(project) == kept
+        page.click("#journals button")
+        window.until("server.work.name === 'undo' && server.work.ended")
+        assert files(project) == before
+        assert 0 < window.run("presses") < 20
