@@ -18,11 +18,11 @@ from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Set
 from stages.clustering import dismissed
 from stages.clustering.matches import Matches
 from stages.comparing.blocks import group_columns
+from stages.comparing.comparison import comparison_of
 from stages.comparing.figure import Figure, column_of, figure_of
 from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
 from stages.report import charts, folders, labels, page
-from stages.report.bundles import comparison_of
 from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import ALL, bins, columns, extremes, number

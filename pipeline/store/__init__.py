@@ -3,6 +3,7 @@
 store.py              publish, read, retire and take back artifacts
   artifact.py         one Parquet file, and the record in its footer
   columns.py          the column types that an artifact may have
+  layout.py           row groups, pages and compression of the file
   footers.py          records of all artifacts of a run, without opening most of these files
   footer_index.py     the index of footers beside the artifacts
   atomic.py           write a file whole or not at all; what is promised after a power cut

@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,24 +30,13 @@ from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.files import LocalFiles
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.object_files import ObjectFiles
+from pipeline.store.layout import layout, row_groups
 
 Files: TypeAlias = LocalFiles | ObjectFiles
 
 RETIRED = ".retired"
 SUMMARY = "#summary"
 """Key of the summary's digest in `Record.content`, beside the column digests."""
-DICTIONARY = 16 << 20
-"""Most bytes of a text column's dictionary, which is written once per row group: a row then takes a few bytes, however
-long the texts are."""
-SHORT_GROUP = 1 << 10
-IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
-"""Page sizes for compressed wide columns: a page fits into a core's cache. An uncompressed column has one page per row
-group, in which `Artifact.read_rows_unverified` finds single rows."""
-SHRINKS = 0.8
-"""A wide column is compressed where lz4 shrinks the first values to less than this share."""
-PACKED = "lz4"
-SAMPLE = 32
-"""Number of first values that are tried."""
 
 
 @dataclass(frozen=True)
@@ -108,24 +97,10 @@ class Store:
         path = self.path(record.stage, name)
         digests = {column.name: ColumnDigest(column.type) for column in schema if known is None}
         rows, span = 0, None
-        pieces = _row_groups(tables, schema, row_group)
+        pieces = row_groups(tables, schema, row_group)
         first = next(pieces, schema.empty_table())
-        compression = {name: _compression(first.column(name), row_group) for name in schema.names}
-        packed = any(
-            pa.types.is_fixed_size_binary(column.type) and compression[column.name] == PACKED for column in schema
-        )
         with atomic_write(path) as file:
-            with pq.ParquetWriter(
-                file,
-                schema,
-                compression=compression,
-                use_dictionary=[column.name for column in schema if pa.types.is_string(column.type)],
-                write_statistics=[column.name for column in schema if not pa.types.is_fixed_size_binary(column.type)],
-                dictionary_pagesize_limit=DICTIONARY,
-                write_page_checksum=True,
-                store_schema=True,
-                **(IN_CACHE if packed else {}),
-            ) as writer:
+            with pq.ParquetWriter(file, schema, **layout(first, row_group)) as writer:
                 for table in itertools.chain([first], pieces):
                     for column, column_digest in digests.items():
                         column_digest.update(table.column(column))
@@ -225,32 +200,3 @@ class Store:
         return not contents or all(
             hashlib.sha256(self.files.read(name)).hexdigest() == sha256 for name, (_, sha256) in record.files.items()
         )
-
-
-def _compression(first: pa.ChunkedArray, row_group: int) -> str:
-    """Return the compression of a column, chosen by the first values.
-
-    Rows of wide columns are read at random: where compression saves little, uncompressed rows are found without
-    decompressing others. In short row groups the start of zstd alone takes longer than writing the rest."""
-    if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
-        chunk, width = first.chunk(0), first.type.byte_width
-        values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)
-        return PACKED if pa.compress(values, PACKED).size < SHRINKS * values.size else "none"
-    return PACKED if row_group < SHORT_GROUP else "zstd"
-
-
-def _row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
-    """Yield the same rows in pieces of one size, so that equal content gives equal files."""
-    waiting: list[pa.Table] = []
-    rows = 0
-    for table in tables:
-        waiting.append(table if table.schema.equals(schema) else table.cast(schema))
-        rows += table.num_rows
-        if rows >= size:
-            whole = pa.concat_tables(waiting)
-            full = rows - rows % size
-            for start in range(0, full, size):
-                yield whole.slice(start, size).combine_chunks()
-            waiting, rows = [whole.slice(full)], rows - full
-    if rows:
-        yield pa.concat_tables(waiting).combine_chunks()

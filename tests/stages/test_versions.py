@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (6, "7107973d3934ea15"),
     "hash": (3, "253744fbc33bdfa8"),
     "index": (2, "ddf05e94c7dbba75"),
-    "pairs": (4, "6cd81dfa190187c0"),
+    "pairs": (4, "eefd197f26716050"),
     "cluster": (8, "f22e18fe3cf806ff"),
-    "plot": (14, "f774c1a52c5da60e"),
+    "plot": (14, "81b87b6080b51578"),
 }
 
 

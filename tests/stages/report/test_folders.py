@@ -13,9 +13,8 @@ import pytest
 from pipeline.stage import Inputs, Task
 from stages import pairs
 from stages.clustering import dismissed
-from stages.comparing.comparison import Comparison
+from stages.comparing.comparison import COMPARISON_KEYS, Comparison
 from stages.report import folders as table
-from stages.report.bundles import SETTINGS
 from tests.in_memory import MemoryArtifact, MemoryJob
 from tests.pairwise import pairwise
 from tests.stages import reference
@@ -116,7 +115,7 @@ def table_of(
 ) -> list[Row]:
     """The table from the artifacts of a run."""
     thumbnails = [artifact for each in blocks for artifact in each.thumbnails]
-    known = {name: getattr(params, name.partition(".")[2]) for name in SETTINGS}
+    known = {name: getattr(params, name.partition(".")[2]) for name in COMPARISON_KEYS}
     more = {"pairs.threshold": params.threshold, "cluster.threshold": None, "cluster.min_contrast": 0.0}
     job = MemoryJob(
         Task("test", spec=dismissed.spec(changes.get("cluster.dismissed", ()))),
@@ -254,7 +253,7 @@ def test_many_copies_cost_rows_of_folders_only(tmp_path: Path) -> None:
 
 
 def test_the_settings_are_those_of_the_comparison() -> None:
-    assert {name.partition(".")[2] for name in SETTINGS} == set(Comparison.__dataclass_fields__)
+    assert {name.partition(".")[2] for name in COMPARISON_KEYS} == set(Comparison.__dataclass_fields__)
 
 
 def test_equal_tables_are_equal_files_with_checksums() -> None:
