@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_end(record: RunRecord) -> None:
-    """Print a line per cause of failures, with its first task; then how to go on."""
+    """Print each distinct error with the first task that failed; then say how to resume."""
     alike: dict[str, list[str]] = {}
     for failure in record.failures:
         alike.setdefault(failure.message, []).append("/".join(failure.address))

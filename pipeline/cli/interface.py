@@ -1,4 +1,4 @@
-"""Build click commands from `Command` declarations; import each when called."""
+"""Build click commands from `Command` declarations; import the module of a command when the command is called."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _colour(hidden: bool = False) -> click.Option:
         expose_value=False,
         callback=lambda ctx, param, value: colour.choose(value or "auto"),
         hidden=hidden,
-        help="Use colours in a terminal (auto, the default), always or never; NO_COLOR=1 is never.",
+        help="When to use colours: auto (the default: on a terminal), always or never; NO_COLOR=1 means never.",
     )
 
 
@@ -149,7 +149,7 @@ class _Program(click.Group):
 
 
 def _examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) -> None:
-    """Write command lines with descriptions beside, or all above if one is too long."""
+    """Write examples, with each description beside its command line, or above if any line would be too long."""
     formatter.write_paragraph()
     formatter.write_heading(_heading("Examples"))
     width = max(map(len, examples)) + 2

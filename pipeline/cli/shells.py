@@ -9,14 +9,14 @@ from click.shell_completion import BashComplete, add_completion_class, get_compl
 
 PROGRAM = "fast-diff"
 VARIABLE = "_FAST_DIFF_COMPLETE"
-"""Environment variable by which a shell asks: `bash_complete`, `zsh_source`, ...; click derives it from the name."""
+"""Environment variable that holds a shell's request, such as `bash_complete`; click derives its name from PROGRAM."""
 
 
 class Bash(BashComplete):
     """Completion for Bash, with names quoted: the script inserts words unchanged."""
 
     key = ""
-    """Words before the cursor up to `=`, at which Bash splits words: `pairs.metric=`."""
+    """The part of the current word up to `=`, such as `pairs.metric=`; Bash splits words there."""
     source_template = BashComplete.source_template.replace("read type", "read -r type")
 
     def get_completion_args(self) -> tuple[list[str], str]:

@@ -82,7 +82,7 @@ def target_config(target: str | None, overrides: Sequence[str] = ()) -> tuple[Co
 
 
 def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
-    """Return the config in run.json, without masked values, at the run's present path."""
+    """Return the config in run.json without masked values; `run` and `output` follow the folder's present path."""
     from pipeline.config.settings import from_mapping
     from pipeline.store.backends.locations import in_use
 

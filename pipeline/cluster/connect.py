@@ -65,7 +65,9 @@ def _address_in(file: Path) -> str:
 
 
 def client_of(where: Any, opened: ExitStack, **options: Any) -> Client:
-    """Return a client that closes with `opened`. Call within `held()`: a half-made client ends with warnings."""
+    """Return a client that closes with `opened`.
+
+    Call within `held()`: an interrupt while the client is made would leave warnings."""
     from distributed import Client
     from distributed.versions import VersionMismatchWarning
 

@@ -16,7 +16,7 @@ from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import ConfigError
 
 NO_PROFILE = {"distributed.worker.profile.enabled": False}
-"""Turn off Dask's profiler: a hundred samples a second of each thread cost 2.5 % of the time of small files."""
+"""Turn off Dask's profiler: 100 samples per second and thread take 2.5 % of a run over small files."""
 
 
 def keep_quiet() -> None:

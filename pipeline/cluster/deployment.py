@@ -102,12 +102,12 @@ class Cuda(DaskCluster, Listening, LocalWorkers):
 
 @section
 class ExistingScheduler(Dask, EncryptedByFiles):
-    """A Dask scheduler that runs already."""
+    """A Dask scheduler that is already running."""
 
     kind: Annotated[Literal["address"], KIND_FIELD] = "address"
     address: Annotated[str | None, Field(description="address of the scheduler, such as tcp://10.0.0.1:8786")] = None
     scheduler_file: Annotated[
-        str | None, Field(description="instead of address, the file that the scheduler wrote: --scheduler-file")
+        str | None, Field(description="instead of address, the file that `dask scheduler --scheduler-file` wrote")
     ] = None
     beyond: ClassVar[bool] = True
 

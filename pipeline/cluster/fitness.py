@@ -29,7 +29,7 @@ class Needs:
     roots     the inputs
     memory    bytes for each concurrent task
     remedy    how to make tasks smaller
-    probe     name of a file in the folder that contains its own name: a worker that reads the name sees the same folder
+    probe     name of a file in `folder`; the file contains this name, so a worker that reads it sees the same folder
     storage   options for URLs
     """
 
@@ -70,7 +70,7 @@ def _problems(needs: Needs, dask_worker: Any) -> list[str]:
     try:
         found += _storage_problems(needs)
     except FileNotFoundError:
-        found.append(f"does not see the folder {needs.folder} of this run: put output where all machines see it")
+        found.append(f"does not see the run's folder {needs.folder}: set output to a folder that all machines see")
     return [*found, *_memory_problems(needs, dask_worker)]
 
 
@@ -78,7 +78,8 @@ def _differing(needs: Needs) -> Iterator[str]:
     there = versions([name for name in needs.versions if name != "Python"])
     for name, version in needs.versions.items():
         if there[name] != version:
-            yield f"has {name} {there[name] or 'missing'}, expected {version or 'none'}: install the same there"
+            mine, theirs = (each or "not installed" for each in (version, there[name]))
+            yield f"{name}: expected {mine} as on the driver, got {theirs}: install the same there"
 
 
 def _storage_problems(needs: Needs) -> Iterator[str]:

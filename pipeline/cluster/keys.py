@@ -18,8 +18,8 @@ SIZE_PATTERN = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
 KIND_FIELD = Field(
     description="auto: threads of this process for a small run, else local; local, threads: processes or threads on "
     "this machine; synchronous: a loop in this process; cuda: one process for each GPU; address: a Dask scheduler that "
-    "runs already; ssh; slurm, pbs, lsf, sge: a batch system; kubernetes; or package.module:Class, a cluster class of "
-    "your own"
+    "is already running; ssh; slurm, pbs, lsf, sge: a batch system; kubernetes; or package.module:Class, a cluster "
+    "class of your own"
 )
 
 
@@ -86,11 +86,11 @@ class Scheduler:
 
     @property
     def listens_beyond_loopback(self) -> bool:
-        """Return whether other machines can reach the run's ports; True for address."""
+        """Return whether other machines can reach the run's ports; for kind address always True."""
         return self.beyond
 
     def cores(self, here: int) -> int:
-        """Return the number of cores that the config asks for, of `here` cores."""
+        """Return the number of cores that the config asks for; `here`: cores of this machine."""
         return 1
 
 

@@ -85,7 +85,7 @@ def _remedy(scheduler: Dask, needs: Needs) -> str:
     if isinstance(scheduler, LocalWorkers):
         smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
         return f"They died, most likely for lack of memory: {smaller}"
-    return "See in their logs why they ended, such as for lack of time or memory"
+    return "Look in their logs for the cause, such as a time limit or too little memory"
 
 
 def _timed_out(error: BaseException) -> bool:

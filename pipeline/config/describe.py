@@ -40,7 +40,7 @@ def describe(config: Config, stages: Sequence[Stage[Any]]) -> str:
     """Return YAML of every key with meaning, valid values, and default if different."""
     kinds = kinds_of(stages)
     data = config.as_dict()
-    lines = ["# The resolved config; where a value is not the default, the default follows the meaning.", ""]
+    lines = ["# The resolved config. Each comment explains a key, and gives the default if the value differs.", ""]
     for key, meaning in TOP.items():
         lines += _entry(f"{key}: {_flow(data[key])}", meaning)
     for section, values in config.sections():

@@ -37,7 +37,7 @@ def _closed(text: str) -> str:
 
 
 def retyped(text: str) -> Iterator[str]:
-    """Yield texts that YAML reads as another type than `text`: a number, a list, text."""
+    """Yield variants of `text` that YAML may read as another type: a number, a list, a string."""
     text = text.strip()
     bare = text.strip("\"'")
     yield bare

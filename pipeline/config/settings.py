@@ -31,7 +31,7 @@ from pipeline.store.backends.urls import Urls
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
 """Names of arguments whose values are secret."""
 NAME_BYTES = 200
-"""Longest name of a run: file systems allow 255 bytes, and names get endings."""
+"""Most bytes in the name of a run: file systems allow 255, and names get suffixes."""
 
 
 CORE: dict[str, Any] = {"scheduler": UNION}
@@ -39,7 +39,7 @@ CORE: dict[str, Any] = {"scheduler": UNION}
 TOP = {
     "run": "name of the run, whose artifacts lie in <output>/<run>/; by default the name of the config file",
     "output": "folder that holds the runs, or its URL on an object store, such as s3://bucket/folder",
-    "storage": "for URLs: fsspec's keyword arguments by protocol, such as {s3: {endpoint_url: ...}}; never shown",
+    "storage": "for URLs: fsspec's keyword arguments by protocol, such as {s3: {endpoint_url: ...}}; values are masked",
 }
 
 
@@ -85,7 +85,7 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """Return the config as data for JSON and YAML, with secrets masked.
 
-        Masked are values of `storage`, of Dask's settings, and of cluster arguments with secret-like names."""
+        The values of `storage`, of `dask_config`, and of cluster arguments with secret-like names are masked."""
         top: dict[str, Any] = {"run": self.run, "output": str(self.output), "storage": locations.masked(self.storage)}
         data = top | {name: plain(dataclasses.asdict(values)) for name, values in self.sections()}
         for name in data["scheduler"].keys() & {"dask_config", "cluster"}:
@@ -94,13 +94,13 @@ class Config:
 
 
 Given: TypeAlias = tuple[str, Any, str]
-"""A dotted key, its value as plain data, and the words of the command line that gave the value."""
+"""A dotted key, its value as plain data, and the origin of the value for error messages."""
 
 
 def load(
     path: str | Path, stages: Sequence[Stage[Any]], overrides: Sequence[str] = (), given: Sequence[Given] = ()
 ) -> Config:
-    """Read a YAML config; `overrides` are texts such as "pairs.threshold=100".
+    """Read a YAML config; `overrides` are strings such as "pairs.threshold=100".
 
     A run without a name is named after the file: `holiday.yaml` makes the run `holiday`. Values of `given` replace the
     values of the file and are plain data, not YAML. Raises ConfigError, with a line for each problem."""
@@ -116,14 +116,14 @@ def from_mapping(
     given: Sequence[Given] = (),
     place: str = "config",
 ) -> Config:
-    """Read a config from a mapping with `run`; errors name `place` as the origin.
+    """Read a config from a mapping that has the key `run`; errors give `place` as the origin.
 
     Raises ConfigError, with a line for each problem."""
     return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
-    """Return the sections that stages add, by name; sections of sources first."""
+    """Return the sections that stages add, by name; sections of source stages come first."""
     sections: dict[str, Section] = {}
     for stage in stages:
         sections |= stage.source.sections if stage.source else {}
@@ -215,13 +215,13 @@ def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
             real = _real(root)
             if locations.inside(folder, real) or locations.inside(real, folder):
                 yield (
-                    f"{source.place(('output',))}: output: {config.folder} and {key} ({root}) lie one inside "
-                    "the other, but inputs are never written to. Choose another folder: --output FOLDER"
+                    f"{source.place(('output',))}: output: {config.folder} overlaps {key} ({root}); "
+                    "expected a folder apart from the inputs, which are never written to. Choose another with --output"
                 )
 
 
 def _real(place: str) -> str:
-    """Return a place as text for comparisons: links resolved, one name per protocol."""
+    """Return a location as comparable text: links resolved, and one name for a protocol with several names."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")
@@ -229,7 +229,7 @@ def _real(place: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as data of JSON, with lists in place of tuples."""
+    """Return a value as JSON data, with lists in place of tuples."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -39,7 +39,7 @@ def member(section_type: Any, data: Any) -> type | None:
 def drop_keys_of_others(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
     """Drop harmless keys that the chosen kind lacks and another kind has.
 
-    A key with its default value is harmless, since earlier versions printed the keys of all kinds. Where the command
+    A key with its default value is ignored: earlier versions printed the keys of all kinds. Where the command
     line sets the kind, every such key of the file is harmless."""
     for section, section_type in section_types.items():
         data, own = source.data.get(section), member(section_type, source.data.get(section))

@@ -67,7 +67,7 @@ def _validated(kind: Any, data: Any) -> Any:
 
 @functools.cache
 def validator(kind: Any) -> TypeAdapter[Any]:
-    """Return pydantic's validator of a section's type: one of all scheduler kinds takes 50 ms to build."""
+    """Return pydantic's validator for a section's type, cached: the scheduler union takes 50 ms to build."""
     return TypeAdapter(kind)
 
 

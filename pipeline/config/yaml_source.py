@@ -168,9 +168,10 @@ class _Notes:
     repeated: int = 0
 
     def add(self, node: yaml.Node, keys: KeyPath, around: tuple[yaml.Node, ...] = ()) -> None:
-        """Note a node below `keys` and all nodes in it.
+        """Record the places of all keys in a node, whose own path is `keys`.
 
-        Raises ConfigError for a key that is given twice or is not text, an anchor inside itself, too many aliases."""
+        Raises ConfigError for a repeated key, a key that is no string, an alias inside its own anchor, and too many
+        aliases."""
         self._count(node, around)
         around = (*around, node)
         if isinstance(node, yaml.MappingNode):

@@ -1,4 +1,4 @@
-"""Count how much of a running task is done, and tell the driver of it.
+"""Count the finished work of a running task, and report the count to the driver.
 
 In the driver's own process the counts go to the reporter. On a Dask worker they go to the scheduler's log of a topic,
 to which the driver has subscribed."""
@@ -12,7 +12,7 @@ from typing import TypeAlias
 from pipeline.stage import Address
 
 Advance: TypeAlias = Callable[[Address, int], None]
-"""Function of a task's address and of the amount of the task's work that is done."""
+"""Function that reports a task's address and the amount of its work that is done."""
 TELL_INTERVAL = 0.5
 """Least seconds between two counts of one task."""
 
@@ -40,8 +40,8 @@ class TaskCount:
             self._advance(self._address, self._done)
 
 
-def by_scheduler(topic: str) -> Advance:
-    """Return a function that tells the driver by the scheduler; for a thread of a Dask worker."""
+def through_scheduler(topic: str) -> Advance:
+    """Return a function that reports to the driver through the scheduler; for a thread of a Dask worker."""
     from distributed import get_worker
 
     worker = get_worker()

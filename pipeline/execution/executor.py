@@ -22,7 +22,7 @@ ROUNDS = 4
 
 
 class Executor(Protocol):
-    """A runner of bundles: calls that run one after the other on one worker.
+    """The interface of executors. A bundle is a list of calls that run one after the other on one worker.
 
     `window` is the number of bundles to hold at a time, `slots` the number that run at a time."""
 
@@ -101,8 +101,8 @@ class SynchronousExecutor:
 class ThreadsExecutor:
     """An executor on threads of this process, without Dask.
 
-    For runs that end before a cluster would have started. The threads are daemons: an interrupted run does not wait for
-    the calls that are running."""
+    This executor suits runs that end before a cluster would have started. `close` waits LAST_CALLS seconds for running
+    calls; the threads are daemons, so the end of the process does not wait."""
 
     def __init__(self, slots: int, advance: Advance = unseen) -> None:
         self._advance = advance

@@ -49,7 +49,7 @@ def _foreseen(resolver: Resolver) -> Explanation:
         stale = [needed for needed in node.task.inputs if needed not in receipts]
         if stale:
             more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-            reasons[node.address] = f"decided when its inputs have run: {'/'.join(stale[0])}{more}"
+            reasons[node.address] = f"unknown until its inputs are computed: {'/'.join(stale[0])}{more}"
             continue
         verdict = resolver.resolve(node, receipts)
         if verdict.receipt:

@@ -42,7 +42,7 @@ class StoredJob:
     count: Callable[[int], None] = uncounted
     published: dict[str, list[Any]] = field(default_factory=dict)
     retired: bool = False
-    """Whether the task's last artifact has been retired."""
+    """Whether the task's previous artifact has been retired."""
     _retiring: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
@@ -94,14 +94,14 @@ class StoredJob:
         self.count(amount)
 
     def publish(self, name: str, data: bytes) -> str:
-        assert self.call.context.stage.output.owns(name), f"{name}: Output.files does not know it"
-        self._retire_last()
+        assert self.call.context.stage.output.owns(name), f"{name}: expected a name that Output.files declares"
+        self._retire_previous()
         self.store.publish_file(name, data, synced=False)
         self._record(name, data)
         return name
 
     def adopt(self, name: str, is_right: Callable[[bytes], bool] | None = None) -> bool:
-        known = self._last.get(name)
+        known = self._previous.get(name)
         if known is None or self.store.files.size(name) != known[0]:
             return False
         if is_right is not None:
@@ -111,20 +111,20 @@ class StoredJob:
         self.published[name] = known
         return True
 
-    def _retire_last(self) -> None:
-        """Retire the task's last artifact before publishing the first new file.
+    def _retire_previous(self) -> None:
+        """Retire the task's previous artifact before publishing the first new file.
 
-        The last artifact may name a file that is about to change. The artifact's list of files is read first: `adopt`
-        needs the list later."""
+        The previous artifact may name a file that is about to change. The artifact's list of files is read first, since
+        `adopt` needs the list later."""
         with self._retiring:  # several threads publish
             if self.task.filename and not self.retired:
-                self._last.get("")
+                self._previous.get("")
                 self.store.retire_named(self.call.context.stage.name, self.task.filename, self.task.key)
                 self.retired = True
 
     @functools.cached_property
-    def _last(self) -> Mapping[str, Any]:
-        """Return size and SHA-256 of each file of the task's last artifact.
+    def _previous(self) -> Mapping[str, Any]:
+        """Return size and SHA-256 of each file of the task's previous artifact.
 
         If an interrupted attempt has retired that artifact, the list comes from the folder of retired artifacts."""
         stage, key, name = self.call.context.stage.name, self.task.key, self.task.filename

@@ -1,4 +1,4 @@
-"""How fast a run goes: the work of each stage that is done, its rate, and the time that is left."""
+"""Measure the pace of a run: finished work of each stage, work per second, and the estimated time left."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clock(seconds: float) -> str:
 class StagePace:
     """The work of one stage: how much is done, and how fast.
 
-    Other threads than the reader's may call `advance`."""
+    Any thread may call `advance`, also while another thread reads the properties."""
 
     def __init__(self, work: Workload) -> None:
         self.work, self.since = work, 0.0
@@ -69,12 +69,12 @@ class StagePace:
         return self._ran + self._begun
 
     @property
-    def each(self) -> float:
-        """Return seconds of a core for one unit: measured, or typical ones until a task has ended."""
+    def core_seconds(self) -> float:
+        """Return core-seconds for one unit of work: measured, or typical until the first task has ended."""
         return self._seconds / self._ran if self._ran else self.work.seconds
 
     def count(self, done: int, between: str) -> str:
-        """Return what is done of the whole, such as `12 of 30 words`."""
+        """Return done and total work, joined by `between`, with the unit: `12 of 30 pages`."""
         size = self.work.size
         ends = (f"{each:,}" if size < LONG else short(each) for each in (done, size))
         return f"{between.join(ends)} {self.work.unit}"
@@ -90,13 +90,14 @@ class StagePace:
 
 
 def whole(stages: Iterable[StagePace]) -> tuple[float, float | None]:
-    """Return which share of a run is done, and the estimated seconds left; None for the first hundredth.
+    """Return the finished share of a run, and the estimated seconds left.
 
-    Stages are weighed by seconds of a core for one unit."""
+    The estimate is None during the first second, and the first hundredth of the work. The work of each stage is
+    weighted by its core-seconds for one unit."""
     paces = list(stages)
-    total = sum(pace.work.size * pace.each for pace in paces)
-    done = sum(pace.done * pace.each for pace in paces)
-    computed = sum(pace.computed * pace.each for pace in paces)
+    total = sum(pace.work.size * pace.core_seconds for pace in paces)
+    done = sum(pace.done * pace.core_seconds for pace in paces)
+    computed = sum(pace.computed * pace.core_seconds for pace in paces)
     seconds = time.monotonic() - min((pace.since for pace in paces if pace.since), default=time.monotonic())
     share = done / total if total else 1.0
     steady = seconds >= STEADY and computed > total / 100

@@ -31,7 +31,7 @@ class Plain(CountingReporter):
         self._cluster = ""
 
     def _due(self, stage: str) -> bool:
-        """Return whether a stage is to be heard of again."""
+        """Return whether the next line about a stage is due; if so, start a new interval."""
         now = time.monotonic()
         due = now - self._said.setdefault(stage, now) > LINE_INTERVAL
         if due:

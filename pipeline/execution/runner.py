@@ -35,8 +35,8 @@ REPAIRS = 3
 """How often a damaged input is made again before the task that reads the input fails."""
 MOMENT = 0.2
 """Seconds of submitting after which the driver collects outcomes, even if more tasks are ready."""
-PACE = 8
-"""The duration of a stage's task is estimated by a moving mean over about this number of tasks."""
+SMOOTHING = 8
+"""Number of tasks, about, in the moving mean that estimates the duration of a stage's tasks."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Runner:
         self._left = Counter(self.plan.stages())
         self._running: dict[Address, Verdict] = {}
         self._live = LiveBundles()
-        self._pace: dict[str, float] = {}
+        self._task_seconds: dict[str, float] = {}
         self._attempts = Attempts(self._again)
         self._waiting: dict[Address, list[Address]] = {}
         self._unreadable: set[Address] = set()
@@ -144,7 +144,7 @@ class Runner:
         return self._live.bundles < self._executor.window
 
     def _next_bundle(self) -> list[Call]:
-        """Return calls of ready tasks for one bundle; settle current tasks on the way."""
+        """Return calls of ready tasks for one bundle; record up-to-date tasks that come first."""
         calls: list[Call] = []
         most = 1
         first: Node | None = None
@@ -179,7 +179,7 @@ class Runner:
             self._manifests |= calls[-1].manifest is not None
             if first is None and node.address not in self._attempts.tries:
                 first = node
-                most = self._executor.bundle_size(self._left[node.stage.name], self._pace.get(node.stage.name))
+                most = self._executor.bundle_size(self._left[node.stage.name], self._task_seconds.get(node.stage.name))
         return calls
 
     def _waits_anew(self, node: Node) -> bool:
@@ -201,8 +201,8 @@ class Runner:
         self.resolver.footers.add(outcome.footer)
         if outcome.receipt:
             if outcome.ran:
-                pace = self._pace.get(node.stage.name, outcome.seconds)
-                self._pace[node.stage.name] = pace + (outcome.seconds - pace) / PACE
+                seconds = self._task_seconds.get(node.stage.name, outcome.seconds)
+                self._task_seconds[node.stage.name] = seconds + (outcome.seconds - seconds) / SMOOTHING
                 self._attempts.succeeded()
             self._done(node, outcome.receipt, "run" if outcome.ran else "skipped", verdict.reason, outcome)
             return

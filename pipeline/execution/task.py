@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.execution.count import Advance, TaskCount, by_scheduler, uncounted, unseen
+from pipeline.execution.count import Advance, TaskCount, through_scheduler, uncounted, unseen
 from pipeline.execution.job import StoredJob
 from pipeline.machine.cores import take_core
 from pipeline.machine.process import prepare
@@ -76,7 +76,7 @@ class Outcome:
     message  the error in one line; `detail`: the traceback
     damaged  an input that must be made again
     transient  whether the error is transient, such as a full disk
-    suspect  whether workers died that ran this task or a neighbour
+    suspect  whether workers died while they held this task, which need not be the cause
     size     bytes of the new artifact
     worker   address of the worker"""
 
@@ -103,7 +103,7 @@ def run_bundle(calls: Sequence[Call], seconds: float, topic: str = "") -> list[O
     worker, published artifacts are cache hits."""
     end = time.monotonic() + seconds
     outcomes: list[Outcome] = []
-    advance = by_scheduler(topic) if topic else unseen
+    advance = through_scheduler(topic) if topic else unseen
     for call in calls:
         late = outcomes and time.monotonic() > end
         outcomes.append(Outcome(call.address, begun=False) if late else run_task(call, advance))
@@ -116,7 +116,7 @@ def run_task(call: Call, advance: Advance = unseen) -> Outcome:
     `advance` is called with the amount of work done, while the task runs."""
     prepare()
     use(call.context.storage)
-    core = take_core(call.tasks_per_machine)  # without an idle core the task still runs: the scheduler counts cores
+    core = take_core(call.tasks_per_machine)  # without an idle core the task still runs
     with contextlib.closing(core) if core else contextlib.nullcontext():
         return _attempt(call, _compute, TaskCount(call.address, advance))
 

@@ -59,11 +59,11 @@ class Metadata:
 def installed() -> Metadata | None:
     """Return the metadata of this distribution, None if not installed."""
     stem = DISTRIBUTION.replace("-", "_")
-    for place in sys.path:
-        with contextlib.suppress(OSError), os.scandir(place or ".") as entries:  # a place may be no folder
-            for name in sorted(entry.name for entry in entries):
+    for entry in sys.path:
+        with contextlib.suppress(OSError), os.scandir(entry or ".") as files:  # an entry may be no folder
+            for name in sorted(file.name for file in files):
                 if name == f"{stem}.egg-info" or fnmatchcase(name, f"{stem}-*.*-info"):
-                    return Metadata(Path(place or ".") / name)
+                    return Metadata(Path(entry or ".") / name)
     return None
 
 
@@ -116,7 +116,7 @@ def problem() -> str | None:
 
 
 def _source(distribution: Metadata | Distribution) -> tuple[Path | None, bool]:
-    """Return the source folder of a distribution, if any, and whether it is editable."""
+    """Return a distribution's source folder, if any, and whether the installation is editable."""
     from urllib.parse import unquote, urlsplit
 
     try:

@@ -1,4 +1,4 @@
-"""Handle SIGINT and SIGTERM: stop in order, or at once on the second signal."""
+"""Handle SIGINT and SIGTERM: end the run cleanly at the first signal, exit at the second."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def interrupts() -> Iterator[threading.Event]:
 
 
 def forget() -> None:
-    """Make CPython forget a handled KeyboardInterrupt that passed through `exec`.
+    """Make CPython forget a handled KeyboardInterrupt that passed through `exec()`.
 
-    Dataclasses use `exec`. CPython remembers the interrupt until the next `exec`, and at exit would kill its process by
-    the same signal."""
+    Dataclasses call `exec()`. After such an interrupt CPython ends the process with SIGINT at exit, even though the
+    interrupt was handled; another call of `exec()` prevents that."""
     exec("")
 
 
@@ -55,8 +55,8 @@ def forget() -> None:
 def held() -> Iterator[None]:
     """Delay KeyboardInterrupt until the end of the `with` statement.
 
-    Ctrl-C reaches every process of a terminal's group. Processes started inside the statement, by this thread or a
-    thread started there, inherit the blocked signal and ignore Ctrl-C: this process ends these child processes."""
+    Ctrl-C reaches every process of a terminal's group. Processes started inside the statement inherit the signal mask,
+    so Ctrl-C does not reach them; this process ends its child processes in order."""
     state = _state
     resource_tracker.ensure_running()  # a tracker started later, with the first child, would unblock signals
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

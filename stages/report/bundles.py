@@ -1,4 +1,4 @@
-"""Gather the images that match images in the same folders, from the rows of the pairs stage.
+"""Bundle the images that lie in the same folders and whose matches lie in the same folders.
 
 A row about two representatives stands for all pairs of the images that they represent; these pairs are not listed one
 by one. Images that are identical, and treated alike by all rules, form a group: all images of a group match the same
@@ -27,7 +27,7 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 WAITING = 1 << 22
-"""Matches with folders that are collected before equal ones are merged."""
+"""Matches of images with folders that are collected before duplicates are merged."""
 BLOCKS = 32
 """Blocks whose paths are held in memory."""
 
@@ -38,8 +38,8 @@ class ImageFolders(NamedTuple):
     folder     number of each image's folder, int64 (n,)
     folders    number of folders
     bytes      int64 (n,)
-    flat       images that match nothing, bool (n,)
-    dismissed  number of the image's digest among the digests of dismissed pairs, from 1; 0: none; int64 (n,)"""
+    flat       images below `cluster.min_contrast`, which match nothing, bool (n,)
+    dismissed  position, from 1, of the image's digest among the digests of dismissed pairs, or 0; int64 (n,)"""
 
     folder: Ints
     folders: int
@@ -49,7 +49,7 @@ class ImageFolders(NamedTuple):
 
 
 class _Leaves(NamedTuple):
-    """Rows of owner, folder, number of images and their bytes, by owner and folder; int64 (n,) each."""
+    """Number and bytes of the images of an owner (a group or a single image) in a folder, sorted; int64 (n,) each."""
 
     owner: Ints
     folder: Ints
@@ -95,7 +95,7 @@ class _Blocks:
         return self._indexes[key].table(["path"])["path"].combine_chunks()
 
     def matches(self, artifact: Artifact, limit: float) -> Iterator[tuple[Ints, Ints, Mask]]:
-        """Yield the images of the rows up to a distance, and whether the distance was measured as 0."""
+        """Yield both images of each row within `limit`, and whether the distance was measured as 0."""
         keys, column = artifact.key.split("."), self._comparison.column
         paths = [self._paths(key) for key in keys]
         for batch in artifact.batches([*ENDS, column, "measured"]):
@@ -108,14 +108,16 @@ class _Blocks:
             yield a, b, np.asarray(exact.to_numpy(zero_copy_only=False), bool)
 
     def single(self, artifact: Artifact, a: Ints, b: Ints) -> Mask:
-        """Return which rows are about two images alone, since the distance depends on the order of the images."""
+        """Return which rows stand for one pair only: rows within a block, if the metric is asymmetric; bool (n,)."""
         first, _, second = artifact.key.partition(".")
         apart: Mask = self.representative[a] != self.representative[b]
         return apart & (first == second and not self._symmetric)
 
 
 class _Matched:
-    """Matches of sources with targets, each once; `identical` if one of them is at distance 0."""
+    """Distinct matches of a source (a group or an image) with a target (a folder or a group).
+
+    identical  whether any of the merged matches is at distance 0"""
 
     def __init__(self, targets: int) -> None:
         self._targets = targets
@@ -129,9 +131,9 @@ class _Matched:
             self.merged()
 
     def merged(self) -> tuple[Ints, Ints]:
-        """Return sources, sorted, and targets: twice the number of the target, plus 1 if identical."""
+        """Return the sources, sorted, and for each a code of its target: 2 * target + identical."""
         codes = np.unique(np.concatenate([np.empty(0, np.int64), *self._parts]))
-        codes = codes[np.diff(codes >> 1, append=-1) != 0]  # of a target, the identical match comes last
+        codes = codes[np.diff(codes >> 1, append=-1) != 0]  # of equal matches, the identical one comes last, and stays
         self._parts, self._waiting, self._kept = [codes], len(codes), len(codes)
         source, target = np.divmod(codes, 2 * self._targets)
         return source, target
@@ -140,9 +142,9 @@ class _Matched:
 def bundles(
     inputs: Inputs, settings: Settings, images: ImageFolders, apart: Collection[tuple[int, int]]
 ) -> Iterator[Bundle]:
-    """Yield the images with a match, in bundles of images in the same folders that match in the same folders.
+    """Yield bundles of images that lie in the same folders and whose matches lie in the same folders.
 
-    apart  pairs of numbers in `images.dismissed` whose images do not match, in both orders"""
+    apart  dismissed pairs, as numbers of `images.dismissed`; each pair in both orders"""
     comparison = comparison_of(settings)
     threshold = settings("cluster.threshold")
     limit = settings("pairs.threshold") if threshold is None else threshold
@@ -172,7 +174,7 @@ class _Groups:
     count   number of groups
     of      each image's group, int64 (images,)
     leaves  folders of each group
-    target  the folder of each group, or the number of folders plus the group's number, int64 (count,)"""
+    target  a group's folder if there is only one, else the number of folders plus the group's number, int64 (count,)"""
 
     def __init__(self, representative: Ints, images: ImageFolders, apart: Collection[tuple[int, int]]) -> None:
         self._apart, self._dismissed = apart, images.dismissed

@@ -1,7 +1,8 @@
-"""Tell which folder's images are in which other folder: the table folders.parquet, and the table on the page.
+"""Find folders whose images are also in other folders: folders.parquet, and the table on the page.
 
-A folder stands for its whole subtree. An image is in another folder if it matches an image there. Since every pair is
-compared, a folder whose readable images are all in another folder is contained there, unless an image is unreadable."""
+A folder stands for its whole subtree. An image is in another folder if it matches an image there. A folder is
+contained in another folder if none of its images is unreadable and all of them are in the other folder. The result is
+complete, since every pair of images is compared."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ SCHEMA = pa.schema(
         *((f"contained_{side}", pa.bool_()) for side in "ab"),
     ]
 )
-"""The table's schema; `_a` and `_b` are the columns of one folder each.
+"""The table's schema; columns that end in `_a` describe folder_a, columns that end in `_b` folder_b.
 
 images      readable images of the folder, subfolders included
 unreadable  unreadable images of the folder
@@ -50,7 +51,7 @@ identical   shared images with a match at distance 0; near: the other shared ima
 alone       images without a match outside the folder
 contained   all images of the folder are shared, and none is unreadable
 
-Where one folder lies in the other, the outer folder counts without the inner one, but for `alone`."""
+If one folder lies in the other, the counts of the outer folder leave out the inner folder, except in `alone`."""
 
 
 class _Folders(NamedTuple):
@@ -68,8 +69,9 @@ class _Folders(NamedTuple):
 def folder_table(inputs: Inputs, job: Job) -> pa.Table:
     """Return a row for each pair of folders that share images, in the order of the folders' names.
 
-    A pair is left out if a subfolder shares the same images: see `condensed`. Images in more than about a thousand
-    folders make no pair of their own: see `stages.kernels.graph.trees.PRODUCT`."""
+    A pair is left out if a subfolder shares the same images: see `condensed`. Images that occur
+    in more than about a thousand folders add no rows, but count in the rows of other images: see
+    `stages.kernels.graph.trees.PRODUCT`."""
     pairs: Collection[tuple[str, str]] = ()
     if files := job.settings("cluster.dismissed"):
         pairs = dismissed.unchanged(files, job.task.spec["dismissed"])
@@ -123,7 +125,7 @@ def _images(
 
 
 def _tree(leaves: Sequence[str]) -> tuple[list[str], Ints]:
-    """Return the folders with images, and the folders around several of them, with the folder around each.
+    """Return the folders with images or with several subfolders, and the number of each folder's parent.
 
     A folder whose only content is one subfolder is left out."""
     own = {tuple(name.split("/")) for name in leaves}

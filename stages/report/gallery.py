@@ -1,6 +1,6 @@
 """Read images by path for display.
 
-Where the file has changed, the thumbnail is enlarged."""
+If a file is gone or has changed, its thumbnail is enlarged and shown instead."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class Gallery:
 
     @property
     def how(self) -> str:
-        """Return a text of everything that determines an image's look.
+        """Return the versions and options that determine how a file is displayed, as a string.
 
-        The file's bytes and the limits are left out."""
+        Limits on bytes and pixels are left out."""
         options = replace(self._options, max_bytes=UNLIMITED, max_pixels=UNLIMITED)
         return repr((PIL.__version__, SIDE, options, self._limits.plugins))
 

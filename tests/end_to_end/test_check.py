@@ -312,7 +312,7 @@ def spoiled(gate: Gate, how: str) -> list[str]:
         ("no such place", "two\\nlines does not exist"),
         ("no UTF-8", "no \\xff text.jpg: a name that is not UTF-8"),
         ("no image", "no image found in"),
-        ("inside", "lie one inside the other"),
+        ("inside", "overlap"),
         ("not ended", "did not finish"),
         ("no JSON", "is damaged"),
         ("artifact missing", "did not finish"),

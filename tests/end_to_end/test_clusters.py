@@ -146,4 +146,4 @@ def test_a_worker_that_does_not_see_the_images_or_the_output_is_named(hidden: st
     if hidden == "images":
         assert line.endswith(f"does not see the input {image}: mount it there under the same path")
     else:
-        assert f"does not see the folder {project.run_folder} of this run: put output where" in line
+        assert f"does not see the run's folder {project.run_folder}: set output to" in line

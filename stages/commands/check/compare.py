@@ -147,7 +147,7 @@ def _named(name: str, work: Path) -> str:
     real, place = os.path.realpath(name), os.path.realpath(work)
     if inside(place, real) or inside(real, place):
         raise ConfigError(
-            f"{shown} and the check's folder {work} lie one inside the other, but no command writes into an input; "
+            f"{shown} and the check's folder {work} overlap, but no command writes into an input; "
             "move the run elsewhere"
         )
     return os.path.abspath(name)  # noqa: PTH100  # shells expand ~, and links stay

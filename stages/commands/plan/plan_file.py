@@ -1,10 +1,10 @@
-"""Read and check the plan file: JSON with the images of each cluster that stay and that go.
+"""Read and check the plan file: JSON that lists, for each cluster, the images to keep and to remove.
 
     {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
       {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex if its name is not UTF-8: enough to tell
-whether a file still has the compared content. "reason", optional, says why the first file of "keep" is the keeper.
+whether a file has changed since the run. "reason", optional, says why the first file of "keep" is the keeper.
 The report's page and users write plans, too; `read_plan` takes a missing "mtime_ns" from the run.
 """
 
@@ -124,7 +124,7 @@ def checked(data: Any, where: str) -> RemovalPlan:
 
 
 def inputs_of(run: str) -> dict[str, list[str]]:
-    """Return a run's folders by set, and its references; empty where the run is gone. A plan may have been edited."""
+    """Return the inputs of a run's config: folders by set, and references; empty if there is no such run."""
     if not run:
         return {}
     with contextlib.suppress(Exception):  # object-store libraries raise errors of any kind
@@ -159,9 +159,9 @@ def _problems(plan: RemovalPlan) -> Iterator[str]:
         for file in (*group.keep, *group.remove):
             name, place = name_of(file), f"cluster {group.cluster}: {one_line(file.path)}"
             if name in seen:
-                yield f"{place} is in cluster {seen[name]}, too; expected once"
+                yield f"{place} is also in cluster {seen[name]}; expected each file in one cluster only"
             if file.path_bytes and show(name) != file.path:
-                yield f"{place}: expected the name in path_bytes, {one_line(show(name))}"
+                yield f"{place}: path and path_bytes differ; expected path {one_line(show(name))}"
             if b"\0" in name or (not name.startswith(b"/") and "://" not in file.path):
                 yield f"{place}: expected an absolute path"
             if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
@@ -174,7 +174,8 @@ def _problems(plan: RemovalPlan) -> Iterator[str]:
 def _true(path: str) -> str:
     """Return the real path of a path as text; a URL is returned unchanged."""
     if protocol_of(path) is not None:
-        return path  # below, bytes: the locale may lack some letters
+        return path
+    # bytes, since the locale may be unable to encode some characters
     return show(os.path.realpath(path.encode("utf-8", "surrogateescape")))
 
 

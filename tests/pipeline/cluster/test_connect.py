@@ -1,4 +1,4 @@
-"""Connecting to a scheduler that runs already, or does not."""
+"""Connecting to a scheduler that is already running, or is not."""
 
 import socket
 from pathlib import Path

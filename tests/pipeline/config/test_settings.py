@@ -363,7 +363,9 @@ def test_nothing_is_written_into_an_input(output: str, root: str, inside: bool) 
     Path("link").symlink_to("photos")
     text = f"run: x\noutput: {output}\ninputs: {{a: [/elsewhere], b: [{root}]}}\n"
     if inside:
-        assert refused(text).startswith(f"x.yaml:2: output: {Path.cwd() / output}/x and inputs.b ({Path.cwd() / root})")
+        assert refused(text).startswith(
+            f"x.yaml:2: output: {Path.cwd() / output}/x overlaps inputs.b ({Path.cwd() / root})"
+        )
     else:
         assert settings(text)("run") == "x"
 

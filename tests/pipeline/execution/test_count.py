@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.execution import count
-from pipeline.execution.count import TaskCount, by_scheduler
+from pipeline.execution.count import TaskCount, through_scheduler
 from pipeline.stage import Address
 
 
@@ -27,5 +27,5 @@ def test_a_worker_tells_the_driver_through_the_scheduler(monkeypatch: pytest.Mon
             logged.append((topic, message))
 
     monkeypatch.setattr("distributed.get_worker", Worker)
-    by_scheduler("topic")(("words", "a"), 7)
+    through_scheduler("topic")(("words", "a"), 7)
     assert logged == [("topic", ("words", "a", 7))]
