@@ -42,7 +42,7 @@ def review(run: str | None, port: int, no_browser: bool) -> int:
     if not isinstance(results.folder, Path):
         raise ConfigError(f"{results.folder} is on an object store; expected a run in a folder of this machine")
     config, _ = target_config(str(results.folder))
-    with Sessions(results.folder, config.settings) as sessions, listening(port) as opened:
+    with contextlib.closing(Sessions(results.folder, config.settings)) as sessions, listening(port) as opened:
         address = PageAddress(opened.getsockname()[1])
         folder = results.folder / FOLDER
         say(

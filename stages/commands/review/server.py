@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import threading
+import warnings
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,8 +67,9 @@ class Server(uvicorn.Server):
 
 def serve(app: ASGIApp, opened: socket.socket) -> None:
     """Answer requests until Ctrl-C, or until the process is asked to end."""
-    with interrupts(), contextlib.suppress(KeyboardInterrupt):  # the server raises a signal again after it ended
-        Server(app).run(sockets=[opened])
+    with interrupts(), warnings.catch_warnings(), contextlib.suppress(KeyboardInterrupt):
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # after Ctrl-C before the first request
+        Server(app).run(sockets=[opened])  # raises a signal again after the end
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ A revision counts the batches of decisions; a page names the revision that it sh
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import threading
@@ -35,8 +34,8 @@ RELOAD = "the run has changed since this window was opened; reload the page"
 JsonChange: TypeAlias = tuple[str, int | str, bool | None]
 
 
-class Session(contextlib.AbstractContextManager["Session"]):
-    """The state of one review."""
+class Session:
+    """The state of one review; `close` it at the end."""
 
     def __init__(self, shown: Shown, settings: Settings) -> None:
         self.shown = shown
@@ -48,7 +47,8 @@ class Session(contextlib.AbstractContextManager["Session"]):
         self._revision = 0
         self._batches: deque[list[JsonChange]] = deque(maxlen=HELD)
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Wait for the end of a running action, then close the decisions."""
         self.acts.wait()
         self._decisions.close()
 

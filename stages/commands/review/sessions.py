@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from stages.commands.review.session import Session
 from stages.commands.review.shown import read_page
 
 
-class Sessions(contextlib.AbstractContextManager["Sessions"]):
-    """Opens a run's session, and opens another one when the report has changed."""
+class Sessions:
+    """The session of a run, and another one when the report has changed; `close` it at the end."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         """Open the session. Raises ConfigError where the run has no report of this version."""
@@ -23,8 +22,9 @@ class Sessions(contextlib.AbstractContextManager["Sessions"]):
         self._version = self._look()
         self._session = Session(read_page(load_run(folder)), settings)
 
-    def __exit__(self, *error: object) -> None:
-        self._session.__exit__(*error)
+    def close(self) -> None:
+        """Close the session."""
+        self._session.close()
 
     def current(self) -> Session:
         """Return the session of the present report. Raises ConfigError while a run is changing the report."""
@@ -33,7 +33,7 @@ class Sessions(contextlib.AbstractContextManager["Sessions"]):
             if version != self._version:
                 shown = read_page(load_run(self._folder))
                 if shown.mark != self._session.shown.mark:
-                    self._session.__exit__(None, None, None)
+                    self._session.close()
                     self._session = Session(shown, self._settings)
                 else:
                     self._session.shown = shown
