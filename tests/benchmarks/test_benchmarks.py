@@ -31,6 +31,7 @@ RUN = {
     "rows": ("60 40", r"40 copies of a page: 39 rows"),
     "scale": ("--partitions 2 --pairs 3 --workers 1", r"finished run: .*ratio [\d.]+"),
     "scan": ("20", r"[\d.]+ times as long, [\d,]+ bytes a file"),
+    "scrolling": ("--clusters 200 --seconds 1", r"ratio [\d.]+"),
     "small": ("PHOTOGRAPHS --rounds 1", r"another keep rule / first run +[\d.]+%(.*\n)+ +peak memory .* +\d+"),
     "spread": ("5", r"distinct takes [\d.]+ of farthest"),
     "stall": ("0 8", r"the longest time without the end of a task [\d.]+ s"),

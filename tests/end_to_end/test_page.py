@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from pipeline import load_run
 from pipeline.cli.main import main
 from stages.commands.plan.plan_file import read_plan
-from stages.report import page as pages
-from stages.report.dendrogram import Dendrogram
 from stages.report.page import DATES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
+from tests.end_to_end.large_page import large_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -473,66 +471,7 @@ def test_fifty_thousand_clusters(browser: Any, tmp_path: Path) -> None:
     """Few of them stand in the document at a time, wherever one looks, and each can be reached."""
     clusters, per = 50_000, 3
     count = clusters * per
-    paths = [f"/photos/{n // 500}/image {n:06}.jpg" for n in range(count)]
-    number = np.repeat(np.arange(clusters), per)
-    members = pa.table(
-        {
-            "cluster": number,
-            "shown": number,
-            "path": paths,
-            "width": np.full(count, 4000),
-            "height": np.full(count, 3000),
-            "bytes": 1_000_000 + np.arange(count)[::-1],
-            "reason": np.where(np.arange(count) % per, None, "more pixels"),
-            "reference": np.zeros(count, bool),
-            "mse_to_keeper": np.arange(count) % per * 20.0,
-        }
-    )
-    facts = {
-        path: {"format": "JPEG", "digest": f"{n:064x}", "path": path, "set": "a"}
-        | dict.fromkeys(("path_bytes", "taken", "camera", "gps"))
-        for n, path in enumerate(paths)
-    }
-    others = np.flatnonzero(np.arange(count) % per)
-    tree = Dendrogram(others - others % per, others, others % per * 20.0, np.zeros(count, np.int64))
-    data = pages.data(members, facts, {}, tree) | {
-        "limit": 200.0,
-        "column": "mse",
-        "previews": "x",
-        "upright": True,
-        "references": [],
-        "dismissed": [],
-        "leak": None,
-    }
-    shown: dict[str, Any] = dict.fromkeys(
-        ("failures_total", "pairs_skipped", "removable", "recorded", "matches", "images", "pairs_compared"), 0
-    )
-    shown |= {
-        "clusters_total": clusters,
-        "clusters_shown": clusters,
-        "clustered": count,
-        "threshold": 200.0,
-        "recorded_up_to": 200.0,
-    }
-    shown |= {
-        "run": "many",
-        "every_pair": False,
-        "linkage": "components",
-        "charts": {},
-        "sizes": {},
-        "recall": None,
-        "same_hash": "compare",
-        "images_left": 0,
-        "folders": None,
-    }
-    shown |= {
-        "failures": [],
-        "pair_sections": [],
-        "data": data,
-        "figure": {"name": "MSE", "about": "error", "column": "mse"},
-    }
-    path = tmp_path / "index.html"
-    path.write_bytes(pages.render("report.html", shown))
+    path = large_page(tmp_path, clusters, per)
     with Opened(browser, path, absent="file:///") as opened:  # neither the photographs are there, nor the charts
         assert opened.run("view.found.length") == clusters
         assert opened.run("document.querySelectorAll('*').length") < 2_500
