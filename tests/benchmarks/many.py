@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from pipeline.plan.discovery import discover
 from pipeline.stage import Inputs, Job, Result, Settings, Stage, Task
 from stages import scan
 
+Listed: TypeAlias = tuple[Task, pa.Table]
 SUMMARIES: Mapping[str, Mapping[str, Any]] = {
     "thumbnail": {"images": 1, "readable": 1, "failed": 0, "errors": {}},
     "pairs": {"pairs_total": 1, "decided": 1, "skipped_by_rule": 0, "identical": 0, "matches": 0},
@@ -25,19 +26,21 @@ SUMMARIES: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class MatchArrays:
+class ManyPartitions:
     """A scan that finds so many partitions of one image each, in so many blocks; travels to workers."""
 
     partitions: int
     blocks: int
 
-    def __call__(self, params: Any, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
+    def __call__(
+        self, params: Any, settings: Settings, report: Callable[[int], None]
+    ) -> Iterator[tuple[Task, pa.Table]]:
         for number in range(self.partitions):
             closes = (number + 1) * self.blocks // self.partitions > number * self.blocks // self.partitions
             key = f"a-{number:016x}"
             row = [f"/none/{number:09}.jpg", None, "a", "/none", 1, 1, "1", key]
             table = pa.table([[value] for value in row], schema=scan.SCHEMA)
-            yield Task(key, notes={"set": "a", "images": 1, "closes_block": closes}), table
+            yield Task(key, notes={"set": "a", "closes_block": closes}), table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +70,7 @@ def many(partitions: int, blocks: int, config: Config, seconds: float = 0.0) -> 
         kernel = AtOnce(stage.name, schema, seconds if stage.name == "pairs" else 0.0)
         changed: dict[str, Any] = {"compute": kernel, "reuse": dataclasses.replace(stage.reuse, recheck=None)}
         if stage.source:
-            changed = {"source": dataclasses.replace(stage.source, list=MatchArrays(partitions, blocks), racy=None)}
+            changed = {"source": dataclasses.replace(stage.source, list=ManyPartitions(partitions, blocks), racy=None)}
         stages.append(dataclasses.replace(stage, **changed))
     return stages
 
