@@ -13,9 +13,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, get_type_hints
 
 import numpy as np
@@ -29,46 +29,45 @@ SHORT = 16
 """Hex digits of a digest in a file name."""
 TOGETHER, WIDE = 4_096, 256
 """Rows that are digested together, and the width in bytes above which rows are not collected for this."""
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
-def canonical(value: Any) -> Any:
-    """Return `value` as JSON data in which every scalar is tagged with its type.
+def canonical(value: Any) -> str:
+    """Return the canonical encoding of a value: JSON in which every scalar carries its type.
 
     Raises TypeError for a value without a canonical form, ValueError for NaN."""
     if type(value) is str:  # fast path for the most frequent type
-        return ["str", value]
+        return f'["str",{_quoted(value)}]'
     if type(value) is list or type(value) is tuple:
-        return ["list", *map(canonical, value)]
+        return ",".join(('["list"', *map(canonical, value))) + "]"
     match value:
         case None:
-            return None
+            return "null"
         case bool():
-            return ["bool", value]
+            return '["bool",true]' if value else '["bool",false]'
         case int():
-            return ["int", str(value)]
+            return f'["int","{value}"]'
         case float():
             if math.isnan(value):
                 raise ValueError("NaN has no canonical form")
-            return ["float", value.hex()]
+            return f'["float","{value.hex()}"]'
         case str():
-            return ["str", value]
+            return f'["str",{_quoted(value)}]'
         case bytes():
-            return ["bytes", value.hex()]
+            return f'["bytes","{value.hex()}"]'
         case Mapping():
             if not all(isinstance(key, str) for key in value):
                 raise TypeError("a mapping in a fingerprint needs string keys")
-            return {"map": {key: canonical(item) for key, item in value.items()}}
+            return '{"map":{' + ",".join(f"{_quoted(key)}:{canonical(value[key])}" for key in sorted(value)) + "}}"
         case Sequence():
-            return ["list", *map(canonical, value)]
+            return canonical(list(value))
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return canonical({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
     raise TypeError(f"{type(value).__name__} has no canonical form in a fingerprint")
 
 
 def encoded(value: Any) -> bytes:
-    """Return the canonical encoding of a value. Raises TypeError, ValueError."""
-    return _ENCODER.encode(canonical(value)).encode()
+    """Return the canonical encoding of a value as bytes. Raises TypeError, ValueError."""
+    return canonical(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -87,7 +86,7 @@ def digest_of_list(items: Iterable[bytes]) -> str:
 
 def digest_of_mapping(items: Mapping[str, bytes]) -> str:
     """Return the `digest` of a mapping from the encodings of its values."""
-    inside = b",".join(_ENCODER.encode(name).encode() + b":" + items[name] for name in sorted(items))
+    inside = b",".join(_quoted(name).encode() + b":" + items[name] for name in sorted(items))
     return hashlib.sha256(b'{"map":{' + inside + b"}}").hexdigest()
 
 
