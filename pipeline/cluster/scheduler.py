@@ -65,6 +65,7 @@ def open_executor(
     from distributed.comm.core import CommClosedError
 
     opened = ExitStack()
+    tell(Cluster(0, 0, 0))  # starting workers takes seconds
     try:
         client = _open(scheduler, needs, opened)
         if report:

@@ -40,6 +40,8 @@ class Cluster:
 
     def describe(self) -> str:
         """Return the state in a few words."""
+        if not self.workers:
+            return "waiting for workers"
         return f"{counted(self.workers, 'worker')}, {self.memory / 2**30:.1f} GiB of memory in use"
 
 
