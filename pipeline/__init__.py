@@ -9,9 +9,9 @@ cli/          the command line
 config/       YAML to settings
 plan/         the tasks of a run, and which are stale and why
 execution/    run stale tasks
-cluster/      from the section `scheduler` to workers
+cluster/      start workers, or connect to workers, as the config section `scheduler` says
 store/        artifacts and the other files of a run; backends/ for folders and object stores
-machine/      this process, and the machine that it runs on
+machine/      this process and its machine
 messages/     errors, and printing
 """
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 def load_run(run: str | Place) -> Any:
     """Return the results of a run as pandas DataFrames: see `stages.commands.results.tables.Results`.
 
-    `run` is a run's folder, such as "outputs/demo" or "s3://bucket/outputs/demo", or the YAML config that made it; the
-    config's section `storage` says how a URL is opened, else fsspec's own config does. Raises ConfigError."""
+    `run` is a run's folder, such as "outputs/demo" or "s3://bucket/outputs/demo", or the YAML config of the
+    run. Options for a URL come from that config's section `storage`; without a config, from fsspec's own config.
+    Raises ConfigError."""
     from importlib import metadata
 
     from pipeline.messages.errors import ConfigError
@@ -53,7 +54,7 @@ def load_run(run: str | Place) -> Any:
 def open_place(url: str) -> Place:
     """Return the place of a URL, and pass the URL's credentials to fsspec only.
 
-    Raises ConfigError for a text that is no URL of files, or if a package is missing."""
+    Raises ConfigError if `url` is not a valid URL, or if the package for its protocol is missing."""
     from pipeline.messages.errors import ConfigError
     from pipeline.store.backends import locations
 

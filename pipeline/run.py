@@ -132,7 +132,7 @@ class _Work:
         return RunRecord(self.record(), self.runner.failures if self.runner else [], interrupted.is_set())
 
     def _start(self, plan: Plan, reporter: Reporter) -> Executor:
-        """Open the executor; in this process, warm the stages up."""
+        """Open the executor; call the stages' `warm_up` if tasks run in this process."""
         executor = open_executor(
             self.config.scheduler,
             self._needs(plan),
@@ -151,7 +151,7 @@ class _Work:
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
         """Run the stale tasks and retire old artifacts; return whether all tasks succeeded.
 
-        Artifacts found damaged while files are drawn are made again. Raises ArtifactDamaged where this fails."""
+        Artifacts that `after_success` finds damaged are made again. Raises ArtifactDamaged where this fails."""
         for attempt in range(REPAIRS + 1):
             with runner.resolver.footers:
                 runner.run()

@@ -6,7 +6,7 @@ artifacts lie, and where and when a task runs; these rules are the same for ever
     tasks(upstream, params)          -> the tasks, made from the tasks of the stages in `needs`
     compute(inputs, params, job)     -> a table, or a `Result`
 
-A source stage has a `Source` instead of both functions: `Source.list` looks at the world anew in every run.
+A source stage has a `Source` instead of both functions: `Source.list` lists the data anew in every run.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Stage(Generic[P]):
     needs: tuple[str, ...]
     params: type[P]
     schema: pa.Schema | Callable[[P, Settings], pa.Schema]
-    tasks: Callable[[Upstream, P], Iterable[Task]] = lambda upstream, params: ()  # of a source stage
+    tasks: Callable[[Upstream, P], Iterable[Task]] = lambda upstream, params: ()  # default for source stages
     compute: Callable[[Inputs, P, Job], pa.Table | Result] | None = None
     cache_key: CacheKey[P] = field(default_factory=CacheKey)
     source: Source[P] | None = None

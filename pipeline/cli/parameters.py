@@ -23,7 +23,7 @@ class Argument(click.Argument):
 
 
 class PathName(click.ParamType[Path]):
-    """The name of a file or folder; an empty text (an unset variable) is refused."""
+    """The name of a file or folder; an empty text, as from an unset shell variable, is refused."""
 
     name = "path"
 

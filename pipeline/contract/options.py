@@ -1,4 +1,4 @@
-"""What only some stages declare, in groups: each group is one field of `Stage`."""
+"""Optional declarations of a stage, in groups; each group is one field of `Stage`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 class CacheKey(Generic[P]):
     """What a stage's artifacts depend on besides the stage's own section and its code.
 
-    reads      (params, settings) -> the columns that determine the result, by input stage; of an input stage that is
-               not named, all columns
+    reads      (params, settings) -> the columns that determine the result, by input stage; for an input stage that
+               is not named, all columns determine the result
     uses       dotted config keys of other sections that determine the result, or a function from settings to such keys
     limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
@@ -73,9 +73,9 @@ class Reuse(Generic[P]):
 
     columns    columns that must be equal for a row of an earlier artifact to be copied (`Job.reusable_tables`)
     recheck    (artifact, racy rows) -> the rows that are stale
-    builds_on  parameters that may differ in an artifact from `Job.bases`; None: `Job.bases` yields nothing
-    retry      (summary, params) -> whether to run a current task again: some rows hold a transient error, or an
-               error that these parameters may avoid
+    builds_on  parameters in which a task and its `Job.bases` may differ; None: `Job.bases` yields nothing
+    retry      (summary, params) -> whether to run a current task again, because some rows hold a transient error or
+               an error that these parameters may avoid
     """
 
     columns: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Output:
     row_group  rows of a Parquet row group, the smallest unit that `Artifact.take` reads
     figures    summaries of the stage's artifacts -> sections of run.json
     unit       what `Task.size` counts, such as "words", for the progress display
-    seconds    typical seconds of a core for one unit: the weight of the stage in a run, until its pace is known
+    seconds    typical core-seconds for one unit, for the progress display until the stage's first task has ended
     """
 
     files: tuple[str, ...] = ()
@@ -108,12 +108,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Preflight(Generic[P]):
-    """What is checked before the first task runs.
+    """Checks and preparations before the first task runs.
 
     check    (params, settings) -> problems that the types can't find, one line each
-    memory   (upstream, params) -> bytes of the largest task, process included; workers with less are refused
+    memory   (upstream, params) -> memory in bytes of the largest task, process included; smaller workers are refused
     remedy   how a user makes the largest task smaller, such as "lower words.size"
-    own_code (params, settings) -> whether tasks call code of the user's own, which may not be safe for threads
+    own_code (params, settings) -> whether tasks call the user's own code, which may not be thread-safe
     warm_up  (upstream, exists) -> None: called before the first task of a run in one process, to start slow work early;
              `exists(name)`: whether the run's folder has this file
     """

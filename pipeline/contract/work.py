@@ -149,11 +149,11 @@ class Job(Protocol):
         `name` is relative to the run's folder."""
 
     def adopt(self, name: str, is_right: Callable[[bytes], bool] | None = None) -> bool:
-        """Keep a file of the last artifact; return whether the file could be kept.
+        """Keep a file of the task's previous artifact; return whether the file is kept.
 
-        Use for a file whose name shows everything that the file depends on; such a file is kept if its size is
-        unchanged. Where the content shows that, `is_right` judges the content, which must be unchanged. `publish`
-        replaces an adopted file."""
+        A file is kept only if its size is unchanged. Without `is_right`, the file's name must identify everything that
+        the file depends on. With `is_right`, a file is kept only if its content is also unchanged and
+        `is_right(content)` is true. `publish` replaces an adopted file."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Decide when to retry a failed task: at once, later, alone at the end, never.
+"""Decide when to retry a failed task: at once, later, alone at the end, or never.
 
-When a worker dies, Dask blames every task of the worker, waiting tasks included. So these suspects run at the end, one
-after the other, each alone on the whole cluster: a suspect whose worker dies again is the culprit.
+When a worker dies, Dask blames every task of the worker, waiting tasks included. So the blamed tasks, the suspects,
+run at the end, one after the other, each alone on the whole cluster: a suspect whose worker dies again is the culprit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pipeline.stage import Address
 ATTEMPTS = 2
 """Number of tries of a task until its error is recorded."""
 PATIENT_ATTEMPTS = 4
-"""Number of tries after a transient storage error; 1 once a task has used all tries, until a task succeeds."""
+"""Number of tries of a task with transient storage errors.
+
+Once one task has used all tries, every other task gets 1 try, until a task succeeds."""
 PAUSE = 1.0
 """Seconds before the second try; each pause doubles the last."""
 

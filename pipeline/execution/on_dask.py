@@ -114,7 +114,7 @@ class DaskExecutor:
 
 
 def _hear(advance: Advance, event: tuple[float, tuple[str, str, int]]) -> None:
-    """Tell what a worker has logged: how much of a task is done."""
+    """Pass a task's progress, as logged by a worker, to `advance`."""
     _, (stage, key, done) = event
     advance((stage, key), done)
 

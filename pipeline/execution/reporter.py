@@ -13,7 +13,7 @@ from pipeline.plan.tasks import Workload
 from pipeline.stage import Address
 
 ALIKE = 3
-"""Number of tasks with the same error that are named."""
+"""Number of failed tasks with the same error that are reported one by one."""
 
 
 def same_size(address: Address) -> int:

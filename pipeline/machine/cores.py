@@ -14,7 +14,9 @@ from pathlib import Path
 
 
 class Core:
-    """A core that this process holds until `close` is called."""
+    """A core that this process holds until `close` is called.
+
+    `number` is the file descriptor of the core's lock."""
 
     def __init__(self, number: int) -> None:
         self._number = number

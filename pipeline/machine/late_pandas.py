@@ -52,8 +52,8 @@ class _Finder(MetaPathFinder):
                 import pyarrow as pa
 
                 execute(module)
-                with contextlib.suppress(AttributeError):  # a private name
+                with contextlib.suppress(AttributeError):  # `_pandas_api` is private and may be missing
                     _ = pa.lib._pandas_api.pd  # imports pandas into pyarrow
 
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # of this loader only
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # this loader only
         return spec

@@ -1,6 +1,7 @@
-"""Call functions in a process beside the rest of the work, such as those that import or compile for seconds.
+"""Call slow functions in a side process, such as functions that import or compile for seconds.
 
-The process is niced, starts with the first call, and ends when this process does, or after a time without calls."""
+The side process is niced. It starts with the first call, and ends with its parent or after IDLE seconds without calls.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from concurrent.futures import Future
 from typing import Any
 
 NICE = 10
-"""Niceness of the process: calls use the time that other work leaves."""
+"""Niceness of the side process: calls use the processor time that other work leaves."""
 IDLE = 20
 """Seconds without a call after which the process ends."""
 START = (
@@ -47,7 +48,7 @@ def submit(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
 
 
 class _SideProcess:
-    """The process, from the parent's side; safe for threads."""
+    """The side process, as seen by its parent; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +83,7 @@ class _SideProcess:
             process.kill()
             process.wait()
             process.stdout.close()
-            with contextlib.suppress(OSError):  # a call that was not sent
+            with contextlib.suppress(OSError):  # a call in the buffer could not be sent
                 process.stdin.close()
             for future in waiting:
                 future.set_exception(EOFError())

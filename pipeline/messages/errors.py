@@ -1,4 +1,4 @@
-"""One tree of errors. Each line of a message says where, what, and what to do."""
+"""One tree of errors. Each line of a message says where a problem is, what the problem is, and what to do."""
 
 from __future__ import annotations
 

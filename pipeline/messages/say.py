@@ -27,7 +27,7 @@ def answer(as_json: bool, data: Any, lines: Iterable[str]) -> int:
 
 
 def answer_paged(as_json: bool, data: Any, lines: Iterable[str]) -> int:
-    """Print as `answer` does, lines by `page`."""
+    """Print as `answer` does, but print lines with `page`."""
     if as_json:
         return answer(as_json, data, ())
     page(lines)
@@ -35,7 +35,7 @@ def answer_paged(as_json: bool, data: Any, lines: Iterable[str]) -> int:
 
 
 def page(lines: Iterable[str]) -> None:
-    """Print lines to standard output; on a terminal with fewer lines, through a pager."""
+    """Print lines to standard output; through a pager if a terminal shows fewer lines."""
     import shutil
 
     rest = iter(lines)

@@ -128,7 +128,9 @@ class ColumnDigest:
         self._rows_waiting = 0
 
     def update(self, column: pa.ChunkedArray | pa.Array) -> None:
-        """Add rows; short pieces are collected, since a call costs as much as many rows."""
+        """Add rows.
+
+        Short pieces are collected, since one call of the hash costs as much as many rows."""
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
             self.rows += len(chunk)
             self._waiting.append(chunk)
@@ -157,7 +159,7 @@ class ColumnDigest:
             if (data := array.buffers()[2]) is not None:
                 self.values.update(memoryview(data)[offsets[0] : offsets[-1]])
         elif self.items is not None:
-            self.items.update(array.flatten())  # without nulls, which `valid` holds
+            self.items.update(array.flatten())  # `flatten` leaves out nulls, which `valid` records
         elif pa.types.is_boolean(kind):
             self.values.update(array.fill_null(False).to_numpy(zero_copy_only=False).tobytes())
         else:

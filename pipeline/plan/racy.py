@@ -1,6 +1,7 @@
 """Racy files: modified so shortly before the scan that a later change may not change the modification time.
 
-The next run compares the bytes of these files; their paths are in <output>/<run>/.doubtful.json, a JSON list.
+The next run compares the bytes of these files. The files' paths, here called rows, are in
+<output>/<run>/.doubtful.json, a JSON list.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def read(store: Store) -> list[str] | None:
 
 
 def write(store: Store, rows: Sequence[str]) -> None:
-    """Write the rows for the next run to recheck, or delete the file. Raises OSError."""
+    """Write the rows for the next run to recheck; without rows, delete the list.
+
+    Raises OSError."""
     if isinstance(store.folder, Path):
         remove_irregular(store.folder / RACY_LIST)
     if rows:

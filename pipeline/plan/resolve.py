@@ -24,7 +24,7 @@ from pipeline.store.footers import Footers
 from pipeline.store.store import RETIRED, SUMMARY, Store
 
 PARTS = 1 << 12
-"""Size of the cache of input parts of fingerprints."""
+"""Largest number of cached encodings of inputs: see `Resolver._part`."""
 VERSIONS = 4
 """Number of earlier artifacts of a task that are considered, the latest first."""
 
@@ -106,7 +106,9 @@ class Resolver:
         return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
 
     def _input_digests(self, node: Node, content: Callable[[Address], Mapping[str, str]]) -> dict[str, str]:
-        """Return a digest per input stage, of the columns that the task reads; `content`: of an input, by column."""
+        """Return a digest of the columns that the task reads, by input stage.
+
+        `content` returns the column digests of an input."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
@@ -118,8 +120,8 @@ class Resolver:
     def _part(self, reader: str, needed: Address, content: Mapping[str, str]) -> bytes:
         """Return the encoding of an input in the fingerprint of a task of stage `reader`.
 
-        Encoded are the digests of the columns that the stage reads, and of the summary. The latest encodings are
-        cached, since many tasks share an input."""
+        The encoding covers the digests of the columns that the stage reads, and the digest of the summary. The latest
+        encodings are cached, since many tasks share an input."""
         if (known := self._parts.get((reader, needed))) and known[0] is content:
             return known[1]
         columns = self.reads[reader].get(needed[0])
@@ -149,7 +151,7 @@ class Resolver:
         try:
             record = self.footers.record(folder, retired, node.task.key)
             for _ in StoredArtifact(node.stage.name, node.task.key, path).batches():
-                continue  # read every page: a user's own script verifies no checksum
+                continue  # verify every page: a user's own script may not
         except ArtifactDamaged:
             return None
         if record.fingerprint != call.fingerprint or not self.store.files_there(record, contents=True):
@@ -169,7 +171,7 @@ class Resolver:
         return racy
 
     def _with_donors(self, node: Node, call: Call) -> Call:
-        """Add earlier artifacts to a call: for rows to copy, and to build on."""
+        """Add to a call the earlier artifacts to copy rows from, and those to build on."""
         stage = node.stage
         if stage.reuse.builds_on is not None:
             call = replace(call, bases=tuple(self._bases(node, call)))

@@ -29,7 +29,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The work of a stage: its tasks, their total size in `unit`, typical seconds of a core for one unit."""
+    """The work of a stage: its tasks, their total size in `unit`, typical core-seconds for one unit."""
 
     tasks: int
     size: int
@@ -129,10 +129,11 @@ def _all_needs(stage: Stage[Any], stages: Sequence[Stage[Any]]) -> list[str]:
 def _depth_first(tasks: Mapping[Address, tuple[Stage[Any], Task]]) -> Iterator[Address]:
     """Yield every task after its inputs, and as soon after the inputs as possible.
 
-    The walk begins at the last stages, each in the order of `Task.order`. So a task that joins two inputs follows right
-    after the second input, long before inputs that only later tasks need."""
+    The walk begins at the last stage, and visits the inputs of a task by stage, the latest stage first, then by
+    `Task.order`. So a task that joins two inputs follows right after the second input, long before inputs that only
+    later tasks need."""
     seen: set[Address] = set()
-    # From a task with inputs of several stages, the inputs of the latest stage are walked first.
+    # Position of each stage in the plan: the inputs of the latest stage are walked first.
     depth = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tasks))}
     for sink in reversed(list(tasks)):
         stack = [(sink, False)]

@@ -33,7 +33,8 @@ class Record:
     """Record in an artifact's footer.
 
     `recipe` and `inputs` are the parts of the fingerprint, kept readable for `explain`. `files` are published beside
-    the artifact: name -> [bytes, SHA-256]. `span`: the least and greatest value of the stage's first reuse column.
+    the artifact: name -> [size in bytes, SHA-256]. `span`: the least and greatest value of the first column of
+    `Reuse.columns`.
     """
 
     stage: str
@@ -59,7 +60,8 @@ OWN_NAME = re.compile(rf".+-[0-9a-f]{{{SHORT}}}\.parquet")
 def artifact_names(names: Iterable[str]) -> list[str]:
     """Return the sorted names of artifacts among the names in a stage's folder.
 
-    Users may add other files. If no name ends in a fingerprint, the stage sets names, and every Parquet file counts."""
+    Users may add other files. If no name ends in a fingerprint, the stage sets `Task.filename`, and every Parquet file
+    counts."""
     found = sorted(name for name in names if name.endswith(".parquet") and name[0] != ".")
     return [name for name in found if OWN_NAME.fullmatch(name)] or found
 
@@ -79,7 +81,7 @@ class StoredArtifact:
 
     @property
     def record(self) -> Record:
-        """Return the footer."""
+        """Return the record in the footer."""
         return read_record(self.path, self.stage, self.key) if self._local else self._object_record
 
     @property

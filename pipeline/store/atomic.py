@@ -4,11 +4,12 @@ Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states
 
     artifact          whole, or absent and made again. The file is synced, then renamed. The name may be lost until the
                       stage's folder is synced, which precedes the run.json that mentions the artifact.
-    published files   (the report) never mistaken for the files of another artifact. The old artifact is retired, on
-                      disk, before the first file is written; the new artifact is named after the files, and the
-                      folder, are synced, all at once: a sync after each of 6,749 previews took most of a run's time.
+    published files   (the report) never mistaken for the files of another artifact. The retirement of the old artifact
+                      is synced before the first file is written. The new artifact gets its name once the files and
+                      their folder are synced, all at once: a sync after each of 6,749 previews took most of a run's
+                      time.
     run.json          everything in run.json is on disk before run.json, and run.json is on disk when the command ends.
-                      After an earlier cut, the run.json of the previous run is there.
+                      A cut before the end of the command may leave the run.json of the previous run.
     .doubtful.json    lists each file whose row in an artifact may be wrong: on disk before the first artifact of a run,
                       shortened after the last. A damaged list costs time, not results: every file is compared.
     .footers.tsv      the index of footers: never synced. A line counts if its checksum is right and the artifact has

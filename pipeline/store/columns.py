@@ -26,7 +26,7 @@ FIXED: Sequence[Callable[[pa.DataType], bool]] = (
 FINE = ("ms", "us", "ns")
 """Time units of Parquet, which reads whole seconds back as milliseconds."""
 SUPPORTED = (
-    "bool, integers, floats, decimals, string, binary (fixed-size, too), date32, time and timestamp from ms on, "
+    "bool, integers, floats, decimals, string, binary, fixed-size binary, date32, time and timestamp in ms or finer, "
     "duration, or a fixed-size list of one of these"
 )
 
@@ -49,4 +49,4 @@ def check_columns(stage: str, schema: pa.Schema) -> None:
         if not is_supported(column.type):
             raise ConfigError(f"{where}: expected {SUPPORTED}, got {column.type}; declare another type in its schema")
         if schema.names.count(column.name) > 1:
-            raise ConfigError(f"{where}: expected each name once, got it twice; rename one of them")
+            raise ConfigError(f"{where}: expected each name once, got this name twice; rename one of the columns")

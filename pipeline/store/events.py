@@ -146,7 +146,7 @@ def _read(path: Place) -> Iterator[tuple[Event, str]]:
         return
     except OSError as error:
         log.warning("%s can't be read (%s); the events of earlier runs are lost", path, error.strerror or error)
-    if bad > 1 or (bad and last != number):  # the last line alone: a run was killed, or is at work
+    if bad > 1 or (bad and last != number):  # a bad last line alone: a run was killed, or is at work
         log.warning("%s is damaged: %d of its lines can't be read and are skipped", path, bad)
 
 
@@ -166,7 +166,7 @@ def _parsed(line: str) -> Event | None:
 
 
 def _shorten(path: Path, files: Files) -> None:
-    """Rewrite the log with the lines of `_kept`; unchanged if that raises OSError."""
+    """Rewrite the log with the lines of `_kept`; an OSError leaves the log as before."""
     if os.path.lexists(path):
         kept = _kept(path, files)
         with atomic_write(path) as file:

@@ -124,7 +124,7 @@ class Index:
     def close(self) -> None:
         """Close the file."""
         if self._file:
-            with contextlib.suppress(OSError):  # said before, by `add`
+            with contextlib.suppress(OSError):  # `add` has raised the error before
                 self._file.close()
 
 
@@ -137,7 +137,7 @@ def write(target: Place, footers: Iterable[Footer]) -> None:
 
 
 def _lines(footer: Footer, shared: dict[str, str]) -> Iterator[bytes]:
-    """Yield the line of a footer, after the line of what is not in `shared` yet."""
+    """Yield the line of a recipe and schema missing in `shared`, then the footer."""
     number = hashlib.sha256(footer.shared.encode()).hexdigest()[:SHORT]
     if number not in shared:
         shared[number] = footer.shared

@@ -4,11 +4,11 @@
 
 The footer decides. An entry of the index counts only while the listing of the folder shows the artifact in the state
 that the entry records; otherwise the footer is read. So a bad index, such as a truncated one, costs time, not results.
-A name holds the fingerprint, so a file of this name is the artifact or a damaged one. Artifacts with `Task.filename`
-are not in the index.
+The name of an artifact holds the fingerprint, so a file of this name is this artifact, whole or damaged. Artifacts with
+`Task.filename` are not in the index.
 
-In a folder, lines are appended to the index as tasks end. Objects can't be appended to: there the driver puts the index
-when the run ends, after one more listing for the states of new artifacts.
+In a local folder, lines are appended to the index as tasks end. On an object store, which can't append, the driver puts
+the index when the run ends, after one more listing for the states of new artifacts.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Footers:
         return Index(appended, appended)
 
     def _keep(self, index: Index) -> None:
-        """Rewrite an index of mostly outdated lines; on an object store, put the index."""
+        """Rewrite the index if most lines are outdated; on an object store, put the index."""
         self._store.refresh()
         there = {
             (stage, name): _state(entry)
@@ -138,5 +138,5 @@ class Footers:
 
 
 def _state(entry: Entry) -> State:
-    """Return the state of a file, by which an entry of the index counts or not."""
+    """Return the state of a file, to compare with the state in the index."""
     return State(entry.size, entry.tag or (str(entry.mtime_ns) if entry.mtime_ns else ""))

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 DICTIONARY = 16 << 20
-"""Most bytes of a text column's dictionary, which is written once per row group: a row then takes a few bytes, however
-long the texts are."""
+"""Greatest size in bytes of a text column's dictionary, which is written once per row group: a row then takes a
+few bytes, however long the texts are."""
 SHORT_GROUP = 1 << 10
 IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
 """Page sizes for compressed wide columns: a page fits into a core's cache. An uncompressed column has one page per row
@@ -41,8 +41,9 @@ def layout(first: pa.Table, row_group: int) -> dict[str, Any]:
 def _compression(first: pa.ChunkedArray, row_group: int) -> str:
     """Return the compression of a column, chosen by the first values.
 
-    Rows of wide columns are read at random: where compression saves little, uncompressed rows are found without
-    decompressing others. In short row groups the start of zstd alone takes longer than writing the rest."""
+    Rows of wide columns are read at random. Where compression saves little, a wide column stays uncompressed, so that
+    a row is read without decompressing other rows. In short row groups the start of zstd alone takes longer than
+    writing the rest."""
     if pa.types.is_fixed_size_binary(first.type) and first.num_chunks:
         chunk, width = first.chunk(0), first.type.byte_width
         values = chunk.buffers()[1].slice(chunk.offset * width, min(len(chunk), SAMPLE) * width)

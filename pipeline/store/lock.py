@@ -1,6 +1,6 @@
 """Allow one run at a time on an output, by a lock in the output.
 
-The lock names its owner: host, boot, PID namespace, process, and start of the process. So a killed run does not lock
+The lock names its owner: host, boot, PID namespace, PID, and start time of the process. So a killed run does not lock
 the output forever. A process of the same host, boot and namespace looks the owner up in the process table. Any other
 process relies on the heartbeat: the lock is a lease that expires DEAD_AFTER seconds after the last heartbeat. The age
 of a heartbeat is measured against a new file in the same folder, so the clocks of two hosts need not agree.
@@ -98,7 +98,7 @@ class RunLock:
 
 
 def holder(folder: Path) -> Mapping[str, Any] | None:
-    """Return the owner of the run that writes to a folder now, or None.
+    """Return the owner of a folder's lock if the owner is alive, or None.
 
     No file is created: the heartbeat of an owner on another host is compared with this machine's clock."""
     lock = FileLock(folder, "")

@@ -14,7 +14,7 @@ DEAD_AFTER = 60.0
 """Seconds without a heartbeat after which an owner counts as dead, if its process can't be looked up."""
 PROC = Path("/proc")
 ENDED = ""
-"""Start of a process that does not run."""
+"""Result of `_started` for a process that has ended."""
 
 
 def identity(token: str) -> dict[str, Any]:
@@ -66,7 +66,9 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return the start of a process (PIDs recur); ENDED if dead, None if unknown."""
+    """Return the start time of a process; ENDED if dead, None if unknown.
+
+    PIDs recur: PID and start time together identify a process."""
     if pid <= 0:
         return ENDED
     if not (PROC / "self").is_symlink():

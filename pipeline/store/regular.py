@@ -17,7 +17,9 @@ NO_WAITING = getattr(os, "O_NONBLOCK", 0)
 
 
 def regular(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a regular file, as `opener` of `open`. Raises OSError (irregular: EINVAL)."""
+    """Open a regular file; for the argument `opener` of `open`.
+
+    Raises OSError, with EINVAL for a path that is not a regular file."""
     descriptor = os.open(path, flags | NO_WAITING, 0o666)
     if S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor

@@ -139,7 +139,9 @@ class Store:
         self.files.move(f"{there.stage}/{name}", f"{there.stage}/{RETIRED}/{retired}")
 
     def retire_named(self, stage: str, name: str, key: str) -> None:
-        """Retire an artifact before its files are rewritten, as it must not name new files.
+        """Retire an artifact before its files are rewritten.
+
+        An old artifact must not name new files.
 
         A damaged artifact is deleted."""
         if self.files.size(f"{stage}/{name}") is None:
@@ -164,7 +166,7 @@ class Store:
         return len(others)
 
     def retire_files_but(self, names: Collection[str], owned: Callable[[str], bool]) -> None:
-        """Retire the files beside artifacts that are not in `names`, in the folders that hold some of `names`.
+        """Retire published files, except `names`, in the top folders that hold `names`.
 
         Files that are not `owned` belong to the user and stay."""
         for top in {name.split("/")[0] for name in names}:
@@ -194,7 +196,9 @@ class Store:
         self.files.written(name, len(data))
 
     def files_there(self, record: Record, contents: bool = False) -> bool:
-        """Return whether published files have the right size, or bytes with `contents`."""
+        """Return whether a record's files have the right size.
+
+        With `contents` the bytes are compared, too."""
         if any(self.files.size(name) != size for name, (size, _) in record.files.items()):
             return False
         return not contents or all(

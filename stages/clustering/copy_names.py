@@ -35,9 +35,9 @@ SHORT = 4
 
 
 def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a name matches a pattern of fnmatch.
+    """Return a function that tells whether a name matches one of `patterns`.
 
-    The name is in lower case.
+    Patterns are those of the module fnmatch. The name must be in lower case.
 
     A star at the beginning or end of a pattern becomes an unanchored search, which takes a tenth of the time."""
     parts = []
@@ -55,9 +55,9 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
 
 
 def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
-    """Return a function that counts the names in a path that match a pattern.
+    """Return a function that counts the names in a path that match one of `patterns`.
 
-    The function counts names below a root, in upper or lower case."""
+    Only names below the root are counted. Case is ignored."""
     matches = matcher(patterns)
     folders: dict[tuple[str, str], int] = {}
 
@@ -75,7 +75,7 @@ def counter(patterns: Sequence[str]) -> Callable[[str, str], int]:
 def longer(names: Sequence[str], family: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which names extend the shortest name of their family, bool (n,).
 
-    `IMG_7-edit.png` extends `IMG_7.jpg`. Further digits make another number, not an extension."""
+    `IMG_7-edit.png` extends `IMG_7.jpg`. `IMG_70.jpg` does not: further digits make another number."""
     stems = [name.rpartition(".")[0].casefold() or name.casefold() for name in names]
     shortest: dict[int, str] = {}
     for stem, number in zip(stems, family.tolist(), strict=True):

@@ -52,7 +52,7 @@ def spec(files: Sequence[str]) -> dict[str, str]:
 
 
 def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
-    """Return the pairs in `files`, whose digest is `expected` in the task's spec.
+    """Return the pairs in `files`; `expected` is the digest of the pairs in the task's spec.
 
     Raises:
         TaskError: the pairs changed, or can't be read."""
@@ -60,7 +60,7 @@ def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
 
 
 def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
-    """Return for each dismissed image the images that must not match the image.
+    """Return, by dismissed image, the images that the dismissed image must not match.
 
     digests  digest of each image; images are numbered by their index in `digests`"""
     places: dict[str, list[int]] = {}
@@ -69,7 +69,7 @@ def apart(pairs: Iterable[Pair], digests: Sequence[str]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {}
     for a, b in pairs:
         for x, y in product(places.get(a, ()), places.get(b, ())):
-            if x != y:  # copies of one file may be dismissed, too
+            if x != y:  # two equal digests dismiss two copies of one file
                 found.setdefault(x, set()).add(y)
                 found.setdefault(y, set()).add(x)
     return found

@@ -1,6 +1,6 @@
 """Compute mean squared errors inside clusters.
 
-The errors: of each member to its keeper, and of each cluster's farthest pair.
+The errors are those of each member to its keeper, and those of each cluster's farthest pair.
 
 Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails."""
 
@@ -49,7 +49,9 @@ class _Measure:
         self._squares = exact.Squares()
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> tuple[Doubles, Ints]:
-        """Return the MSE of a[i] and b[j], float64 (pairs,), and the least quarter turn of b that attains it, int64."""
+        """Return the MSE of a[i] and b[j], float64 (pairs,), and the quarter turns of b, int64 (pairs,).
+
+        The quarter turns are the fewest that attain the MSE."""
         sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in range(self.turns)])
         return np.asarray(sums.min(axis=0) / self.divisor, np.float64), sums.argmin(axis=0)
 
@@ -116,7 +118,7 @@ def to_keepers(
 def _recorded(
     inputs: Inputs, places: PathIndex, keeper: Ints, cluster: Ints, to_keeper: Doubles, known: Ints, most: Doubles
 ) -> None:
-    """Fill in what recorded matches hold.
+    """Fill in the distances and counts of recorded matches.
 
     to_keeper  receives distances to keepers
     known      receives the number of recorded pairs of each cluster

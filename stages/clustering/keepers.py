@@ -66,7 +66,7 @@ FACTS = {
     "folder": (),
     "path": (),
 }
-"""Columns of an image that each rule reads, besides its path."""
+"""Columns that each rule reads, besides the path of an image."""
 OF_SCAN = frozenset({"mtime_ns", "root"})
 """Columns of FACTS in the scan stage; the other columns are in the thumbnail stage."""
 LISTS = ("folder", "format", "avoid")
@@ -128,13 +128,13 @@ def facts(rules: Sequence[Rule]) -> set[str]:
 
 
 def _may_tie(rules: Sequence[Rule]) -> bool:
-    """Return whether the rules may tie, so that the rule `live` decides."""
+    """Return whether images may tie by the rules, so that the rule `live` decides."""
     return not any(rule in ("path", {"path": PATHS[0]}) for rule in rules)
 
 
 @dataclass(frozen=True)
 class Around:
-    """The surroundings of images.
+    """The context in which images are ranked.
 
     family  number of each image's connected component of matches, int64 (n,)
     images  returns the number of the run's images in each folder; called for the rule `live` only"""
@@ -156,7 +156,7 @@ class Ranking:
     def reasons(self, first: Ints, second: Ints) -> list[str]:
         """Return why image `first[i]` comes before image `second[i]`; both int64 (m,).
 
-        The reason is the reason of the first key in which the two images differ."""
+        The first key in which the two images differ gives the reason."""
         found = np.full(len(first), -1)
         for number, key in enumerate(self.keys):
             differ = (found < 0) & (key.values[first] != key.values[second])
@@ -210,7 +210,7 @@ def _alike(images: pa.Table, family: Ints) -> Ints:
 def _live(images: pa.Table, keys: Sequence[Key], around: Around) -> Key:
     """Return the key of the rule `live`.
 
-    The rule ranks folders by the images that tie for the best rank by the `keys` so far."""
+    The rule ranks folders by the images that no image of their family beats by `keys`, the keys of earlier rules."""
     order = np.lexsort([*(key.values for key in reversed(keys)), around.family])
     first = np.diff(around.family[order], prepend=-1) != 0
     start = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))

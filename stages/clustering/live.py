@@ -37,7 +37,7 @@ def folders_of(paths: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def less_live(folders: Sequence[str], family: Ints, best: Mask, images: Mapping[str, int]) -> Ints:
-    """Return for each image how many folders of its family rank higher than its own.
+    """Return how many folders of each image's family rank above the image's folder.
 
     The result is int64 (n,).
 
@@ -98,8 +98,8 @@ def _below(own: Mapping[str, int]) -> Counter[str]:
 def _keys(folders: Sequence[str], own: Mapping[str, int], totals: Mapping[str, int]) -> list[tuple[int, ...]]:
     """Return the sort key of each folder, equal for folders that tie.
 
-    Folders are split by the first name in which their paths differ, and each part by the next name, as long as no
-    other part has as many pictures: parts that tie are equal in everything below."""
+    Folders are split into parts by the first name in which their paths differ, and each part again by the next name.
+    Parts with equal numbers of pictures are not split further: all of their folders tie."""
     keys: dict[str, tuple[int, ...]] = dict.fromkeys(folders, ())
 
     def rank(group: Sequence[str], depth: int) -> None:

@@ -98,8 +98,9 @@ class Graph:
     measured: NDArray[np.bool_]
 
     def clusters(self, how: str, rank: Ints, apart: Mapping[int, Collection[int]]) -> Ints:
-        """Return a number per image by `cluster.linkage`, int64 (n,).
+        """Return the cluster number of each image, int64 (n,).
 
+        how    `cluster.linkage`
         rank   see `linkage.star`
         apart  see `groups`"""
         groups, count = self.groups(apart), len(self.paths)

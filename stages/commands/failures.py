@@ -27,7 +27,7 @@ def failures(run: str | None, as_json: bool) -> int:
 
 
 def lines(results: Results) -> Iterator[str]:
-    """Yield a line per error code, each before lines of its images with the reasons."""
+    """Yield a line per error code, each followed by a line per image with the reason."""
     rows = results.failures()
     if rows.empty:
         yield "every image could be read"
@@ -43,7 +43,7 @@ def _again(code: str, sentences: set[str]) -> str:
 
     if code not in TRANSIENT_CODES:
         return ""
-    parameters = {problem.sentence: name for problem, name in LIMITS.items()}  # a higher limit may spare an image
+    parameters = {problem.sentence: name for problem, name in LIMITS.items()}  # a higher limit may make images readable
     if sentences <= parameters.keys():
         return f"; tried again once thumbnail.{parameters[sentences.pop()]} is higher"
     return "; the next run tries again"
@@ -53,7 +53,7 @@ COMMAND = Command(
     "failures",
     "review",
     does="list the images that could not be read, and why",
-    help="List the images of a finished run that could not be read, by error code, each with a sentence. The next "
+    help="List the images of a finished run that could not be read, by error code, each with the reason. The next "
     "run retries transient errors, such as a missing permission; errors in the bytes are final until the file changes.",
     examples={
         "fast-diff failures": "the last run here",

@@ -1,7 +1,7 @@
 """Draw charts with Matplotlib; equal input gives equal bytes.
 
-A chart is SVG, or PDF on request, whose text is text, which can be searched, copied and edited. `forms` adds a version
-for dark pages."""
+A chart is SVG, or PDF on request. Its text is stored as text, not as outlines, so that the text can be searched, copied
+and edited. `forms` adds a version for dark pages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def forms(pdf: bool, chart: Callable[..., Figure], *arguments: Any) -> list[byte
 
 
 def printed(figure: Figure, form: str) -> bytes:
-    """Return a figure as `svg` or `pdf`; the text in it is text.
+    """Return a figure as `svg` or `pdf`, with text stored as text, not as outlines.
 
     All text is literal: a folder called `cost_$5_$6` is not parsed as a formula."""
     import matplotlib as mpl
@@ -107,7 +107,7 @@ def recall(distances: NDArray[np.float64], share: NDArray[np.float64], limit: fl
 def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, about: str) -> Figure:
     """Return a histogram of distances with the threshold marked.
 
-    counts, edges  see `extremes.bins`; edges from 0 have a logarithmic axis, on which 0 is a bar of its own
+    counts, edges  see `extremes.bins`; if edges begin at 0, the axis is logarithmic, and 0 has a bar of its own
     about          the label of the distance's axis"""
     ink, faint, _, bars, mark = LIGHT
     figure, axes = plain(5.6, 2.8, left=0.95)

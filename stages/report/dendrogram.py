@@ -93,7 +93,7 @@ def dendrogram(
 
 
 def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
-    """Return an image of each part of a cluster without a link to the keeper.
+    """Return one image of each part of a cluster that no link joins to the keeper.
 
     The result is int64 (k,).
 

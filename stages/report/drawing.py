@@ -25,7 +25,7 @@ SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa
 ON_SHEET = 24
 """Images of a cluster on its contact sheet, at most."""
 FEW = 2
-"""Sizes of clusters that a sentence tells; more sizes have a chart."""
+"""Maximum number of different cluster sizes that a sentence lists; more sizes get a chart."""
 SUFFIXES = (".svg", "-dark.svg")
 """Ends of the names of charts, for light and for dark pages."""
 

@@ -72,9 +72,9 @@ def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.Chunked
 def bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
     """Return counts of rows in bins of distances, and the edges of the bins.
 
-    The first bin counts the distance 0 alone. The other bins, BINS in all, reach to the threshold, or to the largest
-    distance without a threshold, by equal ratios; the second one also counts distances below its lower edge. Few whole
-    numbers get one bin each, centred on the number."""
+    There are BINS bins. The first bin counts the distance 0 alone. The edges of the other bins grow by equal ratios, up
+    to the threshold, or to the largest distance if there is no threshold; the second bin also counts distances below
+    its lower edge. Whole distances below BINS have one bin each instead, centred on the number."""
     top, name = threshold, figure.column
     if top is None:
         top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)

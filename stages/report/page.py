@@ -74,7 +74,7 @@ def data(
     """Return images and clusters for the page's script, as columns.
 
     facts     facts of each image, by path
-    previews  kind of each image's preview, by path: 1, or 2 for a preview from the thumbnail"""
+    previews  kind of each image's preview, by path: an index into `previews.SUFFIXES`"""
     paths = members["path"].to_pylist()
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])

@@ -66,7 +66,7 @@ def _without_middle(text: str, keep: int) -> str:
 
 
 def shrunk(image: Image.Image, side: int = PREVIEW) -> Image.Image:
-    """Return the image as RGB, at most `side` pixels.
+    """Return the image as RGB, scaled to a longest side of `side` pixels.
 
     Small images are enlarged with visible pixels."""
     image = ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS if max(image.size) > side else 0)

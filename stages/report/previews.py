@@ -1,6 +1,6 @@
 """Make previews of images for the report's page, on all idle cores.
 
-There is one JPEG per content."""
+Files with the same bytes share one JPEG."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WRITERS = 16
 class Previews:
     """Files `report/images/<digest>-<mark>.jpg`, one for each content.
 
-    Camera RAW has a file of its own.
+    The same content has a second preview if a file with that content is decoded as camera RAW.
 
     A name depends on everything that determines the preview, so previews of earlier runs are reused. A preview from
     a thumbnail, where no file with this content exists, has another name and is made again by the next run."""
@@ -55,7 +55,7 @@ class Previews:
         return f"images/{content[0][:20]}-{self.mark}{SUFFIXES[self._kinds[content]]}.jpg"
 
     def make(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Publish previews; yield each name and the first image shown.
+        """Publish previews; yield the name of each, and the first image with its content.
 
         Names are relative to the page."""
         alike: dict[PreviewKey, list[str]] = {}
@@ -83,7 +83,7 @@ class Previews:
                     yield name, alike[content][0]
 
     def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
-        """Return a preview, and whether an unchanged file exists."""
+        """Return a preview, and whether the preview comes from an unchanged file."""
         for path in alike:
             image, original = self._gallery.seen(path)
             if original:

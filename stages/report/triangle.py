@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
 
 class Triangle(NamedTuple):
-    """Folders with a row each, and a cell or None for each earlier folder.
+    """Folders, each with a row: a cell or None for each earlier folder.
 
     folders  paths of the folders
     names    the paths without their common part
@@ -68,7 +68,7 @@ def triangle(table: pa.Table) -> Triangle | None:
 
 
 def _cell(row: dict[str, Any], a: int, b: int, names: list[str]) -> Cell:
-    """Return a cell; the folder of the row is `folder_b`, which comes later."""
+    """Return a cell of the triangle: its row is `folder_b`, the later folder."""
     shares = [row[f"shared_{side}"] / max(1, row[f"images_{side}"]) for side in "ba"]
     texts = [f"{int(100 * share)}" if share == 0 or share >= 0.01 else "<1" for share in shares]
     title = (

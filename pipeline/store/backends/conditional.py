@@ -35,7 +35,7 @@ def create(place: Place, data: bytes) -> bool:
     def work() -> bool:
         try:
             system.pipe_file(key_of(place), data, mode="create")
-        except FileExistsError:  # maybe by this call: responses get lost, and libraries retry by themselves
+        except FileExistsError:  # perhaps put by this call: responses get lost, and libraries retry by themselves
             with contextlib.suppress(FileNotFoundError):
                 return bool(fetch(system, key_of(place))[0] == data)
             return False
@@ -63,7 +63,7 @@ def read_tagged(place: Place) -> tuple[bytes, str]:
 
 
 def replace(place: Place, data: bytes, tag: str) -> bool:
-    """Replace the object with this ETag; return whether `data` is there now."""
+    """Put `data` if the object has this ETag; return whether `data` is there now."""
     try:
         return _if_match(place, "put_object", tag, Body=data)
     except FileNotFoundError:
@@ -88,7 +88,7 @@ def delete_own(place: Place, tag: str) -> None:
 
 
 def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
-    """Request if the ETag matches, return True. Raises NoConditionalPut, _Changed."""
+    """Send a request on condition that the ETag matches; return True. Raises NoConditionalPut, _Changed."""
     system = file_system(place)
     if not tag or not hasattr(system, "_call_s3"):
         raise NoConditionalPut(method)

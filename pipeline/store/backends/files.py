@@ -21,7 +21,7 @@ from pipeline.store.backends.storage import Entry, read_bytes
 SYNCS = 16
 """Files that are synced at a time."""
 SETTLED = 60.0
-"""Seconds before the last sync; a folder without changes since then needs no sync, which takes milliseconds."""
+"""Margin in seconds: a folder last changed more than this before the last sync is not synced again, to save time."""
 
 
 class LocalFiles:

@@ -77,7 +77,7 @@ def masked(options: StorageOptions) -> dict[str, dict[str, str]]:
 def canonical(text: str) -> str:
     """Return a URL with its protocol in lower case and no slash at the end.
 
-    A `file:` URL becomes a path. Raises ValueError, with secrets masked, for a text that is no URL of files."""
+    A `file:` URL becomes a path. Raises ValueError, with secrets masked, for an invalid URL."""
     match = URL.match(text)
     if match is None:
         return text
@@ -112,7 +112,7 @@ def at_home(path: str) -> str:
 def without_credentials(url: str, options: dict[str, dict[str, Any]]) -> str:
     """Return a canonical URL without credentials; add the credentials to `options`.
 
-    Raises ValueError where the protocol has none, or the credentials differ from those in `options`."""
+    Raises ValueError where URLs of the protocol may hold no credentials, or where `options` has other credentials."""
     protocol, rest = url.split("://", 1)
     authority, slash, path = rest.partition("/")
     user, at, host = authority.rpartition("@")
@@ -156,7 +156,7 @@ def check_installed(protocol: str) -> None:
 
 
 def inside(one: str, other: str) -> bool:
-    """Return whether a place equals another one or lies below; both as text."""
+    """Return whether the path or URL `one` equals `other` or lies below `other`."""
     return one == other or one.startswith(f"{other}/")
 
 

@@ -28,7 +28,7 @@ class ObjectFiles:
         self._footers: dict[str, bytes] = {}
 
     def _below(self, folder: str) -> Mapping[str, Entry]:
-        """Return entries by name in the run's folder: those in `folder`, maybe more."""
+        """Return at least the entries in `folder`, by name relative to the run's folder."""
         top = "" if self._listed else folder
         if top not in self._listings:
             found = below(self._folder / top if top else self._folder)

@@ -41,7 +41,7 @@ class ObjectLock:
         try:
             if not create(self.path, self._text()):
                 return self._take_over()
-            if create(self.path, self._text() + b"\n"):  # other data, to recognise each put
+            if create(self.path, self._text() + b"\n"):  # must fail; other data tell this put from the first
                 raise NoConditionalPut("condition ignored")
         except NoConditionalPut:
             return self._without_condition()

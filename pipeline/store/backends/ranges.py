@@ -1,7 +1,7 @@
 """Read Parquet files on object stores by ranges.
 
 A footer takes one request for the last TAIL bytes. The file's size is not needed, since offsets in a footer count from
-the start of the file. Column data takes one range request for each run of neighbouring column chunks (Arrow's
+the start of the file. Column data takes one range request for each group of neighbouring column chunks (Arrow's
 `pre_buffer`), without read-ahead. The first request fetches a file shorter than TAIL as a whole.
 """
 
@@ -32,7 +32,7 @@ FAR = 1 << 62
 class ParquetObject:
     """A Parquet file on an object store, with its footer.
 
-    Raises OSError for a missing file, pyarrow.ArrowInvalid for a file that is no Parquet."""
+    Raises OSError for a missing file, pyarrow.ArrowInvalid for a file that is not Parquet."""
 
     def __init__(self, place: Place) -> None:
         self._place, self._system = place, file_system(place)
@@ -99,9 +99,11 @@ class _Ranges(io.RawIOBase):
 
 
 def footer_size(tail: bytes) -> int:
-    """Return a footer's size in bytes by a file's end. Raises pyarrow.ArrowInvalid."""
+    """Return the size in bytes of a footer, with MAGIC, from the last bytes of a file.
+
+    Raises pyarrow.ArrowInvalid."""
     if tail[-4:] != b"PAR1" or len(tail) < MAGIC:
-        raise pa.ArrowInvalid("no Parquet file")
+        raise pa.ArrowInvalid("not a Parquet file")
     return int.from_bytes(tail[-8:-4], "little") + MAGIC
 
 

@@ -15,7 +15,7 @@ from pipeline.store.backends.locations import mask
 
 TRIES = 5
 FIRST_PAUSE = 0.2
-"""Seconds of pause after the first try; each pause doubles the last, with a jitter of half its length."""
+"""Seconds of pause after the first try; each pause is twice the previous one, with a jitter of half its length."""
 FINAL = (FileNotFoundError, PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError)
 BUSY = frozenset({errno.EIO, errno.EBUSY, errno.EAGAIN, getattr(errno, "EREMOTEIO", errno.EIO), errno.ETIMEDOUT})
 TRANSIENT = frozenset(
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def without_retries(system: Any) -> Any:
-    """Switch off a file system's own retries, which would multiply ours."""
+    """Switch off a file system's own retries, which would multiply the tries of `retried`."""
     if hasattr(system, "config_kwargs") and hasattr(system, "retries"):  # s3fs, and botocore below it
         system.retries = 1
         system.config_kwargs.setdefault("retries", {"total_max_attempts": 1})

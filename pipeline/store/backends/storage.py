@@ -40,7 +40,7 @@ def file_system(place: Place) -> Any:
 
 
 def opened(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL without credentials, and the URL's path there."""
+    """Return the file system of a URL without credentials, and the path in that file system."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url, use_listings_cache=False)
@@ -49,7 +49,9 @@ def opened(url: str) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def put_whole(place: Place) -> Iterator[BinaryIO]:
-    """Open an object for writing; one put ends the `with` statement. Raises OSError."""
+    """Open an object for writing; the end of the `with` statement puts the object.
+
+    Raises OSError."""
     with tempfile.NamedTemporaryFile(prefix="fast-diff-") as file:
         try:
             yield cast(BinaryIO, file)
@@ -169,7 +171,9 @@ def modified_ns(place: Place) -> int:
 
 
 def move(source: Place, target: Place) -> None:
-    """Copy within the store, then delete; a crash between leaves equal copies."""
+    """Copy within the store, then delete the source.
+
+    A crash in between leaves two equal copies."""
     system = file_system(source)
     retried(lambda: system.cp_file(key_of(source), key_of(target)), source)
     remove(source)

@@ -62,7 +62,7 @@ COMMAND = Command(
             ["--fail-on"],
             type=OneOf(("match", "identical", "nothing")),
             default="match",
-            help="What makes the command exit with code 3 (default: match).",
+            help="Which kind of match makes the command exit with code 3 (default: match).",
         ),
         JSON,
         QUIET,
@@ -71,7 +71,7 @@ COMMAND = Command(
     exits={
         0: "nothing matches",
         1: "a task failed",
-        2: "bad usage, or the run can't be compared with",
+        2: "bad usage, or the run can't be used for a check",
         FOUND: "a new image matches: see --fail-on",
         130: "interrupted; the same command continues",
     },

@@ -57,8 +57,8 @@ class NewFiles:
 
 @dataclass(frozen=True)
 class Checked:
-    """The outcome of a check. `record`: of the run over both sets, None where nothing was to run; `matches`: rows of
-    `Results.pairs`, a old and b new; `unreadable`: new images with path, error, error_detail."""
+    """The outcome of a check. `record`: the run over both sets, None if no task had to run; `matches`: rows of
+    `Results.pairs`, a for old and b for new images; `unreadable`: new images with path, error, error_detail."""
 
     config: Config
     found: NewFiles
@@ -105,7 +105,7 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
     given = lent.summary["config"]
     sections = {stage.name: given[stage.name] for stage in STAGES if stage.name in given}
     limit = given["pairs"]["threshold"]
-    limit = given["cluster"]["threshold"] if limit is None else limit  # not every pair is a match
+    limit = given["cluster"]["threshold"] if limit is None else limit  # with None, every pair is recorded
     scheduler = given["scheduler"] if given["scheduler"]["kind"] in LOCAL_KINDS else {}
     data = {
         **sections,
@@ -123,7 +123,7 @@ def _config(lent: Lender, names: Sequence[str]) -> Config:
         raise ConfigError(
             f"{work.parent} can't be written to, and the check needs a folder {work.name} there; copy the run elsewhere"
         )
-    old = (str(lent.folder), *given["inputs"]["a"], *given["inputs"]["b"])  # the inputs tell the rule of folders apart
+    old = (str(lent.folder), *given["inputs"]["a"], *given["inputs"]["b"])  # the rule `pairs.folders` needs the inputs
     params = {**config.params, "inputs": ImageSets(a=old, b=config.settings("inputs.a"))}
     return dataclasses.replace(config, params=params, storage={**in_use(), **config.storage})
 

@@ -44,7 +44,7 @@ NEW = "new"
 @dataclass(frozen=True)
 class Partition:
     """A partition of the run: rows of its scan, whether the partition ends a block, and how many images are readable.
-    `final`: the partition has no transient error, so no run would try it again."""
+    `final`: the partition has no transient error, so no run would retry the partition."""
 
     key: str
     table: pa.Table
@@ -83,7 +83,7 @@ class Lender:
                 left.append((partition.key, rows))
                 closes.append(partition.closes_block)
             elif closes:
-                closes[-1] |= partition.closes_block  # else images of the block would be in no block
+                closes[-1] |= partition.closes_block  # otherwise images of the block would belong to no block
         for (key, rows), last in zip(left, closes, strict=True):
             yield Task(key, notes={"set": "a", "closes_block": last}, size=len(rows)), rows
 
@@ -109,7 +109,7 @@ class Lender:
         return self.folder.with_name(self.folder.name + WORK)
 
     def lend(self) -> None:
-        """Link the artifacts into the folder of checks. Raises ConfigError where a run is changing them."""
+        """Link the artifacts into the folder of checks. Raises ConfigError where a run changes the artifacts."""
         try:
             for stage, artifacts in self.artifacts.items():
                 for name, _ in artifacts.values():
@@ -131,7 +131,7 @@ def lender(results: Results) -> Lender:
     whole = folder.with_name(folder.name.removesuffix(WORK))
     if whole != folder and (whole / "run.json").exists():
         raise ConfigError(f"{folder} is the folder of checks against {whole}; check against {whole}")
-    unfinished = ConfigError(f"{folder}: its last run did not finish; run the same command again first")
+    unfinished = ConfigError(f"{folder}: its last run did not finish; run `fast-diff run` again first")
     with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
         summary = results.summary
         ended = not summary["failures"] and summary["clusters"]["count"] is not None
@@ -141,7 +141,7 @@ def lender(results: Results) -> Lender:
             artifacts = _artifacts(folder)
             partitions = tuple(_partitions(folder, artifacts))
         except ArtifactDamaged as error:
-            raise ConfigError(f"{error.detail}; run the same command again first, which makes it again") from error
+            raise ConfigError(f"{error.detail}; run `fast-diff run` again first to replace the artifact") from error
         if sum(len(partition.table) for partition in partitions) == summary["images"]["total"]:
             return Lender(folder, summary, artifacts, partitions)
     raise unfinished
@@ -170,7 +170,7 @@ def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
 
 
 def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Record]]]) -> Iterator[Partition]:
-    """Yield the partitions in the run's order: by set, then by path. Only the last one of a block has an index."""
+    """Yield the partitions in the run's order: by set, then by path. Only a block's last partition has an index."""
     tables = {
         key: StoredArtifact("scan", key, folder / "scan" / name).table() for key, (name, _) in artifacts["scan"].items()
     }
@@ -194,7 +194,7 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
     ) -> Sequence[tuple[Task, pa.Table]]:
         """Delete retired artifacts, then link the run's artifacts; the folder is locked.
 
-        A rename of a link over another link to the same file has no effect."""
+        Retired links must go first: a rename of a link over another link to the same file has no effect."""
         Store(lent.work).prune()
         lent.lend()
         return found

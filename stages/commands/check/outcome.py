@@ -11,7 +11,7 @@ from stages.commands.show.lines import distance, turn
 from stages.comparing.text import one_line
 
 SHOWN = 20
-"""Most unreadable images that the summary lists."""
+"""Maximum number of unreadable images that the summary lists."""
 COLUMNS = ("rotation", "measured", "borderline")
 
 
@@ -63,7 +63,9 @@ def as_dict(checked: Checked) -> dict[str, Any]:
 
 
 def fails(checked: Checked, on: str) -> str:
-    """Return why the gate fails, as text; empty where the gate passes. `identical`: at a measured distance of 0."""
+    """Return why the gate fails, as text; empty where the gate passes.
+
+    With `on` "identical", only matches at a measured distance of 0 count."""
     rows = checked.matches
     if on == "identical":
         rows = rows[(rows[checked.figure] == 0) & rows["measured"]]

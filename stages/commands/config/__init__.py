@@ -50,7 +50,7 @@ COMMAND = Command(
     "config",
     "set up",
     does="print a config as resolved, each key with its meaning",
-    help="Print a config as resolved, defaults filled in, each key with its meaning: the output is a config again. "
+    help="Print a config as resolved, defaults filled in, each key with its meaning: the output is itself a config. "
     "With --example, print one of the commented configs that come with the program; with --schema, a JSON Schema by "
     "which editors complete and check configs.",
     examples={

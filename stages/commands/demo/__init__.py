@@ -52,5 +52,5 @@ COMMAND = Command(
         LOG_FORMAT,
     ),
     function=demo,
-    exits={0: "done", 1: "a task failed", 2: "the folder holds something else", 130: "interrupted"},
+    exits={0: "done", 1: "a task failed", 2: "the folder holds other files", 130: "interrupted"},
 )

@@ -40,9 +40,9 @@ CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def make_images(folder: Path) -> dict[str, list[Path]]:
-    """Make the images, equal at every call; return the files that show each scene.
+    """Make the images, the same at every call; return the files that show each scene.
 
-    Raises ConfigError for a folder that holds something else."""
+    Raises ConfigError for a folder that holds other files."""
     if folder.exists() and not (folder / MARKER_FILE).exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} exists and was not made by the demo; name another folder: fast-diff demo FOLDER")
     try:

@@ -24,7 +24,7 @@ MORE = ("path_a", "path_b")
 
 
 def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | None) -> tuple[int, int]:
-    """Add all pairs of images to a file; return the number of all and of new pairs.
+    """Add all pairs of some images to a file; return the number of pairs, and of new ones.
 
     Raises ConfigError where the run has no such images."""
     images = results.images().set_index("path")["digest"]
@@ -61,7 +61,7 @@ def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
     """Add rows to a CSV file, except pairs that the file has; return the number added.
 
     A row holds two digests and two paths. The file is made if missing, replaced as a whole and synced. Raises
-    ValueError for another kind of file, OSError."""
+    ValueError for another kind of file; OSError where the file can't be read or written."""
     begun = path.exists() and path.stat().st_size > 0
     known = set(read([str(path)])) if begun else set()
     if path.suffix == ".parquet":
@@ -80,7 +80,7 @@ def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
     if not begun:
         writer.writeheader()
     writer.writerows(dict(zip((*COLUMNS, *MORE), row, strict=True)) for row in new)
-    target = path.resolve()  # a link to a shared file stays one
+    target = path.resolve()  # a link to a shared file stays a link
     before, mode = (target.read_bytes(), target.stat().st_mode) if target.exists() else (b"", None)
     with atomic_write(target, durable=True) as file:
         file.write(before + text.getvalue().encode())

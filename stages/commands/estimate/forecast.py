@@ -22,9 +22,9 @@ from stages.decoding.lanes import Lanes
 from stages.decoding.reading import Expected
 
 PROBED = 64
-"""Most files in a probe."""
+"""Maximum number of files in a probe."""
 OVERHEAD = 700
-"""Bytes stored for an image beside its thumbnail: scan, facts, hashes, index."""
+"""Bytes stored for an image besides its thumbnail: scan, facts, hashes, index."""
 COMPARED = (1.5e9, 0.05e9)
 """Pairs per second and core: of mostly different photographs, and of images whose pairs no bound excludes."""
 SECONDS = 1.5

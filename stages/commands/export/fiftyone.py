@@ -6,9 +6,10 @@ samples.json    one sample per image, with the file's absolute path: no file is 
 
     fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
 
-Fields of a sample: cluster, keeper, mse_to_keeper (of images in a cluster), matches (labels of other images' paths,
-with mse or distance, and rotation, nearest first), error (of unreadable images). Tags: `duplicate` (neither a keeper,
-nor in a reference, nor dismissed) and `unreadable`. Fields without a value are left out.
+Fields of a sample: cluster, keeper, mse_to_keeper (of images in a cluster), matches (a label for
+each matching image, nearest first: its path, mse or distance, and rotation), error (of unreadable images). Tags:
+`duplicate` (neither a keeper, nor in a reference folder, nor dismissed) and `unreadable`. Fields without a
+value are left out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ DUPLICATE, UNREADABLE = "duplicate", "unreadable"
 def fiftyone(results: Results, folder: Path) -> list[str]:
     """Write the dataset; return the paths of its files, and a note on images left out.
 
-    A sample can't have a URL, or a name that is not UTF-8. Raises ConfigError where a file exists already, OSError."""
+    A sample can't have a URL, or a name that is not UTF-8. Raises ConfigError where a file exists already; OSError
+    where a file can't be written."""
     metadata, samples = folder / "metadata.json", folder / "samples.json"
     for path in (metadata, samples):
         if path.exists():

@@ -1,7 +1,7 @@
 """Write a run's tables in formats that other programs read.
 
 csv, json, jsonl   one table: matches, or --table images, hashes, clusters
-difpy              the three files that difPy writes, with correct errors
+difpy              the three files that difPy writes, with mean squared errors that do not overflow
 fiftyone           a dataset of FiftyOne: see `fiftyone.py`
 imagededup         the dict that imagededup's find_duplicates returns
 html-table         matches as a page without scripts
@@ -76,8 +76,8 @@ def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
 def difpy(results: Results, folder: Path) -> list[str]:
     """Write the files of difPy's command line: results, lower_quality, stats; return their paths. Raises OSError.
 
-    Each image comes once, below its cluster's keeper; `lower_quality` lists the duplicates. Errors are divided by the
-    number of values, as difPy documents them (difPy itself computes in bytes, which overflow)."""
+    Each image comes once, below its cluster's keeper; `lower_quality` lists the duplicates. Mean squared errors
+    are divided by the number of values, as difPy documents (difPy itself computes in bytes, which overflow)."""
     config, clusters, images = results.summary["config"], results.clusters(), results.images()
     by_value, threshold = config["pairs"]["normalize"] == "value", config["pairs"]["threshold"]
     values = 1 if by_value else {"grey": 1, "rgb": 3, "rgba": 4}[config["thumbnail"]["channels"]]

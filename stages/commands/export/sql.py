@@ -1,7 +1,7 @@
 """Write a run's tables to a database, through SQLAlchemy: images, hashes, pairs, clusters.
 
-Columns have the types of the artifacts, not types guessed from the first rows: a column of integers with nulls stays
-one, and times keep their milliseconds. In MySQL and MariaDB, text columns are utf8mb4 and compare byte by byte,
+Columns have the types of the artifacts, not types guessed from the first rows: a column of integers with nulls keeps
+its type, and times keep their milliseconds. In MySQL and MariaDB, text columns are utf8mb4 and compare byte by byte,
 whatever the server's defaults: `A.png` and `a.png` stay two files.
 """
 
@@ -27,7 +27,8 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
     """Write each table in a transaction of its own; yield its name and number of rows.
 
     MySQL and MariaDB commit when a table is made: if the export fails there, a table may lack rows. The table `pairs`
-    has the recorded rows: with `pairs.identical: group`, a representative's rows for all identical images of a block.
+    has the recorded rows: with `pairs.identical: group`, a row of a representative stands for the rows of all identical
+    images of its block.
     Raises ConfigError where the database can't be written, or has such tables and `replace` is false."""
     try:
         from sqlalchemy import create_engine, inspect
@@ -98,5 +99,5 @@ def _options(dialect: Any) -> dict[str, str]:
     """Return the options of a table under a dialect."""
     if dialect.name not in ("mysql", "mariadb"):
         return {}
-    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_bin"  # the latter has "a " = "a"
+    collation = "utf8mb4_nopad_bin" if dialect.is_mariadb else "utf8mb4_bin"  # utf8mb4_bin: "a " = "a"
     return {f"{dialect.name}_charset": "utf8mb4", f"{dialect.name}_collate": collation}

@@ -57,7 +57,9 @@ def below(path: str, folder: str) -> bool:
 
 
 def _lie(pairs: pd.DataFrame, one: str, other: str, a: str, b: str | None = None) -> pd.Series[bool]:
-    """Return which rows are about a folder in `a` and a folder in `b`; of nested folders, outside the inner one."""
+    """Return which rows are about a folder in `a` and a folder in `b`.
+
+    If one of `a` and `b` lies inside the other, the outer folder counts without the inner one."""
     firsts, seconds = pairs[f"folder_{one}"], pairs[f"folder_{other}"]
     found = firsts.map(lambda folder: below(folder, a)).astype(bool)
     if b is not None:
@@ -82,11 +84,11 @@ def as_dict(found: SharingFolders) -> dict[str, Any]:
 
 
 def contained(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return folders whose images all are in another folder; all of these folders may go together.
+    """Return folders whose images are all in another folder; all of the returned folders may go together.
 
-    Each folder comes once, without the folders inside it, with the other folder that has the most identical images,
-    then the fewest images. A folder that holds images of a folder that goes is no such other folder, and does not go
-    itself. Columns: folder, other, images, identical, near, bytes, mutual (the images of `other` are in `folder`, too).
+    Each folder comes once, without the folders inside it. Its `other` is the folder with the most identical images,
+    then with the fewest images. A folder that goes is never the `other` of a row, and an `other` never goes.
+    Columns: folder, other, images, identical, near, bytes, mutual (the images of `other` are in `folder`, too).
     A folder that holds `other` counts without `other`; such pairs come last."""
     rows = pd.concat([each[each["contained_a"]] for each in (pairs, _swapped(pairs))])
     nested = [below(a, b) for a, b in zip(rows["folder_a"], rows["folder_b"], strict=True)]
@@ -159,7 +161,7 @@ def _contained(row: dict[Any, Any]) -> str:
 
 
 def _pair(row: dict[Any, Any]) -> Iterator[str]:
-    """Yield the lines of a pair: what of the one is in the other, the other way round, and what each has alone."""
+    """Yield the lines of a pair: which share of each folder is in the other folder, and what is nowhere else."""
     yield f"pair        {one_line(row['folder_a'])} | {one_line(row['folder_b'])}"
     for side, this, that in (("a", "first", "second"), ("b", "second", "first")):
         shared, images = row[f"shared_{side}"], row[f"images_{side}"]

@@ -102,11 +102,11 @@ COMMAND = Command(
             shell_complete=runs,
         ),
         _several("prefer", "FOLDER", "Keep the image below this folder; may be given several times, the best first."),
-        _several("avoid", "PATTERN", "Keep an image last whose name or folder is like this."),
+        _several("avoid", "PATTERN", "Keep an image with a name or folder like this only as the last choice."),
         click.Option(
             ["--only"],
             type=OneOf(("identical", "near", "turned")),
-            help="Remove only such images, seen from the keeper.",
+            help="Remove only images of this kind, compared with the keeper.",
         ),
         click.Option(
             ["--max-distance"],

@@ -22,7 +22,7 @@ from stages.commands.results.names import folder_named
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
 
-LOST = "an artifact is missing; run the same command again first"
+LOST = "an artifact is missing; run `fast-diff run` again first"
 KINDS = ("identical", "near", "turned")
 """Values of `PlanRules.only`."""
 
@@ -34,8 +34,9 @@ class PlanRules:
     """Rules that choose what goes.
 
     prefer        folders, the most preferred first: an image below one of them becomes the keeper
-    avoid         patterns of names: an image with such a name, or in such a folder, becomes the keeper last
-    only          identical: only images equal to the keeper's thumbnail go; near: only others; turned: only turned ones
+    avoid         patterns of names: an image with such a name, or in such a folder, is the last choice as keeper
+    only          kind of images that go. identical: the thumbnail equals the keeper's; near: the thumbnail differs;
+                  turned: the image is turned against the keeper
     max_distance  only images with at most this MSE to the keeper go
     folders       only images below these folders go"""
 
@@ -49,7 +50,7 @@ class PlanRules:
 def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
     """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
-        raise ConfigError(f"{results.folder}: its last run did not finish; run the same command again first")
+        raise ConfigError(f"{results.folder}: its last run did not finish; run `fast-diff run` again first")
     images = results.images().set_index("path")
     members = results.clusters()
     if lost := set(members["path"]) - set(images.index):

@@ -20,9 +20,10 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class FolderCount:
-    """Files of a folder that go, and their bytes; `images`: of the run in this folder, None where unknown.
+    """Number and bytes of a folder's files that go.
 
-    `whole`: the folder stands for its subfolders, of which all images go, too."""
+    `images`: number of the run's images in this folder, None where unknown; `whole`: the counts include the
+    subfolders, whose images all go, too."""
 
     folder: str
     going: int
@@ -44,8 +45,8 @@ def by_folder(files: Iterable[tuple[str, int]], images: Mapping[str, int]) -> li
 def folder_counts(files: Mapping[str, tuple[int, int]], images: Mapping[str, int]) -> list[FolderCount]:
     """Return the folders of files, given as number and bytes by folder, largest first.
 
-    A tree of which all images go is one row, at its top. `images`: number of the run's images in each folder; empty
-    where the run is unknown."""
+    A folder whose images all go, those of its subfolders included, is one row with its subfolders. `images`: number of
+    the run's images in each folder; empty where the run is unknown."""
     going, size = ({folder: both[place] for folder, both in files.items()} for place in (0, 1))
     of_tree, tree, tree_size = (_sums(counts) for counts in (images, going, size))
     whole = {folder for folder, count in tree.items() if count == of_tree.get(folder)}

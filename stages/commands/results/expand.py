@@ -21,7 +21,8 @@ def expanded_rows(
 ) -> pd.DataFrame:
     """Return a row for each pair of images that rows of representatives stand for.
 
-    `tables`: of the stage index, in path order, with all images of `rows`; `swap`: there is one set."""
+    `tables`: of the stage index, in path order, with all images of `rows`; `swap`: see
+    `groups.expand`."""
     known = pd.Index(pa.concat_arrays([table["path"].combine_chunks() for table in tables]).to_pandas())
     a, b = (known.get_indexer(rows[name]).astype(np.int64) for name in ("path_a", "path_b"))
     values = (rows[name].to_numpy() for name in (comparison.column, "turns", "measured"))
@@ -42,7 +43,7 @@ def expanded_rows(
 def expanded(rows: groups.PairArrays, blocks: Sequence[Block], comparison: Comparison, swap: bool) -> groups.PairArrays:
     """Return all pairs of images that the rows of blocks represent.
 
-    Images are numbered in path order. `swap`: there is one set. With an asymmetric metric, a row within a block
+    Images are numbered in path order. `swap`: see `groups.expand`. With an asymmetric metric, a row within a block
     represents its two images alone."""
     sizes = [len(block.representative) for block in blocks]
     starts = np.cumsum([0, *sizes])

@@ -1,8 +1,9 @@
 """Pairs left after each filter: from the ledgers of block pairs and the run's event log.
 
 A ledger does not depend on tiles or devices, so the artifact holds the ledger. The number of pairs that passed each
-filter, and the time, do depend on them, so the event log holds both, under the artifact's name. The filters of an
-artifact without an event are unknown: the log was deleted, or the run was killed before it wrote the event.
+filter, and the time, do depend on tiles and devices, so the event log holds both, under the artifact's name. The
+filters of an artifact without an event are unknown: the log was deleted, or the run was killed before it wrote the
+event.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Work:
     """Sums over block pairs.
 
     block_pairs  number of block pairs
-    unknown      number of block pairs without an event in the log; `unknown_pairs`: of images in these block pairs
+    unknown      number of block pairs without an event in the log; `unknown_pairs`: number of their pairs of images
     ledger       pairs of images in all block pairs; `decided` counts pairs of representatives
     known        decided pairs of representatives, in block pairs with an event
     levels       pairs of representatives left at each level, in block pairs with an event; see `Levels`
@@ -51,7 +52,7 @@ class Work:
 
     @property
     def pairs_per_second(self) -> float | None:
-        """Pairs of representatives decided per second of a task, None without a time."""
+        """Pairs of representatives decided per second of task time; None if no time is known."""
         return self.known / self.seconds if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:

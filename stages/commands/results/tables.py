@@ -73,7 +73,7 @@ class Results:
             TypeAdapter(pairs_stage.Params).validate_json(json.dumps(config["pairs"]))
             return summary
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ConfigError(f"{path} is damaged; run the same command again, which rewrites it") from error
+            raise ConfigError(f"{path} is damaged; run `fast-diff run` again, which rewrites the file") from error
 
     @property
     def report(self) -> Place:
@@ -112,8 +112,8 @@ class Results:
         Columns: path_a, path_b, mse (`distance` with another pairs.metric), rotation (degrees by which b is turned,
         counter-clockwise), turns (bit k: k quarter turns attain the distance), measured (false: recorded without
         measuring, by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact`
-        might decide otherwise). `expand`: a row for each pair of images, also for
-        pairs of represented identical images."""
+        might decide otherwise). `expand`: return a row for each pair of images, pairs
+        of represented identical images included."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
         return rows.sort_values([self.comparison.column, "path_a", "path_b"], ignore_index=True)
 

@@ -71,7 +71,7 @@ COMMAND = Command(
     does="open a run's report in the browser, decide, and clean up on the page",
     help="Serve the report of a finished run from this machine, for this machine's browser only. The page saves each "
     "decision in the run's folder as you make it, and runs the dry run, the actions and the undo of `fast-diff apply` "
-    "and `fast-diff undo`. The printed address holds a secret: who has the address can act as you. Needs the extra "
+    "and `fast-diff undo`. The printed address holds a secret: anyone with the address can act as you. Needs the extra "
     "`review`.",
     examples={
         "fast-diff review outputs/Pictures": "open the page",

@@ -1,4 +1,4 @@
-"""Follow the page's plan through the code of `apply` and `undo`: dry run, apply, undo, one at a time.
+"""Run dry runs, applies and undos for the page, one at a time, with the code of `apply` and `undo`.
 
 A dry run fixes the plan, the action and the target folder, and names the three by a digest. `apply` takes that digest
 once, and only while the decisions are those of the dry run: a window that shows other decisions can't act, and a
@@ -34,7 +34,7 @@ from stages.listing.files import show
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What a dry run showed, and `apply` may do once."""
+    """A plan that a dry run showed, and that `apply` may carry out once."""
 
     digest: str
     revision: int
@@ -143,7 +143,7 @@ class Acts:
             self._thread.join()
 
     def journals(self) -> tuple[list[dict[str, Any]], set[bytes]]:
-        """Return the page's journals, the latest first, and the true paths of all files that are away."""
+        """Return the page's journals, the latest first, and the true paths of files that an act took away."""
         found: list[dict[str, Any]] = []
         away: set[bytes] = set()
         for path in reversed(self._journals()):
@@ -210,7 +210,7 @@ def _digest(path: Path) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], frozenset[bytes]]:
-    """Return what the page shows of a journal, and the paths of its files that are away."""
+    """Return what the page shows of a journal, and the paths of files that an act took away."""
     acts = read_journal(path).acts
     away = [act for act in acts if act["state"] in ("begin", "done")]
     return {

@@ -11,7 +11,7 @@ KIND is `choice` (true: keep, false: remove), `skipped`, `reviewed` or `dismisse
 a pair of images; VALUE is true, false, or null for no decision. An image is its path and the digest of its bytes, so
 decisions hold in every later run that has the same image.
 
-Guarantees: a decision that `write` returned is on disk; a torn last line belongs to a decision that was not returned.
+Guarantees: a decision is on disk when `write` returns; a torn last line belongs to a `write` that did not return.
 One process at a time holds the file."""
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Decisions(contextlib.AbstractContextManager["Decisions"]):
     place: ImageId | None
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises ConfigError where the file is another one, or another process holds it."""
+        """Open or make the file. Raises ConfigError where the file has another format, or another process holds it."""
         self.path = path
         new = not path.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,11 +164,11 @@ class Decisions(contextlib.AbstractContextManager["Decisions"]):
         """Return the error for a file that holds something else."""
         return ConfigError(
             f"{self.path}, line {number}: expected decisions of `fast-diff review`, format {VERSION}. "
-            "Move the file away, and the next review begins anew"
+            "Move the file away, and the next review begins without decisions"
         )
 
     def _read(self, line: dict[str, Any], first: bool) -> None:
-        """Apply one line of the file. Raises ValueError, KeyError, TypeError, IndexError for another line."""
+        """Apply one line of the file. Raises ValueError, KeyError, TypeError, IndexError for an invalid line."""
         ((name, value),) = line.items()
         if first != (name == FORMAT) or (first and value != VERSION):
             raise ValueError

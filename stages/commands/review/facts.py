@@ -1,4 +1,4 @@
-"""Facts of an image for the page's table: what the run recorded, and what stands in its folder now."""
+"""Facts of an image for the page's table: what the run recorded, and which sidecars are in the image's folder now."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Serve a run's images by number: previews, and originals.
 
-An original is served only if its bytes are those of the run, so a file that took its place is never shown. Formats that
+An original is served only if its bytes are those of the run, so another file in its place is never shown. Formats that
 browsers don't show are decoded in a separate process, as in a run, and sent as PNG."""
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ SHOWN = {
 SIDE = 12_000
 """Longest side of a decoded image, in pixels."""
 AT_ONCE = 2
-"""ServedImages that are read and decoded at a time."""
+"""Number of images that are read and decoded at a time."""
 HELD = 64 << 20
-"""Bytes of made previews in memory."""
+"""Bytes of previews that are kept in memory, at most."""
 
 
 class Picture(NamedTuple):
@@ -51,7 +51,7 @@ class Picture(NamedTuple):
 
 
 class ServedImages:
-    """ServedImages of one run, by number. A method returns None where the file is gone or has changed."""
+    """Images of one run, by number. A method returns None where the file is gone or has changed."""
 
     def __init__(self, shown: Shown, settings: Settings) -> None:
         self._shown = shown
@@ -62,7 +62,7 @@ class ServedImages:
         self._lock = threading.Lock()
 
     def preview(self, number: int) -> Picture | None:
-        """Return an image of at most PREVIEW pixels. Raises IndexError."""
+        """Return an image with a longest side of at most PREVIEW pixels. Raises IndexError."""
         path = self._shown.preview(number)
         if path and (data := _content(path)):
             return Picture(data, "image/jpeg")

@@ -4,8 +4,8 @@
     path            begins with a random prefix, to which the cookie is limited: cookies do not know ports, and a
                     server on another port must not receive the secret
     secret          is in the address that the command prints, and afterwards in a cookie: HttpOnly, SameSite=Strict
-    Sec-Fetch-Site  must be same-origin: pages of other ports of this machine are of the same site, and cookies reach
-                    this server with their requests
+    Sec-Fetch-Site  must be same-origin: pages on other ports of this machine are of the same site, so browsers send
+                    the cookie with the requests of such pages
     Origin          must be this server's where a request acts; no header allows another origin to read an answer
 
 The secret lives as long as the server."""

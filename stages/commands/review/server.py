@@ -43,7 +43,7 @@ def listening(port: int) -> Iterator[socket.socket]:
 
 
 class Server(uvicorn.Server):
-    """A server that says when it answers."""
+    """A server that sets the event `ready` as soon as the server answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(

@@ -84,9 +84,9 @@ class Session:
             }
 
     def decide(self, actions: object, revision: object, since: int) -> dict[str, Any]:
-        """Save decisions, which are on disk when this returns; return the state since a revision.
+        """Save decisions on disk; return the state since a revision.
 
-        Raises ConfigError for other data; Stale where another window changed what an `undo` would take back."""
+        Raises ConfigError for invalid data; Stale where another window changed what an `undo` would take back."""
         if not isinstance(actions, list):
             raise ConfigError("expected a list of actions")
         read = [self._action(action) for action in actions]

@@ -1,4 +1,4 @@
-"""The session of a run as its folder is now: a later run in the same folder brings another page."""
+"""Keep the session of a run, and replace the session when a later run changes the images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stages.commands.review.shown import read_page
 
 
 class Sessions:
-    """The session of a run, and another one when the report has changed; `close` it at the end."""
+    """The current session of a run, replaced when the report's images change. Call `close` at the end."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         """Open the session. Raises ConfigError where the run has no report of this version."""
@@ -45,5 +45,5 @@ class Sessions:
         try:
             found = [(self._folder / name).stat() for name in ("report/index.html", "run.json")]
         except OSError as error:
-            raise ConfigError(f"{self._folder} has no report; run the same command again first") from error
+            raise ConfigError(f"{self._folder} has no report; run `fast-diff run` again first") from error
         return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)

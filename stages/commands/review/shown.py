@@ -25,7 +25,7 @@ from stages.report import page
 from stages.report.extremes import number
 from stages.report.previews import SUFFIXES
 
-AGAIN = "run the same command again first"
+AGAIN = "run `fast-diff run` again first"
 META = re.compile(r'<meta http-equiv="Content-Security-Policy" content="[^"]*">')
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 DATES = re.compile(r"^globalThis\.dates = (\{.*\});$", re.MULTILINE)
@@ -83,7 +83,7 @@ class Shown:
         return self.folder / name if kind else None
 
     def dates(self) -> str:
-        """Return the script with the dates of files, made anew from its data. Raises ConfigError."""
+        """Return the script with the dates of files, rebuilt from the stored script's data. Raises ConfigError."""
         path = self.folder / "report" / page.DATES
         try:
             found = DATES.search(path.read_text("utf-8"))

@@ -114,7 +114,7 @@ def _check_performance_report(config: Config, path: Path) -> None:
     if config.scheduler.kind == "synchronous":
         said = "kind synchronous runs without Dask; choose another scheduler.kind"
     elif not importlib.util.find_spec("bokeh"):
-        said = f"Dask draws it with a library that is missing: {installation.install('bokeh')}"
+        said = f"Dask draws the page with a library that is missing: {installation.install('bokeh')}"
     elif not path.absolute().parent.is_dir():
         said = f"the folder of {path} does not exist"
     elif path.is_dir():
@@ -176,7 +176,7 @@ COMMAND = Command(
         QUIET,
         LOG_FORMAT,
         _option(
-            "--performance-report", type=PathName(), metavar="FILE", help="Write Dask's own page on the run there."
+            "--performance-report", type=PathName(), metavar="FILE", help="Write Dask's performance report to FILE."
         ),
         _option(
             "--allow-cluster-class",
@@ -186,7 +186,7 @@ COMMAND = Command(
     ),
     function=run,
     exits={
-        0: "done, images that can't be read included",
+        0: "done, even if some images can't be read",
         1: "a task failed; what is finished is kept",
         2: "bad usage or config, or no image",
         FOUND: "--fail-on found something",

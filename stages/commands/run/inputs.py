@@ -102,7 +102,7 @@ def name_of(name: str) -> str:
 def _unshared(config: Config) -> Config:
     """Return the config under a name that no run of another folder has: NAME, NAME-2, ...
 
-    A run belongs to the first folder that it was given: more folders beside this one continue the run."""
+    A run belongs to its first input: the same first input with further folders continues the run."""
     number, name, folder = 1, config.run, config.settings("inputs.a")[0]
     while (other := _first_input(config.folder)) is not None and other != folder:
         number += 1

@@ -1,7 +1,8 @@
 """The report's page on the work: the pairs left after each filter, drawn from the event log.
 
-The figures may differ between two runs with the same results, so the page is not an artifact: each successful run draws
-the page again, if block pairs were computed or other block pairs count. The report links to the page by a fixed name.
+The figures may differ between two runs with the same results, so the page is not an artifact: a successful run draws
+the page again if the run computed a task, or if the set of block pairs has changed. The report links to the page by a
+fixed name.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ log = logging.getLogger("fast_diff")
 def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[str]:
     """Draw the page, unless the page is up to date; return its name, relative to the run's folder.
 
-    `ran`: the stages of which this run computed a task: then the times have changed, at least."""
+    `ran`: stages of which this run computed a task; with any stage in `ran`, at least the times have changed."""
     names, wanted = store.names(STAGE), config.settings(f"{STAGE}.device")
     mark = digest([VERSION, config.run, wanted, "\n".join(names)])
     if ran or not _drawn(store, mark):
