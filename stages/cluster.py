@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, PlainValidator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, PlainValidator
 
 from pipeline.stage import (
     CacheKey,
@@ -27,6 +26,7 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from stages.clustering import dismissed, keepers
 from stages.clustering.distances import inside
@@ -45,7 +45,7 @@ from stages.comparing.thumbnails import BOUNDS
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """What is a cluster, and which of its images stays."""
 

@@ -15,12 +15,11 @@ import pyarrow.compute as pc
 from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 from xxhash import xxh3_128_hexdigest
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Preflight, Settings, Stage, Task, Upstream, section
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.identity import identities, shift_bits
@@ -41,7 +40,7 @@ NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
 """Types whose text does not hold the whole value."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """Which hash is computed, and of what."""
 

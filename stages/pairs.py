@@ -9,8 +9,7 @@ from dataclasses import asdict, fields
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 
 from pipeline.machine import side_process
 from pipeline.machine.installation import install_extra
@@ -30,6 +29,7 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from pipeline.store.backends.locations import inside
 from stages.comparing import copies
@@ -51,7 +51,7 @@ PROCESS, AN_IMAGE = 400 << 20, 2_500
 """Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """What is compared, and what is a match."""
 

@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from pipeline.machine import side_process
-from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream, section
 from stages.clustering import dismissed
 from stages.clustering.matches import Matches
 from stages.comparing.blocks import group_columns
@@ -38,7 +37,7 @@ FAILURES = 200
 Amount = Annotated[int, Field(ge=0)] | Literal["all"]
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """How much is drawn."""
 

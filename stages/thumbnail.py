@@ -13,8 +13,7 @@ from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 from PIL import ImageColor
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 
 from pipeline.stage import (
     SPEED,
@@ -29,6 +28,7 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from stages.comparing.rows import thumbnail_schema, thumbnail_table
 from stages.comparing.text import whole_number
@@ -46,7 +46,7 @@ SideLength = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """What changes the pixels."""
 

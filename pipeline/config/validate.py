@@ -59,7 +59,11 @@ def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, 
 
 def _validated(kind: Any, data: Any) -> Any:
     text = json.dumps(data, default=str)
-    if model := member(kind, data):  # builds one validator only; on errors, the whole union gives fuller messages
+    model = member(kind, data)
+    if data == {}:
+        with contextlib.suppress(TypeError):  # a key without a default is missing
+            return (model or kind)()  # without a validator, which takes longer to build than all defaults to check
+    if model:  # builds one validator only; on errors, the whole union gives fuller messages
         with contextlib.suppress(ValidationError):
             return validator(model).validate_json(text, strict=True)
     return validator(kind).validate_json(text, strict=True)
@@ -67,7 +71,7 @@ def _validated(kind: Any, data: Any) -> Any:
 
 @functools.cache
 def validator(kind: Any) -> TypeAdapter[Any]:
-    """Return pydantic's validator of a section's type: one of all scheduler kinds takes 50 ms to build."""
+    """Return pydantic's validator of a section's type; a validator of all scheduler kinds takes 50 ms to build."""
     return TypeAdapter(kind)
 
 

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "ed259d1886eda145"),
-    "thumbnail": (6, "1b27701233250ae0"),
-    "hash": (3, "25ce0c1bba72ff53"),
-    "index": (2, "c6477277a0632d58"),
-    "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "33c46b95b7554a77"),
-    "plot": (14, "bcf4720b2b7d11af"),
+    "scan": (2, "486ff7745fda8fc2"),
+    "thumbnail": (6, "4519203ca2ab4dc1"),
+    "hash": (3, "3af879879c338643"),
+    "index": (2, "5ae56b7aa5b4c07c"),
+    "pairs": (4, "5ce14d9770fa48ca"),
+    "cluster": (8, "e14051d96d5ec672"),
+    "plot": (14, "aa435d2b72a6aa4a"),
 }
 
 
