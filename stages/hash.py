@@ -7,14 +7,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, field_validator
 from xxhash import xxh3_128_hexdigest
 
@@ -24,6 +23,9 @@ from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.identity import identities, shift_bits
 from stages.kernels.measure.turns import turned
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HashFunction = Callable[[Any], object]
 """A function of an array (H, W, C), or of a PIL.Image."""
@@ -170,6 +172,8 @@ def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
     """Return a thumbnail, uint8 (H, W, C), as a Pillow image.
 
     The mode is L, RGB or RGBA by the number of channels."""
+    from PIL import Image
+
     height, width, channels = pixels.shape
     return Image.frombytes(MODES[channels], (width, height), pixels.tobytes())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -73,3 +73,12 @@ class Comparison:
         unsure = UNSURE / (CHANNELS[channels] ** 0.5 if self.normalize == "value" else 1)
         near: NDArray[np.bool_] = np.sqrt(values) > self.threshold**0.5 - unsure
         return near
+
+
+SETTINGS = tuple(f"pairs.{field.name}" for field in fields(Comparison))
+"""Config keys that `comparison_of` reads."""
+
+
+def comparison_of(settings: Settings) -> Comparison:
+    """Return the settings by which the pairs were compared."""
+    return Comparison(**{key.partition(".")[2]: settings(key) for key in SETTINGS})

@@ -7,7 +7,6 @@ images. The images of a dismissed pair form groups of their own."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import fields
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.stage import Artifact, Inputs, Settings
 from stages.clustering.matches import ENDS
 from stages.comparing.blocks import group_columns, read_blocks, rule_inputs
-from stages.comparing.comparison import Comparison
+from stages.comparing.comparison import Comparison, comparison_of
 from stages.comparing.metrics.kinds import kind_of
 from stages.kernels.graph.trees import Bundle
 
@@ -31,13 +30,6 @@ WAITING = 1 << 22
 """Matches with folders that are collected before equal ones are merged."""
 BLOCKS = 32
 """Blocks whose paths are held in memory."""
-SETTINGS = tuple(f"pairs.{field.name}" for field in fields(Comparison))
-"""Config keys that `comparison_of` reads."""
-
-
-def comparison_of(settings: Settings) -> Comparison:
-    """Return the settings by which the pairs were compared."""
-    return Comparison(**{key.partition(".")[2]: settings(key) for key in SETTINGS})
 
 
 class ImageFolders(NamedTuple):

@@ -19,14 +19,12 @@ from pipeline.stage import Artifact, Inputs, Job
 from stages.clustering import dismissed
 from stages.clustering.live import folders_of
 from stages.kernels.graph.trees import SharedImages, Tree, condensed, shared
-from stages.report.bundles import SETTINGS, ImageFolders, bundles
+from stages.report.bundles import ImageFolders, bundles
 
 Ints = NDArray[np.int64]
 
 FILENAME = "report/folders.parquet"
 """Name of the table, relative to the run's folder."""
-USES = (*SETTINGS, "inputs.reference", "cluster.threshold", "cluster.min_contrast", "cluster.dismissed")
-"""Config keys that `folder_table` reads."""
 SCHEMA = pa.schema(
     [
         ("folder_a", pa.string()),

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "486ff7745fda8fc2"),
-    "thumbnail": (6, "4519203ca2ab4dc1"),
-    "hash": (3, "3af879879c338643"),
-    "index": (2, "5ae56b7aa5b4c07c"),
-    "pairs": (4, "5ce14d9770fa48ca"),
-    "cluster": (8, "e14051d96d5ec672"),
-    "plot": (14, "aa435d2b72a6aa4a"),
+    "scan": (2, "80373ed89f8ab9ba"),
+    "thumbnail": (6, "5dc619fa7ca5f547"),
+    "hash": (3, "c7cd1c34ebcd2b6e"),
+    "index": (2, "94735976d4a76bf9"),
+    "pairs": (4, "33f109dbcb03aa41"),
+    "cluster": (8, "9e2751fb1b6ae35f"),
+    "plot": (14, "0162e1e2c902229c"),
 }
 
 
