@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from pipeline.machine import side_process
 from pipeline.machine.installation import install_extra
 from pipeline.messages.words import did_you_mean
 from pipeline.stage import (
@@ -181,6 +180,7 @@ def memory(upstream: Upstream, params: Params) -> int:
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
     """Compile the loops in a process beside the first run, if the run has enough images for compiled code."""
+    from pipeline.machine import side_process
     from stages.kernels.arrays import compiled
     from stages.kernels.compare import TUNING
     from stages.kernels.warm_up import compile_loops

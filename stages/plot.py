@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.machine import side_process
 from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream, section
 from stages.clustering import dismissed
 from stages.comparing.blocks import group_columns
@@ -67,6 +66,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
     """Import Matplotlib in a process beside the run, unless there are charts to reuse."""
     if not exists("report/histogram.svg"):
+        from pipeline.machine import side_process
         from stages.report import charts
 
         side_process.submit(charts.load)

@@ -10,6 +10,8 @@ from stages.comparing.comparison import SETTINGS
 
 SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
 """The record's schema: each file of the report."""
+DATES = "dates.js"
+"""A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
 FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
 """Columns of thumbnails that the page shows."""
 FOLDERS = (*SETTINGS, "inputs.reference", "cluster.threshold", "cluster.min_contrast", "cluster.dismissed")

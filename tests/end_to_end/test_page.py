@@ -18,7 +18,7 @@ from pipeline.cli.main import main
 from stages.commands.plan.plan_file import read_plan
 from stages.report import page as pages
 from stages.report.dendrogram import Dendrogram
-from stages.report.page import DATES
+from stages.report.reads import DATES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -24,8 +24,8 @@ from stages import cluster, pairs, plot, scan, thumbnail
 from stages.comparing.metrics.hamming import HASHES
 from stages.plot import Params
 from stages.report import charts
-from stages.report.page import DATES
 from stages.report.previews import Previews
+from stages.report.reads import DATES
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
 
 SETTINGS: dict[str, Any] = {

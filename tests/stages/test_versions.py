@@ -17,9 +17,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "thumbnail": (6, "5dc619fa7ca5f547"),
     "hash": (3, "c7cd1c34ebcd2b6e"),
     "index": (2, "94735976d4a76bf9"),
-    "pairs": (4, "33f109dbcb03aa41"),
+    "pairs": (4, "ac21bc9e752876de"),
     "cluster": (8, "9e2751fb1b6ae35f"),
-    "plot": (14, "0162e1e2c902229c"),
+    "plot": (14, "b98c06f49ba65a57"),
 }
 
 
