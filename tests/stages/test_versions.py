@@ -19,7 +19,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "94735976d4a76bf9"),
     "pairs": (4, "ac21bc9e752876de"),
     "cluster": (8, "9e2751fb1b6ae35f"),
-    "plot": (14, "b98c06f49ba65a57"),
+    "plot": (14, "692e3cb974a4bb15"),
 }
 
 
