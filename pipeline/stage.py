@@ -17,7 +17,7 @@ from typing import Generic
 
 import pyarrow as pa
 
-from pipeline.contract.options import CacheKey, Output, P, Preflight, Reuse, Section, Source
+from pipeline.contract.options import CacheKey, Output, P, Preflight, Reuse, Section, Source, section
 from pipeline.contract.work import Address, Artifact, Base, Inputs, Job, Result, Scalar, Settings, Task, Upstream
 from pipeline.store.columns import check_columns
 
@@ -41,6 +41,7 @@ __all__ = [
     "Stage",
     "Task",
     "Upstream",
+    "section",
 ]
 
 
@@ -58,7 +59,7 @@ class Stage(Generic[P]):
     name     also the folder of the artifacts, and the config section of the parameters
     version  raise this number with every change of the code that changes results
     needs    stages whose tasks `tasks` looks at, or whose artifacts `compute` reads
-    params   pydantic dataclass of the config section; fields marked `SPEED` are no part of the fingerprint
+    params   dataclass of the config section, made by `section`; fields marked `SPEED` are no part of the fingerprint
     schema   Arrow schema of the artifacts, or a function (params, settings) -> schema; see `pipeline.store.columns`
     tasks    cuts the work
     compute  computes one task from its arguments and nothing else

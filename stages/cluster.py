@@ -8,12 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, PlainValidator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, PlainValidator
 
 from pipeline.stage import (
     CacheKey,
@@ -27,25 +23,17 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from stages.clustering import dismissed, keepers
-from stages.clustering.distances import inside
-from stages.clustering.focus import Sharpness
+from stages.clustering.earlier import FREE
 from stages.clustering.keeper_keys import Rule
-from stages.clustering.keepers import stay
-from stages.clustering.ledger import check_ledger
-from stages.clustering.live import per_folder
-from stages.clustering.matches import Matches
-from stages.clustering.members import flat_paths, members_of, readable_paths, rows_by_cluster
-from stages.clustering.rows import rows_of
 from stages.comparing.figure import column_of
 from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
 
-Ints = NDArray[np.int64]
 
-
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """What is a cluster, and which of its images stays."""
 
@@ -158,17 +146,13 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
     Dates and contrasts are included only where a rule reads dates or contrasts."""
     more = ({"contrast"} if params.min_contrast else set()) | ({"digest"} if params.dismissed else set())
-    measured = ("measured",) if _whole(params) else ()
+    metric = settings("pairs.metric")
+    measured = ("measured",) if metric == "mse" or params.linkage != "components" or params.dismissed else ()
     return {
         "scan": ("path", *_of_scan(params)),
         "thumbnail": ("path", "set", "error", "thumbnail", *sorted(more | {*_of_thumbnails(params)})),
-        "pairs": ("path_a", "path_b", column_of(settings("pairs.metric")), *measured),
+        "pairs": ("path_a", "path_b", column_of(metric), *measured),
     }
-
-
-def _whole(params: Params) -> bool:
-    """Return whether clustering needs all matches in memory."""
-    return params.linkage != "components" or bool(params.dismissed)
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
@@ -176,72 +160,11 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
     Raises:
         TaskError: the ledger does not account for every pair."""
-    check_ledger(inputs.of("thumbnail"), inputs.of("pairs"))
-    threshold = params.threshold if params.threshold is not None else job.settings("pairs.threshold")
-    flat = flat_paths(inputs.of("thumbnail"), params.min_contrast)
-    matches = Matches(inputs.of("pairs"), column_of(job.settings("pairs.metric")), threshold, flat)
-    apart: dict[int, set[int]] = {}
-    if _whole(params):
-        graph = matches.graph()
-        paths, family = graph.paths, graph.families()
-        sharpness = Sharpness(job, family)
-        ranking = _ranking(inputs, job, paths, family, params, sharpness)
-        apart = _apart(inputs, job, paths, params)
-        labels = graph.clusters(params.linkage, ranking.places, apart)
-    else:
-        paths, labels = matches.chained()
-        sharpness = Sharpness(job, labels)
-        ranking = _ranking(inputs, job, paths, labels, params, sharpness)
-    rows, cluster = rows_by_cluster(labels, ranking.places)
-    first = np.diff(cluster, prepend=-1) != 0
-    reasons = np.full(len(rows), None, object)
-    reasons[first] = ranking.reasons(rows[first], rows[np.flatnonzero(first) + 1])
-    keeper = np.flatnonzero(first)[cluster]
-    pairs = zip(rows.tolist(), rows[keeper].tolist(), strict=True)
-    members = members_of(inputs, job, paths.take(pa.array(rows)), _of_thumbnails(params))
-    distances = inside(inputs, job, members["path"].combine_chunks(), keeper, cluster)
-    columns = {
-        "cluster": cluster,
-        "keeper": first,
-        "rank": np.arange(len(rows)) - keeper,
-        "reason": pa.array(reasons, pa.string()),
-        "dismissed": np.array([other in apart.get(image, ()) for image, other in pairs], bool),
-        "mse_to_keeper": distances.to_keeper,
-        "size": np.bincount(cluster)[cluster],
-        "diameter": distances.diameter[cluster],
-    }
-    for name, values in columns.items():
-        members = members.append_column(name, pa.array(values) if isinstance(values, np.ndarray) else values)
-    members = members.sort_by([("cluster", "ascending"), ("keeper", "descending"), ("path", "ascending")])
-    summary = {
-        "count": int(first.sum()),
-        "images": members.num_rows,
-        "removable_bytes": pc.sum(members.filter(pc.invert(stay(members)))["bytes"]).as_py() or 0,
-        "flat": len(flat),
-        "unmeasured": sharpness.unmeasured,
-        "passing": sharpness.passing,
-    }
-    return Result((members.select(SCHEMA.names),), summary=summary)
+    from stages.clustering.clusters import clustered
 
-
-def _apart(inputs: Inputs, job: Job, paths: pa.Array, params: Params) -> dict[int, set[int]]:
-    """Return for each dismissed image the images that must not match the image.
-
-    Images are numbered by position in `paths`."""
-    if not params.dismissed:
-        return {}
-    pairs = dismissed.unchanged(params.dismissed, job.task.spec["dismissed"])
-    digests = rows_of(inputs.of("thumbnail"), ["path", "digest"], paths)["digest"]
-    return dismissed.apart(pairs, digests.to_pylist())
-
-
-def _ranking(
-    inputs: Inputs, job: Job, paths: pa.Array, family: Ints, params: Params, sharpness: Sharpness
-) -> keepers.Ranking:
-    """Return the order in which images stay; see `keepers.ranked`."""
-    members = members_of(inputs, job, paths, _of_thumbnails(params), _of_scan(params))
-    around = keepers.Around(family, lambda: per_folder(readable_paths(inputs.of("thumbnail"))))
-    return keepers.ranked(members, params.keep, sharpness, around)
+    columns = sorted({*_of_thumbnails(params), *(["digest"] if params.dismissed else [])})
+    table, summary = clustered(inputs, job, params, columns, _of_scan(params))
+    return Result((table.select(SCHEMA.names),), summary=summary)
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -286,7 +209,7 @@ STAGE: Stage[Params] = Stage(
     tasks=tasks,
     compute=compute,
     cache_key=CacheKey(reads, uses, libraries=("Pillow",)),
-    reuse=Reuse(retry=lambda summary, params: bool(summary["passing"])),
+    reuse=Reuse(builds_on=FREE, retry=lambda summary, params: bool(summary["passing"])),
     output=Output(figures=figures, unit="images", seconds=3e-5),
     preflight=Preflight(
         check, own_code=lambda params, settings: any(isinstance(rule, str) and ":" in rule for rule in params.keep)

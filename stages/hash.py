@@ -7,24 +7,25 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 from numpy.typing import NDArray
-from PIL import Image
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 from xxhash import xxh3_128_hexdigest
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Settings, Stage, Task, Upstream
+from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Settings, Stage, Task, Upstream, section
 from stages.comparing.functions import RAISED, imported, said
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.identity import identities, shift_bits
 from stages.kernels.measure.turns import turned
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HashFunction = Callable[[Any], object]
 """A function of an array (H, W, C), or of a PIL.Image."""
@@ -41,7 +42,7 @@ NO_TEXT = (type(None), bytes, bytearray, np.ndarray)
 """Types whose text does not hold the whole value."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """Which hash is computed, and of what."""
 
@@ -173,6 +174,8 @@ def as_image(pixels: NDArray[np.uint8]) -> Image.Image:
     """Return a thumbnail, uint8 (H, W, C), as a Pillow image.
 
     The mode is L, RGB or RGBA by the number of channels."""
+    from PIL import Image
+
     height, width, channels = pixels.shape
     return Image.frombytes(MODES[channels], (width, height), pixels.tobytes())
 

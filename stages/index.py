@@ -9,18 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Address, CacheKey, Inputs, Job, Output, Result, Settings, Stage, Task, Upstream
+from pipeline.stage import Address, CacheKey, Inputs, Job, Output, Result, Settings, Stage, Task, Upstream, section
 from stages.comparing.embed import embedded
 from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
 
 HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """No parameters: the index follows from its inputs alone."""
 

@@ -1,24 +1,20 @@
 """Compare every image with every image, exactly; one task per block pair.
 
-`comparing/` holds blocks, metrics and earlier results; `kernels/compare.py` compares two blocks."""
+`comparing/` holds blocks, metrics and earlier results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 
-from pipeline.machine import side_process
 from pipeline.machine.installation import install_extra
-from pipeline.messages.errors import TaskError
 from pipeline.messages.words import did_you_mean
 from pipeline.stage import (
     SPEED,
-    Artifact,
     CacheKey,
     Inputs,
     Job,
@@ -30,28 +26,22 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from pipeline.store.backends.locations import inside
-from stages.comparing import copies
-from stages.comparing.blocks import INDEXES, index_columns, index_table, read_blocks, rule_inputs, ruled_out
+from stages.comparing.blocks import INDEXES, index_columns
 from stages.comparing.comparison import Comparison
-from stages.comparing.delta import earlier_matches
 from stages.comparing.functions import imported
-from stages.comparing.match_rows import match_schema, match_tables
-from stages.comparing.metrics.kinds import KINDS, kind_of
+from stages.comparing.match_rows import match_schema
+from stages.comparing.metrics.kinds import KINDS
 from stages.comparing.order import ordered_pairs
-from stages.comparing.thumbnails import thumbnail_shape
-from stages.kernels import arrays
-from stages.kernels.compare import TUNING, BlockPair
-from stages.kernels.rules import MatchRules
-from stages.kernels.warm_up import compile_loops
 
 DEFAULT_THRESHOLD = 200.0
 PROCESS, AN_IMAGE = 400 << 20, 2_500
 """Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """What is compared, and what is a match."""
 
@@ -157,6 +147,8 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
             "set pairs.folders to any or across"
         )
     if params.device == "gpu":
+        from stages.kernels import arrays
+
         try:
             arrays.gpu()
         except arrays.NoDevice as error:
@@ -188,8 +180,13 @@ def memory(upstream: Upstream, params: Params) -> int:
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
     """Compile the loops in a process beside the first run, if the run has enough images for compiled code."""
+    from pipeline.machine import side_process
+    from stages.kernels.arrays import compiled
+    from stages.kernels.compare import TUNING
+    from stages.kernels.warm_up import compile_loops
+
     images = sum(partition.size for partition in upstream.tasks("scan"))
-    if images**2 >= TUNING.compiled and arrays.compiled() and not exists("run.json"):
+    if images**2 >= TUNING.compiled and compiled() and not exists("run.json"):
         side_process.submit(compile_loops)
 
 
@@ -207,48 +204,12 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     """Return the matches of one block pair, sorted by both paths.
 
     The summary is the ledger; the stats are the pairs left after each filter."""
+    from stages.comparing.block_pairs import matches_of
+
     ledger: dict[str, Any] = {}
     levels: dict[str, Any] = {}
-    return Result(_matches(inputs.of("index"), params, job, ledger, levels), summary=ledger, stats={"levels": levels})
-
-
-def _matches(
-    indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
-) -> Iterator[pa.Table]:
-    device, comparison = _device(params), params.comparison
-    how = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
-    tables = [index_table(index, comparison) for index in indexes]
-    blocks = read_blocks(tables, comparison, *rule_inputs(comparison, job.settings))
-    kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
-    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
-    idle = ruled_out(blocks[0], blocks[-1])
-    known = None if idle else earlier_matches(job, blocks, kind, comparison)
-    sides = [block.side(job, index, kind, idle) for block, index in zip(blocks, indexes, strict=True)]
-    rules = MatchRules(kind.limit, comparison.turns, params.same_hash)
-    diagonal = len(blocks) == 1
-    pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
-    inside = copies.rows(blocks[0], comparison) if diagonal else None
-    for rows, found in pair.runs():
-        found = found._replace(a=blocks[0].representatives[found.a], b=blocks[-1].representatives[found.b])
-        if inside is not None:
-            found = copies.with_copies(found, inside, blocks[0].representatives[rows])
-        if first is not None:  # record pairs of copies with the group's first image only
-            found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
-        yield from match_tables(found, blocks, kind, comparison, *how)
-        job.advance(job.task.size * (rows.stop - rows.start) // len(sides[0]))
-    if diagonal:
-        copies.enter(pair.ledger, blocks[0], comparison)
-    counts = [len(block.table) for block in blocks]
-    total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
-    summary |= {"pairs_total": total, **asdict(pair.ledger)}
-    levels |= {**asdict(pair.levels), "device": device.name}
-
-
-def _device(params: Params) -> arrays.Device:
-    try:
-        return arrays.choose(params.device)
-    except arrays.NoDevice as error:
-        raise TaskError(f"pairs.device: {error}") from error
+    rows = matches_of(inputs.of("index"), params.comparison, params.device, job, ledger, levels)
+    return Result(rows, summary=ledger, stats={"levels": levels})
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

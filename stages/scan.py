@@ -18,11 +18,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Output, Preflight, Settings, Source, Stage, Task
+from pipeline.stage import Output, Preflight, Settings, Source, Stage, Task, section
 from stages.kernels import cut
 from stages.listing.files import find, show, stamps, texts
 from stages.listing.rules import EXTENSIONS, ListingRules
@@ -41,7 +40,7 @@ BLOCKS = ((2_000_000, 32_000), (10_000_000, 131_000), (None, 524_000))
 """`block: auto`: greatest number of images, and mean size of a block."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """Which files are images."""
 

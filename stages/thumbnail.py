@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from PIL import ImageColor
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
+from pydantic import Field, field_validator
 
 from pipeline.stage import (
     SPEED,
@@ -29,14 +27,13 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from stages.comparing.rows import thumbnail_schema, thumbnail_table
 from stages.comparing.text import whole_number
 from stages.comparing.thumbnails import CHANNELS
-from stages.decoding.child import Limits
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.formats import registry as formats
-from stages.decoding.lanes import Lanes
+from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.reading import Expected
 from stages.decoding.recheck import SCAN, names_of, recheck
 from stages.decoding.rows import LIMITED, REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows, should_retry
@@ -46,7 +43,7 @@ SideLength = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """What changes the pixels."""
 
@@ -98,6 +95,8 @@ class Params:
     @field_validator("background")
     @classmethod
     def _colour(cls, value: str) -> str:
+        from PIL import ImageColor
+
         try:
             colour = ImageColor.getrgb(value)
         except ValueError as error:
@@ -108,6 +107,8 @@ class Params:
 
     def options(self, trust: str) -> DecodeOptions:
         """Return the parameters of the decoder."""
+        from PIL import ImageColor
+
         red, green, blue, *_ = ImageColor.getrgb(self.background)
         return DecodeOptions(
             self.size,
@@ -170,6 +171,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
     Raises:
         TaskError: no decoding process can be started."""
+    from stages.decoding.lanes import Lanes
+
     scan = inputs.table("scan", SCAN).combine_chunks()
     keys = keys_of(scan)
     known = known_rows(keys, job.reusable_tables(), job.distrust, params.recurring)

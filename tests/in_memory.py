@@ -25,7 +25,7 @@ class MemoryArtifact:
     key: str
     rows_: pa.Table
     summary: Mapping[str, Any] = field(default_factory=dict)
-    declared: Sequence[str] | None = None
+    declared: Sequence[str] | None = field(default=None, compare=False)
     """The columns that the stage which reads this artifact declares; None: all."""
 
     @property

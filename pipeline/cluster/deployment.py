@@ -25,8 +25,8 @@ from pipeline.cluster.keys import (
     LocalWorkers,
     Positive,
     Scheduler,
-    section,
 )
+from pipeline.contract.options import section
 
 FEW_TASKS = 256
 """Largest number of tasks for which kind auto runs without Dask, in one process."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from pipeline.cluster.addresses import is_loopback
+from pipeline.contract.options import section
 
-T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
 SIZE_PATTERN = r"auto|\d+(\.\d+)?\s*([kmgtpKMGTP][iI]?)?[bB]?"
@@ -21,15 +21,6 @@ KIND_FIELD = Field(
     "is already running; ssh; slurm, pbs, lsf, sge: a batch system; kubernetes; or package.module:Class, a cluster "
     "class of your own"
 )
-
-
-@dataclass_transform(frozen_default=True)
-def section(model: type[T]) -> type[T]:
-    """Make a frozen dataclass of config keys, for which pydantic refuses unknown keys.
-
-    A standard-library dataclass: pydantic builds the validator on first use only, and a config uses only one kind."""
-    model.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]  # pydantic reads it
-    return dataclass(frozen=True)(model)
 
 
 def _size(value: str | int) -> str | int:

@@ -1,6 +1,7 @@
 """From YAML to validated settings, and back.
 
-yaml_source.py   YAML as data that remembers the line of each key
+source.py        data that remembers the origin of each key
+  yaml_source.py YAML as such data
 validate.py      one section against its dataclass, by pydantic
 lists.py         accept a single value where a list is expected
 unions.py        sections with a dataclass for each value of the key `kind`

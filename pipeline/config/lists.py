@@ -8,7 +8,7 @@ from dataclasses import is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pipeline.config.yaml_source import ConfigSource
+from pipeline.config.source import ConfigSource
 
 
 def accept_single_values(source: ConfigSource, kinds: Mapping[str, Any]) -> None:

@@ -19,9 +19,9 @@ from pipeline.cluster.checks import section_problems
 from pipeline.cluster.deployment import UNION
 from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
+from pipeline.config.source import ConfigSource
 from pipeline.config.unions import drop_keys_of_others
 from pipeline.config.validate import dotted, text_expected, unknown_key, validate
-from pipeline.config.yaml_source import ConfigSource, read_yaml
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Section, Stage
 from pipeline.store.backends import locations
@@ -104,6 +104,8 @@ def load(
 
     A run without a name is named after the file: `holiday.yaml` makes the run `holiday`. Values of `given` replace the
     values of the file and are plain data, not YAML. Raises ConfigError, with a line for each problem."""
+    from pipeline.config.yaml_source import read_yaml
+
     source = read_yaml(Path(path))
     source.data.setdefault("run", Path(path).stem)
     return _resolve(source, stages, overrides, given)
@@ -140,8 +142,10 @@ def _resolve(
 ) -> Config:
     for key, value, place in given:
         source.put(tuple(key.split(".")), value, place)
-    for override in overrides:
-        source.override(override)
+    for text in overrides:
+        from pipeline.config.yaml_source import override
+
+        override(source, text)
     sections, kinds = sections_of(stages), kinds_of(stages)
     drop_keys_of_others(source, kinds)
     accept_single_values(source, kinds)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import Discriminator, Tag
 
-from pipeline.config.yaml_source import ConfigSource
+from pipeline.config.source import ConfigSource
 
 KIND = "kind"
 

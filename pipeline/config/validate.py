@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.config.lists import accept_single_values, dataclasses_in, hints_of
 from pipeline.config.rewrite import as_argument, quoted, retyped
+from pipeline.config.source import ConfigSource, KeyPath
 from pipeline.config.unions import KIND, foreign_key, member, members
-from pipeline.config.yaml_source import ConfigSource, KeyPath, parse
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import did_you_mean
 
@@ -59,7 +58,11 @@ def validate(kind: Any, section: str, source: ConfigSource, kinds: Mapping[str, 
 
 def _validated(kind: Any, data: Any) -> Any:
     text = json.dumps(data, default=str)
-    if model := member(kind, data):  # builds one validator only; on errors, the whole union gives fuller messages
+    model = member(kind, data)
+    if data == {}:
+        with contextlib.suppress(TypeError):  # a key without a default is missing
+            return (model or kind)()  # without a validator, which takes longer to build than all defaults to check
+    if model:  # builds one validator only; on errors, the whole union gives fuller messages
         with contextlib.suppress(ValidationError):
             return validator(model).validate_json(text, strict=True)
     return validator(kind).validate_json(text, strict=True)
@@ -144,13 +147,17 @@ def _better(kind: Any, data: Any, keys: KeyPath, source: ConfigSource) -> str:
     given = source.overrides.get(keys[:2])
     if given is None or len(keys) < 2:
         return ""
+    from yaml import YAMLError
+
+    from pipeline.config.yaml_source import parse
+
     section, key = str(keys[0]), keys[1]
     for text in retyped(given):
         try:
             trial = ConfigSource({section: {**data, key: parse(text)}})
             accept_single_values(trial, {section: kind})
             _validated(kind, trial.data[section])
-        except (yaml.YAMLError, ValueError, RecursionError, ConfigError):
+        except (YAMLError, ValueError, RecursionError, ConfigError):
             continue
         return as_argument(f"{section}.{key}", text)
     return ""

@@ -1,4 +1,4 @@
-"""YAML as data that remembers the origin of each key: line or argument."""
+"""Read YAML as the data of a config, with the line of each key."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from pipeline.config.rewrite import as_argument, readable
+from pipeline.config.source import ConfigSource, KeyPath
 from pipeline.messages.errors import ConfigError
 
-KeyPath = tuple[str | int, ...]
 REPEATED = 10_000
 """Keys and values that aliases may repeat: ten lines of nested aliases can expand to billions of values."""
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
@@ -32,56 +32,25 @@ _Loader.add_implicit_resolver(
 )
 
 
-@dataclass
-class ConfigSource:
-    """Data of a config, and where each key was given.
-
-    `places` maps the path of a key to words such as `local.yaml:12`; `overrides` maps the path of a key that was set on
-    the command line to the text of its value there."""
-
-    data: dict[str, Any] = field(default_factory=dict)
-    places: dict[KeyPath, str] = field(default_factory=dict)
-    overrides: dict[KeyPath, str] = field(default_factory=dict)
-
-    def place(self, keys: KeyPath) -> str:
-        """Return where a key was given, or the nearest section around the key."""
-        for length in range(len(keys), 0, -1):
-            if keys[:length] in self.places:
-                return self.places[keys[:length]]
-        return self.places.get((), "config")
-
-    def override(self, text: str) -> None:
-        """Set one key from a `key.path=value` of the command line. Raises ConfigError."""
-        name, equals, value = text.partition("=")
-        keys = tuple(name.strip().split("."))
-        place = f"--set {' '.join(text.splitlines())}"
-        if not equals:
-            raise ConfigError(f"{place}: expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null")
-        if not all(keys):
-            raise ConfigError(f"{place}: expected a key before =, such as pairs.threshold, got {name.strip()!r}")
-        if not value.strip():
-            raise ConfigError(f"{place}: expected a value after =, or null for no value: --set {name.strip()}=null")
-        inner = ConfigSource()
-        try:
-            parsed = _parse(value, keys, lambda mark: place, inner)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{place}: {name.strip()}: {_unreadable(name.strip(), value, error)}") from error
-        self.put(keys, parsed, place)
-        self.places |= inner.places
-        self.overrides[keys] = value.strip()
-
-    def put(self, keys: tuple[str, ...], value: Any, place: str) -> None:
-        """Set or replace a value by its key's path; `place` is the value's origin."""
-        section = self.data
-        for length, key in enumerate(keys[:-1], 1):
-            self.places.setdefault(keys[:length], place)
-            if not isinstance(section.get(key), dict):
-                section[key] = {}
-                self.places[keys[:length]] = place
-            section = section[key]
-        section[keys[-1]] = value
-        self.places = {at: where for at, where in self.places.items() if at[: len(keys)] != keys} | {keys: place}
-        self.overrides = {at: given for at, given in self.overrides.items() if at[: len(keys)] != keys}
+def override(source: ConfigSource, text: str) -> None:
+    """Set one key of a config from a `key.path=value` of the command line. Raises ConfigError."""
+    name, equals, value = text.partition("=")
+    keys = tuple(name.strip().split("."))
+    place = f"--set {' '.join(text.splitlines())}"
+    if not equals:
+        raise ConfigError(f"{place}: expected KEY=VALUE, such as --set pairs.threshold=100, or KEY=null")
+    if not all(keys):
+        raise ConfigError(f"{place}: expected a key before =, such as pairs.threshold, got {name.strip()!r}")
+    if not value.strip():
+        raise ConfigError(f"{place}: expected a value after =, or null for no value: --set {name.strip()}=null")
+    inner = ConfigSource()
+    try:
+        parsed = _parse(value, keys, lambda mark: place, inner)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{place}: {name.strip()}: {_unreadable(name.strip(), value, error)}") from error
+    source.put(keys, parsed, place)
+    source.places |= inner.places
+    source.overrides[keys] = value.strip()
 
 
 def _unreadable(name: str, value: str, error: Exception) -> str:

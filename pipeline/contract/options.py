@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, dataclass_transform
 
 import pyarrow as pa
 
@@ -13,8 +13,19 @@ from pipeline.contract.work import Artifact, Settings, Task, Upstream
 
 P = TypeVar("P")
 """The dataclass of a stage's parameters."""
+T = TypeVar("T")
 KeyPath: TypeAlias = tuple[str | int, ...]
 """Path of a key in the config, such as `("inputs", "a", 0)`."""
+
+
+@dataclass_transform(frozen_default=True)
+def section(keys: type[T]) -> type[T]:
+    """Make a frozen dataclass of config keys, for which pydantic refuses unknown keys.
+
+    A standard-library dataclass: pydantic builds the validator on first use, and a config without a key of the section
+    uses none."""
+    keys.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]  # pydantic reads it
+    return dataclass(frozen=True)(keys)
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class CacheKey(Generic[P]):
 class Section:
     """A config section of a source stage: what the run reads, how work is cut.
 
-    kind     pydantic dataclass of the keys
+    kind     dataclass of the keys, made by `section`
     prepare  rewrite the data of the section in place, before validation
     check    values -> problems that the types can't find, as pairs (key below the section, problem)
     roots    keys that hold folders, files or URLs: the run reads these places and never writes into them

@@ -22,7 +22,7 @@ from pipeline.execution.job import StoredJob
 from pipeline.machine.cores import take_core
 from pipeline.machine.process import prepare
 from pipeline.messages.errors import ArtifactDamaged, FastDiffError, TaskError
-from pipeline.plan.call import Call, Receipt
+from pipeline.plan.call import BasePaths, Call, Receipt
 from pipeline.stage import Address, Inputs, Result
 from pipeline.store.artifact import Record, StoredArtifact, artifact_name
 from pipeline.store.backends.locations import Place, mask_all, use
@@ -37,13 +37,13 @@ MANIFESTS = ".manifests"
 
 
 def without_inputs(call: Call) -> Call:
-    """Write a large call's inputs to a file; return the call without inputs."""
+    """Write a large call's inputs, and those of its bases, to a file; return the call without them."""
     if len(call.inputs) <= MANY:
         return call
-    text = json.dumps([list(entry) for entry in call.inputs]).encode()
+    text = json.dumps([call.inputs, [[base.path, base.inputs, base.params] for base in call.bases]]).encode()
     name = f"{MANIFESTS}/{call.context.stage.name}-{hashlib.sha256(text).hexdigest()}.json"
     Store(call.context.folder).publish_file(name, text)
-    return replace(call, task=replace(call.task, inputs=()), inputs=(), manifest=name)
+    return replace(call, task=replace(call.task, inputs=()), inputs=(), bases=(), manifest=name)
 
 
 def drop_manifests(folder: Place) -> None:
@@ -60,9 +60,10 @@ def with_inputs(call: Call) -> Call:
     text = read_bytes(call.context.folder / call.manifest)
     if hashlib.sha256(text).hexdigest() not in call.manifest:
         raise TaskError(f"{call.context.folder / call.manifest} is damaged; run the same command again")
-    inputs = [(stage, key, name) for stage, key, name in json.loads(text)]
+    entries, bases = json.loads(text)
+    inputs = [(stage, key, name) for stage, key, name in entries]
     task = replace(call.task, inputs=tuple((stage, key) for stage, key, _ in inputs))
-    return replace(call, task=task, inputs=inputs, manifest=None)
+    return replace(call, task=task, inputs=inputs, bases=[BasePaths(*base) for base in bases], manifest=None)
 
 
 @dataclass(frozen=True, slots=True)

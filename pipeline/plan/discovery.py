@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from pipeline.machine.installation import DISTRIBUTION
+from pipeline.machine.installation import DISTRIBUTION, distributions
 from pipeline.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,8 +20,10 @@ def discover() -> list[Stage[Any]]:
     """Return all stages, each after the stages it needs. Raises ConfigError."""
     from pipeline.plan.tasks import in_order
 
-    found, places = [], []
-    for package in (entry.load() for entry in metadata.entry_points(group=GROUP)):
+    found: list[Stage[Any]] = []
+    places: list[str] = []
+    declared = dict.fromkeys(value for _, each in distributions() for value in each.entry_points(GROUP))
+    for package in map(importlib.import_module, declared):
         places += package.__path__
         names = sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
         modules = [importlib.import_module(f"{package.__name__}.{name}") for name in names]

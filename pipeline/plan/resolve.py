@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
+from pipeline.plan.bases import VERSIONS, PastArtifact, Reads, combinations, reads_of
 from pipeline.plan.call import BasePaths, Call, Context, Receipt
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
@@ -25,8 +25,6 @@ from pipeline.store.store import RETIRED, SUMMARY, Store
 
 PARTS = 1 << 12
 """Largest number of cached encodings of inputs: see `Resolver._part`."""
-VERSIONS = 4
-"""Number of earlier artifacts of a task that are considered, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -105,32 +103,35 @@ class Resolver:
         }
         return Call(context, node.task, digest_of_mapping(determined_by), digests, inputs, content=found)
 
-    def _input_digests(self, node: Node, content: Callable[[Address], Mapping[str, str]]) -> dict[str, str]:
-        """Return a digest of the columns that the task reads, by input stage.
-
-        `content` returns the column digests of an input."""
+    def _input_digests(
+        self, node: Node, content: Callable[[Address], Mapping[str, str]], reads: Reads | None = None
+    ) -> dict[str, str]:
+        """Return a digest per input stage, of the columns that the task reads; `content`: of an input, by column."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
         return {
-            stage: digest_of_list(self._part(node.stage.name, needed, content(needed)) for needed in inputs)[:SHORT]
+            stage: digest_of_list(self._part(node.stage.name, needed, content(needed), reads) for needed in inputs)[
+                :SHORT
+            ]
             for stage, inputs in by_stage.items()
         }
 
-    def _part(self, reader: str, needed: Address, content: Mapping[str, str]) -> bytes:
+    def _part(self, reader: str, needed: Address, content: Mapping[str, str], reads: Reads | None) -> bytes:
         """Return the encoding of an input in the fingerprint of a task of stage `reader`.
 
-        The encoding covers the digests of the columns that the stage reads, and the digest of the summary. The latest
-        encodings are cached, since many tasks share an input."""
-        if (known := self._parts.get((reader, needed))) and known[0] is content:
+        Encoded are the digests of the columns that the stage reads, and of the summary. The latest encodings are
+        cached, since many tasks share an input."""
+        if (known := self._parts.get((reader, needed))) and known[0] is content and reads is None:
             return known[1]
-        columns = self.reads[reader].get(needed[0])
+        columns = (self.reads[reader] if reads is None else reads).get(needed[0])
         if columns is None:
             columns = sorted(set(content) - {SUMMARY})
         part = encoded([needed[1], *(content.get(column, "") for column in columns), content[SUMMARY]])
         if len(self._parts) >= PARTS:
             self._parts.clear()
-        self._parts[reader, needed] = content, part
+        if reads is None:
+            self._parts[reader, needed] = content, part
         return part
 
     def _current(self, node: Node, call: Call, name: str) -> Record | None:
@@ -196,30 +197,34 @@ class Resolver:
         free = node.stage.reuse.builds_on or ()
         versions = self._versions(node.address)
         recipe = without(plain(call.context.recipe), "params", free) if versions else {}
-        for path, record in versions:
+        for made, path, record in versions:
             if record.fingerprint != call.fingerprint and without(record.recipe, "params", free) == recipe:
-                inputs = self._inputs_of(node, record)
+                inputs = self._inputs_of(node, record, made)
                 if inputs is not None:
                     yield BasePaths(path, inputs, record.recipe["params"])
 
-    def _inputs_of(self, node: Node, record: Record) -> list[str] | None:
-        """Return the paths of an artifact's inputs, found by digests, if all exist."""
-        versions = [self._versions(needed) for needed in node.task.inputs]
-        for chosen in itertools.islice(itertools.product(*versions), VERSIONS**2):
-            contents = {needed: other.content for needed, (_, other) in zip(node.task.inputs, chosen, strict=True)}
-            if self._input_digests(node, contents.__getitem__) == record.inputs:
-                return [path for path, _ in chosen]
+    def _inputs_of(self, node: Node, record: Record, made: int) -> list[str] | None:
+        """Return the paths of an artifact's inputs, found by digests, if all exist; `made`: the artifact's time."""
+        reads = reads_of(node.stage, record, self.settings)
+        for chosen in combinations([self._versions(needed) for needed in node.task.inputs], made):
+            contents = {
+                needed: version.record.content for needed, version in zip(node.task.inputs, chosen, strict=True)
+            }
+            if self._input_digests(node, contents.__getitem__, reads) == record.inputs:
+                return [version.path for version in chosen]
         return None
 
-    def _versions(self, address: Address) -> list[tuple[str, Record]]:
+    def _versions(self, address: Address) -> list[PastArtifact]:
         """Return the artifacts of one task, retired ones included, the latest first."""
         stage, key = address
         found = []
-        for folder, name in self._by_key(stage).get(key, []):
+        only = self.plan.nodes[address].task.filename
+        for folder, name in [*self._by_key(stage).get(key, []), *([(stage, only)] if only else [])]:
             with contextlib.suppress(ArtifactDamaged):
                 if seen := self.footers.names(folder).get(name):
-                    found.append((seen.mtime_ns, f"{folder}/{name}", self.footers.record(folder, name, key)))
-        return [(name, record) for _, name, record in sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]]
+                    record = self.footers.record(folder, name, key)
+                    found.append(PastArtifact(seen.mtime_ns, f"{folder}/{name}", record))
+        return sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]
 
     def _by_key(self, stage: str) -> Mapping[str, list[tuple[str, str]]]:
         """Return (folder, name) of the artifacts of a stage, by task key, retired ones first."""

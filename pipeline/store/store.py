@@ -170,9 +170,9 @@ class Store:
 
         Files that are not `owned` belong to the user and stay."""
         for top in {name.split("/")[0] for name in names}:
-            for inside in sorted(self.files.below(top)):
+            for inside in sorted(self.files.names_below(top)):
                 name = f"{top}/{inside}"
-                if name not in names and owned(name):
+                if name not in names and owned(name) and self.files.size(name) is not None:
                     self.files.move(name, f"{top}/{RETIRED}/{inside}")
 
     def prune(self) -> tuple[int, int]:

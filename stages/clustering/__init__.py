@@ -1,8 +1,10 @@
 """Group matches into clusters, and choose the image of each cluster that stays.
 
+clusters.py       the table of clusters
 matches.py        matches as a graph over images in path order, and its clusters
   dismissed.py    pairs that a person dismissed
   distances.py    distances inside clusters
+  earlier.py      distances that an earlier artifact holds
   rows.py         rows of single images, from the artifacts that hold the rows
   members.py      members of clusters, with the facts that rules need
 keepers.py        rules in order: which image of a cluster stays, and why

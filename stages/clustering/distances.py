@@ -2,12 +2,12 @@
 
 The errors are those of each member to its keeper, and those of each cluster's farthest pair.
 
-Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails."""
+Recorded matches are used where the metric is mse. Other pairs are measured from the thumbnails, unless an earlier
+artifact holds the distance (`earlier.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Inputs, Job, Settings
-from stages.clustering.rows import PathIndex
+from stages.clustering.earlier import held
+from stages.clustering.rows import ImageRows, PathIndex, rows_of
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure import exact, spread, turns
 
@@ -40,8 +41,8 @@ class Inside(NamedTuple):
 class _Measure:
     """Distances of thumbnails, with the config's normalisation and rotations."""
 
-    def __init__(self, thumbnails: Sequence[Artifact], settings: Settings, places: PathIndex) -> None:
-        self._artifacts, self._places = thumbnails, places
+    def __init__(self, thumbnails: Sequence[Artifact], settings: Settings, images: ImageRows) -> None:
+        self._artifacts, self._images = thumbnails, images
         self.shape = thumbnail_shape(settings)
         self.divisor = self.shape[0] * self.shape[1]
         self.divisor *= self.shape[2] if settings("pairs.normalize") == "value" else 1
@@ -55,21 +56,11 @@ class _Measure:
         sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in range(self.turns)])
         return np.asarray(sums.min(axis=0) / self.divisor, np.float64), sums.argmin(axis=0)
 
-    @cached_property
-    def _where(self) -> tuple[Ints, Ints]:
-        """Return the artifact and the row of each image's thumbnail, int64 (n,) each."""
-        artifact, row = np.full((2, len(self._places)), -1)
-        for number, each in enumerate(self._artifacts):
-            places = self._places.of(each.table(["path"])["path"])
-            here = np.flatnonzero(places >= 0)
-            artifact[places[here]], row[places[here]] = number, here
-        return artifact, row
-
     def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
         """Yield thumbnails of images, one partition at a time.
 
         Yields indices into `images`, and the thumbnails there, uint8 (m, H, W, C)."""
-        artifact, row = (column[images] for column in self._where)
+        artifact, row = self._images.artifact[images], self._images.row[images]
         order = np.lexsort([row, artifact])
         for places in np.split(order, np.flatnonzero(np.diff(artifact[order])) + 1) if len(images) else ():
             column = self._artifacts[artifact[places[0]]].take(["thumbnail"], row[places].tolist())["thumbnail"]
@@ -83,24 +74,24 @@ class _Measure:
         return held
 
 
-def inside(inputs: Inputs, job: Job, paths: pa.Array, keeper: Ints, cluster: Ints) -> Inside:
-    """Return the distances inside clusters.
+def inside(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> Inside:
+    """Return the distances inside clusters; those that an earlier artifact holds are copied.
 
-    paths    paths of the images
+    images   rows of thumbnails, with the column path
     keeper   row of each image's keeper, int64 (n,)
     cluster  number of each image's cluster, int64 (n,), ascending from 0"""
-    sizes, places = np.bincount(cluster), PathIndex(paths)
-    measure = _Measure(inputs.of("thumbnail"), job.settings, places)
-    to_keeper = np.full(len(paths), np.nan)
-    to_keeper[keeper == np.arange(len(paths))] = 0.0
+    sizes, places = np.bincount(cluster), PathIndex(images.table["path"])
+    measure = _Measure(inputs.of("thumbnail"), job.settings, images)
+    to_keeper, diameter = held(inputs, job, images, keeper, cluster)
+    to_keeper[keeper == np.arange(len(keeper))] = 0.0
     known, most = np.zeros(len(sizes), np.int64), np.zeros(len(sizes))
     if job.settings("pairs.metric") == "mse":
         _recorded(inputs, places, keeper, cluster, to_keeper, known, most)
-    _to_keepers(measure, keeper, to_keeper, np.zeros(len(paths), np.int64))
+    _to_keepers(measure, keeper, to_keeper, np.zeros(len(keeper), np.int64))
     np.maximum.at(most, cluster, to_keeper)
-    open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2)
+    open_ = (known < sizes * (sizes - 1) // 2) & (sizes > 2) & np.isnan(diameter)
     _spreads(measure, cluster, to_keeper, np.flatnonzero(open_), most)
-    return Inside(to_keeper, most)
+    return Inside(to_keeper, np.where(np.isnan(diameter), most, diameter))
 
 
 def to_keepers(
@@ -111,7 +102,8 @@ def to_keepers(
     paths   paths of the images
     keeper  row of each image's keeper, int64 (n,)"""
     distances, turn = np.full(len(paths), np.nan), np.zeros(len(paths), np.int64)
-    _to_keepers(_Measure(thumbnails, settings, PathIndex(paths)), keeper, distances, turn)
+    images = rows_of(thumbnails, ["path"], paths)
+    _to_keepers(_Measure(thumbnails, settings, images), keeper, distances, turn)
     return distances, turn
 
 

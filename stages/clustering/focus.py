@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.stage import Job
 from stages.comparing.thumbnails import limits
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import Lanes
+from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 from stages.decoding.reading import Expected
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from stages.clustering import copy_names
 from stages.comparing.functions import RAISED, imported, said
-from stages.decoding.encoding import LOSSLESS
+from stages.decoding.formats.registry import LOSSLESS
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.stage import Artifact, Inputs, Job
-from stages.clustering.rows import rows_of
+from stages.clustering.rows import ImageRows, rows_of
 from stages.comparing.references import are_references
 
 Ints = NDArray[np.int64]
@@ -49,12 +49,14 @@ def readable_paths(thumbnails: Sequence[Artifact]) -> Iterator[pa.ChunkedArray]:
 
 
 def members_of(
-    inputs: Inputs, job: Job, paths: pa.Array, of_thumbnails: Sequence[str], of_scan: Sequence[str] = ()
-) -> pa.Table:
+    inputs: Inputs, job: Job, paths: pa.Array, of_thumbnails: Collection[str], of_scan: Collection[str]
+) -> ImageRows:
     """Return the facts of some images, in the order of `paths`."""
     members = rows_of(inputs.of("thumbnail"), ["path", *of_thumbnails], paths)
+    table = members.table
     if of_scan:
-        dates = rows_of(inputs.of("scan"), ["path", *of_scan], paths)
+        dates = rows_of(inputs.of("scan"), ["path", *of_scan], paths).table
         for name in of_scan:
-            members = members.append_column(name, dates[name])
-    return members.append_column("reference", are_references(members["path"], job.settings("inputs.reference")))
+            table = table.append_column(name, dates[name])
+    references = are_references(table["path"], job.settings("inputs.reference"))
+    return members._replace(table=table.append_column("reference", references))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,14 +32,32 @@ class PathIndex:
         return np.fromiter((place(path, -1) for path in paths.to_pylist()), np.int64, len(paths))
 
 
-def rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> pa.Table:
+class ImageRows(NamedTuple):
+    """Rows of images.
+
+    table     one row for each image
+    artifact  number of the artifact that holds the row, int64 (n,)
+    row       number of the row in the artifact, int64 (n,)"""
+
+    table: pa.Table
+    artifact: Ints
+    row: Ints
+
+    def take(self, rows: Ints) -> ImageRows:
+        """Return some of the rows."""
+        return ImageRows(self.table.take(pa.array(rows)), self.artifact[rows], self.row[rows])
+
+
+def rows_of(artifacts: Sequence[Artifact], columns: Sequence[str], paths: pa.Array) -> ImageRows:
     """Return one row for each path, in the order of `paths`.
 
     `columns` includes `path`."""
-    wanted, found, places = PathIndex(paths), [], []
-    for artifact in artifacts:
+    wanted, found = PathIndex(paths), []
+    for number, artifact in enumerate(artifacts):
         table = artifact.table(columns)
         place = wanted.of(table["path"])
-        found.append(table.filter(pa.array(place >= 0)))
-        places.append(place[place >= 0])
-    return pa.concat_tables(found).combine_chunks().take(pa.array(np.argsort(np.concatenate(places))))
+        row = np.flatnonzero(place >= 0)
+        found.append((table.take(pa.array(row)), place[row], np.full(len(row), number), row))
+    tables, *columns_ = zip(*found, strict=True)
+    place, artifact_, row = map(np.concatenate, columns_)
+    return ImageRows(pa.concat_tables(tables).combine_chunks(), artifact_, row).take(np.argsort(place))

@@ -1,5 +1,6 @@
 """Compare blocks of images for the stage `pairs`.
 
+block_pairs.py    the matches of one block pair, as rows
 comparison.py     the settings that decide which pairs are matches
 blocks.py         one block: classes of the rules, representatives of identical images
   metrics/        one file per metric: the points that a metric compares, and how a distance is stored

@@ -11,7 +11,7 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from pipeline.stage import Job, Settings
-from stages.decoding.child import Limits
+from stages.decoding.options import Limits
 from stages.kernels.bounds.coarse import fits_int32, length
 from stages.kernels.measure.identity import digest
 

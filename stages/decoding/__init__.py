@@ -18,5 +18,5 @@
             salvage.py  the readable part of a truncated file
             memory.py   whether memory was exhausted
 
-`problems.py` holds every reason with its stable code. The child's imports are kept few, since a child starts with
-each run."""
+`problems.py` holds every reason with its stable code, and `options.py` what changes the pixels. The child's imports
+are kept few, since a child starts with each run."""

@@ -24,9 +24,10 @@ from cachetools import LRUCache
 
 from pipeline.store.backends import locations
 from stages.decoding import encoding
-from stages.decoding.decode import DecodeOptions, Facts, decode, keep_quiet
+from stages.decoding.decode import Facts, decode, keep_quiet
 from stages.decoding.formats.opening import is_raw
 from stages.decoding.formats.registry import PluginBroken, import_plugins
+from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.problems import Problem, Unreadable
 from stages.decoding.reading import Expected, read
 from stages.decoding.tray import Tray
@@ -40,19 +41,6 @@ NOTE_LENGTH = 200
 """Characters of a note, at most."""
 EXPENDABLE = "500"
 """Linux's oom_score_adj of a child: when memory runs out, children end before processes that hold results."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Limits of a decoding process.
-
-    memory   bytes beyond the process's own code
-    seconds  time for one file
-    plugins  modules that register further formats with Pillow"""
-
-    memory: int = 3 << 30
-    seconds: float = 120.0
-    plugins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

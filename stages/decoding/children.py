@@ -15,8 +15,9 @@ from multiprocessing import Pipe
 
 from pipeline.messages.errors import TaskError
 from stages.decoding import problems
-from stages.decoding.child import Answer, Chunk, Limits, Seen
+from stages.decoding.child import Answer, Chunk, Seen
 from stages.decoding.decode import Facts
+from stages.decoding.options import Limits
 from stages.decoding.problems import Problem
 from stages.decoding.tray import Tray
 

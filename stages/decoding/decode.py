@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,10 +15,12 @@ from PIL.PngImagePlugin import PngImageFile
 
 from stages.decoding import memory, pixels, problems, salvage
 from stages.decoding.colour import conversion_of
-from stages.decoding.encoding import LOSSLESS, encoding, was_jpeg
+from stages.decoding.encoding import encoding, was_jpeg
 from stages.decoding.formats import jpeg, png
 from stages.decoding.formats.opening import is_unsupported, open_image
+from stages.decoding.formats.registry import LOSSLESS
 from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, origin, pages
+from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -32,25 +33,6 @@ REDUCING_GAP = 4.0
 AMBIGUOUS = (problems.NO_IMAGE, problems.TRUNCATED, problems.UNSUPPORTED)
 """Problems that a decoder may report although the cause is exhausted memory."""
 LEFT_OUT = "comments, or a colour profile, were too large to be read"
-
-
-@dataclass(frozen=True)
-class DecodeOptions:
-    """The thumbnail stage's parameters that change the pixels.
-
-    size        (width, height)
-    background  RGB"""
-
-    size: tuple[int, int]
-    mode: str
-    fast: bool
-    background: tuple[int, int, int]
-    upright: bool
-    max_bytes: int
-    max_pixels: int
-    trust: str
-    srgb: bool = True
-    salvage: bool = False
 
 
 class Facts(NamedTuple):

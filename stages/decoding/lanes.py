@@ -20,9 +20,9 @@ from typing import Protocol, TypeAlias
 
 from pipeline.store.backends.locations import in_use
 from stages.decoding import problems
-from stages.decoding.child import Chunk, Limits, Seen
+from stages.decoding.child import Chunk, Seen
 from stages.decoding.children import Child, Died, idle
-from stages.decoding.decode import DecodeOptions
+from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.problems import Problem
 from stages.decoding.reading import Expected
 

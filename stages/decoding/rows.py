@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from pipeline.machine.installation import version_of
-from stages.decoding.child import Seen
 from stages.decoding.formats import registry
 from stages.decoding.problems import LIMITS, TRANSIENT_CODES
+
+if TYPE_CHECKING:
+    from stages.decoding.child import Seen
 
 REUSE = ("path", "bytes", "stamp")
 """Columns that identify the state of a file."""

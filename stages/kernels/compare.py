@@ -63,8 +63,8 @@ class BlockPair:
         self._idle = not self.ledger.decided and not copies
         self._bounded = self.metric.space is not None and self.rules.limit is not None
         self._copied = self.earlier is not None and self.earlier.covers_all(self.rules.limit)
-        nothing_new = self._idle or self._copied
-        if self._bounded and not nothing_new and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
+        few = self._idle or (self.earlier is not None and self._new(self.earlier) <= self.tuning.pairs)
+        if self._bounded and not few and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
             assert self.metric.space is not None
             right = self.a.vectors if self.diagonal else self.b.vectors
             prepared = prepare(self.a.vectors, right, self.metric.space)
@@ -75,6 +75,11 @@ class BlockPair:
             else:
                 self._filter = product.Product(prepared, self.device)
             self._filter.levels = self.levels
+
+    def _new(self, earlier: EarlierMatches) -> float:
+        """Return the number of pairs whose matches an earlier artifact does not hold, at most."""
+        held = earlier.known_a.sum() * earlier.known_b.sum() if earlier.covers(self.rules.limit) else -np.inf
+        return float(len(self.a) * len(self.b) - held)
 
     def _share(self) -> float:
         """Return the share of pairs in a sample that pass the coarse bound."""

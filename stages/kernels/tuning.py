@@ -11,7 +11,8 @@ class Tuning:
 
     candidates  pairs that one sweep over b may leave to measure
     matches     matches of a run of rows up to which the next run has twice the rows
-    pairs       pairs of a run of rows that is measured tile by tile; all of them may match
+    pairs       pairs of a run of rows that is measured tile by tile; all of them may match. So few new pairs, beside an
+                earlier artifact's, are measured without a filter
     rows        rows of the shortest run
     sample      images per side that estimate the share of pairs that pass the coarse bound
     crowded     share of passing pairs above which tiles are cheaper than a filter

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic.dataclasses import dataclass
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from pipeline.stage import Section
+from pipeline.stage import Section, section
 from pipeline.store.backends.locations import absolute, inside
 
-FORBID = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -53,7 +51,7 @@ ROOT = {
 Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), WithJsonSchema(ROOT)], ...]
 
 
-@dataclass(frozen=True, config=FORBID)
+@section
 class ImageSets:
     """Where the images are; nothing is ever written there."""
 
@@ -68,7 +66,7 @@ class ImageSets:
     ] = ()
 
 
-@dataclass(frozen=True, config=FORBID)
+@section
 class MeanSizes:
     """How the images are cut into units of work; the cuts follow from the images' paths."""
 

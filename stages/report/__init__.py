@@ -1,5 +1,6 @@
 """Draw what the stage `plot` shows.
 
+report.py      what the report shows                  reads.py       what the report reads
 page.py        the page, and its data                 gallery.py     images by path, for display
 templates/     the page's look and script             previews.py    preview files for the page
 charts.py      charts, by Matplotlib                  pictures.py    pairs and sheets, by Pillow

@@ -221,18 +221,30 @@ def _bundled(sources: Ints, targets: Ints, groups: _Groups, images: ImageFolders
     group = np.where(owners < groups.count, owners, 0)
     group[owners >= groups.count] = groups.of[owners[owners >= groups.count] - groups.count]
     from_group, from_own = (
-        [np.searchsorted(sources, numbers, side).tolist() for side in ("left", "right")] for numbers in (group, owners)
+        np.stack([np.searchsorted(sources, numbers, side) for side in ("left", "right")]) for numbers in (group, owners)
     )
-    found: dict[tuple[bytes, bytes], tuple[Ints, Ints, list[Ints]]] = {}
-    for number, (start, end) in enumerate(zip(first.tolist(), ends.tolist(), strict=True)):
-        matched = targets[from_group[0][number] : from_group[1][number]]
+    found: dict[tuple[bytes, bytes], tuple[Ints, Ints, Ints]] = {}
+
+    def add(folders: Ints, matched: Ints, counts: Ints) -> None:
+        sums = found.setdefault((folders.tobytes(), matched.tobytes()), (folders, matched, np.zeros_like(counts)))[2]
+        sums += counts
+
+    counts = np.stack([leaves.images, leaves.bytes])
+    plain = (ends - first == 1) & (from_group[1] - from_group[0] == 1) & (owners < groups.count)  # most images
+    width = 2 * (images.folders + groups.count)
+    codes = leaves.folder[first[plain]] * width + targets[from_group[0][plain]]
+    kinds, place = np.unique(codes, return_inverse=True)
+    sums = np.zeros((len(kinds), 2), np.int64)
+    np.add.at(sums, place, counts.T[first[plain]])
+    for kind, column in zip(np.stack(np.divmod(kinds, width), axis=1), sums, strict=True):
+        add(kind[:1], kind[1:], column[:, None])
+    for number in np.flatnonzero(~plain).tolist():
+        start, end = first[number], ends[number]
+        matched = targets[slice(*from_group[:, number])]
         if owners[number] >= groups.count:
-            matched = np.unique(np.concatenate([matched, targets[from_own[0][number] : from_own[1][number]]]))
-        folders, counts = leaves.folder[start:end], np.stack([leaves.images[start:end], leaves.bytes[start:end]])
-        key = folders.tobytes(), matched.tobytes()
-        sums = found.setdefault(key, (folders, matched, [np.zeros_like(counts)]))[2]
-        sums[0] += counts
-    for folders, matched, (counts,) in found.values():
+            matched = np.unique(np.concatenate([matched, targets[slice(*from_own[:, number])]]))
+        add(leaves.folder[start:end], matched, counts[:, start:end])
+    for folders, matched, counts in found.values():
         there, identical = _resolved(matched, groups, images.folders)
         if len(there):
             yield Bundle(folders, counts[0], counts[1], there, identical)

@@ -17,11 +17,11 @@ from stages.comparing.text import human_bytes, human_mse
 from stages.report import charts, labels, reuse
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
+from stages.report.reads import SCHEMA
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Chart
 
-SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
 ON_SHEET = 24
 """Images of a cluster on its contact sheet, at most."""
 FEW = 2

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.stage import Artifact
 from stages.comparing.figure import Figure
+from stages.report.reads import columns
 
 BINS = 60
 DECADES = 2_000
@@ -21,13 +22,6 @@ BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 def number(amount: int | str) -> int:
     """Return an amount as a number; "all" becomes a very large number."""
     return ALL if amount == "all" else int(amount)
-
-
-def columns(figure: str) -> tuple[str, ...]:
-    """Return the columns of matches that are read.
-
-    `figure` is the column of distances."""
-    return ("path_a", "path_b", figure, "rotation", "measured")
 
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from pipeline.stage import Artifact, Inputs, Job
 from stages.clustering import dismissed
 from stages.clustering.live import folders_of
-from stages.comparing.comparison import COMPARISON_KEYS
 from stages.kernels.graph.trees import SharedImages, Tree, condensed, shared
 from stages.report.bundles import ImageFolders, bundles
 
@@ -27,8 +26,6 @@ Ints = NDArray[np.int64]
 
 FILENAME = "report/folders.parquet"
 """Name of the table, relative to the run's folder."""
-USES = (*COMPARISON_KEYS, "inputs.reference", "cluster.threshold", "cluster.min_contrast", "cluster.dismissed")
-"""Config keys that `folder_table` reads."""
 SCHEMA = pa.schema(
     [
         ("folder_a", pa.string()),

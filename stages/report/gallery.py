@@ -16,14 +16,14 @@ from PIL import Image
 
 from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.comparing.thumbnails import limits, thumbnail_shape
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import decode_one
+from stages.decoding.options import DecodeOptions
 from stages.decoding.reading import Expected
+from stages.report.reads import FACTS
 
 SIDE = 400
 """Longest side of a displayed image, in pixels."""
 UNLIMITED = 1 << 40
-FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
 
 
 def display_options(settings: Settings) -> DecodeOptions:

@@ -19,6 +19,7 @@ from pipeline.messages.words import counted
 from stages.clustering.keepers import stay
 from stages.comparing.text import human_bytes, human_count, human_mse, one_line
 from stages.report.dendrogram import Dendrogram
+from stages.report.reads import DATES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,8 +36,6 @@ document.getElementById("run").textContent = globalThis.dates.run;
 document.getElementById("inputs").textContent = `${globalThis.dates.inputs} · ${globalThis.dates.date}`;
 """
 """End of the script with the dates: names the run, its inputs, and the day of its results."""
-DATES = "dates.js"
-"""A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
 
 Ints = NDArray[np.int64]
 

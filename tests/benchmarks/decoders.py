@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from stages.decoding.decode import DecodeOptions, decode
+from stages.decoding.decode import decode
+from stages.decoding.options import DecodeOptions
 
 SIDE = 64
 FAST = DecodeOptions((SIDE, SIDE), "RGB", True, (255, 255, 255), True, 1 << 40, 1 << 40, "mtime")

@@ -297,8 +297,6 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
 
 MEASURE = """
 import os, resource, sys
-from stages.decoding.child import Limits
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.children import idle
 from stages.decoding.lanes import decode_one
 from stages.decoding.reading import Expected

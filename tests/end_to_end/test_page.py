@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline import load_run
 from pipeline.cli.main import main
 from stages.commands.plan.plan_file import read_plan
-from stages.report.page import DATES
+from stages.report.reads import DATES
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 from tests.end_to_end.large_page import large_page
 

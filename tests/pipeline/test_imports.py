@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.cli.discovery import command, modules
 
@@ -150,3 +151,21 @@ def test_one_command_loads_no_other() -> None:
     code = f"import sys; from pipeline.cli.main import main; main(['graph', '--help']); {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "1"
+
+
+ENGINES = {"PIL", "yaml", "numba", "scipy", "matplotlib", "pandas", "jinja2", "dask", "distributed"}
+ENGINES |= {"stages.kernels.compare", "stages.decoding.decode", "stages.clustering.clusters", "stages.report.page"}
+
+
+def test_a_run_with_nothing_to_do_loads_no_engine(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(2):
+        Image.new("RGB", (40, 30), (9, 9, 90 * number)).save(tmp_path / "photos" / f"{number}.png")
+    words = ["run", str(tmp_path / "photos"), "--output", str(tmp_path / "out"), "--quiet"]
+    loaded = f"print(sorted({ENGINES} & set(sys.modules)))"
+    code = f"import sys; from pipeline.cli.main import main; code = main({words}); {loaded}; sys.exit(code)"
+    first, again = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in "ab"
+    )
+    assert "stages.kernels.compare" in first
+    assert again == "[]\n"

@@ -24,11 +24,11 @@ from stages import cluster, pairs, plot, scan, thumbnail
 from stages.comparing.metrics.hamming import HASHES
 from stages.plot import Params
 from stages.report import charts
-from stages.report.page import DATES
 from stages.report.previews import Previews
+from stages.report.reads import DATES
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
 
-SETTINGS: dict[str, Any] = {
+COMPARISON_KEYS: dict[str, Any] = {
     "scan.trust": "mtime",
     "pairs.metric": "mse",
     "pairs.embedding": None,
@@ -112,7 +112,7 @@ def inputs(
         for name, path in zip(names, paths, strict=True)
     ]
     scanned = MemoryArtifact("scan", "p", pa.Table.from_pylist(files, scan.SCHEMA))
-    small, _ = compute(thumbnail.STAGE, [scanned], thumbnail.Params(size=(8, 8)), SETTINGS, Path())
+    small, _ = compute(thumbnail.STAGE, [scanned], thumbnail.Params(size=(8, 8)), COMPARISON_KEYS, Path())
     readable = small.rows_["path"].filter(pc.is_null(small.rows_["error"]))
     matches = [
         {
@@ -174,7 +174,7 @@ class Streamed(MemoryArtifact):
 def drawn(
     artifacts: Sequence[MemoryArtifact], folder: Path, params: Params, **settings: Any
 ) -> tuple[MemoryArtifact, Result]:
-    return compute(plot.STAGE, artifacts, params, SETTINGS | settings, folder)
+    return compute(plot.STAGE, artifacts, params, COMPARISON_KEYS | settings, folder)
 
 
 class Page(HTMLParser):
@@ -390,7 +390,7 @@ def test_another_metric_is_called_distance(
     assert about in page.source
     assert {arguments[3] for arguments in told} == {about}
     assert set(subjects(artifact, "histogram")) == {"distance of the recorded pairs"}
-    assert plot.reads(Params(pairs=50, clusters=50), (SETTINGS | limit).__getitem__)["pairs"][2] == "distance"
+    assert plot.reads(Params(pairs=50, clusters=50), (COMPARISON_KEYS | limit).__getitem__)["pairs"][2] == "distance"
 
 
 @pytest.mark.parametrize(("threshold", "bars"), [(10.0, 11), (2.5, 3), (0.0, 1), (59.0, 60), (120.0, 60), (None, 8)])
@@ -550,5 +550,5 @@ def test_settings_that_do_not_change_the_page_are_not_read(tmp_path: Path) -> No
             return super().__getitem__(key)
 
     artifacts = inputs(made(tmp_path / "images", HOSTILE), [(0, 1, 3.0)], [[0, 1]])
-    compute(plot.STAGE, artifacts, PICTURES, Watched(SETTINGS), tmp_path)
+    compute(plot.STAGE, artifacts, PICTURES, Watched(COMPARISON_KEYS), tmp_path)
     assert read <= {*plot.USES, *plot.STAGE.cache_key.limits}

@@ -252,7 +252,8 @@ def test_figures_are_sums() -> None:
     [("256MiB", 2**28), ("10MB", 10**7), ("500M", 5 * 10**8), ("1.5 kib", 1536), (7, 7), ("7", 7), ("2G", 2 * 10**9)],
 )
 def test_sizes_have_units(text: str | int, count: int) -> None:
-    assert Params(max_bytes=text).max_bytes == Params(max_pixels=text).max_pixels == count
+    params = TypeAdapter(Params).validate_python({"max_bytes": text, "max_pixels": text})
+    assert params.max_bytes == params.max_pixels == count
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import contextlib
 import math
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,14 +37,14 @@ class LocalFiles:
 
     def below(self, folder: str) -> dict[str, int]:
         """Return sizes of the files in a folder at any depth, by relative name."""
+        sizes = ((name, self.size(f"{folder}/{name}")) for name in self.names_below(folder))
+        return {name: size for name, size in sizes if size is not None}
+
+    def names_below(self, folder: str) -> Iterator[str]:
+        """Yield the relative names in a folder at any depth, without a look-up of each file."""
         top = str(self._folder / folder)
-        found = {}
         for inside, _, names in os.walk(top):
-            for name in names:
-                path = f"{inside}/{name}"  # a Path would cost more than the look-up
-                if (size := _size(path)) is not None:
-                    found[path[len(top) + 1 :]] = size
-        return found
+            yield from (f"{inside}/{name}"[len(top) + 1 :] for name in names)
 
     def size(self, name: str) -> int | None:
         """Return the size of a file in bytes; None for a missing file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.store.artifact import UNREADABLE, Record, read_record, record_of
@@ -45,6 +45,9 @@ class ObjectFiles:
         inside = f"{folder}/" if folder else ""
         found = self._below(folder).items()
         return {name.removeprefix(inside): entry.size for name, entry in found if name.startswith(inside)}
+
+    def names_below(self, folder: str) -> Iterator[str]:
+        return iter(self.below(folder))
 
     def size(self, name: str) -> int | None:
         entry = self._entry(name)

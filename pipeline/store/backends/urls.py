@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.config.yaml_source import ConfigSource, KeyPath
+from pipeline.config.source import ConfigSource, KeyPath
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends import locations
 

@@ -27,7 +27,7 @@ from stages.commands.review.images import Picture, ServedImages
 from stages.commands.review.jobs import Stale
 from stages.commands.review.security import NO_STORE, Guard, PageAddress
 from stages.commands.review.session import Session
-from stages.report import page
+from stages.report import reads
 
 MOST_BYTES = 64 << 20
 """Bytes of a request, at most."""
@@ -109,7 +109,7 @@ def application(open_session: Callable[[], Session], address: PageAddress) -> Gu
 
     routes = [
         Route("/", whole_page),
-        Route(f"/{page.DATES}", dates),
+        Route(f"/{reads.DATES}", dates),
         Route("/preview/{number:int}", picture(ServedImages.preview)),
         Route("/original/{number:int}", picture(ServedImages.original)),
         Route("/facts/{number:int}", facts),

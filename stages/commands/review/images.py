@@ -17,8 +17,8 @@ from PIL import Image
 from pipeline.stage import Settings
 from stages.commands.review.shown import Shown
 from stages.comparing.thumbnails import limits
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import decode_one
+from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Unreadable
 from stages.decoding.reading import Expected, read
 from stages.report.gallery import display_options

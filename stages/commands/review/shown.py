@@ -21,7 +21,7 @@ from pipeline.messages.errors import ConfigError
 from stages.clustering.rows import PathIndex
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
-from stages.report import page
+from stages.report import page, reads
 from stages.report.extremes import number
 from stages.report.previews import SUFFIXES
 
@@ -136,7 +136,7 @@ def read_page(results: Results) -> Shown:
 
 def _script(nonce: str) -> str:
     """Return the tag of the script with the dates."""
-    return f'<script src="{page.DATES}" nonce="{nonce}">'
+    return f'<script src="{reads.DATES}" nonce="{nonce}">'
 
 
 def _rows(results: Results) -> list[dict[str, Any]]:

@@ -21,9 +21,7 @@ from pipeline.store.artifact import StoredArtifact
 from pipeline.store.backends.locations import mask
 from pipeline.store.store import Store
 from stages.cluster import FILENAME
-from stages.clustering.rows import PathIndex
-from stages.report.extremes import number
-from stages.report.page import DATES, TITLE, by_worth, in_order, mark_of
+from stages.report.reads import DATES
 
 DATES_FILE = f"report/{DATES}"
 KEY = FILENAME.removesuffix(".parquet")
@@ -74,6 +72,10 @@ def _about(config: Config) -> dict[str, Any]:
 def _script(store: Store, about: Mapping[str, Any], amount: int | str) -> bytes:
     """Return the script, which sets `globalThis.dates`: `about`, today's date, a digest of the images' paths, and the
     time of each image's last change in seconds since 1970."""
+    from stages.clustering.rows import PathIndex
+    from stages.report.extremes import number
+    from stages.report.page import TITLE, by_worth, in_order, mark_of
+
     members = StoredArtifact("cluster", KEY, store.path("cluster", FILENAME)).table()
     shown = in_order(members, by_worth(members), number(amount))["path"]
     known, seconds = PathIndex(shown), np.zeros(len(shown), np.int64)

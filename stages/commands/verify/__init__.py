@@ -25,7 +25,10 @@ from pipeline.messages.say import say, say_on_stderr
 
 def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
     """Recompute the run, write verify.json, print each outcome; return the exit code."""
+    import threadpoolctl
+
     from pipeline.execution.progress import make_reporter
+    from pipeline.machine.cores import usable
     from pipeline.plan.tasks import Workload
     from pipeline.store.lock import RunLock
     from pipeline.store.store import Store
@@ -34,7 +37,7 @@ def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool
 
     folder = results_of(run).folder
     reporter = make_reporter(quiet, "text")
-    with RunLock(folder):
+    with RunLock(folder), threadpoolctl.threadpool_limits(usable()):  # products of the sample with all images
         recorded = Recorded(folder, lambda name: reporter.task((name, ""), "run", "", None))
         reporter.begin({name: Workload(count, count) for name, count in steps(recorded).items()})
         try:

@@ -18,7 +18,7 @@ from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POO
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints, below
 from stages.commands.verify.truth import Check
-from stages.decoding.encoding import LOSSLESS
+from stages.decoding.formats.registry import LOSSLESS
 
 Image: TypeAlias = dict[str, Any]
 Family: TypeAlias = list[Image]

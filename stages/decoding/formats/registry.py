@@ -1,4 +1,6 @@
-"""List the formats that can be read, and the library that reads each format."""
+"""List the formats that can be read, and the library that reads each format.
+
+Every run reads the list; Pillow is imported where a file is decoded."""
 
 from __future__ import annotations
 
@@ -7,9 +9,6 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-
-import PIL
-from PIL import Image, features
 
 from pipeline.machine.installation import version_of
 from stages.decoding import problems
@@ -39,6 +38,9 @@ class Format:
         """Return the version of the format's library.
 
         Returns None where missing or built without the feature."""
+        import PIL
+        from PIL import features
+
         if self.feature and not features.check(self.feature):
             return None
         return PIL.__version__ if self.library == "Pillow" else version_of(self.library)
@@ -88,6 +90,8 @@ FORMATS = (
 )
 EXTRAS = (*dict.fromkeys(format.library for format in FORMATS if format.extra), "imagecodecs", "tifffile")
 """Distributions that read few images: a new version changes only the rows of these images."""
+LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "DIB", "PPM", "TGA", "QOI", "SGI", "PCX"})
+"""Formats that store every pixel exactly."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 JXL_STARTS = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
@@ -103,6 +107,8 @@ def import_plugins(modules: Sequence[str]) -> None:
 
     Raises:
         PluginBroken: a module can't be imported."""
+    from PIL import Image
+
     Image.init()
     before = set(Image.ID)
     for module in modules:
@@ -142,6 +148,8 @@ def _own() -> tuple[str, ...]:
     """Return the names of Pillow's own formats that are listed here.
 
     Formats that this build of Pillow can't open are left out."""
+    from PIL import Image
+
     Image.init()
     return tuple(name for format in FORMATS if not format.extra for name in format.pillow if name in Image.OPEN)
 

@@ -105,6 +105,38 @@ def test_the_latest_artifact_to_build_on_comes_first(folder: Path, monkeypatch: 
     assert {base.path.rpartition("/")[0] for base in bases} == {f"pairs/{RETIRED}"}
 
 
+@pytest.mark.parametrize("many", [1_000, 5], ids=["sent", "from a file"])
+def test_a_single_artifact_builds_on_the_last_one_with_the_inputs_of_its_time(
+    many: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five of the fifteen inputs change: too many to try the versions of each with those of each other."""
+    monkeypatch.setattr("pipeline.execution.task.MANY", many)
+    sums: list[int] = []
+
+    def compute(inputs: Inputs, params: Any, job: Job) -> pa.Table:
+        for base in job.bases():
+            assert base.artifact.table().equals(toy.total(base.inputs, params, job))
+            sums.append(len(base.inputs.artifacts))
+        return toy.total(inputs, params, job)
+
+    declare(monkeypatch, "total", compute=compute, reuse=Reuse(builds_on=()))
+    for first in ("one", "eleven"):
+        (folder / "words.txt").write_text(" ".join([first, *("two" for _ in range(14))]))
+        toy_run(folder)
+    assert sums == [15]
+
+
+def test_the_columns_that_an_artifact_was_made_of_follow_from_its_own_parameters(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(params: Pairs, settings: Any) -> dict[str, tuple[str, ...]]:
+        return {"letters": ("word", "letters") if params.sleep else ("letters",)}
+
+    declare(monkeypatch, "pairs", cache_key=CacheKey(reads), reuse=Reuse(builds_on=("sleep",)))
+    toy_run(folder)
+    assert len(judged(folder, "pairs/w00.w00", pairs=Pairs(sleep=0.001)).call.bases) == 1
+
+
 def test_rows_are_taken_only_from_artifacts_made_in_the_same_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(
         monkeypatch, "letters", reuse=Reuse(("word",)), cache_key=CacheKey(libraries=("numpy",), optional=("pyarrow",))

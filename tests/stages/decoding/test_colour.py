@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from stages.decoding.decode import DecodeOptions
+from stages.decoding.options import DecodeOptions
 from tests.stages.decoding.samples import saved, smooth, tiff
 from tests.stages.decoding.test_decode import decode
 

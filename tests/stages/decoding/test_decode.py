@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageCms, ImageOps, JpegImagePlugin
 
 from stages.decoding import memory, metadata, pixels, problems
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.decode import decode as decode_
+from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Problem, Unreadable
 from tests.stages.decoding.samples import png, saved, smooth, tiff
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.decoding.decode import DecodeOptions, Facts, decode
+from stages.decoding.decode import Facts, decode
 from stages.decoding.encoding import was_jpeg
+from stages.decoding.options import DecodeOptions
 from tests.photographs import photograph
 
 OPTIONS = DecodeOptions((16, 16), "RGB", True, (255, 255, 255), True, 1 << 30, 1 << 30, "mtime")

@@ -15,9 +15,9 @@ from PIL import Image
 from pipeline.messages.errors import TaskError
 from stages.decoding import children, problems
 from stages.decoding import lanes as module
-from stages.decoding.child import Limits, Seen
-from stages.decoding.decode import DecodeOptions
+from stages.decoding.child import Seen
 from stages.decoding.lanes import Lanes, decode_one
+from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.reading import Expected
 from stages.decoding.tray import Tray
 from tests.stages.decoding.hostile import MAGIC

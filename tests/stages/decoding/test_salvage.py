@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.decoding.decode import DecodeOptions
+from stages.decoding.options import DecodeOptions
 from tests.stages.decoding.samples import saved, smooth
 from tests.stages.decoding.test_decode import code, decode
 

@@ -15,6 +15,7 @@ from stages import pairs
 from stages.clustering import dismissed
 from stages.comparing.comparison import COMPARISON_KEYS, Comparison
 from stages.report import folders as table
+from stages.report.reads import FOLDERS
 from tests.in_memory import MemoryArtifact, MemoryJob
 from tests.pairwise import pairwise
 from tests.stages import reference
@@ -121,7 +122,7 @@ def table_of(
         Task("test", spec=dismissed.spec(changes.get("cluster.dismissed", ()))),
         {**settings(SHAPE), **known, **more, "cluster.dismissed": ()} | changes,
         folder,
-        uses=(*table.USES, "inputs.a", "inputs.b"),
+        uses=(*FOLDERS, "inputs.a", "inputs.b"),
     )
     inputs = Inputs((*thumbnails, *(each.index for each in blocks), *found))
     return table.folder_table(inputs, job).to_pylist()

@@ -23,7 +23,8 @@ from pipeline.store.store import Store
 from stages.commands.demo import images as demo
 from stages.commands.results.tables import Results
 from stages.comparing.metrics.hamming import HASHES
-from stages.decoding.decode import DecodeOptions, decode
+from stages.decoding.decode import decode
+from stages.decoding.options import DecodeOptions
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 
 ODD = "b'ad \U0001f9ca <i>.jpg"

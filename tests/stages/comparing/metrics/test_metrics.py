@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import TypeAdapter
 
 from pipeline.messages.errors import TaskError
 from pipeline.stage import Task
@@ -498,7 +499,7 @@ def test_what_does_not_fit_together(changes: dict[str, Any], problem: str | None
 )
 def test_metrics_that_do_not_exist_are_refused(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=re.escape(words)):
-        pairs.Params(**changes)
+        TypeAdapter(pairs.Params).validate_python(changes)
 
 
 def test_identity_is_what_says_which_image_it_was() -> None:

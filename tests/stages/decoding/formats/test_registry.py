@@ -12,10 +12,10 @@ from PIL import Image
 
 from stages.commands import formats as command
 from stages.decoding import metadata, problems
-from stages.decoding.decode import DecodeOptions
 from stages.decoding.formats import registry as formats
 from stages.decoding.formats.jxl import JxlHeader, read_head
 from stages.decoding.formats.registry import FORMATS, HEIC, JPEG_XL, RAW
+from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Unreadable
 from tests.stages.decoding.samples import dng, every_format, psd, saved, smooth, tiff
 from tests.stages.decoding.test_decode import code, decode, problem

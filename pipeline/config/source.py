@@ -1,0 +1,40 @@
+"""Data of a config that remembers the origin of each key: line or argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass
+class ConfigSource:
+    """Data of a config, and where each key was given.
+
+    `places` maps the path of a key to words such as `local.yaml:12`; `overrides` maps the path of a key that was set on
+    the command line to the text of its value there."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    places: dict[KeyPath, str] = field(default_factory=dict)
+    overrides: dict[KeyPath, str] = field(default_factory=dict)
+
+    def place(self, keys: KeyPath) -> str:
+        """Return where a key was given, or the nearest section around the key."""
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self.places:
+                return self.places[keys[:length]]
+        return self.places.get((), "config")
+
+    def put(self, keys: tuple[str, ...], value: Any, place: str) -> None:
+        """Set or replace a value by its key's path; `place` is the value's origin."""
+        section = self.data
+        for length, key in enumerate(keys[:-1], 1):
+            self.places.setdefault(keys[:length], place)
+            if not isinstance(section.get(key), dict):
+                section[key] = {}
+                self.places[keys[:length]] = place
+            section = section[key]
+        section[keys[-1]] = value
+        self.places = {at: where for at, where in self.places.items() if at[: len(keys)] != keys} | {keys: place}
+        self.overrides = {at: given for at, given in self.overrides.items() if at[: len(keys)] != keys}

@@ -1,0 +1,65 @@
+"""Find the distances inside clusters that an earlier artifact holds.
+
+The diameter of a cluster follows from the thumbnails of its images alone, and the distance to the keeper from two
+thumbnails: other rules, another threshold, and matches elsewhere change neither. So a diameter is copied where the same
+images form a cluster as before, and a distance where the cluster also has the same keeper.
+
+Matches are recorded distances where the metric is mse, and `pairs.same_hash: zero` records 0 without a measurement:
+where such rows exist, nothing is copied."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.messages.errors import ArtifactDamaged
+from pipeline.stage import Base, Inputs, Job
+from stages.clustering.rows import ImageRows, PathIndex
+
+FREE = ("linkage", "threshold", "keep", "dismissed", "min_contrast", "pairs.threshold", "inputs.reference")
+"""Parameters that may differ in the earlier artifact."""
+
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+
+def held(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> tuple[Doubles, Doubles]:
+    """Return the distances that the latest earlier artifact holds, nan where unknown; the arguments: see `inside`.
+
+    The results are the distance of each image to its keeper, float64 (n,), and the diameter of each cluster, float64
+    (clusters,). Damaged artifacts are passed over."""
+    for base in job.bases():
+        try:
+            usual = job.settings("pairs.metric") != "mse" or (_measured(base.inputs) and _measured(inputs))
+            if base.artifact.rows and usual:
+                return _of(base, inputs, images, keeper, cluster)
+        except ArtifactDamaged:
+            continue
+    return np.full(len(cluster), np.nan), np.full(int(cluster.max(initial=-1)) + 1, np.nan)
+
+
+def _measured(inputs: Inputs) -> bool:
+    """Return whether every recorded pair was measured."""
+    batches = (batch for artifact in inputs.of("pairs") for batch in artifact.batches(["measured"]))
+    return all(pc.all(batch.column("measured"), min_count=0).as_py() for batch in batches)
+
+
+def _of(base: Base, inputs: Inputs, images: ImageRows, keeper: Ints, cluster: Ints) -> tuple[Doubles, Doubles]:
+    columns = ("cluster", "path", "keeper", "mse_to_keeper", "diameter")
+    table = base.artifact.table(columns)
+    was, paths, was_keeper, to_keeper, diameter = (table[name] for name in columns)
+    earlier = was.to_numpy()
+    place = PathIndex(paths).of(images.table["path"])
+    before = base.inputs.of("thumbnail")
+    same = [now == then for now, then in zip(inputs.of("thumbnail"), before, strict=True)]  # the same files
+    there = (place >= 0) & np.array(same, bool)[images.artifact]
+    first = np.flatnonzero(np.diff(cluster, prepend=-1))
+    number = np.where(there, earlier[place], -1)
+    whole = np.logical_and.reduceat(there & (number == number[first][cluster]), first)
+    whole &= np.bincount(earlier)[number[first]] == np.bincount(cluster)
+    kept = whole[cluster] & was_keeper.to_numpy(zero_copy_only=False)[place[keeper]]
+    return (
+        np.where(kept, to_keeper.to_numpy()[place], np.nan),
+        np.where(whole, diameter.to_numpy()[place[first]], np.nan),
+    )

@@ -1,0 +1,37 @@
+"""Options of decoding: what changes the pixels, and the limits of a decoding process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DecodeOptions:
+    """The thumbnail stage's parameters that change the pixels.
+
+    size        (width, height)
+    background  RGB"""
+
+    size: tuple[int, int]
+    mode: str
+    fast: bool
+    background: tuple[int, int, int]
+    upright: bool
+    max_bytes: int
+    max_pixels: int
+    trust: str
+    srgb: bool = True
+    salvage: bool = False
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of a decoding process.
+
+    memory   bytes beyond the process's own code
+    seconds  time for one file
+    plugins  modules that register further formats with Pillow"""
+
+    memory: int = 3 << 30
+    seconds: float = 120.0
+    plugins: tuple[str, ...] = ()

@@ -1,0 +1,25 @@
+"""List what the report reads, and the columns of its record.
+
+Every run reads these lists; the modules that draw are imported when a report is drawn."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from stages.comparing.comparison import COMPARISON_KEYS
+
+SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa.string())])
+"""The record's schema: each file of the report."""
+DATES = "dates.js"
+"""A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
+FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
+"""Columns of thumbnails that the page shows."""
+FOLDERS = (*COMPARISON_KEYS, "inputs.reference", "cluster.threshold", "cluster.min_contrast", "cluster.dismissed")
+"""Config keys that the table of folders depends on."""
+
+
+def columns(figure: str) -> tuple[str, ...]:
+    """Return the columns of matches that are read.
+
+    `figure` is the column of distances."""
+    return ("path_a", "path_b", figure, "rotation", "measured")
