@@ -36,7 +36,7 @@ from stages.comparing import copies
 from stages.comparing.blocks import INDEXES, index_columns, index_table, read_blocks, rule_inputs, ruled_out
 from stages.comparing.comparison import Comparison
 from stages.comparing.delta import earlier_matches
-from stages.comparing.functions import imported
+from stages.comparing.functions import embedding_named, imported
 from stages.comparing.match_rows import match_schema, match_tables
 from stages.comparing.metrics.kinds import KINDS, kind_of
 from stages.comparing.order import ordered_pairs
@@ -64,7 +64,10 @@ class Params:
     ] = "mse"
     embedding: Annotated[
         str | None,
-        Field(description="for metric embedding: package.module:function from thumbnails to vectors (n, d)"),
+        Field(
+            description="for metric embedding: onnx:FILE, a model; or package.module:function from images (n, H, W, C) "
+            "to vectors (n, d); see the section embed"
+        ),
     ] = None
     embedding_distance: Annotated[
         Literal["squared", "cosine"], Field(description="for metric embedding: squared distance, or 1 - cosine")
@@ -130,9 +133,7 @@ class Params:
     @field_validator("embedding")
     @classmethod
     def _exists(cls, value: str | None) -> str | None:
-        if value is not None:
-            imported(value)
-        return value
+        return None if value is None else embedding_named(value)
 
     @property
     def comparison(self) -> Comparison:
@@ -194,8 +195,8 @@ def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
 
 
 def own_code(params: Params, settings: Settings) -> bool:
-    """Return whether the metric is a function of the user's own, or compares vectors of such a function."""
-    return ":" in params.metric or params.metric == "embedding"
+    """Return whether the metric is a function of the user's own."""
+    return ":" in params.metric
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:

@@ -154,8 +154,9 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     mean, block = settings("partition.images"), settings("partition.block")
     if mean == "auto":
         mean = PARTITION if images <= 10_000_000 else 4 * PARTITION
-    if block == "auto":
+    if block == "auto":  # vectors may take 16 KiB an image
         dense = settings("pairs.threshold") is None or ":" in settings("pairs.metric")
+        dense = dense or settings("pairs.metric") == "embedding"
         block = DENSE_BLOCK if dense else next(size for most, size in BLOCKS if most is None or images <= most)
     return mean, max(mean, block)
 
