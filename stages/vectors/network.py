@@ -65,7 +65,7 @@ class Network:
                 f"channels) and type {', '.join(TYPES)}, got {found}; choose a model of images"
             )
         self._input, self._type = inputs[0].name, TYPES[inputs[0].type]
-        axes = [each if isinstance(each, int) else None for each in inputs[0].shape]
+        axes = [each if isinstance(each, int) and each > 0 else None for each in inputs[0].shape]  # -1: any length
         self._batch = axes[0] or batch
         self.layout = options.layout or ("nhwc" if axes[3] in CHANNELS_OF and axes[1] not in CHANNELS_OF else "nchw")
         count, height, width = axes[1:] if self.layout == "nchw" else (axes[3], axes[1], axes[2])

@@ -16,7 +16,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "13238f7190acd5d1"),
     "thumbnail": (6, "aad97e4c7d50d3ff"),
     "hash": (3, "0f9b21a65e0b0575"),
-    "embed": (1, "e9719766580d24d0"),
+    "embed": (1, "b947990035da866e"),
     "index": (2, "0eaf7ccd9951bad7"),
     "pairs": (4, "83da919100d92ffc"),
     "cluster": (8, "9505ef7c94d93eeb"),

@@ -63,6 +63,16 @@ def test_channels_last_bytes_and_a_fixed_batch(tmp_path: Path) -> None:
         network(model, ModelOptions(mean=(1.0,)), 8, "auto")
 
 
+def test_a_negative_length_is_any_length(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Flatten", ["images"], ["vectors"])]
+    known, unknown = (
+        network(save(tmp_path / f"{shape[0]}.onnx", nodes, shape), ModelOptions(size=(8, 4)), 8, "auto")
+        for shape in (["n", 3, 4, 8], [-1, 3, -1, -1])
+    )
+    given = np.random.default_rng(4).integers(0, 256, (11, 4, 8, 3), dtype=np.uint8)
+    assert np.array_equal(known(given), unknown(given))
+
+
 def test_an_image_without_direction_has_nan(tmp_path: Path) -> None:
     loaded = network(means(tmp_path / "net.onnx"), ModelOptions(), 8, "auto")
     given = images(3, 16)
