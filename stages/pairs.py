@@ -49,6 +49,8 @@ from stages.kernels.warm_up import compile_loops
 DEFAULT_THRESHOLD = 200.0
 PROCESS, AN_IMAGE = 400 << 20, 2_500
 """Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
+A_VECTOR = 2 * 4 * 1_024
+"""Bytes per image and turn with metric embedding: a long vector, as stored and as compared."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -184,7 +186,8 @@ def memory(upstream: Upstream, params: Params) -> int:
         block += partition.size
         largest = max(largest, block)
         block = 0 if partition.notes["closes_block"] else block
-    return PROCESS + INDEXES + 2 * largest * AN_IMAGE
+    vector = A_VECTOR * params.comparison.turns if params.metric == "embedding" else 0
+    return PROCESS + INDEXES + 2 * largest * (AN_IMAGE + vector)
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:

@@ -37,6 +37,8 @@ RACY_NS = 2_000_000_000
 A racy file may change again without a new time stamp; the next run digests the file again."""
 PARTITION = 1_000
 DENSE_BLOCK = 3_000
+VECTOR_BLOCK = 16_000
+"""Mean size of a block of vectors, which may take 16 KiB each: 1,024 numbers in four turns."""
 BLOCKS = ((2_000_000, 32_000), (10_000_000, 131_000), (None, 524_000))
 """`block: auto`: greatest number of images, and mean size of a block."""
 
@@ -154,10 +156,11 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     mean, block = settings("partition.images"), settings("partition.block")
     if mean == "auto":
         mean = PARTITION if images <= 10_000_000 else 4 * PARTITION
-    if block == "auto":  # vectors may take 16 KiB an image
+    if block == "auto":
         dense = settings("pairs.threshold") is None or ":" in settings("pairs.metric")
-        dense = dense or settings("pairs.metric") == "embedding"
         block = DENSE_BLOCK if dense else next(size for most, size in BLOCKS if most is None or images <= most)
+        if settings("pairs.metric") == "embedding":
+            block = min(block, VECTOR_BLOCK)
     return mean, max(mean, block)
 
 

@@ -13,12 +13,12 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "13238f7190acd5d1"),
+    "scan": (2, "50da07326090836e"),
     "thumbnail": (6, "aad97e4c7d50d3ff"),
     "hash": (3, "0f9b21a65e0b0575"),
     "embed": (1, "b947990035da866e"),
     "index": (2, "0eaf7ccd9951bad7"),
-    "pairs": (4, "83da919100d92ffc"),
+    "pairs": (4, "150ac532eac66513"),
     "cluster": (8, "9505ef7c94d93eeb"),
     "plot": (14, "3e1c0964aad715bf"),
 }
