@@ -11,9 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.messages.errors import TaskError
-from pipeline.stage import Address, CacheKey, Inputs, Job, Output, Result, Settings, Stage, Task, Upstream, section
-from stages.comparing.embed import embedded
-from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
+from pipeline.stage import (
+    Address,
+    Artifact,
+    CacheKey,
+    Inputs,
+    Job,
+    Output,
+    Result,
+    Settings,
+    Stage,
+    Task,
+    Upstream,
+    section,
+)
+from stages.comparing.thumbnails import coarse_type, thumbnail_shape
+from stages.kernels.measure.identity import digest
 
 HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
 
@@ -28,7 +41,8 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
     partition  number of the image's part in the summary
     row        row of the image in its thumbnail artifact
-    vector     with pairs.embedding: float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations"""
+    vector           with pairs.embedding: as in the stage embed; empty where the image has no vector
+    vector_identity  digest of the vector; empty where the image has no vector"""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -40,7 +54,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("turn", pa.int8()),
             ("symmetry", pa.int8()),
             ("coarse", coarse_type(thumbnail_shape(settings))),
-            *([("vector", pa.binary())] if settings("pairs.embedding") else []),
+            *([("vector", pa.binary()), ("vector_identity", pa.string())] if settings("pairs.embedding") else []),
         ]
     )
 
@@ -49,8 +63,9 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task per block; the key is the key of the block's last partition."""
     inputs: list[Address] = []
     images = 0
+    stages = ("thumbnail", "hash", "embed") if upstream.tasks("embed") else ("thumbnail", "hash")
     for partition in upstream.tasks("scan"):
-        inputs += [("thumbnail", partition.key), ("hash", partition.key)]
+        inputs += [(stage, partition.key) for stage in stages]
         images += partition.size
         if partition.notes["closes_block"]:
             yield Task(partition.key, tuple(inputs), notes={"set": partition.notes["set"]}, size=images)
@@ -63,12 +78,11 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     The summary lists the parts: key of the partition, and digest of its thumbnail column.
 
     Raises:
-        TaskError: thumbnails and hashes are of different images."""
+        TaskError: thumbnails, hashes and vectors are of different images."""
     parts: list[list[str]] = []
     tables = []
-    function = job.settings("pairs.embedding")
-    turns = 4 if function and job.settings("pairs.rotations") else 1
-    for thumbnails, hashes in zip(inputs.of("thumbnail"), inputs.of("hash"), strict=True):
+    vectors = inputs.of("embed") if job.settings("pairs.embedding") else [None] * len(inputs.of("hash"))
+    for thumbnails, hashes, embedded in zip(inputs.of("thumbnail"), inputs.of("hash"), vectors, strict=True):
         rows = thumbnails.table(["path", "width", "height", "error", "coarse"])
         readable = pc.is_null(rows["error"])
         rows = rows.append_column("row", pa.array(np.arange(len(rows), dtype=np.int32))).filter(readable)
@@ -79,14 +93,24 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
             )
         for name in HASHED:
             rows = rows.append_column(name, hashed[name])
-        if function:
-            column = thumbnails.table(["thumbnail"])["thumbnail"].filter(readable)
-            images = pixels(column, thumbnail_shape(job.settings))
-            rows = rows.append_column("vector", embedded(function, images, turns, rows["path"]))
+        if embedded is not None:
+            rows = _with_vectors(rows, embedded)
         tables.append(rows.append_column("partition", pa.array(np.full(len(rows), len(parts), np.int32))))
         parts.append([thumbnails.key, thumbnails.content["thumbnail"]])
     table = pa.concat_tables(tables).select(schema(params, job.settings).names)
     return Result((table,), summary={"images": len(table), "parts": parts})
+
+
+def _with_vectors(rows: pa.Table, embedded: Artifact) -> pa.Table:
+    """Return rows with their vectors, and digests of the vectors; both are empty for an image without a vector."""
+    found = embedded.table(["path", "vector"])
+    if not rows["path"].equals(found["path"]):
+        raise TaskError(
+            f"{embedded.key}: thumbnails and vectors are of different images; delete both artifacts and run again"
+        )
+    vectors = found["vector"].fill_null(b"")
+    digests = [digest(np.frombuffer(vector, np.uint8)) if vector else "" for vector in vectors.to_pylist()]
+    return rows.append_column("vector", vectors).append_column("vector_identity", pa.array(digests, pa.string()))
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -96,25 +120,18 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     return {
         "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
         "hash": ("path", *HASHED),
+        "embed": ("path", "vector"),
     }
-
-
-def uses(settings: Settings) -> Sequence[str]:
-    """Return the settings that determine the index.
-
-    Rotations matter for embeddings only."""
-    rotations = ["pairs.rotations"] if settings("pairs.embedding") else []
-    return ["thumbnail.size", "thumbnail.channels", "pairs.embedding", *rotations]
 
 
 STAGE: Stage[Params] = Stage(
     "index",
     version=2,
-    needs=("scan", "thumbnail", "hash"),
+    needs=("scan", "thumbnail", "hash", "embed"),
     params=Params,
     schema=schema,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses),
+    cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels", "pairs.embedding")),
     output=Output(unit="images", seconds=2e-5),
 )

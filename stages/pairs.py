@@ -31,7 +31,7 @@ from pipeline.stage import (
 from pipeline.store.backends.locations import inside
 from stages.comparing.blocks import INDEXES, index_columns
 from stages.comparing.comparison import Comparison
-from stages.comparing.functions import imported
+from stages.comparing.functions import embedding_named, imported
 from stages.comparing.match_rows import match_schema
 from stages.comparing.metrics.kinds import KINDS
 from stages.comparing.order import ordered_pairs
@@ -39,6 +39,8 @@ from stages.comparing.order import ordered_pairs
 DEFAULT_THRESHOLD = 200.0
 PROCESS, AN_IMAGE = 400 << 20, 2_500
 """Bytes of a comparing process, and bytes per image of its blocks; see tests/benchmarks/memory.py."""
+A_VECTOR = 2 * 4 * 1_024
+"""Bytes per image and turn with metric embedding: a long vector, as stored and as compared."""
 
 
 @section
@@ -54,7 +56,10 @@ class Params:
     ] = "mse"
     embedding: Annotated[
         str | None,
-        Field(description="for metric embedding: package.module:function from thumbnails to vectors (n, d)"),
+        Field(
+            description="for metric embedding: onnx:FILE, a model; or package.module:function from images (n, H, W, C) "
+            "to vectors (n, d); see the section embed"
+        ),
     ] = None
     embedding_distance: Annotated[
         Literal["squared", "cosine"], Field(description="for metric embedding: squared distance, or 1 - cosine")
@@ -120,9 +125,7 @@ class Params:
     @field_validator("embedding")
     @classmethod
     def _exists(cls, value: str | None) -> str | None:
-        if value is not None:
-            imported(value)
-        return value
+        return None if value is None else embedding_named(value)
 
     @property
     def comparison(self) -> Comparison:
@@ -175,7 +178,8 @@ def memory(upstream: Upstream, params: Params) -> int:
         block += partition.size
         largest = max(largest, block)
         block = 0 if partition.notes["closes_block"] else block
-    return PROCESS + INDEXES + 2 * largest * AN_IMAGE
+    vector = A_VECTOR * params.comparison.turns if params.metric == "embedding" else 0
+    return PROCESS + INDEXES + 2 * largest * (AN_IMAGE + vector)
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
@@ -191,8 +195,8 @@ def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
 
 
 def own_code(params: Params, settings: Settings) -> bool:
-    """Return whether the metric is a function of the user's own, or compares vectors of such a function."""
-    return ":" in params.metric or params.metric == "embedding"
+    """Return whether the metric is a function of the user's own."""
+    return ":" in params.metric
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:

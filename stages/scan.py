@@ -36,6 +36,8 @@ RACY_NS = 2_000_000_000
 A racy file may change again without a new time stamp; the next run digests the file again."""
 PARTITION = 1_000
 DENSE_BLOCK = 3_000
+VECTOR_BLOCK = 16_000
+"""Mean size of a block of vectors, which may take 16 KiB each: 1,024 numbers in four turns."""
 BLOCKS = ((2_000_000, 32_000), (10_000_000, 131_000), (None, 524_000))
 """`block: auto`: greatest number of images, and mean size of a block."""
 
@@ -156,6 +158,8 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     if block == "auto":
         dense = settings("pairs.threshold") is None or ":" in settings("pairs.metric")
         block = DENSE_BLOCK if dense else next(size for most, size in BLOCKS if most is None or images <= most)
+        if settings("pairs.metric") == "embedding":
+            block = min(block, VECTOR_BLOCK)
     return mean, max(mean, block)
 
 

@@ -31,14 +31,13 @@ from pipeline.stage import (
 )
 from stages.comparing.rows import thumbnail_schema, thumbnail_table
 from stages.comparing.text import whole_number
-from stages.comparing.thumbnails import CHANNELS
+from stages.comparing.thumbnails import CHANNELS, MODES
 from stages.decoding.formats import registry as formats
 from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.reading import Expected
 from stages.decoding.recheck import SCAN, names_of, recheck
 from stages.decoding.rows import LIMITED, REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows, should_retry
 
-MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 SideLength = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
 

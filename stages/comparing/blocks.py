@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from pipeline.stage import Artifact, Job, Settings
 from stages.comparing.comparison import Comparison
 from stages.comparing.folders import rule_folders
 from stages.comparing.metrics.compared import BlockImages, Compared
+from stages.comparing.metrics.embedding import VECTOR_IDENTITY
 from stages.comparing.metrics.hamming import HASHES
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.references import are_references
@@ -81,6 +83,8 @@ def _turned_alike(comparison: Comparison) -> bool:
 
 
 def _identity(comparison: Comparison) -> tuple[str, ...]:
+    if comparison.metric == "embedding":
+        return (VECTOR_IDENTITY,)
     return ("identity_turned", "turn", "symmetry") if _turned_alike(comparison) else ("identity",)
 
 
@@ -202,6 +206,8 @@ def read_blocks(
         ends = np.cumsum([len(each) for each in rows])[:-1]
         for numbers, kind in zip(numbered, np.split(kinds.reshape(-1).astype(np.int64), ends), strict=True):
             numbers["kind"] = kind
+    if comparison.metric == "embedding":
+        _set_apart(numbered, tables)
     if comparison.identical == "group":
         for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
             numbers["identity"] = codes[:, 0]
@@ -209,6 +215,18 @@ def read_blocks(
         for numbers, codes in zip(numbered, _codes(tables, HASHES), strict=True):
             numbers["hashes"] = codes
     return [Block(table, comparison, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
+
+
+def _set_apart(numbered: Sequence[dict[str, Ints]], tables: Sequence[pa.Table]) -> None:
+    """Give each image without a vector a kind of its own, so that the image is compared with no other image."""
+    apart = 0
+    for numbers, table in zip(numbered, tables, strict=True):
+        missing = np.flatnonzero(np.asarray(pc.equal(table[VECTOR_IDENTITY], "").to_numpy(), np.bool_))
+        if len(missing):
+            kind = numbers.get("kind", np.zeros(len(table), np.int64)).copy()
+            kind[missing] = -1 - apart - np.arange(len(missing))
+            numbers["kind"] = kind
+            apart += len(missing)
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:

@@ -55,7 +55,10 @@ class Comparison:
                 "set pairs.rotations=false, or a square size"
             )
         if self.metric == "embedding" and self.embedding is None:
-            yield "pairs.embedding: metric embedding needs a package.module:function from thumbnails to vectors"
+            yield (
+                "pairs.embedding: metric embedding needs a package.module:function from images to vectors, or a model, "
+                "onnx:FILE"
+            )
         if self.metric == "hamming" and ":" not in settings("hash.function"):
             yield (
                 f"pairs.metric: hamming needs a perceptual hash, got hash.function {settings('hash.function')}; "

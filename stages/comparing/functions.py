@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+ONNX = "onnx:"
+"""Prefix of the file of an ONNX model where a config may also name a function."""
 RAISED = (Exception, SystemExit)
 """Exceptions of user code that end one task, not the process."""
 
@@ -34,6 +36,22 @@ def imported(name: str) -> Callable[..., Any]:
         raise ValueError(f"expected package.module:function, got {name!r}, which is not a function")
     function: Callable[..., Any] = found
     return function
+
+
+def embedding_named(name: str) -> str:
+    """Return `pairs.embedding` with the absolute path of a model.
+
+    Raises:
+        ValueError: no such function exists. A missing model is reported before a run, not when results are read."""
+    if name.startswith(ONNX):
+        return ONNX + str(Path(name.removeprefix(ONNX)).expanduser().absolute())
+    imported(name)
+    return name
+
+
+def model_file(embedding: str | None) -> Path | None:
+    """Return the model that `pairs.embedding` names; None for a function, or for no embedding."""
+    return Path(embedding.removeprefix(ONNX)) if embedding and embedding.startswith(ONNX) else None
 
 
 def said(error: BaseException) -> str:

@@ -9,15 +9,19 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 from numpy.typing import NDArray
+from PIL import ImageColor
 
 from pipeline.stage import Job, Settings
-from stages.decoding.options import Limits
+from stages.decoding.options import DecodeOptions, Limits
 from stages.kernels.bounds.coarse import fits_int32, length
 from stages.kernels.measure.identity import digest
 
 BOUNDS = ("thumbnail.max_memory", "thumbnail.timeout")
 """Settings that `limits` reads, besides `thumbnail.plugins`."""
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
+MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
+PIXELS = tuple(f"thumbnail.{key}" for key in ("decode", "background", "orientation", "colour", "truncated", "plugins"))
+"""Settings that `decode_again` and `limits` read and that change pixels."""
 CACHE = 64 << 20
 """Bytes of cached thumbnails in each process."""
 
@@ -42,6 +46,25 @@ def limits(settings: Settings) -> Limits:
     """Return the memory, time and plugins of decoding processes."""
     memory, seconds = map(settings, BOUNDS)
     return Limits(int(memory), float(seconds), tuple(settings("thumbnail.plugins")))
+
+
+def decode_again(settings: Settings, size: tuple[int, int], channels: str) -> DecodeOptions:
+    """Return the options that decode readable images once more, at another size (width, height).
+
+    Files are known by their digests. Their bytes and pixels are not limited, since the thumbnail stage has done so."""
+    red, green, blue, *_ = ImageColor.getrgb(settings("thumbnail.background"))
+    return DecodeOptions(
+        size,
+        MODES[channels],
+        settings("thumbnail.decode") == "fast",
+        (red, green, blue),
+        settings("thumbnail.orientation") == "exif",
+        max_bytes=1 << 40,
+        max_pixels=1 << 40,
+        trust="bytes",
+        srgb=settings("thumbnail.colour") == "srgb",
+        salvage=settings("thumbnail.truncated") == "accept",
+    )
 
 
 def coarse_type(shape: tuple[int, int, int]) -> pa.DataType:

@@ -32,6 +32,7 @@ CRASHED = Problem("crashed", "the decoder crashed on this file")
 MEMORY = Problem("memory", "decoding needs more memory than thumbnail.max_memory allows")
 SLOW = Problem("timeout", "reading the file took longer than thumbnail.timeout allows")
 TIMEOUT = Problem("timeout", "decoding took longer than thumbnail.timeout allows")
+NO_VECTOR = Problem("no-vector", "the model of pairs.embedding gives no direction for this image")
 
 TRANSIENT_CODES = frozenset({"unreadable", "changed", "crashed", "timeout", "memory"})
 """Codes of errors that the next run retries, unless a limit applies; other errors stay until the file changes."""

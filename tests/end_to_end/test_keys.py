@@ -23,6 +23,7 @@ from pipeline.plan.fingerprint import result_params
 from pipeline.store.store import Store
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 from tests.stages.decoding.test_colour import SWAPPED
+from tests.stages.vectors.models import averages
 
 HERE = __name__
 
@@ -50,6 +51,7 @@ def bytes_last(image: Mapping[str, Any]) -> float:
 
 
 EMBEDDING = ("pairs.metric=embedding", f"pairs.embedding={HERE}:corner", "pairs.threshold=90000")
+ONNX = ("pairs.metric=embedding", "pairs.embedding=onnx:net.onnx", "pairs.threshold=0.01", "embed.size=[16, 16]")
 HAMMING = ("pairs.metric=hamming", f"hash.function={HERE}:bits", "pairs.threshold=60")
 CASES: dict[str, list[tuple[str, ...]]] = {
     "scan": [
@@ -101,6 +103,20 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.folders=across",),
         ("pairs.folders=within",),
         ("pairs.folders=across", "pairs.folder_depth=0"),
+    ],
+    "embed": [
+        ONNX,
+        (*ONNX, "embed.size=[24, 24]"),
+        (*ONNX, "embed.layout=nhwc"),
+        (*ONNX, "embed.mean=127"),
+        (*ONNX, "embed.mean=127", "embed.scale=[0.1, 0.2, 0.1]"),
+        (*ONNX, "embed.output=other"),
+        (*ONNX, "embed.batch=3"),
+        (*ONNX, "thumbnail.orientation=ignore"),
+        (*ONNX, "thumbnail.background=black"),
+        (*ONNX, "pairs.rotations=false"),
+        (*EMBEDDING, "embed.size=[20, 20]"),
+        (*EMBEDDING, "embed.size=[20, 20]", "thumbnail.channels=grey"),
     ],
     "cluster": [
         ("cluster.linkage=complete",),
@@ -163,6 +179,7 @@ def make_library(folder: Path) -> None:
         Image.new("RGB", (50, 50), (90, 90, 90 + number)).save(images / f"blank{number}.png")
     make_image(folder / "elsewhere" / "linked.jpg", 4)
     (images / "link").symlink_to(folder / "elsewhere")
+    averages(folder / "net.onnx")
     for number, path in enumerate(sorted(path for path in folder.rglob("*.*") if path.is_file())):
         os.utime(path, (LONG_AGO - number, LONG_AGO - number))
 

@@ -31,6 +31,7 @@ ARROWS = {
     "stages.decoding": ("stages.decoding", *PIPELINE),
     "stages.listing": ("stages.listing", "stages.decoding", *PIPELINE),
     "stages.comparing": ("stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
+    "stages.vectors": ("stages.vectors", "stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
     "stages.clustering": ("stages.clustering", "stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
     "stages.report": (
         *("stages.report", "stages.clustering", "stages.comparing", "stages.decoding", "stages.kernels"),

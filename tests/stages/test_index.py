@@ -17,7 +17,7 @@ SHAPE = (8, 8, 3)
 def test_a_block_ends_where_its_last_partition_says_so() -> None:
     notes = [("a", False), ("a", True), ("a", True), ("b", False), ("b", True)]
     scanned = [Task(f"{s}-{n}", notes={"set": s, "closes_block": closes}) for n, (s, closes) in enumerate(notes)]
-    tasks = list(index.tasks(Upstream({"scan": scanned}, {}.__getitem__), index.Params()))
+    tasks = list(index.tasks(Upstream({"scan": scanned, "embed": []}, {}.__getitem__), index.Params()))
     assert [(task.key, task.notes["set"]) for task in tasks] == [("a-1", "a"), ("a-2", "a"), ("b-4", "b")]
     for task, partitions in zip(tasks, (["a-0", "a-1"], ["a-2"], ["b-3", "b-4"]), strict=True):
         assert list(task.inputs) == [(stage, key) for key in partitions for stage in ("thumbnail", "hash")]

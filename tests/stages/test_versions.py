@@ -13,13 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "af2b2d142649bde8"),
-    "thumbnail": (6, "7107973d3934ea15"),
-    "hash": (3, "253744fbc33bdfa8"),
-    "index": (2, "ddf05e94c7dbba75"),
-    "pairs": (4, "eefd197f26716050"),
-    "cluster": (8, "f22e18fe3cf806ff"),
-    "plot": (14, "81b87b6080b51578"),
+    "scan": (2, "50da07326090836e"),
+    "thumbnail": (6, "aad97e4c7d50d3ff"),
+    "hash": (3, "0f9b21a65e0b0575"),
+    "embed": (1, "b947990035da866e"),
+    "index": (2, "0eaf7ccd9951bad7"),
+    "pairs": (4, "150ac532eac66513"),
+    "cluster": (8, "9505ef7c94d93eeb"),
+    "plot": (14, "3e1c0964aad715bf"),
 }
 
 

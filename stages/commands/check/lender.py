@@ -27,16 +27,18 @@ from pipeline.store.atomic import TEMPORARY, atomic_write
 from pipeline.store.footers import Footers
 from pipeline.store.lock import holder
 from pipeline.store.store import Store
+from stages import embed, index, pairs, scan, thumbnail
 from stages import hash as hash_stage
-from stages import index, pairs, scan, thumbnail
 from stages.commands.results.tables import Results
 from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.recheck import recheck as recheck_files
 from stages.listing.sections import SECTIONS
 
-LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, index.STAGE)
+LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, embed.STAGE, index.STAGE)
 """Stages whose artifacts are linked."""
 STAGES = (*LENT, pairs.STAGE)
+READERS = ("thumbnail", "embed")
+"""Stages that decode files."""
 NEW = "new"
 """Prefix of the keys of tasks on new images."""
 
@@ -88,8 +90,10 @@ class Lender:
             yield Task(key, notes={"set": "a", "closes_block": last}, size=len(rows)), rows
 
     def _readable(self, key: str) -> pa.Array:
-        name, _ = self.artifacts["thumbnail"][key]
-        rows = StoredArtifact("thumbnail", key, self.folder / "thumbnail" / name).table(["path", "error"])
+        """Return the paths of the images that have a thumbnail and, where wanted, a vector."""
+        stage = "embed" if key in self.artifacts["embed"] else "thumbnail"
+        name, _ = self.artifacts[stage][key]
+        rows = StoredArtifact(stage, key, self.folder / stage / name).table(["path", "error"])
         return rows["path"].filter(pc.is_null(rows["error"])).combine_chunks()
 
     def refuse_other_versions(self, config: Config) -> None:
@@ -164,6 +168,8 @@ def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
             if len(found[stage.name]) < len(records):
                 raise KeyError("left over from a run that was killed")
     keys = found["scan"].keys()
+    if found["embed"] and found["embed"].keys() != keys:
+        raise KeyError("artifacts are missing")
     if not found["thumbnail"].keys() == found["hash"].keys() == keys or found["index"].keys() - keys:
         raise KeyError("artifacts are missing")
     return found
@@ -177,7 +183,8 @@ def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Re
     first = {key: true_names(table.slice(0, 1))[0].as_py() for key, table in tables.items()}
     for key in sorted(tables, key=lambda key: (tables[key]["set"][0].as_py(), first[key])):
         _, made = artifacts["thumbnail"][key]
-        final = TRANSIENT_CODES.isdisjoint(made.summary["errors"])
+        errors = [artifacts[stage][key][1].summary["errors"] for stage in READERS if key in artifacts[stage]]
+        final = all(TRANSIENT_CODES.isdisjoint(each) for each in errors)
         yield Partition(key, tables[key], key in artifacts["index"], made.summary["readable"], final)
 
 
@@ -208,21 +215,27 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
     reuse = dataclasses.replace(thumbnail.STAGE.reuse, recheck=recheck)
     special: dict[str, Stage[Any]] = {
         "scan": dataclasses.replace(scan.STAGE, source=Source(source, racy, SECTIONS), preflight=Preflight()),
-        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_thumbnails, reuse=reuse),
+        "thumbnail": dataclasses.replace(thumbnail.STAGE, compute=_only_new(thumbnail.compute), reuse=reuse),
+        "embed": dataclasses.replace(embed.STAGE, compute=_only_new(embed.compute)),
     }
     return [special.get(stage.name, stage) for stage in STAGES]
 
 
-def _thumbnails(inputs: Inputs, params: thumbnail.Params, job: Job) -> Result:
-    """Compute thumbnails of new files only, since old files may be gone.
+def _only_new(compute: Callable[[Inputs, Any, Job], Result]) -> Callable[[Inputs, Any, Job], Result]:
+    """Return `compute` for new files only, since old files may be gone.
 
-    Raises TaskError where thumbnails of the run can't be reused."""
-    result = thumbnail.compute(inputs, params, job)
-    if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
-        raise TaskError(
-            "the run's artifact of these thumbnails is damaged; delete the file, then run `fast-diff run` again"
-        )
-    return result
+    The function raises TaskError where rows of the run can't be reused."""
+
+    def computed(inputs: Inputs, params: Any, job: Job) -> Result:
+        result = compute(inputs, params, job)
+        if job.task.notes["set"] == "a" and result.stats["reused"] < result.summary["images"]:
+            raise TaskError(
+                f"the run's artifact {job.task.key} is damaged, or the model of pairs.embedding is another one now; "
+                "delete the file or bring the model back, then run `fast-diff run` again"
+            )
+        return result
+
+    return computed
 
 
 def _link(source: Path, target: Path) -> None:

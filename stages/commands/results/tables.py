@@ -175,9 +175,16 @@ class Results:
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
     def failures(self) -> pd.DataFrame:
-        """Return the images that could not be read: path, path_bytes, set, error (a code), error_detail."""
+        """Return the images that could not be read, or have no vector: path, path_bytes, set, error, error_detail.
+
+        `error` is a code."""
         rows = self._read("thumbnail", ("path", "path_bytes", "set", "error", "error_detail"))
-        return rows[rows["error"].notna()].sort_values("path", ignore_index=True)
+        failed = rows[rows["error"].notna()]
+        if Store(self.folder).names("embed"):
+            vectors = self._read("embed", ("path", "error", "error_detail"))
+            without = vectors[vectors["error"].notna()]
+            failed = pd.concat([failed, rows[["path", "path_bytes", "set"]].merge(without, on="path")])
+        return failed.sort_values("path", ignore_index=True)
 
     @property
     def comparison(self) -> Comparison:

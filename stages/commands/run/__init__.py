@@ -58,7 +58,8 @@ def run(
         _check_performance_report(config, performance_report)
     record = run_and_report(config, stages, quiet, log_format, as_json, performance_report)
     found = record.record
-    unread = found.get("images", {}).get("failed") or found.get("unmeasured") or found.get("warnings")
+    failed = any(found.get(section, {}).get("failed") for section in ("images", "vectors"))
+    unread = failed or found.get("unmeasured") or found.get("warnings")
     if record.exit_code or not fail_on:
         return 1 if strict and unread and not record.exit_code else record.exit_code
     return _gate(config, fail_on) or (1 if strict and unread else 0)

@@ -21,6 +21,10 @@ def summary_lines(record: Mapping[str, Any], folder: Place) -> Iterator[str]:
         if images["failed"]:
             kinds = ", ".join(f"{count:,} {code}" for code, count in record["errors"].items())
             yield f"unreadable  {kinds}  (fast-diff failures {folder})"
+    vectors = record.get("vectors")
+    if vectors and vectors["failed"]:
+        kinds = ", ".join(f"{count:,} {code}" for code, count in vectors["errors"].items())
+        yield f"no vector   {kinds}  (fast-diff failures {folder})"
     ledger = record.get("ledger")
     if ledger and (ledger["pairs_total"] or clusters):
         parts = [f"{ledger['decided']:,} compared"]

@@ -1,4 +1,4 @@
-"""Compare vectors that a user's function computes."""
+"""Compare the vectors that the stage `embed` computes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from stages.kernels.bounds.space import Space
 from stages.kernels.measure import floats
 from stages.kernels.measure.metric import Metric
 
+VECTOR_IDENTITY = "vector_identity"
+"""Column of the index with the digest of an image's vector, empty where the image has none."""
 LONGEST = 2.0**60
 """The greatest length of a vector for which float32 can hold squared distances."""
 TINY = 2.0**-100
@@ -61,12 +63,16 @@ class Embedding:
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
         """Return the names of the index columns that the metric reads."""
-        return ["path", "vector"]
+        return ["path", "vector", VECTOR_IDENTITY]
 
     def compared(self, images: BlockImages) -> Compared:
-        """Return the images with their vectors as points, float32 (n, turns, d)."""
+        """Return the images with their vectors as points, float32 (n, turns, d).
+
+        An image without a vector is compared with no image; its point is 0."""
         data, paths = images.rows["vector"].to_pylist(), images.rows["path"]
         for n, row in enumerate(data):
+            if not row:
+                continue
             entries = len(row) // (4 * self._turns)
             if self._first is None:
                 self._first = entries, paths[n].as_py()
@@ -75,11 +81,20 @@ class Embedding:
                     f"{self._name}: expected vectors of one length, got {entries} numbers for {paths[n].as_py()} and "
                     f"{self._entries} for {self._first[1]}"
                 )
-        whole = np.frombuffer(b"".join(data), "<f4").reshape(len(data), self._turns, self._entries).astype(np.float32)
+        if data and self._first is None:
+            self._first = 1, paths[0].as_py()
+        missing = np.array([not row for row in data], np.bool_)
+        zeros = bytes(4 * self._turns * self._entries)
+        whole = (
+            np.frombuffer(b"".join(row or zeros for row in data), "<f4")
+            .reshape(len(data), self._turns, self._entries)
+            .astype(np.float32)
+        )
         norms = np.zeros(whole.shape[:2])
         for entry in range(self._entries):
             norms += whole[..., entry].astype(np.float64) ** 2
         norms = np.sqrt(norms)
+        norms[missing] = 1
         if self._cosine:
             if not norms.all():
                 bad = paths[int(np.flatnonzero((norms == 0).any(axis=1))[0])].as_py()

@@ -13,8 +13,8 @@ from pydantic import TypeAdapter
 
 from pipeline.messages.errors import TaskError
 from pipeline.stage import Task
+from stages import embed, index, pairs
 from stages import hash as hash_stage
-from stages import index, pairs
 from stages.commands.results.expand import expanded
 from stages.comparing.blocks import read_blocks
 from stages.kernels.graph.groups import PairArrays
@@ -154,7 +154,12 @@ def block(pictures: Sequence[Picture], name: str, params: pairs.Params, partitio
     ]
     known = settings(SHAPE) | {"pairs.embedding": params.embedding, "pairs.rotations": params.rotations}
     task = Task(made.index.key)
-    gathered, _ = compute(index.STAGE, [*made.thumbnails, *hashes], index.Params(), known, None, task)
+    vectors = []
+    if params.embedding:
+        vectors = [
+            compute(embed.STAGE, [part], embed.Params(), known, None, Task(part.key))[0] for part in made.thumbnails
+        ]
+    gathered, _ = compute(index.STAGE, [*made.thumbnails, *hashes, *vectors], index.Params(), known, None, task)
     return Artifacts(made.thumbnails, hashes, gathered)
 
 
@@ -411,7 +416,7 @@ def test_an_embedding_that_is_no_good_is_named_with_the_image(name: str) -> None
 
 
 def test_lengths_that_differ_within_a_partition_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stages.comparing.embed.AT_ONCE", 1)
+    monkeypatch.setattr("stages.vectors.user_function.AT_ONCE", 1)
     params = pairs.Params(metric="embedding", embedding=f"{HERE}:by_content", threshold=1.0)
     with pytest.raises(TaskError, match=rf"expected vectors of one length, got 3 numbers for x\.png and 2 for {ODD}"):
         block(two(), "a", params, partitions=1)

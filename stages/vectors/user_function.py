@@ -1,9 +1,10 @@
-"""Compute vectors of thumbnails with a user's function."""
+"""Compute vectors of images with a user's function."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
@@ -12,36 +13,34 @@ from stages.comparing.functions import RAISED, imported, said
 from stages.kernels.measure.turns import turned
 
 AT_ONCE = 256
-"""Thumbnails per call of the function."""
+"""Images per call of the function."""
 
 
-def embedded(name: str, thumbnails: NDArray[np.uint8], turns: int, paths: pa.ChunkedArray) -> pa.Array:
-    """Return a column of vectors, binary.
+def vectors_by(name: str, images: NDArray[np.uint8], turns: int, paths: Sequence[str]) -> NDArray[np.float32]:
+    """Return the vectors of images in each turn, float32 (n, turns, d).
 
-    Each value is float32 (turns, d) in C order.
-
-    thumbnails  uint8 (n, H, W, C)
+    images  uint8 (n, H, W, C)
+    paths   of the images, for error messages
 
     Raises:
         TaskError: the function fails, or returns anything but finite numbers (n, d) with d at least 1."""
-    vectors = [_vectors(name, turned(thumbnails, turn), paths) for turn in range(turns)]
+    vectors = [_vectors(name, turned(images, turn), paths) for turn in range(turns)]
     lengths = {each.shape[1] for each in vectors}
     if len(lengths) > 1:
         raise TaskError(
             f"pairs.embedding {name}: expected vectors of one length, got {' and '.join(map(str, sorted(lengths)))} "
-            f"numbers for turns of {paths[0].as_py()}"
+            f"numbers for turns of {paths[0]}"
         )
-    whole = np.stack(vectors, axis=1).astype("<f4")
-    return pa.array([row.tobytes() for row in whole], pa.binary())
+    return np.stack(vectors, axis=1)
 
 
-def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> NDArray[np.float32]:
+def _vectors(name: str, images: NDArray[np.uint8], paths: Sequence[str]) -> NDArray[np.float32]:
     function = imported(name)
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(images), AT_ONCE):
         some = images[start : start + AT_ONCE]
         some.flags.writeable = False
-        first = paths[start].as_py()
+        first = paths[start]
         try:
             given = np.asarray(function(some), np.float32)
         except RAISED as error:
@@ -55,10 +54,10 @@ def _vectors(name: str, images: NDArray[np.uint8], paths: pa.ChunkedArray) -> ND
         if parts and given.shape[1] != parts[0].shape[1]:
             raise TaskError(
                 f"pairs.embedding {name}: expected vectors of one length, got {given.shape[1]} numbers for {first} and "
-                f"{parts[0].shape[1]} for {paths[0].as_py()}"
+                f"{parts[0].shape[1]} for {paths[0]}"
             )
         if not np.isfinite(given).all():
-            bad = paths[start + int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])].as_py()
+            bad = paths[start + int(np.flatnonzero(~np.isfinite(given).all(axis=1))[0])]
             raise TaskError(f"pairs.embedding {name}: expected finite numbers, got infinite numbers or NaN for {bad}")
         parts.append(given)
     return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)

@@ -1,0 +1,107 @@
+"""Hold what a config, and a YAML file beside a model, say about the model's input."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+INPUT_SIDE = Annotated[int, Field(ge=4, le=4096)]
+ChannelValues = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class ModelOptions:
+    """What a model takes and returns; None: what the model itself says, or the default.
+
+    size    (width, height) of an image
+    layout  order of the axes
+    mean    subtracted from the values 0 to 255, one number or one a channel; default 0
+    scale   factor of the difference, one number or one a channel; default 1/255
+    output  name of the output with the vectors; default: the first output"""
+
+    size: tuple[INPUT_SIDE, INPUT_SIDE] | None = None
+    layout: Literal["nchw", "nhwc"] | None = None
+    mean: ChannelValues | None = None
+    scale: ChannelValues | None = None
+    output: str | None = None
+
+    def filled(self, other: ModelOptions) -> ModelOptions:
+        """Return these options, with those of `other` where this object has None."""
+        names = (field.name for field in fields(self))
+        return replace(self, **{name: getattr(other, name) for name in names if getattr(self, name) is None})
+
+
+def beside(model: Path) -> Path:
+    """Return the path of the YAML file beside a model."""
+    return model.with_suffix(".yaml")
+
+
+def read_beside(model: Path) -> ModelOptions:
+    """Return the options in the YAML file beside a model; all None where no such file exists.
+
+    Raises:
+        ValueError: the file can't be read, or has wrong keys or values; the message begins with the file's path."""
+    path = beside(model)
+    try:
+        data = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        return ModelOptions()
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror}); allow reading, or delete the file") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: expected YAML, got other text; correct the file") from error
+    if data is None:
+        return ModelOptions()
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{path}: expected keys such as size: [224, 224], got {str(data)[:40]!r}; correct the file")
+    lists = {
+        key: [value] if key in ("mean", "scale") and isinstance(value, int | float) else value
+        for key, value in data.items()
+    }
+    try:
+        return TypeAdapter(ModelOptions).validate_python(lists)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {_problem(error)}; correct the file") from error
+
+
+def _problem(error: ValidationError) -> str:
+    """Return the first problem of a YAML file as one line."""
+    first: Any = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    known = ", ".join(field.name for field in fields(ModelOptions))
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key}: expected one of the keys {known}"
+    text = f"{first['msg'][:1].lower()}{first['msg'][1:]}"
+    return f"{key}: {text}, got {str(first['input'])[:40]!r}"
+
+
+def digest_of_model(model: Path) -> str:
+    """Return the SHA-256 of a model's file and of the options beside the model, in hex.
+
+    Raises:
+        OSError: the model can't be read.
+        ValueError: the YAML file beside the model is wrong."""
+    weights = _digest_of_file(model, _state(model))
+    options = json.dumps(asdict(read_beside(model)), sort_keys=True)
+    return hashlib.sha256(f"{weights} {options}".encode()).hexdigest()
+
+
+def _state(model: Path) -> tuple[int, int, int]:
+    found = model.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+@functools.lru_cache(maxsize=4)
+def _digest_of_file(model: Path, state: tuple[int, int, int]) -> str:
+    """Return the SHA-256 of a file in this state."""
+    with model.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""Decode images at a model's size, in path order; keep vectors as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.stage import Job
+from stages.comparing.thumbnails import CHANNELS, decode_again, limits
+from stages.decoding.lanes import Lanes
+from stages.decoding.reading import Expected
+from stages.decoding.recheck import names_of
+from stages.decoding.rows import facts_of, in_order, is_current, should_retry
+
+READ = ("path", "path_bytes", "set", "bytes", "digest", "error")
+"""Columns of thumbnails that determine which file an image comes from."""
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("set", pa.string()),
+        ("digest", pa.string()),
+        ("error", pa.string()),
+        ("error_detail", pa.string()),
+        ("error_limit", pa.float64()),
+        ("decoder", pa.string()),
+        ("model", pa.string()),
+        ("vector", pa.binary()),
+    ]
+)
+"""Columns of the table of vectors: an image each whose thumbnail is readable.
+
+digest  of the file's bytes
+error   why the image has no vector, as in the table of thumbnails
+model   what computed the vector: digest of the model and its options, onnxruntime's version and device; empty for a
+        function
+vector  float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations"""
+FileContent = tuple[str, str]
+"""Path of a file, and digest of its bytes."""
+
+
+class VectorRow(NamedTuple):
+    """What is known of an image's vector."""
+
+    vector: bytes | None = None
+    error: str | None = None
+    error_detail: str | None = None
+    error_limit: float | None = None
+    decoder: str | None = None
+
+
+class DecodedImage(NamedTuple):
+    """An image at the model's size, or the row that says why there is none.
+
+    number  the image's row of the table"""
+
+    number: int
+    row: VectorRow
+    pixels: NDArray[np.uint8] | None
+
+
+def contents_of(table: pa.Table) -> list[FileContent]:
+    """Return path and digest of each row."""
+    return list(zip(table["path"].to_pylist(), table["digest"].to_pylist(), strict=True))
+
+
+def known_vectors(
+    keys: Container[FileContent], tables: Iterable[pa.Table], model: str, limit: Mapping[str, float]
+) -> dict[FileContent, VectorRow]:
+    """Return the rows of earlier artifacts that are still valid.
+
+    model  what computes vectors now
+    limit  limits of decoding; see `decoding.rows.LIMITED`"""
+    known: dict[FileContent, VectorRow] = {}
+    for table in tables:
+        for row in table.filter(pa.compute.equal(table["model"], model)).to_pylist():
+            key = row["path"], row["digest"]
+            retry = should_retry(row["error"], row["error_limit"], limit) or not is_current(row["decoder"])
+            if key in keys and key not in known and not retry:
+                known[key] = VectorRow(*(row[name] for name in VectorRow._fields))
+    return known
+
+
+def decoded(
+    job: Job, rows: pa.Table, wanted: Sequence[int], size: tuple[int, int], channels: str
+) -> Iterator[DecodedImage]:
+    """Yield the images of some rows of the table of thumbnails, in this order.
+
+    Raises:
+        TaskError: no decoding process can be started."""
+    limit = recurring(job)
+    table = rows.take(pa.array(wanted, pa.int64()))
+    names, columns = names_of(table), table.select(["bytes", "digest"]).to_pylist()
+    files = [Expected(name, row["bytes"], row["digest"]) for name, row in zip(names, columns, strict=True)]
+    lanes = Lanes(files, decode_again(job.settings, size, channels), limits(job.settings), job.spare_core)
+    found = ((place, (facts_of(seen, limit), pixels)) for place, seen, pixels in lanes)
+    for number, (facts, pixels) in zip(wanted, in_order([None] * len(wanted), found), strict=True):
+        row = VectorRow(None, facts.error, facts.error_detail, facts.error_limit, facts.decoder)
+        shape = size[1], size[0], CHANNELS[channels]
+        yield DecodedImage(number, row, None if pixels is None else np.frombuffer(pixels, np.uint8).reshape(shape))
+
+
+def recurring(job: Job) -> dict[str, float]:
+    """Return the limits under which an error recurs; see `decoding.rows.LIMITED`."""
+    bounds = limits(job.settings)
+    return {"max_memory": bounds.memory, "timeout": bounds.seconds}
+
+
+def vector_table(rows: pa.Table, vectors: Sequence[VectorRow], model: str) -> pa.Table:
+    """Return the table of vectors of rows of the table of thumbnails."""
+    columns = {name: [getattr(row, name) for row in vectors] for name in VectorRow._fields}
+    known = {name: rows[name] for name in ("path", "set", "digest")} | {"model": [model] * len(vectors)}
+    return pa.table([(known | columns)[field.name] for field in SCHEMA], schema=SCHEMA)
