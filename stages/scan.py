@@ -69,10 +69,12 @@ class Params:
     def _dotted(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return value if isinstance(value, str) else tuple(ending.lower().lstrip(".*") for ending in value)
 
-    def rules(self) -> ListingRules:
-        """Return the rules for listing."""
+    def rules(self, companions: Sequence[str] = ()) -> ListingRules:
+        """Return the rules for listing, with patterns of companions."""
         endings = EXTENSIONS if self.extensions == "default" else frozenset(map(str.encode, self.extensions))
-        return ListingRules(self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links)
+        return ListingRules(
+            self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links, companions
+        )
 
 
 SCHEMA = pa.schema(
@@ -84,9 +86,11 @@ SCHEMA = pa.schema(
         ("bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("stamp", pa.string()),
+        ("companions", pa.string()),
         ("partition", pa.string()),
     ]
 )
+"""The artifact's schema. `companions`: names of the files that belong to the image, separated by slashes."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -138,7 +142,8 @@ def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
-    found = {name: _find(name, settings(f"inputs.{name}"), params) for name in ("a", "b")}
+    rules = params.rules(settings("companions.patterns"))
+    found = {name: _find(name, settings(f"inputs.{name}"), rules) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -160,9 +165,9 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params) -> FileTable:
+def _find(name: str, roots: Sequence[str], rules: ListingRules) -> FileTable:
     try:
-        files = find(roots, params.rules())
+        files = find(roots, rules)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
@@ -214,10 +219,17 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             files.sizes[part],
             files.mtimes[part],
             stamped[part],
+            _companions(files, part),
             pa.repeat(key, count),
         ]
         yield Task(key, notes=notes), pa.table(columns, schema=SCHEMA)
         start = last + 1
+
+
+def _companions(files: FileTable, part: slice) -> pa.StringArray:
+    if not files.companions:
+        return pa.nulls(part.stop - part.start, pa.string())
+    return pa.array(map(files.companions.get, files.paths[part].to_pylist()), pa.string())
 
 
 def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBinaryArray) -> None:
@@ -257,7 +269,7 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 STAGE: Stage[Params] = Stage(
     "scan",
-    version=2,
+    version=3,
     needs=(),
     params=Params,
     schema=SCHEMA,

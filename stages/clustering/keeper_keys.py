@@ -86,6 +86,9 @@ def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
             return [Key(-(known + gps), "camera data that the others lack")]
         case "original":
             return _original(images, family)
+        case "companions":
+            counts = pc.fill_null(pc.add(pc.count_substring(images["companions"], "/"), 1), 0)
+            return [Key(-_ints(counts), "more files that belong to it")]
         case "bytes":
             return [Key(-_ints(images["bytes"]), "more bytes")]
         case "newest":

@@ -55,6 +55,7 @@ FACTS = {
         *("width", "height", "format", "mode", "camera", "software", "orientation", "quality", "tables"),
         *("subsampling", "progressive", "was_jpeg", "taken"),
     ),
+    "companions": ("companions",),
     "bytes": ("bytes",),
     "format": ("format",),
     "oldest": ("taken", "mtime_ns"),
@@ -67,7 +68,7 @@ FACTS = {
     "path": (),
 }
 """Columns of an image that each rule reads, besides its path."""
-OF_SCAN = frozenset({"mtime_ns", "root"})
+OF_SCAN = frozenset({"mtime_ns", "root", "companions"})
 """Columns of FACTS in the scan stage; the other columns are in the thumbnail stage."""
 LISTS = ("folder", "format", "avoid")
 """Rules that take a list."""

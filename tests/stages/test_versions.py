@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "ed259d1886eda145"),
+    "scan": (3, "92e3b1470df90777"),
     "thumbnail": (6, "1b27701233250ae0"),
     "hash": (3, "25ce0c1bba72ff53"),
     "index": (2, "c6477277a0632d58"),
     "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "33c46b95b7554a77"),
-    "plot": (14, "bcf4720b2b7d11af"),
+    "cluster": (8, "215fdd777e1fa275"),
+    "plot": (14, "20d6cab95cfdb536"),
 }
 
 

@@ -89,9 +89,10 @@ class Results:
         model), software (that wrote the file), gps (whether EXIF has a position), orientation (EXIF), quality (of a
         JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
         the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
-        error and error_detail (null for a readable image), root, mtime_ns, partition."""
+        error and error_detail (null for a readable image), root, mtime_ns, companions (names of the files that belong
+        to the image, separated by slashes), partition."""
         images = self._read("thumbnail", FACTS)
-        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
+        scanned = self._read("scan", ("path", "root", "mtime_ns", "companions", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:

@@ -27,7 +27,7 @@ OF_THUMBNAILS = (
     *("path", "width", "height", "bytes", "format", "mode", "digest", "taken", "camera", "software", "gps"),
     *("orientation", "quality", "tables", "subsampling", "progressive", "was_jpeg"),
 )
-OF_SCANS = ("path", "root", "mtime_ns")
+OF_SCANS = ("path", "root", "mtime_ns", "companions")
 LATE = 1 << 63
 """Sort value of a missing date: after every date."""
 
@@ -229,6 +229,9 @@ KEYS: Mapping[str, Callable[[Any], RuleKey]] = {
         lambda image, family: (image["camera"] is None) + (image["taken"] is None) + (not image["gps"])
     ),
     "original": lambda _: _original,
+    "companions": lambda _: (
+        lambda image, family: -len((image["companions"] or "").split("/")) * bool(image["companions"])
+    ),
     "bytes": lambda _: lambda image, family: -image["bytes"],
     "newest": lambda _: lambda image, family: -image["mtime_ns"],
     "own date": lambda _: lambda image, family: image["mtime_ns"] // SECOND,
