@@ -205,8 +205,11 @@ class Results:
         for artifact in self.artifacts(stage):
             if keys is None or artifact.key in keys:
                 table = _whole(artifact, lambda artifact: artifact.table(columns))
-                if columns and table.column_names != list(columns):
-                    raise _damaged(artifact)
+                if columns and (lost := set(columns) - set(table.column_names)):
+                    raise ConfigError(
+                        f"{artifact.path} has no column {min(lost)}: an earlier version of fast-diff wrote it. Run the "
+                        "same command again first"
+                    )
                 yield table
 
     def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:
