@@ -23,7 +23,20 @@ from stages.decoding.reading import Expected
 SIDE = 400
 """Longest side of a displayed image, in pixels."""
 UNLIMITED = 1 << 40
-FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
+FACTS = (
+    "path",
+    "path_bytes",
+    "set",
+    "width",
+    "height",
+    "bytes",
+    "format",
+    "taken",
+    "camera",
+    "gps",
+    "annotations",
+    "digest",
+)
 
 
 def display_options(settings: Settings) -> DecodeOptions:

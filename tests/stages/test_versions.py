@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (3, "92e3b1470df90777"),
-    "thumbnail": (6, "1b27701233250ae0"),
-    "hash": (3, "25ce0c1bba72ff53"),
-    "index": (2, "c6477277a0632d58"),
-    "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "215fdd777e1fa275"),
-    "plot": (14, "20d6cab95cfdb536"),
+    "thumbnail": (7, "b15ad9ee3786efce"),
+    "hash": (3, "6bcc93d532062268"),
+    "index": (2, "2edacb18d31b588c"),
+    "pairs": (4, "37df4f1bccfde947"),
+    "cluster": (9, "8ace3cec1383ffc7"),
+    "plot": (15, "e2061d1c80846b04"),
 }
 
 

@@ -63,6 +63,7 @@ def library(seed: int, count: int = 120) -> pa.Table:
         subsampling=any_of("4:4:4", "4:2:0", None),
         progressive=any_of(True, False, None),
         was_jpeg=any_of(True, False, None),
+        annotations=any_of(None, None, "caption", "keywords rating"),
         companions=any_of(None, None, "a.xmp", "a.mov/a.xmp"),
     )
 
