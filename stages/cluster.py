@@ -56,9 +56,9 @@ class Params:
         tuple[Annotated[Rule, PlainValidator(keepers.checked)], ...],
         Field(
             description="rules that choose the keeper of a cluster; each rule decides where earlier rules tie: "
-            "resolution, metadata, original, avoid, live, oldest, newest, taken, bytes, format, sharpness, path, "
-            "{avoid: [patterns]}, {folder: [patterns]}, {format: [names]}, {path: shallowest}, shortest or deepest, "
-            "package.module:function"
+            "resolution, metadata, original, avoid, live, oldest, newest, taken, companions, bytes, format, sharpness, "
+            "path, {avoid: [patterns]}, {folder: [patterns]}, {format: [names]}, {path: shallowest}, shortest or "
+            "deepest, package.module:function"
         ),
     ] = keepers.DEFAULT
     dismissed: Annotated[
@@ -202,7 +202,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "cluster",
-    version=8,
+    version=9,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

@@ -70,10 +70,12 @@ class Params:
     def _dotted(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return value if isinstance(value, str) else tuple(ending.lower().lstrip(".*") for ending in value)
 
-    def rules(self) -> ListingRules:
-        """Return the rules for listing."""
+    def rules(self, companions: Sequence[str] = ()) -> ListingRules:
+        """Return the rules for listing, with patterns of companions."""
         endings = EXTENSIONS if self.extensions == "default" else frozenset(map(str.encode, self.extensions))
-        return ListingRules(self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links)
+        return ListingRules(
+            self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links, companions
+        )
 
 
 SCHEMA = pa.schema(
@@ -85,9 +87,11 @@ SCHEMA = pa.schema(
         ("bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("stamp", pa.string()),
+        ("companions", pa.string()),
         ("partition", pa.string()),
     ]
 )
+"""The artifact's schema. `companions`: names of the files that belong to the image, separated by slashes."""
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -139,7 +143,8 @@ def source(params: Params, settings: Settings, report: Callable[[int], None]) ->
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
-    found = {name: _find(name, settings(f"inputs.{name}"), params, report) for name in ("a", "b")}
+    rules = params.rules(settings("companions.patterns"))
+    found = {name: _find(name, settings(f"inputs.{name}"), rules, report) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -163,9 +168,9 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params, report: Callable[[int], None]) -> FileTable:
+def _find(name: str, roots: Sequence[str], rules: ListingRules, report: Callable[[int], None]) -> FileTable:
     try:
-        files = find(roots, params.rules(), report)
+        files = find(roots, rules, report)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
@@ -217,10 +222,17 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             files.sizes[part],
             files.mtimes[part],
             stamped[part],
+            _companions(files, part),
             pa.repeat(key, count),
         ]
         yield Task(key, notes=notes, size=count), pa.table(columns, schema=SCHEMA)
         start = last + 1
+
+
+def _companions(files: FileTable, part: slice) -> pa.StringArray:
+    if not files.companions:
+        return pa.nulls(part.stop - part.start, pa.string())
+    return pa.array(map(files.companions.get, files.paths[part].to_pylist()), pa.string())
 
 
 def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBinaryArray) -> None:
@@ -260,7 +272,7 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 STAGE: Stage[Params] = Stage(
     "scan",
-    version=2,
+    version=3,
     needs=(),
     params=Params,
     schema=SCHEMA,

@@ -240,7 +240,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE: Stage[Params] = Stage(
     "thumbnail",
-    version=6,
+    version=7,
     needs=("scan",),
     params=Params,
     schema=schema,

@@ -83,9 +83,13 @@ def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
         case "metadata":
             known = sum(pc.is_valid(images[column]).to_numpy().astype(np.int64) for column in ("camera", "taken"))
             gps = pc.fill_null(images["gps"], False).to_numpy().astype(np.int64)
-            return [Key(-(known + gps), "camera data that the others lack")]
+            written = pc.fill_null(pc.add(pc.count_substring(images["annotations"], " "), 1), 0)
+            return [Key(-(known + gps + _ints(written)), "metadata that the others lack")]
         case "original":
             return _original(images, family)
+        case "companions":
+            counts = pc.fill_null(pc.add(pc.count_substring(images["companions"], "/"), 1), 0)
+            return [Key(-_ints(counts), "more files that belong to it")]
         case "bytes":
             return [Key(-_ints(images["bytes"]), "more bytes")]
         case "newest":

@@ -7,7 +7,8 @@ keep: [resolution, metadata, original, avoid, oldest, live, {path: shallowest}, 
 Why the default has this order:
 
 resolution  lost pixels can't be restored
-metadata    conversions, messengers and editors lose camera, date and place, and no copy gains this metadata
+metadata    conversions, messengers and editors lose camera, date and place, and no copy gains this metadata; captions,
+            keywords, people and ratings are work of people that a copy may lack
 original    a file's encoding shows earlier encodings; the rule decides nothing between byte-identical copies
 avoid       names such as "Backup 2015" and "IMG_1 (1).jpg" are evidence; dates of files are weaker evidence, since
             programs that copy, unpack or download files set dates arbitrarily
@@ -50,11 +51,12 @@ FORMAT_NAMES = {"raw", *(name.lower() for format in formats.FORMATS for name in 
 """Formats that the rule `format` accepts."""
 FACTS = {
     "resolution": ("width", "height"),
-    "metadata": ("camera", "taken", "gps"),
+    "metadata": ("camera", "taken", "gps", "annotations"),
     "original": (
         *("width", "height", "format", "mode", "camera", "software", "orientation", "quality", "tables"),
         *("subsampling", "progressive", "was_jpeg", "taken"),
     ),
+    "companions": ("companions",),
     "bytes": ("bytes",),
     "format": ("format",),
     "oldest": ("taken", "mtime_ns"),
@@ -67,7 +69,7 @@ FACTS = {
     "path": (),
 }
 """Columns that each rule reads, besides the path of an image."""
-OF_SCAN = frozenset({"mtime_ns", "root"})
+OF_SCAN = frozenset({"mtime_ns", "root", "companions"})
 """Columns of FACTS in the scan stage; the other columns are in the thumbnail stage."""
 LISTS = ("folder", "format", "avoid")
 """Rules that take a list."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, VERBOSE, Argument, PathName
 from pipeline.messages.say import answer
-from pipeline.messages.words import counted
 
 
 def undo(journal: Path, verbose: bool, as_json: bool) -> int:
@@ -15,8 +14,7 @@ def undo(journal: Path, verbose: bool, as_json: bool) -> int:
     from stages.commands.apply.alone import alone
     from stages.commands.apply.output import print_each, print_summary, with_bar
     from stages.commands.apply.take_back import RESTORED, undo
-    from stages.commands.apply.tally import Tally
-    from stages.comparing.text import human_bytes
+    from stages.commands.apply.tally import Tally, amount
 
     tally = Tally()
     with alone():
@@ -24,8 +22,14 @@ def undo(journal: Path, verbose: bool, as_json: bool) -> int:
         if not verbose:
             each = (line for line in with_bar(each, tally) if not line.startswith(RESTORED))
         print_each(each, silent=as_json)
-    data = {"files": tally.done, "bytes": tally.bytes, "not_restored": dict(tally.refused)}
-    restored = f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} restored"
+    data = {
+        "files": tally.done,
+        "bytes": tally.bytes,
+        "companions": tally.companions,
+        "companion_bytes": tally.companion_bytes,
+        "not_restored": dict(tally.refused),
+    }
+    restored = f"{amount(tally)} restored"
     if as_json:
         answer(as_json, data, ())
     else:

@@ -24,10 +24,11 @@ def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
     decoder                         library that decoded the image, or the missing library
     error_limit                     bytes of memory, or seconds, that were not enough
     camera, software                from EXIF; software is Adobe where only an Adobe marker exists
-    gps                             whether EXIF has a location
+    gps                             whether EXIF or XMP has a location
     orientation                     EXIF's orientation
     quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
     was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
+    annotations                     which of caption, keywords, people and rating there are, separated by spaces
     thumbnail                       bytes in C order"""
     return pa.schema(
         [
@@ -58,6 +59,7 @@ def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
             ("subsampling", pa.string()),
             ("progressive", pa.bool_()),
             ("was_jpeg", pa.bool_()),
+            ("annotations", pa.string()),
             ("thumbnail", pa.binary(math.prod(shape))),
             ("coarse", coarse_type(shape)),
             ("bytes", pa.int64()),

@@ -14,6 +14,7 @@
             scaling.py  more than 8 bits a value to 8 bits
             colour.py   ICC profiles
             metadata.py EXIF, frames
+              annotations.py  captions, keywords, people and ratings
             encoding.py tables of a JPEG; whether a lossless file was a JPEG
             salvage.py  the readable part of a truncated file
             memory.py   whether memory was exhausted

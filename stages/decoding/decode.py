@@ -62,6 +62,7 @@ class Facts(NamedTuple):
     subsampling: str | None = None
     progressive: bool | None = None
     was_jpeg: bool | None = None
+    annotations: str | None = None
 
 
 def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[bytes, Facts]:
@@ -172,6 +173,7 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Fa
         coding.subsampling,
         coding.progressive,
         was_jpeg(image) if kind in LOSSLESS else None,
+        source.annotations,
     )
     return pixels.finish(small, target).tobytes(), facts
 

@@ -1,4 +1,4 @@
-"""Read an image's metadata: orientation, time, place, camera, number of frames.
+"""Read an image's metadata: orientation, time, place, camera, number of frames, and what people wrote.
 
 Broken metadata never make an image unreadable: a broken field counts as missing."""
 
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
+
+from stages.decoding.annotations import annotations_of
 
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -51,31 +53,35 @@ def orientation(image: Image.Image) -> int:
 
 
 class Origin(NamedTuple):
-    """The origin of an image by its EXIF.
+    """The origin of an image, and what people have written about the image.
 
-    taken     time by the camera's clock, without time zone
-    camera    make and model
-    software  program that wrote the file
-    gps       whether EXIF has a location"""
+    taken        time by the camera's clock, without time zone: of EXIF, else of XMP
+    camera       make and model
+    software     program that wrote the file
+    gps          whether EXIF or XMP has a location
+    annotations  names of fields that people write, see `annotations.FIELDS`"""
 
     taken: datetime | None = None
     camera: str | None = None
     software: str | None = None
     gps: bool = False
+    annotations: str | None = None
 
 
 def origin(image: Image.Image) -> Origin:
-    """Return the origin of an image by its EXIF; broken fields count as missing."""
+    """Return the origin of an image by its EXIF, XMP and IPTC; broken fields count as missing."""
     adobe = "Adobe" if "adobe" in image.info or "photoshop" in image.info else None
-    if not _may_have_exif(image):
-        return Origin(software=adobe)
     try:
-        exif = image.getexif()
+        exif = image.getexif() if _may_have_exif(image) else None
     except Exception:  # broken metadata count as missing
-        return Origin(software=adobe)
+        exif = None
+    written = annotations_of(image, exif or {})
+    if exif is None:
+        return Origin(written.taken, None, adobe, written.gps, written.text)
     make, model, software = (_text(exif, tag) for tag in (Base.Make, Base.Model, Base.Software))
     camera = model if model.lower().startswith(make.lower()) else f"{make} {model}".strip()
-    return Origin(_taken(_part(exif, IFD.Exif)), camera or None, software or adobe, _says_where(exif))
+    taken = _taken(_part(exif, IFD.Exif)) or written.taken
+    return Origin(taken, camera or None, software or adobe, _says_where(exif) or written.gps, written.text)
 
 
 def _part(exif: Image.Exif, part: IFD) -> Mapping[int, Any]:

@@ -48,6 +48,7 @@ class FileFacts(NamedTuple):
     subsampling: str | None = None
     progressive: bool | None = None
     was_jpeg: bool | None = None
+    annotations: str | None = None
 
 
 ThumbnailRow: TypeAlias = tuple[FileFacts, bytes | None]

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.decoding.reading import read_url
+from stages.listing.companions import BETWEEN, CompanionRules
 from stages.listing.rules import ListingRules
 from stages.listing.table import FileColumns, FileTable
 from stages.listing.urls import find_urls, is_url
@@ -42,6 +43,7 @@ def find(roots: Sequence[str], rules: ListingRules, report: Callable[[int], None
         OSError: a root can't be read, or is neither a folder nor a file."""
     names = sorted(map(os.fsencode, roots), key=len)
     walk = _Walk(rules, report)
+    single: dict[bytes, list[bytes]] = {}
     for number, root in enumerate(names):
         if is_url(root):
             walk.at_url(root, number)
@@ -53,6 +55,9 @@ def find(roots: Sequence[str], rules: ListingRules, report: Callable[[int], None
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "not a folder and not a file", root)
             walk.columns.add([root], number, [found])
+            single.setdefault(os.path.dirname(root), []).append(root)
+    for folder, paths in single.items():
+        walk.beside(folder, paths)
     walk.warn()
     return _ordered(names, walk)
 
@@ -76,7 +81,7 @@ def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
             paths, numbers = paths.filter(pa.array(~again)), numbers[~again]
     columns = walk.columns.numbers
     root, sizes, mtimes, ctimes = (np.frombuffer(columns.pop(0), np.int64)[numbers] for _ in range(len(columns)))
-    return FileTable(paths, roots, root.astype(np.int32), sizes, mtimes, ctimes, walk.tags)
+    return FileTable(paths, roots, root.astype(np.int32), sizes, mtimes, ctimes, walk.tags, walk.companions)
 
 
 class _Walk:
@@ -89,7 +94,10 @@ class _Walk:
         self.columns = FileColumns()
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
+        self.companions: dict[bytes, str] = {}
+        """Names of the companions of each image that has one, by the image's path."""
         self._rules, self._ignore, self._report = rules, rules.ignore(), report
+        self._companions = CompanionRules(rules.companions)
         self._listed: set[bytes] = set()
         self._unread: Counter[str] = Counter()
 
@@ -110,10 +118,14 @@ class _Walk:
                 entered.add(real)
             paths: list[bytes] = []
             found: list[os.stat_result] = []
+            others: list[bytes] = []
+            earlier = len(self.linked)
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         try:
+                            if self._may_accompany(entry):
+                                others.append(entry.name)
                             if linked or entry.is_symlink():
                                 self._through_link(entry, number, folders)
                             elif ignore and ignore(entry):
@@ -134,6 +146,29 @@ class _Walk:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)
             self.columns.add(paths, number, found)
             self._report(len(paths))
+            self._accompany(folder, (*paths, *(path for path, _, _ in self.linked[earlier:])), others)
+
+    def beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
+        """Add the companions of images that are inputs themselves, so that no folder of theirs is listed."""
+        try:
+            with os.scandir(folder) as entries:
+                others = [entry.name for entry in entries if self._may_accompany(entry)]
+        except OSError as error:
+            logger.warning("%s can't be listed (%s): companions are left out", show(folder), error.strerror)
+        else:
+            self._accompany(folder, paths, others)
+
+    def _may_accompany(self, entry: os.DirEntry[bytes]) -> bool:
+        """Return whether an entry may be a companion: a regular file by its directory entry, without a `stat`."""
+        fits = self._companions.fits(entry.name) and entry.is_file(follow_symlinks=False)
+        return fits and not (self._ignore and self._ignore(entry))
+
+    def _accompany(self, folder: bytes, paths: Sequence[bytes], others: Sequence[bytes]) -> None:
+        """Add the companions among the names `others` of images in the same folder."""
+        if others:
+            images = [path.rpartition(b"/")[2] for path in paths]
+            for name, names in self._companions.of(images, others).items():
+                self.companions[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
 
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""

@@ -29,13 +29,15 @@ class Named(NamedTuple):
 class ListingRules:
     """Rules that decide which files below a root count as images.
 
-    extensions  in lower case, without the dot; None: every file counts"""
+    extensions  in lower case, without the dot; None: every file counts
+    companions  patterns of the files that belong to an image"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
     ignore_names: Sequence[str] = ()
     ignore_paths: Sequence[str] = ()
     follow_links: bool = False
+    companions: Sequence[str] = ()
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
         """Return a function that tells whether to ignore a file or folder.

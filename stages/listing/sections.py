@@ -1,4 +1,4 @@
-"""Sections of the config that the scan adds: where the images are, and how they are cut into units of work."""
+"""Sections of the config that the scan adds: where the images are, what belongs to an image, and units of work."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from pipeline.stage import Section, section
 from pipeline.store.backends.locations import absolute, inside
+from stages.listing import companions
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -78,6 +79,19 @@ class MeanSizes:
     ] = "auto"
 
 
+@section
+class CompanionPatterns:
+    """Which files belong to an image by their names, as sidecars do; `apply` moves these files with the image."""
+
+    patterns: Annotated[
+        tuple[Annotated[str, AfterValidator(companions.checked)], ...],
+        Field(
+            description="names of companions: <name> or <stem> of the image, and an ending, such as <stem>.xmp; "
+            ".<raw> stands for each ending of camera RAW; [] for no companions"
+        ),
+    ] = companions.DEFAULT
+
+
 def _add_references(data: dict[str, Any]) -> None:
     """Add the inputs that are marked `reference: true` to the key `reference`. Wrong types are left to validation."""
     roots = [root for name in ("a", "b") if isinstance(data.get(name), list) for root in data[name]]
@@ -97,5 +111,6 @@ def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 SECTIONS = {
     "inputs": Section(ImageSets, prepare=_add_references, check=_problems, roots=("a", "b")),
+    "companions": Section(CompanionPatterns),
     "partition": Section(MeanSizes),
 }

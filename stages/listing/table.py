@@ -22,11 +22,12 @@ PIECE = 1 << 16
 class FileTable:
     """The files of one set in the order of their paths' bytes, each once, as columns.
 
-    paths   bytes
-    roots   the inputs under which files were found
-    root    index in `roots`, int32 (n,)
-    mtimes  in nanoseconds, as are `ctimes`
-    tags    stamps of URLs"""
+    paths       bytes
+    roots       the inputs under which files were found
+    root        index in `roots`, int32 (n,)
+    mtimes      in nanoseconds, as are `ctimes`
+    tags        stamps of URLs
+    companions  names of the companions of each image that has one, by path"""
 
     paths: pa.LargeBinaryArray
     roots: Sequence[bytes]
@@ -35,6 +36,7 @@ class FileTable:
     mtimes: NDArray[np.int64]
     ctimes: NDArray[np.int64]
     tags: Mapping[bytes, str] = field(default_factory=dict)
+    companions: Mapping[bytes, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)

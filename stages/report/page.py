@@ -79,6 +79,7 @@ def data(
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
     formats, form = _numbered([fact["format"] or "" for fact in known])
     cameras, camera = _numbered([fact["camera"] or "" for fact in known])
+    annotations, annotation = _numbered([fact["annotations"] or "" for fact in known])
     reasons, reason = _numbered(members["reason"].filter(_firsts(members["shown"])).to_pylist())
     return {
         "folders": folders,
@@ -93,6 +94,8 @@ def data(
         "format": form,
         "cameras": cameras,
         "camera": camera,
+        "annotations": annotations,
+        "annotation": annotation,
         "gps": [int(bool(fact["gps"])) for fact in known],
         "set": [int(fact["set"] == "b") for fact in known],
         "name": [path.rpartition("/")[2] for path in paths],

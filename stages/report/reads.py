@@ -12,7 +12,10 @@ SCHEMA = pa.schema([("file", pa.string()), ("kind", pa.string()), ("subject", pa
 """The record's schema: each file of the report."""
 DATES = "dates.js"
 """A script beside the page with each file's modification time; see `stages/commands/run/dates.py`."""
-FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
+FACTS = (
+    *("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "annotations"),
+    "digest",
+)
 """Columns of thumbnails that the page shows."""
 FOLDERS = (*COMPARISON_KEYS, "inputs.reference", "cluster.threshold", "cluster.min_contrast", "cluster.dismissed")
 """Config keys that the table of folders depends on."""

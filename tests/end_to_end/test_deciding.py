@@ -357,6 +357,23 @@ def test_camera_data_say_which(browser: Any, tmp_path: Path) -> None:
         assert opened.page.inner_text("#rows li.keeper .why") == "has GPS and its camera, the others have none"
 
 
+def test_the_page_says_what_the_keeper_lacks(browser: Any, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    large = make_image(tmp_path / "images" / "large.jpg", 1)
+    exif = Image.Exif()
+    exif[0x010E], exif[0x4746] = "a caption", 4
+    exif.get_ifd(0x8825)[2] = (1.0, 2.0, 3.0)
+    Image.open(large).resize((88, 66)).save(tmp_path / "images" / "small.jpg", quality=92, exif=exif)
+    assert project.run() == 0
+    with Opened(browser, project.run_folder / "report" / "index.html") as opened:
+        assert opened.page.inner_text("#rows li.goes .why") == "the keeper lacks: GPS, caption, rating"
+        opened.run("go(0, 1), openCompare()")
+        assert "the keeper lacks: GPS, caption, rating" in opened.page.inner_text("#right figcaption")
+        assert opened.run("factsRows(1).annotations") == "caption, rating"
+        opened.run("keepAlone(0, 1), redraw(0)")
+        assert opened.page.locator("#rows li.goes .why").count() == 0
+
+
 def test_a_run_of_two_sets_speaks_of_its_sets(browser: Any, tmp_path: Path) -> None:
     inputs = {"a": [{"path": str(tmp_path / "train"), "reference": True}], "b": [str(tmp_path / "test")]}
     project = Project(tmp_path, {"inputs": inputs})

@@ -33,7 +33,7 @@ def test_originals_stay_whatever_the_folders_are_called(
     assert main(["verify", str(project.run_folder), "--pairs", "0", "--images", "0"]) == 0
     reasons = clusters.set_index("cluster")["reason"].dropna().to_dict()
     assert set(reasons) == set(clusters["cluster"])
-    assert {"more pixels", "camera data that the others lack"} <= set(reasons.values())
+    assert {"more pixels", "metadata that the others lack"} <= set(reasons.values())
     capsys.readouterr()
     assert main(["show", str(project.run_folder), "--verbose"]) == 0
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  keeper")]

@@ -62,6 +62,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("scan.follow_links=true",),
         ("scan.trust=ctime",),
         ("scan.trust=bytes",),
+        ("companions.patterns=[]",),
     ],
     "thumbnail": [
         ("thumbnail.size=[12, 12]",),
@@ -124,6 +125,8 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("cluster.threshold=50",),
         ("cluster.keep=[{path: shortest}]",),
         ("cluster.keep=[newest]",),
+        ("cluster.keep=[companions]",),
+        ("cluster.keep=[companions]", "companions.patterns=['<stem>.aae']"),
         (f"cluster.keep=['{HERE}:bytes_last']",),
         ("cluster.dismissed=[dismissed.csv]",),
         ("cluster.min_contrast=20",),
@@ -178,6 +181,8 @@ def make_library(folder: Path) -> None:
     for number in (0, 1):
         Image.new("RGB", (50, 50), (90, 90, 90 + number)).save(images / f"blank{number}.png")
     make_image(folder / "elsewhere" / "linked.jpg", 4)
+    (images / "copy.xmp").write_text("<x/>")
+    (images / "turned.aae").write_text("<x/>")
     (images / "link").symlink_to(folder / "elsewhere")
     averages(folder / "net.onnx")
     for number, path in enumerate(sorted(path for path in folder.rglob("*.*") if path.is_file())):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -105,7 +106,7 @@ def test_images_are_served_by_number(one: Served) -> None:
         assert one.get(name).status == 200, name
 
 
-def test_facts_name_lens_profile_and_sidecars(own: Project) -> None:
+def test_facts_name_lens_profile_and_companions(own: Project) -> None:
     path = own.folder / "images" / "1.jpg"
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0xA434] = "50mm\n<b>"
@@ -116,7 +117,7 @@ def test_facts_name_lens_profile_and_sidecars(own: Project) -> None:
     with served(own.run_folder) as server:
         number = next(n for n, row in enumerate(server.rows) if row["path"] == str(path))
         facts = server.image("facts", number).json
-        assert (facts["lens"], facts["ICC"], facts["sidecars"]) == ("50mm <b>", "sRGB built-in", "1.xmp")
+        assert (facts["lens"], facts["ICC"], facts["companions"]) == ("50mm <b>", "sRGB built-in", "1.xmp")
 
 
 def test_a_file_that_has_changed_is_not_served(own: Project, tmp_path: Path) -> None:
@@ -482,6 +483,42 @@ def test_dry_run_apply_and_undo(own: Project, tmp_path: Path) -> None:
         assert files(own) == before
         assert server.state()["gone"] == []
         assert server.post("undo", journal=journal["name"], digest=journal["digest"]).status == 409, "replayed"
+
+
+def test_companions_go_with_their_image_and_come_back(own: Project, tmp_path: Path) -> None:
+    """A companion that changes after the dry run stays, with its image."""
+    with served(own.run_folder) as server:
+        rows, groups = server.rows, server.proposal()
+    going = [Path(rows[group["remove"][0]]["path"]) for group in groups]
+    for path in [Path(rows[groups[0]["keep"][0]]["path"]), *going[:2]]:
+        path.with_suffix(".xmp").write_text(path.name)
+    assert own.run() == 0
+    before = files(own)
+    with served(own.run_folder) as server:
+        first, second = (str(path) for path in going[:2])
+
+        def dry() -> dict[str, Any]:
+            prepared = server.prepare("move", tmp_path / "away").json
+            return server.ended() | {"plan": prepared["digest"]}
+
+        found = dry()
+        assert any(f"would be moved  {first} and 1 companion  (stays: " in line for line in found["lines"])
+        assert any(line.startswith(f"left alone  {second} (") and "lacks" in line for line in found["lines"])
+        assert found["outcome"]["companions"] == 1
+        Path(first).with_suffix(".xmp").write_text("an edit")
+        assert server.post("apply", digest=found["plan"]).status == 200
+        assert "a companion was changed after the plan" in server.ended()["outcome"]["left_alone"]
+        assert Path(first).exists()
+        assert server.post("apply", digest=dry()["plan"]).status == 200
+        assert server.ended()["outcome"]["companions"] == 1
+        assert not Path(first).with_suffix(".xmp").exists()
+        for journal in server.state()["journals"]:
+            if journal["away"]:
+                assert server.post("undo", journal=journal["name"], digest=journal["digest"]).status == 200
+                server.ended()
+        assert files(own) == before | {
+            str(Path(first).with_suffix(".xmp").relative_to(own.folder / "images")): b"an edit"
+        }
 
 
 def test_a_replayed_or_stale_request_does_not_act(own: Project, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ LONG_AGO = 1_600_000_000 * 10**9
 BYTES = b"\xff\xd8 one picture " * 700
 """More than a page, so that it may be torn."""
 FILES = {"a/kept.jpg": BYTES, "b/same.jpg": BYTES, "b/too.jpg": BYTES, "c/d/deep.jpg": BYTES}
+COMPANIONS = {"a/kept.xmp": b"a sidecar" * 700, "b/too.xmp": b"a sidecar" * 700}
 ALIKE = {"e/kept.jpg": BYTES + b" sharper", "e/alike.jpg": BYTES + b" paler"}
+OTHERS = {"e/kept.mov": b"a film" * 900, "e/alike.MOV": b"another film" * 900}
 """Not equal to its keeper, so that no link can stand for it."""
 TO_ANOTHER_DISK = "move to another disk"
 LINKS = ("hardlink", "symlink")
@@ -29,7 +31,7 @@ LINKS = ("hardlink", "symlink")
 
 def files_for(action: str) -> dict[str, bytes]:
     """What there is at first, by path below the photos."""
-    return FILES if action in LINKS else FILES | ALIKE
+    return FILES | COMPANIONS if action in LINKS else FILES | ALIKE | COMPANIONS | OTHERS
 
 
 def before(top: Path) -> None:
@@ -41,6 +43,8 @@ def before(top: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         os.utime(path, ns=(LONG_AGO, LONG_AGO))
+        if path.suffix != ".jpg":
+            continue
         file = {"path": str(path), "bytes": len(data), "digest": hashlib.sha256(data).hexdigest(), "mtime_ns": LONG_AGO}
         group = groups.setdefault(name.startswith("e"), {"keep": [], "remove": []})
         group["keep" if "kept" in name else "remove"].append(file)

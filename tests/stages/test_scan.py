@@ -7,6 +7,7 @@ import pytest
 from pipeline.messages.errors import ConfigError
 from stages import scan
 from stages.decoding.reading import Expected, read
+from stages.listing.companions import DEFAULT
 from stages.listing.files import find
 from stages.listing.rules import ListingRules
 
@@ -16,6 +17,7 @@ EVERYTHING = {
     "pairs.threshold": 200.0,
     "pairs.metric": "mse",
     "inputs.b": (),
+    "companions.patterns": DEFAULT,
 }
 
 

@@ -4,6 +4,7 @@ follow.py      the plan from beginning to end
 actions.py     names of the actions
 stays.py       the images that stay: one must be present and unchanged
 acts/          the acts on files, the order of their steps, and guarantees after a power cut
+companions.py  files that go with an image
 journal.py     the record of acts, for `undo`
 take_back.py   undo the acts of a journal
 alone.py       one `apply` or `undo` of a user at a time
@@ -24,14 +25,21 @@ from pipeline.cli.command import Command
 from pipeline.cli.parameters import JSON, VERBOSE, Argument, OneOf, PathName
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import answer, page, say_on_stderr
-from stages.commands.apply.actions import ACTIONS, REPORT
+from stages.commands.apply.actions import ACTIONS, CHOICES, REPORT, WITH
 
 if TYPE_CHECKING:
     from stages.commands.apply.journal import Journal
 
 
 def apply(
-    plan: Path, action: str, to: Path | None, yes: bool, journal: Path | None, verbose: bool, as_json: bool
+    plan: Path,
+    action: str,
+    to: Path | None,
+    companions: str,
+    yes: bool,
+    journal: Path | None,
+    verbose: bool,
+    as_json: bool,
 ) -> int:
     """Follow a plan, print a summary or a line per file, and return the exit code."""
     from pipeline.machine.interrupts import INTERRUPTED
@@ -51,7 +59,7 @@ def apply(
         path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     try:
         with alone(), _opened(path) if path else contextlib.nullcontext() as opened:
-            each = apply(checked, action, to, opened, tally)
+            each = apply(checked, action, to, opened, tally, companions)
             if verbose and not as_json and path is None:
                 page(each)
             else:
@@ -83,9 +91,10 @@ COMMAND = Command(
     "clean up",
     does="follow a plan: a dry run, unless --yes is given",
     help="Act on the files that a plan removes: move them, put them into the trash, replace them by links, or delete "
-    "them. Without --yes the command is a dry run. Each file is checked again before the act: a file that changed "
-    "since the run, or whose kept image is gone, is left alone. A journal records each act; `fast-diff undo` reverses "
-    "every act but delete. The output is a summary by folder, or with --verbose a line per file.",
+    "them. Sidecars and other companions go with their image. Without --yes the command is a dry run. Each file is "
+    "checked again before the act: a file that changed since the run, or whose kept image is gone, is left alone. A "
+    "journal records each act; `fast-diff undo` reverses every act but delete. The output is a summary by folder, or "
+    "with --verbose a line per file.",
     examples={
         "fast-diff apply plan.json --action move --to ~/duplicates": "a dry run",
         "fast-diff apply plan.json --action move --to ~/duplicates --yes": "move the files",
@@ -100,6 +109,13 @@ COMMAND = Command(
         ),
         click.Option(
             ["--to"], type=PathName(folder=True), metavar="FOLDER", help="For move: folder to move the files to."
+        ),
+        click.Option(
+            ["--companions"],
+            type=OneOf(CHOICES),
+            default=WITH,
+            help="Sidecars and other files that belong to an image: with (they go where their image goes), leave (they "
+            "stay), refuse (an image that has some stays). Default: with.",
         ),
         click.Option(["--yes"], is_flag=True, help="Change files; without --yes no file is touched."),
         click.Option(["--journal"], type=PathName(), metavar="FILE", help="Journal to write (default: beside PLAN)."),

@@ -1,4 +1,4 @@
-"""Name the actions of `apply` on a file that is to go."""
+"""Name the actions of `apply` on a file that is to go, and what happens to its companions."""
 
 from __future__ import annotations
 
@@ -6,4 +6,7 @@ REPORT = "report"
 """The action that touches no file and only prints which files are to go."""
 LINKS = ("hardlink", "symlink", "reflink")
 """Actions that replace a file by its keeper's content, only for files equal to the keeper byte for byte."""
+WITH, LEAVE, REFUSE = "with", "leave", "refuse"
+CHOICES = (WITH, LEAVE, REFUSE)
+"""Values of `--companions`: companions go with their image, stay, or let their image stay."""
 ACTIONS = ("move", "trash", *LINKS, "delete")

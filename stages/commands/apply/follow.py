@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import ConfigError
-from stages.commands.apply.actions import LINKS, REPORT
+from pipeline.messages.words import counted
+from stages.commands.apply.actions import LINKS, REPORT, WITH
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folders, version
 from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
+from stages.commands.apply.companions import Companion, Companions
 from stages.commands.apply.journal import Journal
 from stages.commands.apply.stays import StayingImage, Stays, look
 from stages.commands.apply.tally import DONE, Tally
@@ -77,21 +79,31 @@ class _Planned:
     stays: Stays
     why: str = ""
     """Why the file is left alone; empty while no check has failed."""
+    detail: str = ""
+    """Names that `why` is about, if any."""
     seen: os.stat_result | None = None
     keeper: StayingImage | None = None
     entry: dict[str, Any] = field(default_factory=dict)
+    companions: list[tuple[Companion, dict[str, Any]]] = field(default_factory=list)
+    """Companions that go with the file, and their journal entries."""
+
+    def refuse(self, error: Cannot | OSError) -> None:
+        """Leave the file alone."""
+        self.why, self.detail = why(error), error.detail if isinstance(error, Cannot) else ""
 
 
-def apply(plan: RemovalPlan, action: str, to: Path | None, journal: Journal | None, tally: Tally) -> Iterator[str]:
-    """Apply a plan, or without a journal do a dry run; yield a line per file.
+def apply(
+    plan: RemovalPlan, action: str, to: Path | None, journal: Journal | None, tally: Tally, companions: str = WITH
+) -> Iterator[str]:
+    """Apply a plan, or without a journal do a dry run; yield a line per file. `companions`: one of CHOICES.
 
     Raises OSError where the journal can't be written."""
-    forecast = DryRunChecks(action, to)
+    forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action)
     tally.total = sum(len(cluster.remove) for cluster in plan.clusters)
     with Folders() as folders:
         for group in _groups(plan):
             for planned in group:
-                _prepare(planned, plan, action, forecast, folders)
+                _prepare(planned, plan, action, forecast, folders, beside)
             if journal and action != REPORT:
                 _act([planned for planned in group if not planned.why], journal, folders)
             folders.close()
@@ -117,8 +129,15 @@ def _groups(plan: RemovalPlan) -> Iterator[list[_Planned]]:
     yield group
 
 
-def _prepare(planned: _Planned, plan: RemovalPlan, action: str, forecast: DryRunChecks, folders: Folders) -> None:
-    """Check a file and the images that stay, and make the file's journal entry."""
+def _prepare(
+    planned: _Planned,
+    plan: RemovalPlan,
+    action: str,
+    forecast: DryRunChecks,
+    folders: Folders,
+    companions: Companions,
+) -> None:
+    """Check a file, its companions and the images that stay, and make the journal entries of file and companions."""
     file, stays = planned.file, planned.stays
     try:
         if not is_local(file):
@@ -137,18 +156,27 @@ def _prepare(planned: _Planned, plan: RemovalPlan, action: str, forecast: DryRun
                 raise Cannot("it differs from its keeper, and a link would lose its content")
             if (found.st_dev, found.st_ino) == keeper.version[:2]:
                 raise Cannot("it is linked to its keeper already")
+        beside = companions.of(file, path, keeper, folders)
+        planned.companions = [(each, {}) for each in beside]
         if action != REPORT:
             forecast.check(path, found, keeper.path)
+            for each in beside:
+                forecast.check(each.path, each.seen, each.keeper.path)
+            place, *places = forecast.places([path, *(each.path for each in beside)])
             planned.entry = {
                 "shown": file.path,
                 "path": os.fsencode(path).hex(),
                 "bytes": file.bytes,
                 "digest": file.digest,
                 "mtime_ns": found.st_mtime_ns,
-                **forecast.entry(path, folder, found, keeper.path),
+                **forecast.entry(path, folder, found, keeper.path, place),
             }
+            planned.companions = [
+                (each, each.entry(path) | forecast.entry(each.path, folder, each.seen, each.keeper.path, place))
+                for each, place in zip(beside, places, strict=True)
+            ]
     except (Cannot, OSError) as error:
-        planned.why = why(error)
+        planned.refuse(error)
 
 
 def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
@@ -156,35 +184,49 @@ def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
     acts: dict[Act, tuple[int, _Planned]] = {}
     for planned in group:
         assert planned.seen is not None
-        act = act_of(planned.entry, folders, version(planned.seen), planned.keeper)
-        acts[act] = journal.begin(planned.entry), planned
+        mine = [act_of(planned.entry, folders, version(planned.seen), planned.keeper)]
+        mine += [act_of(entry, folders, version(each.seen), each.keeper) for each, entry in planned.companions]
+        for act in mine:
+            act.together = mine
+            acts[act] = journal.begin(act.entry), planned
     journal.sync()
     failed = do(list(acts), folders)
     for act, (number, planned) in acts.items():
         if act not in failed:
             journal.end(number, "done")
             continue
-        planned.why = why(failed[act])
+        origin = next(each for each in failed if each in act.together and failed[each] is failed[act])
+        if act is act.together[0]:
+            planned.refuse(failed[act])
+            if origin is not act:
+                planned.why, planned.detail = f"a companion can't go: {planned.why}", one_line(origin.path.name)
         if act.is_settled():
             journal.end(number, "failed", why=planned.why)
-        else:
+        elif act is act.together[0]:
             planned.why += "; it is gone already" if act.dropped else "; fast-diff undo puts it back"
+        else:
+            what = f"its companion {one_line(act.path.name)}"
+            planned.why += f"; {what} is gone already" if act.dropped else f"; fast-diff undo puts {what} back"
     journal.sync()
 
 
 def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
     shown = one_line(planned.file.path)
     if planned.why:
+        shown += f" ({planned.detail})" if planned.detail else ""
         tally.refused[planned.why] += 1
         tally.first.setdefault(planned.why, shown)
         return f"left alone  {shown}: {one_line(planned.why)}"
     tally.done += 1
     tally.bytes += planned.file.bytes
+    tally.companions += len(planned.companions)
+    tally.companion_bytes += sum(each.seen.st_size for each, _ in planned.companions)
     folder = planned.file.path.rpartition("/")[0]
     count, size = tally.folders.get(folder, (0, 0))
     tally.folders[folder] = count + 1, size + planned.file.bytes
     assert planned.keeper is not None
     would = "" if done or action == REPORT else "would be "
+    shown += f" and {counted(len(planned.companions), 'companion')}" if planned.companions else ""
     return f"{would}{DONE[action]}  {shown}  (stays: {one_line(show(os.fsencode(planned.keeper.path)))})"
 
 

@@ -40,7 +40,7 @@ SECONDS = (1 << 63) - 1
 
 
 class Begun(BaseModel):
-    """The begin event of an act; names in hex. `made`: how many folders the act makes."""
+    """The begin event of an act; names in hex. `made`: how many folders the act makes; `image`: of a companion."""
 
     model_config = ConfigDict(strict=True)
 
@@ -55,6 +55,7 @@ class Begun(BaseModel):
     mode: Annotated[int, Field(ge=0, lt=1 << 32)]
     temporary: HexPath
     to: HexPath | None = None
+    image: HexPath | None = None
     made: Annotated[int, Field(ge=0, lt=1 << 12)] = 0
     owner: tuple[Id, Id] | None = None
     attributes: dict[HexPath, Hex] | None = None

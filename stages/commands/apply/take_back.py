@@ -43,8 +43,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                 shown = one_line(show(bytes.fromhex(act.entry["path"])))  # the true path: `shown` may be forged
                 if act not in failed:
                     if act.changed:
-                        tally.done += 1
-                        tally.bytes += act.entry["bytes"]
+                        tally.restore(act.entry)
                         yield f"{RESTORED}  {shown}"
                 elif act.entry["state"] != "failed":  # after a failed act, a file at the place is another file
                     reason = why(failed[act])

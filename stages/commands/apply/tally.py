@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,31 @@ class Tally:
     """Files done and their bytes, by folder."""
     total: int = field(default=0, compare=False)
     """Files to do."""
+    companions: int = 0
+    """Companions done with their images; `done` and `bytes` count images."""
+    companion_bytes: int = 0
+
+    def restore(self, entry: Mapping[str, Any]) -> None:
+        """Count a restored file, by its journal entry."""
+        if entry.get("image"):
+            self.companions += 1
+            self.companion_bytes += entry["bytes"]
+        else:
+            self.done += 1
+            self.bytes += entry["bytes"]
 
     @property
     def ok(self) -> bool:
         """Whether nothing was refused."""
         return not self.refused
+
+
+def amount(tally: Tally) -> str:
+    """Return the number and bytes of the files done, and of their companions if there are any."""
+    files = f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)}"
+    if not tally.companions:
+        return files
+    return f"{files}, and {counted(tally.companions, 'companion')}, {human_bytes(tally.companion_bytes)},"
 
 
 def by_folders(tally: Tally, plan: RemovalPlan) -> list[FolderCount]:
@@ -51,6 +71,8 @@ def as_dict(tally: Tally, action: str, journal: Path | None, folders: Sequence[F
         "dry_run": journal is None,
         "files": tally.done,
         "bytes": tally.bytes,
+        "companions": tally.companions,
+        "companion_bytes": tally.companion_bytes,
         "folders": as_records(folders),
         "left_alone": dict(tally.refused),
         "journal": str(journal) if journal else None,
@@ -68,7 +90,7 @@ def summary(
         for reason, count in tally.refused.items():
             yield f"left alone  {counted(count, 'file')}, such as {tally.first[reason]}: {one_line(reason)}"
         yield from folder_lines(folders, "would go" if action == REPORT else said)
-    yield f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)} {said}; {tally.refused.total():,} left alone"
+    yield f"{amount(tally)} {said}; {tally.refused.total():,} left alone"
     if journal and not tally.done:
         yield f"journal     {journal}"
     elif journal and action == "delete":

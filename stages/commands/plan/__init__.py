@@ -1,7 +1,8 @@
 """Write a plan file: which images of each cluster stay, and which go.
 
-plan_file.py   the format of the plan file; read and check a plan file
-proposal.py    what goes, by the run's keepers and by rules
+plan_file.py    the format of the plan file; read and check a plan file
+proposal.py     what goes, by the run's keepers and by rules
+companions.py   the companions of what goes
 """
 
 from __future__ import annotations
@@ -49,15 +50,19 @@ def plan(
         written.write(json.dumps(plan, indent=1).encode())
     going = [(each["path"], each["bytes"]) for group in plan["clusters"] for each in group["remove"]]
     count, clusters = len(going), len(plan["clusters"])
+    beside = sum(len(each.get("companions", ())) for group in plan["clusters"] for each in group["remove"])
+    and_more = f"; their {counted(beside, 'companion')}, too" if beside else ""
     by = by_folder(going, images_per_folder(results))
     said = [
-        f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would go",
+        f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would go{and_more}",
         *(f"  {one_line(path)}, {human_bytes(size)}" for path, size in (going if verbose else ())),
         *folder_lines(by, "would go"),
         f"next        fast-diff apply {file} --action report",
     ]
     return answer_paged(
-        as_json, {"plan": str(file), "remove": count, "clusters": clusters, "folders": as_records(by)}, said
+        as_json,
+        {"plan": str(file), "remove": count, "companions": beside, "clusters": clusters, "folders": as_records(by)},
+        said,
     )
 
 

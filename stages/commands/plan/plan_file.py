@@ -5,7 +5,9 @@
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex if its name is not UTF-8: enough to tell
 whether a file has changed since the run. "reason", optional, says why the first file of "keep" is the keeper.
-The report's page and users write plans, too; `read_plan` takes a missing "mtime_ns" from the run.
+A FILE of "remove" has "companions", if any: [{"name", "bytes", "mtime_ns"}, ...]; "companion_patterns" are those of the
+run, and "extensions" its `scan.extensions`. The report's page and users write plans, too; `read_plan` takes a missing
+"mtime_ns" and missing companions from the run.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import inside, place, protocol_of
 from pipeline.store.backends.storage import read_bytes
+from stages.commands.plan.companions import PlannedCompanion, begins_like, companions_of, naming_of
 from stages.commands.results.tables import load_run
 from stages.comparing.text import one_line
+from stages.listing import companions
 from stages.listing.files import show
 
 FORMAT = "fast-diff-plan"
@@ -42,6 +46,7 @@ class PlannedFile:
     digest: str
     mtime_ns: int | None = None
     path_bytes: Annotated[str, Field(pattern=r"^(?:[0-9a-f]{2})+$")] | None = None
+    companions: tuple[PlannedCompanion, ...] = ()
 
 
 def name_of(file: PlannedFile) -> bytes:
@@ -76,11 +81,15 @@ class Group:
 
 @validated(frozen=True, config=FORBID)
 class RemovalPlan:
-    """The clusters of a run with files to remove. No file below `references` is ever removed."""
+    """The clusters of a run with files to remove. No file below `references` is ever removed.
+
+    `companion_patterns` is None where the companions of the files are unknown."""
 
     clusters: tuple[Group, ...]
     run: str = ""
     references: tuple[str, ...] = ()
+    companion_patterns: tuple[Annotated[str, AfterValidator(companions.checked)], ...] | None = None
+    extensions: Literal["default"] | tuple[str, ...] = "default"
     version: int = Field(default=VERSION, alias="fast-diff-plan")
 
     @property
@@ -118,6 +127,8 @@ def checked(data: Any, where: str) -> RemovalPlan:
     plan = replace(plan, references=tuple(dict.fromkeys([*plan.references, *references])))
     if plan.run and any(file.mtime_ns is None for file, _ in plan.removed):
         plan = _dated(plan)
+    if plan.run and plan.companion_patterns is None:
+        plan = _accompanied(plan)
     for problem in _problems(plan):
         raise ConfigError(f"{where}: {problem}")
     return plan
@@ -148,6 +159,21 @@ def _dated(plan: RemovalPlan) -> RemovalPlan:
     return replace(plan, clusters=tuple(groups))
 
 
+def _accompanied(plan: RemovalPlan) -> RemovalPlan:
+    """Return the plan with the companions that its run has recorded; without the run, companions stay unknown."""
+    with contextlib.suppress(Exception):
+        results = load_run(place(plan.run))
+        if naming := naming_of(results.summary["config"]):
+            known = companions_of(results, {file.path for file, _ in plan.removed})
+            said = {path: tuple(PlannedCompanion(**each) for each in found) for path, found in known.items()}
+            groups = [
+                replace(group, remove=tuple(replace(f, companions=said.get(f.path, ())) for f in group.remove))
+                for group in plan.clusters
+            ]
+            return replace(plan, clusters=tuple(groups), **naming)
+    return plan
+
+
 def _problems(plan: RemovalPlan) -> Iterator[str]:
     for reference in plan.references:
         if not reference.startswith("/") and "://" not in reference:
@@ -166,6 +192,9 @@ def _problems(plan: RemovalPlan) -> Iterator[str]:
                 yield f"{place}: expected an absolute path"
             if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
                 yield f"{place}: expected a path without ., .. and //"
+            for each in file.companions:
+                if not begins_like(each.name, name.rpartition(b"/")[2]):
+                    yield f"{place}: expected companions that begin with its stem, got {one_line(each.name)!r}"
             seen[name] = group.cluster
             if file in group.remove and (root := reference_of(file, plan.references)) is not None:
                 yield f"{place} lies in the reference {root}, which is never touched; keep it"

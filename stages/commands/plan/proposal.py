@@ -17,6 +17,7 @@ from stages.clustering import dismissed
 from stages.clustering.copy_names import counter
 from stages.clustering.distances import to_keepers
 from stages.clustering.keepers import STAYS
+from stages.commands.plan.companions import companions_of, naming_of
 from stages.commands.plan.plan_file import FORMAT, VERSION
 from stages.commands.results.names import folder_named
 from stages.commands.results.tables import Results
@@ -59,15 +60,25 @@ def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
         members = _ruled(results, members, images, rules)
     else:
         members = members.assign(goes=~members[list(STAYS)].any(axis=1))
+    config = results.summary["config"]
+    naming = naming_of(config)
+    beside = companions_of(results, set(members.loc[members["goes"].to_numpy(bool), "path"])) if naming else {}
     groups = []
     for cluster, rows in members.groupby("cluster", sort=True):
         parts = {"keep": rows[~rows["goes"]], "remove": rows[rows["goes"]]}
         files = {part: [_file(path, images.loc[path]) for path in some["path"]] for part, some in parts.items()}
+        for file in files["remove"]:
+            file |= {"companions": beside[file["path"]]} if file["path"] in beside else {}
         if files["remove"]:
             groups.append({"cluster": int(str(cluster)), "reason": rows["reason"].iloc[0], **files})
-    references = list(results.summary["config"]["inputs"].get("reference", []))
     folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
-    return {FORMAT: VERSION, "run": str(folder), "references": references, "clusters": groups}
+    return {
+        FORMAT: VERSION,
+        "run": str(folder),
+        "references": list(config["inputs"].get("reference", [])),
+        **naming,
+        "clusters": groups,
+    }
 
 
 def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:

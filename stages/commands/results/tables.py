@@ -37,7 +37,7 @@ SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
     *("frames", "taken", "camera", "software", "gps", "orientation", "quality", "tables", "subsampling", "progressive"),
-    *("was_jpeg", "scale", "decoder", "note", "error", "error_detail"),
+    *("was_jpeg", "annotations", "scale", "decoder", "note", "error", "error_detail"),
 )
 HASH_COLUMNS = ("path", "set", *HASHES, "identity", "identity_turned")
 
@@ -86,12 +86,14 @@ class Results:
         Columns: path, path_bytes (the true name if it is not UTF-8, else null), set, width and height (pixels, after
         EXIF orientation), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
         thumbnail's values), alpha (transparent share, 0 to 1), frames, taken (by the camera's clock), camera (make and
-        model), software (that wrote the file), gps (whether EXIF has a position), orientation (EXIF), quality (of a
-        JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
-        the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
-        error and error_detail (null for a readable image), root, mtime_ns, partition."""
+        model), software (that wrote the file), gps (whether EXIF or XMP has a position), orientation (EXIF), quality
+        (of a JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image
+        has the pixels of a decoded JPEG), annotations (which of caption, keywords, people and rating there are), scale
+        (decoded at 1/scale of the width), decoder, note (on oddities of the file), error and error_detail (null for a
+        readable image), root, mtime_ns, companions (names of the files that belong to the image, separated by
+        slashes), partition."""
         images = self._read("thumbnail", FACTS)
-        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
+        scanned = self._read("scan", ("path", "root", "mtime_ns", "companions", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
     def name_of(self, typed: str) -> str:
@@ -211,8 +213,11 @@ class Results:
         for artifact in self.artifacts(stage):
             if keys is None or artifact.key in keys:
                 table = _whole(artifact, lambda artifact: artifact.table(columns))
-                if columns and table.column_names != list(columns):
-                    raise _damaged(artifact)
+                if columns and (lost := set(columns) - set(table.column_names)):
+                    raise ConfigError(
+                        f"{artifact.path} has no column {min(lost)}: an earlier version of fast-diff wrote it. Run the "
+                        "same command again first"
+                    )
                 yield table
 
     def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import ConfigError, FastDiffError
-from pipeline.messages.words import counted
 from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import at_home
 from stages.commands.apply.actions import ACTIONS, REPORT
@@ -25,10 +24,9 @@ from stages.commands.apply.alone import alone
 from stages.commands.apply.follow import apply, check_options, warning
 from stages.commands.apply.journal import Journal, read_journal
 from stages.commands.apply.take_back import undo
-from stages.commands.apply.tally import as_dict, by_folders, summary
+from stages.commands.apply.tally import amount, as_dict, by_folders, summary
 from stages.commands.plan.plan_file import RemovalPlan, checked
 from stages.commands.review.jobs import Lines, PageJob, Stale
-from stages.comparing.text import human_bytes
 from stages.listing.files import show
 
 
@@ -124,8 +122,7 @@ class Acts:
                 try:
                     yield from undo(path, work.tally)
                 finally:
-                    restored = f"{counted(work.tally.done, 'file')}, {human_bytes(work.tally.bytes)} restored"
-                    work.summary = [f"{restored}; {work.tally.refused.total():,} not restored"]
+                    work.summary = [f"{amount(work.tally)} restored; {work.tally.refused.total():,} not restored"]
                     work.outcome = {"files": work.tally.done, "left_alone": dict(work.tally.refused)}
 
             self._prepared = None

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
+from stages.commands.plan.companions import true_name
 from stages.commands.review.embedded import embedded
 from stages.commands.review.images import ServedImages
 from stages.commands.review.shown import Shown
-from stages.listing.files import show
-
-SIDECARS = (".xmp", ".json", ".aae", ".thm", ".pp3", ".dop", ".xml", ".txt")
-"""Suffixes of files that programs keep beside an image."""
+from stages.listing.companions import BETWEEN
 
 
 def facts_of(shown: Shown, images: ServedImages, number: int) -> dict[str, Any]:
@@ -35,22 +31,13 @@ def facts_of(shown: Shown, images: ServedImages, number: int) -> dict[str, Any]:
         "subsampling": row["subsampling"] or "",
         "progressive": {True: "yes", False: "no"}.get(row["progressive"], ""),
         "frames": str(row["frames"] or ""),
-        "sidecars": ", ".join(_sidecars(row)),
+        "companions": ", ".join(_companions(row)),
         "file": "" if data is not None else "gone or changed since the run",
     }
 
 
-def _path(row: Mapping[str, Any]) -> Path:
-    return Path(os.fsdecode(row["path_bytes"] or row["path"].encode()))
-
-
-def _sidecars(row: Mapping[str, Any]) -> list[str]:
-    """Return the names of files beside an image that belong to the image by name."""
-    if not row["path"].startswith("/"):
-        return []
-    path = _path(row)
-    forms = (suffix for each in SIDECARS for suffix in (each, each.upper()))
-    names = dict.fromkeys(name for form in forms for name in (f"{path.stem}{form}", f"{path.name}{form}"))
-    with contextlib.suppress(OSError):
-        return [show(os.fsencode(name)) for name in names if (path.parent / name).exists()]
-    return []
+def _companions(row: Mapping[str, Any]) -> list[str]:
+    """Return the names of the companions that are still beside an image."""
+    folder, _, image = (row["path_bytes"] or row["path"].encode()).rpartition(b"/")
+    names = row["companions"].split(BETWEEN) if row["companions"] else []
+    return [name for name in names if os.path.lexists(folder + b"/" + true_name(name, image))]

@@ -32,7 +32,7 @@ DATES = re.compile(r"^globalThis\.dates = (\{.*\});$", re.MULTILINE)
 CHARTS = ("histogram", "sizes", "recall")
 COLUMNS = (
     *("path", "path_bytes", "width", "height", "bytes", "format", "mode", "digest", "frames", "taken", "camera"),
-    *("software", "gps", "orientation", "quality", "subsampling", "progressive", "was_jpeg", "alpha"),
+    *("software", "gps", "annotations", "orientation", "quality", "subsampling", "progressive", "was_jpeg", "alpha"),
 )
 """Columns of the stage `thumbnail` that the page shows of an image."""
 
@@ -145,7 +145,7 @@ def _rows(results: Results) -> list[dict[str, Any]]:
     amount = results.summary["config"]["plot"]["page"]
     shown = page.in_order(members, page.by_worth(members), number(amount))
     rows: list[dict[str, Any]] = shown.select(["path", "cluster", "shown", "reason", "reference"]).to_pylist()
-    for stage, columns in (("thumbnail", COLUMNS), ("scan", ("path", "mtime_ns"))):
+    for stage, columns in (("thumbnail", COLUMNS), ("scan", ("path", "mtime_ns", "companions"))):
         known = PathIndex(shown["path"])
         for table in results.tables(stage, columns):
             places = known.of(table["path"])

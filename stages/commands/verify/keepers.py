@@ -25,9 +25,9 @@ Family: TypeAlias = list[Image]
 RuleKey: TypeAlias = Callable[[Image, Family], Any]
 OF_THUMBNAILS = (
     *("path", "width", "height", "bytes", "format", "mode", "digest", "taken", "camera", "software", "gps"),
-    *("orientation", "quality", "tables", "subsampling", "progressive", "was_jpeg"),
+    *("orientation", "quality", "tables", "subsampling", "progressive", "was_jpeg", "annotations"),
 )
-OF_SCANS = ("path", "root", "mtime_ns")
+OF_SCANS = ("path", "root", "mtime_ns", "companions")
 LATE = 1 << 63
 """Sort value of a missing date: after every date."""
 
@@ -226,9 +226,17 @@ def _of_path(which: str | None) -> RuleKey:
 KEYS: Mapping[str, Callable[[Any], RuleKey]] = {
     "resolution": lambda _: lambda image, family: -image["width"] * image["height"],
     "metadata": lambda _: (
-        lambda image, family: (image["camera"] is None) + (image["taken"] is None) + (not image["gps"])
+        lambda image, family: (
+            (image["camera"] is None)
+            + (image["taken"] is None)
+            + (not image["gps"])
+            - len((image["annotations"] or "").split())
+        )
     ),
     "original": lambda _: _original,
+    "companions": lambda _: (
+        lambda image, family: -len((image["companions"] or "").split("/")) * bool(image["companions"])
+    ),
     "bytes": lambda _: lambda image, family: -image["bytes"],
     "newest": lambda _: lambda image, family: -image["mtime_ns"],
     "own date": lambda _: lambda image, family: image["mtime_ns"] // SECOND,

@@ -48,7 +48,8 @@ function drawAct() {
     && act.key === actKey() && work.outcome.files > 0 && byId("action").value !== "report";
   const apply = byId("act-apply");
   apply.disabled = !ready;
-  apply.textContent = ready ? `${byId("action").selectedOptions[0].textContent}: ${counted(work.outcome.files, "file")}` : "apply";
+  const beside = ready && work.outcome.companions ? ` and ${counted(work.outcome.companions, "companion")}` : "";
+  apply.textContent = ready ? `${byId("action").selectedOptions[0].textContent}: ${counted(work.outcome.files, "file")}${beside}` : "apply";
   byId("dry-run").disabled = busy;
   byId("act-stop").hidden = !busy;
   const meter = byId("act-progress");

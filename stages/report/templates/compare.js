@@ -18,7 +18,7 @@ function openCompare() {
   if (!dialog.open) dialog.showModal();
   Object.assign(compare, {keeper, image});
   const shape = [data.width[keeper], data.height[keeper]], turn = turnBetween(keeper, image);
-  const [left, right] = [keeper, image].map(each => [whyOf(cluster, keeper, each), each === image && distanceTo(keeper, image)]);
+  const [left, right] = [keeper, image].map(each => [noteOf(cluster, keeper, each), each === image && distanceTo(keeper, image)]);
   if (other) {
     show(byId("left"), keeper, 0, shape);
     show(byId("right"), image, turn, turn % 180 ? shape.toReversed() : shape);

@@ -124,7 +124,7 @@ function drawLarge(cluster, keeper, image, n) {
   return make("figure", {className: `${kept ? "stays" : "goes"}${n === deck.image ? " at" : ""}`, on: {click: () => { deck.image = n; drawDeck(); }}}, box,
     make("figcaption", {}, make("span", {className: "line"}, badge, setBadge(image), keep, make("span", {className: "mse"}, distanceTo(keeper, image))),
       make("bdi", {className: "name"}, name), make("bdi", {className: "folder", title: plain(pathOf(image))}, plain(folderShown(cluster, image))),
-      make("span", {className: "why"}, whyOf(cluster, keeper, image)), make("span", {className: "facts"}, allFactsOf(image))));
+      make("span", {className: "why"}, noteOf(cluster, keeper, image)), make("span", {className: "facts"}, allFactsOf(image))));
 }
 
 function connectDeck() {

@@ -9,6 +9,7 @@ function factsRows(image) {
     dimensions: `${grouped(data.width[image])} × ${grouped(data.height[image])}`, megapixels: pixels.toFixed(1),
     bytes: grouped(data.bytes[image]), format: data.formats[data.format[image]], taken: data.taken[image],
     written: writtenOn(image), camera: data.cameras[data.camera[image]], GPS: data.gps[image] ? "yes" : "no",
+    annotations: data.annotations[data.annotation[image]].replaceAll(" ", ", "),
     content: data.digest[image].slice(0, 16), ...more.get(image)};
 }
 

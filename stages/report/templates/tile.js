@@ -66,7 +66,7 @@ function drawCluster(cluster, place) {
 
 function drawImage(cluster, keeper, place, image, n) {
   const kept = stays(image, keeper), name = plain(data.name[image]), away = gone.has(image);
-  const why = away ? "" : whyOf(cluster, keeper, image);
+  const why = away ? "" : noteOf(cluster, keeper, image);
   const shown = make("img", {alt: "", loading: "lazy", decoding: "async"});
   const look = make("button", {type: "button", className: "look", title: "compare (Enter)", aria: {label: `compare ${name}`},
     on: {click: () => { go(place, n); openCompare(); }}}, shown);
@@ -105,12 +105,19 @@ function whyOf(cluster, keeper, image) {
   const reason = reasonOf(image);
   return reason ? `keeper: ${reason === METADATA ? moreMetadata(cluster, image) : reason}` : "keeper: first of those that stay";
 }
-const METADATA = "camera data that the others lack";
+const METADATA = "metadata that the others lack";
 function moreMetadata({images}, image) {
-  const others = images.filter(each => each !== image);
-  const facts = [[data.gps, "GPS"], [data.camera.map(each => data.cameras[each]), "its camera"], [data.taken, "its date"]];
-  const more = facts.filter(([column]) => column[image] && others.every(each => !column[each])).map(([, name]) => name);
-  return more.length ? `has ${more.join(" and ")}, the others have none` : METADATA;
+  const others = images.filter(each => each !== image).map(metadataOf);
+  const more = metadataOf(image).filter(name => others.every(each => !each.includes(name)));
+  return more.length ? `has ${more.map(name => name === "GPS" ? name : `its ${name}`).join(" and ")}, the others have none` : METADATA;
+}
+
+// Names of the metadata that an image has, and what its keeper would lack if this image went.
+const metadataOf = image => [data.gps[image] && "GPS", data.cameras[data.camera[image]] && "camera", data.taken[image] && "date",
+  ...data.annotations[data.annotation[image]].split(" ")].filter(Boolean);
+function noteOf(cluster, keeper, image) {
+  const own = metadataOf(keeper), lacks = stays(image, keeper) ? [] : metadataOf(image).filter(name => !own.includes(name));
+  return whyOf(cluster, keeper, image) || (lacks.length ? `the keeper lacks: ${lacks.join(", ")}` : "");
 }
 
 // The distance to the run's keeper is known; for another keeper, only whether the files are identical.

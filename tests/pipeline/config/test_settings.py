@@ -386,8 +386,8 @@ def test_kind_address_needs_one_address(scheduler: dict[str, str], got: str) -> 
         ("inputs: {A: []}", "inputs.A: unknown key; did you mean inputs.a?"),
         (
             "qqq: 1",
-            "qqq: unknown key; valid keys: run, output, storage, inputs, partition, thumbnail, pairs, cluster, "
-            "plot, scheduler",
+            "qqq: unknown key; valid keys: run, output, storage, inputs, companions, partition, thumbnail, pairs, "
+            "cluster, plot, scheduler",
         ),
         ("thumbnail: {size: [64]}", "thumbnail.size: expected a longer list, got [64]"),
         ("thumbnail: {size: [64.0, 64]}", "thumbnail.size[0]: expected a whole number, got 64.0"),

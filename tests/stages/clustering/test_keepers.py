@@ -24,7 +24,7 @@ from tests.in_memory import MemoryJob
 
 KINDS: dict[str, pa.DataType] = {
     "taken": pa.timestamp("ms"),
-    **dict.fromkeys(("camera", "software", "tables", "subsampling"), pa.string()),
+    **dict.fromkeys(("camera", "software", "tables", "subsampling", "companions", "annotations"), pa.string()),
     **dict.fromkeys(("gps", "progressive", "was_jpeg"), pa.bool_()),
     **dict.fromkeys(("orientation", "quality"), pa.int8()),
 }
@@ -67,6 +67,8 @@ def first(table: pa.Table, *rules: Rule, others: Sequence[str] = ()) -> list[int
         ("oldest", "mtime_ns", [5 * SECOND, 3 * SECOND, 4 * SECOND], [1, 2, 0]),
         ("newest", "mtime_ns", [5, 3, 4], [0, 2, 1]),
         ("resolution", "width", [5, 3, 40], [2, 0, 1]),
+        ("companions", "companions", [None, "0.xmp", "1.mov/1.xmp"], [2, 1, 0]),
+        ("metadata", "annotations", [None, "caption rating", "people"], [1, 2, 0]),
         ("format", "format", ["JPEG", "TIFF", "RAW"], [2, 1, 0]),
         ("format", "format", ["GIF", "MPO", "PNG"], [2, 1, 0]),
         ({"format": ["gif", "JPEG"]}, "format", ["MPO", "PNG", "GIF"], [2, 0, 1]),
@@ -142,7 +144,7 @@ def test_a_function_of_ones_own_keeps_what_it_gives_the_most() -> None:
     ("rule", "said"),
     [
         ("resolutoin", "did you mean resolution"),
-        ("folder", "expected avoid, bytes, format"),
+        ("folder", "expected avoid, bytes, companions"),
         ({"avoid": ["a/b"]}, "without a slash, got 'a/b'"),
         ({"avoid": "tmp"}, "expected folder"),
         ({"path": "longest"}, "alphabetical, shortest, shallowest or deepest"),
@@ -427,7 +429,7 @@ def test_the_reason_is_the_first_rule_in_which_two_differ() -> None:
     found = ranking(table, *DEFAULT)
     assert np.argsort(found.places).tolist() == [0, 1, 2, 3]
     assert found.reasons(np.array([0, 1, 2]), np.array([1, 2, 3])) == [
-        *("more pixels", "camera data that the others lack", "neither name nor folder suggests a copy")
+        *("more pixels", "metadata that the others lack", "neither name nor folder suggests a copy")
     ]
     table = images(reference=[False, True])
     assert ranking(table, "path").reasons(np.array([1]), np.array([0])) == ["in a reference folder"]

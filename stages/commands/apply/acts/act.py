@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -39,6 +39,8 @@ class Act:
         """Whether undoing had an effect."""
         self.dropped = False
         """Whether the file is not at its place."""
+        self.together: Sequence[Act] = ()
+        """Acts that fail where this act fails: on an image and its companions."""
 
     # forward
 

@@ -56,6 +56,10 @@ class Folder:
         except FileNotFoundError:
             return None
 
+    def names(self) -> list[str]:
+        """Return the names in the folder. Raises OSError."""
+        return os.listdir(self.number)  # noqa: PTH208  # of the open folder, wherever its path leads now
+
     def is_held(self) -> bool:
         """Return whether the folder's path still leads to the folder."""
         with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from stages.commands.apply.acts.folders import Folder
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.trash import nearest_existing, place_in, trash_for
 from stages.comparing.text import human_bytes
+from stages.listing.companions import stem_of
 
 
 class DryRunChecks:
@@ -51,20 +53,32 @@ class DryRunChecks:
             raise Cannot(f"--to: the disk of {self._to} has no room for its {human_bytes(size)}")
         self._room[device] = free - needed, block
 
-    def entry(self, path: Path, home: Folder, found: os.stat_result, keeper: Path) -> dict[str, Any]:
+    def places(self, paths: Sequence[Path]) -> list[Path | None]:
+        """Return the new paths of an image and its companions, which keep a common stem; None: `entry` finds a path."""
+        if not self._to or len(paths) == 1:
+            return [None] * len(paths)
+        image = self._to / paths[0].relative_to("/")
+        stem = os.fsdecode(stem_of(os.fsencode(image.name)))
+        endings = [path.name.removeprefix(stem) for path in paths]
+        free = names.free_together(stem, endings, lambda name: self._is_taken(image.with_name(name)))
+        return [image.with_name(free + ending) for ending in endings]
+
+    def entry(
+        self, path: Path, home: Folder, found: os.stat_result, keeper: Path, place: Path | None = None
+    ) -> dict[str, Any]:
         """Return the fields of the journal's entry that depend on the action; `made`: how many folders a move makes.
 
-        Raises OSError."""
+        `place`: the new path of a file that is moved; None: under its own name, or numbered. Raises OSError."""
         entry: dict[str, Any] = {
             "action": self._action,
             "mode": found.st_mode,
             "keeper": os.fsencode(keeper).hex(),
             "temporary": os.fsencode(names.temporary(path)).hex(),
         }
-        place = None
         if self._to:
             target = self._to / path.relative_to("/")
-            place = target.with_name(names.free(target.name, lambda name: self._is_taken(target.with_name(name))))
+            if place is None:
+                place = target.with_name(names.free(target.name, lambda name: self._is_taken(target.with_name(name))))
             entry["made"] = sum(not folder.exists() for folder in place.parents)
         elif self._action == "trash" and sys.platform != "darwin":
             place = place_in(trash_for(path), path, self._is_taken)

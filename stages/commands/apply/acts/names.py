@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 LONGEST = 255
@@ -30,12 +30,26 @@ def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> 
     return found
 
 
+def free_together(stem: str, endings: Sequence[str], is_taken: Callable[[str], bool]) -> str:
+    """Return a stem with which all names are free: the stem itself, or numbered; cut if a name would be too long."""
+    room = LONGEST - max(len(os.fsencode(ending)) for ending in endings)
+    number, found = 1, _cut(os.fsencode(stem), b"", room)
+    while any(is_taken(found + ending) for ending in endings):
+        number += 1
+        found = _cut(os.fsencode(stem), f" ({number})".encode(), room)
+    return found
+
+
 def numbered(name: str, number: int, longest: int = LONGEST) -> str:
     """Return a name with a number above 1 before its extension, cut if too long."""
     stem, ending = os.fsencode(Path(name).stem), os.fsencode(Path(name).suffix)
     if len(ending) > LONG_ENDING:
         stem, ending = stem + ending, b""
-    tail = (f" ({number})".encode() if number > 1 else b"") + ending
+    return _cut(stem, (f" ({number})".encode() if number > 1 else b"") + ending, longest)
+
+
+def _cut(stem: bytes, tail: bytes, longest: int) -> str:
+    """Return `stem` and `tail`, of at most `longest` bytes; the stem is cut between characters."""
     end = longest - len(tail)
     if len(stem) > end:
         while end and stem[end] & 0xC0 == 0x80:  # within a character of UTF-8

@@ -40,7 +40,7 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
     """Put files back, however far their acts came; return the error of each failure."""
     failed: dict[Act, StepError] = {}
     for step in ("fetch", "release", "restore"):
-        _walk(acts, (step,), failed)
+        _walk(acts, (step,), failed, forward=False)
         _synced(acts, folders, failed)
     for act in acts:
         try:
@@ -50,7 +50,8 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
     return failed
 
 
-def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError]) -> None:
+def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError], forward: bool = True) -> None:
+    """Do steps of acts that have not failed. Going forward, an act that fails lets the acts of its image fail, too."""
     for step in steps:
         for act in acts:
             if act not in failed:
@@ -58,6 +59,8 @@ def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError
                     getattr(act, step)()
                 except (Cannot, OSError) as error:
                     failed[act] = error
+                    for other in act.together if forward else ():
+                        failed.setdefault(other, error)
 
 
 def _synced(acts: Iterable[Act], folders: Folders, failed: dict[Act, StepError], stale: bool = True) -> None:

@@ -59,12 +59,32 @@ def one(keep: Path, remove: Path, **more: Any) -> Any:
     return checked({FORMAT: VERSION, "clusters": [group], **more}, "plan")
 
 
-def followed(plan: RemovalPlan, action: str, folder: Path, yes: bool = True) -> tuple[list[str], Tally, Path]:
+def accompany(photos: Path) -> None:
+    """Companions of all images but one: equal to those of the keeper, and others; and a file that belongs to none."""
+    names = [("a/1.xmp", b"sidecar"), ("b/1.XMP", b"sidecar"), ("a/1.jpg.json", b"an album"), ("a/1.aae", b"edits")]
+    names += [
+        ("b/1.jpg.json", b"another album"),
+        ("c/x.mov", b"a film"),
+        ("c/y.MOV", b"a film, too"),
+        ("b/notes.xmp", b""),
+    ]
+    paths = [photos / name for name, _ in names]
+    for path, (_, data) in zip(paths, names, strict=True):
+        path.write_bytes(data)
+    paths.append(odd(photos).with_suffix(".AAE"))
+    paths[-1].write_bytes(b"edits")
+    for number, path in enumerate(paths):
+        os.utime(path, ns=(10**18 + number, 10**18 + number))
+
+
+def followed(
+    plan: RemovalPlan, action: str, folder: Path, yes: bool = True, companions: str = "with"
+) -> tuple[list[str], Tally, Path]:
     """Follow a plan; lines, tally and journal."""
     tally, path = Tally(), folder / f"{action}.jsonl"
     to = folder / "moved" if action == "move" else None
     with Journal(path) if yes else contextlib.nullcontext() as journal:
-        lines = list(apply(plan, action, to, journal, tally))
+        lines = list(apply(plan, action, to, journal, tally, companions))
     return lines, tally, path
 
 

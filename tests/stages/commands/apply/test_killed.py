@@ -13,7 +13,7 @@ import pytest
 from stages.commands.apply import follow as applying
 from stages.commands.apply.acts import linking
 from stages.commands.plan.plan_file import checked
-from tests.stages.commands.apply.acting import followed, other_disk, plan_for, state, undone
+from tests.stages.commands.apply.acting import accompany, followed, other_disk, plan_for, state, undone
 
 STEPS = ("rename", "link", "symlink", "unlink", "mkdir", "rmdir", "open")
 """Functions of `os` that change a disk; `open` where it makes a file."""
@@ -68,6 +68,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda number: None)
 
 
+@pytest.fixture
+def photos(photos: Path) -> Path:
+    accompany(photos)
+    return photos
+
+
 def cloned(source: int, target: int) -> None:
     """What a file system with reflinks comes to."""
     os.write(target, os.pread(source, 1 << 20, 0))
@@ -106,6 +112,7 @@ def test_wherever_it_is_killed_no_file_is_lost_and_all_can_be_taken_back(
         found = everywhere(tmp_path)
         assert found.count(b"nearly") >= 1
         assert found.count(b"same") >= 3
+        assert {b"sidecar", b"another album", b"a film, too", b"edits"} <= set(found)
         journal = tmp_path / f"{action}.jsonl"
         if journal.exists() and journal.read_text():
             assert undone(journal).ok, f"killed at step {steps}"
@@ -132,6 +139,7 @@ def test_wherever_undo_is_killed_no_file_is_lost_and_it_can_be_done_again(
         found = everywhere(tmp_path)
         assert found.count(b"nearly") >= 1
         assert found.count(b"same") >= 3
+        assert {b"sidecar", b"another album", b"a film, too", b"edits"} <= set(found)
         assert undone(journal).ok, f"killed at step {steps}"
         assert state(photos) == before, f"killed at step {steps}"
         assert not list(tmp_path.rglob(".fast-diff*"))

@@ -204,9 +204,9 @@ def test_files_without_a_time_get_it_from_the_run(photos: Path, monkeypatch: pyt
     assert [file.mtime_ns for group in clusters for file in group.remove] == [1, 2, None]
     assert clusters[0].keep[0].mtime_ns == data["clusters"][0]["keep"][0]["mtime_ns"]
     assert clusters[1].keep[0].mtime_ns == 4
-    monkeypatch.setattr(plan, "load_run", lambda folder: pytest.fail("all have their times"))
+    monkeypatch.setattr(plan, "load_run", lambda folder: pytest.fail("all have their times, and companions are known"))
     monkeypatch.setattr(plan, "inputs_of", lambda run: {})
-    checked(plan_for(photos, run="/run"), "plan")
+    checked(plan_for(photos, run="/run", companion_patterns=[]), "plan")
 
 
 def test_references_of_a_run_on_an_object_store_count(photos: Path) -> None:

@@ -24,6 +24,7 @@ RULES: list[list[Any]] = [
     ["original", "live"],
     ["live", "oldest", "bytes"],
     ["metadata", "taken", "newest"],
+    ["companions", "bytes"],
     [{"avoid": ["D*", "*b.*"]}, {"path": "shortest"}],
     [{"folder": ["backup", "/p/Phone*", "d"]}, "format"],
     [{"format": ["heif", "tiff"]}, {"path": "deepest"}, "path"],
@@ -62,6 +63,8 @@ def library(seed: int, count: int = 120) -> pa.Table:
         subsampling=any_of("4:4:4", "4:2:0", None),
         progressive=any_of(True, False, None),
         was_jpeg=any_of(True, False, None),
+        annotations=any_of(None, None, "caption", "keywords rating"),
+        companions=any_of(None, None, "a.xmp", "a.mov/a.xmp"),
     )
 
 

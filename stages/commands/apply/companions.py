@@ -1,0 +1,172 @@
+"""Find the companions of an image that is to go, and check that each may go with the image.
+
+Image and companions go together, or all stay: where a companion belongs to another image, too, where the image that is
+to stay lacks a companion of that kind, or where a companion has changed. An image that is replaced by a link keeps its
+name, so its companions stay; those that equal a companion of the image that is to stay are replaced by links, too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cachetools import LRUCache
+
+from stages.commands.apply.actions import LEAVE, LINKS, REFUSE
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folder, Folders, version
+from stages.commands.apply.stays import StayingImage
+from stages.commands.plan.companions import PlannedCompanion, true_name
+from stages.commands.plan.plan_file import PlannedFile, RemovalPlan, path_of
+from stages.comparing.text import one_line
+from stages.decoding.reading import in_range
+from stages.listing.companions import DEFAULT, CompanionRules, kind_of
+from stages.listing.files import show
+from stages.listing.rules import EXTENSIONS, ListingRules
+
+ALONE = "; --companions leave takes the image alone"
+SHARED = f"a companion belongs to another image, too{ALONE}"
+LACKS = f"it has a companion of a kind that the image that stays lacks{ALONE}"
+NEW = f"a companion is new since the run{ALONE}"
+GONE = "a companion is gone"
+CHANGED = "a companion was changed after the plan"
+HAS = "it has companions, and --companions is refuse"
+LISTINGS = 64
+"""Folders whose names are held in memory."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A companion that goes with its image. `keeper`: the file that stays, because of which the companion may go."""
+
+    path: Path
+    seen: os.stat_result
+    digest: str
+    keeper: StayingImage
+
+    def entry(self, image: Path) -> dict[str, Any]:
+        """Return the fields of the journal's entry that do not depend on the action."""
+        return {
+            "shown": show(os.fsencode(self.path)),
+            "path": os.fsencode(self.path).hex(),
+            "bytes": self.seen.st_size,
+            "digest": self.digest,
+            "mtime_ns": self.seen.st_mtime_ns,
+            "image": os.fsencode(image).hex(),
+        }
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """Companions by image, and images by companion, of one folder."""
+
+    of: Mapping[bytes, Sequence[bytes]]
+    owners: Mapping[bytes, Sequence[bytes]]
+
+
+class Companions:
+    """Finds the companions of the images of a plan. Each folder is listed once."""
+
+    def __init__(self, plan: RemovalPlan, choice: str, action: str) -> None:
+        self._choice, self._action = choice, action
+        self._known = plan.companion_patterns is not None
+        self._rules = CompanionRules(DEFAULT if plan.companion_patterns is None else plan.companion_patterns)
+        more = () if plan.extensions == "default" else map(str.encode, plan.extensions)
+        self._images = ListingRules(extensions=EXTENSIONS.union(more))
+        self._planned = {path_of(file) for group in plan.clusters for file in (*group.keep, *group.remove)}
+        self._listings: LRUCache[Path, _Listing] = LRUCache(LISTINGS)
+
+    def of(self, file: PlannedFile, path: Path, keeper: StayingImage, folders: Folders) -> list[Companion]:
+        """Return the companions that go with an image. Raises Cannot where the image may not go, OSError."""
+        if self._choice == LEAVE:
+            return []
+        folder, image = _open(folders, path.parent), os.fsencode(path.name)
+        listing = self._listing(folder)
+        planned = {true_name(each.name, image): each for each in file.companions}
+        found = [name for name in listing.of.get(image, ()) if self._is_companion(folder, name, planned)]
+        if (found or planned) and self._choice == REFUSE:
+            raise Cannot(HAS, _shown(found or [*planned]))
+        if not found and not planned:
+            return []
+        beside = _open(folders, keeper.path.parent)
+        kept = self._listing(beside).of.get(os.fsencode(keeper.path.name), ())
+        if self._action in LINKS:
+            return list(_equal(folder, found, beside, kept, keeper))
+        if self._known and (new := [name for name in found if name not in planned]):
+            raise Cannot(NEW, _shown(new))
+        if lost := [name for name in planned if name not in found]:
+            raise Cannot(GONE, _shown(lost))
+        for name in found:
+            if others := [owner for owner in listing.owners[name] if owner not in (image, *found)]:
+                raise Cannot(SHARED, f"{_shown([name])} of {_shown(others)}")
+        if lacking := [name for name in found if kind_of(name) not in set(map(kind_of, kept))]:
+            raise Cannot(LACKS, _shown(lacking))
+        return [_looked(folder, name, planned.get(name), keeper) for name in found]
+
+    def _is_companion(self, folder: Folder, name: bytes, planned: Collection[bytes]) -> bool:
+        """Return whether a file that belongs to an image by its name is no image of the run itself."""
+        return name in planned or not self._is_image(folder, name)
+
+    def _is_image(self, folder: Folder, name: bytes) -> bool:
+        return self._images.wanted(name) or folder.path / os.fsdecode(name) in self._planned
+
+    def _listing(self, folder: Folder) -> _Listing:
+        if folder.path not in self._listings:
+            names = [os.fsencode(name) for name in folder.names()]
+            images = [name for name in names if self._is_image(folder, name)]
+            found = self._rules.of(images, filter(self._rules.fits, names))
+            owners: dict[bytes, list[bytes]] = {}
+            for image, companions in found.items():
+                for name in companions:
+                    owners.setdefault(name, []).append(image)
+            self._listings[folder.path] = _Listing(found, owners)
+        return self._listings[folder.path]
+
+
+def _looked(folder: Folder, name: bytes, planned: PlannedCompanion | None, keeper: StayingImage) -> Companion:
+    """Return a companion whose bytes were read. Raises Cannot where it is not the file of the plan."""
+    path = folder.path / os.fsdecode(name)
+    try:
+        found, digest = folder.digest(path.name)
+        keeper.stays.refuse(path, found)
+    except FileNotFoundError as error:
+        raise Cannot(GONE, _shown([name])) from error
+    except OSError as error:
+        raise Cannot(f"a companion can't be read ({error.strerror})", _shown([name])) from error
+    except Cannot as error:
+        raise Cannot(f"a companion can't go: {error}", _shown([name])) from error
+    if planned and (planned.bytes, planned.mtime_ns) != (found.st_size, in_range(found.st_mtime_ns)):
+        raise Cannot(CHANGED, _shown([name]))
+    return Companion(path, found, digest, keeper)
+
+
+def _equal(
+    folder: Folder, names: Sequence[bytes], beside: Folder, kept: Sequence[bytes], keeper: StayingImage
+) -> Iterator[Companion]:
+    """Yield the companions that equal a companion of the image that stays, which becomes their keeper."""
+    for name in names:
+        own = folder.stat(os.fsdecode(name))
+        for other in (os.fsdecode(each) for each in kept if kind_of(each) == kind_of(name)):
+            stays = beside.stat(other)
+            if own is None or stays is None or own.st_size != stays.st_size or os.path.samestat(own, stays):
+                continue
+            with contextlib.suppress(Cannot):
+                found = _looked(folder, name, None, keeper)
+                if beside.is_whole(other, found.seen.st_size, found.digest):
+                    held = StayingImage(beside.path / other, version(stays), found.digest, keeper.stays)
+                    yield Companion(found.path, found.seen, found.digest, held)
+                    break
+
+
+def _open(folders: Folders, path: Path) -> Folder:
+    folder = folders.find(path)
+    if folder is None:
+        raise Cannot("its folder is gone")
+    return folder
+
+
+def _shown(names: Sequence[bytes]) -> str:
+    return ", ".join(one_line(show(name)) for name in names)

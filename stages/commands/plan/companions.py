@@ -1,0 +1,86 @@
+"""Name the companions of the images in a plan, from the run's image table, with their sizes and times."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as validated
+
+from stages.commands.results.tables import Results
+from stages.decoding.reading import in_range
+from stages.decoding.recheck import names_of
+from stages.listing.companions import BETWEEN, stem_of
+from stages.listing.files import show
+
+
+@validated(frozen=True, config=ConfigDict(extra="forbid"))
+class PlannedCompanion:
+    """A companion of an image at the time of the plan. `name`: without the folder, in which the image is, too."""
+
+    name: str
+    bytes: int
+    mtime_ns: int
+
+
+def true_name(shown: str, image: bytes) -> bytes:
+    """Return the true name of a companion of the image with this name.
+
+    A companion begins with the image's stem, which alone may hold bytes that are not UTF-8."""
+    stem = stem_of(image)
+    return stem + shown[len(show(stem)) :].encode()
+
+
+def begins_like(shown: str, image: bytes) -> bool:
+    """Return whether a text may be the name of a companion of the image with this name."""
+    return "/" not in shown and "\0" not in shown and shown.startswith(show(stem_of(image)) + ".")
+
+
+def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the companions of those of the images in `paths` that have some, as data for a plan, by path.
+
+    Files that the run has compared as images, and files that are gone, are left out. Raises ConfigError."""
+    named = dict(_named(results, paths))
+    compared = _compared(results, {file for _, files in named.values() for file in files})
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path, (names, files) in named.items():
+        for name, file in zip(names, files, strict=True):
+            if file not in compared:
+                with contextlib.suppress(OSError):
+                    stat = os.lstat(file)
+                    said = {"name": name, "bytes": stat.st_size, "mtime_ns": in_range(stat.st_mtime_ns)}
+                    found.setdefault(path, []).append(said)
+    return found
+
+
+def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tuple[list[str], list[bytes]]]]:
+    """Yield the path of each image with companions, and the companions' names and true paths."""
+    for table in results.tables("scan", ("path", "path_bytes", "companions")):
+        wanted = pc.and_(pc.is_valid(table["companions"]), pc.is_in(table["path"], pa.array(paths, pa.string())))
+        rows = table.filter(wanted)
+        texts = zip(rows["path"].to_pylist(), names_of(rows), rows["companions"].to_pylist(), strict=True)
+        for path, true, text in texts:
+            folder, _, image = true.rpartition(b"/")
+            names = text.split(BETWEEN)
+            yield path, (names, [folder + b"/" + true_name(name, image) for name in names])
+
+
+def _compared(results: Results, files: Collection[bytes]) -> set[bytes]:
+    """Return which files are images that the run could read."""
+    found: set[bytes] = set()
+    for table in results.tables("thumbnail", ("path", "path_bytes", "error")) if files else ():
+        found |= set(names_of(table.filter(pc.is_null(table["error"])))) & set(files)
+    return found
+
+
+def naming_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plan's keys about names, from a run's config; empty for a run of an earlier version."""
+    patterns = config.get("companions", {}).get("patterns")
+    if patterns is None:
+        return {}
+    return {"companion_patterns": patterns, "extensions": config["scan"]["extensions"]}

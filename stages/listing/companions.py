@@ -1,0 +1,85 @@
+"""Find the companions of images: files that belong to an image by their names.
+
+A pattern is `<name>` or `<stem>`, and an ending. `<name>` stands for the whole name of an image, `<stem>` for the name
+without its extension, and the ending `.<raw>` for the endings of camera RAW files. An image's extension and the endings
+of patterns match in any case of letters, the stem only as written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from stages.decoding.formats.registry import RAW
+
+NAME, STEM = "<name>", "<stem>"
+ANY_RAW = ".<raw>"
+DEFAULT = (
+    *("<name>.xmp", "<stem>.xmp", "<stem>.aae", "<name>.json", "<name>.supplemental-metadata.json", "<stem>.<raw>"),
+    *("<stem>.mov", "<stem>.thm", "<name>.pp3", "<name>.dop"),
+)
+"""Sidecars of XMP programs, edits of Apple's Photos, JSON of Google Takeout, camera RAW, films of Live Photos, previews
+of cameras, and sidecars of RawTherapee and DxO."""
+BETWEEN = "/"
+"""Separates the names in a text of the image table's column `companions`; no file name holds a slash."""
+
+
+def checked(pattern: str) -> str:
+    """Return a valid pattern. Raises ValueError."""
+    ending = next((pattern.removeprefix(start) for start in (NAME, STEM) if pattern.startswith(start)), "")
+    if len(ending) < 2 or ending[0] != "." or any(sign in ending.removesuffix(ANY_RAW) for sign in "/\0<>*?"):
+        raise ValueError(f"expected <stem> or <name> and an ending, such as <stem>.xmp, got {pattern!r}")
+    return pattern
+
+
+class CompanionRules:
+    """Tells which files of a folder are companions of which images. Names are bytes."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._endings: dict[bytes, list[tuple[bool, bytes]]] = {}
+        """Whether a pattern takes the whole name, and the pattern's ending, by the last extension of the ending."""
+        for pattern in patterns:
+            whole, tail = pattern.startswith(NAME), pattern[len(NAME) :]
+            endings = [tail.removesuffix(ANY_RAW) + raw for raw in RAW.endings] if tail.endswith(ANY_RAW) else [tail]
+            for ending in (os.fsencode(each).lower() for each in endings):
+                last = ending[ending.rfind(b".") :]
+                self._endings.setdefault(last, []).append((whole, ending))
+
+    def fits(self, name: bytes) -> bool:
+        """Return whether a file with this name may be a companion, by its extension."""
+        return name[name.rfind(b".") :].lower() in self._endings
+
+    def of(self, images: Iterable[bytes], others: Iterable[bytes]) -> dict[bytes, list[bytes]]:
+        """Return the sorted companions of each image that has one; all files are in one folder."""
+        by_stem: dict[bytes, list[bytes]] = {}
+        by_name: dict[bytes, list[bytes]] = {}
+        for name in others:
+            lower = name.lower()
+            for whole, ending in self._endings.get(lower[lower.rfind(b".") :], ()):
+                if lower.endswith(ending) and len(name) > len(ending):
+                    base = name[: -len(ending)]
+                    held, key = (by_name, _key(base)) if whole else (by_stem, base)
+                    held.setdefault(key, []).append(name)
+        found: dict[bytes, list[bytes]] = {}
+        for image in images:
+            names = {*by_stem.get(stem_of(image), ()), *by_name.get(_key(image), ())} - {image}
+            if names:
+                found[image] = sorted(names)
+        return found
+
+
+def stem_of(name: bytes) -> bytes:
+    """Return a name without its extension."""
+    dot = name.rfind(b".")
+    return name[:dot] if dot > 0 else name
+
+
+def _key(name: bytes) -> bytes:
+    """Return a name with its extension in lower case."""
+    stem = stem_of(name)
+    return stem + name[len(stem) :].lower()
+
+
+def kind_of(name: bytes) -> str:
+    """Return the kind of a companion: its extension in lower case, and `raw` for each ending of camera RAW."""
+    ending = os.fsdecode(name[name.rfind(b".") :].lower())
+    return "raw" if ending in RAW.endings else ending.lstrip(".")
