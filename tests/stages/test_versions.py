@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "50da07326090836e"),
-    "thumbnail": (6, "aad97e4c7d50d3ff"),
-    "hash": (3, "0f9b21a65e0b0575"),
-    "embed": (1, "b947990035da866e"),
-    "index": (2, "0eaf7ccd9951bad7"),
-    "pairs": (4, "150ac532eac66513"),
-    "cluster": (8, "9505ef7c94d93eeb"),
-    "plot": (14, "3e1c0964aad715bf"),
+    "scan": (3, "9c1f2de25a60b7d3"),
+    "thumbnail": (7, "810cef16c90b6326"),
+    "hash": (3, "e02e1f994342c767"),
+    "embed": (1, "ec8f5c9a47a1cfbc"),
+    "index": (2, "c9296189d0ab4c05"),
+    "pairs": (4, "ab9de9e7ec30892b"),
+    "cluster": (9, "5aad469669e18d2f"),
+    "plot": (15, "51feff2a398a6de6"),
 }
 
 
