@@ -278,7 +278,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "cluster",
-    version=8,
+    version=9,
     needs=("scan", "thumbnail", "pairs"),
     params=Params,
     schema=SCHEMA,

@@ -232,7 +232,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=14,
+    version=15,
     needs=NEEDS,
     params=Params,
     schema=SCHEMA,

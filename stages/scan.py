@@ -4,14 +4,10 @@ Every run lists the folders again."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence, Sized
-from pathlib import Path
-from stat import S_ISDIR
 from typing import Annotated, Literal
 
 import numpy as np
@@ -24,11 +20,12 @@ from pydantic.dataclasses import dataclass
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Preflight, Settings, Source, Stage, Task
 from stages.kernels import cut
-from stages.listing.files import find, show, stamps, texts
+from stages.listing.files import find, show, texts
+from stages.listing.roots import check
 from stages.listing.rules import EXTENSIONS, ListingRules
 from stages.listing.sections import SECTIONS
+from stages.listing.stamps import stamps
 from stages.listing.table import PIECE, FileTable
-from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")
 RACY_NS = 2_000_000_000
@@ -59,6 +56,9 @@ class Params:
         Field(description="paths of files and folders to ignore: exact, or patterns with * ? ["),
     ] = ()
     follow_links: Annotated[bool, Field(description="follow symbolic links inside the inputs")] = False
+    archives: Annotated[
+        bool, Field(description="open container files in folders, too; a container that is an input is always opened")
+    ] = False
     trust: Annotated[
         Literal["mtime", "ctime", "bytes"],
         Field(description="evidence, besides the size, that a file is unchanged; bytes reads every file in every run"),
@@ -72,7 +72,8 @@ class Params:
     def rules(self) -> ListingRules:
         """Return the rules for listing."""
         endings = EXTENSIONS if self.extensions == "default" else frozenset(map(str.encode, self.extensions))
-        return ListingRules(self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links)
+        ignored = self.ignore_names, self.ignore_paths
+        return ListingRules(self.recursive, endings, *ignored, self.follow_links, self.archives)
 
 
 SCHEMA = pa.schema(
@@ -84,53 +85,10 @@ SCHEMA = pa.schema(
         ("bytes", pa.int64()),
         ("mtime_ns", pa.int64()),
         ("stamp", pa.string()),
+        ("location", pa.string()),
         ("partition", pa.string()),
     ]
 )
-
-
-def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report inputs that do not exist, before anything runs."""
-    for name in ("a", "b"):
-        for number, root in enumerate(settings(f"inputs.{name}")):
-            try:
-                there = exists(root) if is_url(root) else Path(root).exists()
-            except OSError as error:
-                yield f"inputs.{name}[{number}]: {root} can't be read ({error.strerror or error})"
-            else:
-                if not there:
-                    yield f"inputs.{name}[{number}]: {root} does not exist; expected a folder or an image file"
-    yield from _inputs_twice(settings)
-
-
-def _inputs_twice(settings: Settings) -> Iterator[str]:
-    """Report inputs that lead into other inputs by links.
-
-    Files would be compared with themselves.
-
-    A folder below another input by its name is no problem: each of its files counts once."""
-    roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
-    leads = {root: os.path.realpath(root) for _, root in roots}
-    led = {_folder(leads[root]): (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
-    for key, root in roots:
-        for place in (leads[root], *map(str, Path(leads[root]).parents)):
-            other_key, other = led.get(_folder(place), (key, root))
-            if not f"{root.rstrip('/')}/".startswith(f"{other.rstrip('/')}/"):
-                yield f"{key}: {root} leads to {leads[root]}, also in {other_key} as {other}; remove one"
-                break
-
-
-def _folder(path: str) -> str | tuple[int, ...]:
-    """Return what identifies a folder under any name.
-
-    A folder may be mounted twice.
-
-    Times complement the inode, for systems that number folders unreliably."""
-    with contextlib.suppress(OSError, ValueError):
-        stat = os.stat(path)  # noqa: PTH116  # names of any bytes
-        if S_ISDIR(stat.st_mode):
-            return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
-    return path
 
 
 def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
@@ -214,6 +172,7 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             files.sizes[part],
             files.mtimes[part],
             stamped[part],
+            pa.nulls(count, pa.string()) if files.locations is None else files.locations[part].cast(pa.string()),
             pa.repeat(key, count),
         ]
         yield Task(key, notes=notes), pa.table(columns, schema=SCHEMA)
@@ -257,7 +216,7 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 STAGE: Stage[Params] = Stage(
     "scan",
-    version=2,
+    version=3,
     needs=(),
     params=Params,
     schema=SCHEMA,

@@ -37,9 +37,9 @@ from stages.decoding.child import Limits
 from stages.decoding.decode import DecodeOptions
 from stages.decoding.formats import registry as formats
 from stages.decoding.lanes import Lanes
-from stages.decoding.reading import Expected
 from stages.decoding.recheck import SCAN, names_of, recheck
 from stages.decoding.rows import LIMITED, REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows, should_retry
+from stages.decoding.sources import Expected
 
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 SideLength = Annotated[int, Field(ge=4, le=1024)]
@@ -175,7 +175,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     rows: list[ThumbnailRow | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
     names = names_of(scan)
-    expected = [Expected(names[n], *keys[n][1:]) for n in unknown]
+    located = scan["location"].to_pylist()
+    expected = [Expected(names[n], *keys[n][1:], located[n] or "") for n in unknown]
     options = params.options(job.settings("scan.trust"))
     errors: Counter[str] = Counter()
     summary = {"images": len(keys), "readable": 0, "failed": 0, "errors": errors}
@@ -235,7 +236,7 @@ def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 STAGE: Stage[Params] = Stage(
     "thumbnail",
-    version=6,
+    version=7,
     needs=("scan",),
     params=Params,
     schema=schema,

@@ -1,8 +1,12 @@
-"""Find the files below folders and URLs.
+"""Find the images below folders and URLs, and inside container files.
 
-files.py      folders: one `os.scandir` a folder, one `stat` a file
-urls.py       URLs: one listing by fsspec
-rules.py      which files count as images
-table.py      the files found, as columns
-sections.py   the config sections `inputs` and `partition`
+files.py       folders: one `os.scandir` a folder, one `stat` a file
+urls.py        URLs: one listing by fsspec
+containers.py  container files: their members become images
+members.py     the members of tar and zip files
+rules.py       which files count as images
+table.py       the files found, as columns
+stamps.py      what must stay equal for a file to count as unchanged
+sections.py    the config sections `inputs` and `partition`
+roots.py       checks of the inputs before a run
 """

@@ -8,7 +8,6 @@ The files found are stored in columns of some hundred bytes a file, not in objec
 from __future__ import annotations
 
 import errno
-import hashlib
 import heapq
 import logging
 import os
@@ -20,7 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.decoding.reading import read_url
+from stages.decoding.location import is_container
+from stages.decoding.sources import in_range
+from stages.listing.containers import Container, listed
 from stages.listing.rules import ListingRules
 from stages.listing.table import FileColumns, FileTable
 from stages.listing.urls import find_urls, is_url
@@ -52,7 +53,7 @@ def find(roots: Sequence[str], rules: ListingRules) -> FileTable:
             found = os.stat(root)
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "not a folder and not a file", root)
-            walk.columns.add([root], number, [found])
+            walk.file(root, number, found)
     walk.warn()
     return _ordered(names, walk)
 
@@ -60,13 +61,17 @@ def find(roots: Sequence[str], rules: ListingRules) -> FileTable:
 def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
     paths = walk.columns.paths()
     if walk.linked:
-        known = {os.path.realpath(path) for path in paths.to_pylist()}
+        containers = walk.columns.numbers[-1]
+        known = {
+            os.path.realpath(path) for path, inside in zip(paths.to_pylist(), containers, strict=True) if inside < 0
+        }
         for path, root, found in sorted(walk.linked, key=lambda each: each[0]):  # the first link to a file counts
             target = os.path.realpath(path)
             if target not in known:
                 known.add(target)
                 walk.columns.add([path], root, [found])
         paths = pa.concat_arrays([paths, walk.columns.paths()])
+    locations = walk.columns.locations()
     order = pc.array_sort_indices(paths)
     paths = paths.take(order)
     numbers = order.to_numpy()
@@ -75,8 +80,21 @@ def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
         if again.any():
             paths, numbers = paths.filter(pa.array(~again)), numbers[~again]
     columns = walk.columns.numbers
-    root, sizes, mtimes, ctimes = (np.frombuffer(columns.pop(0), np.int64)[numbers] for _ in range(len(columns)))
-    return FileTable(paths, roots, root.astype(np.int32), sizes, mtimes, ctimes, walk.tags)
+    root, sizes, mtimes, ctimes, container = (
+        np.frombuffer(columns.pop(0), np.int64)[numbers] for _ in range(len(columns))
+    )
+    return FileTable(
+        paths,
+        roots,
+        root.astype(np.int32),
+        sizes,
+        mtimes,
+        ctimes,
+        walk.tags,
+        walk.columns.containers,
+        container.astype(np.int32),
+        None if locations is None else locations.take(pa.array(numbers)),
+    )
 
 
 class _Walk:
@@ -96,6 +114,7 @@ class _Walk:
     def below(self, root: bytes, number: int) -> None:
         """Add the files below a root."""
         ignore, recursive, wanted = self._ignore, self._rules.recursive, self._rules.wanted
+        archives = self._rules.archives
         folders = [(False, root)]
         entered: set[bytes] = set()
         while folders:
@@ -121,8 +140,10 @@ class _Walk:
                             elif entry.is_dir():
                                 if recursive:
                                     heapq.heappush(folders, (False, entry.path))
-                            elif wanted(entry.name):
-                                if entry.is_file():
+                            elif wanted(entry.name) or (archives and is_container(entry.name)):
+                                if archives and is_container(entry.name) and entry.is_file():
+                                    self.file(entry.path, number, entry.stat())
+                                elif entry.is_file():
                                     found.append(entry.stat())
                                     paths.append(entry.path)
                                 else:
@@ -134,11 +155,26 @@ class _Walk:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)
             self.columns.add(paths, number, found)
 
+    def file(self, path: bytes, number: int, found: os.stat_result) -> None:
+        """Add an image file, or the images in a container file."""
+        if is_container(path):
+            times = found.st_size, in_range(found.st_mtime_ns), in_range(found.st_ctime_ns)
+            self._open(Container(path, *times), number)
+        else:
+            self.columns.add([path], number, [found])
+
+    def _open(self, container: Container, number: int) -> None:
+        self.columns.add_members(container, number, listed(container, self._rules))
+
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""
         found = find_urls(root.decode(), self._rules)
-        self.columns.add([each.url for each in found], number, [each.stat for each in found])
-        self.tags.update((each.url, each.stamp) for each in found)
+        loose = [each for each in found if not is_container(each.url)]
+        self.columns.add([each.url for each in loose], number, [each.stat for each in loose])
+        self.tags.update((each.url, each.stamp) for each in loose)
+        for each in found:
+            if is_container(each.url):
+                self._open(Container(each.url, *each.stat, each.stamp), number)
 
     def _through_link(self, entry: os.DirEntry[bytes], root: int, folders: list[tuple[bool, bytes]]) -> None:
         """Add an entry that is a link, or lies below a link."""
@@ -155,29 +191,6 @@ class _Walk:
         """Log how many entries could not be read, and why."""
         for reason, count in self._unread.items():
             logger.warning("files and folders left out: %s (%s)", f"{count:,}", reason)
-
-
-def stamps(files: FileTable, trust: str) -> pa.StringArray:
-    """Return the stamp of each file; a file with an equal stamp counts as unchanged.
-
-    A stamp is empty where the bytes can't be read; the thumbnail stage records the error."""
-    if trust == "bytes":
-        return pa.array([_digest(path) for path in files.paths.to_pylist()], pa.string())
-    stamped = pc.cast(pa.array(files.ctimes if trust == "ctime" else files.mtimes), pa.string())
-    if files.tags:
-        tags = pa.array([files.tags.get(path) for path in files.paths.to_pylist()], pa.string())
-        stamped = pc.coalesce(tags, stamped)
-    return stamped
-
-
-def _digest(path: bytes) -> str:
-    try:
-        if is_url(path):
-            return hashlib.sha256(read_url(path.decode())[0]).hexdigest()
-        with open(path, "rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def texts(paths: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, pa.LargeBinaryArray | None]:

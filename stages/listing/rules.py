@@ -16,6 +16,7 @@ from stages.decoding.formats.registry import FORMATS
 EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
 """Endings that `scan.extensions: default` takes for images; some formats need an extra."""
 DOT = ord(".")
+SLASH = ord("/")
 
 
 class Named(NamedTuple):
@@ -29,13 +30,15 @@ class Named(NamedTuple):
 class ListingRules:
     """Rules that decide which files below a root count as images.
 
-    extensions  in lower case, without the dot; None: every file counts"""
+    extensions  in lower case, without the dot; None: every file counts
+    archives    open the container files in folders"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
     ignore_names: Sequence[str] = ()
     ignore_paths: Sequence[str] = ()
     follow_links: bool = False
+    archives: bool = False
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
         """Return a function that tells whether to ignore a file or folder.
@@ -56,6 +59,30 @@ class ListingRules:
             return True
         dot = name.rfind(b".")
         return dot > 0 and _lower(name[dot + 1 :]) in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
+
+    def below(self, root: bytes) -> Callable[[bytes], bool]:
+        """Return a function that tells whether a file counts by its name relative to `root`.
+
+        An ignored folder excludes its content."""
+        ignore = self.ignore()
+        left_out: dict[bytes, bool] = {b"": False}
+
+        def ignored(name: bytes) -> bool:
+            return bool(ignore and ignore(Named(name.rpartition(b"/")[2], root + b"/" + name)))
+
+        def out(name: bytes) -> bool:
+            folder = name.rpartition(b"/")[0]
+            if folder not in left_out:  # a loop, since names inside containers may be of any depth
+                ends = [place for place, byte in enumerate(folder) if byte == SLASH]
+                for end in (*ends, len(folder)):
+                    left_out[folder[:end]] = left_out[folder[:end].rpartition(b"/")[0]] or ignored(folder[:end])
+            return left_out[folder] or ignored(name)
+
+        def counts(name: bytes) -> bool:
+            deep = not self.recursive and b"/" in name
+            return not deep and self.wanted(name.rpartition(b"/")[2]) and not (ignore and out(name))
+
+        return counts
 
 
 def _lower(ending: bytes) -> bytes:

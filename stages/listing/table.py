@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import array
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.decoding.reading import in_range
+from stages.decoding.sources import in_range
+from stages.listing.containers import Container, Members
 from stages.listing.urls import Stat, is_url
 
 PIECE = 1 << 16
@@ -26,7 +27,10 @@ class FileTable:
     roots   the inputs under which files were found
     root    index in `roots`, int32 (n,)
     mtimes  in nanoseconds, as are `ctimes`
-    tags    stamps of URLs"""
+    tags        stamps of URLs
+    containers  the container files that were opened
+    container   index in `containers`, -1 for a file of its own, int32 (n,)
+    locations   where members lie in their containers, as in `stages.decoding.location`; null for a file of its own"""
 
     paths: pa.LargeBinaryArray
     roots: Sequence[bytes]
@@ -35,6 +39,9 @@ class FileTable:
     mtimes: NDArray[np.int64]
     ctimes: NDArray[np.int64]
     tags: Mapping[bytes, str] = field(default_factory=dict)
+    containers: Sequence[Container] = ()
+    container: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    locations: pa.LargeStringArray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,17 +69,47 @@ class FileColumns:
     def __init__(self) -> None:
         self._pieces: list[pa.Array] = []
         self._paths: list[bytes] = []
-        self.numbers = [array.array("q") for _ in range(4)]
+        self._places: list[tuple[int, pa.Array]] = []
+        self.numbers = [array.array("q") for _ in range(5)]
+        self.containers: list[Container] = []
 
     def add(self, paths: Sequence[bytes], root: int, found: Sequence[os.stat_result | Stat]) -> None:
         self._paths += paths
-        roots, sizes, mtimes, ctimes = self.numbers
+        roots, sizes, mtimes, ctimes, containers = self.numbers
         roots.extend([root] * len(found))
         sizes.extend([each.st_size for each in found])
         mtimes.extend(_times([each.st_mtime_ns for each in found]))
         ctimes.extend(_times([each.st_ctime_ns for each in found]))
+        containers.extend([-1] * len(found))
         if len(self._paths) >= PIECE:
             self._flush()
+
+    def add_members(self, container: Container, root: int, found: Iterable[Members]) -> None:
+        """Add the images of a container. A member's times are those of its container."""
+        times = _times([container.mtime_ns, container.ctime_ns])
+        number = len(self.containers)
+        self.containers.append(container)
+        for some in found:
+            count = len(some.paths)
+            self._paths += some.paths
+            self._places.append((len(self.numbers[0]), pa.array(some.locations, pa.large_string())))
+            for column, values in zip(
+                self.numbers,
+                ([root] * count, some.sizes, [times[0]] * count, [times[1]] * count, [number] * count),
+                strict=True,
+            ):
+                column.extend(values)
+            self._flush()
+
+    def locations(self) -> pa.LargeStringArray | None:
+        """Return the locations so far; None where no container was opened."""
+        if not self.containers:
+            return None
+        end, whole = 0, []
+        for start, some in (*self._places, (len(self.numbers[0]), pa.nulls(0, pa.large_string()))):
+            whole += [pa.nulls(start - end, pa.large_string()), some]
+            end = start + len(some)
+        return pa.concat_arrays(whole)
 
     def _flush(self) -> None:
         self._pieces.append(pa.array(self._paths, pa.large_binary()))

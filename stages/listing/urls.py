@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
 from typing import NamedTuple
 
 from pipeline.store.backends.locations import protocol_of
 from pipeline.store.backends.retries import retried
 from pipeline.store.backends.storage import Entry, entry_of, opened
-from stages.listing.rules import ListingRules, Named
+from stages.listing.rules import ListingRules
 
 
 class Stat(NamedTuple):
@@ -62,31 +61,15 @@ def find_urls(root: str, rules: ListingRules) -> list[Listed]:
         return [_listed(root, entry)]
     if not about and not exists(root):
         raise OSError(errno.ENOENT, "nothing exists under this URL", root)
-    wanted = _wanted(root, rules)
+    wanted = rules.below(root.encode())
     found = ((name.removeprefix(f"{top}/"), each) for name, each in about.items() if name.startswith(f"{top}/"))
     return [
         _listed(f"{root}/{name}", entry_of(each))
         for name, each in found
-        if name and not name.endswith("/") and each.get("type") != "directory" and wanted(name)
+        if name and not name.endswith("/") and each.get("type") != "directory" and wanted(name.encode())
     ]
 
 
 def _listed(url: str, entry: Entry) -> Listed:
     stamp = entry.tag or str(entry.mtime_ns)
     return Listed(url.encode(), Stat(entry.size, entry.mtime_ns, entry.mtime_ns), stamp)
-
-
-def _wanted(root: str, rules: ListingRules) -> Callable[[str], bool]:
-    """Return a function that tells whether a file counts.
-
-    An ignored folder excludes its content."""
-    ignore = rules.ignore()
-    left_out: dict[str, bool] = {"": False}
-
-    def out(name: str) -> bool:
-        folder, _, last = name.rpartition("/")
-        if folder not in left_out:
-            left_out[folder] = out(folder)
-        return left_out[folder] or bool(ignore and ignore(Named(last.encode(), f"{root}/{name}".encode())))
-
-    return lambda name: rules.wanted(name.rpartition("/")[2].encode()) and not out(name)

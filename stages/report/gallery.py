@@ -18,12 +18,15 @@ from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.comparing.thumbnails import limits, thumbnail_shape
 from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import decode_one
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 
 SIDE = 400
 """Longest side of a displayed image, in pixels."""
 UNLIMITED = 1 << 40
-FACTS = ("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest")
+FACTS = (
+    *("path", "path_bytes", "set", "width", "height", "bytes", "format", "taken", "camera", "gps", "digest"),
+    "location",
+)
 
 
 def display_options(settings: Settings) -> DecodeOptions:
@@ -84,7 +87,8 @@ class Gallery:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         options = replace(self._options, size=size)
         name = facts["path_bytes"] or path.encode()
-        _, pixels = decode_one(Expected(name, facts["bytes"], facts["digest"]), options, self._limits)
+        file = Expected(name, facts["bytes"], facts["digest"], facts["location"] or "")
+        _, pixels = decode_one(file, options, self._limits)
         if pixels is None:
             return self._from_thumbnail(path, size), False
         return Image.frombytes("RGB", size, pixels), True

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.messages.errors import ConfigError
 from stages import scan
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 from stages.listing.files import find
 from stages.listing.rules import ListingRules
 

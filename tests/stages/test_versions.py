@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (2, "ed259d1886eda145"),
-    "thumbnail": (6, "1b27701233250ae0"),
-    "hash": (3, "25ce0c1bba72ff53"),
-    "index": (2, "c6477277a0632d58"),
-    "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "33c46b95b7554a77"),
-    "plot": (14, "bcf4720b2b7d11af"),
+    "scan": (3, "58ccb001d1b3ace5"),
+    "thumbnail": (7, "7b7835f2cdecbcb0"),
+    "hash": (3, "70fbd4099abd3488"),
+    "index": (2, "e2862a54e71ecb60"),
+    "pairs": (4, "c8517c41dbe631c3"),
+    "cluster": (9, "9acb70186650815c"),
+    "plot": (15, "a859d5f20d05af5c"),
 }
 
 

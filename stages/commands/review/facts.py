@@ -46,7 +46,7 @@ def _path(row: Mapping[str, Any]) -> Path:
 
 def _sidecars(row: Mapping[str, Any]) -> list[str]:
     """Return the names of files beside an image that belong to the image by name."""
-    if not row["path"].startswith("/"):
+    if not row["path"].startswith("/") or row["location"]:
         return []
     path = _path(row)
     forms = (suffix for each in SIDECARS for suffix in (each, each.upper()))

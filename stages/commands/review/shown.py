@@ -32,7 +32,7 @@ DATES = re.compile(r"^globalThis\.dates = (\{.*\});$", re.MULTILINE)
 CHARTS = ("histogram", "sizes", "recall")
 COLUMNS = (
     *("path", "path_bytes", "width", "height", "bytes", "format", "mode", "digest", "frames", "taken", "camera"),
-    *("software", "gps", "orientation", "quality", "subsampling", "progressive", "was_jpeg", "alpha"),
+    *("software", "gps", "orientation", "quality", "subsampling", "progressive", "was_jpeg", "alpha", "location"),
 )
 """Columns of the stage `thumbnail` that the page shows of an image."""
 

@@ -18,7 +18,7 @@ from stages.decoding import lanes as module
 from stages.decoding.child import Limits, Seen
 from stages.decoding.decode import DecodeOptions
 from stages.decoding.lanes import Lanes, decode_one
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 from stages.decoding.tray import Tray
 from tests.stages.decoding.hostile import MAGIC
 from tests.stages.decoding.samples import dng, smooth

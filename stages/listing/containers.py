@@ -1,0 +1,76 @@
+"""Open container files that are inputs, or lie in an input, and turn their members into images."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from stages.decoding.opened_file import OpenedFile
+from stages.decoding.problems import Unreadable
+from stages.listing.members import Member, broken, member_path, members
+from stages.listing.rules import ListingRules
+
+logger = logging.getLogger("fast_diff")
+
+TOGETHER = 1 << 14
+"""Members that exist as objects at a time."""
+
+
+class Container(NamedTuple):
+    """A container file that has been listed.
+
+    tag  stamp of a URL; None for a file on a disk"""
+
+    name: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    tag: str | None = None
+
+
+class Members(NamedTuple):
+    """Some images of one container, as columns."""
+
+    paths: Sequence[bytes]
+    sizes: Sequence[int]
+    locations: Sequence[str]
+
+
+def listed(container: Container, rules: ListingRules) -> Iterator[Members]:
+    """Yield the images of a container, some thousand at a time.
+
+    A container that can't be opened or listed is one image, which can't be read."""
+    found = _members(container, rules)
+    while some := list(islice(found, TOGETHER)):
+        yield Members(
+            [member_path(container.name, each.name) for each in some],
+            [each.size for each in some],
+            [f"{each.kind}:{len(container.name)}:{each.at}" for each in some],
+        )
+
+
+def _members(container: Container, rules: ListingRules) -> Iterator[Member]:
+    try:
+        opened = OpenedFile(container.name)
+    except (OSError, Unreadable) as error:
+        logger.warning("%s can't be opened (%s)", os.fsdecode(container.name), _reason(error))
+        yield broken(b"", "container", container.size)
+        return
+    try:
+        for member in members(opened, rules.below(container.name + b"!")):
+            yield member if member.name else member._replace(size=container.size)
+    except OSError as error:
+        logger.warning("%s can't be listed to its end (%s)", os.fsdecode(container.name), _reason(error))
+        yield broken(b"", "ends", container.size)
+    finally:
+        opened.close()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or os.strerror(error.errno or errno.EIO)
+    return str(error)
