@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Annotated, Literal
 
 import numpy as np
@@ -96,7 +96,8 @@ def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
-    found = {name: _find(name, settings(f"inputs.{name}"), params) for name in ("a", "b")}
+    columns = settings("inputs.columns")
+    found = {name: _find(name, settings(f"inputs.{name}"), params, columns) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -118,9 +119,9 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params) -> FileTable:
+def _find(name: str, roots: Sequence[str], params: Params, columns: Mapping[str, str]) -> FileTable:
     try:
-        files = find(roots, params.rules())
+        files = find(roots, params.rules(), columns)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):

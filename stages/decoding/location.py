@@ -20,6 +20,8 @@ SEPARATOR = b"!/"
 """Between the name of a container and the name of a member."""
 TARS = (b".tar", b".tar.gz", b".tgz", b".tar.bz2", b".tbz2", b".tar.xz", b".txz")
 ZIPS = (b".zip", b".cbz")
+PARQUETS = (b".parquet", b".pq")
+ARROWS = (b".arrow", b".feather")
 """Endings of container files, in lower case."""
 BROKEN = {
     "container": problems.CONTAINER,
@@ -55,7 +57,7 @@ class Location(NamedTuple):
 
 def is_container(name: bytes) -> bool:
     """Return whether a file is a container by its name."""
-    return name.lower().endswith((*TARS, *ZIPS))
+    return name.lower().endswith((*TARS, *ZIPS, *PARQUETS, *ARROWS))
 
 
 def location_of(path: bytes, text: str) -> Location:

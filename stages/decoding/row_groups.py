@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -20,24 +21,42 @@ BUFFER = 1 << 20
 class RowReader:
     """The rows of one column of a Parquet file.
 
-    Rows are asked for in ascending order; another order reads a row group again."""
+    Rows are asked for in ascending order; another order reads a row group again. Rows behind a damaged page of a row
+    group can't be reached."""
 
     def __init__(self, opened: OpenedFile) -> None:
-        self._file = pq.ParquetFile(opened.file(), buffer_size=BUFFER, pre_buffer=False)
+        source = os.fsdecode(opened.name) if opened.is_local else opened.file()
+        self._file = pq.ParquetFile(source, buffer_size=BUFFER, pre_buffer=False, page_checksum_verification=True)
         self._group: tuple[int, int] | None = None
+        self._damaged: dict[tuple[int, int], int] = {}
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._batch: pa.Array = pa.array([], pa.binary())
         self._first = 0
 
     def value(self, group: int, row: int, column: int) -> bytes:
-        """Return the bytes in a row; empty where the row has none."""
+        """Return the bytes in a row; empty where the row has none.
+
+        Raises:
+            Exception: the row lies in a damaged page, or behind one."""
+        if row >= self._damaged.get((group, column), row + 1):
+            raise ValueError("damaged page")
+        try:
+            return self._value(group, row, column, ROWS)
+        except Exception:
+            self._group = None
+        try:
+            return self._value(group, row, column, 1)
+        except Exception:
+            self._group = None
+            self._damaged[group, column] = row
+            raise
+
+    def _value(self, group: int, row: int, column: int, rows: int) -> bytes:
         if (group, column) != self._group or row < self._first:
             name = self._file.schema_arrow.field(column).name
-            if not pa.types.is_struct(self._file.schema_arrow.field(column).type):
-                columns = [name]
-            else:
-                columns = [f"{name}.bytes"]
-            self._batches = self._file.iter_batches(ROWS, row_groups=[group], columns=columns, use_threads=False)
+            is_struct = pa.types.is_struct(self._file.schema_arrow.field(column).type)
+            columns = [f"{name}.bytes" if is_struct else name]
+            self._batches = self._file.iter_batches(rows, row_groups=[group], columns=columns, use_threads=False)
             self._group, self._first, self._batch = (group, column), 0, pa.array([], pa.binary())
         while row >= self._first + len(self._batch):
             self._first += len(self._batch)
@@ -60,7 +79,6 @@ def row_value(opened: OpenedFile, group: int, row: int, column: int) -> bytes:
     except MemoryError as error:
         raise Unreadable(problems.MEMORY) from error
     except Exception as error:  # a damaged page raises errors of many kinds
-        opened.reader = None
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise Unreadable(problems.MEMBER_BROKEN) from error

@@ -4,6 +4,8 @@ files.py       folders: one `os.scandir` a folder, one `stat` a file
 urls.py        URLs: one listing by fsspec
 containers.py  container files: their members become images
 members.py     the members of tar and zip files
+parquet.py     the rows of Parquet and Arrow files
+image_columns.py  which column of a table holds images
 rules.py       which files count as images
 table.py       the files found, as columns
 stamps.py      what must stay equal for a file to count as unchanged

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from stages.decoding.location import ARROWS, PARQUETS
 from stages.decoding.opened_file import OpenedFile
 from stages.decoding.problems import Unreadable
 from stages.listing.members import Member, broken, member_path, members
@@ -40,11 +41,16 @@ class Members(NamedTuple):
     locations: Sequence[str]
 
 
-def listed(container: Container, rules: ListingRules) -> Iterator[Members]:
+def listed(
+    container: Container, rules: ListingRules, column: str | None = None, named: bool = True
+) -> Iterator[Members]:
     """Yield the images of a container, some thousand at a time.
 
-    A container that can't be opened or listed is one image, which can't be read."""
-    found = _members(container, rules)
+    A container that can't be opened or listed is one image, which can't be read.
+
+    column  the column of images of a table; None: the column that looks like images
+    named   the container is an input, not a file in a folder: a table without images is an error then"""
+    found = (member for member in _members(container, rules, column) if named or member.at != "column")
     while some := list(islice(found, TOGETHER)):
         yield Members(
             [member_path(container.name, each.name) for each in some],
@@ -53,7 +59,7 @@ def listed(container: Container, rules: ListingRules) -> Iterator[Members]:
         )
 
 
-def _members(container: Container, rules: ListingRules) -> Iterator[Member]:
+def _members(container: Container, rules: ListingRules, column: str | None) -> Iterator[Member]:
     try:
         opened = OpenedFile(container.name)
     except (OSError, Unreadable) as error:
@@ -61,13 +67,22 @@ def _members(container: Container, rules: ListingRules) -> Iterator[Member]:
         yield broken(b"", "container", container.size)
         return
     try:
-        for member in members(opened, rules.below(container.name + b"!")):
+        for member in _by_ending(opened, rules, column):
             yield member if member.name else member._replace(size=container.size)
     except OSError as error:
         logger.warning("%s can't be listed to its end (%s)", os.fsdecode(container.name), _reason(error))
         yield broken(b"", "ends", container.size)
     finally:
         opened.close()
+
+
+def _by_ending(opened: OpenedFile, rules: ListingRules, column: str | None) -> Iterator[Member]:
+    ending = opened.name.lower()
+    if ending.endswith((*PARQUETS, *ARROWS)):
+        from stages.listing.parquet import arrow_rows, parquet_rows
+
+        return (parquet_rows if ending.endswith(PARQUETS) else arrow_rows)(opened, column)
+    return members(opened, rules.below(opened.name + b"!"))
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -32,17 +32,19 @@ NOT_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 """Errors of an entry that is not a file: the entry vanished, or is a broken or circular link."""
 
 
-def find(roots: Sequence[str], rules: ListingRules) -> FileTable:
+def find(roots: Sequence[str], rules: ListingRules, columns: Mapping[str, str] | None = None) -> FileTable:
     """Return the files of one set, each once.
 
     Several roots or links may lead to one file.
 
     An unreadable folder is left out with a warning.
 
+    columns  the columns that hold the images of tables, by root
+
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
     names = sorted(map(os.fsencode, roots), key=len)
-    walk = _Walk(rules)
+    walk = _Walk(rules, {os.fsencode(root): column for root, column in (columns or {}).items()})
     for number, root in enumerate(names):
         if is_url(root):
             walk.at_url(root, number)
@@ -103,7 +105,8 @@ class _Walk:
     Folders without links come first, then linked folders in path order. So the choice among several links to one
     folder does not depend on the order of a listing, and circular links end."""
 
-    def __init__(self, rules: ListingRules) -> None:
+    def __init__(self, rules: ListingRules, columns: Mapping[bytes, str]) -> None:
+        self._image_columns = columns
         self.columns = FileColumns()
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
@@ -142,7 +145,7 @@ class _Walk:
                                     heapq.heappush(folders, (False, entry.path))
                             elif wanted(entry.name) or (archives and is_container(entry.name)):
                                 if archives and is_container(entry.name) and entry.is_file():
-                                    self.file(entry.path, number, entry.stat())
+                                    self.file(entry.path, number, entry.stat(), named=False)
                                 elif entry.is_file():
                                     found.append(entry.stat())
                                     paths.append(entry.path)
@@ -155,16 +158,17 @@ class _Walk:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)
             self.columns.add(paths, number, found)
 
-    def file(self, path: bytes, number: int, found: os.stat_result) -> None:
+    def file(self, path: bytes, number: int, found: os.stat_result, named: bool = True) -> None:
         """Add an image file, or the images in a container file."""
         if is_container(path):
             times = found.st_size, in_range(found.st_mtime_ns), in_range(found.st_ctime_ns)
-            self._open(Container(path, *times), number)
+            self._open(Container(path, *times), number, named)
         else:
             self.columns.add([path], number, [found])
 
-    def _open(self, container: Container, number: int) -> None:
-        self.columns.add_members(container, number, listed(container, self._rules))
+    def _open(self, container: Container, number: int, named: bool = True) -> None:
+        found = listed(container, self._rules, self._image_columns.get(container.name), named)
+        self.columns.add_members(container, number, found)
 
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""
@@ -174,7 +178,7 @@ class _Walk:
         self.tags.update((each.url, each.stamp) for each in loose)
         for each in found:
             if is_container(each.url):
-                self._open(Container(each.url, *each.stat, each.stamp), number)
+                self._open(Container(each.url, *each.stat, each.stamp), number, named=each.url == root)
 
     def _through_link(self, entry: os.DirEntry[bytes], root: int, folders: list[tuple[bool, bytes]]) -> None:
         """Add an entry that is a link, or lies below a link."""

@@ -51,7 +51,7 @@ Wanted = Callable[[bytes], bool]
 
 
 def members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
-    """Yield the wanted members of a tar or a zip, by the ending of its name, each name once.
+    """Yield the wanted members of a tar or a zip, by the ending of its name, each under a name of its own.
 
     Raises:
         OSError: the container can't be read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -18,9 +19,11 @@ Positive = Annotated[int, Field(gt=0)]
 def _root(value: Any) -> Any:
     """Return the path of an input, given as a text or as {path: ..., reference: ...}. Raises ValueError."""
     if isinstance(value, Mapping):
-        unknown = [str(key) for key in value if key not in ("path", "reference")]
+        unknown = [str(key) for key in value if key not in ("path", "reference", "column")]
         if unknown:
             raise ValueError(f"expected a path or {{path: ...}}, got a mapping with the unknown key {unknown[0]!r}")
+        if (column := value.get("column")) is not None and not (isinstance(column, str) and column):
+            raise ValueError(f"expected the name of a column, got {column!r}")
         if not isinstance(value.get("reference", False), bool):
             raise ValueError(f"expected reference: true or false, got {value['reference']!r}")
         value = value.get("path")
@@ -42,6 +45,12 @@ ROOT = {
                     "type": "boolean",
                     "default": False,
                     "description": "never propose images below this path for removal",
+                },
+                "column": {
+                    "type": ["string", "null"],
+                    "minLength": 1,
+                    "default": None,
+                    "description": "column of a table that holds the images; null: the one that looks like images",
                 },
             },
             "required": ["path"],
@@ -66,6 +75,13 @@ class ImageSets:
             "input {path: ..., reference: true}"
         ),
     ] = ()
+    columns: Annotated[
+        dict[Annotated[str, AfterValidator(absolute)], str],
+        Field(
+            description="columns that hold the images of tables, by input; the same as giving an input as "
+            "{path: ..., column: ...}"
+        ),
+    ] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, config=FORBID)
@@ -80,12 +96,19 @@ class MeanSizes:
     ] = "auto"
 
 
-def _add_references(data: dict[str, Any]) -> None:
-    """Add the inputs that are marked `reference: true` to the key `reference`. Wrong types are left to validation."""
+def _add_marks(data: dict[str, Any]) -> None:
+    """Add what inputs are marked with to the keys `reference` and `columns`. Wrong types are left to validation."""
     roots = [root for name in ("a", "b") if isinstance(data.get(name), list) for root in data[name]]
     marked = [root.get("path") for root in roots if isinstance(root, dict) and root.get("reference") is True]
     if marked and isinstance(named := data.get("reference", []), list):
         data["reference"] = [*named, *marked]
+    columns = {
+        root["path"]: root["column"]
+        for root in roots
+        if isinstance(root, dict) and isinstance(root.get("path"), str) and root.get("column")
+    }
+    if columns and isinstance(known := data.get("columns", {}), dict):
+        data["columns"] = {**known, **columns}
 
 
 def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -98,6 +121,6 @@ def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 SECTIONS = {
-    "inputs": Section(ImageSets, prepare=_add_references, check=_problems, roots=("a", "b")),
+    "inputs": Section(ImageSets, prepare=_add_marks, check=_problems, roots=("a", "b")),
     "partition": Section(MeanSizes),
 }

@@ -7,6 +7,8 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
@@ -220,3 +222,49 @@ def test_a_deflated_zip_and_trust_in_bytes(project: Project) -> None:
     os.utime(box)
     assert project.run("scan.trust=bytes") == 0
     assert project.decoded() == 0
+
+
+def test_tables_of_images(project: Project) -> None:
+    """The same matches from Parquet and Arrow as from files; sizes that only the decoding finds are in the results."""
+    assert project.run() == 0
+    files = load_run(project.run_folder)
+    images, sizes = sorted((project.folder / "images").iterdir()), files.images().set_index("path")["bytes"]
+    expected = matches(project)
+    rows = [{"bytes": path.read_bytes(), "path": path.name} for path in images]
+    table = pa.table({"image": pa.array(rows, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))})
+    pq.write_table(table[: COUNT // 2], project.folder / "a.parquet", row_group_size=7)
+    with pa.ipc.new_stream(str(project.folder / "b.arrow"), table.schema) as writer:
+        writer.write_table(table[COUNT // 2 :], max_chunksize=7)
+    for name in ("a.parquet", "b.arrow"):
+        os.utime(project.folder / name, (LONG_AGO, LONG_AGO))
+    within(project, project.folder / "a.parquet", project.folder / "b.arrow")
+    assert project.run() == 0
+    named = {(frozenset(name.rpartition(":")[2] for name in pair), mse) for pair, mse in matches(project)}
+    assert named == expected
+    run = load_run(project.run_folder)
+    found = {path.rpartition(":")[2]: size for path, size in run.images().set_index("path")["bytes"].items()}
+    assert found == {Path(path).name: size for path, size in sizes.items()}
+    assert run.clusters()["bytes"].min() > 0
+    assert project.run() == 0
+    assert project.ran() == {}
+    assert project.run("partition.images=9") == 0
+    assert project.decoded() == 0
+    assert main(["verify", str(project.run_folder)]) == 0
+
+
+def test_a_named_column_and_tables_in_folders(project: Project) -> None:
+    images = sorted((project.folder / "images").iterdir())
+    columns = {"other": [path.read_bytes() for path in images[::-1]], "image": [b"no image"] * COUNT}
+    folder = project.folder / "tables"
+    folder.mkdir()
+    pq.write_table(pa.table(columns), folder / "a.parquet")
+    pq.write_table(pa.table({"sha256": ["x"]}), folder / "metadata.parquet")
+    project.config["inputs"] = {"a": [{"path": str(folder / "a.parquet"), "column": "other"}]}
+    assert project.run() == 0
+    assert project.record()["images"] == {"total": COUNT, "readable": COUNT, "failed": 0}
+    within(project, folder)
+    assert project.run("scan.archives=true") == 0
+    assert project.record()["images"] == {"total": COUNT, "readable": 0, "failed": COUNT}
+    within(project, folder / "metadata.parquet")
+    assert project.run() == 0
+    assert load_run(project.run_folder).failures()["error"].tolist() == ["container"]

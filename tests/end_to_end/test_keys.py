@@ -58,6 +58,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("scan.ignore_names=[turned.png]",),
         ("scan.ignore_paths=['*/more']",),
         ("scan.follow_links=true",),
+        ("scan.archives=true",),
         ("scan.trust=ctime",),
         ("scan.trust=bytes",),
     ],

@@ -17,6 +17,7 @@ EVERYTHING = {
     "pairs.threshold": 200.0,
     "pairs.metric": "mse",
     "inputs.b": (),
+    "inputs.columns": {},
 }
 
 

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "58ccb001d1b3ace5"),
-    "thumbnail": (7, "7b7835f2cdecbcb0"),
-    "hash": (3, "70fbd4099abd3488"),
-    "index": (2, "e2862a54e71ecb60"),
-    "pairs": (4, "c8517c41dbe631c3"),
-    "cluster": (9, "9acb70186650815c"),
-    "plot": (15, "a859d5f20d05af5c"),
+    "scan": (3, "21b4ac1311524b1e"),
+    "thumbnail": (7, "c5c5a4971410f8bd"),
+    "hash": (3, "bd36d0ce569a7c55"),
+    "index": (2, "0b54dabde2451ea5"),
+    "pairs": (4, "11923b6e1fae2fe9"),
+    "cluster": (9, "ca1312b2dcb40d30"),
+    "plot": (15, "ceedc9603e97ed67"),
 }
 
 
