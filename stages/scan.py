@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from pipeline.stage import Preflight, Settings, Source, Stage, Task
 from stages.kernels import cut
 from stages.listing.files import find, show, texts
 from stages.listing.roots import check
-from stages.listing.rules import EXTENSIONS, ListingRules
+from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS
 from stages.listing.stamps import stamps
 from stages.listing.table import PIECE, FileTable
@@ -96,8 +96,8 @@ def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
-    columns = settings("inputs.columns")
-    found = {name: _find(name, settings(f"inputs.{name}"), params, columns) for name in ("a", "b")}
+    marks = InputMarks(settings("inputs.columns"), settings("inputs.folders"))
+    found = {name: _find(name, settings(f"inputs.{name}"), params, marks) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -119,9 +119,9 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], params: Params, columns: Mapping[str, str]) -> FileTable:
+def _find(name: str, roots: Sequence[str], params: Params, marks: InputMarks) -> FileTable:
     try:
-        files = find(roots, params.rules(), columns)
+        files = find(roots, params.rules(), marks)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):

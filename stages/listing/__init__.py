@@ -6,6 +6,10 @@ containers.py  container files: their members become images
 members.py     the members of tar and zip files
 parquet.py     the rows of Parquet and Arrow files
 image_columns.py  which column of a table holds images
+lists.py       lists of images: CSV, JSON lines, JSON of COCO, text
+listed_images.py  the images that a list names
+layouts.py     folders that are a data set of containers
+patterns.py    globs and brace ranges of inputs
 rules.py       which files count as images
 table.py       the files found, as columns
 stamps.py      what must stay equal for a file to count as unchanged

@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,10 @@ import pyarrow.compute as pc
 from stages.decoding.location import is_container
 from stages.decoding.sources import in_range
 from stages.listing.containers import Container, listed
-from stages.listing.rules import ListingRules
+from stages.listing.layouts import dataset_files, is_of_img2dataset
+from stages.listing.listed_images import add_list
+from stages.listing.lists import is_list
+from stages.listing.rules import InputMarks, ListingRules
 from stages.listing.table import FileColumns, FileTable
 from stages.listing.urls import find_urls, is_url
 
@@ -32,25 +35,25 @@ NOT_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 """Errors of an entry that is not a file: the entry vanished, or is a broken or circular link."""
 
 
-def find(roots: Sequence[str], rules: ListingRules, columns: Mapping[str, str] | None = None) -> FileTable:
+def find(roots: Sequence[str], rules: ListingRules, marks: InputMarks | None = None) -> FileTable:
     """Return the files of one set, each once.
 
     Several roots or links may lead to one file.
 
     An unreadable folder is left out with a warning.
 
-    columns  the columns that hold the images of tables, by root
+    marks  what the config says of single roots
 
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
     names = sorted(map(os.fsencode, roots), key=len)
-    walk = _Walk(rules, {os.fsencode(root): column for root, column in (columns or {}).items()})
+    walk = _Walk(rules, marks or InputMarks())
     for number, root in enumerate(names):
         if is_url(root):
             walk.at_url(root, number)
         elif os.path.isdir(root):
             os.scandir(root).close()
-            walk.below(root, number)
+            walk.at_folder(root, number)
         else:
             found = os.stat(root)
             if not stat.S_ISREG(found.st_mode):
@@ -105,8 +108,8 @@ class _Walk:
     Folders without links come first, then linked folders in path order. So the choice among several links to one
     folder does not depend on the order of a listing, and circular links end."""
 
-    def __init__(self, rules: ListingRules, columns: Mapping[bytes, str]) -> None:
-        self._image_columns = columns
+    def __init__(self, rules: ListingRules, marks: InputMarks) -> None:
+        self._marks = marks
         self.columns = FileColumns()
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
@@ -114,10 +117,20 @@ class _Walk:
         self._listed: set[bytes] = set()
         self._unread: Counter[str] = Counter()
 
-    def below(self, root: bytes, number: int) -> None:
-        """Add the files below a root."""
+    def at_folder(self, root: bytes, number: int) -> None:
+        """Add the files below a root, or the containers of a data set."""
+        files = dataset_files(root)
+        if files is None:
+            self._below(root, number, self._rules.archives or is_of_img2dataset(root))
+        for path in files or ():
+            try:
+                self.file(path, number, os.stat(path))
+            except OSError as error:
+                logger.warning("%s can't be read (%s): a file of the data set is left out", show(path), error.strerror)
+
+    def _below(self, root: bytes, number: int, archives: bool) -> None:
+        """Add the files below a folder; `archives`: open containers."""
         ignore, recursive, wanted = self._ignore, self._rules.recursive, self._rules.wanted
-        archives = self._rules.archives
         folders = [(False, root)]
         entered: set[bytes] = set()
         while folders:
@@ -159,15 +172,20 @@ class _Walk:
             self.columns.add(paths, number, found)
 
     def file(self, path: bytes, number: int, found: os.stat_result, named: bool = True) -> None:
-        """Add an image file, or the images in a container file."""
+        """Add an image file, or the images in a container file or a list."""
+        container = Container(path, found.st_size, in_range(found.st_mtime_ns), in_range(found.st_ctime_ns))
+        name = path.decode("utf-8", "surrogateescape")
         if is_container(path):
-            times = found.st_size, in_range(found.st_mtime_ns), in_range(found.st_ctime_ns)
-            self._open(Container(path, *times), number, named)
+            self._open(container, number, named)
+        elif is_list(path):
+            column, folder = self._marks.columns.get(name), self._marks.folders.get(name)
+            self.tags |= add_list(self.columns, container, number, column, folder)
         else:
             self.columns.add([path], number, [found])
 
     def _open(self, container: Container, number: int, named: bool = True) -> None:
-        found = listed(container, self._rules, self._image_columns.get(container.name), named)
+        column = self._marks.columns.get(container.name.decode("utf-8", "surrogateescape"))
+        found = listed(container, self._rules, column, named)
         self.columns.add_members(container, number, found)
 
     def at_url(self, root: bytes, number: int) -> None:

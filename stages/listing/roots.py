@@ -22,7 +22,8 @@ def check(params: object, settings: Settings) -> Iterator[str]:
                 yield f"inputs.{name}[{number}]: {root} can't be read ({error.strerror or error})"
             else:
                 if not there:
-                    yield f"inputs.{name}[{number}]: {root} does not exist; expected a folder or an image file"
+                    expected = "a folder, an image, a container or a list, or a pattern that matches some"
+                    yield f"inputs.{name}[{number}]: {root} does not exist; expected {expected}"
     yield from _inputs_twice(settings)
 
 

@@ -6,8 +6,8 @@ import fnmatch
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline.store.backends.locations import at_home
@@ -24,6 +24,17 @@ class Named(NamedTuple):
 
     name: bytes
     path: bytes
+
+
+@dataclass(frozen=True)
+class InputMarks:
+    """What the config says of single inputs, by input.
+
+    columns  the column that holds the images of a table or a list
+    folders  the folder that the relative paths of a list are relative to"""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

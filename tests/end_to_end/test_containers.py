@@ -268,3 +268,59 @@ def test_a_named_column_and_tables_in_folders(project: Project) -> None:
     within(project, folder / "metadata.parquet")
     assert project.run() == 0
     assert load_run(project.run_folder).failures()["error"].tolist() == ["container"]
+
+
+def test_lists_patterns_and_marks(project: Project) -> None:
+    packed(project, ("tar", "tar"))
+    images = sorted((project.folder / "images").iterdir())
+    rows = [{"file_name": path.name} for path in images]
+    (project.folder / "coco.json").write_text(json.dumps({"images": rows[:10]}))
+    (project.folder / "l.csv").write_text("where,label\n" + "".join(f"images/{path.name},x\n" for path in images[:5]))
+    first = {"list": str(project.folder / "coco.json"), "folder": str(project.folder / "images")}
+    second = {"list": str(project.folder / "l.csv"), "column": "where", "reference": False}
+    pattern = {"path": f"{project.folder}/{{0..1}}.tar", "reference": True}
+    project.config["inputs"] = {"a": [first, second, pattern]}
+    assert project.run() == 0
+    found = load_run(project.run_folder).images()
+    assert found["container"].notna().sum() == COUNT
+    assert found["container"].isna().sum() == 10
+    references = load_run(project.run_folder).clusters().set_index("path")["reference"]
+    assert {path for path, fixed in references.items() if fixed} == {
+        path for path in references.index if ".tar!/" in path
+    }
+    assert project.record()["config"]["inputs"]["reference"] == [str(project.folder / f"{n}.tar") for n in (0, 1)]
+    within(project, f"{project.folder}/none-*.tar")
+    assert project.run() == 2
+
+
+def test_a_pattern_on_the_command_line_names_its_folder(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed(project, ("tar", "tar"))
+    monkeypatch.chdir(project.folder)
+    assert main(["run", "{0..1}.tar", "--quiet", "--set", "scheduler.kind=synchronous"]) == 0
+    (run,) = (project.folder / "outputs").iterdir()
+    assert run.name == project.folder.name
+
+
+def test_data_sets_in_folders(project: Project) -> None:
+    """Those of `save_to_disk` and of img2dataset are opened without being asked for."""
+    images = [path.read_bytes() for path in sorted((project.folder / "images").iterdir())]
+    splits = project.folder / "hugging"
+    for split, some in (("train", images[:10]), ("test", images[10:15])):
+        folder = splits / split
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}))
+        table = pa.table({"image": pa.array([{"bytes": each} for each in some], pa.struct([("bytes", pa.binary())]))})
+        for name in ("data-00000-of-00001.arrow", "cache-1.arrow"):
+            with pa.ipc.new_stream(str(folder / name), table.schema) as writer:
+                writer.write_table(table)
+    (splits / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "test"]}))
+    within(project, splits)
+    assert project.run() == 0
+    assert project.record()["images"] == {"total": 15, "readable": 15, "failed": 0}
+    fetched = project.folder / "img2dataset"
+    pack(fetched / "00000.tar", {f"{n:09}.jpg": each for n, each in enumerate(images[:7])} | {"000000000.json": b"{}"})
+    pq.write_table(pa.table({"key": ["000000000"], "status": ["success"]}), fetched / "00000.parquet")
+    (fetched / "00000_stats.json").write_text("{}")
+    within(project, fetched)
+    assert project.run() == 0
+    assert project.record()["images"] == {"total": 7, "readable": 7, "failed": 0}

@@ -18,6 +18,7 @@ EVERYTHING = {
     "pairs.metric": "mse",
     "inputs.b": (),
     "inputs.columns": {},
+    "inputs.folders": {},
 }
 
 

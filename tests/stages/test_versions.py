@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "21b4ac1311524b1e"),
-    "thumbnail": (7, "c5c5a4971410f8bd"),
-    "hash": (3, "bd36d0ce569a7c55"),
-    "index": (2, "0b54dabde2451ea5"),
-    "pairs": (4, "11923b6e1fae2fe9"),
-    "cluster": (9, "ca1312b2dcb40d30"),
-    "plot": (15, "ceedc9603e97ed67"),
+    "scan": (3, "8c43c7274e2e906a"),
+    "thumbnail": (7, "0b4398352887ff19"),
+    "hash": (3, "683f1059bb128ec2"),
+    "index": (2, "b43ec76f1c665c52"),
+    "pairs": (4, "eaaa2abf9f99565f"),
+    "cluster": (9, "ca3914d2e6413a80"),
+    "plot": (15, "33f59dda914c63d1"),
 }
 
 

@@ -16,7 +16,7 @@ from stages.decoding.reading import read
 from stages.decoding.sources import Expected
 from stages.listing.files import find
 from stages.listing.image_columns import image_column, row_names
-from stages.listing.rules import ListingRules
+from stages.listing.rules import InputMarks, ListingRules
 from stages.listing.stamps import stamps
 
 DATA = [os.urandom(500 + 10 * number) for number in range(30)]
@@ -56,7 +56,7 @@ WRITERS = pytest.mark.parametrize(
 
 
 def expected(path: Path, column: str | None = None) -> list[Expected]:
-    found = find([str(path)], ListingRules(), {str(path): column} if column else None)
+    found = find([str(path)], ListingRules(), InputMarks({str(path): column}) if column else None)
     assert found.locations is not None
     columns = found.paths.to_pylist(), found.sizes.tolist(), stamps(found, "mtime").to_pylist()
     return [Expected(*row) for row in zip(*columns, found.locations.to_pylist(), strict=True)]
