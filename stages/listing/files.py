@@ -25,6 +25,7 @@ from stages.listing.containers import Container, listed
 from stages.listing.layouts import dataset_files, is_of_img2dataset
 from stages.listing.listed_images import add_list
 from stages.listing.lists import is_list
+from stages.listing.patterns import has_pattern
 from stages.listing.rules import InputMarks, ListingRules
 from stages.listing.table import FileColumns, FileTable
 from stages.listing.urls import find_urls, is_url
@@ -174,12 +175,10 @@ class _Walk:
     def file(self, path: bytes, number: int, found: os.stat_result, named: bool = True) -> None:
         """Add an image file, or the images in a container file or a list."""
         container = Container(path, found.st_size, in_range(found.st_mtime_ns), in_range(found.st_ctime_ns))
-        name = path.decode("utf-8", "surrogateescape")
         if is_container(path):
             self._open(container, number, named)
         elif is_list(path):
-            column, folder = self._marks.columns.get(name), self._marks.folders.get(name)
-            self.tags |= add_list(self.columns, container, number, column, folder)
+            self._list(container, number)
         else:
             self.columns.add([path], number, [found])
 
@@ -188,15 +187,24 @@ class _Walk:
         found = listed(container, self._rules, column, named)
         self.columns.add_members(container, number, found)
 
+    def _list(self, container: Container, number: int) -> None:
+        name = container.name.decode("utf-8", "surrogateescape")
+        column, folder = self._marks.columns.get(name), self._marks.folders.get(name)
+        self.tags |= add_list(self.columns, container, number, column, folder)
+
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""
         found = find_urls(root.decode(), self._rules)
-        loose = [each for each in found if not is_container(each.url)]
+        loose = [each for each in found if not is_container(each.url) and not (each.url == root and is_list(root))]
         self.columns.add([each.url for each in loose], number, [each.stat for each in loose])
         self.tags.update((each.url, each.stamp) for each in loose)
+        named = root in (each.url for each in found) or has_pattern(root.decode())
         for each in found:
+            container = Container(each.url, *each.stat, each.stamp)
             if is_container(each.url):
-                self._open(Container(each.url, *each.stat, each.stamp), number, named=each.url == root)
+                self._open(container, number, named)
+            elif each.url == root and is_list(root):
+                self._list(container, number)
 
     def _through_link(self, entry: os.DirEntry[bytes], root: int, folders: list[tuple[bool, bytes]]) -> None:
         """Add an entry that is a link, or lies below a link."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 STATE, SPLITS = b"state.json", b"dataset_dict.json"
@@ -25,6 +25,32 @@ def dataset_files(root: bytes) -> list[bytes] | None:
         return [path for files in parts for path in files or ()]
     state = _read(os.path.join(root, STATE))
     return None if state is None else list(_files(root, state.get("_data_files")))
+
+
+def remote_files(names: Collection[str], read: Callable[[str], bytes]) -> list[str] | None:
+    """Return the names of the Arrow files of a data set of `save_to_disk` behind a URL; None where there is none.
+
+    names  of all files below the URL
+    read   returns the content of one of the files"""
+    parts = [f"{part}/" for part in _splits(read)] if "dataset_dict.json" in names else [""]
+    states = {part: _parsed(read(f"{part}state.json")) for part in parts if f"{part}state.json" in names}
+    if not any(states.values()):
+        return None
+    files = (_files(part.encode(), state.get("_data_files")) for part, state in states.items())
+    return [os.fsdecode(path) for found in files for path in found]
+
+
+def _splits(read: Callable[[str], bytes]) -> list[str]:
+    named = _parsed(read("dataset_dict.json")).get("splits")
+    return [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _files(root: bytes, named: Any) -> Iterator[bytes]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 from pipeline.store.backends.locations import LOCAL_PROTOCOLS, canonical, protocol_of
+from stages.decoding.reading import read_url
 
 ENDINGS = (b".csv", b".tsv", b".jsonl", b".ndjson", b".json", b".txt")
 """Endings of lists, in lower case."""
@@ -17,8 +19,6 @@ NAMES = (
     "flickr_url",
 )
 """Names of columns that are taken for paths or URLs of images, the first ones first."""
-MOST = 1 << 33
-"""Bytes of a list, at most."""
 
 
 class Listing(NamedTuple):
@@ -47,10 +47,8 @@ def listings(path: bytes, column: str | None, folder: str | None) -> Iterator[Li
         NoColumn: the list has no such column.
         OSError, ValueError: the list can't be read.
         RecursionError: JSON is nested too deeply."""
-    base = os.fsencode(folder) if folder is not None else os.path.dirname(path)
-    if os.path.getsize(path) > MOST:
-        raise ValueError("the list is too large")
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    base = folder.encode("utf-8", "surrogateescape") if folder is not None else os.path.dirname(path)
+    with _opened(path) as file:
         ending = os.path.splitext(path.lower())[1]
         if ending == b".txt":
             rows: Iterable[Any] = (line.rstrip("\r\n") for line in file)
@@ -72,6 +70,12 @@ def listings(path: bytes, column: str | None, folder: str | None) -> Iterator[Li
                 raise NoColumn
             if isinstance(name, str) and name:
                 yield Listing(_place(name, base), values)
+
+
+def _opened(path: bytes) -> TextIO:
+    if protocol_of(os.fsdecode(path)) is None:
+        return open(path, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return io.TextIOWrapper(io.BytesIO(read_url(path.decode())[0]), "utf-8-sig", "surrogateescape", newline="")
 
 
 def _of_csv(file: Iterable[str], delimiter: str) -> Iterator[Mapping[str, Any]]:
@@ -96,4 +100,6 @@ def _place(name: str, base: bytes) -> bytes:
     if protocol is not None and protocol not in LOCAL_PROTOCOLS:
         return name.encode("utf-8", "surrogateescape")
     path = os.fsencode(canonical(name) if protocol else name)
+    if protocol_of(os.fsdecode(base)) is not None and not protocol and not path.startswith(b"/"):
+        return base.rstrip(b"/") + b"/" + path.removeprefix(b"./")
     return os.path.normpath(os.path.join(base, path))

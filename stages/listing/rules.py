@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from pipeline.store.backends.locations import at_home
 from stages.decoding.formats.registry import FORMATS
+from stages.decoding.location import is_container
 
 EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
 """Endings that `scan.extensions: default` takes for images; some formats need an extra."""
@@ -91,7 +92,8 @@ class ListingRules:
 
         def counts(name: bytes) -> bool:
             deep = not self.recursive and b"/" in name
-            return not deep and self.wanted(name.rpartition(b"/")[2]) and not (ignore and out(name))
+            opened = self.archives and is_container(name)
+            return not deep and (opened or self.wanted(name.rpartition(b"/")[2])) and not (ignore and out(name))
 
         return counts
 

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "8c43c7274e2e906a"),
+    "scan": (3, "2b04ef5493fe379b"),
     "thumbnail": (7, "0b4398352887ff19"),
     "hash": (3, "683f1059bb128ec2"),
     "index": (2, "b43ec76f1c665c52"),
     "pairs": (4, "eaaa2abf9f99565f"),
     "cluster": (9, "ca3914d2e6413a80"),
-    "plot": (15, "33f59dda914c63d1"),
+    "plot": (15, "9c4b89c659e3f73e"),
 }
 
 
