@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (3, "2b04ef5493fe379b"),
-    "thumbnail": (7, "0b4398352887ff19"),
+    "thumbnail": (7, "9a40403ca72689b7"),
     "hash": (3, "683f1059bb128ec2"),
     "index": (2, "b43ec76f1c665c52"),
     "pairs": (4, "eaaa2abf9f99565f"),
-    "cluster": (9, "ca3914d2e6413a80"),
-    "plot": (15, "9c4b89c659e3f73e"),
+    "cluster": (9, "410187f9b84bfad0"),
+    "plot": (15, "8a791d823711baa0"),
 }
 
 
