@@ -19,7 +19,6 @@ from stages.clustering import dismissed
 from stages.clustering.matches import Matches
 from stages.comparing.blocks import group_columns
 from stages.comparing.figure import Figure, column_of, figure_of
-from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
 from stages.report import charts, folders, labels, page
 from stages.report.bundles import comparison_of
@@ -27,6 +26,7 @@ from stages.report.dendrogram import dendrogram
 from stages.report.drawing import ON_SHEET, SCHEMA, Drawn, draw_charts, draw_pair, draw_sheet
 from stages.report.extremes import ALL, bins, columns, extremes, number
 from stages.report.gallery import FACTS, Gallery
+from stages.report.labels import LabelSource
 from stages.report.previews import Previews
 from stages.report.sets import leak
 from stages.report.triangle import triangle
@@ -59,19 +59,17 @@ class Params:
         Amount, Field(description="number of previews on the page; for other images the page shows the files")
     ] = 20_000
     labels: Annotated[
-        FileName | None,
-        Field(description="CSV or Parquet with path and label, equal for duplicates; the page then shows the recall"),
+        LabelSource | None,
+        Field(
+            description="CSV or Parquet with path and label, equal for duplicates, or column:NAME of scan.columns; the "
+            "page then shows the recall"
+        ),
     ] = None
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
     """Report labels that can't be read."""
-    try:
-        labels.read(params.labels) if params.labels else None
-    except OSError as error:
-        yield f"plot.labels: {params.labels} can't be read ({error.strerror})"
-    except ValueError as error:
-        yield f"plot.labels: {error}"
+    return labels.problems(params.labels, settings)
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
@@ -82,9 +80,10 @@ def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task that reads everything; matches are streamed."""
-    inputs = tuple((stage, task.key) for stage in NEEDS for task in upstream.tasks(stage))
+    named = labels.column(params.labels) is not None
+    inputs = tuple((stage, task.key) for stage in (*NEEDS, *(["scan"] * named)) for task in upstream.tasks(stage))
     spec = dismissed.spec(upstream.settings("cluster.dismissed"))
-    if params.labels:
+    if params.labels and not named:
         spec["labels"] = labels.mark(labels.read(params.labels))
     yield Task("pictures", inputs, spec, filename="pictures.parquet")
 
@@ -92,7 +91,9 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the report; dates of files do not."""
     contrast = ("contrast",) if settings("cluster.min_contrast") else ()
+    name = labels.column(params.labels)
     return {
+        "scan": ("path", name) if name else ("path",),
         "thumbnail": (*FACTS, "error", "error_detail", "thumbnail", *contrast),
         "index": group_columns(comparison_of(settings)),
         "pairs": columns(column_of(settings("pairs.metric"))),
@@ -233,7 +234,7 @@ def uses(settings: Settings) -> Sequence[str]:
 STAGE: Stage[Params] = Stage(
     "plot",
     version=15,
-    needs=NEEDS,
+    needs=(*NEEDS, "scan"),
     params=Params,
     schema=SCHEMA,
     tasks=tasks,

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Preflight, Settings, Source, Stage, Task
+from stages.comparing.rows import thumbnail_schema
 from stages.kernels import cut
 from stages.listing.files import find, show, texts
 from stages.listing.roots import check
@@ -59,6 +60,12 @@ class Params:
     archives: Annotated[
         bool, Field(description="open container files in folders, too; a container that is an input is always opened")
     ] = False
+    columns: Annotated[
+        tuple[str, ...],
+        Field(
+            description="values beside images to keep as columns: of tables, lists, metadata, and files in containers"
+        ),
+    ] = ()
     trust: Annotated[
         Literal["mtime", "ctime", "bytes"],
         Field(description="evidence, besides the size, that a file is unchanged; bytes reads every file in every run"),
@@ -69,11 +76,20 @@ class Params:
     def _dotted(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return value if isinstance(value, str) else tuple(ending.lower().lstrip(".*") for ending in value)
 
+    @field_validator("columns")
+    @classmethod
+    def _free(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {*SCHEMA.names, *thumbnail_schema((1, 1, 1)).names, "container"}
+        for number, name in enumerate(value):
+            if not name or name in known or name in value[:number]:
+                raise ValueError(f"expected different names that no column of the results has, got {name!r}")
+        return value
+
     def rules(self) -> ListingRules:
         """Return the rules for listing."""
         endings = EXTENSIONS if self.extensions == "default" else frozenset(map(str.encode, self.extensions))
         ignored = self.ignore_names, self.ignore_paths
-        return ListingRules(self.recursive, endings, *ignored, self.follow_links, self.archives)
+        return ListingRules(self.recursive, endings, *ignored, self.follow_links, self.archives, self.columns)
 
 
 SCHEMA = pa.schema(
@@ -89,6 +105,11 @@ SCHEMA = pa.schema(
         ("partition", pa.string()),
     ]
 )
+
+
+def schema(params: Params, settings: Settings) -> pa.Schema:
+    """Return the artifact's schema; the columns that the config names come last."""
+    return pa.schema([*SCHEMA, *((name, pa.string()) for name in params.columns)])
 
 
 def source(params: Params, settings: Settings) -> Iterator[tuple[Task, pa.Table]]:
@@ -176,7 +197,9 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             pa.nulls(count, pa.string()) if files.locations is None else files.locations[part].cast(pa.string()),
             pa.repeat(key, count),
         ]
-        yield Task(key, notes=notes), pa.table(columns, schema=SCHEMA)
+        values = {name: each[part].cast(pa.string()) for name, each in files.values.items()}
+        form = pa.schema([*SCHEMA, *((name, pa.string()) for name in values)])
+        yield Task(key, notes=notes), pa.table([*columns, *values.values()], schema=form)
         start = last + 1
 
 
@@ -220,7 +243,7 @@ STAGE: Stage[Params] = Stage(
     version=3,
     needs=(),
     params=Params,
-    schema=SCHEMA,
+    schema=schema,
     source=Source(source, racy, SECTIONS),
     preflight=Preflight(check),
 )

@@ -6,6 +6,7 @@ containers.py  container files: their members become images
 members.py     the members of tar and zip files
 parquet.py     the rows of Parquet and Arrow files
 image_columns.py  which column of a table holds images
+values.py      labels and other values beside images
 lists.py       lists of images: CSV, JSON lines, JSON of COCO, text
 listed_images.py  the images that a list names
 layouts.py     folders that are a data set of containers

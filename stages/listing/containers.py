@@ -14,6 +14,7 @@ from stages.decoding.opened_file import OpenedFile
 from stages.decoding.problems import Unreadable
 from stages.listing.members import Member, broken, member_path, members
 from stages.listing.rules import ListingRules
+from stages.listing.values import is_beside, with_values
 
 logger = logging.getLogger("fast_diff")
 
@@ -39,6 +40,7 @@ class Members(NamedTuple):
     paths: Sequence[bytes]
     sizes: Sequence[int]
     locations: Sequence[str]
+    values: Sequence[tuple[str | None, ...]] = ()
 
 
 def listed(
@@ -56,6 +58,7 @@ def listed(
             [member_path(container.name, each.name) for each in some],
             [each.size for each in some],
             [f"{each.kind}:{len(container.name)}:{each.at}" for each in some],
+            [each.values or (None,) * len(rules.columns) for each in some] if rules.columns else (),
         )
 
 
@@ -81,8 +84,11 @@ def _by_ending(opened: OpenedFile, rules: ListingRules, column: str | None) -> I
     if ending.endswith((*PARQUETS, *ARROWS)):
         from stages.listing.parquet import arrow_rows, parquet_rows
 
-        return (parquet_rows if ending.endswith(PARQUETS) else arrow_rows)(opened, column)
-    return members(opened, rules.below(opened.name + b"!"))
+        return (parquet_rows if ending.endswith(PARQUETS) else arrow_rows)(opened, column, rules.columns)
+    wanted = rules.below(opened.name + b"!")
+    if not rules.columns:
+        return (member for member, _ in members(opened, wanted))
+    return with_values(members(opened, wanted, lambda name: is_beside(name, rules.columns)), rules.columns)
 
 
 def _reason(error: Exception) -> str:

@@ -29,6 +29,7 @@ from stages.listing.patterns import has_pattern
 from stages.listing.rules import InputMarks, ListingRules
 from stages.listing.table import FileColumns, FileTable
 from stages.listing.urls import find_urls, is_url
+from stages.listing.values import ValuesBeside, folder_values
 
 logger = logging.getLogger("fast_diff")
 
@@ -77,7 +78,7 @@ def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
                 known.add(target)
                 walk.columns.add([path], root, [found])
         paths = pa.concat_arrays([paths, walk.columns.paths()])
-    locations = walk.columns.locations()
+    locations, values = walk.columns.locations(), walk.columns.values()
     order = pc.array_sort_indices(paths)
     paths = paths.take(order)
     numbers = order.to_numpy()
@@ -100,6 +101,7 @@ def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
         walk.columns.containers,
         container.astype(np.int32),
         None if locations is None else locations.take(pa.array(numbers)),
+        {name: each.take(pa.array(numbers)) for name, each in values.items()},
     )
 
 
@@ -111,9 +113,10 @@ class _Walk:
 
     def __init__(self, rules: ListingRules, marks: InputMarks) -> None:
         self._marks = marks
-        self.columns = FileColumns()
+        self.columns = FileColumns(rules.columns)
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
+        self._values: dict[bytes, ValuesBeside] = {}
         self._rules, self._ignore = rules, rules.ignore()
         self._listed: set[bytes] = set()
         self._unread: Counter[str] = Counter()
@@ -170,7 +173,10 @@ class _Walk:
                                 self._unread[error.strerror or str(error)] += 1
             except OSError as error:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)
-            self.columns.add(paths, number, found)
+            names = self._rules.columns
+            self._values |= folder_values(folder, names)
+            values = [self._values.get(path, (None,) * len(names)) for path in paths] if self._values else ()
+            self.columns.add(paths, number, found, values)
 
     def file(self, path: bytes, number: int, found: os.stat_result, named: bool = True) -> None:
         """Add an image file, or the images in a container file or a list."""
@@ -190,7 +196,7 @@ class _Walk:
     def _list(self, container: Container, number: int) -> None:
         name = container.name.decode("utf-8", "surrogateescape")
         column, folder = self._marks.columns.get(name), self._marks.folders.get(name)
-        self.tags |= add_list(self.columns, container, number, column, folder)
+        self.tags |= add_list(self.columns, container, number, column, folder, self._rules.columns)
 
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""

@@ -14,6 +14,7 @@ from stages.listing.lists import Listing, NoColumn, listings
 from stages.listing.rules import ListingRules
 from stages.listing.table import FileColumns
 from stages.listing.urls import Listed, find_urls, is_url
+from stages.listing.values import ValuesBeside, row_values
 
 logger = logging.getLogger("fast_diff")
 TOGETHER = 1 << 12
@@ -23,21 +24,27 @@ REQUESTS = 16
 
 
 def add_list(
-    columns: FileColumns, container: Container, number: int, column: str | None, folder: str | None
+    columns: FileColumns,
+    container: Container,
+    number: int,
+    column: str | None,
+    folder: str | None,
+    names: Sequence[str] = (),
 ) -> dict[bytes, str]:
     """Add the images that a list names; return the stamps of URLs.
 
     An image that does not exist is a row with an error, and so is a list that can't be read.
 
     container  the list itself
-    number     of the root"""
+    number     of the root
+    names      columns of the list whose values the images get"""
     tags: dict[bytes, str] = {}
     absent: list[bytes] = []
     problem = ""
     try:
         found = listings(container.name, column, folder)
         while some := list(islice(found, TOGETHER)):
-            absent += _add(columns, some, number, tags)
+            absent += _add(columns, some, number, tags, names)
     except NoColumn:
         problem = "column"
     except (OSError, ValueError, RecursionError) as error:
@@ -60,28 +67,32 @@ def _rows(container: Container, absent: Sequence[bytes], problem: str) -> Iterat
         yield Members([container.name], [container.size], [f"broken:{len(container.name)}:{problem}"])
 
 
-def _add(columns: FileColumns, some: Sequence[Listing], number: int, tags: dict[bytes, str]) -> list[bytes]:
+def _add(
+    columns: FileColumns, some: Sequence[Listing], number: int, tags: dict[bytes, str], names: Sequence[str]
+) -> list[bytes]:
     """Add images; return the names of those that do not exist."""
     paths: list[bytes] = []
     stats: list[os.stat_result] = []
-    urls: list[bytes] = []
+    values: list[ValuesBeside] = []
+    urls: list[Listing] = []
     absent: list[bytes] = []
     for entry in some:
         if is_url(entry.name):
-            urls.append(entry.name)
+            urls.append(entry)
             continue
         try:
             stats.append(os.stat(entry.name))
             paths.append(entry.name)
+            values.append(row_values(names, entry.row))
         except (OSError, ValueError):
             absent.append(entry.name)
-    columns.add(paths, number, stats)
+    columns.add(paths, number, stats, values if names else ())
     with ThreadPoolExecutor(REQUESTS) as pool:
-        for url, listed in zip(urls, pool.map(_listed, urls), strict=True):
+        for url, listed in zip(urls, pool.map(_listed, (url.name for url in urls)), strict=True):
             if listed is None:
-                absent.append(url)
+                absent.append(url.name)
             else:
-                columns.add([listed.url], number, [listed.stat])
+                columns.add([listed.url], number, [listed.stat], [row_values(names, url.row)] if names else ())
                 tags[listed.url] = listed.stamp
     return absent
 

@@ -27,6 +27,8 @@ LONGEST = 4096
 UP = b"%2E%2E"
 BLOCK = 512
 ENCRYPTED = 1
+SIDECAR = 1 << 16
+"""Bytes of a file beside an image that is read, at most."""
 
 
 class Member(NamedTuple):
@@ -34,12 +36,14 @@ class Member(NamedTuple):
 
     name  empty for the container itself
     size  in bytes
-    kind  of its location, with the numbers in `at`; see `stages.decoding.location`"""
+    kind  of its location, with the numbers in `at`; see `stages.decoding.location`
+    values  beside the image, one for each name in `scan.columns`; empty without such names"""
 
     name: bytes
     size: int
     kind: str
     at: str
+    values: tuple[str | None, ...] = ()
 
 
 def broken(name: bytes, problem: str, size: int = 0) -> Member:
@@ -48,26 +52,30 @@ def broken(name: bytes, problem: str, size: int = 0) -> Member:
 
 
 Wanted = Callable[[bytes], bool]
+Found = Iterator[tuple[Member, bytes | None]]
+"""Members, and the content of those that are beside an image."""
 
 
-def members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
+def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: False) -> Found:
     """Yield the wanted members of a tar or a zip, by the ending of its name, each under a name of its own.
+
+    beside  which other members are yielded with their content
 
     Raises:
         OSError: the container can't be read."""
     seen: dict[bytes, int] = {}
     listed = zip_members if opened.name.lower().endswith(ZIPS) else tar_members
-    for member in listed(opened, wanted):
+    for member, content in listed(opened, wanted, beside):
         count = seen[member.name] = seen.get(member.name, 0) + 1
-        if count == 1:
-            yield member
+        if count == 1 or content is not None:
+            yield member, content
             continue
         name = b"%s#%d" % (member.name, count)
         while name in seen:
             count += 1
             name = b"%s#%d" % (member.name, count)
         seen[name] = 1
-        yield member._replace(name=name)
+        yield member._replace(name=name), None
 
 
 class _Limited:
@@ -100,7 +108,7 @@ def _name(text: str) -> bytes:
     return name if len(name) <= LONGEST else name[:LONGEST] + b"#" + hashlib.sha256(name).hexdigest().encode()
 
 
-def tar_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
+def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
     """Yield the wanted regular files of a tar, compressed or not, and its hard links to such files."""
     size = opened.size
     try:
@@ -111,7 +119,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
     except Exception as error:  # hostile bytes
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        yield broken(b"", "container")
+        yield broken(b"", "container"), None
         return
     known: dict[str, Member] = {}
     last = -1
@@ -124,7 +132,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
             last = info.offset
             name = _name(info.name)
             if info.islnk() and info.linkname in known and wanted(name):
-                yield known[info.linkname]._replace(name=name)
+                yield known[info.linkname]._replace(name=name), None
             elif info.isreg() and wanted(name):
                 cut = kind == "raw" and info.offset_data + info.size > size
                 member = Member(name, info.size, kind, str(info.offset_data))
@@ -133,7 +141,10 @@ def tar_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
                 elif cut:
                     member = broken(name, "cut", info.size)
                 known[info.name] = member
-                yield member
+                yield member, None
+            elif info.isreg() and info.size <= SIDECAR and beside(name):
+                stream.seek(info.offset_data)
+                yield Member(name, info.size, kind, str(info.offset_data)), stream.read(info.size)
         stream.seek(tar.offset)
         end = stream.read(BLOCK)
         whole = bool(end) and not end.strip(b"\0")
@@ -141,10 +152,10 @@ def tar_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
     if not whole:
-        yield broken(b"", "ends")
+        yield broken(b"", "ends"), None
 
 
-def zip_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
+def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
     """Yield the wanted files of a zip, by its directory."""
     size = opened.size
     try:
@@ -152,21 +163,34 @@ def zip_members(opened: OpenedFile, wanted: Wanted) -> Iterator[Member]:
     except Exception as error:  # hostile bytes
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        yield broken(b"", "container")
+        yield broken(b"", "container"), None
         return
     for info in archive.infolist():
         name = _name(info.filename)
-        if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or not wanted(name):
+        if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
+            continue
+        if not wanted(name):
+            if info.file_size <= SIDECAR and beside(name):
+                yield Member(name, info.file_size, "zip", ""), _content(archive, info)
             continue
         if info.flag_bits & ENCRYPTED:
-            yield broken(name, "encrypted", info.file_size)
+            yield broken(name, "encrypted", info.file_size), None
         elif info.compress_type not in METHODS:
-            yield broken(name, "method", info.file_size)
+            yield broken(name, "method", info.file_size), None
         elif not 0 <= info.header_offset <= info.header_offset + info.compress_size <= size:
-            yield broken(name, "cut", info.file_size)
+            yield broken(name, "cut", info.file_size), None
         else:
             at = f"{info.header_offset}:{info.compress_size}:{info.compress_type}:{info.CRC}"
-            yield Member(name, info.file_size, "zip", at)
+            yield Member(name, info.file_size, "zip", at), None
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return the content of a small member; empty where the member is damaged or encrypted."""
+    try:
+        with archive.open(info) as file:
+            return file.read(SIDECAR)
+    except Exception:  # hostile bytes
+        return b""
 
 
 def member_path(container: bytes, name: bytes) -> bytes:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from stages.decoding.opened_file import OpenedFile
 from stages.listing.image_columns import BYTES, ImageColumn, image_column, row_names
 from stages.listing.members import Member, broken
+from stages.listing.values import ValuesBeside, text_of
 
 MAGIC = b"ARROW1"
 """Start of an Arrow file; a file without this start is a stream, as `datasets` write it."""
@@ -23,10 +24,11 @@ END = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow stream."""
 
 
-def parquet_rows(opened: OpenedFile, column: str | None) -> Iterator[Member]:
+def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = ()) -> Iterator[Member]:
     """Yield the rows of a Parquet file as members.
 
-    column  the column of images; None: the column that looks like images"""
+    column   the column of images; None: the column that looks like images
+    columns  other columns, whose values the members get"""
     try:
         file = pq.ParquetFile(opened.file(), pre_buffer=False)
         found = image_column(file.schema_arrow, column)
@@ -42,8 +44,9 @@ def parquet_rows(opened: OpenedFile, column: str | None) -> Iterator[Member]:
     first = 0
     for group, rows in enumerate(groups):
         names = row_names(first, rows, sum(groups), _keys(file, group, found))
+        values = _values(file, group, columns, rows)
         for row, name in enumerate(names):
-            yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}")
+            yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
         first += rows
 
 
@@ -57,9 +60,29 @@ def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[obj
     return list((values.field(0) if pa.types.is_struct(values.type) else values).to_pylist())
 
 
-def arrow_rows(opened: OpenedFile, column: str | None) -> Iterator[Member]:
+def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
+    """Return the values of each row of a row group; None where a page is damaged. No columns: an empty list."""
+    if not columns:
+        return []
+    try:
+        there = [name for name in columns if name in file.schema_arrow.names]
+        return _of_table(file.read_row_group(group, columns=there, use_threads=False), columns, rows)
+    except Exception:  # a damaged page of values: the images may be whole
+        return [(None,) * len(columns)] * rows
+
+
+def _of_table(table: Any, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
+    """Return the values of each row of a table or a record batch."""
+    there = [
+        map(text_of, table.column(name).to_pylist()) if name in table.schema.names else (None,) * rows
+        for name in columns
+    ]
+    return list(zip(*there, strict=True))
+
+
+def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = ()) -> Iterator[Member]:
     """Yield the rows of an Arrow file or stream as members; see `parquet_rows`."""
-    parts: list[tuple[list[int], list[int], Sequence[object] | None]] = []
+    parts: list[tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]] = []
     whole = False
     try:
         source: Any = pa.memory_map(os.fsdecode(opened.name)) if opened.is_local else pa.PythonFile(opened.file())
@@ -77,31 +100,30 @@ def arrow_rows(opened: OpenedFile, column: str | None) -> Iterator[Member]:
     try:
         while True:
             message = pa.ipc.read_message(source)
-            parts.append(_in_file(message, schema, source.tell(), found))
+            parts.append(_in_file(message, schema, source.tell(), found, columns))
     except EOFError:
         whole = opened.read(source.tell() - len(END), source.tell()) == END
     except Exception as error:  # hostile bytes
         if isinstance(error, OSError) and error.errno is not None:
             raise
-    of = sum(len(sizes) for _, sizes, _ in parts)
+    of = sum(len(sizes) for _, sizes, *_ in parts)
     first = 0
-    for places, sizes, keys in parts:
-        for name, place, size in zip(row_names(first, len(sizes), of, keys), places, sizes, strict=True):
-            if place < 0:
-                yield broken(name, "method")
-            elif not size:
-                yield broken(name, "value")
-            else:
-                yield Member(name, size, "raw", str(place))
+    for places, sizes, keys, values in parts:
+        names = row_names(first, len(sizes), of, keys)
+        for row, (name, place, size) in enumerate(zip(names, places, sizes, strict=True)):
+            member = Member(name, size, "raw", str(place))
+            if place < 0 or not size:
+                member = broken(name, "method" if place < 0 else "value")
+            yield member._replace(values=values[row]) if values else member
         first += len(sizes)
     if not whole:
         yield broken(b"", "ends")
 
 
 def _in_file(
-    message: Any, schema: pa.Schema, end: int, column: ImageColumn
-) -> tuple[list[int], list[int], Sequence[object] | None]:
-    """Return offset in the file, size and key of each row of a record batch; the offset is -1 where unknown.
+    message: Any, schema: pa.Schema, end: int, column: ImageColumn, columns: Sequence[str]
+) -> tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]:
+    """Return offset in the file, size, key and values of each row of a record batch; the offset is -1 where unknown.
 
     end  where the message ends in the file: its body lies in front
 
@@ -116,8 +138,9 @@ def _in_file(
         name, _, field = column.key.rpartition(".")
         keys = (batch.column(name).field(field) if name else batch.column(column.key)).to_pylist()
     rows = len(values)
+    others = _of_table(batch, columns, rows) if columns else []
     if not rows:
-        return [], [], keys
+        return [], [], keys, others
     kind = np.int64 if pa.types.is_large_binary(values.type) else np.int32
     edges = np.frombuffer(offsets, kind)[values.offset : values.offset + rows + 1].astype(np.int64)
     sizes = np.diff(edges)
@@ -126,6 +149,6 @@ def _in_file(
         raise ValueError("offsets")
     inner = data.address - message.body.address if data is not None else 0
     if not 0 <= inner <= message.body.size:  # a compressed body
-        return [-1] * rows, sizes.tolist(), keys
+        return [-1] * rows, sizes.tolist(), keys, others
     sizes[values.is_null().to_numpy(zero_copy_only=False)] = 0
-    return (end - message.body.size + inner + edges[:-1]).tolist(), sizes.tolist(), keys
+    return (end - message.body.size + inner + edges[:-1]).tolist(), sizes.tolist(), keys, others

@@ -43,7 +43,8 @@ class ListingRules:
     """Rules that decide which files below a root count as images.
 
     extensions  in lower case, without the dot; None: every file counts
-    archives    open the container files in folders"""
+    archives    open the container files in folders
+    columns     names of values beside images that are read along"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
@@ -51,6 +52,7 @@ class ListingRules:
     ignore_paths: Sequence[str] = ()
     follow_links: bool = False
     archives: bool = False
+    columns: Sequence[str] = ()
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
         """Return a function that tells whether to ignore a file or folder.

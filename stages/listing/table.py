@@ -15,6 +15,7 @@ from stages.decoding.sources import in_range
 from stages.listing.containers import Container, Members
 from stages.listing.urls import Stat, is_url
 
+LOCATION = "location"
 PIECE = 1 << 16
 """Paths that exist as Python objects at a time."""
 
@@ -30,7 +31,8 @@ class FileTable:
     tags        stamps of URLs
     containers  the container files that were opened
     container   index in `containers`, -1 for a file of its own, int32 (n,)
-    locations   where members lie in their containers, as in `stages.decoding.location`; null for a file of its own"""
+    locations   where members lie in their containers, as in `stages.decoding.location`; null for a file of its own
+    values      values beside images, by the names in `scan.columns`; null where an image has none"""
 
     paths: pa.LargeBinaryArray
     roots: Sequence[bytes]
@@ -42,6 +44,7 @@ class FileTable:
     containers: Sequence[Container] = ()
     container: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
     locations: pa.LargeStringArray | None = None
+    values: Mapping[str, pa.LargeStringArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -66,15 +69,23 @@ def _times(found: list[int]) -> array.array[int]:
 class FileColumns:
     """The files found so far, in order of discovery."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._names = names
         self._pieces: list[pa.Array] = []
         self._paths: list[bytes] = []
-        self._places: list[tuple[int, pa.Array]] = []
+        self._sparse: dict[str, list[tuple[int, pa.Array]]] = {name: [] for name in (LOCATION, *names)}
         self.numbers = [array.array("q") for _ in range(5)]
         self.containers: list[Container] = []
 
-    def add(self, paths: Sequence[bytes], root: int, found: Sequence[os.stat_result | Stat]) -> None:
+    def add(
+        self,
+        paths: Sequence[bytes],
+        root: int,
+        found: Sequence[os.stat_result | Stat],
+        values: Sequence[tuple[str | None, ...]] = (),
+    ) -> None:
         self._paths += paths
+        self._add_values(values)
         roots, sizes, mtimes, ctimes, containers = self.numbers
         roots.extend([root] * len(found))
         sizes.extend([each.st_size for each in found])
@@ -92,7 +103,8 @@ class FileColumns:
         for some in found:
             count = len(some.paths)
             self._paths += some.paths
-            self._places.append((len(self.numbers[0]), pa.array(some.locations, pa.large_string())))
+            self._sparse[LOCATION].append((len(self.numbers[0]), pa.array(some.locations, pa.large_string())))
+            self._add_values(some.values)
             for column, values in zip(
                 self.numbers,
                 ([root] * count, some.sizes, [times[0]] * count, [times[1]] * count, [number] * count),
@@ -101,12 +113,23 @@ class FileColumns:
                 column.extend(values)
             self._flush()
 
+    def _add_values(self, values: Sequence[tuple[str | None, ...]]) -> None:
+        for name, column in zip(self._names, zip(*values, strict=True), strict=True) if values else ():
+            self._sparse[name].append((len(self.numbers[0]), pa.array(column, pa.large_string())))
+
     def locations(self) -> pa.LargeStringArray | None:
         """Return the locations so far; None where no container was opened."""
-        if not self.containers:
-            return None
-        end, whole = 0, []
-        for start, some in (*self._places, (len(self.numbers[0]), pa.nulls(0, pa.large_string()))):
+        return self._whole(LOCATION) if self.containers else None
+
+    def values(self) -> dict[str, pa.LargeStringArray]:
+        """Return the values so far, by name."""
+        return {name: self._whole(name) for name in self._names}
+
+    def _whole(self, name: str) -> pa.LargeStringArray:
+        """Return a column that few images have, with nulls for the other images."""
+        end = 0
+        whole: list[pa.Array] = []
+        for start, some in (*self._sparse[name], (len(self.numbers[0]), pa.nulls(0, pa.large_string()))):
             whole += [pa.nulls(start - end, pa.large_string()), some]
             end = start + len(some)
         return pa.concat_arrays(whole)

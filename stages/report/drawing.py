@@ -84,7 +84,8 @@ def draw_charts(
         if len(sizes) > FEW:
             draw("sizes", charts.sizes, sizes)
     if labelled:
-        known = labels.unchanged(labelled, job.task.spec["labels"])
+        name = labels.column(labelled)
+        known = labels.of_column(inputs, name) if name else labels.unchanged(labelled, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
         name = figure_of(job.settings).name
         draw("recall", charts.recall, found.distances, found.share, matches.threshold, name)

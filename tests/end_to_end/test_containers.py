@@ -324,3 +324,26 @@ def test_data_sets_in_folders(project: Project) -> None:
     within(project, fetched)
     assert project.run() == 0
     assert project.record()["images"] == {"total": 7, "readable": 7, "failed": 0}
+
+
+def test_labels_travel_into_the_table_and_the_report(project: Project) -> None:
+    images = sorted((project.folder / "images").iterdir())
+    members = {path.name: path.read_bytes() for path in images}
+    members |= {f"{path.stem}.cls": str(number // 2).encode() for number, path in enumerate(images)}
+    within(project, pack(project.folder / "a.tar", members))
+    project.config["scan"] = {"columns": ["cls", "__key__"]}
+    assert project.run("plot.labels=column:cls") == 0
+    table = load_run(project.run_folder).images()
+    assert table["cls"].tolist() == [str(number // 2) for number in range(COUNT)]
+    assert table["__key__"].tolist() == [path.stem for path in images]
+    assert "recall" in (project.run_folder / "report" / "index.html").read_text()
+    assert (project.run_folder / "report" / "recall.svg").exists()
+    assert project.run("plot.labels=column:cls") == 0
+    assert project.ran() == {}
+    members[f"{images[0].stem}.cls"] = b"changed"
+    pack(project.folder / "a.tar", members)
+    os.utime(project.folder / "a.tar", (LONG_AGO + 9, LONG_AGO + 9))
+    assert project.run("plot.labels=column:cls") == 0
+    assert load_run(project.run_folder).images()["cls"].iloc[0] == "changed"
+    assert project.run("plot.labels=column:other") == 2
+    assert main(["check", str(images[0]), "--against", str(project.run_folder)]) == 3

@@ -59,6 +59,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("scan.ignore_paths=['*/more']",),
         ("scan.follow_links=true",),
         ("scan.archives=true",),
+        ("scan.columns=[cls]",),
         ("scan.trust=ctime",),
         ("scan.trust=bytes",),
     ],

@@ -13,13 +13,13 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "2b04ef5493fe379b"),
+    "scan": (3, "83dcc487d144a049"),
     "thumbnail": (7, "9a40403ca72689b7"),
     "hash": (3, "683f1059bb128ec2"),
     "index": (2, "b43ec76f1c665c52"),
     "pairs": (4, "eaaa2abf9f99565f"),
-    "cluster": (9, "410187f9b84bfad0"),
-    "plot": (15, "8a791d823711baa0"),
+    "cluster": (9, "9dc4e0a1d4104b00"),
+    "plot": (15, "e9f1c7ff19a77f6f"),
 }
 
 

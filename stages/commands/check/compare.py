@@ -187,7 +187,9 @@ def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
     chosen = pa.array(mask)
     columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes", "container")}
     locations = None if files.locations is None else files.locations.filter(chosen)
-    return dataclasses.replace(files, paths=files.paths.filter(chosen), locations=locations, **columns)
+    values = {name: each.filter(chosen) for name, each in files.values.items()}
+    paths = files.paths.filter(chosen)
+    return dataclasses.replace(files, paths=paths, locations=locations, values=values, **columns)
 
 
 def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:

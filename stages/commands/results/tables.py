@@ -92,9 +92,11 @@ class Results:
         JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
         the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
         error and error_detail (null for a readable image), root, mtime_ns (of the container for an image inside one),
-        partition, container (the file that the image is inside of; null for a file of its own)."""
+        partition, container (the file that the image is inside of; null for a file of its own), and the columns of
+        `scan.columns`."""
         images = self._read("thumbnail", FACTS)
-        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition", "location"))
+        columns = self.summary["config"].get("scan", {}).get("columns", [])
+        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition", "location", *columns))
         found = images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
         names = found["path_bytes"].where(found["path_bytes"].notna(), found["path"].str.encode("utf-8"))
         places = found.pop("location").astype(object).where(lambda each: each.notna(), None)

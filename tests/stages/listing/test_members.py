@@ -22,7 +22,7 @@ BOTH = pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.bz2", "tar.xz", 
 def listed(path: Path, wanted: object = None) -> list[Member]:
     opened = OpenedFile(os.fsencode(path))
     try:
-        return list(members(opened, wanted or (lambda name: name.endswith(b".jpg"))))  # type: ignore[arg-type]
+        return [member for member, _ in members(opened, wanted or (lambda name: name.endswith(b".jpg")))]  # type: ignore[arg-type]
     finally:
         opened.close()
 
