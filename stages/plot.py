@@ -14,9 +14,8 @@ from stages.clustering import dismissed
 from stages.comparing.blocks import group_columns
 from stages.comparing.comparison import comparison_of
 from stages.comparing.figure import column_of
-from stages.comparing.paths import FileName
 from stages.comparing.thumbnails import BOUNDS
-from stages.report.reads import FACTS, FOLDERS, SCHEMA, columns
+from stages.report.reads import FACTS, FOLDERS, SCHEMA, LabelSource, columns, label_column
 
 NEEDS = ("thumbnail", "index", "pairs", "cluster")
 
@@ -45,23 +44,21 @@ class Params:
     ] = 20_000
     pdf: Annotated[bool, Field(description="draw each chart as PDF, too")] = False
     labels: Annotated[
-        FileName | None,
-        Field(description="CSV or Parquet with path and label, equal for duplicates; the page then shows the recall"),
+        LabelSource | None,
+        Field(
+            description="CSV or Parquet with path and label, equal for duplicates, or column:NAME of scan.columns; the "
+            "page then shows the recall"
+        ),
     ] = None
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
     """Report labels that can't be read."""
     if not params.labels:
-        return
+        return iter(())
     from stages.report import labels
 
-    try:
-        labels.read(params.labels)
-    except OSError as error:
-        yield f"plot.labels: {params.labels} can't be read ({error.strerror})"
-    except ValueError as error:
-        yield f"plot.labels: {error}"
+    return labels.problems(params.labels, settings)
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
@@ -75,9 +72,10 @@ def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     """Yield one task that reads everything; matches are streamed."""
-    inputs = tuple((stage, task.key) for stage in NEEDS for task in upstream.tasks(stage))
+    named = label_column(params.labels) is not None
+    inputs = tuple((stage, task.key) for stage in (*NEEDS, *(["scan"] * named)) for task in upstream.tasks(stage))
     spec = dismissed.spec(upstream.settings("cluster.dismissed"))
-    if params.labels:
+    if params.labels and not named:
         from stages.report import labels
 
         spec["labels"] = labels.mark(labels.read(params.labels))
@@ -88,7 +86,9 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the columns that determine the report; dates of files do not."""
     contrast = ("contrast",) if settings("cluster.min_contrast") else ()
+    name = label_column(params.labels)
     return {
+        "scan": ("path", name) if name else ("path",),
         "thumbnail": (*FACTS, "error", "error_detail", "thumbnail", *contrast),
         "index": group_columns(comparison_of(settings)),
         "pairs": columns(column_of(settings("pairs.metric"))),

@@ -4,14 +4,10 @@ Every run lists the folders again."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence, Sized
-from pathlib import Path
-from stat import S_ISDIR
 from typing import Annotated, Literal
 
 import numpy as np
@@ -22,12 +18,14 @@ from pydantic import Field, field_validator
 
 from pipeline.messages.errors import ConfigError
 from pipeline.stage import Output, Preflight, Settings, Source, Stage, Task, section
+from stages.comparing.rows import thumbnail_schema
 from stages.kernels import cut
-from stages.listing.files import find, show, stamps, texts
-from stages.listing.rules import EXTENSIONS, ListingRules
+from stages.listing.files import find, show, texts
+from stages.listing.roots import check
+from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS
+from stages.listing.stamps import stamps
 from stages.listing.table import PIECE, FileTable
-from stages.listing.urls import exists, is_url
 
 logger = logging.getLogger("fast_diff")
 RACY_NS = 2_000_000_000
@@ -60,6 +58,15 @@ class Params:
         Field(description="paths of files and folders to ignore: exact, or patterns with * ? ["),
     ] = ()
     follow_links: Annotated[bool, Field(description="follow symbolic links inside the inputs")] = False
+    archives: Annotated[
+        bool, Field(description="open container files in folders, too; a container that is an input is always opened")
+    ] = False
+    columns: Annotated[
+        tuple[str, ...],
+        Field(
+            description="values beside images to keep as columns: of tables, lists, metadata, and files in containers"
+        ),
+    ] = ()
     trust: Annotated[
         Literal["mtime", "ctime", "bytes"],
         Field(description="evidence, besides the size, that a file is unchanged; bytes reads every file in every run"),
@@ -70,11 +77,21 @@ class Params:
     def _dotted(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         return value if isinstance(value, str) else tuple(ending.lower().lstrip(".*") for ending in value)
 
+    @field_validator("columns")
+    @classmethod
+    def _free(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {*SCHEMA.names, *thumbnail_schema((1, 1, 1)).names, "container"}
+        for number, name in enumerate(value):
+            if not name or name in known or name in value[:number]:
+                raise ValueError(f"expected different names that no column of the results has, got {name!r}")
+        return value
+
     def rules(self, companions: Sequence[str] = ()) -> ListingRules:
         """Return the rules for listing, with patterns of companions."""
         endings = EXTENSIONS if self.extensions == "default" else frozenset(map(str.encode, self.extensions))
+        ignored = self.ignore_names, self.ignore_paths
         return ListingRules(
-            self.recursive, endings, self.ignore_names, self.ignore_paths, self.follow_links, companions
+            self.recursive, endings, *ignored, self.follow_links, companions, self.archives, self.columns
         )
 
 
@@ -88,54 +105,16 @@ SCHEMA = pa.schema(
         ("mtime_ns", pa.int64()),
         ("stamp", pa.string()),
         ("companions", pa.string()),
+        ("location", pa.string()),
         ("partition", pa.string()),
     ]
 )
 """The artifact's schema. `companions`: names of the files that belong to the image, separated by slashes."""
 
 
-def check(params: Params, settings: Settings) -> Iterator[str]:
-    """Report inputs that do not exist, before anything runs."""
-    for name in ("a", "b"):
-        for number, root in enumerate(settings(f"inputs.{name}")):
-            try:
-                there = exists(root) if is_url(root) else Path(root).exists()
-            except OSError as error:
-                yield f"inputs.{name}[{number}]: {root} can't be read ({error.strerror or error})"
-            else:
-                if not there:
-                    yield f"inputs.{name}[{number}]: {root} does not exist; expected a folder or an image file"
-    yield from _inputs_twice(settings)
-
-
-def _inputs_twice(settings: Settings) -> Iterator[str]:
-    """Report inputs that lead into other inputs by links.
-
-    Files would be compared with themselves.
-
-    A folder below another input by its name is no problem: each of its files counts once."""
-    roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
-    leads = {root: os.path.realpath(root) for _, root in roots}
-    led = {_folder(leads[root]): (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
-    for key, root in roots:
-        for place in (leads[root], *map(str, Path(leads[root]).parents)):
-            other_key, other = led.get(_folder(place), (key, root))
-            if not f"{root.rstrip('/')}/".startswith(f"{other.rstrip('/')}/"):
-                yield f"{key}: {root} leads to {leads[root]}, also in {other_key} as {other}; remove one"
-                break
-
-
-def _folder(path: str) -> str | tuple[int, ...]:
-    """Return what identifies a folder under any name.
-
-    A folder may be mounted twice.
-
-    Times complement the inode, for systems that number folders unreliably."""
-    with contextlib.suppress(OSError, ValueError):
-        stat = os.stat(path)  # noqa: PTH116  # names of any bytes
-        if S_ISDIR(stat.st_mode):
-            return stat.st_dev, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
-    return path
+def schema(params: Params, settings: Settings) -> pa.Schema:
+    """Return the artifact's schema; the columns that the config names come last."""
+    return pa.schema([*SCHEMA, *((name, pa.string()) for name in params.columns)])
 
 
 def source(params: Params, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
@@ -144,7 +123,8 @@ def source(params: Params, settings: Settings, report: Callable[[int], None]) ->
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
     rules = params.rules(settings("companions.patterns"))
-    found = {name: _find(name, settings(f"inputs.{name}"), rules, report) for name in ("a", "b")}
+    marks = InputMarks(settings("inputs.columns"), settings("inputs.folders"))
+    found = {name: _find(name, settings(f"inputs.{name}"), rules, marks, report) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -168,9 +148,11 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
     return mean, max(mean, block)
 
 
-def _find(name: str, roots: Sequence[str], rules: ListingRules, report: Callable[[int], None]) -> FileTable:
+def _find(
+    name: str, roots: Sequence[str], rules: ListingRules, marks: InputMarks, report: Callable[[int], None]
+) -> FileTable:
     try:
-        files = find(roots, rules, report)
+        files = find(roots, rules, marks, report)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
@@ -223,9 +205,12 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             files.mtimes[part],
             stamped[part],
             _companions(files, part),
+            pa.nulls(count, pa.string()) if files.locations is None else files.locations[part].cast(pa.string()),
             pa.repeat(key, count),
         ]
-        yield Task(key, notes=notes, size=count), pa.table(columns, schema=SCHEMA)
+        values = {name: each[part].cast(pa.string()) for name, each in files.values.items()}
+        form = pa.schema([*SCHEMA, *((name, pa.string()) for name in values)])
+        yield Task(key, notes=notes, size=count), pa.table([*columns, *values.values()], schema=form)
         start = last + 1
 
 
@@ -275,7 +260,7 @@ STAGE: Stage[Params] = Stage(
     version=3,
     needs=(),
     params=Params,
-    schema=SCHEMA,
+    schema=schema,
     source=Source(source, racy, SECTIONS),
     output=Output(unit="images", seconds=1e-5),
     preflight=Preflight(check),

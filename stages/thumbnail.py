@@ -34,9 +34,9 @@ from stages.comparing.text import whole_number
 from stages.comparing.thumbnails import CHANNELS, MODES
 from stages.decoding.formats import registry as formats
 from stages.decoding.options import DecodeOptions, Limits
-from stages.decoding.reading import Expected
 from stages.decoding.recheck import SCAN, names_of, recheck
 from stages.decoding.rows import LIMITED, REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows, should_retry
+from stages.decoding.sources import Expected
 
 SideLength = Annotated[int, Field(ge=4, le=1024)]
 Count = int | str
@@ -178,7 +178,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     rows: list[ThumbnailRow | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
     names = names_of(scan)
-    expected = [Expected(names[n], *keys[n][1:]) for n in unknown]
+    located = scan["location"].to_pylist()
+    expected = [Expected(names[n], *keys[n][1:], located[n] or "") for n in unknown]
     options = params.options(job.settings("scan.trust"))
     errors: Counter[str] = Counter()
     summary = {"images": len(keys), "readable": 0, "failed": 0, "errors": errors}

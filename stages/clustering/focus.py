@@ -13,7 +13,7 @@ from stages.comparing.thumbnails import limits
 from stages.decoding.lanes import Lanes
 from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import LIMITS, TRANSIENT_CODES
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 
 Ints = NDArray[np.int64]
 
@@ -39,13 +39,13 @@ class Sharpness:
 
         The result is float64 (n,).
 
-        images  has columns path, path_bytes, bytes and digest
+        images  has columns path, path_bytes, bytes, digest and location
 
         Where a file can't be measured, all images of its family get 0. The rule then decides nothing in the family,
         so a blurred copy does not win over an unmeasured image."""
         files = [
-            Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
-            for row in images.select(["path", "path_bytes", "bytes", "digest"]).to_pylist()
+            Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"], row["location"] or "")
+            for row in images.select(["path", "path_bytes", "bytes", "digest", "location"]).to_pylist()
         ]
         found = np.zeros(len(files))
         unknown = np.zeros(len(files), np.bool_)

@@ -62,7 +62,7 @@ FACTS = {
     "oldest": ("taken", "mtime_ns"),
     "newest": ("mtime_ns",),
     "taken": ("taken",),
-    "sharpness": ("bytes", "digest", "path_bytes"),
+    "sharpness": ("bytes", "digest", "location", "path_bytes"),
     "avoid": ("root",),
     "live": (),
     "folder": (),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.decoding.location import is_container
+
 
 def rule_folders(paths: pa.ChunkedArray, roots: Sequence[str], depth: int) -> pa.Array:
     """Return the folder of each image, as its path.
@@ -24,6 +26,8 @@ def rule_folders(paths: pa.ChunkedArray, roots: Sequence[str], depth: int) -> pa
 
 def _cut(folder: str, tops: Sequence[str], depth: int) -> str:
     for top in tops:
+        if is_container(top.encode()) and f"{folder}/".startswith(f"{top}!/"):
+            return top
         if folder == top or folder.startswith(f"{top}/"):
             below = folder[len(top) + 1 :].split("/")
             return "/".join([top, *filter(None, below[:depth])])

@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """Return a path as absolute, with `~` expanded."""
     return str(Path.cwd() / Path(path).expanduser())
 
 
-FileName = Annotated[str, AfterValidator(_absolute)]
+FileName = Annotated[str, AfterValidator(absolute)]
 """A file's path, made absolute so that every worker opens the same file."""

@@ -10,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stages.decoding.location import is_container
+
 
 def are_references(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.ChunkedArray:
-    """Return which paths are one of `roots`, or lie below one of `roots`."""
+    """Return which paths are one of `roots`, lie below one of `roots`, or inside one that is a container."""
     found = pa.chunked_array([np.zeros(len(paths), bool)])
     for root in roots:
-        found = pc.or_(found, pc.or_(pc.equal(paths, root), pc.starts_with(paths, f"{root.rstrip('/')}/")))
+        below = f"{root}!/" if is_container(root.encode()) else f"{root.rstrip('/')}/"
+        found = pc.or_(found, pc.or_(pc.equal(paths, root), pc.starts_with(paths, below)))
     return found

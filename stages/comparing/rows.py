@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.comparing.thumbnails import coarse_type
 from stages.decoding.recheck import SCAN
@@ -29,7 +30,8 @@ def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
     quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
     was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
     annotations                     which of caption, keywords, people and rating there are, separated by spaces
-    thumbnail                       bytes in C order"""
+    thumbnail                       bytes in C order
+    location                        where a member lies in its container; null for a file"""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -64,6 +66,7 @@ def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
             ("coarse", coarse_type(shape)),
             ("bytes", pa.int64()),
             ("stamp", pa.string()),
+            ("location", pa.string()),
         ]
     )
 
@@ -91,4 +94,5 @@ def thumbnail_table(
         "contrast": pa.array(contrast(pixels, sums), mask=missing),
         **dict(zip(FileFacts._fields, found.flatten(), strict=True)),
     }
+    known["bytes"] = pc.coalesce(known["bytes"], scan.column("bytes"))
     return pa.table([known[field.name] for field in form], schema=form)

@@ -7,7 +7,12 @@
         children.py     decoding processes, from the parent's side
         child.py        decoding processes, from the child's side
         tray.py         memory that parent and child share
-          reading.py    a file's bytes and their digest
+          reading.py    an image's bytes and their digest
+            sources.py  a file as the scan found the file; errors of storage
+            containers.py   members of tar and zip files, by few large reads
+            row_groups.py   rows of Parquet files
+            opened_file.py  a container that stays open
+            location.py     where a member lies in its container, as text
           decode.py     from bytes to a thumbnail
             formats/    the formats and their readers
             pixels.py   conversion to 8 bits a value, transparency

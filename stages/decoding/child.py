@@ -24,12 +24,15 @@ from cachetools import LRUCache
 
 from pipeline.store.backends import locations
 from stages.decoding import encoding
+from stages.decoding.containers import OpenContainers
 from stages.decoding.decode import Facts, decode, keep_quiet
 from stages.decoding.formats.opening import is_raw
 from stages.decoding.formats.registry import PluginBroken, import_plugins
+from stages.decoding.location import unsized
 from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.problems import Problem, Unreadable
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 from stages.decoding.tray import Tray
 
 FLUSH = 0.05
@@ -54,7 +57,7 @@ class Chunk:
 
     batch: int
     options: DecodeOptions
-    files: Sequence[tuple[bytes, int, str]]
+    files: Sequence[tuple[bytes, int, str, str]]
     repeat: Sequence[bool]
     storage: locations.StorageOptions | None = field(default=None, repr=False)
 
@@ -63,13 +66,15 @@ class Seen(NamedTuple):
     """The result of one file: facts of the image, or a problem.
 
     decoder  library that decoded the image, or the missing library
-    fresh    the file was decoded now, not copied from a file with the same content"""
+    fresh    the file was decoded now, not copied from a file with the same content
+    size     bytes of an image whose size the scan does not know"""
 
     facts: Facts | None = None
     problem: Problem | None = None
     digest: str | None = None
     fresh: bool = False
     decoder: str | None = None
+    size: int | None = None
 
 
 DecodeKey: TypeAlias = tuple[int, str, bool]
@@ -95,18 +100,25 @@ def main(connection_number: int, tray_number: int, limits: Limits) -> None:
 
 def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]) -> None:
     twins: ResultCache = LRUCache(CACHED_BYTES, getsizeof=lambda result: ENTRY + len(result[1] or b""))
+    containers, batch = OpenContainers(), -1
     begun = 0
     while True:
         chunk: Chunk = connection.recv()
+        if chunk.batch != batch:
+            containers.close()
+            batch = chunk.batch
         if chunk.storage is not None:
             locations.use(chunk.storage)
+        files = [Expected(*file) for file in chunk.files]
+        containers.expect(files, chunk.options.max_bytes)
         answers: list[Answer] = []
         since = time.monotonic()
-        for number, (file, repeat) in enumerate(zip(chunk.files, chunk.repeat, strict=True), start=1):
+        for number, (file, repeat) in enumerate(zip(files, chunk.repeat, strict=True), start=1):
             begun += 1
             tray.begin_file(begun)
             signal.setitimer(signal.ITIMER_REAL, limits.seconds)
-            seen, thumbnail = _seen(Expected(*file), chunk, twins if repeat else None, warned, tray.begin_decoding)
+            known = twins if repeat else None
+            seen, thumbnail = _seen(file, chunk, containers, known, warned, tray.begin_decoding)
             signal.setitimer(signal.ITIMER_REAL, 0)
             place = tray.put(thumbnail) if thumbnail is not None else None
             answers.append((seen.facts and tuple(seen.facts), seen[1:], thumbnail if place is None else place))
@@ -117,15 +129,21 @@ def _serve(connection: Connection, tray: Tray, limits: Limits, warned: list[str]
 
 
 def _seen(
-    file: Expected, chunk: Chunk, twins: ResultCache | None, warned: list[str], decoding: Callable[[], None]
+    file: Expected,
+    chunk: Chunk,
+    containers: OpenContainers,
+    twins: ResultCache | None,
+    warned: list[str],
+    decoding: Callable[[], None],
 ) -> tuple[Seen, bytes | None]:
     """Read and decode one file, or return the result of a file with the same content.
 
     decoding  called after reading and before decoding"""
-    options, digest, thumbnail = chunk.options, None, None
+    options, digest, thumbnail, size = chunk.options, None, None, None
     key = (chunk.batch, "", False)
     try:
-        data, digest = read(file, options.trust, options.max_bytes)
+        data, digest = read(file, options.trust, options.max_bytes, containers)
+        size = len(data) if unsized(file.stamp) else None
         key = chunk.batch, digest, is_raw(data, file.path)
         if twins is not None and key in twins:
             seen, thumbnail = twins[key]
@@ -134,9 +152,9 @@ def _seen(
         thumbnail, facts = decode(data, options, file.path)
         if warned:
             facts = facts._replace(note="; ".join(filter(None, (facts.note, *_notes(warned)))))
-        seen = Seen(facts, None, digest, fresh=True, decoder=facts.decoder)
+        seen = Seen(facts, None, digest, fresh=True, decoder=facts.decoder, size=size)
     except Unreadable as error:
-        seen = Seen(None, error.problem, digest, fresh=digest is not None, decoder=error.decoder)
+        seen = Seen(None, error.problem, digest, fresh=digest is not None, decoder=error.decoder, size=size)
     finally:
         warned.clear()
     if twins is not None and digest:

@@ -26,8 +26,12 @@ LINGER = 5.0
 PATIENCE = 30.0
 """Seconds beyond its time limit after which a child that ignored its alarm is killed."""
 
-ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 26)}
-"""Settings for glibc to keep one image's memory for the next image.
+ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 26),
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Settings for glibc, and for pyarrow to use glibc, to keep one image's memory for the next image.
 
 Dask's workers pass on a setting that returns memory to the system at once; with that setting a child would spend a
 fifth of its time on new pages."""

@@ -22,9 +22,10 @@ from pipeline.store.backends.locations import in_use
 from stages.decoding import problems
 from stages.decoding.child import Chunk, Seen
 from stages.decoding.children import Child, Died, idle
+from stages.decoding.containers import WINDOW, reading_order
 from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.problems import Problem
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 
 CHUNK_FILES, CHUNK_BYTES = 128, 1 << 19
 """Files, and bytes of files, that a child receives at a time: some 20 ms of work."""
@@ -60,10 +61,11 @@ class Lanes:
         self, files: Sequence[Expected], options: DecodeOptions, limits: Limits, spare: Callable[[], IdleCore | None]
     ) -> None:
         sizes = [file.size for file in files]
+        order = reading_order(list(files))
         counts = Counter(sizes)
         self._files, self._options, self._limits, self._spare = files, options, limits, spare
         self._repeat = [counts[size] > 1 for size in sizes]
-        self._chunks = deque(_chunks(sizes))
+        self._chunks = deque(_chunks(files, order))
         self._batch = next(_batches)
         self._size = options.size[0] * options.size[1] * len(options.mode)
         self._answers: SimpleQueue[Sequence[Decoded] | BaseException] = SimpleQueue()
@@ -172,7 +174,7 @@ class Lanes:
 
     def _send(self, child: Child, numbers: Sequence[int]) -> None:
         files, repeat = [self._files[n][:] for n in numbers], [self._repeat[n] for n in numbers]
-        storage = in_use() if any(not path.startswith(b"/") for path, _, _ in files) else None
+        storage = in_use() if any(not path.startswith(b"/") for path, *_ in files) else None
         child.send(Chunk(self._batch, self._options, files, repeat, storage))
 
     def _next(self) -> list[int] | None:
@@ -188,16 +190,25 @@ def decode_one(file: Expected, options: DecodeOptions, limits: Limits) -> tuple[
     return seen, thumbnail
 
 
-def _chunks(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Yield numbers of files in chunks, files of equal size together.
+def _chunks(files: Sequence[Expected], order: Sequence[int]) -> Iterator[list[int]]:
+    """Yield numbers of files in chunks.
 
-    Files of equal size may have the same content."""
-    first = {size: number for number, size in reversed(list(enumerate(sizes)))}
+    Files of equal size are together, since they may have the same content. Members of a container follow each other as
+    in the container; where the container lies behind a URL, a chunk is what one request gets."""
+    first: dict[int, int] = {}
+    keys = [
+        (place if files[number].location else first.setdefault(files[number].size, place), place)
+        for place, number in enumerate(order)
+    ]
+    sizes = [file.size for file in files]
     chunk: list[int] = []
     held = 0
-    for number in sorted(range(len(sizes)), key=lambda number: (first[sizes[number]], number)):
-        full = len(chunk) >= CHUNK_FILES or held >= CHUNK_BYTES
-        if full and (sizes[number] != sizes[chunk[-1]] or len(chunk) >= 2 * CHUNK_FILES):
+    for _, place in sorted(keys):
+        number = order[place]
+        remote = bool(files[number].location) and not files[number].path.startswith(b"/")
+        full = len(chunk) >= CHUNK_FILES or held >= (WINDOW if remote else CHUNK_BYTES)
+        alike = bool(chunk) and not files[number].location and sizes[number] == sizes[chunk[-1]]
+        if full and (not alike or len(chunk) >= 2 * CHUNK_FILES):
             yield chunk
             chunk, held = [], 0
         chunk.append(number)

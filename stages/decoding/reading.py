@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from pipeline.store.backends.retries import retried
 from pipeline.store.backends.storage import entry_of, fetch, opened
 from stages.decoding import problems
+from stages.decoding.containers import OpenContainers, read_member
 from stages.decoding.problems import Unreadable
-
-FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""O_NONBLOCK: opening a pipe that has replaced the file must not block."""
+from stages.decoding.sources import FLAGS, Expected, in_range, named
 
 
-def in_range(time: int) -> int:
-    """Return a time in nanoseconds, clipped to 64 bits.
+def read(file: Expected, trust: str, max_bytes: int, containers: OpenContainers | None = None) -> tuple[bytes, str]:
+    """Return an image's bytes and their SHA-256 in hex.
 
-    File systems know dates after 2262."""
-    return max(-1 << 63, min(time, (1 << 63) - 1))
+    A file is opened and read once.
 
-
-class Expected(NamedTuple):
-    """A file as the scan found the file.
-
-    stamp  by `scan.trust`: the time in nanoseconds, or the digest; the ETag of a URL, where available"""
-
-    path: bytes
-    size: int
-    stamp: str
-
-
-def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
-    """Return a file's bytes and their SHA-256 in hex.
-
-    The file is opened and read once.
+    containers  keeps containers open for the next members; None: a container is opened for this member alone
 
     Raises:
         Unreadable: the file can't be read, has changed, or is too large."""
+    if file.location:
+        return read_member(file, trust, max_bytes, containers)
     if not file.path.startswith(b"/"):
         return _read_url(file, trust, max_bytes)
-    with _named():
+    with named():
         number = os.open(file.path, FLAGS)
         try:
             found = os.fstat(number)
@@ -65,25 +48,10 @@ def read(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
     return data, digest
 
 
-@contextlib.contextmanager
-def _named() -> Iterator[None]:
-    """Convert errors of storage, local or remote, to Unreadable."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Unreadable(problems.GONE) from error
-    except PermissionError as error:
-        raise Unreadable(problems.FORBIDDEN) from error
-    except MemoryError as error:
-        raise Unreadable(problems.MEMORY) from error
-    except (OSError, ImportError) as error:
-        raise Unreadable(problems.BROKEN_DISK) from error
-
-
 def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
     if file.size > max_bytes:
         raise Unreadable(problems.MANY_BYTES)
-    with _named():
+    with named():
         data, stamp = read_url(file.path.decode())
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != file.size or (digest if trust == "bytes" else stamp) != file.stamp:

@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.stage import Artifact
+from stages.decoding.containers import OpenContainers, reading_order
 from stages.decoding.problems import Unreadable
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 
-SCAN = ("path", "path_bytes", "set", "bytes", "stamp")
+SCAN = ("path", "path_bytes", "set", "bytes", "stamp", "location")
 """Columns of the scan that determine thumbnails."""
 
 
@@ -23,15 +25,22 @@ def names_of(table: pa.Table) -> list[bytes]:
 
 def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
     """Return the paths whose bytes have changed since the artifact was made."""
-    rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp"])
+    rows = artifact.table(["path", "path_bytes", "digest", "error", "bytes", "stamp", "location"])
     changed = []
+    containers = OpenContainers()
     asked = pc.is_in(rows["path"], pa.array(list(paths), pa.string()))
     rows = rows.filter(pc.and_(asked, pc.is_valid(rows["digest"])))
-    for name, row in zip(names_of(rows), rows.to_pylist(), strict=True):
+    facts = rows.to_pylist()
+    files = [
+        Expected(name, row["bytes"], row["digest"], row["location"] or "")
+        for name, row in zip(names_of(rows), facts, strict=True)
+    ]
+    for number in reading_order(files):
         try:
-            _, digest = read(Expected(name, row["bytes"], row["digest"]), "bytes", row["bytes"])
+            _, digest = read(files[number], "bytes", files[number].size, containers)
         except Unreadable:
             digest = None
-        if digest != row["digest"]:
-            changed.append(row["path"])
+        if digest != files[number].stamp:
+            changed.append(facts[number]["path"])
+    containers.close()
     return changed

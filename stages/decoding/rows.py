@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
 from pipeline.machine.installation import version_of
 from stages.decoding.formats import registry
+from stages.decoding.location import unsized
 from stages.decoding.problems import LIMITS, TRANSIENT_CODES
 
 if TYPE_CHECKING:
     from stages.decoding.child import Seen
+    from stages.decoding.decode import Facts
 
 REUSE = ("path", "bytes", "stamp")
 """Columns that identify the state of a file."""
@@ -23,7 +25,9 @@ LIMITED = {problem.code: name for problem, name in LIMITS.items()}
 
 
 class FileFacts(NamedTuple):
-    """The facts about a file, without its pixels; see `thumbnail_schema`."""
+    """The facts about a file, without its pixels; see `thumbnail_schema`.
+
+    bytes  null where the scan knows the size"""
 
     width: int | None = None
     height: int | None = None
@@ -49,6 +53,7 @@ class FileFacts(NamedTuple):
     progressive: bool | None = None
     was_jpeg: bool | None = None
     annotations: str | None = None
+    bytes: int | None = None
 
 
 ThumbnailRow: TypeAlias = tuple[FileFacts, bytes | None]
@@ -67,15 +72,23 @@ def facts_of(seen: Seen, limits: Mapping[str, float]) -> FileFacts:
             error_detail=problem.sentence,
             decoder=seen.decoder,
             error_limit=limit,
+            bytes=seen.size,
         )
     assert seen.facts is not None
     facts = seen.facts._asdict()
-    return FileFacts(**facts | {"digest": seen.digest, "decoder": seen.decoder, "note": seen.facts.note or None})
+    return FileFacts(**facts | _besides(seen, seen.facts))
+
+
+def _besides(seen: Seen, facts: Facts) -> dict[str, Any]:
+    return {"digest": seen.digest, "decoder": seen.decoder, "note": facts.note or None, "bytes": seen.size}
 
 
 def keys_of(table: pa.Table) -> list[FileKey]:
-    """Return what identifies the state of each file."""
-    return list(zip(*(table[name].to_pylist() for name in REUSE), strict=True))
+    """Return what identifies the state of each image.
+
+    The size counts only where the scan knows the size."""
+    rows = zip(*(table[name].to_pylist() for name in REUSE), strict=True)
+    return [(path, 0, stamp) if unsized(stamp) else (path, size, stamp) for path, size, stamp in rows]
 
 
 def in_order(rows: list[ThumbnailRow | None], found: Iterator[tuple[int, ThumbnailRow]]) -> Iterator[ThumbnailRow]:

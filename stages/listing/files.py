@@ -8,7 +8,6 @@ The files found are stored in columns of some hundred bytes a file, not in objec
 from __future__ import annotations
 
 import errno
-import hashlib
 import heapq
 import logging
 import os
@@ -20,11 +19,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stages.decoding.reading import read_url
+from stages.decoding.location import is_container
+from stages.decoding.sources import in_range
 from stages.listing.companions import BETWEEN, CompanionRules
-from stages.listing.rules import ListingRules
+from stages.listing.containers import Container, listed
+from stages.listing.layouts import dataset_files, is_of_img2dataset
+from stages.listing.listed_images import add_list
+from stages.listing.lists import is_list
+from stages.listing.patterns import has_pattern
+from stages.listing.rules import InputMarks, ListingRules
 from stages.listing.table import FileColumns, FileTable
 from stages.listing.urls import find_urls, is_url
+from stages.listing.values import ValuesBeside, folder_values
 
 logger = logging.getLogger("fast_diff")
 
@@ -32,29 +38,36 @@ NOT_THERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR})
 """Errors of an entry that is not a file: the entry vanished, or is a broken or circular link."""
 
 
-def find(roots: Sequence[str], rules: ListingRules, report: Callable[[int], None] = lambda count: None) -> FileTable:
+def find(
+    roots: Sequence[str],
+    rules: ListingRules,
+    marks: InputMarks | None = None,
+    report: Callable[[int], None] = lambda count: None,
+) -> FileTable:
     """Return the files of one set, each once.
 
     Several roots or links may lead to one file.
 
     An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
 
+    marks  what the config says of single roots
+
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
     names = sorted(map(os.fsencode, roots), key=len)
-    walk = _Walk(rules, report)
+    walk = _Walk(rules, marks or InputMarks(), report)
     single: dict[bytes, list[bytes]] = {}
     for number, root in enumerate(names):
         if is_url(root):
             walk.at_url(root, number)
         elif os.path.isdir(root):
             os.scandir(root).close()
-            walk.below(root, number)
+            walk.at_folder(root, number)
         else:
             found = os.stat(root)
             if not stat.S_ISREG(found.st_mode):
                 raise OSError(errno.EINVAL, "not a folder and not a file", root)
-            walk.columns.add([root], number, [found])
+            walk.file(root, number, found)
             single.setdefault(os.path.dirname(root), []).append(root)
     for folder, paths in single.items():
         walk.beside(folder, paths)
@@ -65,13 +78,17 @@ def find(roots: Sequence[str], rules: ListingRules, report: Callable[[int], None
 def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
     paths = walk.columns.paths()
     if walk.linked:
-        known = {os.path.realpath(path) for path in paths.to_pylist()}
+        containers = walk.columns.numbers[-1]
+        known = {
+            os.path.realpath(path) for path, inside in zip(paths.to_pylist(), containers, strict=True) if inside < 0
+        }
         for path, root, found in sorted(walk.linked, key=lambda each: each[0]):  # the first link to a file counts
             target = os.path.realpath(path)
             if target not in known:
                 known.add(target)
                 walk.columns.add([path], root, [found])
         paths = pa.concat_arrays([paths, walk.columns.paths()])
+    locations, values = walk.columns.locations(), walk.columns.values()
     order = pc.array_sort_indices(paths)
     paths = paths.take(order)
     numbers = order.to_numpy()
@@ -80,8 +97,23 @@ def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
         if again.any():
             paths, numbers = paths.filter(pa.array(~again)), numbers[~again]
     columns = walk.columns.numbers
-    root, sizes, mtimes, ctimes = (np.frombuffer(columns.pop(0), np.int64)[numbers] for _ in range(len(columns)))
-    return FileTable(paths, roots, root.astype(np.int32), sizes, mtimes, ctimes, walk.tags, walk.companions)
+    root, sizes, mtimes, ctimes, container = (
+        np.frombuffer(columns.pop(0), np.int64)[numbers] for _ in range(len(columns))
+    )
+    return FileTable(
+        paths,
+        roots,
+        root.astype(np.int32),
+        sizes,
+        mtimes,
+        ctimes,
+        walk.tags,
+        walk.companions,
+        walk.columns.containers,
+        container.astype(np.int32),
+        None if locations is None else locations.take(pa.array(numbers)),
+        {name: each.take(pa.array(numbers)) for name, each in values.items()},
+    )
 
 
 class _Walk:
@@ -90,19 +122,32 @@ class _Walk:
     Folders without links come first, then linked folders in path order. So the choice among several links to one
     folder does not depend on the order of a listing, and circular links end."""
 
-    def __init__(self, rules: ListingRules, report: Callable[[int], None]) -> None:
-        self.columns = FileColumns()
+    def __init__(self, rules: ListingRules, marks: InputMarks, report: Callable[[int], None]) -> None:
+        self._marks, self._report = marks, report
+        self.columns = FileColumns(rules.columns)
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
+        self._values: dict[bytes, ValuesBeside] = {}
         self.companions: dict[bytes, str] = {}
         """Names of the companions of each image that has one, by the image's path."""
-        self._rules, self._ignore, self._report = rules, rules.ignore(), report
+        self._rules, self._ignore = rules, rules.ignore()
         self._companions = CompanionRules(rules.companions)
         self._listed: set[bytes] = set()
         self._unread: Counter[str] = Counter()
 
-    def below(self, root: bytes, number: int) -> None:
-        """Add the files below a root."""
+    def at_folder(self, root: bytes, number: int) -> None:
+        """Add the files below a root, or the containers of a data set."""
+        files = dataset_files(root)
+        if files is None:
+            self._below(root, number, self._rules.archives or is_of_img2dataset(root))
+        for path in files or ():
+            try:
+                self.file(path, number, os.stat(path))
+            except OSError as error:
+                logger.warning("%s can't be read (%s): a file of the data set is left out", show(path), error.strerror)
+
+    def _below(self, root: bytes, number: int, archives: bool) -> None:
+        """Add the files below a folder; `archives`: open containers."""
         ignore, recursive, wanted = self._ignore, self._rules.recursive, self._rules.wanted
         folders = [(False, root)]
         entered: set[bytes] = set()
@@ -133,8 +178,10 @@ class _Walk:
                             elif entry.is_dir():
                                 if recursive:
                                     heapq.heappush(folders, (False, entry.path))
-                            elif wanted(entry.name):
-                                if entry.is_file():
+                            elif wanted(entry.name) or (archives and is_container(entry.name)):
+                                if archives and is_container(entry.name) and entry.is_file():
+                                    self.file(entry.path, number, entry.stat(), named=False)
+                                elif entry.is_file():
                                     found.append(entry.stat())
                                     paths.append(entry.path)
                                 else:
@@ -144,7 +191,10 @@ class _Walk:
                                 self._unread[error.strerror or str(error)] += 1
             except OSError as error:
                 logger.warning("%s can't be listed (%s): its files are left out", show(folder), error.strerror)
-            self.columns.add(paths, number, found)
+            names = self._rules.columns
+            self._values |= folder_values(folder, names)
+            values = [self._values.get(path, (None,) * len(names)) for path in paths] if self._values else ()
+            self.columns.add(paths, number, found, values)
             self._report(len(paths))
             self._accompany(folder, (*paths, *(path for path, _, _ in self.linked[earlier:])), others)
 
@@ -170,12 +220,41 @@ class _Walk:
             for name, names in self._companions.of(images, others).items():
                 self.companions[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
 
+    def file(self, path: bytes, number: int, found: os.stat_result, named: bool = True) -> None:
+        """Add an image file, or the images in a container file or a list."""
+        container = Container(path, found.st_size, in_range(found.st_mtime_ns), in_range(found.st_ctime_ns))
+        if is_container(path):
+            self._open(container, number, named)
+        elif is_list(path):
+            self._list(container, number)
+        else:
+            self.columns.add([path], number, [found])
+
+    def _open(self, container: Container, number: int, named: bool = True) -> None:
+        column = self._marks.columns.get(container.name.decode("utf-8", "surrogateescape"))
+        found = listed(container, self._rules, column, named)
+        self.columns.add_members(container, number, found)
+        self._report(len(found))
+
+    def _list(self, container: Container, number: int) -> None:
+        name = container.name.decode("utf-8", "surrogateescape")
+        column, folder = self._marks.columns.get(name), self._marks.folders.get(name)
+        self.tags |= add_list(self.columns, container, number, column, folder, self._rules.columns)
+
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""
         found = find_urls(root.decode(), self._rules)
-        self.columns.add([each.url for each in found], number, [each.stat for each in found])
-        self.tags.update((each.url, each.stamp) for each in found)
-        self._report(len(found))
+        loose = [each for each in found if not is_container(each.url) and not (each.url == root and is_list(root))]
+        self.columns.add([each.url for each in loose], number, [each.stat for each in loose])
+        self.tags.update((each.url, each.stamp) for each in loose)
+        self._report(len(loose))
+        named = root in (each.url for each in found) or has_pattern(root.decode())
+        for each in found:
+            container = Container(each.url, *each.stat, each.stamp)
+            if is_container(each.url):
+                self._open(container, number, named)
+            elif each.url == root and is_list(root):
+                self._list(container, number)
 
     def _through_link(self, entry: os.DirEntry[bytes], root: int, folders: list[tuple[bool, bytes]]) -> None:
         """Add an entry that is a link, or lies below a link."""
@@ -192,29 +271,6 @@ class _Walk:
         """Log how many entries could not be read, and why."""
         for reason, count in self._unread.items():
             logger.warning("files and folders left out: %s (%s)", f"{count:,}", reason)
-
-
-def stamps(files: FileTable, trust: str) -> pa.StringArray:
-    """Return the stamp of each file; a file with an equal stamp counts as unchanged.
-
-    A stamp is empty where the bytes can't be read; the thumbnail stage records the error."""
-    if trust == "bytes":
-        return pa.array([_digest(path) for path in files.paths.to_pylist()], pa.string())
-    stamped = pc.cast(pa.array(files.ctimes if trust == "ctime" else files.mtimes), pa.string())
-    if files.tags:
-        tags = pa.array([files.tags.get(path) for path in files.paths.to_pylist()], pa.string())
-        stamped = pc.coalesce(tags, stamped)
-    return stamped
-
-
-def _digest(path: bytes) -> str:
-    try:
-        if is_url(path):
-            return hashlib.sha256(read_url(path.decode())[0]).hexdigest()
-        with open(path, "rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
-        return ""
 
 
 def texts(paths: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, pa.LargeBinaryArray | None]:

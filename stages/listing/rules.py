@@ -6,16 +6,18 @@ import fnmatch
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipeline.store.backends.locations import at_home
 from stages.decoding.formats.registry import FORMATS
+from stages.decoding.location import is_container
 
 EXTENSIONS = frozenset(ending[1:].encode() for format in FORMATS for ending in format.endings)
 """Endings that `scan.extensions: default` takes for images; some formats need an extra."""
 DOT = ord(".")
+SLASH = ord("/")
 
 
 class Named(NamedTuple):
@@ -26,11 +28,24 @@ class Named(NamedTuple):
 
 
 @dataclass(frozen=True)
+class InputMarks:
+    """What the config says of single inputs, by input.
+
+    columns  the column that holds the images of a table or a list
+    folders  the folder that the relative paths of a list are relative to"""
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ListingRules:
     """Rules that decide which files below a root count as images.
 
     extensions  in lower case, without the dot; None: every file counts
-    companions  patterns of the files that belong to an image"""
+    companions  patterns of the files that belong to an image
+    archives    open the container files in folders
+    columns     names of values beside images that are read along"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
@@ -38,6 +53,8 @@ class ListingRules:
     ignore_paths: Sequence[str] = ()
     follow_links: bool = False
     companions: Sequence[str] = ()
+    archives: bool = False
+    columns: Sequence[str] = ()
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
         """Return a function that tells whether to ignore a file or folder.
@@ -58,6 +75,31 @@ class ListingRules:
             return True
         dot = name.rfind(b".")
         return dot > 0 and _lower(name[dot + 1 :]) in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
+
+    def below(self, root: bytes) -> Callable[[bytes], bool]:
+        """Return a function that tells whether a file counts by its name relative to `root`.
+
+        An ignored folder excludes its content."""
+        ignore = self.ignore()
+        left_out: dict[bytes, bool] = {b"": False}
+
+        def ignored(name: bytes) -> bool:
+            return bool(ignore and ignore(Named(name.rpartition(b"/")[2], root + b"/" + name)))
+
+        def out(name: bytes) -> bool:
+            folder = name.rpartition(b"/")[0]
+            if folder not in left_out:  # a loop, since names inside containers may be of any depth
+                ends = [place for place, byte in enumerate(folder) if byte == SLASH]
+                for end in (*ends, len(folder)):
+                    left_out[folder[:end]] = left_out[folder[:end].rpartition(b"/")[0]] or ignored(folder[:end])
+            return left_out[folder] or ignored(name)
+
+        def counts(name: bytes) -> bool:
+            deep = not self.recursive and b"/" in name
+            opened = self.archives and is_container(name)
+            return not deep and (opened or self.wanted(name.rpartition(b"/")[2])) and not (ignore and out(name))
+
+        return counts
 
 
 def _lower(ending: bytes) -> bytes:

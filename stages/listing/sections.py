@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -10,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pipeline.stage import Section, section
 from pipeline.store.backends.locations import absolute, inside
 from stages.listing import companions
+from stages.listing.lists import is_list
+from stages.listing.patterns import expanded, has_pattern
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -17,12 +20,22 @@ Positive = Annotated[int, Field(gt=0)]
 def _root(value: Any) -> Any:
     """Return the path of an input, given as a text or as {path: ..., reference: ...}. Raises ValueError."""
     if isinstance(value, Mapping):
-        unknown = [str(key) for key in value if key not in ("path", "reference")]
+        unknown = [str(key) for key in value if key not in ("path", "list", "reference", "column", "folder")]
         if unknown:
             raise ValueError(f"expected a path or {{path: ...}}, got a mapping with the unknown key {unknown[0]!r}")
+        if "list" in value:
+            if "path" in value:
+                raise ValueError("expected path or list, got both")
+            name = value["list"]
+            if not isinstance(name, str) or not is_list(name.encode("utf-8", "surrogateescape")):
+                raise ValueError(f"expected a list that ends in .csv, .tsv, .jsonl, .json or .txt, got {name!r}")
+        if not isinstance(value.get("folder") or "", str):
+            raise ValueError(f"expected the folder of relative paths, got {value['folder']!r}")
+        if (column := value.get("column")) is not None and not (isinstance(column, str) and column):
+            raise ValueError(f"expected the name of a column, got {column!r}")
         if not isinstance(value.get("reference", False), bool):
             raise ValueError(f"expected reference: true or false, got {value['reference']!r}")
-        value = value.get("path")
+        value = value.get("path", value.get("list"))
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected the path of a folder or an image file, got {value!r}")
     if "\0" in value:
@@ -30,6 +43,7 @@ def _root(value: Any) -> Any:
     return value
 
 
+Path = Annotated[str, AfterValidator(absolute)]
 ROOT = {
     "anyOf": [
         {"type": "string", "minLength": 1},
@@ -37,13 +51,25 @@ ROOT = {
             "type": "object",
             "properties": {
                 "path": {"type": "string", "minLength": 1, "description": "folder, image or URL"},
+                "list": {"type": "string", "minLength": 1, "description": "CSV, JSON lines, JSON of COCO, or text"},
+                "folder": {
+                    "type": ["string", "null"],
+                    "default": None,
+                    "description": "folder of the relative paths in a list; null: the folder of the list",
+                },
                 "reference": {
                     "type": "boolean",
                     "default": False,
                     "description": "never propose images below this path for removal",
                 },
+                "column": {
+                    "type": ["string", "null"],
+                    "minLength": 1,
+                    "default": None,
+                    "description": "column of a table or a list that holds the images; null: found by itself",
+                },
             },
-            "required": ["path"],
+            "oneOf": [{"required": ["path"]}, {"required": ["list"]}],
             "additionalProperties": False,
         },
     ]
@@ -65,6 +91,20 @@ class ImageSets:
             "input {path: ..., reference: true}"
         ),
     ] = ()
+    columns: Annotated[
+        dict[Path, str],
+        Field(
+            description="columns that hold the images of tables and lists, by input; the same as giving an input as "
+            "{path: ..., column: ...}"
+        ),
+    ] = field(default_factory=dict)
+    folders: Annotated[
+        dict[Path, Path],
+        Field(
+            description="folders of the relative paths in lists, by input; the same as giving an input as "
+            "{list: ..., folder: ...}"
+        ),
+    ] = field(default_factory=dict)
 
 
 @section
@@ -92,12 +132,36 @@ class CompanionPatterns:
     ] = companions.DEFAULT
 
 
-def _add_references(data: dict[str, Any]) -> None:
-    """Add the inputs that are marked `reference: true` to the key `reference`. Wrong types are left to validation."""
+def _add_marks(data: dict[str, Any]) -> None:
+    """Expand patterns, and add what inputs are marked with to other keys. Wrong types are left to validation.
+
+    The keys are `reference`, `columns` and `folders`."""
+    for name in ("a", "b", "reference"):
+        if isinstance(data.get(name), list):
+            data[name] = [each for root in data[name] for each in _expanded(root)]
     roots = [root for name in ("a", "b") if isinstance(data.get(name), list) for root in data[name]]
-    marked = [root.get("path") for root in roots if isinstance(root, dict) and root.get("reference") is True]
-    if marked and isinstance(named := data.get("reference", []), list):
-        data["reference"] = [*named, *marked]
+    marked = [root for root in roots if isinstance(root, dict) and isinstance(_root_of(root), str)]
+    references = [_root_of(root) for root in marked if root.get("reference") is True]
+    if references and isinstance(named := data.get("reference", []), list):
+        data["reference"] = [*named, *references]
+    for mark, key in (("column", "columns"), ("folder", "folders")):
+        values = {_root_of(root): root[mark] for root in marked if root.get(mark)}
+        if values and isinstance(known := data.get(key, {}), dict):
+            data[key] = {**known, **values}
+
+
+def _root_of(root: Mapping[str, Any]) -> Any:
+    return root.get("path", root.get("list"))
+
+
+def _expanded(root: Any) -> Iterator[Any]:
+    """Yield the inputs that a pattern stands for, each with the marks of the pattern."""
+    text = _root_of(root) if isinstance(root, dict) else root
+    if not isinstance(text, str) or not has_pattern(text) or "\0" in text:
+        yield root
+        return
+    for name in expanded(text):
+        yield name if root is text else {**root, "path" if "path" in root else "list": name}
 
 
 def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -110,7 +174,7 @@ def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
 
 
 SECTIONS = {
-    "inputs": Section(ImageSets, prepare=_add_references, check=_problems, roots=("a", "b")),
+    "inputs": Section(ImageSets, prepare=_add_marks, check=_problems, roots=("a", "b")),
     "companions": Section(CompanionPatterns),
     "partition": Section(MeanSizes),
 }

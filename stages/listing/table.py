@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import array
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stages.decoding.reading import in_range
+from stages.decoding.sources import in_range
+from stages.listing.containers import Container, Members
 from stages.listing.urls import Stat, is_url
 
+LOCATION = "location"
 PIECE = 1 << 16
 """Paths that exist as Python objects at a time."""
 
@@ -22,12 +24,16 @@ PIECE = 1 << 16
 class FileTable:
     """The files of one set in the order of their paths' bytes, each once, as columns.
 
-    paths       bytes
-    roots       the inputs under which files were found
-    root        index in `roots`, int32 (n,)
-    mtimes      in nanoseconds, as are `ctimes`
+    paths   bytes
+    roots   the inputs under which files were found
+    root    index in `roots`, int32 (n,)
+    mtimes  in nanoseconds, as are `ctimes`
     tags        stamps of URLs
-    companions  names of the companions of each image that has one, by path"""
+    companions  names of the companions of each image that has one, by path
+    containers  the container files that were opened
+    container   index in `containers`, -1 for a file of its own, int32 (n,)
+    locations   where members lie in their containers, as in `stages.decoding.location`; null for a file of its own
+    values      values beside images, by the names in `scan.columns`; null where an image has none"""
 
     paths: pa.LargeBinaryArray
     roots: Sequence[bytes]
@@ -37,6 +43,10 @@ class FileTable:
     ctimes: NDArray[np.int64]
     tags: Mapping[bytes, str] = field(default_factory=dict)
     companions: Mapping[bytes, str] = field(default_factory=dict)
+    containers: Sequence[Container] = ()
+    container: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    locations: pa.LargeStringArray | None = None
+    values: Mapping[str, pa.LargeStringArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -61,20 +71,70 @@ def _times(found: list[int]) -> array.array[int]:
 class FileColumns:
     """The files found so far, in order of discovery."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._names = names
         self._pieces: list[pa.Array] = []
         self._paths: list[bytes] = []
-        self.numbers = [array.array("q") for _ in range(4)]
+        self._sparse: dict[str, list[tuple[int, pa.Array]]] = {name: [] for name in (LOCATION, *names)}
+        self.numbers = [array.array("q") for _ in range(5)]
+        self.containers: list[Container] = []
 
-    def add(self, paths: Sequence[bytes], root: int, found: Sequence[os.stat_result | Stat]) -> None:
+    def add(
+        self,
+        paths: Sequence[bytes],
+        root: int,
+        found: Sequence[os.stat_result | Stat],
+        values: Sequence[tuple[str | None, ...]] = (),
+    ) -> None:
         self._paths += paths
-        roots, sizes, mtimes, ctimes = self.numbers
+        self._add_values(values)
+        roots, sizes, mtimes, ctimes, containers = self.numbers
         roots.extend([root] * len(found))
         sizes.extend([each.st_size for each in found])
         mtimes.extend(_times([each.st_mtime_ns for each in found]))
         ctimes.extend(_times([each.st_ctime_ns for each in found]))
+        containers.extend([-1] * len(found))
         if len(self._paths) >= PIECE:
             self._flush()
+
+    def add_members(self, container: Container, root: int, found: Iterable[Members]) -> None:
+        """Add the images of a container. A member's times are those of its container."""
+        times = _times([container.mtime_ns, container.ctime_ns])
+        number = len(self.containers)
+        self.containers.append(container)
+        for some in found:
+            count = len(some.paths)
+            self._paths += some.paths
+            self._sparse[LOCATION].append((len(self.numbers[0]), pa.array(some.locations, pa.large_string())))
+            self._add_values(some.values)
+            for column, values in zip(
+                self.numbers,
+                ([root] * count, some.sizes, [times[0]] * count, [times[1]] * count, [number] * count),
+                strict=True,
+            ):
+                column.extend(values)
+            self._flush()
+
+    def _add_values(self, values: Sequence[tuple[str | None, ...]]) -> None:
+        for name, column in zip(self._names, zip(*values, strict=True), strict=True) if values else ():
+            self._sparse[name].append((len(self.numbers[0]), pa.array(column, pa.large_string())))
+
+    def locations(self) -> pa.LargeStringArray | None:
+        """Return the locations so far; None where no container was opened."""
+        return self._whole(LOCATION) if self.containers else None
+
+    def values(self) -> dict[str, pa.LargeStringArray]:
+        """Return the values so far, by name."""
+        return {name: self._whole(name) for name in self._names}
+
+    def _whole(self, name: str) -> pa.LargeStringArray:
+        """Return a column that few images have, with nulls for the other images."""
+        end = 0
+        whole: list[pa.Array] = []
+        for start, some in (*self._sparse[name], (len(self.numbers[0]), pa.nulls(0, pa.large_string()))):
+            whole += [pa.nulls(start - end, pa.large_string()), some]
+            end = start + len(some)
+        return pa.concat_arrays(whole)
 
     def _flush(self) -> None:
         self._pieces.append(pa.array(self._paths, pa.large_binary()))

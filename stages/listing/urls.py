@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from pipeline.store.backends.locations import protocol_of
 from pipeline.store.backends.retries import retried
 from pipeline.store.backends.storage import Entry, entry_of, opened
-from stages.listing.rules import ListingRules, Named
+from stages.decoding.reading import read_url
+from stages.listing.layouts import STATS, remote_files
+from stages.listing.patterns import MAGIC
+from stages.listing.rules import ListingRules
 
 
 class Stat(NamedTuple):
@@ -36,7 +39,7 @@ def is_url(path: bytes | str) -> bool:
 
 
 def exists(root: str) -> bool:
-    """Return whether anything exists under a URL.
+    """Return whether anything exists under a URL, or matches a glob.
 
     Raises:
         OSError: the store reports an error."""
@@ -44,12 +47,12 @@ def exists(root: str) -> bool:
     try:  # s3fs's `exists` returns False for a bucket on any error
         retried(lambda: system.info(path), root)
     except FileNotFoundError:
-        return False
+        return MAGIC.search(path) is not None and bool(retried(lambda: system.glob(path), root))
     return True
 
 
 def find_urls(root: str, rules: ListingRules) -> list[Listed]:
-    """Return the files below a URL, or the file under the URL itself.
+    """Return the files below a URL, the file under the URL itself, or those that match a glob.
 
     Raises:
         OSError: the URL can't be listed, or nothing exists under the URL."""
@@ -60,33 +63,26 @@ def find_urls(root: str, rules: ListingRules) -> list[Listed]:
     if set(about) == {top}:
         entry = entry_of(about[top] or retried(lambda: system.info(top), root))
         return [_listed(root, entry)]
+    if not about and MAGIC.search(path):
+        found = retried(lambda: system.glob(path, detail=True), root)
+        before = root.removesuffix(path)
+        return [_listed(f"{before}{name}", entry_of(each)) for name, each in found.items() if each["type"] == "file"]
     if not about and not exists(root):
         raise OSError(errno.ENOENT, "nothing exists under this URL", root)
-    wanted = _wanted(root, rules)
-    found = ((name.removeprefix(f"{top}/"), each) for name, each in about.items() if name.startswith(f"{top}/"))
-    return [
-        _listed(f"{root}/{name}", entry_of(each))
-        for name, each in found
-        if name and not name.endswith("/") and each.get("type") != "directory" and wanted(name)
-    ]
+    below = {
+        name.removeprefix(f"{top}/"): each
+        for name, each in about.items()
+        if name.startswith(f"{top}/") and not name.endswith("/") and each.get("type") != "directory"
+    }
+    files = remote_files(below, lambda name: read_url(f"{root}/{name}")[0])
+    if files is not None:
+        return [_listed(f"{root}/{name}", entry_of(below[name])) for name in files if name in below]
+    if any(STATS.fullmatch(name.encode()) for name in below):
+        rules = replace(rules, archives=True)
+    wanted = rules.below(root.encode())
+    return [_listed(f"{root}/{name}", entry_of(each)) for name, each in below.items() if name and wanted(name.encode())]
 
 
 def _listed(url: str, entry: Entry) -> Listed:
     stamp = entry.tag or str(entry.mtime_ns)
     return Listed(url.encode(), Stat(entry.size, entry.mtime_ns, entry.mtime_ns), stamp)
-
-
-def _wanted(root: str, rules: ListingRules) -> Callable[[str], bool]:
-    """Return a function that tells whether a file counts.
-
-    An ignored folder excludes its content."""
-    ignore = rules.ignore()
-    left_out: dict[str, bool] = {"": False}
-
-    def out(name: str) -> bool:
-        folder, _, last = name.rpartition("/")
-        if folder not in left_out:
-            left_out[folder] = out(folder)
-        return left_out[folder] or bool(ignore and ignore(Named(last.encode(), f"{root}/{name}".encode())))
-
-    return lambda name: rules.wanted(name.rpartition("/")[2].encode()) and not out(name)

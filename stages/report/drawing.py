@@ -17,7 +17,7 @@ from stages.comparing.text import human_bytes, human_mse
 from stages.report import charts, labels, reuse
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
-from stages.report.reads import SCHEMA
+from stages.report.reads import SCHEMA, label_column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Chart
@@ -88,7 +88,8 @@ def draw_charts(
         if len(sizes) > FEW:
             draw("sizes", charts.sizes, sizes)
     if labelled:
-        known = labels.unchanged(labelled, job.task.spec["labels"])
+        name = label_column(labelled)
+        known = labels.of_column(inputs, name) if name else labels.unchanged(labelled, job.task.spec["labels"])
         found = labels.recall(matches.graph(), known, *labels.sets(inputs, known))
         name = figure_of(job.settings).name
         draw("recall", charts.recall, found.distances, found.share, matches.threshold, name)

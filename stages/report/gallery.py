@@ -84,7 +84,8 @@ class Gallery:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         options = replace(self._options, size=size)
         name = facts["path_bytes"] or path.encode()
-        _, pixels = decode_one(Expected(name, facts["bytes"], facts["digest"]), options, self._limits)
+        file = Expected(name, facts["bytes"], facts["digest"], facts["location"] or "")
+        _, pixels = decode_one(file, options, self._limits)
         if pixels is None:
             return self._from_thumbnail(path, size), False
         return Image.frombytes("RGB", size, pixels), True

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.stage import Inputs
+from pipeline.stage import Inputs, Settings
 from stages.clustering.matches import Graph
 from stages.comparing.user_tables import read_rows, read_unchanged
 from stages.listing.urls import is_url
+from stages.report.reads import label_column
 
 COLUMNS = ("path", "label")
 Doubles = NDArray[np.float64]
@@ -50,6 +51,29 @@ def read(file: str) -> dict[str, str]:
     path = Path(file)
     rows = read_rows(path, COLUMNS)
     return {_absolute(path.parent, name): label for name, label in rows if name and label}
+
+
+def problems(source: str | None, settings: Settings) -> Iterator[str]:
+    """Yield why labels can't be read, if so."""
+    name = label_column(source)
+    if name is not None and name not in settings("scan.columns"):
+        yield f"plot.labels: {name} is not in scan.columns; add it there, or name a file"
+    try:
+        read(source) if source and name is None else None
+    except OSError as error:
+        yield f"plot.labels: {source} can't be read ({error.strerror})"
+    except ValueError as error:
+        yield f"plot.labels: {error}"
+
+
+def of_column(inputs: Inputs, name: str) -> dict[str, str]:
+    """Return labels by path, from a column of the scan; images without a label are left out."""
+    found: dict[str, str] = {}
+    for artifact in inputs.of("scan"):
+        rows = artifact.table(["path", name])
+        pairs = zip(rows["path"].to_pylist(), rows[name].to_pylist(), strict=True)
+        found |= {path: label for path, label in pairs if label}
+    return found
 
 
 def _absolute(folder: Path, name: str) -> str:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.messages.words import counted
@@ -80,6 +79,7 @@ def data(
     formats, form = _numbered([fact["format"] or "" for fact in known])
     cameras, camera = _numbered([fact["camera"] or "" for fact in known])
     annotations, annotation = _numbered([fact["annotations"] or "" for fact in known])
+    fixed = members["reference"].to_pylist()
     reasons, reason = _numbered(members["reason"].filter(_firsts(members["shown"])).to_pylist())
     return {
         "folders": folders,
@@ -105,7 +105,8 @@ def data(
         "bytes": members["bytes"].to_pylist(),
         "taken": [fact["taken"].isoformat(" ", "seconds") if fact["taken"] else "" for fact in known],
         "digest": [fact["digest"] for fact in known],
-        "reference": pc.cast(members["reference"], pa.int8()).to_pylist(),
+        "reference": [int(each or bool(fact["location"])) for each, fact in zip(fixed, known, strict=True)],
+        "contained": [n for n, fact in enumerate(known) if fact["location"]],
         "preview": [previews.get(path, 0) for path in paths],
         "mse": members["mse_to_keeper"].to_pylist(),
         "turn": tree.turn.tolist(),

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 RUN = {
     "accuracy": ("PHOTOGRAPHS 2", r"false matches +\d"),
     "acting": ("--files 20", r"undo +[\d.]+ ms a file"),
+    "containers": ("PHOTOGRAPHS --icons 20 --rounds 1", r"icons +20 images  tar +\d+%"),
     "cost": ("", r"\| price of cores \| \$\d"),
     "decode": ("PHOTOGRAPHS --rounds 1", r"the stage keeps [\d.]+% of the floor"),
     "efficiency": ("--images 8 --pairs-images 400 --rounds 1 --stage thumbnail", r"2 over loopback [\d.]+ s"),
@@ -33,6 +34,7 @@ RUN = {
     "scale": ("--partitions 2 --pairs 3 --workers 1", r"finished run: .*ratio [\d.]+"),
     "scan": ("20", r"[\d.]+ times as long, [\d,]+ bytes a file"),
     "scrolling": ("--clusters 200 --seconds 1", r"ratio [\d.]+"),
+    "shards": ("made --shards 2 --members 20 --kill 1", r"a shard changed +exit 0, 220 images"),
     "small": ("PHOTOGRAPHS --rounds 1", r"another keep rule / first run +[\d.]+%(.*\n)+ +peak memory .* +\d+"),
     "spread": ("5", r"distinct takes [\d.]+ of farthest"),
     "stall": ("0 8", r"the longest time without the end of a task [\d.]+ s"),

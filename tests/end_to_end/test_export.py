@@ -133,7 +133,7 @@ def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(
     shutil.copy(first, os.fsdecode(os.fsencode(tmp_path / "images") + b"/\xff.png"))
     assert project.run() == 0
     said = exported(project, capsys, "--format", "fiftyone", "--out", str(tmp_path / "out"))
-    assert said.splitlines()[2:] == ["left out: 1 image at URLs, or with names that are not UTF-8"]
+    assert said.splitlines()[2:] == ["left out: 1 image at URLs, inside containers, or with names that are not UTF-8"]
     samples = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
     by_name = {Path(sample["filepath"]).name: sample for sample in samples}
     assert {name: sample["tags"] for name, sample in by_name.items()} == {

@@ -21,7 +21,8 @@ from pipeline.cli.main import main
 from stages.decoding import problems
 from stages.decoding.lanes import Lanes
 from stages.decoding.problems import Unreadable
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 from tests.end_to_end.driver import LONG_AGO, Project, make_image
 from tests.stages.decoding.samples import png, saved, smooth
 
@@ -299,7 +300,7 @@ MEASURE = """
 import os, resource, sys
 from stages.decoding.children import idle
 from stages.decoding.lanes import decode_one
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 found = os.stat(sys.argv[1])
 file = Expected(os.fsencode(sys.argv[1]), found.st_size, str(found.st_mtime_ns))
 seen, _ = decode_one(file, DecodeOptions((64, 64), "RGB", True, (255,) * 3, True, 1 << 30, 10**9, "mtime"), Limits())

@@ -1,5 +1,7 @@
 """Whole runs on object stores: memory:// in this process, and a server that speaks the S3 protocol."""
 
+import hashlib
+import io
 import json
 import os
 import random
@@ -7,21 +9,32 @@ import re
 import subprocess
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from pipeline import load_run
 from pipeline.cli.main import main
 from pipeline.execution.attempts import PATIENT_ATTEMPTS
 from pipeline.store.backends import retries
 from pipeline.store.footers import INDEX
+from stages.decoding.problems import Unreadable
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
+from stages.listing.files import find
+from stages.listing.rules import ListingRules
+from stages.listing.stamps import stamps
 from tests.end_to_end.driver import Project, make_image, make_images
 from tests.end_to_end.object_store import SECRET, ObjectStore, object_store
+from tests.stages.packing import pack
 
 IMAGES = 12
 OWN = {"run.json", ".events.jsonl", INDEX}
@@ -435,3 +448,107 @@ def test_what_failed_is_said(
         }
         assert re.search(expected[wrong], said), said
         assert wrong == "bucket" or "is not a run folder" not in said
+
+
+def contained(project: Project, store: ObjectStore, bucket: str) -> list[bytes]:
+    """A bucket with shards, a zip, a table and a list; returns the images."""
+    images = [make_image(project.folder / f"remote/{n}.jpg", 500 + n).read_bytes() for n in range(24)]
+    packed = project.folder / "packed"
+    for number in range(2):
+        some = {f"{n:02}.jpg": images[n] for n in range(8 * number, 8 * number + 8)}
+        pack(packed / f"shards/{number:03}.tar", some)
+    pack(packed / "deep/rest.zip", {f"{n}.jpg": images[n] for n in range(16, 20)})
+    pq.write_table(pa.table({"image": images[20:22]}), packed / "deep/table.parquet")
+    pack(packed / "deep/c.tar.gz", {"22.jpg": images[22]})
+    (packed / "one.jpg").write_bytes(images[23])
+    (packed / "list.csv").write_text("path\none.jpg\ngone.jpg\n")
+    upload(store, bucket, packed, "packed")
+    top = f"s3://{bucket}/packed"
+    inputs = [f"{top}/shards/{{000..001}}.tar", f"{top}/*eep/*.*", f"{top}/list.csv"]
+    project.config |= {"output": str(project.folder / "outputs"), "inputs": {"a": inputs}}
+    return images
+
+
+def test_containers_on_s3(project: Project, store: ObjectStore, bucket: str) -> None:
+    images = contained(project, store, bucket)
+    store.asked.clear()
+    assert project.run() == 0
+    reads = Counter(path.rpartition("/")[2] for method, path, _ in store.asked if method == "GET")
+    assert reads["000.tar"] <= 5  # of which few list the shard, and few read its eight images
+    found = load_run(project.run_folder).images()
+    assert set(found["digest"].dropna()) == {hashlib.sha256(data).hexdigest() for data in images}
+    (failed,) = load_run(project.run_folder).failures()["path"]
+    assert failed == f"s3://{bucket}/packed/gone.jpg"
+    assert project.run() == 0
+    assert project.decoded() == 0
+    new = pack(project.folder / "new.tar", {"0.jpg": images[3]}).read_bytes()
+    store.client.put_object(Bucket=bucket, Key="packed/shards/001.tar", Body=new)
+    assert project.run() == 0
+    assert project.decoded() == 1
+    assert main(["verify", str(project.run_folder), "--quiet"]) == 0
+
+
+def test_a_folder_of_containers_on_s3(project: Project, store: ObjectStore, bucket: str) -> None:
+    contained(project, store, bucket)
+    project.config["inputs"] = {"a": [f"s3://{bucket}/packed"]}
+    assert project.run() == 0
+    assert len(load_run(project.run_folder).images()) == 1
+    assert project.run("scan.archives=true") == 0
+    assert len(load_run(project.run_folder).images()) == 24
+    store.client.put_object(Bucket=bucket, Key="packed/shards/000_stats.json", Body=b"{}")
+    project.config["inputs"] = {"a": [f"s3://{bucket}/packed/shards"]}
+    assert project.run() == 0
+    assert len(load_run(project.run_folder).images()) == 16
+
+
+class Hub(MemoryFileSystem):
+    """Stands in for the file system of the Hugging Face Hub: blobs have an id, and no time."""
+
+    protocol = "hf"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return f"/{path.removeprefix('hf://').strip('/')}".rstrip("/")
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        return self._known(super().info(path, **kwargs))
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        found = super().ls(path, detail=detail, **kwargs)
+        return [self._known(each) for each in found] if detail else found
+
+    def find(self, path: str, *args: Any, **kwargs: Any) -> Any:
+        found = super().find(path, *args, **kwargs)
+        return {name: self._known(each) for name, each in found.items()} if isinstance(found, dict) else found
+
+    def _known(self, about: dict[str, Any]) -> dict[str, Any]:
+        found = {name: value for name, value in about.items() if name != "created"}
+        if found["type"] == "file":
+            found["blob_id"] = hashlib.sha1(self.store[found["name"]].getvalue()).hexdigest()
+        return found
+
+    def modified(self, path: str) -> Any:
+        raise NotImplementedError
+
+
+def test_a_data_set_on_a_hub(tmp_path: Path) -> None:
+    fsspec.register_implementation("hf", Hub, clobber=True)
+    system = fsspec.filesystem("hf")
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"image": [b"one", b"two"]}), buffer)
+    system.pipe_file("datasets/cats/data/train-0.parquet", buffer.getvalue())
+    files = find(["hf://datasets/cats/data/*.parquet"], ListingRules())
+    assert files.locations is not None
+    name = b"hf://datasets/cats/data/train-0.parquet!/#"
+    assert files.paths.to_pylist() == [name + b"0", name + b"1"]
+    (first, second) = stamps(files, "mtime").to_pylist()
+    assert hashlib.sha1(buffer.getvalue()).hexdigest() in first
+    place = files.locations.to_pylist()[1]
+    assert read(Expected(name + b"1", 0, second, place), "mtime", 100)[0] == b"two"
+    system.pipe_file("datasets/cats/data/train-0.parquet", buffer.getvalue() + b" ")
+    with pytest.raises(Unreadable, match="changed"):
+        read(Expected(name + b"1", 0, second, place), "mtime", 100)
+    saved = find(["hf://datasets/cats"], ListingRules(archives=True))
+    assert len(saved) == 1  # the container is broken now

@@ -6,7 +6,8 @@ import pytest
 
 from pipeline.messages.errors import ConfigError
 from stages import scan
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 from stages.listing.companions import DEFAULT
 from stages.listing.files import find
 from stages.listing.rules import ListingRules
@@ -18,6 +19,8 @@ EVERYTHING = {
     "pairs.metric": "mse",
     "inputs.b": (),
     "companions.patterns": DEFAULT,
+    "inputs.columns": {},
+    "inputs.folders": {},
 }
 
 

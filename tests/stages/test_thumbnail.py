@@ -61,6 +61,7 @@ def scanned(paths: Sequence[bytes], name: str = "a", trust: str = "mtime") -> Me
         "set": [name] * len(paths),
         "bytes": [found.st_size for found in stats],
         "stamp": [str(getattr(found, f"st_{trust}_ns")) for found in stats],
+        "location": pa.nulls(len(paths), pa.string()),
     }
     return MemoryArtifact("scan", f"{name}-end", pa.table(columns))
 
@@ -75,7 +76,7 @@ def test_difficult_names_give_rows_like_any_other(paths: list[bytes], tmp_path: 
     table, result = run(scan, tmp_path, Params(size=(8, 6), decode="exact"))
     assert table.schema == STAGE.schema_for(PARAMS, lambda _: None)
     assert table["error"].null_count == len(paths)
-    columns = ["path", "path_bytes", "set", "bytes", "stamp"]
+    columns = ["path", "path_bytes", "set", "bytes", "stamp", "location"]
     assert table.select(columns).equals(scan.rows_.select(columns))
     assert result.summary == {"images": 6, "readable": 6, "failed": 0, "errors": {}}
     assert dict(result.stats) == {"decoded": 6, "reused": 0}

@@ -148,7 +148,7 @@ def listed(folder: Place, stage: str) -> list[Place]:
 
 def entry_of(about: Mapping[str, Any]) -> Entry:
     """Return a file's entry from fsspec's `info`; missing values are 0 or empty."""
-    tag = str(about.get("ETag") or about.get("etag") or about.get("md5Hash") or "").strip('"')
+    tag = str(about.get("ETag") or about.get("etag") or about.get("md5Hash") or about.get("blob_id") or "").strip('"')
     times = (about.get(name) for name in ("LastModified", "last_modified", "mtime", "modified", "updated", "created"))
     return Entry(int(about.get("size") or 0), _nanoseconds(next((time for time in times if time), 0)), tag)
 

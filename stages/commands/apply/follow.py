@@ -24,6 +24,7 @@ from stages.commands.apply.tally import DONE, Tally
 from stages.commands.plan.plan_file import (
     PlannedFile,
     RemovalPlan,
+    container_of,
     inputs_of,
     is_local,
     is_path,
@@ -142,6 +143,8 @@ def _prepare(
     try:
         if not is_local(file):
             raise Cannot("it is on an object store; apply works on this machine's disks only")
+        if container_of(file) is not None:
+            raise Cannot("it is inside a container; make the container again without the image")
         path = path_of(file)
         folder = folders.find(path.parent)
         if folder is None:

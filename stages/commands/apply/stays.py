@@ -12,9 +12,9 @@ from typing import TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folder, Version, version
-from stages.commands.plan.plan_file import Group, PlannedFile, is_local, path_of
+from stages.commands.plan.plan_file import Group, PlannedFile, container_of, is_local, path_of
 from stages.comparing.text import one_line
-from stages.decoding.reading import in_range
+from stages.decoding.sources import in_range
 from stages.listing.files import show
 
 NONE = "no image that is to stay is present and unchanged"
@@ -54,13 +54,17 @@ class Stays:
     """The images of a cluster that stay."""
 
     def __init__(self, group: Group) -> None:
-        self._local = [file for file in group.keep if is_local(file)]
+        local = [file for file in group.keep if is_local(file)]
+        self._local = [file for file in local if container_of(file) is None]
+        self._inside = len(self._local) < len(local)
         self._last: StayingImage | None = None
 
     def find(self) -> StayingImage:
         """Return the first image that stays and is present and unchanged.
 
         Its bytes are read once per version. Raises Cannot where there is none."""
+        if not self._local and self._inside:
+            raise Cannot("every image that is to stay is inside a container, whose images apply does not check")
         if not self._local:
             raise Cannot("every image that is to stay is on an object store; apply works on this machine's disks only")
         with contextlib.suppress(OSError):

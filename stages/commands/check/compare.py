@@ -36,8 +36,9 @@ from stages.clustering.ledger import account
 from stages.commands.check.lender import NEW, STAGES, Lender, lender, stages_of, true_names
 from stages.commands.results.tables import Results
 from stages.kernels import cut
-from stages.listing.files import find, show, stamps, texts
+from stages.listing.files import find, show, texts
 from stages.listing.sections import ImageSets
+from stages.listing.stamps import stamps
 from stages.listing.table import FileTable
 
 LOCAL_KINDS = ("auto", "synchronous", "threads", "local")
@@ -183,8 +184,12 @@ def _new(config: Config, lent: Lender) -> NewFiles:
 
 def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
     """Return the files that `mask` selects."""
-    columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes")}
-    return dataclasses.replace(files, paths=files.paths.filter(pa.array(mask)), **columns)
+    chosen = pa.array(mask)
+    columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes", "container")}
+    locations = None if files.locations is None else files.locations.filter(chosen)
+    values = {name: each.filter(chosen) for name, each in files.values.items()}
+    paths = files.paths.filter(chosen)
+    return dataclasses.replace(files, paths=paths, locations=locations, values=values, **columns)
 
 
 def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[Task, pa.Table]]:

@@ -19,7 +19,7 @@ from pipeline.stage import Address
 from stages.comparing.folders import rule_folders
 from stages.comparing.text import human_bytes, human_count, human_seconds
 from stages.decoding.lanes import Lanes
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 
 PROBED = 64
 """Maximum number of files in a probe."""
@@ -43,10 +43,11 @@ class Probe:
 def probe(config: Config, plan: Plan) -> Probe:
     """Decode some files, evenly spaced among all, as the thumbnail stage would."""
     tables = [table for _, table in sorted(plan.sources.items())]
-    scan = pa.concat_tables(tables).select(["path", "path_bytes", "bytes", "stamp"])
+    scan = pa.concat_tables(tables).select(["path", "path_bytes", "bytes", "stamp", "location"])
     some = scan.take(np.unique(np.linspace(0, scan.num_rows - 1, min(PROBED, scan.num_rows)).astype(np.int64)))
     files = [
-        Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["stamp"]) for row in some.to_pylist()
+        Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["stamp"], row["location"] or "")
+        for row in some.to_pylist()
     ]
     params = config.params["thumbnail"]
     options = params.options(config.settings("scan.trust"))

@@ -36,14 +36,15 @@ DUPLICATE, UNREADABLE = "duplicate", "unreadable"
 def fiftyone(results: Results, folder: Path) -> list[str]:
     """Write the dataset; return the paths of its files, and a note on images left out.
 
-    A sample can't have a URL, or a name that is not UTF-8. Raises ConfigError where a file exists already; OSError
-    where a file can't be written."""
+    A sample can't have a URL, a name that is not UTF-8, or a place inside a container. Raises ConfigError where a file
+    exists already; OSError where a file can't be written."""
     metadata, samples = folder / "metadata.json", folder / "samples.json"
     for path in (metadata, samples):
         if path.exists():
             raise ConfigError(f"{path} exists; choose another folder, or delete that file")
     images = results.images()
-    odd = images["path_bytes"].notna() | images["path"].map(lambda path: protocol_of(path) is not None).astype(bool)
+    odd = images["path_bytes"].notna() | images["container"].notna()
+    odd |= images["path"].map(lambda path: protocol_of(path) is not None).astype(bool)
     with atomic_write(samples) as file:
         file.write(b'{"samples": [')
         for number, sample in enumerate(_samples(results, images[~odd])):
@@ -54,7 +55,7 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
     info = {"run": run["run"], "fast_diff": run["version"], "pairs": run["config"]["pairs"]}
     with atomic_write(metadata) as file:  # written last, so that it marks a complete dataset
         file.write(json.dumps({"media_type": "image", "info": info}, indent=1).encode())
-    left = f"left out: {counted(int(odd.sum()), 'image')} at URLs, or with names that are not UTF-8"
+    left = f"left out: {counted(int(odd.sum()), 'image')} at URLs, inside containers, or with names that are not UTF-8"
     return [str(metadata), str(samples), *([left] if odd.any() else [])]
 
 

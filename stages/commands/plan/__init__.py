@@ -22,6 +22,8 @@ from pipeline.messages.errors import ConfigError, one_line
 from pipeline.messages.say import answer_paged
 from pipeline.messages.words import counted
 
+LEFT = "to make the containers again without these images, use fast-diff export --table clusters"
+
 
 def plan(
     words: Sequence[str],
@@ -35,7 +37,7 @@ def plan(
 ) -> int:
     """Write the plan, and return the exit code."""
     from pipeline.store.atomic import atomic_write
-    from stages.commands.plan.proposal import PlanRules, plan_of
+    from stages.commands.plan.proposal import PlanRules, proposal
     from stages.commands.results.by_folder import as_records, by_folder, folder_lines, images_per_folder
     from stages.comparing.text import human_bytes
 
@@ -43,7 +45,7 @@ def plan(
         raise ConfigError("plan: expected RUN and FILE, such as fast-diff plan outputs/Pictures plan.json")
     file = Path(words[-1])
     results = results_of(words[0] if len(words) == 2 else None)
-    plan = plan_of(results, PlanRules(prefer, avoid, only, max_distance, folders))
+    plan, left = proposal(results, PlanRules(prefer, avoid, only, max_distance, folders))
     if file.exists():
         raise ConfigError(f"{file} exists; choose another name, or delete that file")
     with atomic_write(file) as written:
@@ -57,13 +59,11 @@ def plan(
         f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would go{and_more}",
         *(f"  {one_line(path)}, {human_bytes(size)}" for path, size in (going if verbose else ())),
         *folder_lines(by, "would go"),
+        *([f"left alone  {counted(left, 'image')} inside containers: {LEFT}"] if left else []),
         f"next        fast-diff apply {file} --action report",
     ]
-    return answer_paged(
-        as_json,
-        {"plan": str(file), "remove": count, "companions": beside, "clusters": clusters, "folders": as_records(by)},
-        said,
-    )
+    counts = {"remove": count, "companions": beside, "clusters": clusters, "inside": left}
+    return answer_paged(as_json, {"plan": str(file), **counts, "folders": as_records(by)}, said)
 
 
 class _Distance(click.ParamType[float]):

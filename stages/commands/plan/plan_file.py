@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from pipeline.store.backends.storage import read_bytes
 from stages.commands.plan.companions import PlannedCompanion, begins_like, companions_of, naming_of
 from stages.commands.results.tables import load_run
 from stages.comparing.text import one_line
+from stages.decoding.location import SEPARATOR
 from stages.listing import companions
 from stages.listing.files import show
 
@@ -67,6 +69,16 @@ def is_path(text: str) -> bool:
 def is_local(file: PlannedFile) -> bool:
     """Return whether a file is on this machine's disks, not on an object store."""
     return name_of(file).startswith(b"/")
+
+
+def container_of(file: PlannedFile) -> Path | None:
+    """Return the container file on this machine's disks that an image is inside of; None for a file of its own."""
+    name = name_of(file)
+    if not name.startswith(b"/"):
+        return None
+    ends = [found.start() for found in re.finditer(re.escape(SEPARATOR), name)]
+    inside = (Path(os.fsdecode(name[:end])) for end in ends if not os.path.isdir(name[: end + 1]))  # noqa: PTH112
+    return next((path for path in inside if path.is_file()), None)
 
 
 @validated(frozen=True, config=FORBID)

@@ -49,7 +49,14 @@ class PlanRules:
 
 
 def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
-    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError."""
+    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError.
+
+    Images inside containers always stay."""
+    return proposal(results, rules)[0]
+
+
+def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str, Any], int]:
+    """Return `plan_of`, and the number of images that stay only because they are inside containers."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
         raise ConfigError(f"{results.folder}: its last run did not finish; run `fast-diff run` again first")
     images = results.images().set_index("path")
@@ -60,6 +67,9 @@ def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
         members = _ruled(results, members, images, rules)
     else:
         members = members.assign(goes=~members[list(STAYS)].any(axis=1))
+    inside = images["container"].reindex(members["path"]).notna().to_numpy()
+    left = int((members["goes"].to_numpy(bool) & inside).sum())
+    members = members.assign(goes=members["goes"].to_numpy(bool) & ~inside)
     config = results.summary["config"]
     naming = naming_of(config)
     beside = companions_of(results, set(members.loc[members["goes"].to_numpy(bool), "path"])) if naming else {}
@@ -72,13 +82,9 @@ def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
         if files["remove"]:
             groups.append({"cluster": int(str(cluster)), "reason": rows["reason"].iloc[0], **files})
     folder = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
-    return {
-        FORMAT: VERSION,
-        "run": str(folder),
-        "references": list(config["inputs"].get("reference", [])),
-        **naming,
-        "clusters": groups,
-    }
+    references = list(config["inputs"].get("reference", []))
+    plan = {FORMAT: VERSION, "run": str(folder), "references": references, **naming, "clusters": groups}
+    return plan, left
 
 
 def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:

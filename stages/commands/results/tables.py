@@ -27,7 +27,9 @@ from stages.commands.results.names import image_named
 from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.hamming import HASHES
+from stages.decoding.location import container_of
 from stages.kernels.graph import components
+from stages.listing.files import show
 from stages.report.folders import FILENAME as FOLDERS
 
 T = TypeVar("T")
@@ -86,15 +88,20 @@ class Results:
         Columns: path, path_bytes (the true name if it is not UTF-8, else null), set, width and height (pixels, after
         EXIF orientation), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
         thumbnail's values), alpha (transparent share, 0 to 1), frames, taken (by the camera's clock), camera (make and
-        model), software (that wrote the file), gps (whether EXIF or XMP has a position), orientation (EXIF), quality
-        (of a JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image
-        has the pixels of a decoded JPEG), annotations (which of caption, keywords, people and rating there are), scale
-        (decoded at 1/scale of the width), decoder, note (on oddities of the file), error and error_detail (null for a
-        readable image), root, mtime_ns, companions (names of the files that belong to the image, separated by
-        slashes), partition."""
+        model), software (that wrote the file), gps (whether EXIF has a position), orientation (EXIF), quality (of a
+        JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
+        the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
+        error and error_detail (null for a readable image), root, mtime_ns (of the container for an image inside one),
+        partition, container (the file that the image is inside of; null for a file of its own), and the columns of
+        `scan.columns`."""
         images = self._read("thumbnail", FACTS)
-        scanned = self._read("scan", ("path", "root", "mtime_ns", "companions", "partition"))
-        return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
+        columns = self.summary["config"].get("scan", {}).get("columns", [])
+        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition", "location", *columns))
+        found = images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
+        names = found["path_bytes"].where(found["path_bytes"].notna(), found["path"].str.encode("utf-8"))
+        places = found.pop("location").astype(object).where(lambda each: each.notna(), None)
+        inside = (container_of(name, place) for name, place in zip(names, places, strict=True))
+        return found.assign(container=pd.Series([show(name) if name else None for name in inside], dtype=object))
 
     def name_of(self, typed: str) -> str:
         """Return the path of an image from what a user typed; see `image_named`. Raises ConfigError."""

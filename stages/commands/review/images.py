@@ -20,7 +20,8 @@ from stages.comparing.thumbnails import limits
 from stages.decoding.lanes import decode_one
 from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Unreadable
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 from stages.report.gallery import display_options
 from stages.report.pictures import PREVIEW, jpeg
 from stages.report.previews import QUALITY
@@ -97,7 +98,7 @@ class ServedImages:
 
     def _expected(self, number: int) -> Expected:
         row = self._shown.rows[number]
-        return Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"])
+        return Expected(row["path_bytes"] or row["path"].encode(), row["bytes"], row["digest"], row["location"] or "")
 
     def _decoded(self, number: int, side: int) -> Image.Image | None:
         row = self._shown.rows[number]

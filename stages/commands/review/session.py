@@ -185,6 +185,8 @@ class Session:
             raise ConfigError("expected images of one cluster")
         if any(rows[number]["reference"] for number in remove):
             raise ConfigError("expected no image of a reference folder among the images to remove")
+        if any(rows[number]["location"] for number in remove):
+            raise ConfigError("expected no image inside a container among the images to remove")
         first = rows[keep[0]]
         starts = keep[0] == 0 or rows[keep[0] - 1]["cluster"] != first["cluster"]
         reason = first["reason"] if starts and first["reason"] else "chosen on the page"

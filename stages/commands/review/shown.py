@@ -33,6 +33,7 @@ CHARTS = ("histogram", "sizes", "recall")
 COLUMNS = (
     *("path", "path_bytes", "width", "height", "bytes", "format", "mode", "digest", "frames", "taken", "camera"),
     *("software", "gps", "annotations", "orientation", "quality", "subsampling", "progressive", "was_jpeg", "alpha"),
+    "location",
 )
 """Columns of the stage `thumbnail` that the page shows of an image."""
 

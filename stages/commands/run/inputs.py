@@ -17,6 +17,7 @@ from pipeline.plan import discovery
 from pipeline.store.backends.locations import mask, protocol_of
 from pipeline.store.backends.storage import exists
 from stages.listing.files import show
+from stages.listing.patterns import expanded, has_pattern
 
 if TYPE_CHECKING:
     from pipeline.stage import Stage
@@ -84,6 +85,8 @@ def _input(name: str) -> str:
     if not os.path.lexists(name) and name.startswith("~"):
         return name  # in quotes, so that the shell has not expanded it
     if not os.path.exists(name):  # noqa: PTH110  # False for a name that is too long
+        if expanded(name) != [name]:
+            return os.path.abspath(name)  # noqa: PTH100  # a pattern in quotes
         raise ConfigError(
             f"{one_line(name) or repr(name)}: not found: expected a folder, an image, a URL or a YAML config"
         )
@@ -94,7 +97,11 @@ def name_of(name: str) -> str:
     """Return the name of a run over a folder: the folder's name, made valid for a run."""
     url = protocol_of(name) is not None
     text = name.partition("?")[0].rpartition("://")[2].rpartition("@")[2] if url else os.path.abspath(name)  # noqa: PTH100
-    last = text.rstrip("/").rpartition("/")[2]
+    if not url and os.path.lexists(text):
+        parts = [text.rpartition("/")[2]]
+    else:  # a pattern is named after the folder around it
+        parts = [part for part in reversed(text.rstrip("/").split("/")) if not has_pattern(part)]
+    last = next(iter(parts), "")
     safe = "".join(letter if letter.isprintable() else "_" for letter in last).lstrip(".").removesuffix(WORK)
     return safe.encode()[: NAME_BYTES - SUFFIX_BYTES].decode(errors="ignore") or "images"
 

@@ -120,7 +120,7 @@ function drawLarge(cluster, keeper, image, n) {
   fill(shown, image, cluster.images.length <= FEW);
   const keep = make("button", {type: "button", disabled: away, on: {click: () => decks.keep(n)}}, n < 9 ? `keep this (${n + 1})` : "keep this");
   keep.setAttribute("aria-label", `keep only ${name}`);
-  const badge = make("span", {className: "badge verdict"}, away ? "cleaned up" : data.reference[image] ? "reference" : kept ? "keep" : "remove");
+  const badge = make("span", {className: "badge verdict"}, away ? "cleaned up" : contained.has(image) ? "container" : data.reference[image] ? "reference" : kept ? "keep" : "remove");
   return make("figure", {className: `${kept ? "stays" : "goes"}${n === deck.image ? " at" : ""}`, on: {click: () => { deck.image = n; drawDeck(); }}}, box,
     make("figcaption", {}, make("span", {className: "line"}, badge, setBadge(image), keep, make("span", {className: "mse"}, distanceTo(keeper, image))),
       make("bdi", {className: "name"}, name), make("bdi", {className: "folder", title: plain(pathOf(image))}, plain(folderShown(cluster, image))),

@@ -67,6 +67,9 @@ function keeperOf(cluster) {
   const chosen = images.every(image => choice.has(image)) ? images.find(image => choice.get(image)) : undefined;
   return chosen ?? images.find(image => choice.get(image) !== false) ?? images[0];
 }
+// Why an image always stays; images inside containers stay, since no command changes a container.
+const contained = new Set(data.contained);
+const fixedBy = image => contained.has(image) ? "inside a container" : data.reference[image] ? "in a reference folder" : "";
 const stays = (image, keeper) => image === keeper || data.reference[image] === 1 || choice.get(image) === true
   || skipped.has(image) || dismissed.has(pairOf(image, keeper));
 function leaving(cluster) {

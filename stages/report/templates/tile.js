@@ -13,7 +13,7 @@ const SHOWN = new Set(["JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "AVIF"]);
 function originalOf(image) {
   if (serving) return `original/${image}?of=${data.mark}`;
   const known = data.upright && SHOWN.has(data.formats[data.format[image]]);
-  if (!known || location.protocol !== "file:" || !pathOf(image).startsWith("/")) return "";
+  if (!known || location.protocol !== "file:" || !pathOf(image).startsWith("/") || contained.has(image)) return "";
   const odd = data.odd[image];
   return "file://" + (odd ? odd.replace(/../g, "%$&").replaceAll("%2f", "/") : pathOf(image).split("/").map(encodeURIComponent).join("/"));
 }
@@ -72,7 +72,7 @@ function drawImage(cluster, keeper, place, image, n) {
     on: {click: () => { go(place, n); openCompare(); }}}, shown);
   fill(shown, image, false);
   const said = away ? make("span", {className: "badge"}, "cleaned up")
-    : data.reference[image] ? make("span", {className: "badge", title: "always kept: in a reference folder"}, "reference")
+    : data.reference[image] ? make("span", {className: "badge", title: `always kept: ${fixedBy(image)}`}, contained.has(image) ? "container" : "reference")
       : switching("keep", {on: kept, label: `keep ${name}`, click: () => toggleStays(place, n)});
   return make("li", {className: `${away ? "away" : kept ? "stays" : "goes"}${image === keeper ? " keeper" : ""}`
     + `${place === view.at && n === view.image ? " at" : ""}`},
@@ -97,7 +97,7 @@ function folderShown({images}, image) {
 // Why an image stays.
 function whyOf(cluster, keeper, image) {
   if (!stays(image, keeper)) return "";
-  if (data.reference[image]) return "in a reference folder";
+  if (fixedBy(image)) return fixedBy(image);
   if (isDismissed(cluster)) return "not a duplicate";
   if (isSkipped(cluster)) return "cluster skipped";
   if (image !== keeper) return choice.get(image) ? "chosen by you" : "not a duplicate of the keeper";

@@ -124,7 +124,7 @@ def test_every_key_has_a_meaning_and_all_but_required_ones_a_default() -> None:
     for place, node in found.items():
         assert len(node["description"]) > 5, place
         without = place in {".run", *(f".{section}" for section in sections)} or place.endswith(
-            ("Tls.ca_file", "Tls.cert", "Tls.key", "Adapt.maximum", ".path")
+            ("Tls.ca_file", "Tls.cert", "Tls.key", "Adapt.maximum", ".path", ".list")
         )
         assert without or "default" in node, place
         assert "title" not in node or place.endswith("properties"), place

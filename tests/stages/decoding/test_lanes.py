@@ -18,7 +18,7 @@ from stages.decoding import lanes as module
 from stages.decoding.child import Seen
 from stages.decoding.lanes import Lanes, decode_one
 from stages.decoding.options import DecodeOptions, Limits
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 from stages.decoding.tray import Tray
 from tests.stages.decoding.hostile import MAGIC
 from tests.stages.decoding.samples import dng, smooth

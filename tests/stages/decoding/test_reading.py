@@ -7,7 +7,8 @@ import pytest
 
 from stages.decoding import problems
 from stages.decoding.problems import Problem, Unreadable
-from stages.decoding.reading import Expected, read
+from stages.decoding.reading import read
+from stages.decoding.sources import Expected
 
 DATA = bytes(range(256)) * 40
 LIMIT = 1 << 28

@@ -121,7 +121,7 @@ def proposed(images: pd.DataFrame, clusters: pd.DataFrame) -> list[dict[str, Any
 
 
 def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> None:
-    facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None}
+    facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None, "container": None}
     images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])
     rows = [(4, "/a", True, "older"), (4, "/b", False, ""), (2, "/c", True, "larger"), (2, "/d", False, "")]
     clusters = pd.DataFrame(rows, columns=["cluster", "path", "keeper", "reason"])
@@ -134,7 +134,7 @@ def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> 
 
 def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
     """Of one whose images all stay nothing is said."""
-    facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None}
+    facts = {"bytes": 5, "mtime_ns": 7, "digest": "d", "path_bytes": None, "container": None}
     images = pd.DataFrame([{"path": path} | facts for path in ("/a", "/b", "/c", "/d")])
     images.loc[1, "path_bytes"] = b"/b"
     rows = [(0, "/a", True, False), (0, "/b", False, False), (1, "/c", True, False), (1, "/d", False, True)]

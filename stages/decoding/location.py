@@ -1,0 +1,76 @@
+"""Write and read where an image lies inside a container file.
+
+A location is a short text, such as `zip:21:4096:1200:8:99`: its kind, the length in bytes of the container's name in
+front of `!/`, and numbers by kind:
+
+    raw      offset of the image's bytes in the file: members of a tar, rows of an Arrow file
+    stream   offset in the decompressed stream: members of a compressed tar
+    zip      offset of the local header, compressed size, method, CRC-32
+    parquet  row group, row in the row group, number of the column
+    broken   the name of a problem in BROKEN: the image is known by name only
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from stages.decoding import problems
+
+SEPARATOR = b"!/"
+"""Between the name of a container and the name of a member."""
+TARS = (b".tar", b".tar.gz", b".tgz", b".tar.bz2", b".tbz2", b".tar.xz", b".txz")
+ZIPS = (b".zip", b".cbz")
+PARQUETS = (b".parquet", b".pq")
+ARROWS = (b".arrow", b".feather")
+"""Endings of container files, in lower case."""
+BROKEN = {
+    "container": problems.CONTAINER,
+    "ends": problems.CONTAINER_ENDS,
+    "cut": problems.MEMBER_CUT,
+    "encrypted": problems.ENCRYPTED,
+    "method": problems.METHOD,
+    "sparse": problems.SPARSE,
+    "value": problems.NO_VALUE,
+    "column": problems.NO_COLUMN,
+    "absent": problems.ABSENT,
+}
+"""Problems that the scan finds while it lists a container, by the name in a location."""
+
+
+class Location(NamedTuple):
+    """Where an image lies: the kind, the container's name, and the numbers of the kind."""
+
+    kind: str
+    container: bytes
+    at: tuple[str, ...]
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of every kind but `broken`."""
+        return tuple(map(int, self.at))
+
+    @property
+    def problem(self) -> problems.Problem:
+        """The problem of the kind `broken`."""
+        return BROKEN[self.at[0]]
+
+
+def is_container(name: bytes) -> bool:
+    """Return whether a file is a container by its name."""
+    return name.lower().endswith((*TARS, *ZIPS, *PARQUETS, *ARROWS))
+
+
+def location_of(path: bytes, text: str) -> Location:
+    """Return the location of the image `path` from its text."""
+    kind, length, *at = text.split(":")
+    return Location(kind, path[: int(length)], tuple(at))
+
+
+def container_of(path: bytes, text: str | None) -> bytes | None:
+    """Return the name of an image's container; None for a file of its own."""
+    return location_of(path, text).container if text else None
+
+
+def unsized(stamp: str) -> bool:
+    """Return whether the image with this stamp has a size that the scan does not know."""
+    return " parquet:" in stamp

@@ -1,0 +1,198 @@
+"""List the members of tar and zip files, without reading the members.
+
+A container that is damaged yields the members before the damage, then a member without a name: the container itself,
+with the problem."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple, cast
+
+from stages.decoding.containers import METHODS
+from stages.decoding.location import SEPARATOR, ZIPS
+from stages.decoding.opened_file import OpenedFile, decompressed
+
+HEADER = 1 << 26
+"""Bytes of a tar's header, with its long names and comments, at most."""
+DIRECTORY = 1 << 29
+"""Bytes of a zip's directory, at most."""
+SMALL = 1 << 12
+"""Bytes that are read around a header of a tar on a disk, whose members are skipped."""
+LONGEST = 4096
+"""Bytes of a member's name; a longer name ends in its digest."""
+UP = b"%2E%2E"
+BLOCK = 512
+ENCRYPTED = 1
+SIDECAR = 1 << 16
+"""Bytes of a file beside an image that is read, at most."""
+
+
+class Member(NamedTuple):
+    """A member of a container.
+
+    name  empty for the container itself
+    size  in bytes
+    kind  of its location, with the numbers in `at`; see `stages.decoding.location`
+    values  beside the image, one for each name in `scan.columns`; empty without such names"""
+
+    name: bytes
+    size: int
+    kind: str
+    at: str
+    values: tuple[str | None, ...] = ()
+
+
+def broken(name: bytes, problem: str, size: int = 0) -> Member:
+    """Return a member that can't be read, by the name of a problem in `location.BROKEN`."""
+    return Member(name, size, "broken", problem)
+
+
+Wanted = Callable[[bytes], bool]
+Found = Iterator[tuple[Member, bytes | None]]
+"""Members, and the content of those that are beside an image."""
+
+
+def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: False) -> Found:
+    """Yield the wanted members of a tar or a zip, by the ending of its name, each under a name of its own.
+
+    beside  which other members are yielded with their content
+
+    Raises:
+        OSError: the container can't be read."""
+    seen: dict[bytes, int] = {}
+    listed = zip_members if opened.name.lower().endswith(ZIPS) else tar_members
+    for member, content in listed(opened, wanted, beside):
+        count = seen[member.name] = seen.get(member.name, 0) + 1
+        if count == 1 or content is not None:
+            yield member, content
+            continue
+        name = b"%s#%d" % (member.name, count)
+        while name in seen:
+            count += 1
+            name = b"%s#%d" % (member.name, count)
+        seen[name] = 1
+        yield member._replace(name=name), None
+
+
+class _Limited:
+    """A file that refuses to read very much at a time: a crafted header can ask for the whole memory."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self._file, self._most = file, most
+        self.seek, self.tell, self.close = file.seek, file.tell, file.close
+
+    def read(self, count: int = -1) -> bytes:
+        if count > self._most:
+            raise tarfile.ReadError(f"expected at most {self._most} bytes, got {count}")
+        data = self._file.read(self._most + 1 if count < 0 else count)
+        if len(data) > self._most:
+            raise tarfile.ReadError(f"expected at most {self._most} bytes")
+        return data
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _name(text: str) -> bytes:
+    """Return a member's name.
+
+    Members are never extracted, but paths are joined and shown: `..`, a slash at the beginning and NUL are escaped."""
+    name = text.encode("utf-8", "surrogateescape").replace(b"\0", b"%00")
+    if b"." in name and (b"//" in name or b"./" in name or name.startswith(b"/")):
+        parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+        name = (b"%2F" if name.startswith(b"/") else b"") + b"/".join(UP if part == b".." else part for part in parts)
+    return name if len(name) <= LONGEST else name[:LONGEST] + b"#" + hashlib.sha256(name).hexdigest().encode()
+
+
+def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
+    """Yield the wanted regular files of a tar, compressed or not, and its hard links to such files."""
+    size = opened.size
+    try:
+        file = opened.file(SMALL)
+        stream = decompressed(file)
+        kind = "raw" if stream is file else "stream"
+        tar = tarfile.TarFile(fileobj=cast(BinaryIO, _Limited(stream, HEADER)), encoding="utf-8")
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        yield broken(b"", "container"), None
+        return
+    known: dict[str, Member] = {}
+    last = -1
+    whole = False
+    try:
+        while (info := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # else every header stays in memory
+            if info.size < 0 or info.offset <= last:
+                raise tarfile.ReadError("the headers run backwards")
+            last = info.offset
+            name = _name(info.name)
+            if info.islnk() and info.linkname in known and wanted(name):
+                yield known[info.linkname]._replace(name=name), None
+            elif info.isreg() and wanted(name):
+                cut = kind == "raw" and info.offset_data + info.size > size
+                member = Member(name, info.size, kind, str(info.offset_data))
+                if info.issparse():
+                    member = broken(name, "sparse", info.size)
+                elif cut:
+                    member = broken(name, "cut", info.size)
+                known[info.name] = member
+                yield member, None
+            elif info.isreg() and info.size <= SIDECAR and beside(name):
+                stream.seek(info.offset_data)
+                yield Member(name, info.size, kind, str(info.offset_data)), stream.read(info.size)
+        stream.seek(tar.offset)
+        end = stream.read(BLOCK)
+        whole = bool(end) and not end.strip(b"\0")
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+    if not whole:
+        yield broken(b"", "ends"), None
+
+
+def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
+    """Yield the wanted files of a zip, by its directory."""
+    size = opened.size
+    try:
+        archive = zipfile.ZipFile(cast(BinaryIO, _Limited(opened.file(), DIRECTORY)))
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        yield broken(b"", "container"), None
+        return
+    for info in archive.infolist():
+        name = _name(info.filename)
+        if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
+            continue
+        if not wanted(name):
+            if info.file_size <= SIDECAR and beside(name):
+                yield Member(name, info.file_size, "zip", ""), _content(archive, info)
+            continue
+        if info.flag_bits & ENCRYPTED:
+            yield broken(name, "encrypted", info.file_size), None
+        elif info.compress_type not in METHODS:
+            yield broken(name, "method", info.file_size), None
+        elif not 0 <= info.header_offset <= info.header_offset + info.compress_size <= size:
+            yield broken(name, "cut", info.file_size), None
+        else:
+            at = f"{info.header_offset}:{info.compress_size}:{info.compress_type}:{info.CRC}"
+            yield Member(name, info.file_size, "zip", at), None
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return the content of a small member; empty where the member is damaged or encrypted."""
+    try:
+        with archive.open(info) as file:
+            return file.read(SIDECAR)
+    except Exception:  # hostile bytes
+        return b""
+
+
+def member_path(container: bytes, name: bytes) -> bytes:
+    """Return the path of a member; a member without a name is the container itself."""
+    return container + SEPARATOR + name if name else container

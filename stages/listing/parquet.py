@@ -1,0 +1,154 @@
+"""List the rows of Parquet and Arrow files, without reading their images.
+
+The rows of a Parquet file are found by row group, and their sizes are not known before they are read. The bytes in an
+uncompressed Arrow file are found in the file itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.decoding.opened_file import OpenedFile
+from stages.listing.image_columns import BYTES, ImageColumn, image_column, row_names
+from stages.listing.members import Member, broken
+from stages.listing.values import ValuesBeside, text_of
+
+MAGIC = b"ARROW1"
+"""Start of an Arrow file; a file without this start is a stream, as `datasets` write it."""
+END = b"\xff\xff\xff\xff\0\0\0\0"
+"""End of an Arrow stream."""
+
+
+def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = ()) -> Iterator[Member]:
+    """Yield the rows of a Parquet file as members.
+
+    column   the column of images; None: the column that looks like images
+    columns  other columns, whose values the members get"""
+    try:
+        file = pq.ParquetFile(opened.file(), pre_buffer=False)
+        found = image_column(file.schema_arrow, column)
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        yield broken(b"", "container")
+        return
+    if found is None:
+        yield broken(b"", "column")
+        return
+    first = 0
+    for group, rows in enumerate(groups):
+        names = row_names(first, rows, sum(groups), _keys(file, group, found))
+        values = _values(file, group, columns, rows)
+        for row, name in enumerate(names):
+            yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
+        first += rows
+
+
+def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[object] | None:
+    if not column.key:
+        return None
+    try:
+        values = file.read_row_group(group, columns=[column.key], use_threads=False).column(0).combine_chunks()
+    except Exception:  # a damaged page of keys: the images may be whole
+        return None
+    return list((values.field(0) if pa.types.is_struct(values.type) else values).to_pylist())
+
+
+def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
+    """Return the values of each row of a row group; None where a page is damaged. No columns: an empty list."""
+    if not columns:
+        return []
+    try:
+        there = [name for name in columns if name in file.schema_arrow.names]
+        return _of_table(file.read_row_group(group, columns=there, use_threads=False), columns, rows)
+    except Exception:  # a damaged page of values: the images may be whole
+        return [(None,) * len(columns)] * rows
+
+
+def _of_table(table: Any, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
+    """Return the values of each row of a table or a record batch."""
+    there = [
+        map(text_of, table.column(name).to_pylist()) if name in table.schema.names else (None,) * rows
+        for name in columns
+    ]
+    return list(zip(*there, strict=True))
+
+
+def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = ()) -> Iterator[Member]:
+    """Yield the rows of an Arrow file or stream as members; see `parquet_rows`."""
+    parts: list[tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]] = []
+    whole = False
+    try:
+        source: Any = pa.memory_map(os.fsdecode(opened.name)) if opened.is_local else pa.PythonFile(opened.file())
+        source.seek(8 if source.read(len(MAGIC)) == MAGIC else 0)
+        schema = pa.ipc.read_schema(source)
+        found = image_column(schema, column)
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        yield broken(b"", "container")
+        return
+    if found is None:
+        yield broken(b"", "column")
+        return
+    try:
+        while True:
+            message = pa.ipc.read_message(source)
+            parts.append(_in_file(message, schema, source.tell(), found, columns))
+    except EOFError:
+        whole = opened.read(source.tell() - len(END), source.tell()) == END
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+    of = sum(len(sizes) for _, sizes, *_ in parts)
+    first = 0
+    for places, sizes, keys, values in parts:
+        names = row_names(first, len(sizes), of, keys)
+        for row, (name, place, size) in enumerate(zip(names, places, sizes, strict=True)):
+            member = Member(name, size, "raw", str(place))
+            if place < 0 or not size:
+                member = broken(name, "method" if place < 0 else "value")
+            yield member._replace(values=values[row]) if values else member
+        first += len(sizes)
+    if not whole:
+        yield broken(b"", "ends")
+
+
+def _in_file(
+    message: Any, schema: pa.Schema, end: int, column: ImageColumn, columns: Sequence[str]
+) -> tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]:
+    """Return offset in the file, size, key and values of each row of a record batch; the offset is -1 where unknown.
+
+    end  where the message ends in the file: its body lies in front
+
+    Raises:
+        ValueError: the message is no record batch, or its offsets are wrong."""
+    batch = pa.ipc.read_record_batch(message, schema)
+    values = batch.column(column.number)
+    values = values.field(BYTES) if column.is_struct else values
+    _, offsets, data = values.buffers()
+    keys: Sequence[object] | None = None
+    if column.key:
+        name, _, field = column.key.rpartition(".")
+        keys = (batch.column(name).field(field) if name else batch.column(column.key)).to_pylist()
+    rows = len(values)
+    others = _of_table(batch, columns, rows) if columns else []
+    if not rows:
+        return [], [], keys, others
+    kind = np.int64 if pa.types.is_large_binary(values.type) else np.int32
+    edges = np.frombuffer(offsets, kind)[values.offset : values.offset + rows + 1].astype(np.int64)
+    sizes = np.diff(edges)
+    length = data.size if data is not None else 0
+    if len(edges) != rows + 1 or edges[0] < 0 or edges[-1] > length or (sizes < 0).any():
+        raise ValueError("offsets")
+    inner = data.address - message.body.address if data is not None else 0
+    if not 0 <= inner <= message.body.size:  # a compressed body
+        return [-1] * rows, sizes.tolist(), keys, others
+    sizes[values.is_null().to_numpy(zero_copy_only=False)] = 0
+    return (end - message.body.size + inner + edges[:-1]).tolist(), sizes.tolist(), keys, others

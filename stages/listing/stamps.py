@@ -1,0 +1,54 @@
+"""Compute the stamps of files: what must stay equal for a file to count as unchanged."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stages.decoding.reading import read_url
+from stages.listing.table import FileTable
+from stages.listing.urls import is_url
+
+
+def stamps(files: FileTable, trust: str) -> pa.StringArray:
+    """Return the stamp of each file; a file with an equal stamp counts as unchanged.
+
+    A stamp is empty where the bytes can't be read; the thumbnail stage records the error."""
+    if trust == "bytes":
+        inside = files.container if len(files.container) else np.full(len(files), -1)
+        paths = zip(files.paths.to_pylist(), inside.tolist(), strict=True)
+        stamped = pa.array([_digest(path) if container < 0 else "" for path, container in paths], pa.string())
+    else:
+        stamped = pc.cast(pa.array(files.ctimes if trust == "ctime" else files.mtimes), pa.string())
+    if files.tags:
+        tags = pa.array([files.tags.get(path) for path in files.paths.to_pylist()], pa.string())
+        stamped = pc.coalesce(tags, stamped)
+    if files.locations is None:
+        return stamped
+    return pc.coalesce(_of_members(files, files.locations, trust), stamped)
+
+
+def _of_members(files: FileTable, locations: pa.LargeStringArray, trust: str) -> pa.StringArray:
+    """Return the stamps of members: size and stamp of the container, and the location; null for other files."""
+    states = []
+    for each in files.containers:
+        time = str(each.ctime_ns if trust == "ctime" else each.mtime_ns)
+        states.append(f"{each.size}/{_digest(each.name) if trust == 'bytes' else each.tag or time}")
+    own = pa.array(np.where(files.container < 0, 0, files.container))
+    joined: pa.StringArray = pc.binary_join_element_wise(
+        pa.array(states, pa.string()).take(own), locations.cast(pa.string()), " "
+    )
+    return joined
+
+
+def _digest(path: bytes) -> str:
+    try:
+        if is_url(path):
+            return hashlib.sha256(read_url(path.decode())[0]).hexdigest()
+        with open(path, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
