@@ -284,7 +284,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, libraries=("Pillow",)),
+    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, libraries=("Pillow",)),
     reuse=Reuse(retry=lambda summary, params: bool(summary["passing"])),
     output=Output(figures=figures),
     preflight=Preflight(

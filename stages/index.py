@@ -15,9 +15,18 @@ from pydantic.dataclasses import dataclass
 from pipeline.messages.errors import TaskError
 from pipeline.stage import Address, CacheKey, Inputs, Job, Result, Settings, Stage, Task, Upstream
 from stages.comparing.embed import embedded
+from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES
 from stages.comparing.thumbnails import coarse_type, pixels, thumbnail_shape
 
-HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
+NUMBERS = {"turn": pa.int8(), "symmetry": pa.int8(), "unchanged": pa.uint8()}
+"""Types of the columns of the hash stage that are no text."""
+
+
+def hashed(settings: Settings) -> tuple[str, ...]:
+    """Return the columns that are taken from the hash stage."""
+    mirror = settings("pairs.mirror")
+    hashes = HASHES + MIRRORED_HASHES if mirror else HASHES
+    return (*hashes, "identity", "identity_turned", "turn", "symmetry", *(["unchanged"] if mirror else []))
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -30,7 +39,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
     partition  number of the image's part in the summary
     row        row of the image in its thumbnail artifact
-    vector     with pairs.embedding: float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations"""
+    vector     with pairs.embedding: float32 (turns, d) in C order, little-endian, of the turns that are compared"""
     return pa.schema(
         [
             ("path", pa.string()),
@@ -38,9 +47,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("row", pa.int32()),
             ("width", pa.int32()),
             ("height", pa.int32()),
-            *((name, pa.string()) for name in HASHED[:-2]),
-            ("turn", pa.int8()),
-            ("symmetry", pa.int8()),
+            *((name, NUMBERS.get(name, pa.string())) for name in hashed(settings)),
             ("coarse", coarse_type(thumbnail_shape(settings))),
             *([("vector", pa.binary())] if settings("pairs.embedding") else []),
         ]
@@ -66,19 +73,21 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         TaskError: thumbnails and hashes are of different images."""
     parts: list[list[str]] = []
     tables = []
-    function = job.settings("pairs.embedding")
-    turns = 4 if function and job.settings("pairs.rotations") else 1
+    function, names = job.settings("pairs.embedding"), hashed(job.settings)
+    turns = 1
+    if function:
+        turns = (4 if job.settings("pairs.rotations") else 1) * (2 if job.settings("pairs.mirror") else 1)
     for thumbnails, hashes in zip(inputs.of("thumbnail"), inputs.of("hash"), strict=True):
         rows = thumbnails.table(["path", "width", "height", "error", "coarse"])
         readable = pc.is_null(rows["error"])
         rows = rows.append_column("row", pa.array(np.arange(len(rows), dtype=np.int32))).filter(readable)
-        hashed = hashes.table(["path", *HASHED])
-        if not rows["path"].equals(hashed["path"]):
+        of_hash = hashes.table(["path", *names])
+        if not rows["path"].equals(of_hash["path"]):
             raise TaskError(
                 f"{thumbnails.key}: thumbnails and hashes are of different images; delete both artifacts and run again"
             )
-        for name in HASHED:
-            rows = rows.append_column(name, hashed[name])
+        for name in names:
+            rows = rows.append_column(name, of_hash[name])
         if function:
             column = thumbnails.table(["thumbnail"])["thumbnail"].filter(readable)
             images = pixels(column, thumbnail_shape(job.settings))
@@ -95,7 +104,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     Of thumbnails, only the digest of the column counts."""
     return {
         "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
-        "hash": ("path", *HASHED),
+        "hash": ("path", *hashed(settings)),
     }
 
 
@@ -115,5 +124,5 @@ STAGE: Stage[Params] = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses),
+    cache_key=CacheKey(reads, uses, added={"pairs.mirror": False}),
 )

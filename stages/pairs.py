@@ -1,11 +1,12 @@
 """Compare every image with every image, exactly; one task per block pair.
 
-`comparing/` holds blocks, metrics and earlier results; `kernels/compare.py` compares two blocks."""
+`comparing/matching.py` compares two blocks: `comparing/` holds blocks, metrics and earlier results, `kernels/` the
+comparison itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -14,11 +15,10 @@ from pydantic.dataclasses import dataclass
 
 from pipeline.machine import side_process
 from pipeline.machine.installation import install_extra
-from pipeline.messages.errors import TaskError
 from pipeline.messages.words import did_you_mean
 from pipeline.stage import (
+    ADDED,
     SPEED,
-    Artifact,
     CacheKey,
     Inputs,
     Job,
@@ -32,18 +32,15 @@ from pipeline.stage import (
     Upstream,
 )
 from pipeline.store.backends.locations import inside
-from stages.comparing import copies
-from stages.comparing.blocks import INDEXES, index_columns, index_table, read_blocks, rule_inputs, ruled_out
+from stages.comparing.blocks import INDEXES, index_columns
 from stages.comparing.comparison import Comparison
-from stages.comparing.delta import earlier_matches
 from stages.comparing.functions import imported
-from stages.comparing.match_rows import match_schema, match_tables
-from stages.comparing.metrics.kinds import KINDS, kind_of
+from stages.comparing.match_rows import match_schema
+from stages.comparing.matching import block_matches, chosen
+from stages.comparing.metrics.kinds import KINDS
 from stages.comparing.order import ordered_pairs
-from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels import arrays
-from stages.kernels.compare import TUNING, BlockPair
-from stages.kernels.rules import MatchRules
+from stages.kernels.compare import TUNING
 from stages.kernels.warm_up import compile_loops
 
 DEFAULT_THRESHOLD = 200.0
@@ -80,6 +77,11 @@ class Params:
     rotations: Annotated[
         bool, Field(description="take the least distance over the four quarter turns; needs a square thumbnail")
     ] = True
+    mirror: Annotated[
+        bool,
+        Field(description="compare mirror images, too: with rotations, in all four turns; adds a column mirrored"),
+        ADDED,
+    ] = False
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
         Field(description="compare only images of equal dimensions or aspect ratio; with rotations, turned ones too"),
@@ -142,7 +144,7 @@ class Params:
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
     """Return the artifact's schema; `match_schema` explains the columns."""
-    return match_schema(params.comparison.column)
+    return match_schema(params.comparison)
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:
@@ -209,45 +211,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     The summary is the ledger; the stats are the pairs left after each filter."""
     ledger: dict[str, Any] = {}
     levels: dict[str, Any] = {}
-    return Result(_matches(inputs.of("index"), params, job, ledger, levels), summary=ledger, stats={"levels": levels})
-
-
-def _matches(
-    indexes: Sequence[Artifact], params: Params, job: Job, summary: dict[str, Any], levels: dict[str, Any]
-) -> Iterator[pa.Table]:
-    device, comparison = _device(params), params.comparison
-    how = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
-    tables = [index_table(index, comparison) for index in indexes]
-    blocks = read_blocks(tables, comparison, *rule_inputs(comparison, job.settings))
-    kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
-    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
-    idle = ruled_out(blocks[0], blocks[-1])
-    known = None if idle else earlier_matches(job, blocks, kind, comparison)
-    sides = [block.side(job, index, kind, idle) for block, index in zip(blocks, indexes, strict=True)]
-    rules = MatchRules(kind.limit, comparison.turns, params.same_hash)
-    diagonal = len(blocks) == 1
-    pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
-    inside = copies.rows(blocks[0], comparison) if diagonal else None
-    for rows, found in pair.runs():
-        found = found._replace(a=blocks[0].representatives[found.a], b=blocks[-1].representatives[found.b])
-        if inside is not None:
-            found = copies.with_copies(found, inside, blocks[0].representatives[rows])
-        if first is not None:  # record pairs of copies with the group's first image only
-            found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
-        yield from match_tables(found, blocks, kind, comparison, *how)
-    if diagonal:
-        copies.enter(pair.ledger, blocks[0], comparison)
-    counts = [len(block.table) for block in blocks]
-    total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
-    summary |= {"pairs_total": total, **asdict(pair.ledger)}
-    levels |= {**asdict(pair.levels), "device": device.name}
-
-
-def _device(params: Params) -> arrays.Device:
-    try:
-        return arrays.choose(params.device)
-    except arrays.NoDevice as error:
-        raise TaskError(f"pairs.device: {error}") from error
+    found = block_matches(inputs.of("index"), params.comparison, chosen(params.device), job, ledger, levels)
+    return Result(found, summary=ledger, stats={"levels": levels})
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:

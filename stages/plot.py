@@ -141,6 +141,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         "folders": sharing,
         "linkage": job.settings("cluster.linkage"),
         "same_hash": job.settings("pairs.same_hash"),
+        "mirror": job.settings("pairs.mirror"),
         "clusters_shown": len(starts),
         "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
         "data": _data(listed, gallery, previews, matches, measured, job)
@@ -232,13 +233,13 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=14,
+    version=15,
     needs=NEEDS,
     params=Params,
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
+    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, BOUNDS, libraries=("Pillow", "matplotlib")),
     output=Output(
         files=(
             "report/index.html",

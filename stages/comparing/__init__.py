@@ -5,6 +5,7 @@ blocks.py         one block: classes of the rules, representatives of identical 
   metrics/        one file per metric: the points that a metric compares, and how a distance is stored
   thumbnails.py   thumbnails of single images, with a cache per process
   embed.py        vectors that a user's function makes of thumbnails
+matching.py       one block pair, from two indexes to tables of matches
 rows.py           decoded images as rows of the table of thumbnails
 match_rows.py     matches as rows of a table
 delta.py          matches that an earlier artifact of a block pair holds already

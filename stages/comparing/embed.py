@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from pipeline.messages.words import counted
 from stages.comparing.functions import RAISED, imported, said
-from stages.kernels.measure.turns import turned
+from stages.kernels.measure.turns import COMPARED, turned
 
 AT_ONCE = 256
 """Thumbnails per call of the function."""
@@ -21,10 +21,11 @@ def embedded(name: str, thumbnails: NDArray[np.uint8], turns: int, paths: pa.Chu
     Each value is float32 (turns, d) in C order.
 
     thumbnails  uint8 (n, H, W, C)
+    turns       number of compared turns, a key of `COMPARED` in `measure/turns.py`
 
     Raises:
         TaskError: the function fails, or returns anything but finite numbers (n, d) with d at least 1."""
-    vectors = [_vectors(name, turned(thumbnails, turn), paths) for turn in range(turns)]
+    vectors = [_vectors(name, turned(thumbnails, turn), paths) for turn in COMPARED[turns]]
     lengths = {each.shape[1] for each in vectors}
     if len(lengths) > 1:
         raise TaskError(

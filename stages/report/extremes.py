@@ -27,7 +27,7 @@ def columns(figure: str) -> tuple[str, ...]:
     """Return the columns of matches that are read.
 
     `figure` is the column of distances."""
-    return ("path_a", "path_b", figure, "rotation", "measured")
+    return ("path_a", "path_b", figure, "turns", "measured")
 
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:

@@ -92,6 +92,10 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.threshold=20",),
         ("pairs.threshold=null", "cluster.threshold=100"),
         ("pairs.rotations=false",),
+        ("pairs.mirror=true",),
+        ("pairs.mirror=true", "pairs.rotations=false"),
+        (*HAMMING, "pairs.mirror=true"),
+        (*EMBEDDING, "pairs.mirror=true"),
         ("pairs.same=dimensions",),
         ("pairs.same=aspect",),
         ("pairs.same_hash=zero",),
@@ -144,6 +148,7 @@ def make_library(folder: Path) -> None:
     picture = Image.open(make_image(images / "first.jpg", 1, (640, 640)))
     picture.rotate(90).save(images / "turned.png")
     picture.save(images / "copy.jpg", quality=40)
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(images / "mirrored.png")
     picture.resize((80, 80)).save(images / "small.png")
     picture.resize((120, 90)).save(images / "wide.png")
     picture.resize((160, 120)).point(lambda value: min(255, value + 6)).save(images / "wider.png")

@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "ed259d1886eda145"),
-    "thumbnail": (6, "1b27701233250ae0"),
-    "hash": (3, "25ce0c1bba72ff53"),
-    "index": (2, "c6477277a0632d58"),
-    "pairs": (4, "fa0a218e0c7407a7"),
-    "cluster": (8, "33c46b95b7554a77"),
-    "plot": (14, "bcf4720b2b7d11af"),
+    "thumbnail": (6, "8abcf66596d4aa06"),
+    "hash": (3, "4f77a1c8427615fe"),
+    "index": (2, "59232f14876ae75d"),
+    "pairs": (4, "0f18581da1299d31"),
+    "cluster": (8, "c53b8822953dceed"),
+    "plot": (15, "60b27c75bf7687a2"),
 }
 
 

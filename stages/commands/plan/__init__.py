@@ -105,7 +105,7 @@ COMMAND = Command(
         _several("avoid", "PATTERN", "Keep an image last whose name or folder is like this."),
         click.Option(
             ["--only"],
-            type=OneOf(("identical", "near", "turned")),
+            type=OneOf(("identical", "near", "turned", "mirrored")),
             help="Remove only such images, seen from the keeper.",
         ),
         click.Option(

@@ -26,7 +26,8 @@ from stages.commands.results.expand import expanded_rows
 from stages.commands.results.names import image_named
 from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
-from stages.comparing.metrics.hamming import HASHES
+from stages.comparing.match_rows import match_schema
+from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES, compared_hashes
 from stages.kernels.graph import components
 from stages.report.folders import FILENAME as FOLDERS
 
@@ -110,7 +111,8 @@ class Results:
         """Return the matches, nearest first.
 
         Columns: path_a, path_b, mse (`distance` with another pairs.metric), rotation (degrees by which b is turned,
-        counter-clockwise), turns (bit k: k quarter turns attain the distance), measured (false: recorded without
+        counter-clockwise), mirrored (only with pairs.mirror: b is mirrored left-right before it is turned), turns (bit
+        k: k quarter turns attain the distance; bit 4 + k: mirrored first), measured (false: recorded without
         measuring, by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact`
         might decide otherwise). `expand`: a row for each pair of images, also for
         pairs of represented identical images."""
@@ -141,16 +143,18 @@ class Results:
 
     def hashes(self) -> pd.DataFrame:
         """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
-        turned thumbnail), identity (digest of the thumbnail), identity_turned (least digest over its turns)."""
-        return self._read("hash", HASH_COLUMNS).sort_values("path", ignore_index=True)
+        turned thumbnail; with pairs.mirror also hash_mirrored_0 and so on, mirrored before), identity (digest of the
+        thumbnail), identity_turned (least digest over its turns)."""
+        columns = [*HASH_COLUMNS[:2], *self._hash_columns, *HASH_COLUMNS[-2:]]
+        return self._read("hash", columns).sort_values("path", ignore_index=True)
 
     def hash_clusters(self) -> pd.DataFrame:
         """Return the duplicates by hash alone: cluster, path, hash_0.
 
-        Two images are joined if hash_0 of one is a turned hash of the other (without rotations: hash_0 only)."""
-        hashes = self._read("hash", ("path", *HASHES)).sort_values("path", ignore_index=True)
-        turned = self.comparison.turns
-        columns = [hashes[name] for name in HASHES[:turned]]
+        Two images are joined if hash_0 of one is a hash of the other in a turn that the run compares."""
+        names = compared_hashes(turned := self.comparison.turns)
+        hashes = self._read("hash", ("path", *names)).sort_values("path", ignore_index=True)
+        columns = [hashes[name] for name in names]
         numbers, _ = pd.factorize(pd.concat(columns, ignore_index=True))
         codes = numbers.astype(np.int64).reshape(turned, len(hashes))
         wanted = np.isin(codes, codes[0])  # a hash joins images only if it is hash_0 of an image
@@ -187,7 +191,11 @@ class Results:
 
     @property
     def _columns(self) -> list[str]:
-        return ["path_a", "path_b", self.comparison.column, "rotation", "turns", "measured", "borderline"]
+        return list(match_schema(self.comparison).names)
+
+    @property
+    def _hash_columns(self) -> tuple[str, ...]:
+        return HASHES + MIRRORED_HASHES if self.comparison.mirror else HASHES
 
     def artifacts(self, stage: str) -> list[StoredArtifact]:
         """Return a stage's artifacts, sorted by name. Raises ConfigError where there is none."""

@@ -1,0 +1,75 @@
+"""Compare the blocks of one block pair: rules, copies and earlier results around `kernels/compare.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.messages.errors import TaskError
+from pipeline.stage import Artifact, Job
+from stages.comparing import copies
+from stages.comparing.blocks import index_table, read_blocks, rule_inputs, ruled_out
+from stages.comparing.comparison import Comparison
+from stages.comparing.delta import earlier_matches
+from stages.comparing.match_rows import match_tables
+from stages.comparing.metrics.kinds import kind_of
+from stages.comparing.thumbnails import thumbnail_shape
+from stages.kernels import arrays
+from stages.kernels.arrays import Device
+from stages.kernels.compare import BlockPair
+from stages.kernels.measure.turns import numbered
+from stages.kernels.rules import MatchRules
+
+
+def chosen(device: str) -> Device:
+    """Return the device that `pairs.device` names. Raises TaskError where there is none."""
+    try:
+        return arrays.choose(device)
+    except arrays.NoDevice as error:
+        raise TaskError(f"pairs.device: {error}") from error
+
+
+def block_matches(
+    indexes: Sequence[Artifact],
+    comparison: Comparison,
+    device: Device,
+    job: Job,
+    ledger: dict[str, Any],
+    levels: dict[str, Any],
+) -> Iterator[pa.Table]:
+    """Yield the matches of a block pair as tables, sorted by both paths.
+
+    indexes         the index of both blocks, or of one block that is compared with itself
+    ledger, levels  receive the ledger, and the pairs left after each filter, once all tables are read"""
+    how = job.settings("thumbnail.decode"), job.settings("thumbnail.channels")
+    tables = [index_table(index, comparison) for index in indexes]
+    blocks = read_blocks(tables, comparison, *rule_inputs(comparison, job.settings))
+    kind = kind_of(comparison)(comparison, thumbnail_shape(job.settings), device)
+    first = None if len(blocks) > 1 or kind.symmetric(comparison) else blocks[0].ungroup()
+    idle = ruled_out(blocks[0], blocks[-1])
+    known = None if idle else earlier_matches(job, blocks, kind, comparison)
+    sides = [block.side(job, index, kind, idle) for block, index in zip(blocks, indexes, strict=True)]
+    rules = MatchRules(kind.limit, comparison.turns, comparison.same_hash)
+    diagonal = len(blocks) == 1
+    pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
+    inside = copies.rows(blocks[0], comparison) if diagonal else None
+    for rows, found in pair.runs():
+        found = found._replace(
+            a=blocks[0].representatives[found.a],
+            b=blocks[-1].representatives[found.b],
+            turns=numbered(found.turns, comparison.turns),
+        )
+        if inside is not None:
+            found = copies.with_copies(found, inside, blocks[0].representatives[rows])
+        if first is not None:  # record pairs of copies with the group's first image only
+            found = found.where((first[found.a] != first[found.b]) | (first[found.a] == found.a))
+        yield from match_tables(found, blocks, kind, comparison, *how)
+    if diagonal:
+        copies.enter(pair.ledger, blocks[0], comparison)
+    counts = [len(block.table) for block in blocks]
+    total = counts[0] * (counts[0] - 1) // 2 if diagonal else counts[0] * counts[1]
+    ledger |= {"pairs_total": total, **asdict(pair.ledger)}
+    levels |= {**asdict(pair.levels), "device": device.name}
