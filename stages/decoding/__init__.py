@@ -10,6 +10,7 @@
           reading.py    a file's bytes and their digest
           decode.py     from bytes to a thumbnail
             formats/    the formats and their readers
+            borders.py  uniform borders round the picture
             pixels.py   conversion to 8 bits a value, transparency
             scaling.py  more than 8 bits a value to 8 bits
             colour.py   ICC profiles

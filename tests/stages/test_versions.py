@@ -14,12 +14,12 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (2, "ed259d1886eda145"),
-    "thumbnail": (6, "8abcf66596d4aa06"),
-    "hash": (3, "4f77a1c8427615fe"),
-    "index": (2, "59232f14876ae75d"),
-    "pairs": (4, "0f18581da1299d31"),
-    "cluster": (8, "c53b8822953dceed"),
-    "plot": (15, "60b27c75bf7687a2"),
+    "thumbnail": (6, "bf7a4f89660fb261"),
+    "hash": (3, "8102c55c97ad9406"),
+    "index": (2, "e334a2dee5fc40b6"),
+    "pairs": (4, "55939d877a9a2aa7"),
+    "cluster": (8, "fc73983928cad3cc"),
+    "plot": (15, "5e34c2e9464784da"),
 }
 
 

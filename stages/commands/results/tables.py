@@ -28,6 +28,7 @@ from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.match_rows import match_schema
 from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES, compared_hashes
+from stages.comparing.rows import BOX
 from stages.kernels.graph import components
 from stages.report.folders import FILENAME as FOLDERS
 
@@ -89,9 +90,10 @@ class Results:
         thumbnail's values), alpha (transparent share, 0 to 1), frames, taken (by the camera's clock), camera (make and
         model), software (that wrote the file), gps (whether EXIF has a position), orientation (EXIF), quality (of a
         JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
-        the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
-        error and error_detail (null for a readable image), root, mtime_ns, partition."""
-        images = self._read("thumbnail", FACTS)
+        the pixels of a decoded JPEG), box_left, box_top, box_right and box_bottom (with thumbnail.trim only: what is
+        left without borders, in pixels), scale (decoded at 1/scale of the width), decoder, note (on oddities of the
+        file), error and error_detail (null for a readable image), root, mtime_ns, partition."""
+        images = self._read("thumbnail", self.facts)
         scanned = self._read("scan", ("path", "root", "mtime_ns", "partition"))
         return images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
 
@@ -145,8 +147,7 @@ class Results:
         """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
         turned thumbnail; with pairs.mirror also hash_mirrored_0 and so on, mirrored before), identity (digest of the
         thumbnail), identity_turned (least digest over its turns)."""
-        columns = [*HASH_COLUMNS[:2], *self._hash_columns, *HASH_COLUMNS[-2:]]
-        return self._read("hash", columns).sort_values("path", ignore_index=True)
+        return self._read("hash", self.hash_columns).sort_values("path", ignore_index=True)
 
     def hash_clusters(self) -> pd.DataFrame:
         """Return the duplicates by hash alone: cluster, path, hash_0.
@@ -192,6 +193,16 @@ class Results:
     @property
     def _columns(self) -> list[str]:
         return list(match_schema(self.comparison).names)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The columns of the thumbnail stage that `images` has."""
+        return (*FACTS, *BOX) if self.summary["config"]["thumbnail"].get("trim") == "borders" else FACTS
+
+    @property
+    def hash_columns(self) -> tuple[str, ...]:
+        """The columns of the hash stage that `hashes` has."""
+        return (*HASH_COLUMNS[:2], *self._hash_columns, *HASH_COLUMNS[-2:])
 
     @property
     def _hash_columns(self) -> tuple[str, ...]:
