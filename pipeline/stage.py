@@ -22,7 +22,9 @@ from pipeline.contract.work import Address, Artifact, Base, Inputs, Job, Result,
 from pipeline.store.columns import check_columns
 
 __all__ = [
+    "ADDED",
     "SPEED",
+    "Added",
     "Address",
     "Artifact",
     "Base",
@@ -52,6 +54,15 @@ class Speed:
 SPEED = Speed()
 
 
+class Added:
+    """Mark a parameter of a later version whose default changes nothing: `Annotated[bool, ADDED]`.
+
+    At its default, the parameter is no part of the fingerprint, so artifacts of earlier versions stay current."""
+
+
+ADDED = Added()
+
+
 @dataclass(frozen=True)
 class Stage(Generic[P]):
     """A kind of work. A file `stages/NAME.py` ends in `STAGE: Stage[Params] = Stage("NAME", ...)`.
@@ -59,7 +70,8 @@ class Stage(Generic[P]):
     name     also the folder of the artifacts, and the config section of the parameters
     version  raise this number with every change of the code that changes results
     needs    stages whose tasks `tasks` looks at, or whose artifacts `compute` reads
-    params   dataclass of the config section, made by `section`; fields marked `SPEED` are no part of the fingerprint
+    params   dataclass of the config section, made by `section`; fields marked `SPEED`, and fields marked `ADDED` at
+             their default, are no part of the fingerprint
     schema   Arrow schema of the artifacts, or a function (params, settings) -> schema; see `pipeline.store.columns`
     tasks    cuts the work
     compute  computes one task from its arguments and nothing else
@@ -84,7 +96,8 @@ class Stage(Generic[P]):
 
     def used(self, settings: Settings) -> Sequence[str]:
         """Return the config keys of other sections that determine the result."""
-        return self.cache_key.uses(settings) if callable(self.cache_key.uses) else self.cache_key.uses
+        uses = self.cache_key.uses(settings) if callable(self.cache_key.uses) else self.cache_key.uses
+        return (*uses, *self.cache_key.added)
 
     def schema_for(self, params: P, settings: Settings) -> pa.Schema:
         """Return the artifacts' schema under these parameters. Raises ConfigError for columns that can't be stored."""

@@ -2,7 +2,7 @@
 
 scan.py        find images, cut the list into partitions     listing/      folders and URLs
 thumbnail.py   decode, scale down, coarse sums               decoding/     from a file to a thumbnail
-hash.py        hashes at four turns, identical thumbnails
+hash.py        hashes in each turn, identical thumbnails
 embed.py       vectors of images, for pairs.embedding        vectors/      models and functions
 index.py       the data of one block for comparing, in one file
 pairs.py       compare every image with every image          comparing/    blocks, metrics, earlier results

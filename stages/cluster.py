@@ -208,7 +208,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, libraries=("Pillow",)),
+    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, libraries=("Pillow",)),
     reuse=Reuse(builds_on=FREE, retry=lambda summary, params: bool(summary["passing"])),
     output=Output(figures=figures, unit="images", seconds=3e-5),
     preflight=Preflight(

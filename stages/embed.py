@@ -228,7 +228,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, limits=BOUNDS, libraries=("Pillow",), optional=formats.EXTRAS),
+    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, BOUNDS, libraries=("Pillow",), optional=formats.EXTRAS),
     reuse=Reuse(("path",), retry=retry),
     output=Output(figures=figures, unit="images", seconds=0.02),
     preflight=Preflight(

@@ -1,4 +1,4 @@
-"""Hash each shifted thumbnail at four turns, and find identical thumbnails.
+"""Hash each shifted thumbnail in several turns, and find identical thumbnails.
 
 There is one task per partition."""
 
@@ -20,9 +20,10 @@ from xxhash import xxh3_128_hexdigest
 from pipeline.messages.errors import TaskError
 from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Settings, Stage, Task, Upstream, section
 from stages.comparing.functions import RAISED, imported, said
+from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES
 from stages.comparing.thumbnails import pixels, thumbnail_shape
 from stages.kernels.measure.identity import identities, shift_bits
-from stages.kernels.measure.turns import turned
+from stages.kernels.measure.turns import COMPARED, turned
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -109,17 +110,32 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
         )
 
 
-SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("set", pa.string()),
-        *((f"hash_{turn}", pa.string()) for turn in (0, 90, 180, 270)),
-        ("identity", pa.string()),
-        ("identity_turned", pa.string()),
-        ("turn", pa.int8()),
-        ("symmetry", pa.int8()),
-    ]
-)
+def schema(params: Params, settings: Settings) -> pa.Schema:
+    """Return the artifact's schema.
+
+    hash_*           hashes of the shifted thumbnail, turned; hash_mirrored_*: mirrored, then turned
+    identity         digest of the thumbnail as it is
+    identity_turned  digest of the least form of the thumbnail over its turns: over the quarter turns that keep its
+                     shape; with pairs.mirror, over the turns that are compared
+    turn             the smallest turn that gives the least form
+    symmetry         how many of these turns leave the thumbnail unchanged
+    unchanged        these turns as bits
+
+    Only with pairs.mirror: hash_mirrored_*, unchanged."""
+    mirror = settings("pairs.mirror")
+    return pa.schema(
+        [
+            ("path", pa.string()),
+            ("set", pa.string()),
+            *((name, pa.string()) for name in HASHES),
+            *((name, pa.string()) for name in MIRRORED_HASHES if mirror),
+            ("identity", pa.string()),
+            ("identity_turned", pa.string()),
+            ("turn", pa.int8()),
+            ("symmetry", pa.int8()),
+            *([("unchanged", pa.uint8())] if mirror else []),
+        ]
+    )
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
@@ -136,17 +152,24 @@ def compute(inputs: Inputs, params: Params, job: Job) -> pa.Table:
     rows = inputs.table("thumbnail", ["path", "set", "error", "thumbnail"])
     rows = rows.filter(pc.is_null(rows["error"]))
     thumbnails = pixels(rows["thumbnail"], thumbnail_shape(job.settings))
-    columns: list[list[Any]] = [[] for _ in SCHEMA.names[2:]]
+    form, mirror = schema(params, job.settings), job.settings("pairs.mirror")
+    columns: list[list[Any]] = [[] for _ in form.names[2:]]
+    height, width, _ = thumbnail_shape(job.settings)
+    kept = COMPARED[4] if height == width else COMPARED[4][::2]
+    if mirror:
+        kept = COMPARED[8 if job.settings("pairs.rotations") else 2]
     for start in range(0, len(thumbnails), TOGETHER):
         some = slice(start, start + TOGETHER)
-        turns = [turned(thumbnails[some], turn) for turn in range(4)]
+        forms = [turned(thumbnails[some], turn) for turn in COMPARED[8 if mirror else 4]]
         paths = rows["path"][some].to_pylist()
-        hashes = [_hashes(shift_bits(each, params.shift), paths, params) for each in turns]
-        found: list[list[Any]] = [*hashes, *identities(turns)]
+        hashes = [_hashes(shift_bits(each, params.shift), paths, params) for each in forms]
+        own, least, turn, unchanged = identities({turn: forms[turn] for turn in kept})
+        found: list[list[Any]] = [*hashes, own, least, turn, [bits.bit_count() for bits in unchanged]]
+        found += [unchanged] if mirror else []
         for column, values in zip(columns, found, strict=True):
             column += values
         job.advance(len(paths))
-    return pa.table([rows["path"], rows["set"], *columns], schema=SCHEMA)
+    return pa.table([rows["path"], rows["set"], *columns], schema=form)
 
 
 def _hashes(images: NDArray[np.uint8], paths: Sequence[str], params: Params) -> list[str]:
@@ -202,15 +225,20 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     return {"thumbnail": ("path", "set", "error", "thumbnail")}
 
 
+def uses(settings: Settings) -> Sequence[str]:
+    """Return the settings of other sections that determine hashes."""
+    return ("thumbnail.size", "thumbnail.channels", *(["pairs.rotations"] if settings("pairs.mirror") else []))
+
+
 STAGE: Stage[Params] = Stage(
     "hash",
     version=3,
     needs=("thumbnail",),
     params=Params,
-    schema=SCHEMA,
+    schema=schema,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels")),
+    cache_key=CacheKey(reads, uses, added={"pairs.mirror": False}),
     output=Output(unit="images", seconds=1e-4),
     preflight=Preflight(check, own_code=lambda params, settings: ":" in params.function),
 )

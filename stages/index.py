@@ -25,10 +25,19 @@ from pipeline.stage import (
     Upstream,
     section,
 )
+from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES
 from stages.comparing.thumbnails import coarse_type, thumbnail_shape
 from stages.kernels.measure.identity import digest
 
-HASHED = ("hash_0", "hash_90", "hash_180", "hash_270", "identity", "identity_turned", "turn", "symmetry")
+NUMBERS = {"turn": pa.int8(), "symmetry": pa.int8(), "unchanged": pa.uint8()}
+"""Types of the columns of the hash stage that are no text."""
+
+
+def hashed(settings: Settings) -> tuple[str, ...]:
+    """Return the columns that are taken from the hash stage."""
+    mirror = settings("pairs.mirror")
+    hashes = HASHES + MIRRORED_HASHES if mirror else HASHES
+    return (*hashes, "identity", "identity_turned", "turn", "symmetry", *(["unchanged"] if mirror else []))
 
 
 @section
@@ -50,9 +59,7 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
             ("row", pa.int32()),
             ("width", pa.int32()),
             ("height", pa.int32()),
-            *((name, pa.string()) for name in HASHED[:-2]),
-            ("turn", pa.int8()),
-            ("symmetry", pa.int8()),
+            *((name, NUMBERS.get(name, pa.string())) for name in hashed(settings)),
             ("coarse", coarse_type(thumbnail_shape(settings))),
             *([("vector", pa.binary()), ("vector_identity", pa.string())] if settings("pairs.embedding") else []),
         ]
@@ -81,18 +88,19 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         TaskError: thumbnails, hashes and vectors are of different images."""
     parts: list[list[str]] = []
     tables = []
+    names = hashed(job.settings)
     vectors = inputs.of("embed") if job.settings("pairs.embedding") else [None] * len(inputs.of("hash"))
     for thumbnails, hashes, embedded in zip(inputs.of("thumbnail"), inputs.of("hash"), vectors, strict=True):
         rows = thumbnails.table(["path", "width", "height", "error", "coarse"])
         readable = pc.is_null(rows["error"])
         rows = rows.append_column("row", pa.array(np.arange(len(rows), dtype=np.int32))).filter(readable)
-        hashed = hashes.table(["path", *HASHED])
-        if not rows["path"].equals(hashed["path"]):
+        of_hash = hashes.table(["path", *names])
+        if not rows["path"].equals(of_hash["path"]):
             raise TaskError(
                 f"{thumbnails.key}: thumbnails and hashes are of different images; delete both artifacts and run again"
             )
-        for name in HASHED:
-            rows = rows.append_column(name, hashed[name])
+        for name in names:
+            rows = rows.append_column(name, of_hash[name])
         if embedded is not None:
             rows = _with_vectors(rows, embedded)
         tables.append(rows.append_column("partition", pa.array(np.full(len(rows), len(parts), np.int32))))
@@ -119,7 +127,7 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
     Of thumbnails, only the digest of the column counts."""
     return {
         "thumbnail": ("path", "width", "height", "error", "coarse", "thumbnail"),
-        "hash": ("path", *HASHED),
+        "hash": ("path", *hashed(settings)),
         "embed": ("path", "vector"),
     }
 
@@ -132,6 +140,8 @@ STAGE: Stage[Params] = Stage(
     schema=schema,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, ("thumbnail.size", "thumbnail.channels", "pairs.embedding")),
+    cache_key=CacheKey(
+        reads, ("thumbnail.size", "thumbnail.channels", "pairs.embedding"), added={"pairs.mirror": False}
+    ),
     output=Output(unit="images", seconds=2e-5),
 )

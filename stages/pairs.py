@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from pipeline.machine.installation import install_extra
 from pipeline.messages.words import did_you_mean
 from pipeline.stage import (
+    ADDED,
     SPEED,
     CacheKey,
     Inputs,
@@ -75,6 +76,11 @@ class Params:
     rotations: Annotated[
         bool, Field(description="take the least distance over the four quarter turns; needs a square thumbnail")
     ] = True
+    mirror: Annotated[
+        bool,
+        Field(description="compare mirror images, too: with rotations, in all four turns; adds a column mirrored"),
+        ADDED,
+    ] = False
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
         Field(description="compare only images of equal dimensions or aspect ratio; with rotations, turned ones too"),
@@ -135,7 +141,7 @@ class Params:
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
     """Return the artifact's schema; `match_schema` explains the columns."""
-    return match_schema(params.comparison.column)
+    return match_schema(params.comparison)
 
 
 def check(params: Params, settings: Settings) -> Iterator[str]:

@@ -129,7 +129,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, limits=BOUNDS, libraries=("Pillow", "matplotlib")),
+    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, BOUNDS, libraries=("Pillow", "matplotlib")),
     output=Output(
         unit="images",
         seconds=3e-4,

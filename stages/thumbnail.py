@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from pipeline.stage import (
+    ADDED,
     SPEED,
     CacheKey,
     Inputs,
@@ -65,6 +66,13 @@ class Params:
         Literal["srgb", "raw"],
         Field(description="srgb: convert colours to sRGB by the image's ICC profile; raw: leave colours as stored"),
     ] = "srgb"
+    trim: Annotated[
+        Literal["none", "borders"],
+        Field(
+            description="borders: cut letterboxes, margins and bars of one colour before scaling; adds columns box_*"
+        ),
+        ADDED,
+    ] = "none"
     truncated: Annotated[
         Literal["reject", "accept"],
         Field(description="accept: use a truncated JPEG, PNG or BMP if at least half of the picture is readable"),
@@ -120,6 +128,7 @@ class Params:
             trust,
             self.colour == "srgb",
             self.truncated == "accept",
+            self.trim == "borders",
         )
 
     @property
@@ -140,7 +149,7 @@ class Params:
 
 def schema(params: Params, settings: Settings) -> pa.Schema:
     """Return the artifact's schema; `thumbnail_schema` explains the columns."""
-    return thumbnail_schema(params.shape)
+    return thumbnail_schema(params.shape, params.trim == "borders")
 
 
 ROWS = 128

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, dataclass_transform
 
 import pyarrow as pa
 
-from pipeline.contract.work import Artifact, Settings, Task, Upstream
+from pipeline.contract.work import Artifact, Scalar, Settings, Task, Upstream
 
 P = TypeVar("P")
 """The dataclass of a stage's parameters."""
@@ -35,6 +35,8 @@ class CacheKey(Generic[P]):
     reads      (params, settings) -> the columns that determine the result, by input stage; for an input stage that
                is not named, all columns determine the result
     uses       dotted config keys of other sections that determine the result, or a function from settings to such keys
+    added      dotted config keys of other sections that determine the result, with the value that changes nothing: at
+               this value a key is no part of the fingerprint, as in versions before the key existed
     limits     dotted config keys of other sections that limit a task's time or memory, not results
     libraries  distributions whose version changes the result
     optional   distributions that may be missing and change some rows only; `compute` reuses the other rows
@@ -42,6 +44,7 @@ class CacheKey(Generic[P]):
 
     reads: Callable[[P, Settings], Mapping[str, Sequence[str]]] = lambda params, settings: {}
     uses: tuple[str, ...] | Callable[[Settings], Sequence[str]] = ()
+    added: Mapping[str, Scalar] = field(default_factory=dict, hash=False)
     limits: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ import pyarrow as pa
 from blake3 import blake3
 
 from pipeline.machine.installation import version_of
-from pipeline.stage import Settings, Speed, Stage
+from pipeline.stage import Added, Settings, Speed, Stage
 
 SHORT = 16
 """Hex digits of a digest in a file name."""
@@ -96,21 +96,32 @@ def result_params(params: Any) -> dict[str, Any]:
 
 
 @functools.cache
+def _added_fields(kind: type) -> dict[str, Any]:
+    """Return the default of each parameter that is marked `ADDED`."""
+    hints = get_type_hints(kind, include_extras=True)
+    marked = (name for name, hint in hints.items() if _bears(hint, Added))
+    defaults = {each.name: each.default for each in dataclasses.fields(kind)}
+    return {name: defaults[name] for name in marked}
+
+
+def _bears(hint: Any, mark: type) -> bool:
+    return any(isinstance(each, mark) for each in getattr(hint, "__metadata__", ()))
+
+
+@functools.cache
 def _result_fields(kind: type) -> list[str]:
-    return [
-        name
-        for name, hint in get_type_hints(kind, include_extras=True).items()
-        if not any(isinstance(mark, Speed) for mark in getattr(hint, "__metadata__", ()))
-    ]
+    return [name for name, hint in get_type_hints(kind, include_extras=True).items() if not _bears(hint, Speed)]
 
 
 def recipe(stage: Stage[Any], params: Any, settings: Settings) -> dict[str, Any]:
     """Return all that determines a stage's artifacts, except their inputs."""
+    values = result_params(params) | {key: settings(key) for key in stage.used(settings)}
+    neutral = {**_added_fields(params.__class__), **stage.cache_key.added}
     return {
         "stage": stage.name,
         "version": stage.version,
         "schema": digest([f"{f.name}: {f.type}" for f in stage.schema_for(params, settings)])[:SHORT],
-        "params": result_params(params) | {key: settings(key) for key in stage.used(settings)},
+        "params": {key: value for key, value in values.items() if key not in neutral or value != neutral[key]},
         "libraries": {name: version_of(name) for name in (*stage.cache_key.libraries, *stage.cache_key.optional)},
     }
 

@@ -46,15 +46,14 @@ class _Measure:
         self.shape = thumbnail_shape(settings)
         self.divisor = self.shape[0] * self.shape[1]
         self.divisor *= self.shape[2] if settings("pairs.normalize") == "value" else 1
-        self.turns = 4 if settings("pairs.rotations") else 1
+        self.turns = (4 if settings("pairs.rotations") else 1) * (2 if settings("pairs.mirror") else 1)
         self._squares = exact.Squares()
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> tuple[Doubles, Ints]:
-        """Return the MSE of a[i] and b[j], float64 (pairs,), and the quarter turns of b, int64 (pairs,).
-
-        The quarter turns are the fewest that attain the MSE."""
-        sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in range(self.turns)])
-        return np.asarray(sums.min(axis=0) / self.divisor, np.float64), sums.argmin(axis=0)
+        """Return the MSE of a[i] and b[j], and the least turn of b that attains the MSE, float64 and int64 (pairs,)."""
+        compared = turns.COMPARED[self.turns]
+        sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in compared])
+        return np.asarray(sums.min(axis=0) / self.divisor, np.float64), np.array(compared)[sums.argmin(axis=0)]
 
     def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
         """Yield thumbnails of images, one partition at a time.
@@ -97,7 +96,7 @@ def inside(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: I
 def to_keepers(
     thumbnails: Sequence[Artifact], settings: Settings, paths: pa.Array, keeper: Ints
 ) -> tuple[Doubles, Ints]:
-    """Return the MSE of each image to its keeper, float64 (n,), and the image's quarter turns, int64 (n,).
+    """Return the MSE of each image to its keeper, float64 (n,), and the image's turn, int64 (n,).
 
     paths   paths of the images
     keeper  row of each image's keeper, int64 (n,)"""

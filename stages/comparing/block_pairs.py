@@ -21,6 +21,7 @@ from stages.comparing.metrics.kinds import kind_of
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels import arrays
 from stages.kernels.compare import BlockPair
+from stages.kernels.measure.turns import numbered
 from stages.kernels.rules import MatchRules
 
 
@@ -56,7 +57,11 @@ def matches_of(
     pair = BlockPair(sides[0], sides[-1], diagonal, rules, kind.kernel, device, known)
     inside = copies.rows(blocks[0], comparison) if diagonal else None
     for rows, found in pair.runs():
-        found = found._replace(a=blocks[0].representatives[found.a], b=blocks[-1].representatives[found.b])
+        found = found._replace(
+            a=blocks[0].representatives[found.a],
+            b=blocks[-1].representatives[found.b],
+            turns=numbered(found.turns, comparison.turns),
+        )
         if inside is not None:
             found = copies.with_copies(found, inside, blocks[0].representatives[rows])
         if first is not None:  # record pairs of copies with the group's first image only

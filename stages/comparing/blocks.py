@@ -18,7 +18,7 @@ from stages.comparing.comparison import Comparison
 from stages.comparing.folders import rule_folders
 from stages.comparing.metrics.compared import BlockImages, Compared
 from stages.comparing.metrics.embedding import VECTOR_IDENTITY
-from stages.comparing.metrics.hamming import HASHES
+from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.references import are_references
 from stages.comparing.thumbnails import BlockThumbnails, thumbnail_shape
@@ -26,6 +26,7 @@ from stages.kernels.bounds import coarse
 from stages.kernels.bounds.coarse import Shape
 from stages.kernels.graph import groups
 from stages.kernels.measure.metric import Side
+from stages.kernels.measure.turns import COMPARED, OF_SYMMETRY
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -72,20 +73,27 @@ def group_columns(comparison: Comparison) -> list[str]:
     """Return the names of the index columns that rules read and that tell which images are represented."""
     wanted = ["path"]
     wanted += ["width", "height"] if comparison.same != "any" else []
-    wanted += HASHES if comparison.same_hash != "compare" else ()
+    wanted += _hashes(comparison) if comparison.same_hash != "compare" else ()
     wanted += [*_identity(comparison)] if comparison.identical == "group" else ()
     return wanted
 
 
 def _turned_alike(comparison: Comparison) -> bool:
     """Return whether an image may represent turned copies of itself."""
-    return comparison.rotations and kind_of(comparison).turns_alike
+    return comparison.turns > 1 and kind_of(comparison).turns_alike
 
 
 def _identity(comparison: Comparison) -> tuple[str, ...]:
+    """Return the columns that tell identical thumbnails; the last one, which turns leave a thumbnail unchanged."""
     if comparison.metric == "embedding":
         return (VECTOR_IDENTITY,)
-    return ("identity_turned", "turn", "symmetry") if _turned_alike(comparison) else ("identity",)
+    if not _turned_alike(comparison):
+        return ("identity",)
+    return ("identity_turned", "turn", "unchanged" if comparison.mirror else "symmetry")
+
+
+def _hashes(comparison: Comparison) -> tuple[str, ...]:
+    return HASHES + MIRRORED_HASHES if comparison.mirror else HASHES
 
 
 class Block:
@@ -95,9 +103,11 @@ class Block:
     settled         images of which no two are compared, bool (n,); None: no such images
     kind            only images of equal kind are compared, int64 (n,)
     folder          only images of different folders are compared, int64 (n,); None: the rules ignore folders
-    hashes          numbers of the hashes at the four turns, int64 (n, 4); None: the rules ignore hashes
+    hashes          numbers of the hashes in each turn, int64 (n, 4), or (n, 8) with the mirror; None: the rules ignore
+                    hashes
     representative  position of the representative of each image, int64 (n,)
-    turn, symmetry  turn to the group's common form, and number of turns that change nothing, int64 (n,)"""
+    turn            turn to the group's common form, int64 (n,)
+    unchanged       turns that leave the image unchanged, as bits, uint8 (n,)"""
 
     def __init__(
         self, table: pa.Table, comparison: Comparison, numbers: Mapping[str, Ints], references: Sequence[str]
@@ -116,9 +126,10 @@ class Block:
             keys += [] if self.settled is None else [self.settled.astype(np.int64)]
             keys += [] if self.folder is None else [self.folder]
             self.representative = groups.representatives(np.stack(keys, axis=1))
-        turned = _turned_alike(comparison) and comparison.identical == "group"
-        self.turn = self.ints("turn") if turned else zeros
-        self.symmetry = self.ints("symmetry") if turned else zeros + 1
+        self.turn, self.unchanged = zeros, np.ones(len(table), np.uint8)
+        if _turned_alike(comparison) and comparison.identical == "group":
+            self.turn, kept = self.ints("turn"), self.ints(_identity(comparison)[-1])
+            self.unchanged = kept.astype(np.uint8) if comparison.mirror else OF_SYMMETRY[kept]
 
     def ungroup(self) -> Ints:
         """Make every image its own representative; return the representatives so far.
@@ -158,7 +169,7 @@ class Block:
             compared.vectors,
             np.bincount(self.representative, minlength=len(self.table))[chosen],
             self.kind[chosen],
-            None if self.hashes is None else self.hashes[chosen],
+            None if self.hashes is None else self.hashes[chosen][:, COMPARED[self.comparison.turns]],
             compared.points,
             None if self.settled is None else self.settled[chosen],
             None if self.folder is None else self.folder[chosen],
@@ -212,7 +223,7 @@ def read_blocks(
         for numbers, codes in zip(numbered, _codes(tables, [_identity(comparison)[0]]), strict=True):
             numbers["identity"] = codes[:, 0]
     if comparison.same_hash != "compare":
-        for numbers, codes in zip(numbered, _codes(tables, HASHES), strict=True):
+        for numbers, codes in zip(numbered, _codes(tables, _hashes(comparison)), strict=True):
             numbers["hashes"] = codes
     return [Block(table, comparison, numbers, references) for table, numbers in zip(tables, numbered, strict=True)]
 

@@ -29,6 +29,7 @@ class Comparison:
     normalize: Literal["pixel", "value"]
     threshold: float | None
     rotations: bool
+    mirror: bool
     same: Literal["any", "dimensions", "aspect"]
     same_hash: Literal["compare", "zero", "skip"]
     references: Literal["compare", "skip"]
@@ -43,8 +44,8 @@ class Comparison:
 
     @property
     def turns(self) -> int:
-        """Return how many quarter turns of the second image are compared: 4 or 1."""
-        return 4 if self.rotations else 1
+        """Return how many turns of the second image are compared: a key of `COMPARED` in `measure/turns.py`."""
+        return (4 if self.rotations else 1) * (2 if self.mirror else 1)
 
     def problems(self, settings: Settings) -> Iterator[str]:
         """Yield what contradicts settings of other sections, or each other."""

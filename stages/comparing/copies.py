@@ -24,10 +24,10 @@ def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
     if comparison.same_hash == "skip" or not len(b):
         return None  # pairs in a group have equal hashes, and the rule comes before grouping
     a = block.representative[b]
-    bits = turns.between(block.turn[a], block.turn[b], block.symmetry[b])
+    bits = turns.between(block.turn[a], block.turn[b], block.unchanged[b])
     if comparison.same_hash == "zero" and block.hashes is not None:
         bits = np.zeros(len(b), np.uint8)
-        for turn in range(comparison.turns):
+        for turn in turns.COMPARED[comparison.turns]:
             bits |= (block.hashes[b, 0] == block.hashes[b, turn]).astype(np.uint8) << turn
         bits |= turns.reversed_(bits)
     measured = np.full(len(b), comparison.same_hash == "compare")

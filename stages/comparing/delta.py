@@ -24,6 +24,7 @@ from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.kinds import Kind, kind_of
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.kernels.arrays import CPU
+from stages.kernels.measure import turns
 from stages.kernels.measure.metric import MatchArrays
 from stages.kernels.rules import EarlierMatches
 
@@ -89,7 +90,7 @@ def _rows(
         places[0][keep],
         places[1][keep],
         kind.measured(table[comparison.column].to_numpy()[keep]),
-        table["turns"].to_numpy()[keep],
+        turns.placed(table["turns"].to_numpy()[keep], comparison.turns),
         np.ones(int(keep.sum()), bool),
     )
     return found.where(np.lexsort((found.b, found.a)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from stages.comparing.blocks import Block
@@ -17,18 +16,22 @@ MATCHES = 1 << 18
 """Rows of a table of matches."""
 
 
-def match_schema(column: str) -> pa.Schema:
-    """Return the schema of matches with the distance in `column`.
+def match_schema(comparison: Comparison) -> pa.Schema:
+    """Return the schema of matches.
 
-    turns       bit k is set where k quarter turns of b attain the least distance
+    rotation    degrees by which b is turned counter-clockwise, after the mirror
+    mirrored    with `pairs.mirror` only: b is mirrored left-right first
+    turns       the turns of b that attain the least distance; bit k: k quarter turns; bit 4 + k: mirrored first. The
+                lowest bit determines rotation and mirrored
     measured    false for pairs of `same_hash: zero`
     borderline  so near the threshold that `decode: exact` might decide differently"""
     return pa.schema(
         [
             ("path_a", pa.string()),
             ("path_b", pa.string()),
-            (column, pa.float64()),
+            (comparison.column, pa.float64()),
             ("rotation", pa.int16()),
+            *([("mirrored", pa.bool_())] if comparison.mirror else []),
             ("turns", pa.uint8()),
             ("measured", pa.bool_()),
             ("borderline", pa.bool_()),
@@ -51,15 +54,17 @@ def match_tables(
     for start in range(0, len(found.a), MATCHES):
         rows = slice(start, start + MATCHES)
         values = kind.figures(found.values[rows])
+        smallest = turns.SMALLEST[found.turns[rows]]
         yield pa.table(
             [
                 paths[0].take(pa.array(found.a[rows])),
                 paths[1].take(pa.array(found.b[rows])),
                 values,
-                turns.SMALLEST[found.turns[rows]] * np.int16(90),
+                turns.degrees(smallest),
+                *([smallest >= turns.MIRRORED] if comparison.mirror else []),
                 found.turns[rows],
                 found.measured[rows],
                 comparison.borderline(values, decode, channels),
             ],
-            schema=match_schema(comparison.column),
+            schema=match_schema(comparison),
         )

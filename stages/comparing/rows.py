@@ -14,9 +14,14 @@ from stages.decoding.recheck import SCAN
 from stages.decoding.rows import FileFacts, ThumbnailRow
 from stages.kernels.bounds.coarse import coarse, contrast
 
+BOX = ("box_left", "box_top", "box_right", "box_bottom")
+"""Columns of the picture inside uniform borders."""
 
-def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
+
+def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Schema:
     """Return the schema of thumbnails of a shape (height, width, channels).
+
+    trim  whether uniform borders are cut
 
     width, height                   of the upright image
     contrast                        standard deviation of the thumbnail's values
@@ -30,6 +35,8 @@ def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
     quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
     was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
     annotations                     which of caption, keywords, people and rating there are, separated by spaces
+    box_left …                      with `trim` only: what is left without borders, in pixels of the upright image;
+                                    right and bottom are one past the last pixel
     thumbnail                       bytes in C order
     location                        where a member lies in its container; null for a file"""
     return pa.schema(
@@ -62,6 +69,7 @@ def thumbnail_schema(shape: tuple[int, int, int]) -> pa.Schema:
             ("progressive", pa.bool_()),
             ("was_jpeg", pa.bool_()),
             ("annotations", pa.string()),
+            *((name, pa.int32()) for name in BOX if trim),
             ("thumbnail", pa.binary(math.prod(shape))),
             ("coarse", coarse_type(shape)),
             ("bytes", pa.int64()),
@@ -85,14 +93,15 @@ def thumbnail_table(
     kind = form.field("coarse").type
     # Lists of nulls instead of null lists: pyarrow before 26 can't read null lists of a fixed size.
     values = pa.array(sums.ravel().astype(kind.value_type.to_pandas_dtype()), mask=np.repeat(missing, kind.list_size))
-    found = pa.array([row for row, _ in rows], pa.struct([form.field(name) for name in FileFacts._fields]))
+    names = [name for name in FileFacts._fields if name in form.names]  # those of BOX come last
+    found = pa.array([row[: len(names)] for row, _ in rows], pa.struct([form.field(name) for name in names]))
     known = {name: scan.column(name) for name in SCAN} | {
         "thumbnail": pa.Array.from_buffers(
             form.field("thumbnail").type, len(rows), [pa.array(~missing).buffers()[1], pa.py_buffer(data)]
         ),
         "coarse": pa.FixedSizeListArray.from_arrays(values, type=kind),
         "contrast": pa.array(contrast(pixels, sums), mask=missing),
-        **dict(zip(FileFacts._fields, found.flatten(), strict=True)),
+        **dict(zip(names, found.flatten(), strict=True)),
     }
     known["bytes"] = pc.coalesce(known["bytes"], scan.column("bytes"))
     return pa.table([known[field.name] for field in form], schema=form)

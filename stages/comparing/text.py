@@ -5,8 +5,18 @@ from __future__ import annotations
 import re
 
 from pipeline.messages.errors import one_line
+from stages.kernels.measure.turns import MIRRORED
 
-__all__ = ["human_bytes", "human_count", "human_mse", "human_number", "human_seconds", "one_line", "whole_number"]
+__all__ = [
+    "human_bytes",
+    "human_count",
+    "human_mse",
+    "human_number",
+    "human_seconds",
+    "human_turn",
+    "one_line",
+    "whole_number",
+]
 
 FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -46,6 +56,12 @@ def human_number(number: float) -> str:
 def human_mse(mse: float) -> str:
     """Return a mean squared error with one decimal, or with two digits below 10."""
     return f"{mse:,.1f}" if mse >= 10 or mse == 0 else f"{mse:.2g}"
+
+
+def human_turn(turn: int) -> str:
+    """Return what a turn does to an image, as text; empty for the turn that does nothing."""
+    degrees, mirrored = turn % MIRRORED * 90, turn >= MIRRORED
+    return " and ".join(["mirrored"] * mirrored + [f"turned {degrees}°"] * (degrees > 0))
 
 
 def whole_number(value: int | str) -> int:

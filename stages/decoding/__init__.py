@@ -15,6 +15,7 @@
             location.py     where a member lies in its container, as text
           decode.py     from bytes to a thumbnail
             formats/    the formats and their readers
+            borders.py  uniform borders round the picture
             pixels.py   conversion to 8 bits a value, transparency
             scaling.py  more than 8 bits a value to 8 bits
             colour.py   ICC profiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -9,15 +10,16 @@ from datetime import datetime
 from typing import NamedTuple
 
 from PIL import Image
-from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from stages.decoding import memory, pixels, problems, salvage
+from stages.decoding.borders import Box, picture_box
 from stages.decoding.colour import conversion_of
 from stages.decoding.encoding import encoding, was_jpeg
 from stages.decoding.formats import jpeg, png
 from stages.decoding.formats.opening import is_unsupported, open_image
+from stages.decoding.formats.reducing import DRAFT, reduce
 from stages.decoding.formats.registry import LOSSLESS
 from stages.decoding.metadata import UNDONE_BY, UPRIGHT, frames, orientation, origin, pages
 from stages.decoding.options import DecodeOptions
@@ -25,10 +27,6 @@ from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 """Warning filter for Pillow's remarks on odd files: Pillow decodes the file or raises, which is recorded."""
-DRAFT = 4
-"""`decode: fast` decodes to at least DRAFT times the thumbnail's size; less adds hundreds to an MSE."""
-HALVED = 16
-"""DRAFT for JPEG 2000, whose halvings shift pixels by up to half a pixel."""
 REDUCING_GAP = 4.0
 AMBIGUOUS = (problems.NO_IMAGE, problems.TRUNCATED, problems.UNSUPPORTED)
 """Problems that a decoder may report although the cause is exhausted memory."""
@@ -41,7 +39,8 @@ class Facts(NamedTuple):
     width, height  of the upright image
     scale          the image was decoded at 1/scale of its width and height
     note           anything unusual about the file
-    camera …       origin and encoding: see `metadata.Origin` and `encoding.Encoding`"""
+    camera …       origin and encoding: see `metadata.Origin` and `encoding.Encoding`
+    box_left …     the picture inside uniform borders, in pixels of the upright image; None: borders are not cut"""
 
     width: int
     height: int
@@ -63,6 +62,10 @@ class Facts(NamedTuple):
     progressive: bool | None = None
     was_jpeg: bool | None = None
     annotations: str | None = None
+    box_left: int | None = None
+    box_top: int | None = None
+    box_right: int | None = None
+    box_bottom: int | None = None
 
 
 def decode(data: bytes, options: DecodeOptions, name: bytes = b"") -> tuple[bytes, Facts]:
@@ -108,7 +111,10 @@ def keep_quiet() -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Facts]:
+def _decode(data: bytes, options: DecodeOptions, name: bytes, zoom: float = 1.0) -> tuple[bytes, Facts]:
+    """Return what `decode` returns.
+
+    zoom  the decoder scales the image down to `zoom` times as many pixels as the thumbnail needs"""
     opened = open_image(data, name, options.max_pixels, options.fast)
     kind, raw = opened.format, _raw_mode(opened.image)
     # Decoding a TIFF removes its EXIF. Reading a PNG's EXIF decodes the pixels, and an error in the pixels would look
@@ -117,8 +123,9 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Fa
     turn = opened.turn or (orientation(opened.image) if early else 1)
     early_source, coding = origin(opened.image) if early else None, encoding(opened.image)
     size = options.size[::-1] if options.upright and turn >= 5 else options.size
+    size = math.ceil(zoom * size[0]), math.ceil(zoom * size[1])
 
-    halvings = _reduce(opened.image, data, size) if options.fast else 0
+    halvings = reduce(opened.image, data, size) if options.fast else 0
     known = jpeg.layout(data) if isinstance(opened.image, JpegImageFile) else None
     if isinstance(opened.image, JpegImageFile):
         jpeg.check_size(opened.image, known, opened.width * opened.height, options.max_pixels)
@@ -128,7 +135,7 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Fa
         whole = data[: known.end] if known else data  # with an end marker, libjpeg paints missing parts grey
         fresh = open_image(whole, name, options.max_pixels, options.fast).image
         if options.fast:
-            _reduce(fresh, data, size)
+            reduce(fresh, data, size)
         return fresh
 
     image, cut = _loaded(opened.image, data, known, options, again)
@@ -144,6 +151,11 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Fa
     else:
         flat = pixels.flatten(image, target, raw)
     upright = flat.image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else flat.image
+    seen, box = upright.size, picture_box(upright) if options.trim else None
+    if box and (cut_off := max(upright.width / (box.right - box.left), upright.height / (box.bottom - box.top))) > 1:
+        if options.fast and scale > 1 and zoom == 1:  # too few pixels were decoded for what is left
+            return _decode(data, options, name, cut_off)
+        upright = upright.crop(box)
     gap = REDUCING_GAP if options.fast else None
     if conversion and not flat.converted:
         enough = (DRAFT * options.size[0], DRAFT * options.size[1])
@@ -174,8 +186,15 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes) -> tuple[bytes, Fa
         coding.progressive,
         was_jpeg(image) if kind in LOSSLESS else None,
         source.annotations,
+        *(_in_full_size(box, seen, (width, height)) if box else ()),
     )
     return pixels.finish(small, target).tobytes(), facts
+
+
+def _in_full_size(box: Box, size: tuple[int, int], full: tuple[int, int]) -> Box:
+    """Return a box of a reduced image in pixels of the full image."""
+    across, down = full[0] / size[0], full[1] / size[1]
+    return Box(round(box.left * across), round(box.top * down), round(box.right * across), round(box.bottom * down))
 
 
 def _loaded(
@@ -208,26 +227,3 @@ def _raw_mode(image: Image.Image) -> str:
     arguments = tiles[0][3] if tiles else ""
     first = arguments[0] if isinstance(arguments, tuple | list) and arguments else arguments
     return first if isinstance(first, str) else ""
-
-
-def _reduce(image: Image.Image, data: bytes, size: tuple[int, int]) -> int:
-    """Let the decoder scale the image down, where the decoder does so well.
-
-    Returns how many times the decoder will halve the image beyond the size that the image shows now."""
-    if isinstance(image, JpegImageFile):
-        image.draft(None, (DRAFT * size[0], DRAFT * size[1]))
-    elif isinstance(image, Jpeg2KImageFile):
-        factor = min(side // (HALVED * each) for side, each in zip(image.size, size, strict=True))
-        wanted = factor.bit_length() - 1
-        image.reduce = max(0, min(wanted, _resolutions(data)))
-        return image._reduce
-    return 0
-
-
-def _resolutions(data: bytes) -> int:
-    """Return the number of halvings in a JPEG 2000.
-
-    The number is in the first COD marker of the codestream."""
-    start = data.find(b"\xff\x4f\xff\x51")
-    place = data.find(b"\xff\x52", start, start + 10_000)
-    return data[place + 9] if 0 <= start < place < len(data) - 9 else 0

@@ -22,6 +22,7 @@ class DecodeOptions:
     trust: str
     srgb: bool = True
     salvage: bool = False
+    trim: bool = False
 
 
 @dataclass(frozen=True)

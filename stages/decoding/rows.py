@@ -54,6 +54,10 @@ class FileFacts(NamedTuple):
     was_jpeg: bool | None = None
     annotations: str | None = None
     bytes: int | None = None
+    box_left: int | None = None
+    box_top: int | None = None
+    box_right: int | None = None
+    box_bottom: int | None = None
 
 
 ThumbnailRow: TypeAlias = tuple[FileFacts, bytes | None]
@@ -119,7 +123,7 @@ def known_rows(
         rows = earlier.filter(pa.array(here, pa.bool_()))
         for key, row in zip(keys_of(rows), rows.to_pylist(), strict=True):
             if not should_retry(row["error"], row["error_limit"], limits) and is_current(row["decoder"]):
-                known[key] = FileFacts(*(row[name] for name in FileFacts._fields)), row["thumbnail"]
+                known[key] = FileFacts(*(row.get(name) for name in FileFacts._fields)), row["thumbnail"]
     return known
 
 

@@ -20,7 +20,8 @@ from stages.kernels.bounds.space import NOTHING, Candidates, Filter, Levels, mer
 from stages.kernels.filters import product
 from stages.kernels.filters.refine import Refiner
 from stages.kernels.measure.metric import Bits, Ints, Mask, MatchArrays, Metric, Side, joined, nothing
-from stages.kernels.positions import equal_pairs, joint, pair_counts, places_of, products_unless_both, settled_of
+from stages.kernels.measure.turns import inverses
+from stages.kernels.positions import counted, equal_pairs, places_of, products_unless_both, settled_of
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from stages.kernels.tuning import Tuning
 
@@ -34,8 +35,7 @@ TUNING = Tuning()
 class BlockPair:
     """Two blocks to compare, or one block with itself (`diagonal`).
 
-    ledger  what became of each pair; complete after `runs`
-    levels  pairs left after each filter; complete after `runs`
+    ledger  what became of each pair; like `levels`, the pairs left after each filter, complete after `runs`
     tuning  sizes and prices, which do not change results"""
 
     a: Side
@@ -45,7 +45,7 @@ class BlockPair:
     metric: Metric
     device: Device = CPU
     earlier: EarlierMatches | None = None
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Ledger = field(init=False)
     levels: Levels = field(default_factory=Levels)
     tuning: Tuning = field(default_factory=lambda: TUNING)
 
@@ -58,7 +58,7 @@ class BlockPair:
         self._refiner = Refiner(
             self.a, self.b, self.metric, self.rules.turns, self._most, self.device, self.levels, self.tuning
         )
-        self._count()
+        self.ledger = counted(self.a, None if self.diagonal else self.b)
         copies = self.diagonal and self.a.folder is None and bool((self.a.weight[~self._settled_a] > 1).any())
         self._idle = not self.ledger.decided and not copies
         self._bounded = self.metric.space is not None and self.rules.limit is not None
@@ -222,38 +222,18 @@ class BlockPair:
             self.ledger.skipped_by_rule += images
         return joined([self._empty, *parts])
 
-    def _count(self) -> None:
-        """Enter all pairs in the ledger, as if no hashes were equal.
-
-        Pairs are counted per kind, for only images of one kind are compared. Of these, pairs of settled images and
-        pairs in one folder are excluded; pairs that are both are excluded once."""
-        everyone = np.ones(len(self.a), bool), np.ones(len(self.b), bool)
-        other = None if self.diagonal else self.b
-        kinds = self.a.kind, self.b.kind
-        pairs, covered, images = pair_counts(self.a, other, *kinds, *everyone)
-        settled, within, _ = pair_counts(self.a, other, *kinds, self._settled_a, self._settled_b)
-        pairs, covered = pairs - settled, covered - within
-        if self.a.folder is not None and self.b.folder is not None:
-            kinds = joint(self.a.kind, self.a.folder, self.b.kind, self.b.folder)
-            alike, below, _ = pair_counts(self.a, other, *kinds, *everyone)
-            both, twice, _ = pair_counts(self.a, other, *kinds, self._settled_a, self._settled_b)
-            pairs, covered = pairs - alike + both, covered - below + twice
-        self.ledger.decided += pairs
-        self.ledger.identical += covered - pairs
-        self.ledger.skipped_by_rule += images - covered
-
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
         """Return the pairs of one kind with equal hashes, and the turns.
 
-        The hashes are equal in turn k where hash_0 of one image equals hash_k of the other image. The result is None
-        where there are more than `room` pairs, and empty where the rules ignore hashes."""
+        The hashes are equal in a turn where the hash of one image as it is equals the hash of the other image in that
+        turn. The result is None where there are more than `room` pairs, and empty where the rules ignore hashes."""
         parts: list[Candidates] = []
         hashes_a, hashes_b = self.a.hashes, self.b.hashes
         if self.rules.same_hash == "compare" or hashes_a is None or hashes_b is None:
             return NOTHING
         b = np.arange(len(self.b)) if b is None else b
-        for turn in range(self.rules.turns):
-            for column_a, column_b in {(0, turn), (-turn % 4, 0)}:
+        for turn, back in enumerate(inverses(self.rules.turns).tolist()):
+            for column_a, column_b in {(0, turn), (back, 0)}:
                 pairs = equal_pairs(hashes_a[a, column_a], hashes_b[b, column_b], room)
                 if pairs is None:
                     return None

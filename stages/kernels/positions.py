@@ -1,4 +1,4 @@
-"""Search, pair and exclude positions of images in sorted arrays."""
+"""Search, pair, count and exclude positions of images in sorted arrays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from stages.kernels.measure.metric import Ints, Mask, Side
+from stages.kernels.rules import Ledger
 
 
 def products_unless_both(a: Ints, b: Ints, in_a: Mask, in_b: Mask) -> Iterator[tuple[Ints, Ints]]:
@@ -59,6 +60,26 @@ def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[I
     _, numbers = np.unique(rows, axis=0, return_inverse=True)
     numbers = numbers.reshape(-1).astype(np.int64)
     return numbers[: len(kind_a)], numbers[len(kind_a) :]
+
+
+def counted(a: Side, b: Side | None) -> Ledger:
+    """Return the ledger of a block pair, as if no hashes were equal; None for b: pairs within a.
+
+    Pairs are counted per kind, for only images of one kind are compared. Of these, pairs of settled images and
+    pairs in one folder are excluded; pairs that are both are excluded once."""
+    other = a if b is None else b
+    everyone = np.ones(len(a), bool), np.ones(len(other), bool)
+    settled_both = settled_of(a), settled_of(other)
+    kinds = a.kind, other.kind
+    pairs, covered, images = pair_counts(a, b, *kinds, *everyone)
+    settled, within, _ = pair_counts(a, b, *kinds, *settled_both)
+    pairs, covered = pairs - settled, covered - within
+    if a.folder is not None and other.folder is not None:
+        kinds = joint(a.kind, a.folder, other.kind, other.folder)
+        alike, below, _ = pair_counts(a, b, *kinds, *everyone)
+        both, twice, _ = pair_counts(a, b, *kinds, *settled_both)
+        pairs, covered = pairs - alike + both, covered - below + twice
+    return Ledger(decided=pairs, identical=covered - pairs, skipped_by_rule=images - covered)
 
 
 def places_of(positions: Ints, values: Ints) -> Ints:

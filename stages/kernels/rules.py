@@ -12,7 +12,7 @@ class MatchRules:
     """The rules that decide which pairs match.
 
     limit      the greatest distance of a match; None: every pair is a match
-    turns      4 where quarter turns are compared, else 1
+    turns      how many turns are compared, a key of `COMPARED` in `measure/turns.py`
     same_hash  what happens to pairs with equal hashes: compare, zero or skip"""
 
     limit: float | None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from stages.kernels.bounds import coarse
+from stages.kernels.bounds import coarse, orbits
 from stages.kernels.bounds.space import Space, prepare
 
 CHANNELS, IMAGES, SIDE = 3, 4, 8
@@ -29,6 +28,6 @@ def compile_loops() -> Path | None:
     native.sums(rows, rows, every, every, 0)
     vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
     native.invariants(vectors.reshape(IMAGES, coarse.GRID, coarse.GRID, CHANNELS + 1))
-    space = Space(0.0, coarse.orders(CHANNELS, 4), partial(coarse.invariants, channels=CHANNELS))
+    space = Space(0.0, orbits.orders(CHANNELS, 4), orbits.unchanged_by(CHANNELS, 4))
     Leaves(prepare(vectors, vectors, space)).candidates(every, None, True, IMAGES**2)
     return code_cache.folder()

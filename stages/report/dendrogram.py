@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stages.clustering.matches import ENDS, Graph, Matches
 from stages.clustering.rows import PathIndex
 from stages.kernels.graph import linkage
+from stages.kernels.measure import turns
 
 HELD = 4_000_000
 """Matches in memory above which matches outside a spanning forest are dropped."""
@@ -33,7 +34,7 @@ class Dendrogram(NamedTuple):
 
     a, b  images of a link, int64 (m,)
     at    distance of a link, float64 (m,)
-    turn  counter-clockwise quarter turns from each image to its keeper's orientation, int64 (n,), 0 to 3"""
+    turn  turn from each image to its keeper's orientation, a number of `kernels/measure/turns.py`, int64 (n,)"""
 
     a: Ints
     b: Ints
@@ -44,7 +45,7 @@ class Dendrogram(NamedTuple):
 class _Links(NamedTuple):
     """Matches between images of one cluster; see `Graph`.
 
-    turn  quarter turns of b"""
+    turn  smallest turn of b"""
 
     a: Ints
     b: Ints
@@ -122,11 +123,11 @@ def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) 
 
 def _batches(matches: Matches, paths: pa.Array, cluster: Ints) -> Iterator[_Links]:
     places = PathIndex(paths)
-    for batch in matches.rows("measured", "rotation"):
+    for batch in matches.rows("measured", "turns"):
         a, b = (places.of(batch.column(name)) for name in ENDS)
         distance = batch.column(matches.column).to_numpy().astype(np.float64)
         measured = batch.column("measured").to_numpy(False).astype(np.bool_)
-        rows = _Links(a, b, distance, measured, batch.column("rotation").to_numpy().astype(np.int64) // 90)
+        rows = _Links(a, b, distance, measured, turns.SMALLEST[batch.column("turns").to_numpy()].astype(np.int64))
         known = np.flatnonzero((a >= 0) & (b >= 0))
         yield rows.take(known[cluster[a[known]] == cluster[b[known]]])
 
@@ -146,10 +147,11 @@ def _turns(count: int, tree: _Links, roots: Ints) -> Ints:
     The result is int64 (n,)."""
     ends = np.concatenate([tree.a, tree.b])
     others = np.concatenate([tree.b, tree.a])
-    steps = np.concatenate([tree.turn, -tree.turn])  # b turned forth resembles a; a turned back resembles b
+    steps = np.concatenate([tree.turn, turns.inverse(tree.turn)])  # b turned resembles a; a turned back resembles b
     order = np.argsort(ends, kind="stable")
     starts = np.searchsorted(ends[order], np.arange(count + 1)).tolist()
     neighbours, steps_ = others[order].tolist(), steps[order].tolist()
+    both = turns.then(np.arange(8)[:, None], np.arange(8)).tolist()
     turn = [-1] * count
     for root in roots.tolist():
         turn[root] = 0
@@ -159,6 +161,6 @@ def _turns(count: int, tree: _Links, roots: Ints) -> Ints:
             for place in range(starts[node], starts[node + 1]):
                 other = neighbours[place]
                 if turn[other] < 0:
-                    turn[other] = (turn[node] + steps_[place]) % 4
+                    turn[other] = both[steps_[place]][turn[node]]
                     waiting.append(other)
     return np.maximum(np.array(turn, np.int64), 0)

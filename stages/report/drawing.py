@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pipeline.stage import Inputs, Job, Result
 from stages.clustering.matches import Matches
 from stages.comparing.figure import Figure, figure_of
-from stages.comparing.text import human_bytes, human_mse
+from stages.comparing.text import human_bytes, human_mse, human_turn
+from stages.kernels.measure.turns import SMALLEST
 from stages.report import charts, labels, reuse
 from stages.report.gallery import Gallery
 from stages.report.pictures import Subject, contact_sheet, jpeg, side_by_side
@@ -121,11 +122,12 @@ def draw_pair(
         facts = gallery.facts[path]
         size = f"{facts['width']}x{facts['height']}, {human_bytes(facts['bytes'])}"
         subjects.append(Subject(gallery.image(path), (path, size)))
-    turned = f"; the second turned {row['rotation']}° counter-clockwise" if row["rotation"] else ""
+    turn = human_turn(int(SMALLEST[row["turns"]]))
+    turned = f"{turn} counter-clockwise" if turn.endswith("°") else turn
     unseen = "" if row["measured"] else " (not measured)"
     said = f"{figure.name} {figure.said(row[figure.column])}"
-    title = f"{kind.capitalize()} match {number}: {said}{unseen}{turned}"
+    title = f"{kind.capitalize()} match {number}: {said}{unseen}{f'; the second {turned}' if turned else ''}"
     subject = f"{row['path_a']} | {row['path_b']}"
     picture = side_by_side(title, subjects)
     file = drawn.add(f"pairs/{kind}-{number:05}.jpg", jpeg(picture), kind, subject)
-    return row | {"file": file, "width": picture.width, "height": picture.height, "said": said}
+    return row | {"file": file, "width": picture.width, "height": picture.height, "said": said, "turned": turned}

@@ -33,7 +33,7 @@ def columns(figure: str) -> tuple[str, ...]:
     """Return the columns of matches that are read.
 
     `figure` is the column of distances."""
-    return ("path_a", "path_b", figure, "rotation", "measured")
+    return ("path_a", "path_b", figure, "turns", "measured")
 
 
 def label_column(labels: str | None) -> str | None:

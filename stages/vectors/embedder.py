@@ -13,7 +13,7 @@ from pipeline.messages.errors import TaskError
 from pipeline.stage import Job
 from stages.comparing.thumbnails import thumbnail_shape
 from stages.decoding.problems import NO_VECTOR
-from stages.kernels.measure.turns import turned
+from stages.kernels.measure.turns import COMPARED, turned
 from stages.vectors.model import ModelOptions
 from stages.vectors.network import Network, NoModel, Processor, identity, network
 from stages.vectors.rows import VectorRow
@@ -33,7 +33,7 @@ class Embedder:
         TaskError: this machine has no such model, or would compute other vectors."""
 
     def __init__(self, job: Job, options: ModelOptions, batch: int, device: Processor) -> None:
-        self.turns = 4 if job.settings("pairs.rotations") else 1
+        self.turns = (4 if job.settings("pairs.rotations") else 1) * (2 if job.settings("pairs.mirror") else 1)
         self.model = str(job.task.spec.get("model", ""))
         self._network = None
         self.thumbnails = False
@@ -75,7 +75,7 @@ class Embedder:
             TaskError: the model or the function fails."""
         if self._network is None:
             return [_row(vector) for vector in vectors_by(self._name, images, self.turns, paths)]
-        together = np.stack([turned(images, turn) for turn in range(self.turns)], axis=1)
+        together = np.stack([turned(images, turn) for turn in COMPARED[self.turns]], axis=1)
         try:
             vectors = self._network(together.reshape(-1, *images.shape[1:]))
         except NoModel as error:

@@ -37,7 +37,7 @@ digest  of the file's bytes
 error   why the image has no vector, as in the table of thumbnails
 model   what computed the vector: digest of the model and its options, onnxruntime's version and device; empty for a
         function
-vector  float32 (turns, d) in C order, little-endian; turns is 4, or 1 without rotations"""
+vector  float32 (turns, d) in C order, little-endian; of the turns that are compared"""
 FileContent = tuple[str, str]
 """Path of a file, and digest of its bytes."""
 

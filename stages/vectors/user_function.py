@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.messages.errors import TaskError
 from pipeline.messages.words import counted
 from stages.comparing.functions import RAISED, imported, said
-from stages.kernels.measure.turns import turned
+from stages.kernels.measure.turns import COMPARED, turned
 
 AT_ONCE = 256
 """Images per call of the function."""
@@ -20,11 +20,12 @@ def vectors_by(name: str, images: NDArray[np.uint8], turns: int, paths: Sequence
     """Return the vectors of images in each turn, float32 (n, turns, d).
 
     images  uint8 (n, H, W, C)
+    turns   number of compared turns, a key of `COMPARED` in `measure/turns.py`
     paths   of the images, for error messages
 
     Raises:
         TaskError: the function fails, or returns anything but finite numbers (n, d) with d at least 1."""
-    vectors = [_vectors(name, turned(images, turn), paths) for turn in range(turns)]
+    vectors = [_vectors(name, turned(images, turn), paths) for turn in COMPARED[turns]]
     lengths = {each.shape[1] for each in vectors}
     if len(lengths) > 1:
         raise TaskError(

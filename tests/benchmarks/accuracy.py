@@ -1,10 +1,12 @@
-"""What is found of known variants: `python -m tests.benchmarks.accuracy FOLDER [ORIGINALS]`
+"""What is found of known variants: `python -m tests.benchmarks.accuracy FOLDER [ORIGINALS] [FINDER ...]`
 
 Takes photographs of a folder, makes variants of each, and prints per kind of variant which share is found at several
-thresholds, and how many pairs of different photographs are matches, too: by a run of this program, by thumbnails that
-are scaled down without antialiasing as fast-diff-py's are, by difPy, and by perceptual hashes with at most ten bits of
-difference, imagededup's rule. Photographs that resemble each other already are left out, so that a match of two of them
-would be false."""
+thresholds, and how many pairs of different photographs are matches, too: by a run of this program, with its options for
+mirror images and borders, by thumbnails that are scaled down without antialiasing as fast-diff-py's are, by difPy, and
+by perceptual hashes: phash with at most ten bits of difference, imagededup's rule, and PDQ with at most 31 of 256, its
+authors' rule. Photographs that resemble each other already are left out, so that a match of two of them would be false.
+For variants with borders a second figure leaves out photographs of which an edge has one colour, or nearly the colour
+of the border: where such a border ends is nowhere in the picture. FINDER: a part of a finder's name."""
 
 from __future__ import annotations
 
@@ -15,12 +17,13 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from pipeline import load_run
 from pipeline.config.settings import from_mapping
@@ -32,6 +35,7 @@ from tests.benchmarks.decoders import SIDE, exact, missing, opencv_cubic
 
 THRESHOLDS = (50, 100, 200, 400)
 BITS = 10
+PDQ_BITS = 31
 APART = 1_500
 """Originals are at least so far apart, in every turn."""
 LARGEST = 1_600
@@ -70,10 +74,59 @@ def brighter(factor: float) -> Variant:
     return lambda image: (image.point(lambda value: min(255, round(value * factor))), ".jpg", {"quality": 92})
 
 
-def cropped(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
-    """Without a fiftieth of each side."""
-    left, top = round(image.width * 0.02), round(image.height * 0.02)
-    return image.crop((left, top, image.width - left, image.height - top)), ".jpg", {"quality": 92}
+def gamma(power: float) -> Variant:
+    """Every value, from 0 to 1, to a power."""
+    return lambda image: (image.point(lambda value: round(255 * (value / 255) ** power)), ".jpg", {"quality": 92})
+
+
+def cropped(share: float) -> Variant:
+    """Without a share of each side."""
+
+    def crop(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
+        left, top = round(image.width * share), round(image.height * share)
+        return image.crop((left, top, image.width - left, image.height - top)), ".jpg", {"quality": 92}
+
+    return crop
+
+
+def blurred(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
+    """Out of focus, by a hundredth of the shorter side."""
+    return image.filter(ImageFilter.GaussianBlur(min(image.size) / 100)), ".jpg", {"quality": 92}
+
+
+def captioned(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
+    """With two lines of large white words, as on a meme."""
+    found = image.copy()
+    font, drawing = ImageFont.load_default(max(12, image.height // 9)), ImageDraw.Draw(found)
+    for share in (0.03, 0.85):
+        place = image.width * 0.08, image.height * share
+        drawing.text(place, "WHEN YOU SEE IT", "white", font, stroke_width=2, stroke_fill="black")
+    return found, ".jpg", {"quality": 92}
+
+
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+
+
+def framed(left: float, top: float, right: float, bottom: float, colour: tuple[int, int, int]) -> Variant:
+    """On a ground of one colour; the margins are shares of the width and of the height."""
+
+    def frame(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
+        wide, high = (round(image.width * (1 + left + right)), round(image.height * (1 + top + bottom)))
+        whole = Image.new("RGB", (wide, high), colour)
+        whole.paste(image, (round(image.width * left), round(image.height * top)))
+        return whole, ".jpg", {"quality": 85}
+
+    return frame
+
+
+def on_a_phone(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
+    """The screenshot of a photograph in full width on a phone's black screen, as PNG."""
+    width, height = 540, 1170
+    shown = image.resize((width, round(width * image.height / image.width)), Image.Resampling.BICUBIC)
+    shown.thumbnail((width, height))
+    screen = Image.new("RGB", (width, height))
+    screen.paste(shown, ((width - shown.width) // 2, (height - shown.height) // 2))
+    return screen, ".png", {}
 
 
 def watermarked(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
@@ -89,19 +142,31 @@ def grey(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]]:
     return image.convert("L"), ".jpg", {"quality": 92}
 
 
+SIGNS = {"brighter": 1, "darker": -1}
+BORDERED: dict[str, tuple[Variant, tuple[int, int, int]]] = {
+    "letterbox": (framed(0, 1 / 6, 0, 1 / 6, BLACK), BLACK),
+    "pillarbox": (framed(1 / 5, 0, 1 / 5, 0, BLACK), BLACK),
+    "white margins": (framed(0.1, 0.12, 0.08, 0.2, WHITE), WHITE),
+    "thin white frame": (framed(0.01, 0.01, 0.01, 0.01, WHITE), WHITE),
+    "screenshot": (on_a_phone, BLACK),
+}
+"""Variants with borders, and the colour of each border."""
 VARIANTS: dict[str, Variant] = {
     **{f"resize {round(100 * share)} %": resized(share) for share in (0.25, 0.5, 0.75, 1.5, 2.0)},
     **{f"JPEG quality {quality}": saved_as(".jpg", quality=quality) for quality in (90, 60, 30)},
     "PNG copy": saved_as(".png"),
-    "WebP copy": saved_as(".webp", quality=80),
-    "AVIF copy": saved_as(".avif", quality=70),
+    **{f"WebP quality {quality}": saved_as(".webp", quality=quality) for quality in (80, 20)},
+    **{f"AVIF quality {quality}": saved_as(".avif", quality=quality) for quality in (70, 20)},
     "quarter turn": turned(Image.Transpose.ROTATE_90),
     "quarter turn by EXIF": turned_by_exif,
     "mirrored": turned(Image.Transpose.FLIP_LEFT_RIGHT),
-    "5 % brighter": brighter(1.05),
-    "5 % darker": brighter(0.95),
-    "2 % crop": cropped,
+    **{f"{share} % {name}": brighter(1 + sign * share / 100) for share in (5, 15) for name, sign in SIGNS.items()},
+    **{f"gamma {power:g}": gamma(power) for power in (0.8, 1.25)},
+    **{f"{share} % crop": cropped(share / 100) for share in (2, 5, 10, 20)},
+    "blur": blurred,
     "watermark": watermarked,
+    "caption": captioned,
+    **{name: variant for name, (variant, _) in BORDERED.items()},
     "grey": grey,
 }
 
@@ -144,10 +209,10 @@ def make(images: Sequence[Image.Image], folder: Path) -> dict[str, str]:
     return kinds
 
 
-def by_us(folder: Path, output: Path) -> dict[Pair, float]:
-    """The MSE of every pair up to the highest threshold, by a run."""
+def by_us(folder: Path, output: Path, pairs: Mapping[str, Any] = {}, **more: Any) -> dict[Pair, float]:
+    """The MSE of every pair up to the highest threshold, by a run; `pairs` and `more`: keys of the config."""
     given = {"run": "accuracy", "output": str(output), "inputs": {"a": [str(folder)]}, "scheduler": {"workers": 2}}
-    config = from_mapping(given | {"pairs": {"threshold": float(THRESHOLDS[-1])}}, discover())
+    config = from_mapping(given | {"pairs": {"threshold": float(THRESHOLDS[-1]), **pairs}} | more, discover())
     record = run(config, [stage for stage in discover() if stage.name not in ("cluster", "plot")], Reporter())
     assert not record.failures, record.failures
     rows = load_run(config.folder).pairs(expand=True)
@@ -192,6 +257,16 @@ def by_hashes(folder: Path, output: Path) -> dict[Pair, float]:
     return {pair(paths[i], paths[j]): 0.0 for i, j in zip(*np.nonzero(np.triu(apart <= BITS, 1)), strict=True)}
 
 
+def by_pdq(folder: Path, output: Path) -> dict[Pair, float]:
+    """Whether PDQ hashes differ by at most PDQ_BITS, as `by_hashes`."""
+    import pdqhash
+
+    paths = sorted(folder.iterdir())
+    bits = np.array([pdqhash.compute(np.asarray(Image.open(path).convert("RGB")))[0] for path in paths])
+    apart = (bits[:, None] != bits[None]).sum(axis=2)
+    return {pair(paths[i], paths[j]): 0.0 for i, j in zip(*np.nonzero(np.triu(apart <= PDQ_BITS, 1)), strict=True)}
+
+
 def pair(a: object, b: object) -> Pair:
     """Two files by their names."""
     return frozenset((Path(str(a)).name, Path(str(b)).name))
@@ -199,13 +274,28 @@ def pair(a: object, b: object) -> Pair:
 
 FINDERS: dict[str, tuple[Callable[[Path, Path], dict[Pair, float]], str]] = {
     "fast-diff": (by_us, ""),
+    "fast-diff, pairs.mirror: true": (partial(by_us, pairs={"mirror": True}), ""),
+    "fast-diff, thumbnail.trim: borders": (partial(by_us, thumbnail={"trim": "borders"}), ""),
     "aliased thumbnails (fast-diff-py)": (by_aliased_thumbnails, "cv2"),
     "difPy": (by_difpy, "difPy"),
     f"perceptual hashes, at most {BITS} bits (imagededup)": (by_hashes, ""),
+    f"PDQ, at most {PDQ_BITS} of 256 bits": (by_pdq, "pdqhash"),
 }
 
 
-def show(found: Mapping[Pair, float], kinds: Mapping[str, str], thresholds: Sequence[float]) -> None:
+def plain_edge(image: Image.Image, colour: tuple[int, int, int]) -> bool:
+    """Whether an edge of a photograph has nearly one colour, or nearly a border's colour."""
+    pixels = np.asarray(image, np.int64)
+    for line in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        own, other = (np.abs(line - each).max(axis=1) for each in (np.median(line, axis=0), colour))
+        if (own > 32).mean() < 0.1 or other.mean() < 40:
+            return True
+    return False
+
+
+def show(
+    found: Mapping[Pair, float], kinds: Mapping[str, str], thresholds: Sequence[float], images: Sequence[Image.Image]
+) -> None:
     """Recall per kind of variant, and false matches."""
     first = {name[:4]: name for name, kind in kinds.items() if kind == "original"}
     of_kind: dict[str, list[float]] = defaultdict(list)
@@ -215,6 +305,11 @@ def show(found: Mapping[Pair, float], kinds: Mapping[str, str], thresholds: Sequ
     false = [mse for key, mse in found.items() if len({name[:4] for name in key}) > 1]
     for kind, values in of_kind.items():
         shares = "".join(f"{np.mean(np.array(values) <= limit):8.1%}" for limit in thresholds)
+        if kind in BORDERED:
+            fit = [not plain_edge(image, BORDERED[kind][1]) for image in images]
+            ends = np.array(values)[fit]
+            shares += "   without plain edges" + "".join(f"{np.mean(ends <= limit):8.1%}" for limit in thresholds)
+            shares += f" of {len(ends)}"
         print(f"  {kind:<22}{shares}")
     counts = "".join(f"{sum(mse <= limit for mse in false):8,}" for limit in thresholds)
     print(f"  {'false matches':<22}{counts}")
@@ -231,13 +326,16 @@ def main() -> None:
         total = len(kinds) * (len(kinds) - 1) // 2
         print(f"{len(images)} photographs, {len(VARIANTS)} variants of each, {total:,} pairs; found at MSE", end=" ")
         print(", ".join(map(str, THRESHOLDS)))
+        wanted = sys.argv[3:]
         for finder, (find, library) in FINDERS.items():
-            print(finder)
+            if wanted and not any(word in finder for word in wanted):
+                continue
+            print(finder, flush=True)
             if missing(library):
                 print(f"  {library} is not installed")
                 continue
-            hashes = find is by_hashes
-            show(find(folder, output), kinds, THRESHOLDS[:1] if hashes else THRESHOLDS)
+            hashes = find in (by_hashes, by_pdq)
+            show(find(folder, output), kinds, THRESHOLDS[:1] if hashes else THRESHOLDS, images)
 
 
 if __name__ == "__main__":

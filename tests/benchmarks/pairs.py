@@ -9,6 +9,8 @@ given orthonormal DCTs of the images, low frequencies first, and counts with the
 floor is the bare product of matrices at the coarse dimension over all pairs, in tiles of 1,024, whose results nobody
 looks at.
 
+Then the mirror's price: the time of eight turns over the time of four, in processor seconds, the two measured in turns.
+
 The second table has the data that make bounds useless: icons, pages of text, frames of a film, flat sheets. There the
 kernel is held against the exact product of all tiles and turns, with the matches taken out, timed on one of them; below
 0.8 it would have been better not to filter at all. `--images` is the most images of each kind of data.
@@ -179,6 +181,7 @@ def photographs(images: np.ndarray) -> None:
     ways: list[tuple[str, dict[str, object]]] = [
         ("ours, no rotations", {"rotations": False}),
         ("ours, four turns", {}),
+        ("ours, eight turns", {"mirror": True}),
         *((f"ours, four turns, threshold {limit:g}", {"threshold": limit}) for limit in (0.0, 50.0, 2000.0)),
     ]
     for name, params in ways:
@@ -196,6 +199,25 @@ def photographs(images: np.ndarray) -> None:
     for name, rate in rates.items():
         beside = (f"{rate / flat:>10,.3g}" if flat else " " * 10) + f"{rate / fastest:>16,.3g}"
         print(f"{name:<40}{rate:>16,.0f}{beside}{rate / bare:>9.2g}  {notes.get(name, '')}".rstrip())
+
+
+def mirrored(images: np.ndarray, rounds: int = 5) -> None:
+    """The price of mirror images: eight turns against four, and two against one."""
+    one = side(images)
+    print(f"\n{'the mirror: processor seconds':<40}{'without':>10}{'with':>10}{'ratio':>8}{'matches':>10}{'with':>10}")
+    for rotations in (True, False):
+        for threshold in (50.0, 200.0, 800.0):
+            times: dict[bool, list[float]] = {False: [], True: []}
+            matches: dict[bool, int] = {}
+            for mirror in (False, True) * (rounds + 1):
+                started = time.process_time()
+                found = compared(one, rotations=rotations, mirror=mirror, threshold=threshold)
+                times[mirror].append(time.process_time() - started)
+                matches[mirror] = found.ledger.matches
+            without, with_ = (min(times[mirror][1:]) for mirror in (False, True))  # the first round loads what it needs
+            name = f"  {'eight turns against four' if rotations else 'two against one'}, threshold {threshold:g}"
+            figures = f"{without:>10.3f}{with_:>10.3f}{with_ / without:>8.2f}{matches[False]:>10,}{matches[True]:>10,}"
+            print(f"{name:<40}{figures}")
 
 
 def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> float:
@@ -237,7 +259,9 @@ def main() -> None:
     options = parser.parse_args()
     most = min(COUNT, options.images)
     with threadpoolctl.threadpool_limits(1):
-        photographs(thumbnails.crops(options.folders, most) if options.folders else thumbnails.synthesised(0, most))
+        crops = thumbnails.crops(options.folders, most) if options.folders else thumbnails.synthesised(0, most)
+        photographs(crops)
+        mirrored(crops)
         print(
             f"\n{'data':<26}{'':>2}{'limit':>7}{'pairs a second':>16}{'x exact':>10}{'matches':>12}{'candidates':>13}"
             f"{'one by one':>12}{'in products':>13}{'MiB':>8}"

@@ -28,7 +28,10 @@ RUN = {
     "keepers": ("--each 1", r"without metadata: 12 of 12 copies found(.*\n)+ +all +\d+ of +12 stay"),
     "locality": ("4", r"bundles of up to 256 +[\d.]+"),
     "memory": ("2 4", r"an image more: -?[\d,]+ bytes"),
-    "pairs": ("--images 32", r"ours, four turns +\d(.*\n)+32 flat sheets +4"),
+    "pairs": (
+        "--images 32",
+        r"ours, four turns +\d(.*\n)+ +eight turns .*, threshold 200 .*\n(.*\n)+32 flat sheets +4",
+    ),
     "rerun": ("4 --rounds 1", r"ratio [\d.]+"),
     "rows": ("60 40", r"40 copies of a page: 39 rows"),
     "scale": ("--partitions 2 --pairs 3 --workers 1", r"finished run: .*ratio [\d.]+"),

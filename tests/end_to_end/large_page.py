@@ -64,6 +64,7 @@ def large_page(folder: Path, clusters: int, per: int) -> Path:
         "sizes": {},
         "recall": None,
         "same_hash": "compare",
+        "mirror": False,
         "images_left": 0,
         "folders": None,
     }

@@ -82,6 +82,26 @@ def test_matches_are_found_from_either_side_in_the_right_turn(
     assert sorted(turns) == [90, 270]
 
 
+def test_mirrored_matches_are_found_from_either_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mirror before a turn is its own inverse: both images say the same of the other."""
+    from PIL import Image
+
+    project = Project(tmp_path, {"pairs": {"mirror": True}})
+    first = make_image(tmp_path / "images" / "1.png", 5, (64, 64))
+    Image.open(first).transpose(Image.Transpose.FLIP_LEFT_RIGHT).rotate(90).save(tmp_path / "images" / "2.png")
+    Image.open(first).rotate(90).save(tmp_path / "images" / "3.png")
+    assert project.run() == 0
+    found = {}
+    for n in (1, 2, 3):
+        rows = json.loads(said(capsys, "show", str(project.yaml), str(tmp_path / "images" / f"{n}.png"), "--json"))
+        found |= {(n, int(Path(row["path"]).stem)): (row["rotation"], row["mirrored"]) for row in rows}
+    assert found[1, 2] == found[2, 1] == (90, True)
+    assert (found[1, 3], found[3, 1]) == ((270, False), (90, False))
+    assert "mirrored and turned 90°" in said(capsys, "show", str(project.yaml), str(tmp_path / "images" / "1.png"))
+    by_hash = said(capsys, "duplicates", str(project.yaml), "--by", "hash")
+    assert by_hash.startswith("cluster 0: 3 images")
+
+
 def test_duplicates_by_hash_and_by_match(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "duplicates", str(project.yaml), "--by", "hash").count("cluster ") == 2
     assert said(capsys, "duplicates", str(project.yaml)) == said(capsys, "show", str(project.yaml), "--verbose")

@@ -115,6 +115,21 @@ def test_finds_what_a_run_over_both_sets_finds_and_makes_nothing_of_the_run_agai
     assert contents(gate.project.run_folder) == before
 
 
+def test_mirrored_files_are_found_where_the_run_compares_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Project(tmp_path, {"pairs": {"mirror": True}})
+    make_images(tmp_path / "images", 4)
+    assert project.run() == 0
+    with Image.open(next((tmp_path / "images").iterdir())) as image:
+        (tmp_path / "new").mkdir()
+        image.transpose(Image.Transpose.TRANSVERSE).save(tmp_path / "new" / "x.png")
+    found = Gate(project, capsys).found(tmp_path / "new", code=3)
+    assert [(row["rotation"], row["mirrored"]) for row in found["matches"]] == [(270, True)]
+    lines = Gate(project, capsys).check(tmp_path / "new", code=3).splitlines()
+    assert any(line.endswith("  mirrored and turned 270°") for line in lines)
+
+
 def test_one_line_a_match_whatever_the_names(gate: Gate) -> None:
     new = gate.project.folder / "new"
     lines = gate.check(new, code=3).splitlines()

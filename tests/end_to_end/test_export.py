@@ -147,6 +147,34 @@ def test_turns_references_and_names_that_a_dataset_of_fiftyone_cannot_hold(
         assert label["rotation"] == turn, "what the other is to be turned by, counter-clockwise"
 
 
+def test_mirrored_images_are_marked_in_every_format(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    project = Project(tmp_path, {"pairs": {"mirror": True}})
+    with Image.open(make_image(tmp_path / "images" / "1.png", 1)) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "images" / "2.png")
+        picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "images" / "3.png")
+    assert project.run() == 0
+    rows = {
+        (Path(row["path_a"]).stem, Path(row["path_b"]).stem): row
+        for row in json.loads(exported(project, capsys, "--format", "json"))
+    }
+    assert {pair: row["mirrored"] for pair, row in rows.items()} == {
+        ("1", "2"): True,
+        ("1", "3"): False,
+        ("2", "3"): True,
+    }
+    hashes = json.loads(exported(project, capsys, "--format", "json", "--table", "hashes"))
+    assert hashes[0]["hash_0"] == hashes[1]["hash_mirrored_0"] != hashes[0]["hash_mirrored_0"]
+    exported(project, capsys, "--format", "fiftyone", "--out", str(tmp_path / "out"))
+    samples = json.loads((tmp_path / "out" / "samples.json").read_text())["samples"]
+    for sample in samples:
+        one = Path(sample["filepath"]).stem
+        for label in sample["matches"]["classifications"]:
+            other = Path(label["label"]).stem
+            row = rows[min(one, other), max(one, other)]
+            back = row["rotation"] if row["mirrored"] or one < other else -row["rotation"] % 360
+            assert (label["rotation"], label["mirrored"]) == (back, row["mirrored"])
+
+
 def test_the_page_runs_and_loads_nothing(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     page = exported(project, capsys, "--format", "html-table")
     assert "default-src 'none'" in page

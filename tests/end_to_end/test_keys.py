@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.plan.discovery import discover
 from pipeline.plan.fingerprint import result_params
@@ -75,6 +75,7 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("thumbnail.background=black",),
         ("thumbnail.orientation=ignore",),
         ("thumbnail.colour=raw",),
+        ("thumbnail.trim=borders",),
         ("thumbnail.truncated=accept",),
         ("thumbnail.max_bytes=10000",),
         ("thumbnail.max_pixels=7000",),
@@ -97,6 +98,10 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.threshold=20",),
         ("pairs.threshold=null", "cluster.threshold=100"),
         ("pairs.rotations=false",),
+        ("pairs.mirror=true",),
+        ("pairs.mirror=true", "pairs.rotations=false"),
+        (*HAMMING, "pairs.mirror=true"),
+        (*EMBEDDING, "pairs.mirror=true"),
         ("pairs.same=dimensions",),
         ("pairs.same=aspect",),
         ("pairs.same_hash=zero",),
@@ -166,7 +171,9 @@ def make_library(folder: Path) -> None:
     picture = Image.open(make_image(images / "first.jpg", 1, (640, 640)))
     picture.rotate(90).save(images / "turned.png")
     picture.save(images / "copy.jpg", quality=40)
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(images / "mirrored.png")
     picture.resize((80, 80)).save(images / "small.png")
+    ImageOps.expand(picture, (0, 90), "black").save(images / "letterbox.jpg", quality=90)
     picture.resize((120, 90)).save(images / "wide.png")
     picture.resize((160, 120)).point(lambda value: min(255, value + 6)).save(images / "wider.png")
     picture.resize((90, 90)).save(images / "colourful.png", icc_profile=SWAPPED)

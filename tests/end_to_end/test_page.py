@@ -1,5 +1,6 @@
 """The report's page in a real browser: what it shows, that it loads nothing, and that choices make plans that hold."""
 
+import io
 import json
 import os
 import re
@@ -44,8 +45,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Copies, a turned one, a chain of ever paler pictures, near ones, and names that try to be more than names."""
-    project = Project(tmp_path_factory.mktemp("page"))
+    """Copies, turned and mirrored ones, a chain of ever paler pictures, near ones, and names that try to be more."""
+    project = Project(tmp_path_factory.mktemp("page"), {"pairs": {"mirror": True}})
     folder = project.folder / "images"
     for seed, name in enumerate(HOSTILE):
         path = make_image(folder / f"{seed}.jpg", seed).rename(folder / name)
@@ -53,6 +54,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     turned = make_image(folder / "upright.png", 50, (96, 96))
     (folder / "sub").mkdir()
     Image.open(turned).rotate(90).save(folder / "sub" / "turned.png")
+    facing = make_image(folder / "facing.png", 51, (96, 72))
+    for name, method in (("mirrored.png", "FLIP_LEFT_RIGHT"), ("fallen.png", "TRANSPOSE")):
+        Image.open(facing).transpose(Image.Transpose[method]).save(folder / "sub" / name)
     make_image(folder / "chain-0.png", 60)
     pixels = np.asarray(Image.open(folder / "chain-0.png"), np.float64)
     for step in range(1, 5):
@@ -191,7 +195,10 @@ def test_filters_and_orders(opened: Opened) -> None:
         return opened.run("view.found.map(cluster => cluster.images.map(image => data.name[image]))")
 
     opened.page.select_option("#kind", "turned")
-    assert [sorted(names) for names in listed()] == [["turned.png", "upright.png"]]
+    mirrored = ["facing.png", "fallen.png", "mirrored.png"]
+    assert sorted(sorted(names) for names in listed()) == [mirrored, ["turned.png", "upright.png"]]
+    opened.page.select_option("#kind", "mirrored")
+    assert [sorted(names) for names in listed()] == [mirrored]
     opened.page.select_option("#kind", "file")
     assert len(listed()) == len(HOSTILE)
     opened.page.select_option("#kind", "near")
@@ -215,6 +222,29 @@ def test_filters_and_orders(opened: Opened) -> None:
     listed()
     joined = opened.run("view.found.map(cluster => cluster.joined)")
     assert joined == sorted(joined, reverse=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", ["facing", "upright"])
+def test_compared_images_are_turned_and_mirrored_as_the_keeper(opened: Opened, cluster: str) -> None:
+    """By what the browser draws; the page itself may not read pixels of files."""
+    opened.run(
+        f"view.at = view.found.findIndex(each => each.images.some(image => data.name[image] === '{cluster}.png'))"
+    )
+    said = set()
+    for image in range(1, opened.run("view.found[view.at].images.length")):
+        opened.run(f"view.image = {image}, openCompare()")
+        opened.until("[...stage.querySelectorAll('img')].every(img => img.complete && img.naturalWidth)")
+        opened.settle()
+        left, right = (
+            np.asarray(Image.open(io.BytesIO(opened.page.locator(f"#{side} .box").screenshot())).resize((12, 12)), int)
+            for side in ("left", "right")
+        )
+        assert np.ptp(left[..., :3]) > 60
+        assert 3 * np.abs(left - right).mean() < np.abs(left - right[:, ::-1]).mean()
+        said.add(opened.run("distanceTo(compare.keeper, compare.image)").partition(" ")[2])
+    assert said <= {"mirrored", "mirrored ↺90°", "mirrored ↺270°", "↺90°", "↺270°"}
+    assert any("mirrored" in each for each in said) == (cluster == "facing")
 
 
 @pytest.mark.slow

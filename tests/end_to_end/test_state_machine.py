@@ -25,7 +25,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.cli.main import main
 from pipeline.execution import attempts
@@ -42,6 +42,7 @@ CHOICES: dict[str, list[Any]] = {
     "thumbnail.size": [[8, 8], [6, 6]],
     "pairs.threshold": [200, 30, 3000],
     "pairs.rotations": [True, False],
+    "pairs.mirror": [False, True],
     "pairs.normalize": ["pixel", "value"],
     "pairs.identical": ["group", "all"],
     "cluster.keep": [["resolution", "bytes", "oldest"], ["newest"], [{"path": "shortest"}]],
@@ -54,13 +55,18 @@ KILLED, UNTIL_THEN = -signal.SIGKILL, 60
 
 
 def _contents() -> list[bytes]:
-    """Three pictures with a copy, a paler one, a turned one and a JPEG of each; and what is no picture."""
+    """Three pictures with a copy, a paler one, a turned one, a mirrored JPEG of each; and what is no picture."""
     found = [b"", b"no image", b"\x89PNG\r\n\x1a\n"]
     for seed in range(3):
         grid = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
         picture = Image.fromarray(grid).resize((16, 16), Image.Resampling.BICUBIC)
         paler = Image.fromarray((np.asarray(picture) * 0.97).astype(np.uint8))
-        for image, kind in ((picture, "PNG"), (paler, "PNG"), (picture.rotate(90), "PNG"), (picture, "JPEG")):
+        for image, kind in (
+            (picture, "PNG"),
+            (paler, "PNG"),
+            (picture.rotate(90), "PNG"),
+            (ImageOps.mirror(picture), "JPEG"),
+        ):
             buffer = io.BytesIO()
             image.save(buffer, kind)
             found.append(buffer.getvalue())

@@ -17,6 +17,7 @@ from stages.kernels.bounds.coarse import coarse, length
 from stages.thumbnail import Params as ThumbnailParams
 from stages.thumbnail import schema as thumbnail_schema
 from tests.in_memory import MemoryArtifact, compute
+from tests.stages.kernels.plain import form
 
 Row = tuple[str, str, float, int, int, bool]
 
@@ -43,10 +44,16 @@ def corner(image: np.ndarray) -> str:
     return str(image[0, 0, 0] // 4)
 
 
-def turned(pixels: np.ndarray, turns: range) -> np.ndarray:
+def turns_of(params: pairs.Params) -> list[int]:
+    """The turns that are compared; from turn 4 on, the image is mirrored first."""
+    turns = [0, 1, 2, 3] if params.rotations else [0]
+    return turns + [turn + 4 for turn in turns if params.mirror]
+
+
+def turned(pixels: np.ndarray, turns: Sequence[int]) -> np.ndarray:
     """An image at each turn, int64 (turns, H, W, C)."""
     assert pixels.dtype == np.uint8
-    return np.stack([np.rot90(pixels, k) for k in turns]).astype(np.int64)
+    return np.stack([form(pixels, k) for k in turns]).astype(np.int64)
 
 
 def expected_rows(
@@ -56,7 +63,7 @@ def expected_rows(
     hashed: Callable[[np.ndarray], object] = np.ndarray.tobytes,
 ) -> tuple[list[Row], dict[str, int]]:
     """What `identical: all` must give: every row, and the ledger."""
-    turns = range(4) if params.rotations else range(1)
+    turns = turns_of(params)
     together = [(x, y) for x in a for y in b] if b is not None else [(x, y) for x in a for y in a if x.path < y.path]
     every = {y.path: turned(y.pixels, turns) for y in b or a}
     rows: list[Row] = []
@@ -69,15 +76,15 @@ def expected_rows(
         if params.same_hash == "skip" and agree:
             skipped += 1
         elif params.same_hash == "zero" and agree:
-            rows.append((x.path, y.path, 0.0, agree[0] * 90, sum(1 << k for k in agree), False))
+            rows.append((x.path, y.path, 0.0, agree[0] % 4 * 90, sum(1 << k for k in agree), False))
         else:
             sums = ((x.pixels - every[y.path]) ** 2).sum(axis=(1, 2, 3)).tolist()
             least = min(sums)
             height, width, channels = x.pixels.shape
             mse = least / (height * width * (channels if params.normalize == "value" else 1))
             if params.threshold is None or mse <= params.threshold:
-                best = [k for k in turns if sums[k] == least]
-                rows.append((x.path, y.path, mse, best[0] * 90, sum(1 << k for k in best), True))
+                best = [k for k, far in zip(turns, sums, strict=True) if far == least]
+                rows.append((x.path, y.path, mse, best[0] % 4 * 90, sum(1 << k for k in best), True))
     ledger = {
         "pairs_total": len(together),
         "decided": len(together) - skipped,
@@ -111,13 +118,13 @@ def folder_of(path: str, depth: int) -> list[str]:
 def hash_agrees(x: Picture, y: Picture, turn: int, hashed: Callable[[np.ndarray], object]) -> bool:
     """Whether hash_0 of x is the hash of y at that turn, or the other way round."""
     of_x, of_y = (functools.partial(_hash, p.pixels.tobytes(), p.pixels.shape, hashed=hashed) for p in (x, y))
-    return of_x(turn=0) == of_y(turn=turn) or of_x(turn=-turn) == of_y(turn=0)
+    return of_x(turn=0) == of_y(turn=turn) or of_x(turn=turn if turn >= 4 else -turn) == of_y(turn=0)
 
 
 @functools.cache
 def _hash(data: bytes, shape: tuple[int, ...], hashed: Callable[[np.ndarray], object], turn: int) -> object:
     """Kept: many tests look at the same images."""
-    return hashed(np.rot90(np.frombuffer(data, np.uint8).reshape(shape) >> 4, turn))
+    return hashed(form(np.frombuffer(data, np.uint8).reshape(shape) >> 4, turn))
 
 
 @dataclass
@@ -129,13 +136,17 @@ class Artifacts:
     index: MemoryArtifact
 
 
-def settings(shape: tuple[int, ...]) -> dict[str, object]:
+def settings(shape: tuple[int, ...], params: pairs.Params | None = None) -> dict[str, object]:
+    """Settings of the other sections, and those of `params` that the stages before read."""
+    params = params or pairs.Params()
     channels = {1: "grey", 3: "rgb", 4: "rgba"}[shape[2]]
     return {
         "thumbnail.size": (shape[1], shape[0]),
         "thumbnail.channels": channels,
         "thumbnail.decode": "fast",
-        "pairs.embedding": None,
+        "pairs.embedding": params.embedding,
+        "pairs.rotations": params.rotations,
+        "pairs.mirror": params.mirror,
         "inputs.reference": REFERENCES,
         "inputs.a": ROOTS,
         "inputs.b": (),
@@ -143,7 +154,12 @@ def settings(shape: tuple[int, ...]) -> dict[str, object]:
 
 
 def block(
-    pictures: Sequence[Picture], name: str, shape: tuple[int, ...], partitions: int = 2, function: str = "sha256"
+    pictures: Sequence[Picture],
+    name: str,
+    shape: tuple[int, ...],
+    partitions: int = 2,
+    function: str = "sha256",
+    params: pairs.Params | None = None,
 ) -> Artifacts:
     """The artifacts of a block, by the real hash and index stages; pictures are taken in path order."""
     kind = thumbnail_schema(
@@ -160,14 +176,13 @@ def block(
             hash_stage.STAGE,
             [artifact],
             hash_stage.Params(function=function),
-            settings(shape),
+            settings(shape, params),
             None,
             Task(artifact.key),
         )
         hashes.append(hashed)
-    gathered, _ = compute(
-        index.STAGE, [*thumbnails, *hashes], index.Params(), settings(shape), None, Task(f"{name}{partitions - 1}")
-    )
+    last = Task(f"{name}{partitions - 1}")
+    gathered, _ = compute(index.STAGE, [*thumbnails, *hashes], index.Params(), settings(shape, params), None, last)
     return Artifacts(thumbnails, hashes, gathered)
 
 
@@ -201,13 +216,17 @@ def computed_by_levels(
     others = [artifact for each in blocks for artifact in each.thumbnails]
     indexes = [each.index for each in blocks]
     artifact, result = compute(
-        pairs.STAGE, indexes, params, settings(shape), None, Task("pair"), others=others, bases_=bases
+        pairs.STAGE, indexes, params, settings(shape, params), None, Task("pair"), others=others, bases_=bases
     )
     return artifact, result.stats["levels"]
 
 
 def rows_of(table: pa.Table) -> list[Row]:
     names = ("path_a", "path_b", "mse", "rotation", "turns", "measured")
+    if "mirrored" in table.column_names:
+        assert table["mirrored"].to_pylist() == [bits & 15 == 0 for bits in table["turns"].to_pylist()]
+    else:
+        assert all(bits < 16 for bits in table["turns"].to_pylist())
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
 
@@ -223,16 +242,17 @@ def near(random: np.random.Generator, pixels: np.ndarray, noise: int) -> np.ndar
 
 
 def copies(seed: int, shape: tuple[int, ...], path: str = "") -> list[Picture]:
-    """Several copies of each picture, turned at random: of pictures that are alike, of one that half a turn leaves as
-    it is, and of one that every turn does."""
+    """Copies of each picture, turned and mirrored at random: of pictures that are alike, of one that half a turn
+    leaves as it is, of one that a mirror does, and of one that every turn does."""
     random = np.random.default_rng(seed)
     base = [random_picture(random, shape) for _ in range(3)]
     base += [near(random, base[0], 3), near(random, np.rot90(base[1]), 3)]
     base.append(((base[2].astype(int) + np.rot90(base[2], 2)) // 2).astype(np.uint8))
+    base.append(((base[2].astype(int) + base[2][:, ::-1]) // 2).astype(np.uint8))
     base.append(np.full(shape, 40, np.uint8))
     places = random.permutation(4 * len(base))
     return [
-        Picture(f"{path}{place:02}", np.ascontiguousarray(np.rot90(base[number % len(base)], random.integers(4))))
+        Picture(f"{path}{place:02}", np.ascontiguousarray(form(base[number % len(base)], int(random.integers(8)))))
         for number, place in enumerate(places)
     ]
 
@@ -240,7 +260,7 @@ def copies(seed: int, shape: tuple[int, ...], path: str = "") -> list[Picture]:
 def gallery(
     seed: int, shape: tuple[int, ...], count: int = 12, path: Callable[[int], str] | None = None
 ) -> list[Picture]:
-    """Pictures with near-duplicates, copies, turned copies, constants and checkerboards among them."""
+    """Pictures with near-duplicates, copies, turned and mirrored copies, constants and checkerboards among them."""
     random = np.random.default_rng(seed)
     square = shape[0] == shape[1]
     sizes = [(640, 480), (480, 640), (1280, 960), (600, 600)]
@@ -252,8 +272,7 @@ def gallery(
         original = base[random.integers(count)]
         kind = number % 4
         base.append([original, near(random, original, 3), near(random, original, 14), near(random, original, 30)][kind])
-        if square:
-            base.append(np.rot90(base[-1], random.integers(4)))
+        base.append(form(base[-1], int(random.choice(range(8) if square else (0, 4)))))
     name = path or (lambda number: f"{number * 37 % 101:03}-{number}")
     return [
         Picture(name(number), np.ascontiguousarray(pixels), *sizes[random.integers(len(sizes))])

@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ SETTINGS = {
     "pairs.threshold": 200.0,
     "pairs.normalize": "pixel",
     "pairs.rotations": True,
+    "pairs.mirror": False,
     "thumbnail.size": (4, 4),
     "thumbnail.channels": "grey",
     "thumbnail.orientation": "exif",
@@ -93,7 +95,7 @@ def test_chains_are_one_cluster_and_every_distance_is_true() -> None:
 
 
 def test_distances_are_divided_as_the_config_has_them_and_take_turns_only_where_it_does() -> None:
-    """b-c is no match, so it is measured: 3 of 4·4·3 values differ by 60, unless b is turned."""
+    """b-c is no match, so it is measured: 6 of 4·4·3 values differ by 60, and 3 if b is turned or mirrored."""
     settings = {**SETTINGS, "thumbnail.channels": "rgb"}
     kind = thumbnail_schema(ThumbnailParams(size=(4, 4), channels="rgb"), settings.__getitem__)
     pictures = np.zeros((3, 4, 4, 3), np.uint8)
@@ -106,8 +108,10 @@ def test_distances_are_divided_as_the_config_has_them_and_take_turns_only_where_
     thumbs = MemoryArtifact("thumbnail", "a-end", pa.Table.from_pylist(images, kind), summary)
     for divisor, normalize in ((16, "pixel"), (48, "value")):
         matched = matches([("a", "b", 3 * 60**2 / divisor), ("a", "c", 3 * 60**2 / divisor)], 3)
-        for turns, far in ((True, 3 * 60**2 / divisor), (False, 6 * 60**2 / divisor)):
+        for turns, mirror in itertools.product((True, False), (True, False)):
+            far = (3 if turns or mirror else 6) * 60**2 / divisor
             given = settings | {"pairs.threshold": 1e4, "pairs.normalize": normalize, "pairs.rotations": turns}
+            given["pairs.mirror"] = mirror
             found, _ = compute(cluster.STAGE, [thumbs, matched], cluster.Params(keep=("path",)), given, Path())
             assert found.rows_["diameter"].to_pylist() == [far] * 3
 

@@ -18,12 +18,15 @@ from stages.hash import STAGE, Params
 from stages.kernels.measure.identity import digest as digest_of
 from stages.kernels.measure.identity import shift_bits
 from tests.in_memory import MemoryArtifact, compute
+from tests.stages.kernels.plain import form
 
 HERE = __name__
 
 
-def run(images: np.ndarray, folder: Path, errors: Any = None, **params: Any) -> list[dict[str, Any]]:
-    """Rows for thumbnails, uint8 (n, H, W, C)."""
+def run(
+    images: np.ndarray, folder: Path, errors: Any = None, mirror: bool = False, rotations: bool = True, **params: Any
+) -> list[dict[str, Any]]:
+    """Rows for thumbnails, uint8 (n, H, W, C), under `pairs.mirror` and `pairs.rotations`."""
     count, height, width, channels = images.shape
     table = pa.table(
         {
@@ -34,8 +37,10 @@ def run(images: np.ndarray, folder: Path, errors: Any = None, **params: Any) -> 
         }
     )
     settings = {"thumbnail.size": (width, height), "thumbnail.channels": {1: "grey", 3: "rgb", 4: "rgba"}[channels]}
+    settings |= {"pairs.mirror": mirror, "pairs.rotations": rotations}
     artifact, _ = compute(STAGE, [MemoryArtifact("thumbnail", "a-end", table)], Params(**params), settings, folder)
-    assert artifact.rows_.schema == STAGE.schema
+    assert artifact.rows_.schema == STAGE.schema_for(Params(**params), settings.__getitem__)
+    assert ("unchanged" in artifact.rows_.column_names) == mirror
     return list(artifact.rows_.to_pylist())
 
 
@@ -91,6 +96,28 @@ def test_symmetry_counts_the_turns_that_change_nothing_and_turn_is_the_smallest(
     assert [row["symmetry"] for row in rows] == [2, 2, 4]
     assert sorted(row["turn"] for row in rows[:2]) == [0, 1]
     assert rows[2]["turn"] == 0
+
+
+@pytest.mark.parametrize(("shape", "rotations"), [((6, 6, 3), True), ((6, 6, 1), False), ((5, 8, 3), False)], ids=str)
+def test_with_the_mirror_hashes_and_identities_are_of_all_compared_turns(
+    shape: tuple[int, int, int], rotations: bool, tmp_path: Path
+) -> None:
+    turns = range(8) if rotations else (0, 4)
+    image = random(1, *shape)[0]
+    folded = image // 2 + image[:, ::-1] // 2
+    copies = [form(each, turn) for each in (image, folded) for turn in turns]
+    rows = run(np.stack(copies), tmp_path, mirror=True, rotations=rotations, function="md5", shift=0)
+    for copy, row in zip(copies, rows, strict=True):
+        for turn in range(8):
+            name = f"hash_{'mirrored_' if turn >= 4 else ''}{turn % 4 * 90}"
+            assert row[name] == hashlib.md5(form(copy, turn).tobytes()).hexdigest()
+        forms = {turn: form(copy, turn).tobytes() for turn in turns}
+        assert row["turn"] == min(turn for turn in turns if forms[turn] == min(forms.values()))
+        assert row["unchanged"] == sum(1 << turn for turn in turns if forms[turn] == forms[0])
+        assert row["symmetry"] == row["unchanged"].bit_count()
+        assert digest_of(form(copy, row["turn"])) == row["identity_turned"]
+    assert len({row["identity_turned"] for row in rows}) == 2
+    assert {row["symmetry"] for row in rows} == {1, 2}
 
 
 def test_a_thumbnail_that_is_not_square_turns_by_half_only(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_readable_images_in_path_order_and_where_their_thumbnails_lie() -> None:
     assert artifacts.index.summary["images"] == len(pictures)
     assert parts == [[part.key, part.content["thumbnail"]] for part in artifacts.thumbnails]
     hashed = pa.concat_tables([part.rows_ for part in artifacts.hashes])
-    for name in index.HASHED:
+    for name in index.hashed(settings(SHAPE).__getitem__):
         assert table[name].to_pylist() == hashed[name].to_pylist()
     for picture, part, row in zip(pictures, table["partition"].to_pylist(), table["row"].to_pylist(), strict=True):
         assert artifacts.thumbnails[part].rows_["thumbnail"][row].as_py() == picture.pixels.tobytes()

@@ -32,10 +32,10 @@ def params_for(shape: tuple[int, ...], **changes: object) -> pairs.Params:
 
 @pytest.mark.quick(8)
 @pytest.mark.usefixtures("path")
-@pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES)
-def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) -> None:
-    pictures, params = gallery(1, shape), params_for(shape, threshold=threshold)
-    artifact = computed([block(pictures, "a", shape)], params, shape)
+@pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES, mirror=(False, True))
+def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None, mirror: bool) -> None:
+    pictures, params = gallery(1, shape), params_for(shape, threshold=threshold, mirror=mirror)
+    artifact = computed([block(pictures, "a", shape, params=params)], params, shape)
     rows, ledger = expected_rows(pictures, None, params)
     assert rows_of(artifact.rows_) == rows
     assert artifact.summary == ledger
@@ -44,12 +44,13 @@ def test_one_block_with_itself(shape: tuple[int, ...], threshold: float | None) 
 
 @pytest.mark.quick(8)
 @pytest.mark.usefixtures("path")
-@pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES)
-def test_two_sets(shape: tuple[int, ...], threshold: float | None) -> None:
+@pairwise(indirect=("path",), path=WAYS, threshold=THRESHOLDS, shape=SHAPES, mirror=(False, True))
+def test_two_sets(shape: tuple[int, ...], threshold: float | None, mirror: bool) -> None:
     a, b = gallery(1, shape), gallery(1, shape, path=lambda n: f"b{n}")
     b = b[5:] + gallery(2, shape, 3, path=lambda n: f"other{n}")
-    params = params_for(shape, threshold=threshold)
-    artifact = computed([block(a, "a", shape), block(b, "b", shape, 3)], params, shape)
+    params = params_for(shape, threshold=threshold, mirror=mirror)
+    blocks = [block(a, "a", shape, params=params), block(b, "b", shape, 3, params=params)]
+    artifact = computed(blocks, params, shape)
     rows, ledger = expected_rows(a, b, params)
     assert rows_of(artifact.rows_) == rows
     assert artifact.summary == ledger
@@ -84,9 +85,12 @@ def test_matches_near_the_threshold_are_borderline_where_decoding_is_fast(normal
 
 
 RULES = [
-    {"same": same, "same_hash": same_hash, "rotations": rotations, "normalize": normalize}
-    for same, same_hash, rotations, normalize in itertools.product(
-        ("any", "dimensions", "aspect"), ("compare", "zero", "skip"), (True, False), ("pixel", "value")
+    {"same": same, "same_hash": same_hash, "rotations": rotations, "normalize": normalize, "mirror": mirror}
+    for same, same_hash, rotations, (normalize, mirror) in itertools.product(
+        ("any", "dimensions", "aspect"),
+        ("compare", "zero", "skip"),
+        (True, False),
+        (("pixel", False), ("value", False), ("pixel", True)),
     )
 ]
 
@@ -99,9 +103,9 @@ def test_every_rule(rules: dict[str, object]) -> None:
     half = len(pictures) // 2
     ordered = sorted(pictures, key=lambda picture: picture.path)
     first, second = ordered[:half], ordered[half:]
-    blocks = [block(first, "a", shape), block(second, "b", shape)]
     params = params_for(shape, **rules)
     grouped = params_for(shape, **rules, identical="group")
+    blocks = [block(first, "a", shape, params=params), block(second, "b", shape, params=params)]
     for which, a, b in (([0], first, None), ([1], second, None), ([0, 1], first, second)):
         rows, ledger = expected_rows(a, b, params)
         artifact = computed([blocks[n] for n in which], params, shape)
@@ -197,20 +201,22 @@ def test_a_block_pair_that_is_ruled_out_reads_no_thumbnail(
     indirect=("path",),
     path=WAYS,
     rotations=(True, False),
+    mirror=(True, False),
     same_hash=("compare", "zero", "skip"),
     by=("pixels", "corner"),
 )
-def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool) -> None:
+def test_groups_of_turned_copies(by: str, same_hash: str, rotations: bool, mirror: bool) -> None:
     """With `corner`, different images agree in hash, and some with a few of their own turns."""
     shape = (8, 8, 3)
     hashed: Callable[[np.ndarray], object] = np.ndarray.tobytes if by == "pixels" else corner
     references = "skip" if by == "pixels" else "compare"
     rules = {"same_hash": same_hash, "rotations": rotations, "threshold": 500.0, "references": references}
+    rules["mirror"] = mirror
     params, grouped = params_for(shape, **rules), params_for(shape, **rules, identical="group")
     function = "sha256" if by == "pixels" else "tests.stages.reference:corner"
     for seed in range(2):
         first, second, other = (copies(seed, shape, name) for name in ("f", "s", "e"))
-        blocks = [block(pictures, "a", shape, function=function) for pictures in (first, second, other)]
+        blocks = [block(some, "a", shape, function=function, params=params) for some in (first, second, other)]
         for which, b, swap in (([0], None, True), ([0, 1], second, True), ([0, 2], other, False)):
             chosen = [blocks[n] for n in which]
             rows, ledger = expected_rows(first, b, params, hashed)
@@ -239,10 +245,10 @@ def expanded(artifact: object, tables: list[pa.Table], params: pairs.Params, swa
         table["measured"].to_numpy(zero_copy_only=False),
     )
     representative = np.concatenate([b.representative + o for b, o in zip(blocks, offsets[:-1], strict=True)])
-    turn, symmetry = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("turn", "symmetry"))
-    whole = groups.expand(rows, representative, turn, symmetry, swap)
+    turn, unchanged = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("turn", "unchanged"))
+    whole = groups.expand(rows, representative, turn, unchanged, swap)
     a, b, mse, bits, measured = (getattr(whole, field.name).tolist() for field in fields(PairArrays))
-    rotation = [(n & -n).bit_length() * 90 - 90 for n in bits]
+    rotation = [((n & -n).bit_length() - 1) % 4 * 90 for n in bits]
     return sorted(zip([paths[n] for n in a], [paths[n] for n in b], mse, rotation, bits, measured, strict=True))
 
 

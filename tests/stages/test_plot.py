@@ -36,6 +36,7 @@ COMPARISON_KEYS: dict[str, Any] = {
     "pairs.normalize": "pixel",
     "pairs.threshold": 200.0,
     "pairs.rotations": True,
+    "pairs.mirror": False,
     "pairs.same": "any",
     "pairs.same_hash": "compare",
     "pairs.references": "compare",

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import PIL
 import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from pydantic import TypeAdapter, ValidationError
 
 from pipeline.stage import Result, Task, Upstream
@@ -207,6 +208,26 @@ def test_unchanged_rows_are_copied_whole(paths: list[bytes], tmp_path: Path, mon
     assert dict(result.stats) == {"decoded": 2, "reused": 4}
     assert again.drop_columns(["stamp"]).equals(first.drop_columns(["stamp"]))
     assert again["stamp"].equals(scan.rows_["stamp"])
+
+
+def test_the_box_inside_borders_is_recorded_and_copied(paths: list[bytes], tmp_path: Path) -> None:
+    """Columns that are there only where borders are cut; null for an unreadable image."""
+    with Image.open(file(paths[0])) as image:
+        whole = ImageOps.expand(image.resize((90, 60), Image.Resampling.NEAREST), (0, 30), "black")
+    whole.save(file(paths[0]), "PNG")
+    file(paths[1]).write_bytes(b"no image")
+    trimming = replace(PARAMS, trim="borders")
+    artifact, _ = run(scanned(paths), tmp_path, trimming)
+    boxes = artifact.select(["box_left", "box_top", "box_right", "box_bottom"]).to_pylist()
+    assert [tuple(box.values()) for box in boxes[:3]] == [(0, 30, 90, 90), (None,) * 4, (0, 0, 30, 20)]
+    assert artifact["height"][0].as_py() == 120
+    again, result = run(scanned(paths), tmp_path, trimming, reusable_=[artifact])
+    assert result.stats["decoded"] == 0
+    assert again.equals(artifact)
+    plain, _ = run(scanned(paths), tmp_path)
+    assert "box_left" not in plain.column_names
+    assert plain["thumbnail"][0] != artifact["thumbnail"][0]
+    assert plain["thumbnail"][2] == artifact["thumbnail"][2]
 
 
 def test_a_copied_row_is_in_the_set_of_this_run(paths: list[bytes], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from stages.comparing.text import one_line
 
 SHOWN = 20
 """Maximum number of unreadable images that the summary lists."""
-COLUMNS = ("rotation", "measured", "borderline")
+COLUMNS = ("rotation", "mirrored", "measured", "borderline")
 
 
 def match_lines(checked: Checked) -> Iterator[str]:
@@ -43,7 +43,10 @@ def summary_lines(checked: Checked) -> Iterator[str]:
 
 
 def as_dict(checked: Checked) -> dict[str, Any]:
-    """Return the outcome as JSON data. `rotation`: degrees by which the new image is turned, counter-clockwise."""
+    """Return the outcome as JSON data.
+
+    `rotation`: degrees by which the new image is turned, counter-clockwise; `mirrored`, in runs with pairs.mirror:
+    whether the new image is mirrored first."""
     figure, ledger = checked.figure, checked.ledger
     rows = checked.matches.to_dict("records")
     return {
@@ -55,7 +58,8 @@ def as_dict(checked: Checked) -> dict[str, Any]:
         "unreadable": list(checked.unreadable),
         "pairs": ledger.get("pairs_total", 0),
         "matches": [
-            {"new": row["path_b"], "old": row["path_a"], figure: row[figure]} | {name: row[name] for name in COLUMNS}
+            {"new": row["path_b"], "old": row["path_a"], figure: row[figure]}
+            | {name: row[name] for name in COLUMNS if name in row}
             for row in rows
         ],
         "warnings": list(checked.warnings),

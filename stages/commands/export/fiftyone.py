@@ -7,7 +7,8 @@ samples.json    one sample per image, with the file's absolute path: no file is 
     fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
 
 Fields of a sample: cluster, keeper, mse_to_keeper (of images in a cluster), matches (a label for
-each matching image, nearest first: its path, mse or distance, and rotation), error (of unreadable images). Tags:
+each matching image, nearest first: its path, mse or distance, rotation, and mirrored with pairs.mirror), error (of
+unreadable images). Tags:
 `duplicate` (neither a keeper, nor in a reference folder, nor dismissed) and `unreadable`. Fields without a
 value are left out.
 """
@@ -81,8 +82,11 @@ def _matches(results: Results) -> dict[str, list[dict[str, Any]]]:
     """Return labels by path, for images with a match: the other image, nearest first, with its rotation."""
     figure = results.comparison.column
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    rows = results.pairs(expand=True)[["path_a", "path_b", figure, "rotation"]]
-    for a, b, far, turned in rows.itertuples(index=False):
-        for path, other, turn in ((a, b, int(turned)), (b, a, -int(turned) % 360)):
-            found[path].append({"_cls": "Classification", "label": other, figure: float(far), "rotation": turn})
+    mirror = results.comparison.mirror
+    rows = results.pairs(expand=True)[["path_a", "path_b", figure, "rotation", *(["mirrored"] if mirror else [])]]
+    for a, b, far, turned, *mirrored in rows.itertuples(index=False):
+        back = turned if any(mirrored) else -turned % 360  # a turn after a mirror is its own inverse
+        for path, other, turn in ((a, b, turned), (b, a, back)):
+            label = {"_cls": "Classification", "label": other, figure: float(far), "rotation": int(turn)}
+            found[path].append(label | ({"mirrored": bool(mirrored[0])} if mirror else {}))
     return found

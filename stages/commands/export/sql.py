@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.machine.installation import install, install_extra
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import mask
-from stages.commands.results.tables import FACTS, HASH_COLUMNS, Results
+from stages.commands.results.tables import Results
 
 ROWS = 10_000
 """Rows of one INSERT."""
@@ -36,8 +36,8 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
     except ImportError as error:
         raise ConfigError(f"--to: databases need a library that is missing: {install_extra('sql')}") from error
     tables = {
-        "images": ("thumbnail", [name for name in FACTS if name != "path_bytes"]),
-        "hashes": ("hash", HASH_COLUMNS),
+        "images": ("thumbnail", [name for name in results.facts if name != "path_bytes"]),
+        "hashes": ("hash", results.hash_columns),
         "pairs": ("pairs", None),
         "clusters": ("cluster", None),
     }

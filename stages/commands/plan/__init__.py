@@ -110,7 +110,7 @@ COMMAND = Command(
         _several("avoid", "PATTERN", "Keep an image with a name or folder like this only as the last choice."),
         click.Option(
             ["--only"],
-            type=OneOf(("identical", "near", "turned")),
+            type=OneOf(("identical", "near", "turned", "mirrored")),
             help="Remove only images of this kind, compared with the keeper.",
         ),
         click.Option(

@@ -22,9 +22,10 @@ from stages.commands.plan.plan_file import FORMAT, VERSION
 from stages.commands.results.names import folder_named
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
+from stages.kernels.measure.turns import MIRRORED
 
 LOST = "an artifact is missing; run `fast-diff run` again first"
-KINDS = ("identical", "near", "turned")
+KINDS = ("identical", "near", "turned", "mirrored")
 """Values of `PlanRules.only`."""
 
 Mask = NDArray[np.bool_]
@@ -37,7 +38,7 @@ class PlanRules:
     prefer        folders, the most preferred first: an image below one of them becomes the keeper
     avoid         patterns of names: an image with such a name, or in such a folder, is the last choice as keeper
     only          kind of images that go. identical: the thumbnail equals the keeper's; near: the thumbnail differs;
-                  turned: the image is turned against the keeper
+                  turned: the image is turned or mirrored against the keeper; mirrored: mirrored against the keeper
     max_distance  only images with at most this MSE to the keeper go
     folders       only images below these folders go"""
 
@@ -100,7 +101,7 @@ def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules:
         members = _other_keepers(results, members, images, prefer, rules)
     keeper = _keepers(members)
     distance, turn = members["mse_to_keeper"].to_numpy(), np.zeros(len(members), np.int64)
-    unknown = np.isnan(distance) | (rules.only == "turned")
+    unknown = np.isnan(distance) | (rules.only in ("turned", "mirrored"))
     if unknown.any() and (rules.only is not None or rules.max_distance is not None):
         some = np.unique(np.concatenate([np.flatnonzero(unknown), keeper[unknown]]))
         paths = pa.array(members["path"].to_numpy()[some], pa.string())
@@ -108,13 +109,14 @@ def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules:
         distance = distance.copy()
         distance[some], turn[some] = to_keepers(
             results.artifacts("thumbnail"),
-            lambda key: settings[key.partition(".")[0]][key.partition(".")[2]],
+            lambda key: settings[key.partition(".")[0]].get(key.partition(".")[2]),  # older runs lack newer keys
             paths,
             np.searchsorted(some, keeper[some]),
         )
     goes: Any = ~members[list(STAYS)].to_numpy(bool).any(axis=1)
     if rules.only is not None:
         such: dict[str, Mask] = {"identical": distance == 0, "near": distance > 0, "turned": turn > 0}
+        such["mirrored"] = turn >= MIRRORED
         goes = goes & such[rules.only]
     if rules.max_distance is not None:
         goes = goes & (distance <= rules.max_distance)

@@ -28,12 +28,14 @@ def expanded_rows(
     values = (rows[name].to_numpy() for name in (comparison.column, "turns", "measured"))
     blocks = read_blocks(tables, comparison, *rule_inputs(comparison, settings))
     whole = expanded(groups.PairArrays(a, b, *values), blocks, comparison, swap)
+    smallest = turns.SMALLEST[whole.turns]
     return pd.DataFrame(
         {
             "path_a": known[whole.a],
             "path_b": known[whole.b],
             comparison.column: whole.mse,
-            "rotation": turns.SMALLEST[whole.turns] * np.int16(90),
+            "rotation": turns.degrees(smallest),
+            **({"mirrored": smallest >= turns.MIRRORED} if comparison.mirror else {}),
             "turns": whole.turns,
             "measured": whole.measured,
         }
@@ -49,12 +51,12 @@ def expanded(rows: groups.PairArrays, blocks: Sequence[Block], comparison: Compa
     starts = np.cumsum([0, *sizes])
     place = np.repeat(np.arange(len(blocks)), sizes)
     stands = np.concatenate([block.representative + start for block, start in zip(blocks, starts, strict=False)])
-    turn, symmetry = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("turn", "symmetry"))
+    turn, unchanged = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("turn", "unchanged"))
     inside = stands[rows.a] == stands[rows.b]
     alone = (place[rows.a] == place[rows.b]) & ~inside & (not kind_of(comparison).symmetric(comparison))
     fields = groups.PairArrays.__dataclass_fields__
     whole = groups.expand(
-        groups.PairArrays(*(getattr(rows, name)[~alone] for name in fields)), stands, turn, symmetry, swap
+        groups.PairArrays(*(getattr(rows, name)[~alone] for name in fields)), stands, turn, unchanged, swap
     )
     if not kind_of(comparison).turns_alike:  # all identical images have the distance and turns of one row
         first = np.zeros(len(stands), np.int64)

@@ -26,7 +26,9 @@ from stages.commands.results.expand import expanded_rows
 from stages.commands.results.names import image_named
 from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
-from stages.comparing.metrics.hamming import HASHES
+from stages.comparing.match_rows import match_schema
+from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES, compared_hashes
+from stages.comparing.rows import BOX
 from stages.decoding.location import container_of
 from stages.kernels.graph import components
 from stages.listing.files import show
@@ -88,15 +90,18 @@ class Results:
         Columns: path, path_bytes (the true name if it is not UTF-8, else null), set, width and height (pixels, after
         EXIF orientation), bytes, format, mode, digest (SHA-256 of the file), contrast (standard deviation of the
         thumbnail's values), alpha (transparent share, 0 to 1), frames, taken (by the camera's clock), camera (make and
-        model), software (that wrote the file), gps (whether EXIF has a position), orientation (EXIF), quality (of a
-        JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image has
-        the pixels of a decoded JPEG), scale (decoded at 1/scale of the width), decoder, note (on oddities of the file),
-        error and error_detail (null for a readable image), root, mtime_ns (of the container for an image inside one),
-        partition, container (the file that the image is inside of; null for a file of its own), and the columns of
-        `scan.columns`."""
-        images = self._read("thumbnail", FACTS)
+        model), software (that wrote the file), gps (whether EXIF or XMP has a position), orientation (EXIF), quality
+        (of a JPEG, on libjpeg's scale), tables (standard or own), subsampling, progressive, was_jpeg (a lossless image
+        has the pixels of a decoded JPEG), annotations (which of caption, keywords, people and rating there are),
+        box_left, box_top, box_right and box_bottom (with thumbnail.trim only: what is left without borders, in pixels),
+        scale (decoded at 1/scale of the width), decoder, note (on oddities of the file), error and error_detail (null
+        for a readable image), root, mtime_ns (of the container for an image inside one), companions (names of the files
+        that belong to the image, separated by slashes), partition, container (the file that the image is inside of;
+        null for a file of its own), and the columns of `scan.columns`."""
+        images = self._read("thumbnail", self.facts)
         columns = self.summary["config"].get("scan", {}).get("columns", [])
-        scanned = self._read("scan", ("path", "root", "mtime_ns", "partition", "location", *columns))
+        names = ("path", "root", "mtime_ns", "companions", "partition", "location", *columns)
+        scanned = self._read("scan", names)
         found = images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
         names = found["path_bytes"].where(found["path_bytes"].notna(), found["path"].str.encode("utf-8"))
         places = found.pop("location").astype(object).where(lambda each: each.notna(), None)
@@ -119,7 +124,8 @@ class Results:
         """Return the matches, nearest first.
 
         Columns: path_a, path_b, mse (`distance` with another pairs.metric), rotation (degrees by which b is turned,
-        counter-clockwise), turns (bit k: k quarter turns attain the distance), measured (false: recorded without
+        counter-clockwise), mirrored (only with pairs.mirror: b is mirrored left-right before it is turned), turns (bit
+        k: k quarter turns attain the distance; bit 4 + k: mirrored first), measured (false: recorded without
         measuring, by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact`
         might decide otherwise). `expand`: return a row for each pair of images, pairs
         of represented identical images included."""
@@ -150,16 +156,17 @@ class Results:
 
     def hashes(self) -> pd.DataFrame:
         """Return the hashes of readable images: path, set, hash_0, hash_90, hash_180 and hash_270 (of the shifted and
-        turned thumbnail), identity (digest of the thumbnail), identity_turned (least digest over its turns)."""
-        return self._read("hash", HASH_COLUMNS).sort_values("path", ignore_index=True)
+        turned thumbnail; with pairs.mirror also hash_mirrored_0 and so on, mirrored before), identity (digest of the
+        thumbnail), identity_turned (least digest over its turns)."""
+        return self._read("hash", self.hash_columns).sort_values("path", ignore_index=True)
 
     def hash_clusters(self) -> pd.DataFrame:
         """Return the duplicates by hash alone: cluster, path, hash_0.
 
-        Two images are joined if hash_0 of one is a turned hash of the other (without rotations: hash_0 only)."""
-        hashes = self._read("hash", ("path", *HASHES)).sort_values("path", ignore_index=True)
-        turned = self.comparison.turns
-        columns = [hashes[name] for name in HASHES[:turned]]
+        Two images are joined if hash_0 of one is a hash of the other in a turn that the run compares."""
+        names = compared_hashes(turned := self.comparison.turns)
+        hashes = self._read("hash", ("path", *names)).sort_values("path", ignore_index=True)
+        columns = [hashes[name] for name in names]
         numbers, _ = pd.factorize(pd.concat(columns, ignore_index=True))
         codes = numbers.astype(np.int64).reshape(turned, len(hashes))
         wanted = np.isin(codes, codes[0])  # a hash joins images only if it is hash_0 of an image
@@ -203,7 +210,21 @@ class Results:
 
     @property
     def _columns(self) -> list[str]:
-        return ["path_a", "path_b", self.comparison.column, "rotation", "turns", "measured", "borderline"]
+        return list(match_schema(self.comparison).names)
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """The columns of the thumbnail stage that `images` has."""
+        return (*FACTS, *BOX) if self.summary["config"]["thumbnail"].get("trim") == "borders" else FACTS
+
+    @property
+    def hash_columns(self) -> tuple[str, ...]:
+        """The columns of the hash stage that `hashes` has."""
+        return (*HASH_COLUMNS[:2], *self._hash_columns, *HASH_COLUMNS[-2:])
+
+    @property
+    def _hash_columns(self) -> tuple[str, ...]:
+        return HASHES + MIRRORED_HASHES if self.comparison.mirror else HASHES
 
     def artifacts(self, stage: str) -> list[StoredArtifact]:
         """Return a stage's artifacts, sorted by name. Raises ConfigError where there is none."""

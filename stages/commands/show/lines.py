@@ -13,7 +13,8 @@ from stages.clustering import dismissed
 from stages.clustering.keepers import STAYS
 from stages.commands.results.by_folder import by_folder, folder_lines, images_per_folder
 from stages.commands.results.tables import Results
-from stages.comparing.text import human_bytes, human_mse, human_number, one_line
+from stages.comparing.text import human_bytes, human_mse, human_number, human_turn, one_line
+from stages.kernels.measure.turns import MIRRORED
 
 
 def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:
@@ -55,17 +56,21 @@ def as_records(found: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
 def matches_of(results: Results, path: str) -> pd.DataFrame:
     """Return all matches of one image, nearest first.
 
-    Columns: path, the distance, rotation (degrees by which the other image is turned, counter-clockwise), measured (see
-    `Results.pairs`), dismissed (the pair is marked as not duplicates). Raises ConfigError where the run has no such
-    image, or the files of `cluster.dismissed` can no longer be read."""
+    Columns: path, the distance, rotation (degrees by which the other image is turned, counter-clockwise), mirrored
+    (with pairs.mirror: the other image is mirrored first), measured (see `Results.pairs`), dismissed (the pair is
+    marked as not duplicates). Raises ConfigError where the run has no such image, or the files of `cluster.dismissed`
+    can no longer be read."""
     name = results.name_of(path)
     rows = results.pairs(expand=True)
     figure = results.comparison.column
     first, second = rows[rows["path_a"] == name], rows[rows["path_b"] == name]
+    mirrored = ["mirrored"] if "mirrored" in rows else []
     turned = (360 - second["rotation"]) % 360
+    if mirrored:  # a turn after a mirror is its own inverse
+        turned = turned.where(~second["mirrored"], second["rotation"])
     parts = [
-        first[["path_b", figure, "rotation", "measured"]].rename(columns={"path_b": "path"}),
-        second[["path_a", figure, "measured"]].rename(columns={"path_a": "path"}).assign(rotation=turned),
+        first[["path_b", figure, "rotation", *mirrored, "measured"]].rename(columns={"path_b": "path"}),
+        second[["path_a", figure, *mirrored, "measured"]].rename(columns={"path_a": "path"}).assign(rotation=turned),
     ]
     found = pd.concat(parts).sort_values([figure, "path"], ignore_index=True)
     return found.assign(dismissed=_dismissed(results, name, found["path"]))
@@ -108,8 +113,9 @@ def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
 
 
 def turn(row: dict[Any, Any]) -> str:
-    """Return the rotation of the other image as text; empty for an image that is not turned."""
-    return f"  turned {row['rotation']}°" if row["rotation"] else ""
+    """Return the turn of the other image as text; empty for an image that is not turned."""
+    said = human_turn(row["rotation"] // 90 + MIRRORED * bool(row.get("mirrored", False)))
+    return f"  {said}" if said else ""
 
 
 def hash_lines(found: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:

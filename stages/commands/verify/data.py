@@ -33,14 +33,15 @@ from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of
 
 GATHER = 128 << 20
 """Bytes of thumbnails held for a batch of pairs; the cache of partitions holds about as many."""
-HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
+HASHES = tuple(f"hash_{mirror}{degrees}" for mirror in ("", "mirrored_") for degrees in (0, 90, 180, 270))
+"""Columns of hashes by turn; see `Rules`."""
 
 
 @dataclass(frozen=True)
 class Images:
     """All readable images in path order, set a before set b; arrays (n,). An image's number is its place here.
 
-    partition  number of the partition, ascending        hashes          64-bit digests of four hashes, (n, 4)
+    partition  number of the partition, ascending        hashes          64-bit digests of hashes by turn, (n, 8)
     block      number of the block, ascending            representative  number of the first identical image
     in_b       whether the image is in set b             place           number of identical images before the image
     kind       only images of equal kind are compared    size            number of identical images, itself included
@@ -82,7 +83,7 @@ class Rows:
 
     def ints(self, name: str) -> Ints:
         """Return a column as int64."""
-        return np.asarray(self.table.column(name).to_numpy(), np.int64)
+        return np.asarray(self.table.column(name).to_numpy(False), np.int64)
 
 
 class Recorded:
@@ -130,9 +131,10 @@ class Recorded:
         """The rules by which pairs were compared."""
         pairs = self.config["pairs"]
         height, width, channels = self.shape
+        turns = (0, 1, 2, 3) if pairs["rotations"] else (0,)
         return Rules(
             pairs["threshold"],
-            4 if pairs["rotations"] else 1,
+            turns + tuple(turn + 4 for turn in turns if pairs.get("mirror")),
             height * width * (channels if pairs["normalize"] == "value" else 1),
             pairs["same"],
             pairs["same_hash"],
@@ -152,13 +154,14 @@ class Recorded:
         for number, part in enumerate(self.parts):
             table = part.table(["path", "width", "height", "bytes", "error"])
             table = table.filter(pc.is_null(table["error"]))
-            hashes = self._hash_files[part.key].table(["path", *HASHES])
+            names = HASHES if self.config["pairs"].get("mirror") else HASHES[:4]
+            hashes = self._hash_files[part.key].table(["path", *names])
             if table["path"].to_pylist() != hashes["path"].to_pylist():
                 raise ConfigError(f"thumbnail/{part.key} and hash/{part.key} have different images; delete both")
             if self.rules.same_hash == "compare":
-                digested.append(np.zeros((len(table), len(HASHES)), np.uint64))
+                digested.append(np.zeros((len(table), len(names)), np.uint64))
             else:
-                texts = ((text.encode() for text in hashes[name].to_pylist()) for name in HASHES)
+                texts = ((text.encode() for text in hashes[name].to_pylist()) for name in names)
                 digested.append(np.stack([digests(each) for each in texts], axis=1))
             tables.append(table.append_column("partition", pa.array(np.full(len(table), number))))
             if self.rules.grouped:
@@ -234,14 +237,15 @@ class Recorded:
             numbers, places = np.unique(np.concatenate([a[part], b[part]]), return_inverse=True)
             held = self.thumbnails(numbers)
             of_a, of_b = np.split(places.reshape(-1), 2)
-            sums = np.stack([sums_of_squares(held, of_a, of_b, turn) for turn in range(self.rules.turns)])
-            least[part] = sums.min(axis=0)
-            bits[part] = sum((sums[turn] == least[part]).astype(np.int64) << turn for turn in range(len(sums)))
+            sums = {turn: sums_of_squares(held, of_a, of_b, turn) for turn in self.rules.turns}
+            least[part] = np.min(list(sums.values()), axis=0)
+            bits[part] = sum((each == least[part]).astype(np.int64) << turn for turn, each in sums.items())
         return least, bits
 
     def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
         """Yield the rows of a block pair's artifact in batches."""
         columns = ["path_a", "path_b", "mse", "rotation", "turns", "measured"]
+        columns += ["mirrored"] if self.config["pairs"].get("mirror") else []
         for batch in self.pairs[place].batches(columns, self.pairs_at_once, whole=True):
             if batch.num_rows:
                 a = self._numbers(place[0], batch.column("path_a"))

@@ -18,12 +18,13 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Rules:
-    """Settings that decide which pairs have a row. `turns`: 4, or 1 without rotations; `divisor`: of a sum of squares
-    to an MSE; `grouped`: `pairs.identical` is group; `settled`: folders of which no two images are compared;
-    `folders` and `depth`: pairs.folders and pairs.folder_depth; `roots`: the inputs."""
+    """Settings that decide which pairs have a row. `turns`: compared turns of the second image; from 4 on, the image is
+    mirrored left-right and then turned by 4 less; `divisor`: of a sum of squares to an MSE; `grouped`:
+    `pairs.identical` is group; `settled`: folders of which no two images are compared; `folders` and `depth`:
+    pairs.folders and pairs.folder_depth; `roots`: the inputs."""
 
     threshold: float | None
-    turns: int
+    turns: tuple[int, ...]
     divisor: int
     same: str
     same_hash: str
@@ -34,16 +35,27 @@ class Rules:
     roots: tuple[str, ...]
 
 
+def turned(thumbnails: Bytes, turn: int) -> Bytes:
+    """Return thumbnails, (m, H, W, C), in a turn; see `Rules`."""
+    upright = thumbnails[:, :, ::-1] if turn >= 4 else thumbnails
+    return np.rot90(upright, turn % 4, axes=(1, 2))
+
+
+def undone(turn: int) -> int:
+    """Return the turn that undoes a turn; mirrored turns undo themselves."""
+    return turn if turn >= 4 else -turn % 4
+
+
 def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
     """Return sums of squared differences of thumbnails a[i] and b[i], int64 (m,).
 
-    `thumbnails`: uint8 (u, H, W, C); `turn`: quarter turns, counter-clockwise."""
+    `thumbnails`: uint8 (u, H, W, C); `turn`: see `Rules`."""
     sums = np.empty(len(a), np.int64)
     step = max(1, AT_ONCE // (8 * int(np.prod(thumbnails.shape[1:]))))
     for start in range(0, len(a), step):
         part = slice(start, start + step)
         left = thumbnails[a[part]].astype(np.int64)
-        right = np.rot90(thumbnails[b[part]], turn, axes=(1, 2)).astype(np.int64)
+        right = turned(thumbnails[b[part]], turn).astype(np.int64)
         sums[part] = ((left - right) ** 2).sum(axis=(1, 2, 3))
     return sums
 
@@ -54,7 +66,7 @@ def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
         return np.zeros(len(width), np.int64)
     common = np.gcd(width, height) if rules.same == "aspect" else np.ones_like(width)
     sides = np.stack([width // common, height // common], axis=1)
-    sides = np.sort(sides, axis=1) if rules.turns == 4 else sides
+    sides = np.sort(sides, axis=1) if 1 in rules.turns else sides
     return np.unique(sides, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
@@ -79,8 +91,8 @@ def digests(items: Iterable[bytes]) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashlib.blake2b(item, digest_size=8).digest() for item in items), np.uint64)
 
 
-def identities(thumbnails: Bytes, turns: int) -> NDArray[np.uint64]:
-    """Return 64-bit digests of thumbnails, uint8 (m, H, W, C), that ignore turns."""
-    turned = (np.rot90(thumbnails, turn, axes=(1, 2)) for turn in range(turns))
-    least: NDArray[np.uint64] = np.min([digests(image.tobytes() for image in each) for each in turned], axis=0)
+def identities(thumbnails: Bytes, turns: Collection[int]) -> NDArray[np.uint64]:
+    """Return 64-bit digests of thumbnails, uint8 (m, H, W, C), that ignore `turns`."""
+    forms = (turned(thumbnails, turn) for turn in turns)
+    least: NDArray[np.uint64] = np.min([digests(image.tobytes() for image in each) for each in forms], axis=0)
     return least

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.distances import Ints
+from stages.commands.verify.distances import Ints, turned, undone
 from stages.commands.verify.truth import Check, allowed, decide, hold_against_results
 
 NEAR = 50
@@ -43,7 +43,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
         return check
     limit = threshold * run.rules.divisor
     # |a - b turned| = |a turned back - b|, so only the sample is turned, once
-    ours = [_features(np.rot90(run.thumbnails(sample), -turn, axes=(1, 2))) for turn in range(run.rules.turns)]
+    ours = [_features(turned(run.thumbnails(sample), undone(turn))) for turn in run.rules.turns]
     none = pd.DataFrame({"far": np.empty(0), "a": np.empty(0, np.int64), "b": np.empty(0, np.int64)})
     sides = dict.fromkeys(("below", "above", "bound_below", "bound_above"), none)
     found: list[tuple[Ints, Ints, Ints]] = []

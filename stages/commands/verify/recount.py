@@ -77,7 +77,7 @@ def _hashes(run: Recorded, numbers: Ints, by: Sequence[str]) -> pd.DataFrame:
     hashes = run.images.hashes[numbers]
     columns = {name: getattr(run.images, name)[numbers] for name in by}
     images = pd.DataFrame({"image": numbers, **columns, "own": hashes[:, 0]})
-    return pd.concat([images.assign(turned=hashes[:, turn]) for turn in range(run.rules.turns)]).drop_duplicates()
+    return pd.concat([images.assign(turned=hashes[:, turn]) for turn in run.rules.turns]).drop_duplicates()
 
 
 def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:

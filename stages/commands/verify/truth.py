@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.commands.verify.data import Recorded
-from stages.commands.verify.distances import Ints
+from stages.commands.verify.distances import Ints, undone
 from stages.commands.verify.files import ArtifactFile
 
 SHOWN = 20
@@ -58,7 +58,8 @@ class Truth:
         """Return the correct row of a pair, or None where the pair must have no row."""
         if not self.recorded[i]:
             return None
-        return row_of(self.mse[i], smallest(self.turns[i : i + 1])[0] * 90, self.turns[i], self.measured[i])
+        turn = smallest(self.turns[i : i + 1])[0]
+        return row_of(self.mse[i], turn % 4 * 90, self.turns[i], self.measured[i])
 
 
 def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
@@ -85,20 +86,20 @@ def allowed(run: Recorded, a: Ints, b: Ints) -> Mask:
 
 
 def agreement(run: Recorded, a: Ints, b: Ints) -> Ints:
-    """Return turns as bits: bit k is set where hash_0 of one image is the hash of the other image turned by k.
+    """Return turns as bits: bit k is set where hash_0 of one image is the hash of the other image in turn k.
 
     No bit is set where `same_hash` is compare."""
     bits, hashes = np.zeros(len(a), np.int64), run.images.hashes
-    for turn in range(run.rules.turns if run.rules.same_hash != "compare" else 0):
+    for turn in run.rules.turns if run.rules.same_hash != "compare" else ():
         forth = hashes[a, 0] == hashes[b, turn]
-        back = hashes[a, -turn % 4] == hashes[b, 0]
+        back = hashes[a, undone(turn)] == hashes[b, 0]
         bits |= (forth | back).astype(np.int64) << turn
     return bits
 
 
 def smallest(bits: Ints) -> Ints:
     """Return the smallest turn in each set of turns; 0 for an empty set."""
-    return np.select([bits & 1 > 0, bits & 2 > 0, bits & 4 > 0, bits & 8 > 0], [0, 1, 2, 3], 0).astype(np.int64)
+    return np.select([bits >> turn & 1 > 0 for turn in range(8)], list(range(8)), 0).astype(np.int64)
 
 
 def row_of(mse: float, rotation: int, turns: int, measured: bool) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
         "clusters": check_clusters(run),
     }
     keys = ["metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical"]
-    keys += ["folders", "folder_depth"]
+    keys += ["folders", "folder_depth", "mirror"]
     return {
         "version": metadata.version(DISTRIBUTION),
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -93,7 +93,9 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
     truth = decide(run, a, b, *(run.measure(a, b) if known.any() else (a, b)))
     alone = (run.images.representative[a] == a) & (run.images.representative[b] == b)
     right = (rows.mse == truth.mse) & (rows.measured == truth.measured) & (rows.ints("turns") == truth.turns)
-    right &= rows.ints("rotation") == smallest(truth.turns) * 90
+    right &= rows.ints("rotation") == smallest(truth.turns) % 4 * 90
+    if 4 in run.rules.turns:
+        right &= rows.ints("mirrored") == (smallest(truth.turns) >= 4)
     wrong = [
         (~known, "paths of two readable images of these blocks"),
         (known & (a >= b), "path_a before path_b"),

@@ -45,7 +45,7 @@ def unturned(points: Points, turn: int) -> Points:
 
 
 def in_turn(points: Points, turn: int) -> Points:
-    """Return the points of images in one turn.
+    """Return the points of images in one turn, given by place among the compared turns.
 
     The points are stored in each turn."""
     return points[:, turn]

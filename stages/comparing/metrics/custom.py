@@ -32,11 +32,12 @@ class Custom:
         self._name, self._function = f"pairs.metric {comparison.metric}", imported(comparison.metric)
         self._seen: list[pa.Table] = []
         self.limit = comparison.threshold
+        compared = turns.COMPARED[comparison.turns]
         self.kernel = Metric(
             floats.UserFunction(self._distances),
             None,
             None,
-            lambda points, turn: turns.turned(points, turn) if turn else points,
+            lambda points, place: turns.turned(points, compared[place]) if place else points,
             shape[0] * shape[1] * shape[2],
         )
 
@@ -71,8 +72,8 @@ class Custom:
 
     def _path(self, image: NDArray[np.uint8]) -> str:
         """Return the path of an image whose thumbnail has these pixels, in some turn."""
-        for turn in range(4):
-            identity = digest(np.rot90(image, turn))
+        for turn in turns.COMPARED[8]:
+            identity = digest(turns.turned(image[None], turn)[0])
             for rows in self._seen:
                 place = pc.index(rows["identity"], identity).as_py()
                 if place >= 0:

@@ -41,7 +41,7 @@ class Embedding:
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
         """See `Mse.symmetric`."""
-        return not comparison.rotations
+        return comparison.turns == 1
 
     @property
     def _entries(self) -> int:

@@ -16,15 +16,23 @@ from stages.kernels.arrays import Device
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Metric
+from stages.kernels.measure.turns import COMPARED
 
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
+MIRRORED_HASHES = ("hash_mirrored_0", "hash_mirrored_90", "hash_mirrored_180", "hash_mirrored_270")
+"""Hashes of the mirrored thumbnail, then turned; only with pairs.mirror."""
 HEX = frozenset("0123456789abcdefABCDEF")
+
+
+def compared_hashes(turns: int) -> list[str]:
+    """Return the columns of the hashes in the compared turns."""
+    return [(HASHES + MIRRORED_HASHES)[turn] for turn in COMPARED[turns]]
 
 
 class Hamming:
     """The number of differing bits of two hashes.
 
-    In turn k, hash_0 of one image is compared with hash_k of another image."""
+    In each turn, hash_0 of one image is compared with the hash of another image in that turn."""
 
     turns_alike = False
 
@@ -37,7 +45,7 @@ class Hamming:
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
         """See `Mse.symmetric`."""
-        return not comparison.rotations
+        return comparison.turns == 1
 
     @property
     def _bits(self) -> int:
@@ -55,13 +63,13 @@ class Hamming:
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
         """Return the names of the index columns that the metric reads."""
-        return ["path", *(HASHES if comparison.rotations else HASHES[:1])]
+        return ["path", *compared_hashes(comparison.turns)]
 
     def compared(self, images: BlockImages) -> Compared:
         """Return the images with the bits of their hashes as points.
 
         The points are uint8 (n, turns, bits), 0 or 1."""
-        whole = np.stack([self._unpacked(images.rows, name) for name in HASHES[: self._turns]], axis=1)
+        whole = np.stack([self._unpacked(images.rows, name) for name in compared_hashes(self._turns)], axis=1)
         vectors = whole.reshape(len(whole), self._turns * whole.shape[2]).astype(np.float32)
         return Compared(vectors, lambda positions: (whole, positions))
 

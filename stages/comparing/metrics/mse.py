@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from stages.comparing.comparison import Comparison
 from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels.arrays import Device
-from stages.kernels.bounds import coarse
+from stages.kernels.bounds import coarse, orbits
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure import exact
 from stages.kernels.measure.metric import Finer, Metric
-from stages.kernels.measure.turns import turned
+from stages.kernels.measure.turns import COMPARED, inverse, turned
 
 FINER = (8,)
 """Grids of the sums that reduce the candidates of crowded tiles."""
@@ -42,18 +42,18 @@ class Mse:
         self._divisor = shape[0] * shape[1] * (shape[2] if comparison.normalize == "value" else 1)
         self.limit = None if comparison.threshold is None else coarse.limit(comparison.threshold, self._divisor)
         turns = comparison.turns
+        backs = inverse(COMPARED[turns]).tolist()
         space = None
         if self.limit is not None:
-            invariants = partial(coarse.invariants, channels=shape[2]) if turns > 1 else None
-            space = Space(float(self.limit), coarse.orders(shape[2], turns), invariants)
+            space = Space(float(self.limit), orbits.orders(shape[2], turns), orbits.unchanged_by(shape[2], turns))
         self.kernel = Metric(
             exact.Squares(device),
             space,
-            lambda points, turn: turned(points, 4 - turn) if turn else points,  # once for all right images
+            lambda points, place: turned(points, backs[place]) if place else points,  # once for all right images
             None,
             shape[0] * shape[1] * shape[2],
             [
-                Finer(partial(_finer, grid=grid), coarse.orders(shape[2], turns, grid))
+                Finer(partial(_finer, grid=grid), orbits.orders(shape[2], turns, grid))
                 for grid in FINER
                 if grid <= min(shape[:2])
             ],

@@ -14,25 +14,7 @@ Over one cell, therefore,
     Σ (a - b)²  ≥  Σ over channels (s_a - s_b)²/m  +  (σ_a - σ_b)²,
 
 and over all cells |u - v|² ≤ Σ (a - b)², where u holds s/√m of every cell and channel and σ of every cell. Pixels
-outside all cells only add to the right side.
-
-**Turns.** Cell edges are symmetric about the middle, so a quarter turn of a square thumbnail maps cells onto cells.
-The
-turn permutes the columns of u (σ behaves like one more channel), and no new sums are needed (`orders`).
-
-**Invariants.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
-be
-the entries of u along an orbit, and let X_k = ½ Σ x_j i^(-jk) be their discrete Fourier transform, which preserves
-distances. A turn shifts the x_j cyclically, so the turn multiplies each X_k by a number of magnitude 1 and leaves
-|X_k|
-unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over
-all
-orbits
-
-    |w(u) - w(v)|² ≤ |u - turned v|²   for each of the four turns:
-
-one comparison bounds all four turns. X_0 is real, and a turn keeps its sign. X_3 is the conjugate of X_1, hence the
-√2.
+outside all cells only add to the right side. `orbits.py` extends the bound to turned images.
 
 **Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other
 entries,
@@ -63,7 +45,7 @@ CENTRE = 128
 ROWS = 4_096
 """Images whose vectors are computed at a time."""
 COMPILED = 10_000
-"""Images above which loading the compiled loop pays: it takes 0.5 s to load, and 4 µs an image instead of 25."""
+"""Images above which loading a compiled loop pays: it takes 0.5 s to load, and 4 µs an image instead of 25."""
 BYTES = 64 << 20
 """Bytes of floats that exist at a time while thumbnails are summed."""
 
@@ -185,35 +167,6 @@ def _vectors(sums: Ints, shape: Shape, grid: int, found: Floats) -> None:
     out = found.reshape(cells.shape)
     out[..., :-1] = (cells[..., :-1] - CENTRE * pixels) / np.sqrt(pixels)
     out[..., -1] = np.sqrt(np.maximum(left, 0.0))
-
-
-def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
-    """Return the order of columns that turns a vector u by k quarter turns.
-
-    The result is int64 (turns, d).
-
-    `u[:, orders(...)[k]]` holds the vectors of the thumbnails turned k times."""
-    places = np.arange(grid * grid * (channels + 1)).reshape(grid, grid, channels + 1)
-    return np.stack([np.rot90(places, turn).ravel() for turn in range(turns)])
-
-
-def invariants(vectors: Floats, channels: int) -> Doubles:
-    """Return what quarter turns leave unchanged in vectors, float64 (n, 12·(C + 1)).
-
-    vectors  float32, of the GRID x GRID cells of a square thumbnail"""
-    native = loops("invariants", len(vectors), COMPILED)
-    if native is not None:
-        unturned: Doubles = native.invariants(vectors.reshape(len(vectors), GRID, GRID, channels + 1))
-        return unturned
-    cells = vectors.astype(np.float64).reshape(-1, GRID, GRID, channels + 1)
-    last, half = GRID - 1, range(GRID // 2)
-    found = []
-    for i, j in ((i, j) for i in half for j in half):
-        x0, x1, x2, x3 = cells[:, i, j], cells[:, j, last - i], cells[:, last - i, last - j], cells[:, last - j, i]
-        found.append((x0 + x1 + x2 + x3) / 2)
-        found.append(np.abs(x0 - x1 + x2 - x3) / 2)
-        found.append(np.sqrt(((x0 - x2) ** 2 + (x1 - x3) ** 2) / 2))
-    return np.concatenate(found, axis=1)
 
 
 def limit(threshold: float, divisor: int) -> int:

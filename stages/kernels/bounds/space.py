@@ -28,8 +28,8 @@ class Space:
 
     squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
                 distance in every turn is no match
-    orders      int64 (turns, d): the columns orders[k] of a row are the image's vector turned k times; the columns
-                of one turn are contiguous, in some order
+    orders      int64 (turns, d): the columns orders[k] of a row are the image's vector in the turn COMPARED[turns][k]
+                of `measure/turns.py`; the columns of one turn are contiguous, in some order
     invariants  maps rows, float32 (m, d'), to float64 (m, d'') that no turn changes, and never increases a distance
                 in any turn; None: every turn is compared separately"""
 
@@ -47,7 +47,7 @@ class Candidates(NamedTuple):
     """Pairs that may match, sorted.
 
     a, b   positions on either side, int64 (n,)
-    turns  turns in which the pair may match, as bits, uint8 (n,)"""
+    turns  turns in which the pair may match, by place among the compared turns, as bits, uint8 (n,)"""
 
     a: Ints
     b: Ints

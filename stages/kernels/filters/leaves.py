@@ -29,6 +29,7 @@ from stages.kernels.bounds.directions import DIRECTIONS, LEADING
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Prepared, merged
 from stages.kernels.filters.tree import LEAF, grow
 from stages.kernels.measure.native import Function, native
+from stages.kernels.measure.turns import inverses
 
 Ints = NDArray[np.int64]
 
@@ -71,6 +72,7 @@ def _join(
     left_rows: Any,
     right_rows: Any,
     orders: Any,
+    inverses: Any,
     turns: Any,
     whole: Any,
     found_a: Any,
@@ -84,6 +86,7 @@ def _join(
     whole      the greatest squared distance of whole vectors
     same       a and b are the same points; each pair is returned once, the smaller number first
     ascending  leave out pairs whose number in a is not less than the number in b
+    inverses   the place of each turn's inverse among the turns
     found_a, found_b, bits  receive the numbers on either side and the turns
 
     Returns the number of pairs, or -1 where the arrays are too short; how many pairs of points were compared; and
@@ -175,9 +178,12 @@ def _join(
                             continue
                         if found == len(bits):
                             return -1, compared, directions
-                        if same and a > b:  # turn k of one image is turn 4 - k of the other
+                        if same and a > b:  # turning one image forth is turning the other back
                             found_a[found], found_b[found] = b, a
-                            bits[found] = passing & 5 | (passing & 2) << 2 | (passing & 8) >> 2
+                            back_bits = 0
+                            for turn in range(len(orders)):
+                                back_bits |= (passing >> turn & 1) << inverses[turn]
+                            bits[found] = back_bits
                         else:
                             found_a[found], found_b[found] = a, b
                             bits[found] = passing
@@ -191,6 +197,7 @@ class Leaves:
     def __init__(self, prepared: Prepared) -> None:
         self.levels = Levels()
         self._prepared, self._cut = prepared, prepared.cut
+        self._inverses = inverses(prepared.space.turns)
         self._everything = np.arange(len(prepared.right))
         self._grown = [None if step.symmetric else grow(step.right.rows) for step in prepared.passes]
 
@@ -220,6 +227,7 @@ class Leaves:
                 prepared.left,
                 prepared.right,
                 prepared.space.orders,
+                self._inverses,
                 step.turns,
                 self._cut,
                 pairs[0],

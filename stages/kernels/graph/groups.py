@@ -1,14 +1,15 @@
 """Group identical images, and expand rows about groups.
 
-Images of one block and set form a group if their thumbnails are identical (up to a quarter turn where turns count)
-and every rule treats the images alike. The first member in path order is the representative. If x is np.rot90(r, p)
-and y is np.rot90(s, q) for the representatives r and s, then
+Images of one block and set form a group if their thumbnails are identical (up to a turn where turns count) and every
+rule treats the images alike. The first member in path order is the representative. If x is the representative r in
+turn p, and y is the representative s in turn q, then
 
-    |x - rot90(y, k)| = |rot90(r, p) - rot90(s, q + k)| = |r - rot90(s, q + k - p)|,
+    |x - y in turn k| = |r in turn p - s in turn q, then k| = |r - s in turn q, then k, then p⁻¹|,
 
-so a turn k attains the least for (x, y) exactly if q + k - p attains the least for (r, s). Such a p follows from the
-turns that bring each member to the group's common form: rot90(x, turn_x) = rot90(r, turn_r) gives p = turn_r -
-turn_x."""
+since turning both images keeps a distance. So a turn k attains the least for (x, y) exactly if q, then k, then p⁻¹
+attains the least for (r, s); from a turn h of (r, s) the turn of (x, y) is q⁻¹, then h, then p. Such a p follows from
+the turns that bring each member to the group's common form: x in turn_x equals r in turn_r, so p is turn_r, then
+turn_x⁻¹."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from stages.kernels.measure import turns
 
+Bits = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 
@@ -58,11 +60,11 @@ class PairArrays:
     measured: NDArray[np.bool_]
 
 
-def expand(rows: PairArrays, representative: Ints, turn: Ints, symmetry: Ints, swap: bool) -> PairArrays:
+def expand(rows: PairArrays, representative: Ints, turn: Ints, unchanged: Bits, swap: bool) -> PairArrays:
     """Return one row for every pair of images that `rows` represent.
 
     The result equals what `identical: all` records, in no stated order. Images are numbered in path order, block
-    after block; `representative`, `turn` and `symmetry` are int64 (images,).
+    after block; `representative` and `turn` are int64 (images,), `unchanged` is uint8 (images,).
 
     swap  put the image with the smaller number first, as for a single set"""
     order = np.argsort(representative, kind="stable")
@@ -71,7 +73,7 @@ def expand(rows: PairArrays, representative: Ints, turn: Ints, symmetry: Ints, s
     inside = representative[rows.a] == representative[rows.b]
     return _joined(
         _across(_where(rows, ~inside), order, starts, sizes, representative, turn, swap),
-        _within(_where(rows, inside), order, starts, sizes, turn, symmetry),
+        _within(_where(rows, inside), order, starts, sizes, turn, unchanged),
     )
 
 
@@ -100,9 +102,9 @@ def _across(
 ) -> PairArrays:
     pair, place_a, place_b = _product(sizes[rows.a], sizes[rows.b])
     a, b = order[starts[rows.a[pair]] + place_a], order[starts[rows.b[pair]] + place_b]
-    from_a, from_b = (turn[representative[side]] - turn[side] for side in (a, b))
+    from_a, from_b = (turns.then(turn[representative[side]], turns.inverse(turn[side])) for side in (a, b))
     # Unmeasured pairs have equal hashes in some turns, and so have all members of their groups, in the same turns.
-    bits = np.where(rows.measured[pair], turns.shifted(rows.turns[pair], from_a - from_b), rows.turns[pair])
+    bits = np.where(rows.measured[pair], turns.moved(rows.turns[pair], turns.inverse(from_b), from_a), rows.turns[pair])
     swapped = swap & (a > b)
     return PairArrays(
         np.where(swapped, b, a),
@@ -113,7 +115,7 @@ def _across(
     )
 
 
-def _within(rows: PairArrays, order: Ints, starts: Ints, sizes: Ints, turn: Ints, symmetry: Ints) -> PairArrays:
+def _within(rows: PairArrays, order: Ints, starts: Ints, sizes: Ints, turn: Ints, unchanged: Bits) -> PairArrays:
     """Return all pairs of each group that has rows.
 
     The rows of a group join the representative, `a`, with each other member."""
@@ -123,5 +125,5 @@ def _within(rows: PairArrays, order: Ints, starts: Ints, sizes: Ints, turn: Ints
     pair, place_a, place_b = pair[upper], place_a[upper], place_b[upper]
     a, b = order[starts[groups[pair]] + place_a], order[starts[groups[pair]] + place_b]
     measured = rows.measured[first][pair]
-    bits = np.where(measured, turns.between(turn[a], turn[b], symmetry[b]), rows.turns[first][pair])
+    bits = np.where(measured, turns.between(turn[a], turn[b], unchanged[b]), rows.turns[first][pair])
     return PairArrays(a, b, np.zeros(len(a)), bits, measured)

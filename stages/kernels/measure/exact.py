@@ -58,7 +58,7 @@ class TileMatches(NamedTuple):
 
     i, j    rows on either side, int64 (n,)
     values  the least distance over the turns
-    turns   the turns that attain the least distance, as bits"""
+    turns   the places of the turns that attain the least distance, as bits"""
 
     i: Ints
     j: Ints

@@ -1,11 +1,11 @@
 """Compute digests that are equal for identical thumbnails.
 
-Thumbnails are compared as stored, and up to quarter turns."""
+Thumbnails are compared as stored, and up to turns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from blake3 import blake3
@@ -30,27 +30,25 @@ def digest(thumbnail: Bytes) -> str:
     return blake3(np.ascontiguousarray(thumbnail).data).hexdigest(DIGEST_BYTES)
 
 
-def identities(turns: Sequence[Bytes]) -> tuple[list[str], list[str], list[int], list[int]]:
+def identities(forms: Mapping[int, Bytes]) -> tuple[list[str], list[str], list[int], list[int]]:
     """Return digests and turns of thumbnails, as four lists of length n.
 
-    turns  the thumbnails turned by 0, 1, 2 and 3 quarter turns, each uint8 (n, H, W, C)
+    forms  the thumbnails in each turn of a group of turns, ascending from turn 0, each uint8 (n, H, W, C)
 
-    The lists: the digest of each thumbnail; the digest of the thumbnail's least turn, in the order of bytes; the
-    smallest turn that is the least; and how many turns leave the thumbnail unchanged. A thumbnail that is not square
-    has two turns that keep its shape, 0 and 180 degrees."""
-    count, square = len(turns[0]), turns[0].shape[1] == turns[0].shape[2]
-    kept = range(4) if square else range(0, 4, 2)
-    prefixes = np.stack([_prefix(turns[turn]) for turn in kept])
+    The lists: the digest of each thumbnail; the digest of the thumbnail's least form, in the order of bytes; the
+    smallest turn that gives the least form; and the turns that leave the thumbnail unchanged, as bits."""
+    kept = list(forms)
+    prefixes = np.stack([_prefix(forms[turn]) for turn in kept])
     place = prefixes.argmin(axis=0)
-    symmetry = np.ones(count, np.int64)
+    unchanged = np.ones(len(forms[0]), np.int64)
     for image in np.flatnonzero((prefixes == prefixes.min(axis=0)).sum(axis=0) > 1):
-        forms = [turns[turn][image].tobytes() for turn in kept]
-        place[image] = forms.index(min(forms))
-        symmetry[image] = forms.count(forms[0])
-    own = [digest(image) for image in turns[0]]
+        each = [forms[turn][image].tobytes() for turn in kept]
+        place[image] = each.index(min(each))
+        unchanged[image] = sum(1 << turn for turn, form in zip(kept, each, strict=True) if form == each[0])
+    own = [digest(image) for image in forms[0]]
     turn = [kept[number] for number in place.tolist()]
-    least = [digest(turns[k][image]) if k else own[image] for image, k in enumerate(turn)]
-    return own, least, turn, symmetry.tolist()
+    least = [digest(forms[k][image]) if k else own[image] for image, k in enumerate(turn)]
+    return own, least, turn, unchanged.tolist()
 
 
 def _prefix(thumbnails: Bytes) -> NDArray[np.uint64]:

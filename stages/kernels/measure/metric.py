@@ -37,8 +37,8 @@ class Metric:
     """A way to compare images: an exact measure, and a lower bound.
 
     space        None: the metric has no lower bound
-    left, right  map points and a turn k to points: the distance of a pair in turn k is the measure of left(one) and
-                 right(other); None: points are compared as they are
+    left, right  map points and the place k of a turn to points: the distance of a pair in turn COMPARED[turns][k] is
+                 the measure of left(one) and right(other); None: points are compared as they are
     size         bytes of one image's points
     finer        further lower bounds, from coarse to fine"""
 
@@ -59,7 +59,7 @@ class Side:
     vectors  float32 (n, d), in the metric's space; (n, 0) without a space
     weight   how many images each image represents, int64 (n,)
     kind     only images of equal kind are compared, int64 (n,)
-    hashes   numbers of the hashes at the four turns, equal where hashes are equal, int64 (n, 4); or None
+    hashes   numbers of the hashes in the compared turns, equal where hashes are equal, int64 (n, turns); or None
     settled  images of which no two are compared, bool (n,); None: no such images
     folder   only images of different folders are compared, int64 (n,); None: folders do not matter
     points   maps ascending positions, int64 (m,), to points (k, …) and the row of each position, int64 (m,)"""
@@ -81,7 +81,7 @@ class MatchArrays(NamedTuple):
 
     a, b      positions on either side
     values    the least distance over the turns
-    turns     the turns that attain the least distance, as bits
+    turns     the turns that attain the least distance, by place among the compared turns, as bits
     measured  false where equal hashes stand in for a measurement"""
 
     a: Ints

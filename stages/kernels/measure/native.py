@@ -75,7 +75,7 @@ def _invariants(cells: Any, found: Any) -> None:
 
 
 def invariants(cells: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what quarter turns leave unchanged in vectors; see `coarse.invariants`."""
+    """Return what quarter turns leave unchanged in vectors; see `orbits.invariants`."""
     found = np.empty((len(cells), 3 * math.prod(cells.shape[1:]) // 4))
     _invariants(cells, found)
     return found

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.measure import exact
-from stages.kernels.measure.turns import turned
+from stages.kernels.measure.turns import COMPARED, turned
 
 TILE = 256
 """Images per side of what is compared at a time."""
@@ -29,7 +29,7 @@ def distinct(images: Bytes) -> Bytes:
 def farthest(images: Bytes, turns: int) -> int:
     """Return the largest sum of squared differences of two images.
 
-    The sum of a pair is the least over `turns` turns.
+    The sum of a pair is the least over the turns COMPARED[turns].
 
     images  uint8 (n, H, W, C)
 
@@ -41,7 +41,7 @@ def farthest(images: Bytes, turns: int) -> int:
     measure = exact.Squares()
 
     def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
-        least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, turned(b, turn)) for turn in range(turns)])
+        least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, turned(b, turn)) for turn in COMPARED[turns]])
         return least
 
     starts = range(0, len(images), TILE)

@@ -1,9 +1,20 @@
-"""Turn thumbnails by quarter turns, and handle sets of quarter turns as four bits.
+"""Turn and mirror thumbnails, and handle sets of turns as bits.
 
-Bit k stands for np.rot90(image, k), counter-clockwise."""
+A turn is one of the eight symmetries of a square, numbered by what is done to the image:
+
+    t < 4    turn by t quarter turns counter-clockwise: np.rot90(image, t)
+    t ≥ 4    mirror left-right first, then turn by t - 4 quarter turns: np.rot90(image[:, ::-1], t - 4)
+
+Bit t of a set stands for turn t. Of several turns, the smallest number counts first: turns without a mirror come
+before turns with a mirror.
+
+**Composition.** Let R be a quarter turn and M the mirror. A turned image mirrored is the mirrored image turned the
+other way: M R = R⁻¹ M. So R^k M^m after R^j M^n is R^(k + j) M^(m + n) without a mirror in the second turn (m = 0),
+and R^(k - j) M^(m + n) with a mirror (m = 1). In particular R^k M is its own inverse."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,43 +24,95 @@ Bits = NDArray[np.uint8]
 Bytes = NDArray[np.uint8]
 Turns = NDArray[np.int64]
 
-SMALLEST = np.array([0] + [(bits & -bits).bit_length() - 1 for bits in range(1, 16)], np.int16)
-"""The smallest turn in each of the 16 sets; 0 for the empty set."""
-OF_SYMMETRY = np.array([0, 0b0001, 0b0101, 0, 0b1111], np.uint8)
-"""The turns that leave an image unchanged, indexed by their number: 1, 2 or 4."""
+COMPARED: Mapping[int, tuple[int, ...]] = {1: (0,), 2: (0, 4), 4: (0, 1, 2, 3), 8: (0, 1, 2, 3, 4, 5, 6, 7)}
+"""The turns that are compared, by their number: as it is; mirrored; quarter turns; both. Each is a group."""
+MIRRORED = 4
+"""The turn that mirrors and does nothing else; every greater number mirrors, too."""
 IN_CACHE = 16
 """Thumbnails that are turned at a time."""
 
 
-def shifted(bits: Bits, by: Turns) -> Bits:
-    """Return each set with every turn k replaced by (k + by) mod 4."""
-    wide, by = bits.astype(np.uint16), np.asarray(by) % 4
-    wide = wide << by.astype(np.uint16)
-    return ((wide | wide >> 4) & 15).astype(np.uint8)
+def then(first: Any, second: Any) -> Any:
+    """Return the turn that equals `first` followed by `second`, for numbers or int64 arrays."""
+    first, second = np.asarray(first, np.int64), np.asarray(second, np.int64)
+    quarters = second + np.where(second >= MIRRORED, -first, first)
+    return quarters % 4 + MIRRORED * ((first >= MIRRORED) ^ (second >= MIRRORED))
+
+
+def inverse(turn: Any) -> Any:
+    """Return the turn that undoes `turn`, for numbers or int64 arrays."""
+    turn = np.asarray(turn, np.int64)
+    return np.where(turn >= MIRRORED, turn, -turn % 4)
+
+
+def degrees(turn: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the degrees by which turns rotate an image counter-clockwise, after the mirror, int16 (n,)."""
+    return (turn % 4 * 90).astype(np.int16)
+
+
+def _mapped(maps: Any) -> Bits:
+    """Return each set of turns with every turn t replaced by maps[..., t], uint8 (…, 256)."""
+    held = np.arange(256)[:, None] >> np.arange(8) & 1
+    found: Bits = (held << np.asarray(maps)[..., None, :]).sum(axis=-1).astype(np.uint8)
+    return found
+
+
+_EVERY = np.arange(8)
+_INVERSES = _mapped(inverse(_EVERY))
+_BEFORE = _mapped(then(_EVERY[:, None], _EVERY))  # [t, set]: t is applied before each turn of the set
+_AFTER = _mapped(then(_EVERY, _EVERY[:, None]))  # [t, set]: t is applied after each turn of the set
+SMALLEST = np.array([0] + [(bits & -bits).bit_length() - 1 for bits in range(1, 256)], np.int16)
+"""The smallest turn in each of the 256 sets; 0 for the empty set."""
+OF_SYMMETRY = np.array([0, 0b0001, 0b0101, 0, 0b1111], np.uint8)
+"""The quarter turns that leave an image unchanged, indexed by their number: 1, 2 or 4."""
+
+
+def moved(bits: Bits, before: Turns, after: Turns) -> Bits:
+    """Return each set with every turn t replaced by: `before`, then t, then `after`."""
+    found: Bits = _AFTER[after, _BEFORE[before, bits]]
+    return found
 
 
 def reversed_(bits: Bits) -> Bits:
-    """Return each set with every turn k replaced by -k mod 4.
+    """Return each set with every turn replaced by its inverse.
 
     Turns of (a, b) become turns of (b, a)."""
-    return ((bits & 0b0101) | (bits & 0b0010) << 2 | (bits & 0b1000) >> 2).astype(np.uint8)
+    found: Bits = _INVERSES[bits]
+    return found
 
 
-def between(turn_a: Turns, turn_b: Turns, symmetry: Turns) -> Bits:
-    """Return the turns k with a = np.rot90(b, k).
+def between(turn_a: Turns, turn_b: Turns, unchanged: Bits) -> Bits:
+    """Return the turns of b that give a.
 
-    The images are equal when a is turned by turn_a and b by turn_b; `symmetry` counts the turns that leave b
+    The images are equal when a is turned by turn_a and b by turn_b; `unchanged` holds the turns that leave b
     unchanged."""
-    return shifted(OF_SYMMETRY[symmetry], np.asarray(turn_b) - turn_a)
+    found: Bits = _AFTER[then(turn_b, inverse(turn_a)), unchanged]
+    return found
+
+
+def inverses(turns: int) -> Turns:
+    """Return the place of each compared turn's inverse, int64 (turns,).
+
+    turns  number of compared turns, a key of `COMPARED`"""
+    return np.array([COMPARED[turns].index(int(inverse(turn))) for turn in COMPARED[turns]], np.int64)
+
+
+def numbered(places: Bits, turns: int) -> Bits:
+    """Return sets of places in COMPARED[turns] as sets of turns."""
+    return places if turns != 2 else (places & 1 | (places & 2) << 3).astype(np.uint8)
+
+
+def placed(bits: Bits, turns: int) -> Bits:
+    """Return sets of turns as sets of places in COMPARED[turns]; the inverse of `numbered`."""
+    return bits if turns != 2 else (bits & 1 | (bits & 16) >> 3).astype(np.uint8)
 
 
 def turned(thumbnails: Bytes, turn: int) -> Bytes:
-    """Return thumbnails (n, H, W, C) turned by `turn` quarter turns.
-
-    Turns are counter-clockwise."""
-    if turn % 4 == 0:
+    """Return thumbnails (n, H, W, C) turned by `turn`."""
+    if turn == 0:
         return np.ascontiguousarray(thumbnails)
-    seen: Bytes = np.rot90(thumbnails, turn, axes=(1, 2))
+    upright = thumbnails[:, :, ::-1] if turn >= MIRRORED else thumbnails
+    seen: Bytes = np.rot90(upright, turn, axes=(1, 2))
     found: Bytes = np.empty(seen.shape, np.uint8)
     for start in range(0, len(found), IN_CACHE):  # channel by channel takes half the time
         for channel in range(thumbnails.shape[3]):
@@ -58,11 +121,11 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
 
 
 def least(values: NDArray[Any]) -> tuple[NDArray[Any], Bits]:
-    """Return the least over the first axis (turns, …), and its turns as bits."""
+    """Return the least over the first axis (turns, …), and its places along this axis as bits."""
     if len(values) == 1:
         return values[0], np.ones(values.shape[1:], np.uint8)
     smallest = values.min(axis=0)
     bits = np.zeros(smallest.shape, np.uint8)
-    for turn, each in enumerate(values):
-        bits |= (each == smallest).astype(np.uint8) << turn
+    for place, each in enumerate(values):
+        bits |= (each == smallest).astype(np.uint8) << place
     return smallest, bits

@@ -21,7 +21,7 @@ function openCompare() {
   const [left, right] = [keeper, image].map(each => [noteOf(cluster, keeper, each), each === image && distanceTo(keeper, image)]);
   if (other) {
     show(byId("left"), keeper, 0, shape);
-    show(byId("right"), image, turn, turn % 180 ? shape.toReversed() : shape);
+    show(byId("right"), image, turn, turn % 2 ? shape.toReversed() : shape);
     resetZoom();
   }
   caption(byId("left"), keeper, left);
@@ -42,7 +42,8 @@ function show(figure, image, turn, [width, height]) {
   shown.alt = plain(data.name[image]);
   shown.style.setProperty("--wide", width / Math.max(width, height));
   shown.style.setProperty("--high", height / Math.max(width, height));
-  shown.style.rotate = turn ? `${-turn}deg` : "";
+  shown.style.rotate = turn % 4 ? `${turn % 4 * -90}deg` : "";
+  shown.style.scale = turn >= 4 ? "-1 1" : "";  // CSS scales first and then rotates
 }
 
 function caption(figure, image, said) {

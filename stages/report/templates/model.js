@@ -89,6 +89,8 @@ function kinds({images, joined}) {
   const alike = data.column === "mse" ? joined === 0 : images.every(image => data.mse[image] === 0);
   if (others.every(image => data.digest[image] === data.digest[first])) found.add("file");
   else found.add(alike ? "pixels" : "near");
-  if (others.some(image => data.turn[image] !== data.turn[first])) found.add("turned");
+  const turns = others.map(image => turnBetween(first, image));
+  if (turns.some(turn => turn % 4)) found.add("turned");
+  if (turns.some(turn => turn >= 4)) found.add("mirrored");
   return found;
 }

@@ -127,9 +127,14 @@ function distanceTo(keeper, image) {
   const same = data.digest[image] === data.digest[keeper];
   const measured = keeper === proposed ? data.mse[image] : image === proposed ? data.mse[keeper] : null;
   const text = same ? "same file" : measured === null ? "" : `${turn ? "" : "MSE "}${humanMse(measured)}`;
-  return text + (turn ? ` ↺${turn}°` : "");
+  return text + (turn >= 4 ? " mirrored" : "") + (turn % 4 ? ` ↺${turn % 4 * 90}°` : "");
 }
-const turnBetween = (to, image) => (data.turn[image] - data.turn[to] + 4) % 4 * 90;
+// The turn from one image to another: 0 to 3 quarter turns, and 4 more for a mirror first. Both turns lead to the position
+// of the run's keeper, so the way is the turn of the image, then the inverse of the other turn; a mirror is its own inverse.
+function turnBetween(to, image) {
+  const first = data.turn[image], second = data.turn[to] >= 4 ? data.turn[to] : (4 - data.turn[to]) % 4;
+  return (second + (second >= 4 ? 8 - first : first)) % 4 + ((first >= 4) !== (second >= 4) ? 4 : 0);
+}
 const factsOf = (image, date = (data.taken[image] || writtenOn(image)).slice(0, 10)) => [
   `${data.width[image]}×${data.height[image]}`, humanBytes(data.bytes[image]), date, data.formats[data.format[image]],
 ].filter(Boolean).join(" · ");

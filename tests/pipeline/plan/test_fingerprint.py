@@ -21,7 +21,7 @@ from pipeline.plan.fingerprint import (
     recipe,
     result_params,
 )
-from pipeline.stage import SPEED, CacheKey, Stage
+from pipeline.stage import ADDED, SPEED, CacheKey, Stage
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,23 @@ def test_the_recipe_changes_with_all_that_changes_results() -> None:
     del recipes[6]  # which of the two a library is does not matter to what it makes
     assert len({digest(one) for one in recipes}) == len(recipes)
     assert recipe(stage(), Params(device="gpu"), settings) == recipes[0]
+
+
+@dataclass(frozen=True)
+class LaterParams(Params):
+    mode: Annotated[str, ADDED] = "plain"
+
+
+def test_what_was_added_later_stays_out_while_it_changes_nothing() -> None:
+    """So artifacts of the version before stay current."""
+    schema = pa.schema([("x", pa.int64())])
+    before = Stage("s", 1, (), Params, schema)
+    later = Stage("s", 1, (), LaterParams, schema, cache_key=CacheKey(added={"other.key": 3}))
+    same, other = {"other.key": 3}.__getitem__, {"other.key": 4}.__getitem__
+    assert recipe(later, LaterParams(), same) == recipe(before, Params(), same)
+    assert recipe(later, LaterParams(mode="new"), same)["params"] == {"threshold": 1.0, "mode": "new"}
+    assert recipe(later, LaterParams(), other)["params"] == {"threshold": 1.0, "other.key": 4}
+    assert later.used(same) == ("other.key",), "tasks may read the key"
 
 
 COLUMNS = {

@@ -25,6 +25,7 @@ RULES = [
         ("group", "skip", "dimensions", True),
     )
 ]
+RULES += [{"mirror": True, "same_hash": "zero"}, {"mirror": True, "rotations": False, "identical": "all"}]
 RULES += [{"folders": folders, "references": "skip", "same": "aspect"} for folders in ("across", "within")]
 
 
@@ -61,8 +62,9 @@ def test_changed_images_and_thresholds(rules: dict[str, object]) -> None:
     one, two = (
         gallery(seed, SHAPE, path=lambda n, top=top: f"/r/{n % 3}/{top}{n}") for seed, top in ((1, ""), (2, "z"))
     )
-    old = [block(one, "a", SHAPE), block(two, "b", SHAPE)]
-    new = [block(changed(one, 3), "a", SHAPE, 3), block(changed(two, 4), "b", SHAPE)]
+    kind = pairs.Params(**rules)
+    old = [block(one, "a", SHAPE, params=kind), block(two, "b", SHAPE, params=kind)]
+    new = [block(changed(one, 3), "a", SHAPE, 3, params=kind), block(changed(two, 4), "b", SHAPE, params=kind)]
     copied = 0
     for then, now in ((200.0, 200.0), (2000.0, 50.0), (50.0, 2000.0), (None, 200.0), (200.0, None)):
         was, params = (pairs.Params(**rules, threshold=threshold) for threshold in (then, now))

@@ -20,9 +20,23 @@ def squares(a: Bytes, b: Bytes) -> int:
     return int(((a.astype(np.int64) - b.astype(np.int64)) ** 2).sum())
 
 
+def form(image: Bytes, turn: int) -> Bytes:
+    """An image in a turn: from turn 4 on it is mirrored left-right first, and then turned counter-clockwise."""
+    return np.rot90(image[:, ::-1], turn - 4) if turn >= 4 else np.rot90(image, turn)
+
+
+TURNS = {1: (0,), 2: (0, 4), 4: (0, 1, 2, 3), 8: (0, 1, 2, 3, 4, 5, 6, 7)}
+"""Which turns are compared, by their number."""
+
+
+def forms(images: Bytes, turn: int) -> Bytes:
+    """Images (n, H, W, C) in a turn."""
+    return np.stack([form(image, turn) for image in images])
+
+
 def apart(a: Bytes, b: Bytes, turns: int) -> list[int]:
     """Sums of squared differences of a and each turn of b."""
-    return [squares(a, np.rot90(b, turn)) for turn in range(turns)]
+    return [squares(a, form(b, turn)) for turn in TURNS[turns]]
 
 
 def cells(shape: Shape, grid: int) -> Iterator[tuple[slice, slice]]:
@@ -72,10 +86,13 @@ def gallery(shape: Shape, seed: int = 0) -> Bytes:
     return np.array(images).astype(np.uint8)
 
 
-def stepped(random: np.random.Generator, shape: Shape, grid: int, orbits: bool, most: int = 2) -> tuple[Bytes, Bytes]:
+def stepped(
+    random: np.random.Generator, shape: Shape, grid: int, orbits: bool, most: int = 2, mirror: bool = False
+) -> tuple[Bytes, Bytes]:
     """Two images that differ wholly in the means of their cells, so that the bound is as large as the distance.
 
-    `orbits`: cells that quarter turns carry into each other differ alike, and the invariants' bound is tight too."""
+    `orbits`: cells that quarter turns carry into each other differ alike, and the invariants' bound is tight too;
+    `mirror`: so do cells that the mirror carries into each other."""
     noise, level = int(random.integers(0, 4)), int(random.integers(0, 256))
     low = max(0, level - noise - most)
     a = random.integers(low, min(255 - most, low + noise) + 1, shape) if low < 255 - most else np.full(shape, low)
@@ -86,6 +103,9 @@ def stepped(random: np.random.Generator, shape: Shape, grid: int, orbits: bool, 
         top = np.concatenate([quarter, np.rot90(quarter, -1)], axis=1)
         steps = np.concatenate([top, np.rot90(top, 2)], axis=0)
         assert np.array_equal(steps, np.rot90(steps))
+    if orbits and mirror:
+        steps = np.maximum(steps, steps[:, ::-1])
+        assert all(np.array_equal(steps, form(steps, turn)) for turn in range(8))
     b = a.copy()
     for (rows, columns), step in zip(cells(shape, grid), steps.reshape(-1, shape[2]), strict=True):
         b[rows, columns] += step

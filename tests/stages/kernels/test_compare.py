@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from stages.kernels import compare
 from stages.kernels.arrays import CPU, Device
-from stages.kernels.bounds import coarse, slack
+from stages.kernels.bounds import coarse, orbits, slack
 from stages.kernels.bounds.space import Space
 from stages.kernels.compare import BlockPair
 from stages.kernels.filters.leaves import Leaves
 from stages.kernels.filters.product import Product
-from stages.kernels.measure.exact import Costs, Measure, Points, Squares
+from stages.kernels.measure.exact import Costs, Measure, Squares
 from stages.kernels.measure.floats import FloatSquares, UserFunction
 from stages.kernels.measure.metric import Finer, MatchArrays, Metric, Side
 from stages.kernels.measure.turns import turned
@@ -101,8 +101,9 @@ def room(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
-def turned_back(points: Points, turn: int) -> Points:
-    return turned(points, -turn % 4)
+def back(turn: int) -> int:
+    """The turn that undoes a turn."""
+    return turn if turn >= 4 else -turn % 4
 
 
 def finer_vectors(thumbnails: np.ndarray, grid: int) -> np.ndarray:
@@ -113,15 +114,16 @@ def mse(
     shape: coarse.Shape, turns: int, limit: int | None, device: Device = CPU, measure: Measure | None = None
 ) -> Metric:
     """The metric as `stages.metrics` has it, by hand."""
-    invariants = partial(coarse.invariants, channels=shape[2]) if turns > 1 else None
+    channels = shape[2]
+    space = Space(float(limit or 0), orbits.orders(channels, turns), orbits.unchanged_by(channels, turns))
     return Metric(
         measure or Squares(device),
-        None if limit is None else Space(float(limit), coarse.orders(shape[2], turns), invariants),
-        turned_back,
+        None if limit is None else space,
+        lambda points, place: turned(points, back(plain.TURNS[turns][place])),
         None,
         shape[0] * shape[1] * shape[2],
         [
-            Finer(partial(finer_vectors, grid=grid), coarse.orders(shape[2], turns, grid))
+            Finer(partial(finer_vectors, grid=grid), orbits.orders(shape[2], turns, grid))
             for grid in (8, 16)
             if grid <= min(shape[:2])
         ],
@@ -156,11 +158,12 @@ class Block:
 
 
 def agreeing(a: Block, b: Block, i: int, j: int, turns: int) -> int:
-    """Turns k in which hash_0 of the one is hash_k of the other, or the other way round."""
+    """Places of the turns in which the first hash of the one is the hash of the other, or the other way round."""
     if a.hashes is None or b.hashes is None:
         return 0
     x, y = a.hashes[i].tolist(), b.hashes[j].tolist()
-    return sum(1 << k for k in range(turns) if x[0] == y[k] or x[-k % 4] == y[0])
+    group = plain.TURNS[turns]
+    return sum(1 << k for k, turn in enumerate(group) if x[0] == y[k] or x[group.index(back(turn))] == y[0])
 
 
 def apart(x: np.ndarray, y: np.ndarray, turns: int) -> list[int]:
@@ -172,7 +175,7 @@ def _apart(x: bytes, y: bytes, x_shape: coarse.Shape, y_shape: coarse.Shape, tur
     """Kept: many tests look at the same pairs."""
     one = np.frombuffer(x, np.uint8).reshape(x_shape).astype(np.int64)
     other = np.frombuffer(y, np.uint8).reshape(y_shape)
-    return [int(((one - np.rot90(other, turn)) ** 2).sum()) for turn in range(turns)]
+    return [int(((one - plain.form(other, turn)) ** 2).sum()) for turn in plain.TURNS[turns]]
 
 
 def expected(a: Block, b: Block, diagonal: bool, rules: MatchRules, distances: Distances) -> tuple[list[Row], Ledger]:
@@ -221,8 +224,8 @@ def images(seed: int, n: int, shape: coarse.Shape) -> np.ndarray:
     base = [*plain.gallery(shape)[[1, 3, 5, 8, 11, 12]]]
     base.append(((base[-1].astype(int) + np.rot90(base[-1], 2)) // 2).astype(np.uint8))
     found = [base[random.integers(len(base))] for _ in range(n)]
-    if shape[0] == shape[1]:
-        found = [np.rot90(image, random.integers(4)) for image in found]
+    kept = range(8) if shape[0] == shape[1] else (0, 4)
+    found = [plain.form(image, int(random.choice(kept))) for image in found]
     moved = [image + random.integers(-1, 2, shape) * random.integers(2) for image in found]
     return np.clip(np.array(moved).reshape(n, *shape), 0, 255).astype(np.uint8)
 
@@ -231,7 +234,7 @@ def block(seed: int, n: int, shape: coarse.Shape, kinds: int = 1) -> Block:
     """Images with weights, kinds, and hashes that agree as they like: in one turn, or several, or in none."""
     random = np.random.default_rng(seed)
     points = images(seed, n, shape)
-    weights, classes, hashes = random.integers(1, 4, n), random.integers(0, kinds, n), random.integers(0, 40, (n, 4))
+    weights, classes, hashes = random.integers(1, 4, n), random.integers(0, kinds, n), random.integers(0, 60, (n, 8))
     return Block(points, weights, classes, hashes, random.random(n) < 0.4)
 
 
@@ -255,9 +258,10 @@ def paired(
     same_hash=RULES,
     shape=((8, 8, 3), (5, 7, 1), (16, 16, 1)),
     diagonal=BOTH,
+    mirror=BOTH,
 )
-def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, diagonal: bool) -> None:
-    turns = 4 if shape[0] == shape[1] else 1
+def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, diagonal: bool, mirror: bool) -> None:
+    turns = (4 if shape[0] == shape[1] else 1) * (2 if mirror else 1)
     a, b = block(1, 25, shape, kinds=2), block(2, 20, shape, kinds=3)
     for per_value in (0, 0.7, 60, None):
         limit = None if per_value is None else int(per_value * a.points[0].size)
@@ -409,7 +413,7 @@ def test_levels_count_the_pairs_that_are_left(
     device=FILTERS,
     room=tuple(ROOMS),
     prices=tuple(COSTS),
-    turns=(1, 4),
+    turns=(1, 2, 4, 8),
     shape=((8, 8, 1), (17, 17, 3)),
 )
 def test_crowded_tiles(device: Device, shape: coarse.Shape, turns: int, prices: str) -> None:
@@ -494,6 +498,7 @@ def known(a: Block, b: Block, diagonal: bool, rules: MatchRules, limit: float | 
     diagonal=BOTH,
     limits=((43, 43), (43, 90), (43, 22), (43, None), (None, None), (None, 43)),
     same_hash=RULES,
+    turns=(4, 8),
 )
 def test_what_is_known_is_copied(
     monkeypatch: pytest.MonkeyPatch,
@@ -501,6 +506,7 @@ def test_what_is_known_is_copied(
     diagonal: bool,
     limits: tuple[int | None, int | None],
     same_hash: str,
+    turns: int,
 ) -> None:
     """Whatever the earlier limit was; pairs that it covers are not looked at again."""
     limit, before = limits
@@ -508,12 +514,12 @@ def test_what_is_known_is_copied(
     shape = (8, 8, 1)
     a, b = block(6, 40, shape, kinds=2), block(7, 30, shape, kinds=2)
     b = a if diagonal else b
-    figures = {row[2] for row in expected(a, b, diagonal, MatchRules(43, 4, "compare"), apart)[0]}
+    figures = {row[2] for row in expected(a, b, diagonal, MatchRules(43, turns, "compare"), apart)[0]}
     assert 43 in figures  # what is copied may be just at the limit
-    rules = MatchRules(limit, 4, same_hash)
+    rules = MatchRules(limit, turns, same_hash)
     earlier = known(a, b, diagonal, rules, before, 8)
     assert len(earlier.found.a) > 5
-    pair = paired(a, None if diagonal else b, rules, mse(shape, 4, limit), earlier=earlier)
+    pair = paired(a, None if diagonal else b, rules, mse(shape, turns, limit), earlier=earlier)
     rows, ledger = expected(a, b, diagonal, rules, apart)
     assert compared(pair) == rows
     assert pair.ledger == ledger
@@ -632,12 +638,15 @@ def test_vectors_at_the_very_distance(device: Device, turns: int) -> None:
 
 
 def crowd(seed: int, shape: coarse.Shape, grid: int, orbits: bool, turns: int) -> np.ndarray:
-    """Pairs that differ in the means of the cells of a grid, at times by one value more, turned at random."""
+    """Pairs that differ in the means of the cells of a grid, at times by one value more, turned at random.
+
+    Where the mirror is compared, cells that the mirror carries into each other may differ alike."""
     random = np.random.default_rng(seed)
     pairs = [
-        plain.stepped(random, shape, grid, orbits, int(random.choice([1, 2, 60]))) for _ in range(random.integers(1, 4))
+        plain.stepped(random, shape, grid, orbits, int(random.choice([1, 2, 60])), turns in (2, 8))
+        for _ in range(random.integers(1, 4))
     ]
-    turned = [(a, np.rot90(b, random.integers(turns)) if turns > 1 else b) for a, b in pairs]
+    turned = [(a, plain.form(b, int(random.choice(plain.TURNS[turns])))) for a, b in pairs]
     return np.array([plain.nudged(random, image, int(random.integers(-1, 2))) for pair in turned for image in pair])
 
 
@@ -654,7 +663,10 @@ def limits(found: np.ndarray, turns: int) -> list[int]:
 )
 @settings(max_examples=12)
 @given(
-    seed=st.integers(0, 2**32), turns=st.sampled_from([1, 4]), orbits=st.booleans(), prices=st.sampled_from(list(COSTS))
+    seed=st.integers(0, 2**32),
+    turns=st.sampled_from([1, 2, 4, 8]),
+    orbits=st.booleans(),
+    prices=st.sampled_from(list(COSTS)),
 )
 def test_no_match_at_the_limit_is_lost(
     name: str, shape: coarse.Shape, grid: int, seed: int, turns: int, orbits: bool, prices: str
@@ -672,7 +684,7 @@ def test_no_match_at_the_limit_is_lost(
             assert pair.ledger == ledger
 
 
-def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 15) -> list[set[tuple[int, int]]]:
+def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 255) -> list[set[tuple[int, int]]]:
     """What finer sums leave of all pairs in the given turns, turn by turn."""
     pair = paired(Block(found), None, MatchRules(limit, turns, "compare"), mse(found.shape[1:], turns, limit))
     every = np.arange(len(found))
@@ -685,16 +697,16 @@ def thinned(found: np.ndarray, grid: int, turns: int, limit: int, given: int = 1
     ("shape", "grid"), [((13, 13, 3), 8), ((16, 16, 1), 8), ((50, 50, 3), 8), ((50, 50, 1), 16), ((24, 17, 4), 16)]
 )
 @settings(max_examples=25)
-@given(seed=st.integers(0, 2**32), turned=st.booleans())
-def test_finer_sums_lose_no_match(shape: coarse.Shape, grid: int, seed: int, turned: bool) -> None:
-    turns = 4 if turned and shape[0] == shape[1] else 1
+@given(seed=st.integers(0, 2**32), turned=st.booleans(), mirror=st.booleans())
+def test_finer_sums_lose_no_match(shape: coarse.Shape, grid: int, seed: int, turned: bool, mirror: bool) -> None:
+    turns = (4 if turned and shape[0] == shape[1] else 1) * (2 if mirror else 1)
     found = crowd(seed, shape, grid, False, turns)
     far = np.array([[apart(x, y, turns) for y in found] for x in found])
     u = plain.vectors(found, grid).astype(np.float64)
     norms = 2 * float(np.linalg.norm(u, axis=1).max())
     for limit in limits(found, turns):
         left = thinned(found, grid, turns, limit)
-        for turn, order in enumerate(coarse.orders(shape[2], turns, grid)):
+        for turn, order in enumerate(orbits.orders(shape[2], turns, grid)):
             bound = ((u[:, None] - u[:, order]) ** 2).sum(axis=2)
             assert left[turn] >= set(zip(*np.nonzero(far[:, :, turn] <= limit), strict=True))
             clearly = bound > (limit**0.5 * 1.0001 + 1e-5 * norms) ** 2 + 1e-4 * norms**2

@@ -12,7 +12,7 @@ import pytest
 from stages.comparing.metrics.mse import Mse
 from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device, NoDevice
-from stages.kernels.bounds import coarse
+from stages.kernels.bounds import coarse, orbits
 from stages.kernels.bounds.space import Space, prepare
 from stages.kernels.compare import BlockPair
 from stages.kernels.filters.product import Product
@@ -69,7 +69,7 @@ def test_candidates_are_those_of_numpy(gpu: Device, d: int, turns: int) -> None:
 def test_candidates_by_invariants(gpu: Device) -> None:
     images = np.concatenate([np.rot90(plain.gallery((8, 8, 3), n), n % 4, axes=(1, 2)) for n in range(6)])
     rows = plain.vectors(images)
-    space = Space(900.0, coarse.orders(3, 4), partial(coarse.invariants, channels=3))
+    space = Space(900.0, orbits.orders(3, 4), partial(orbits.invariants, channels=3))
     filtering, a = Product(prepare(rows, rows, space), gpu), np.arange(len(images))
     assert checked(told(filtering.candidates(a, None, True, 10**6)), rows, rows, space, a, a, True) > len(a)
     assert filtering.candidates(a, None, True, 3) is None
@@ -79,30 +79,31 @@ def test_candidates_by_invariants(gpu: Device) -> None:
 def test_no_match_at_the_limit_is_lost(gpu: Device, shape: coarse.Shape) -> None:
     for seed in range(15):
         a, b = attack(seed, shape)
-        for turns in (1, 4):
+        for turns in plain.TURNS:
             limit = min(plain.apart(a, b, turns))
             assert not lost_by(partial(Product, device=gpu), a, b, turns, limit)
 
 
-def found_on(device: Device, images: np.ndarray, rotations: bool, threshold: float | None) -> MatchArrays:
+def found_on(device: Device, images: np.ndarray, turns: int, threshold: float | None) -> MatchArrays:
     """All rows of a block with itself."""
     vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
     one = Side(
         vectors, np.ones(len(images), np.int64), np.zeros(len(images), np.int64), None, lambda rows: (images, rows)
     )
-    kind = Mse(Params(rotations=rotations, threshold=threshold).comparison, images.shape[1:], device)
-    rules = MatchRules(kind.limit, 4 if rotations else 1, "compare")
+    params = Params(rotations=turns >= 4, mirror=turns in (2, 8), threshold=threshold)
+    kind = Mse(params.comparison, images.shape[1:], device)
+    rules = MatchRules(kind.limit, turns, "compare")
     return joined([found for _, found in BlockPair(one, one, True, rules, kind.kernel, device).runs()])
 
 
 @pytest.mark.parametrize("threshold", [0.0, 200.0, 2_000.0, None])
-@pytest.mark.parametrize("rotations", [False, True])
+@pytest.mark.parametrize("turns", plain.TURNS)
 @pytest.mark.parametrize(
     "make", [thumbnails.synthesised, lambda _, count: thumbnails.flat(count)], ids=["photo", "flat"]
 )
-def test_rows_are_those_of_numpy(gpu: Device, make: Any, rotations: bool, threshold: float | None) -> None:
+def test_rows_are_those_of_numpy(gpu: Device, make: Any, turns: int, threshold: float | None) -> None:
     images = make(0, 700)
-    found, expected = (found_on(device, images, rotations, threshold) for device in (gpu, CPU))
+    found, expected = (found_on(device, images, turns, threshold) for device in (gpu, CPU))
     assert len(expected.a) or threshold == 0
     for name in ("a", "b", "values", "turns"):
         assert np.array_equal(getattr(found, name), getattr(expected, name))

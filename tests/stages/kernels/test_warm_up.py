@@ -19,7 +19,7 @@ from stages.kernels.warm_up import compile_loops
 COMPARE = """
 from functools import partial
 import numpy as np
-from stages.kernels.bounds import coarse
+from stages.kernels.bounds import coarse, orbits
 from stages.kernels.bounds.space import Space, prepare
 from stages.kernels.filters.leaves import Leaves
 from stages.kernels.measure import native
@@ -28,7 +28,7 @@ edges = np.array(coarse.edges(64, 4))
 native.cells(images, edges, edges)
 vectors = coarse.vectors(coarse.coarse(images), (64, 64, 3))
 for turns in (1, 4):
-    space = Space(1e6, coarse.orders(3, turns), partial(coarse.invariants, channels=3) if turns > 1 else None)
+    space = Space(1e6, orbits.orders(3, turns), partial(orbits.invariants, channels=3) if turns > 1 else None)
     native.invariants(vectors.reshape(300, 4, 4, 4))
     for right in (vectors, vectors[:200].copy()):
         found = Leaves(prepare(vectors, right, space)).candidates(np.arange(300), None, right is vectors, 1 << 16)

@@ -10,21 +10,23 @@ import pytest
 from stages import pairs
 from stages.clustering.matches import Matches
 from stages.kernels.graph.components import Forest
+from stages.kernels.measure import turns
 from stages.report import dendrogram as module
 from stages.report.dendrogram import Dendrogram, dendrogram
 from tests.in_memory import MemoryArtifact
+from tests.stages.kernels.plain import form
 
 Row = tuple[int, int, float, int, bool]
 
 
 def matches(rows: Sequence[Row], threshold: float = 100.0) -> Matches:
-    """Of images p00, p01, ...: rows of a, b, distance, quarter turns of b, measured."""
+    """Of images p00, p01, ...: rows of a, b, distance, turn of b, measured."""
     table = [
         {
             "path_a": f"p{a:02}",
             "path_b": f"p{b:02}",
             "mse": far,
-            "rotation": 90 * turn,
+            "rotation": turn % 4 * 90,
             "turns": 1 << turn,
             "measured": seen,
         }
@@ -97,6 +99,21 @@ def test_turns_add_up_along_the_way_to_the_keeper() -> None:
     paths, cluster = pa.array(["p02", "p00", "p01", "p03"]), np.zeros(4, np.int64)
     links = dendrogram(matches(rows), paths, cluster, "components", {})
     assert links.turn.tolist() == [0, 2, 3, 1]
+
+
+def test_mirrored_turns_add_up_in_their_order() -> None:
+    """Against images: each one, in its turn, is the keeper's."""
+    picture = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+    for first, second, third in itertools.product(range(8), repeat=3):
+        one = form(picture, int(turns.inverse(first)))  # form(one, first) is the picture
+        two = form(one, int(turns.inverse(second)))
+        three = form(picture, third)  # the picture in this turn is image 3
+        rows = [(0, 1, 1.0, first, True), (1, 2, 1.0, second, True), (0, 3, 1.0, int(turns.inverse(third)), True)]
+        links = dendrogram(
+            matches(rows), pa.array(["p00", "p01", "p02", "p03"]), np.zeros(4, np.int64), "components", {}
+        )
+        for image, turn in zip((picture, one, two, three), links.turn.tolist(), strict=True):
+            assert np.array_equal(form(image, turn), picture)
 
 
 def test_what_no_row_joins_is_linked_at_the_threshold() -> None:

@@ -132,7 +132,8 @@ def made_of(
     chosen: Sequence[Sequence[Picture]], two: bool, params: pairs.Params, failed: str = "/r/phone/101/bad"
 ) -> tuple[list[Artifacts], list[MemoryArtifact]]:
     """Artifacts of blocks, and of their block pairs; in the first block, one image can't be read."""
-    blocks = [block(each, "ab"[two and number] + str(number), SHAPE, 1) for number, each in enumerate(chosen)]
+    sides = ["ab"[two and number] + str(number) for number in range(len(chosen))]
+    blocks = [block(each, side, SHAPE, 1, params=params) for side, each in zip(sides, chosen, strict=True)]
     places = [(i, j) for i in range(len(blocks)) for j in range(i, len(blocks))]
     places = [(i, j) for i, j in places if not two or i < j]
     found = []
@@ -152,6 +153,7 @@ def made_of(
 @pairwise(
     two=(False, True),
     rotations=(True, False),
+    mirror=(True, False),
     identical=("group", "all"),
     same=("any", "aspect"),
     same_hash=("compare", "zero", "skip"),
@@ -162,6 +164,7 @@ def made_of(
 def test_against_all_pairs(
     two: bool,
     rotations: bool,
+    mirror: bool,
     identical: str,
     same: str,
     same_hash: str,
@@ -172,7 +175,7 @@ def test_against_all_pairs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rules = {"rotations": rotations, "identical": identical, "same": same, "same_hash": same_hash, "folders": folders}
-    params = pairs.Params(**rules, references=references, threshold=threshold)
+    params = pairs.Params(**rules, references=references, threshold=threshold, mirror=mirror)
     for seed in range(3):
         first, second = pictures(seed, 14), pictures(seed + 50, 11, "/s" if two else "")
         second = [replace(each, path=each.path + "b") for each in second]

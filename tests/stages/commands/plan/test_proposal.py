@@ -47,6 +47,17 @@ def test_without_rules_the_plan_is_the_runs(project: Project) -> None:
     assert going(project) == {"turned.png": ["1.png", "same.png"], "faint.png": ["2.png"]}
 
 
+def test_only_mirrored_images_go(tmp_path: Path) -> None:
+    made = Project(tmp_path, {"pairs": {"mirror": True}, "cluster": {"keep": ["path"]}})
+    first = make_image(tmp_path / "images" / "1.png", 1, (64, 64))
+    with Image.open(first) as image:
+        image.rotate(90).save(tmp_path / "images" / "turned.png")
+        image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(tmp_path / "images" / "upside down.png")
+    assert made.run() == 0
+    assert going(made, only="turned") == {"1.png": ["turned.png", "upside down.png"]}
+    assert going(made, only="mirrored") == {"1.png": ["upside down.png"]}
+
+
 def test_other_keepers(project: Project) -> None:
     more = {"1.png": ["same.png", "turned.png"], "2.png": ["faint.png"]}
     assert going(project, avoid=["backup*"]) == more
@@ -121,7 +132,7 @@ def test_the_command(project: Project, tmp_path: Path, capsys: pytest.CaptureFix
     data = json.loads(capsys.readouterr().out)
     assert (data["remove"], sum(each["going"] for each in data["folders"])) == (3, 3)
     for more, said in (
-        (["--only", "odd"], "expected identical, near or turned, got 'odd'"),
+        (["--only", "odd"], "expected identical, near, turned or mirrored, got 'odd'"),
         (["--max-distance", "-1"], "expected a number from 0, got '-1'"),
         (["--max-distance", "nan"], "expected a number from 0, got 'nan'"),
         (["--prefer", "nowhere"], "nowhere is not a folder with images of this run"),

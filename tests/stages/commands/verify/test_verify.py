@@ -39,6 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "zero": {"pairs": {"same_hash": "zero"}},
     "zero, no turns": {"pairs": {"same_hash": "zero", "rotations": False, "same": "dimensions"}},
     "skip": {"pairs": {"same_hash": "skip", "same": "aspect"}},
+    "mirror": {"pairs": {"mirror": True}},
+    "mirror, no turns": {"pairs": {"mirror": True, "rotations": False}, "thumbnail": {"size": [18, 13]}},
+    "mirror, zero": {"pairs": {"mirror": True, "same_hash": "zero"}, "hash": ODD_HASH},
     "skip, all rows": {"pairs": {"same_hash": "skip", "identical": "all"}},
     "zero, a hash that says little": {"pairs": {"same_hash": "zero"}, "hash": ODD_HASH},
     "skip, a hash that says little": {"pairs": {"same_hash": "skip"}, "hash": ODD_HASH},
@@ -507,14 +510,14 @@ def test_random_pairs_are_different_pairs_that_are_compared(in_b: int) -> None:
 def test_pairs_that_agree_in_hash_are_counted_without_looking_at_any() -> None:
     """Against looking at each pair."""
     random = np.random.default_rng(5)
-    for turns in (1, 4):
-        hashes = random.integers(0, 9, (60, 4)).astype(np.uint64)
+    for turns in ((0,), (0, 1, 2, 3), (0, 4), tuple(range(8))):
+        hashes = random.integers(0, 3 * len(turns), (60, 8)).astype(np.uint64)
         kind = random.integers(0, 2, 60)
 
         run = SimpleNamespace(images=SimpleNamespace(hashes=hashes, kind=kind), rules=SimpleNamespace(turns=turns))
 
-        def agree(x: int, y: int, hashes: Any = hashes, kind: Any = kind, turns: int = turns) -> bool:
-            either = hashes[x, 0] in hashes[y, :turns] or hashes[y, 0] in hashes[x, :turns]
+        def agree(x: int, y: int, hashes: Any = hashes, kind: Any = kind, turns: Any = turns) -> bool:
+            either = hashes[x, 0] in hashes[y, turns] or hashes[y, 0] in hashes[x, turns]
             return bool(kind[x] == kind[y] and either)
 
         a, b = np.arange(35), np.arange(35, 60)

@@ -23,7 +23,17 @@ from stages.kernels.measure.identity import digest
 from tests.in_memory import MemoryArtifact, compute
 from tests.pairwise import pairwise
 from tests.stages.conftest import WAYS
-from tests.stages.reference import Artifacts, Picture, comparable, gallery, hash_agrees, random_picture, settings
+from tests.stages.kernels.plain import form
+from tests.stages.reference import (
+    Artifacts,
+    Picture,
+    comparable,
+    gallery,
+    hash_agrees,
+    random_picture,
+    settings,
+    turns_of,
+)
 from tests.stages.reference import block as plain_block
 
 HERE = __name__
@@ -126,7 +136,7 @@ def expected(
     case: Case, params: pairs.Params, a: Sequence[Picture], b: Sequence[Picture] | None
 ) -> tuple[list[Row], dict[str, int]]:
     """What `identical: all` must give: every row, and the ledger."""
-    turns = range(4) if params.rotations else range(1)
+    turns = turns_of(params)
     together = [(x, y) for x in a for y in b] if b is not None else [(x, y) for x in a for y in a if x.path < y.path]
     rows: list[Row] = []
     skipped = 0
@@ -135,12 +145,12 @@ def expected(
         if not comparable(x, y, params) or (params.same_hash == "skip" and agree):
             skipped += 1
         elif agree:
-            rows.append((x.path, y.path, 0.0, agree[0] * 90, sum(1 << k for k in agree), False))
+            rows.append((x.path, y.path, 0.0, agree[0] % 4 * 90, sum(1 << k for k in agree), False))
         else:
-            found = [case.distance(x.pixels, np.rot90(y.pixels, k)) for k in turns]
-            best = [k for k in turns if found[k] == min(found)]
+            found = [case.distance(x.pixels, form(y.pixels, k)) for k in turns]
+            best = [k for k, far in zip(turns, found, strict=True) if far == min(found)]
             if params.threshold is None or min(found) <= params.threshold:
-                rows.append((x.path, y.path, min(found), best[0] * 90, sum(1 << k for k in best), True))
+                rows.append((x.path, y.path, min(found), best[0] % 4 * 90, sum(1 << k for k in best), True))
     counts = {"decided": len(together) - skipped, "skipped_by_rule": skipped, "identical": 0, "matches": len(rows)}
     return sorted(rows), {"pairs_total": len(together), **counts}
 
@@ -148,11 +158,9 @@ def expected(
 def block(pictures: Sequence[Picture], name: str, params: pairs.Params, partitions: int = 2) -> Artifacts:
     """The artifacts of a block, with the hash of this module and, where the metric needs them, its vectors."""
     made = plain_block(pictures, name, SHAPE, partitions)
+    known = settings(SHAPE, params)
     hashing = hash_stage.Params(function=f"{HERE}:brighter")
-    hashes = [
-        compute(hash_stage.STAGE, [part], hashing, settings(SHAPE), None, Task(part.key))[0] for part in made.thumbnails
-    ]
-    known = settings(SHAPE) | {"pairs.embedding": params.embedding, "pairs.rotations": params.rotations}
+    hashes = [compute(hash_stage.STAGE, [part], hashing, known, None, Task(part.key))[0] for part in made.thumbnails]
     task = Task(made.index.key)
     vectors = []
     if params.embedding:
@@ -166,12 +174,12 @@ def block(pictures: Sequence[Picture], name: str, params: pairs.Params, partitio
 def computed(blocks: Sequence[Artifacts], params: pairs.Params) -> MemoryArtifact:
     others = [artifact for each in blocks for artifact in each.thumbnails]
     indexes = [each.index for each in blocks]
-    return compute(pairs.STAGE, indexes, params, settings(SHAPE), None, Task("pair"), others=others)[0]
+    return compute(pairs.STAGE, indexes, params, settings(SHAPE, params), None, Task("pair"), others=others)[0]
 
 
 def rows_of(table: pa.Table) -> list[Row]:
     names = ("path_a", "path_b", "distance", "rotation", "turns", "measured")
-    assert table.schema.names == [*names, "borderline"]
+    assert [name for name in table.schema.names if name != "mirrored"] == [*names, "borderline"]
     assert not any(table["borderline"].to_pylist())  # nobody knows by how much another metric moves
     return list(zip(*(table[name].to_pylist() for name in names), strict=True))
 
@@ -185,7 +193,7 @@ def all_rows(artifact: MemoryArtifact, blocks: Sequence[Artifacts], params: pair
     places = [np.array([number[path] for path in side], np.int64) for side in (a, b)]
     rows = PairArrays(*places, np.array(distance, float), np.array(turns, np.uint8), np.array(measured, bool))
     whole = expanded(rows, read_blocks(tables, params.comparison), params.comparison, swap)
-    rotation = [(n & -n).bit_length() * 90 - 90 for n in whole.turns.tolist()]
+    rotation = [((n & -n).bit_length() - 1) % 4 * 90 for n in whole.turns.tolist()]
     sides = [[paths[n] for n in side] for side in (whole.a, whole.b)]
     return sorted(zip(*sides, whole.mse.tolist(), rotation, whole.turns.tolist(), whole.measured.tolist(), strict=True))
 
@@ -203,13 +211,14 @@ def pictures(seed: int, prefix: str = "") -> list[Picture]:
 
 @pytest.mark.quick(5)
 @pytest.mark.usefixtures("path")
-@pairwise(indirect=("path",), path=WAYS, rotations=(True, False), name=tuple(CASES))
-def test_every_pair_against_a_plain_loop(name: str, rotations: bool) -> None:
+@pairwise(indirect=("path",), path=WAYS, rotations=(True, False), mirror=(True, False), name=tuple(CASES))
+def test_every_pair_against_a_plain_loop(name: str, rotations: bool, mirror: bool) -> None:
     """One set and two, to the last bit."""
     case, first = CASES[name], pictures(1)
     second = pictures(1, "x")[4:] + gallery(2, SHAPE, 2, path=lambda n: f"y{n}")[:4]
     for threshold in (*case.thresholds, None):
-        params = pairs.Params(**case.params, threshold=threshold, rotations=rotations, identical="all")
+        rules = {"threshold": threshold, "rotations": rotations, "mirror": mirror}
+        params = pairs.Params(**case.params, **rules, identical="all")
         blocks = [block(first, "a", params), block(second, "b", params, 3)]
         for chosen, others in ((blocks[:1], None), (blocks, second)):
             artifact = computed(chosen, params)
@@ -220,12 +229,13 @@ def test_every_pair_against_a_plain_loop(name: str, rotations: bool) -> None:
 
 
 @pytest.mark.quick(3)
-@pairwise(same_hash=("compare", "zero", "skip"), rotations=(True, False), name=tuple(CASES))
-def test_rules_and_copies(name: str, rotations: bool, same_hash: str) -> None:
+@pairwise(same_hash=("compare", "zero", "skip"), rotations=(True, False), mirror=(True, False), name=tuple(CASES))
+def test_rules_and_copies(name: str, rotations: bool, mirror: bool, same_hash: str) -> None:
     """What `identical: group` stands for is what `identical: all` records, whoever comes first in path order."""
     case, first, second = CASES[name], pictures(3, "f"), pictures(3, "s")[3:]
     for same, threshold in (("any", case.thresholds[1]), ("aspect", None)):
         rules = {"rotations": rotations, "same_hash": same_hash, "same": same, "threshold": threshold}
+        rules["mirror"] = mirror
         params = pairs.Params(**case.params, **rules, identical="all")
         grouped = pairs.Params(**case.params, **rules, identical="group")
         blocks = [block(some, "a", params) for some in (first, second)]

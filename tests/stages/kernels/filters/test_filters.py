@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device
-from stages.kernels.bounds import coarse, slack
+from stages.kernels.bounds import coarse, orbits, slack
 from stages.kernels.bounds.directions import DIRECTIONS, LEADING
 from stages.kernels.bounds.space import Candidates, Filter, Levels, Prepared, Space, largest_norm, merged, prepare
 from stages.kernels.filters import leaves, product, tree
@@ -142,21 +142,23 @@ def test_one_side_with_itself(filtering: Any, n: int, dimensions: tuple[int, int
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("n", [2, 33, 90])
 @pytest.mark.parametrize("shape", [(5, 5, 3), (8, 8, 1), (13, 13, 4)], ids=str)
-def test_turns_by_their_invariants(filtering: Any, n: int, shape: coarse.Shape) -> None:
-    """One pass for all four turns; turn k of one image is turn 4 - k of the other, whichever comes first."""
+@pytest.mark.parametrize("turns", [8, 4, 2])
+def test_turns_by_their_invariants(filtering: Any, turns: int, n: int, shape: coarse.Shape) -> None:
+    """One pass for all turns; a turn of one image is the inverse turn of the other, whichever comes first."""
     random = np.random.default_rng(4)
     base = [image // 2 + random.integers(0, 9, shape) for image in plain.gallery(shape)]
-    images = np.array([np.rot90(base[random.integers(len(base))], random.integers(4)) for _ in range(n)])
+    chosen = random.choice(plain.TURNS[turns], n).tolist()
+    images = np.array([plain.form(base[random.integers(len(base))], turn) for turn in chosen])
     images = np.clip(images + random.integers(0, 3, images.shape), 0, 255).astype(np.uint8)
     rows = plain.vectors(images)
-    space = Space(6.0 * images[0].size, coarse.orders(shape[2], 4), partial(coarse.invariants, channels=shape[2]))
+    space = Space(6.0 * images[0].size, orbits.orders(shape[2], turns), orbits.unchanged_by(shape[2], turns))
     chosen, a = filtering(prepare(rows, rows, space)), np.arange(n)
     assert len(chosen._prepared.passes) == 1
     for some, ascending in ((a, True), (a, False), (a[::3], True)):
         found = told(chosen.candidates(some, None, ascending, 10**6))
         matches = checked(found, rows, rows, space, some, a, ascending)
         assert matches >= n // 2 - 1 or len(some) < n
-    other = plain.vectors(np.rot90(images[::-1], 1, axes=(1, 2)))
+    other = plain.vectors(plain.forms(images[::-1], plain.TURNS[turns][-1]))
     found = told(filtering(prepare(rows, other, space)).candidates(a, None, False, 10**6))
     assert checked(found, rows, other, space, a, a, False) >= n
 
@@ -244,9 +246,8 @@ def lost_by(build: Callable[[Prepared], Filter], a: np.ndarray, b: np.ndarray, t
     images = np.stack([a, b])
     rows = plain.vectors(images)
     channels = images.shape[3]
-    invariants = [partial(coarse.invariants, channels=channels)] if turns == 4 else []
-    for found in (None, *invariants):
-        space = Space(float(limit), coarse.orders(channels, turns), found)
+    for found in {None, orbits.unchanged_by(channels, turns)}:
+        space = Space(float(limit), orbits.orders(channels, turns), found)
         one = build(prepare(rows, rows, space)).candidates(np.arange(2), None, True, 10)
         two = build(prepare(rows[1:], rows[:1], space)).candidates(np.arange(1), None, False, 10)
         for candidates, forth in ((one, True), (two, False)):
@@ -260,8 +261,15 @@ def lost_by(build: Callable[[Prepared], Filter], a: np.ndarray, b: np.ndarray, t
 def attack(seed: int, shape: coarse.Shape) -> tuple[np.ndarray, np.ndarray]:
     """A pair that differs in the means of cells, one image turned at random, and one value moved at times."""
     random = np.random.default_rng(seed)
-    a, b = plain.stepped(random, shape, 4, orbits=bool(random.integers(2)), most=int(random.choice([1, 2, 40])))
-    b = np.ascontiguousarray(np.rot90(b, random.integers(4)))
+    a, b = plain.stepped(
+        random,
+        shape,
+        4,
+        orbits=bool(random.integers(2)),
+        most=int(random.choice([1, 2, 40])),
+        mirror=bool(random.integers(2)),
+    )
+    b = np.ascontiguousarray(plain.form(b, int(random.integers(8))))
     return a, plain.nudged(random, b, int(random.integers(-1, 2)))
 
 
@@ -272,7 +280,7 @@ def attack(seed: int, shape: coarse.Shape) -> tuple[np.ndarray, np.ndarray]:
 @given(seed=st.integers(0, 2**32), nudge=st.integers(-1, 1))
 def test_no_match_at_the_limit_is_lost(name: str, shape: coarse.Shape, seed: int, nudge: int) -> None:
     a, b = attack(seed, shape)
-    for turns in (1, 4):
+    for turns in plain.TURNS:
         limit = min(plain.apart(a, b, turns)) + nudge
         if limit >= 0:
             assert not lost_by(FILTERS[name], a, b, turns, limit)
@@ -285,6 +293,7 @@ def test_no_match_at_the_limit_is_lost(name: str, shape: coarse.Shape, seed: int
 def test_nor_of_images_that_are_not_square(name: str, shape: coarse.Shape, most: int, seed: int) -> None:
     a, b = plain.stepped(np.random.default_rng(seed), shape, 4, orbits=False, most=most)
     assert not lost_by(FILTERS[name], a, b, 1, plain.squares(a, b))
+    assert not lost_by(FILTERS[name], a, b[:, ::-1], 2, plain.squares(a, b))
 
 
 @pytest.mark.slow
@@ -487,7 +496,7 @@ def test_vectors_are_compared_to_the_end_or_until_they_are_too_far(width: int) -
 @pytest.mark.parametrize("name", FILTERS)
 def test_without_slack_matches_are_lost(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the attack is one: the same pairs, with floats taken at their word."""
-    cases = [(attack(seed, shape), turns) for shape in SHAPES for seed in range(12) for turns in (1, 4)]
+    cases = [(attack(seed, shape), turns) for shape in SHAPES for seed in range(12) for turns in plain.TURNS]
     limits = [min(plain.apart(a, b, turns)) for (a, b), turns in cases]
 
     def lost() -> int:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stages.kernels.graph.groups import PairArrays, aspect_classes, expand, representatives
+from tests.stages.kernels.plain import TURNS, form
 
 Row = tuple[int, int, float, int, bool]
 
@@ -34,29 +35,31 @@ def test_the_first_of_equal_rows_stands_for_them() -> None:
     assert representatives(keys[:0]).tolist() == []
 
 
-def library(seed: int, count: int) -> list[np.ndarray]:
-    """Few pictures in every turn: one as a turn leaves it, one as half a turn does, and some that all turns change."""
+def library(seed: int, count: int, turns: int) -> list[np.ndarray]:
+    """Few pictures in every compared turn: one that no turn changes, one that half a turn leaves as it is, one that a
+    mirror does, and some that all turns change."""
     random = np.random.default_rng(seed)
     plain = random.integers(0, 256, (3, 4, 4))
     halved = plain[0] + np.rot90(plain[0], 2)
-    kinds = [*plain, halved, halved + np.rot90(halved)]
-    return [np.rot90(kinds[random.integers(len(kinds))], random.integers(4)) for _ in range(count)]
+    kinds = [*plain, halved, halved + np.rot90(halved), plain[1] + plain[1][:, ::-1]]
+    return [form(kinds[random.integers(len(kinds))], int(random.choice(TURNS[turns]))) for _ in range(count)]
 
 
-def row(images: list[np.ndarray], a: int, b: int) -> Row:
-    sums = [int(np.square(images[a] - np.rot90(images[b], turn)).sum()) for turn in range(4)]
-    return a, b, float(min(sums)), sum(1 << turn for turn in range(4) if sums[turn] == min(sums)), True
+def row(images: list[np.ndarray], a: int, b: int, turns: int) -> Row:
+    sums = {turn: int(np.square(images[a] - form(images[b], turn)).sum()) for turn in TURNS[turns]}
+    least = min(sums.values())
+    return a, b, float(least), sum(1 << turn for turn, far in sums.items() if far == least), True
 
 
-def facts(images: list[np.ndarray], ends: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The representative of each image within its block, the turn to the shared form, and how many turns change
+def facts(images: list[np.ndarray], ends: list[int], turns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The representative of each image within its block, the turn to the shared form, and the turns that change
     nothing; blocks end before the images `ends`."""
-    forms = [[np.rot90(image, turn).tobytes() for turn in range(4)] for image in images]
-    shared = [(sum(number >= end for end in ends), min(form)) for number, form in enumerate(forms)]
+    forms = [{turn: form(image, turn).tobytes() for turn in TURNS[turns]} for image in images]
+    shared = [(sum(number >= end for end in ends), min(each.values())) for number, each in enumerate(forms)]
     return (
         np.array([shared.index(key) for key in shared]),
-        np.array([form.index(min(form)) for form in forms]),
-        np.array([form.count(form[0]) for form in forms]),
+        np.array([min(turn for turn in each if each[turn] == min(each.values())) for each in forms]),
+        np.array([sum(1 << turn for turn in each if each[turn] == each[0]) for each in forms], np.uint8),
     )
 
 
@@ -72,40 +75,42 @@ def as_rows(rows: PairArrays) -> list[Row]:
     return sorted(zip(*columns, strict=True))
 
 
+@pytest.mark.parametrize("turns", TURNS)
 @pytest.mark.parametrize("seed", range(6))
-def test_rows_of_one_set_are_those_of_every_pair(seed: int) -> None:
+def test_rows_of_one_set_are_those_of_every_pair(seed: int, turns: int) -> None:
     """Two blocks: representatives of one, of the other, and across; the lesser image first."""
-    images = library(seed, 17)
-    of, turn, symmetry = facts(images, [9])
+    images = library(seed, 17, turns)
+    of, turn, unchanged = facts(images, [9], turns)
     firsts = sorted(set(of.tolist()))
-    short = [row(images, a, b) for a, b in itertools.combinations(firsts, 2)]
-    short += [row(images, first, x) for x, first in enumerate(of.tolist()) if x != first]
-    found = expand(as_arrays(short), of, turn, symmetry, swap=True)
-    assert as_rows(found) == [row(images, a, b) for a, b in itertools.combinations(range(17), 2)]
+    short = [row(images, a, b, turns) for a, b in itertools.combinations(firsts, 2)]
+    short += [row(images, first, x, turns) for x, first in enumerate(of.tolist()) if x != first]
+    found = expand(as_arrays(short), of, turn, unchanged, swap=True)
+    assert as_rows(found) == [row(images, a, b, turns) for a, b in itertools.combinations(range(17), 2)]
     assert (found.mse.dtype, found.turns.dtype, found.measured.dtype) == (np.float64, np.uint8, np.bool_)
 
 
+@pytest.mark.parametrize("turns", TURNS)
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_of_two_sets_keep_their_sides(seed: int) -> None:
+def test_rows_of_two_sets_keep_their_sides(seed: int, turns: int) -> None:
     """The second set's images may have the lesser numbers."""
-    images = library(seed, 12)
-    of, turn, symmetry = facts(images, [5])
+    images = library(seed, 12, turns)
+    of, turn, unchanged = facts(images, [5], turns)
     a, b = ({x for x in of.tolist() if side(x)} for side in (lambda x: x >= 5, lambda x: x < 5))
-    short = [row(images, x, y) for x, y in itertools.product(sorted(a), sorted(b))]
-    whole = [row(images, x, y) for x, y in itertools.product(range(5, 12), range(5))]
-    assert as_rows(expand(as_arrays(short), of, turn, symmetry, swap=False)) == whole
+    short = [row(images, x, y, turns) for x, y in itertools.product(sorted(a), sorted(b))]
+    whole = [row(images, x, y, turns) for x, y in itertools.product(range(5, 12), range(5))]
+    assert as_rows(expand(as_arrays(short), of, turn, unchanged, swap=False)) == whole
 
 
 def test_pairs_that_were_not_measured_keep_their_turns() -> None:
     """They agree in hash: the members of a group do so in the same turns, whatever their own."""
-    of, turn, symmetry = np.array([0, 0, 2, 2]), np.array([0, 1, 2, 0]), np.ones(4, np.int64)
+    of, turn, unchanged = np.array([0, 0, 2, 2]), np.array([0, 1, 2, 0]), np.ones(4, np.uint8)
     short = [(0, 1, 0.0, 0b0100, False), (0, 2, 0.0, 0b0010, False)]
-    found = as_rows(expand(as_arrays(short), of, turn, symmetry, swap=True))
+    found = as_rows(expand(as_arrays(short), of, turn, unchanged, swap=True))
     across = [(a, b, 0.0, 0b0010, False) for a in (0, 1) for b in (2, 3)]
     assert found == sorted([(0, 1, 0.0, 0b0100, False), *across])
 
 
 def test_no_rows() -> None:
     none = np.empty(0, np.int64)
-    assert as_rows(expand(as_arrays([]), none, none, none, swap=True)) == []
-    assert as_rows(expand(as_arrays([]), np.arange(3), np.zeros(3, np.int64), np.ones(3, np.int64), swap=True)) == []
+    assert as_rows(expand(as_arrays([]), none, none, none.astype(np.uint8), swap=True)) == []
+    assert as_rows(expand(as_arrays([]), np.arange(3), np.zeros(3, np.int64), np.ones(3, np.uint8), swap=True)) == []

@@ -1,0 +1,109 @@
+"""Turn vectors of coarse sums, and compute what turns leave unchanged in vectors.
+
+**Turns.** Cell edges are symmetric about the middle (`coarse.edges`), so a quarter turn of a square thumbnail, and the
+mirror of any thumbnail, maps cells onto cells. Each turn of `measure/turns.py` therefore permutes the columns of a
+vector u (σ behaves like one more channel), and no new sums are needed (`orders`).
+
+**Quarter turns.** A quarter turn moves each cell round an orbit of four cells: (i, j), (j, g-1-i), ... Let x_0 ... x_3
+be the entries of u along an orbit, and let X_k = ½ Σ x_j i^(-jk) be their discrete Fourier transform, which preserves
+distances. A turn shifts the x_j cyclically, so the turn multiplies each X_k by a number of magnitude 1 and leaves |X_k|
+unchanged. Two magnitudes never differ by more than the two numbers do, so with w(u) = (X_0, |X_2|, √2 |X_1|) over all
+orbits
+
+    |w(u) - w(v)|² ≤ |u - turned v|²   for each of the four turns:
+
+one comparison bounds all four turns. X_0 is real, and a turn keeps its sign. X_3 is the conjugate of X_1, hence the √2.
+
+**The mirror.** The mirror maps the cell (i, j) to (i, g-1-j), which lies in the orbit of (j, i). So the mirror carries
+the orbit of (i, j) onto the orbit of (j, i), and the order of the four cells is reversed: x_j becomes x_(c-j) for some
+c. Reversing a sequence turns X_k into X_(-k) times a number of magnitude 1, and X_(-k) is the conjugate of X_k, since
+the x_j are real. X_0 and all |X_k| stay. In w, the mirror therefore only swaps the entries of each orbit (i, j) with
+those of the orbit (j, i), and a mirror followed by quarter turns does the same. The step from entries x of (i, j) and y
+of (j, i), i < j, to (x + y)/√2 and (x - y)/√2 preserves distances; a swap keeps the sum and changes the sign of the
+difference. With the magnitude of the difference, the result z(u) is the same for all eight turns, and
+
+    |z(u) - z(v)|² ≤ |u - turned v|²   for each of the eight turns:
+
+one comparison bounds all eight. The orbits of (i, i) stay as in w. For the mirror alone, the same step is taken from
+the entries of the cells (i, j) and (i, g-1-j) of u itself; the thumbnail need not be square.
+
+All of these maps only add, subtract and take magnitudes of orthonormal combinations, so no map increases the rounding
+error of a vector (`slack.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from stages.kernels.arrays import loops
+from stages.kernels.bounds.coarse import COMPILED, GRID, Doubles, Floats, Ints
+from stages.kernels.measure.turns import COMPARED, MIRRORED
+
+
+def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
+    """Return the order of columns that turns a vector u, for each compared turn.
+
+    The result is int64 (turns, d).
+
+    turns  number of compared turns, a key of `COMPARED`
+
+    `u[:, orders(...)[k]]` holds the vectors of the thumbnails turned by COMPARED[turns][k]."""
+    places = np.arange(grid * grid * (channels + 1)).reshape(grid, grid, channels + 1)
+    return np.stack(
+        [np.rot90(places[:, ::-1] if turn >= MIRRORED else places, turn).ravel() for turn in COMPARED[turns]]
+    )
+
+
+def unchanged_by(channels: int, turns: int) -> Callable[[Floats], Doubles] | None:
+    """Return the function from vectors to what the compared turns leave unchanged; None for a single turn.
+
+    The vectors are float32, of GRID x GRID cells; the results are float64 (n, d) and never farther apart than the
+    vectors in any turn. Turns other than the mirror need a square thumbnail."""
+    functions: dict[int, Callable[..., Doubles]] = {2: mirror_invariants, 4: invariants, 8: full_invariants}
+    return partial(functions[turns], channels=channels) if turns in functions else None
+
+
+def invariants(vectors: Floats, channels: int) -> Doubles:
+    """Return what quarter turns leave unchanged in vectors, float64 (n, 12·(C + 1)).
+
+    vectors  float32, of the GRID x GRID cells of a square thumbnail"""
+    native = loops("invariants", len(vectors), COMPILED)
+    if native is not None:
+        unturned: Doubles = native.invariants(vectors.reshape(len(vectors), GRID, GRID, channels + 1))
+        return unturned
+    cells = vectors.astype(np.float64).reshape(-1, GRID, GRID, channels + 1)
+    last, half = GRID - 1, range(GRID // 2)
+    found = []
+    for i, j in ((i, j) for i in half for j in half):
+        x0, x1, x2, x3 = cells[:, i, j], cells[:, j, last - i], cells[:, last - i, last - j], cells[:, last - j, i]
+        found.append((x0 + x1 + x2 + x3) / 2)
+        found.append(np.abs(x0 - x1 + x2 - x3) / 2)
+        found.append(np.sqrt(((x0 - x2) ** 2 + (x1 - x3) ** 2) / 2))
+    return np.concatenate(found, axis=1)
+
+
+def full_invariants(vectors: Floats, channels: int) -> Doubles:
+    """Return what quarter turns and the mirror leave unchanged in vectors, float64 (n, 12·(C + 1)).
+
+    vectors  float32, of the GRID x GRID cells of a square thumbnail"""
+    half = GRID // 2
+    found = invariants(vectors, channels).reshape(len(vectors), half, half, -1)
+    i, j = np.triu_indices(half, 1)
+    found[:, i, j], found[:, j, i] = _folded(found[:, i, j], found[:, j, i])
+    return found.reshape(len(vectors), -1)
+
+
+def mirror_invariants(vectors: Floats, channels: int) -> Doubles:
+    """Return what the mirror leaves unchanged in vectors, float64 (n, 16·(C + 1)).
+
+    vectors  float32, of the GRID x GRID cells of a thumbnail"""
+    cells = vectors.astype(np.float64).reshape(len(vectors), GRID, GRID, channels + 1)
+    half = GRID // 2
+    return np.concatenate(_folded(cells[:, :, :half], cells[:, :, : half - 1 : -1]), axis=2).reshape(len(vectors), -1)
+
+
+def _folded(x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
+    """Return two numbers for each pair of entries that do not change if the two entries are swapped."""
+    return (x + y) * 0.5**0.5, np.abs(x - y) * 0.5**0.5
