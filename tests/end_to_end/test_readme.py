@@ -52,8 +52,9 @@ def test_the_blocks_of_a_document_run(
 
 def check_metrics(world: World) -> None:
     found = {path.parent.name: pd.read_parquet(path) for path in world.home.glob("outputs/*/pairs")}
-    assert found.keys() == {"perceptual", "Pictures"}
-    assert len(found["perceptual"]) >= 2, "copies at a lower quality"
+    assert found.keys() == {"perceptual", "pdq", "Pictures"}
+    for name in ("perceptual", "pdq"):
+        assert len(found[name]) >= 2, "copies at a lower quality"
     assert (found["Pictures"]["mse"] == 0).any(), "equal hashes are recorded unseen"
 
 
