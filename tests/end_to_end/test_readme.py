@@ -121,7 +121,7 @@ def test_names_exist(document: str) -> None:
             assert name in added or any((place / name).exists() for place in (ROOT, (ROOT / document).parent)), name
         for name in re.findall(r"-m (tests(?:\.[a-z_\d]+)+)", words):
             assert importlib.util.find_spec(name), name
-        for name in re.findall(r"(?:^|\$ )fast-diff ([a-z]+)", words):
+        for name in re.findall(r"(?:^|\$ )fast-diff ([a-z-]+)", words):
             assert main([name, "--help"]) == 0, name
 
 
