@@ -3,7 +3,7 @@
     find       run/      check/
     review     show/     folders/        duplicates.py failures.py   export/
     clean up   plan/     apply/          undo.py       dismiss/      prune.py
-    inspect    status/   explain.py      estimate/     graph.py      verify/
+    inspect    status/   explain.py      estimate/     graph.py      verify/      compare_metrics/
     set up     init.py   config/         formats.py    demo/         completion.py   warm_up.py
 
 A module or an `__init__.py` that ends in `COMMAND` loads nothing heavy, since `fast-diff --help` imports all of them:

@@ -13,5 +13,6 @@ user_tables.py    CSV and Parquet files that users provide
 figure.py         a distance for people: column, unit, formatted number
 references.py     images in folders that are marked as references
 functions.py      functions that a config names
+pdq.py            a hash function that a config may name
 paths.py          files that a config names
 text.py           numbers as text"""

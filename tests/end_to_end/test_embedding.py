@@ -1,5 +1,6 @@
 """Runs that compare vectors by an ONNX model: what runs again, what is left out, and the commands after the run."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli.main import main
+from pipeline.config.settings import load, plain
+from pipeline.plan.discovery import discover
 from stages.commands.results.tables import load_run
 from tests.end_to_end.driver import Project, make_image
 from tests.stages.vectors.models import layers, means
@@ -148,6 +151,15 @@ def test_a_check_embeds_new_files_only(project: Project, capsys: pytest.CaptureF
     assert [(Path(each["new"]).name, Path(each["old"]).name) for each in checked["matches"]] == [("less.png", "07.jpg")]
     layers(project.folder / "net.onnx")  # another model: old images would have to be decoded again
     assert main(["check", str(new), "--against", str(project.run_folder)]) != 0
+
+
+def test_the_preset_runs_with_a_model(project: Project) -> None:
+    preset = load(Path(__file__).parents[2] / "configs" / "embedding.yaml", discover())
+    sections = {name: plain(dataclasses.asdict(preset.params[name])) for name in ("pairs", "embed")}
+    model = layers(project.folder / "other.onnx")
+    run = Project(project.folder, project.config | sections | {"run": "preset"})
+    assert run.run(f"pairs.embedding=onnx:{model}", "pairs.threshold=0.0001") == 0
+    assert ("05", "small", 0) in found(run)
 
 
 def test_two_sets(project: Project) -> None:

@@ -52,8 +52,9 @@ def test_the_blocks_of_a_document_run(
 
 def check_metrics(world: World) -> None:
     found = {path.parent.name: pd.read_parquet(path) for path in world.home.glob("outputs/*/pairs")}
-    assert found.keys() == {"perceptual", "Pictures"}
-    assert len(found["perceptual"]) >= 2, "copies at a lower quality"
+    assert found.keys() == {"perceptual", "pdq", "Pictures"}
+    for name in ("perceptual", "pdq"):
+        assert len(found[name]) >= 2, "copies at a lower quality"
     assert (found["Pictures"]["mse"] == 0).any(), "equal hashes are recorded unseen"
 
 
@@ -120,7 +121,7 @@ def test_names_exist(document: str) -> None:
             assert name in added or any((place / name).exists() for place in (ROOT, (ROOT / document).parent)), name
         for name in re.findall(r"-m (tests(?:\.[a-z_\d]+)+)", words):
             assert importlib.util.find_spec(name), name
-        for name in re.findall(r"(?:^|\$ )fast-diff ([a-z]+)", words):
+        for name in re.findall(r"(?:^|\$ )fast-diff ([a-z-]+)", words):
             assert main([name, "--help"]) == 0, name
 
 

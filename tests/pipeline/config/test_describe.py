@@ -56,7 +56,7 @@ def test_the_examples_load_and_describe_themselves(path: Path, tmp_path: Path) -
 
 
 def test_there_are_examples_and_every_key_has_a_meaning() -> None:
-    names = {"demo", "local", "two-sets", "all-pairs", "perceptual", "cluster-address"}
+    names = {"demo", "local", "two-sets", "all-pairs", "perceptual", "pdq", "embedding", "cluster-address"}
     names |= {"slurm", "ssh", "kubernetes", "address-tls", "s3"}
     assert {path.stem for path in CONFIGS} == names
     stages = discover()

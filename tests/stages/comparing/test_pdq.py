@@ -1,0 +1,57 @@
+"""PDQ hashes of thumbnails."""
+
+from pathlib import Path
+
+import numpy as np
+import pdqhash
+import pytest
+from PIL import Image
+
+from pipeline.config.settings import load
+from pipeline.plan.discovery import discover
+from stages.commands.results.tables import load_run
+from stages.comparing.pdq import pdq
+from tests.end_to_end.driver import Project, make_image
+from tests.photographs import photograph
+
+PRESET = Path(__file__).parents[3] / "configs" / "pdq.yaml"
+
+
+def bits(text: str) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_hash_is_that_of_pdqhash(channels: int) -> None:
+    image = np.asarray(photograph(1, (64, 64)))[..., :1] if channels == 1 else np.asarray(photograph(1, (64, 64)))
+    image = np.concatenate([image, image[..., :1]], axis=2) if channels == 4 else image
+    image.flags.writeable = False
+    colours = image.repeat(3, axis=2) if channels == 1 else image[..., :3]
+    assert len(pdq(image)) == 64
+    assert np.array_equal(bits(pdq(image)), pdqhash.compute(np.ascontiguousarray(colours))[0])
+
+
+def test_hashes_of_turned_thumbnails_are_dihedral_hashes() -> None:
+    image = np.asarray(photograph(2, (64, 64)))
+    dihedral = pdqhash.compute_dihedral(np.ascontiguousarray(image))[0][:4]
+    turned = [bits(pdq(np.rot90(image, turn))) for turn in range(4)]
+    assert len({each.tobytes() for each in turned}) == 4
+    assert {each.tobytes() for each in turned} == {np.asarray(each, np.uint8).tobytes() for each in dihedral}
+
+
+def test_the_preset_finds_turned_and_converted_copies(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    for seed in range(6):
+        make_image(images / f"{seed}.jpg", seed, (300, 200))
+    picture = Image.open(images / "2.jpg")
+    picture.rotate(90, expand=True).save(images / "turned.png")
+    picture.resize((120, 80)).convert("L").save(images / "grey.png")
+    preset = load(PRESET, discover())
+    sections = {name: dict(vars(preset.params[name])) for name in ("hash", "pairs")}
+    assert sections["pairs"]["threshold"] == 31
+    project = Project(tmp_path, sections)
+    assert project.run() == 0
+    rows = load_run(project.run_folder).pairs(expand=True)
+    pairs = zip(rows["path_a"], rows["path_b"], rows["rotation"], strict=True)
+    found = {(Path(a).stem, Path(b).stem, turn) for a, b, turn in pairs}
+    assert found == {("2", "grey", 0), ("2", "turned", 270), ("grey", "turned", 270)}
