@@ -14,7 +14,7 @@ def undo(journal: Path, as_json: bool) -> int:
     from stages.commands.apply.alone import alone
     from stages.commands.apply.output import print_each, print_summary
     from stages.commands.apply.take_back import undo
-    from stages.commands.apply.tally import Tally, amount
+    from stages.commands.apply.tally import Tally, restored
 
     tally = Tally()
     with alone():
@@ -24,13 +24,13 @@ def undo(journal: Path, as_json: bool) -> int:
         "bytes": tally.bytes,
         "companions": tally.companions,
         "companion_bytes": tally.companion_bytes,
+        "sidecars": tally.sidecars,
         "not_restored": dict(tally.refused),
     }
-    restored = f"{amount(tally)} restored"
     if as_json:
         answer(as_json, data, ())
     else:
-        print_summary([f"{restored}; {tally.refused.total():,} not restored"])
+        print_summary([restored(tally)])
     return 0 if tally.ok else 1
 
 
