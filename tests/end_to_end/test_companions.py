@@ -123,6 +123,21 @@ def test_a_plan_of_the_page_gets_the_companions_from_the_run(
     assert "new since the run" in capsys.readouterr().out
 
 
+def test_a_companion_of_two_images_is_counted_once_and_stays(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = project.folder / "images"
+    shutil.copy(images / "c/1.jpg", images / "c/1.jpeg")
+    assert project.run() == 0
+    capsys.readouterr()
+    plan = plan_of(project)
+    assert "3 files of 1 cluster would go; their 3 companions, too" in capsys.readouterr().out
+    assert main(["apply", str(plan), "--action", "report"]) == 1
+    said = capsys.readouterr().out
+    assert "left alone  2 files, such as " in said
+    assert "a companion belongs to another image, too; with --companions leave, the image goes alone" in said
+
+
 def test_a_raw_file_that_was_compared_is_an_image(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
     """Its name alone makes no file a companion: this one is a JPEG, and the run reads it."""
     project = kept.again()

@@ -27,7 +27,7 @@ from stages.listing.companions import DEFAULT, CompanionRules, kind_of
 from stages.listing.files import show
 from stages.listing.rules import EXTENSIONS, ListingRules
 
-ALONE = "; --companions leave takes the image alone"
+ALONE = "; with --companions leave, the image goes alone"
 SHARED = f"a companion belongs to another image, too{ALONE}"
 LACKS = f"it has a companion of a kind that the image that stays lacks{ALONE}"
 NEW = f"a companion is new since the run{ALONE}"
