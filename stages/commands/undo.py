@@ -13,27 +13,27 @@ def undo(journal: Path, verbose: bool, as_json: bool) -> int:
     """Undo the acts, print a line per file that was not restored, and return the exit code."""
     from stages.commands.apply.alone import alone
     from stages.commands.apply.output import print_each, print_summary, with_bar
-    from stages.commands.apply.take_back import RESTORED, undo
-    from stages.commands.apply.tally import Tally, amount
+    from stages.commands.apply.take_back import AS_BEFORE, undo
+    from stages.commands.apply.tally import Tally, restored
 
     tally = Tally()
     with alone():
         each = undo(journal, tally)
         if not verbose:
-            each = (line for line in with_bar(each, tally) if not line.startswith(RESTORED))
+            each = (line for line in with_bar(each, tally) if not line.startswith(AS_BEFORE))
         print_each(each, silent=as_json)
     data = {
         "files": tally.done,
         "bytes": tally.bytes,
         "companions": tally.companions,
         "companion_bytes": tally.companion_bytes,
+        "sidecars": tally.sidecars,
         "not_restored": dict(tally.refused),
     }
-    restored = f"{amount(tally)} restored"
     if as_json:
         answer(as_json, data, ())
     else:
-        print_summary([f"{restored}; {tally.refused.total():,} not restored"])
+        print_summary([restored(tally)])
     return 0 if tally.ok else 1
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pipeline.cli.main import main
 from stages.commands.plan.plan_file import FORMAT, VERSION
 from tests.end_to_end.driver import Kept, Project, make_image
 from tests.stages.commands.apply.acting import entry, state
+from tests.stages.decoding.test_annotations import listed, xmp
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,21 @@ def test_a_plan_of_the_page_gets_the_companions_from_the_run(
     assert "new since the run" in capsys.readouterr().out
 
 
+def test_a_companion_of_two_images_is_counted_once_and_stays(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = project.folder / "images"
+    shutil.copy(images / "c/1.jpg", images / "c/1.jpeg")
+    assert project.run() == 0
+    capsys.readouterr()
+    plan = plan_of(project)
+    assert "3 files of 1 cluster would go; their 3 companions, too" in capsys.readouterr().out
+    assert main(["apply", str(plan), "--action", "report"]) == 1
+    said = capsys.readouterr().out
+    assert "left alone  2 files, such as " in said
+    assert "a companion belongs to another image, too; with --companions leave, the image goes alone" in said
+
+
 def test_a_raw_file_that_was_compared_is_an_image(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:
     """Its name alone makes no file a companion: this one is a JPEG, and the run reads it."""
     project = kept.again()
@@ -142,16 +159,21 @@ IMAGES = 130
 ACTIONS = ("move", "trash", "hardlink", "symlink")
 
 
-def library(folder: Path) -> Path:
-    """Write pairs of equal files with companions and a plan for them; return the plan."""
+def library(folder: Path, images: int) -> Path:
+    """Write pairs of equal files with companions and a plan for them; return the plan.
+
+    The sidecars of the two have different keywords."""
     clusters = []
-    for number in range(IMAGES):
+    for number in range(images):
         for side in "ab":
             for ending in ("JPG", "JPG.json", "xmp", "MOV"):
                 path = folder / "photos" / side / f"{number // 60}" / f"IMG_{number}.{ending}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(f"{number} {ending} {side if ending == 'xmp' else ''}".encode() * 50)
-                moment = 10**18 + number + (IMAGES if side == "b" else 0)  # equal times may mean one file
+                if ending == "xmp":
+                    path.write_bytes(xmp(listed("dc:subject", f"{number} {side}")) + b"\n" * 300)
+                else:
+                    path.write_bytes(f"{number} {ending}".encode() * 50)
+                moment = 10**18 + number + (images if side == "b" else 0)  # equal times may mean one file
                 os.utime(path, ns=(moment, moment))
         both = [folder / "photos" / side / f"{number // 60}" / f"IMG_{number}.JPG" for side in "ab"]
         clusters.append({"cluster": number, "keep": [entry(both[0])], "remove": [entry(both[1])]})
@@ -161,20 +183,27 @@ def library(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_killed_at_thirty_moments_all_files_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("merging", [False, True], ids=["", "metadata"])
+def test_killed_at_thirty_moments_all_files_come_back(
+    merging: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if merging and shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed")
     for name in ("DATA", "STATE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
-    plan, journal = library(tmp_path), tmp_path / "journal.jsonl"
+    plan, journal = library(tmp_path, 6 if merging else IMAGES), tmp_path / "journal.jsonl"
+    more = ["--merge-metadata"] if merging else []
     photos, draw = tmp_path / "photos", random.Random(7)
     before = state(photos)
     whole: dict[str, tuple[int, float]] = {}
     """Size of the journal and seconds of an undisturbed command, by action."""
     cut = 0
-    for moment in range(30 + len(ACTIONS)):
-        action = ACTIONS[moment % len(ACTIONS)]
+    actions = ACTIONS[:2] if merging else ACTIONS
+    for moment in range(30 + len(actions)):
+        action = actions[moment % len(actions)]
         to = ["--to", str(tmp_path / "moved")] if action == "move" else []
-        words = ["apply", str(plan), "--action", action, *to, "--yes", "--journal", str(journal)]
+        words = ["apply", str(plan), "--action", action, *to, *more, "--yes", "--journal", str(journal)]
         with subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli.main", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:

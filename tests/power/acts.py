@@ -14,18 +14,22 @@ from typing import Any
 from unittest.mock import patch
 
 from pipeline.cli.main import main
+from stages.commands.apply import exiftool
 from stages.commands.plan.plan_file import FORMAT, VERSION
 from tests.power.recorder import Recorder
+from tests.stages.commands.apply.acting import EXIFTOOL
 
 LONG_AGO = 1_600_000_000 * 10**9
 BYTES = b"\xff\xd8 one picture " * 700
 """More than a page, so that it may be torn."""
 FILES = {"a/kept.jpg": BYTES, "b/same.jpg": BYTES, "b/too.jpg": BYTES, "c/d/deep.jpg": BYTES}
-COMPANIONS = {"a/kept.xmp": b"a sidecar" * 700, "b/too.xmp": b"a sidecar" * 700}
+COMPANIONS = {"a/kept.xmp": b"a sidecar" * 700, "b/too.xmp": b"a sidecar" * 700, "c/d/deep.xmp": b"other words" * 600}
+"""Metadata of the last make the first a new version, where metadata are merged."""
 ALIKE = {"e/kept.jpg": BYTES + b" sharper", "e/alike.jpg": BYTES + b" paler"}
 OTHERS = {"e/kept.mov": b"a film" * 900, "e/alike.MOV": b"another film" * 900}
 """Not equal to its keeper, so that no link can stand for it."""
 TO_ANOTHER_DISK = "move to another disk"
+WITH_METADATA = "move with metadata"
 LINKS = ("hardlink", "symlink")
 
 
@@ -57,8 +61,9 @@ def apply(top: Path) -> int:
     """`fast-diff apply`, with the action that the folder is named after; returns its exit code."""
     action = top.name.split()[0]
     to = ["--to", str(top / "disk" / "far" / "away")] if action == "move" else []
+    more = ["--merge-metadata"] if top.name == WITH_METADATA else []
     journal = str(top / "disk" / "journal.jsonl")
-    return main(["apply", str(top / "plan.json"), "--action", action, *to, "--yes", "--journal", journal])
+    return main(["apply", str(top / "plan.json"), "--action", action, *to, *more, "--yes", "--journal", journal])
 
 
 def undo(top: Path) -> int:
@@ -82,6 +87,8 @@ def surroundings(top: Path) -> Iterator[None]:
     changes = [patch.dict(os.environ, XDG_DATA_HOME=str(top / "disk" / "data"), XDG_STATE_HOME=str(top / "state"))]
     if top.name == TO_ANOTHER_DISK:
         changes += [patch.object(os, name, functools.partial(_within_a_disk, getattr(os, name))) for name in CROSSING]
+    if top.name == WITH_METADATA:
+        changes += [patch.object(exiftool, name, kind) for name, kind in EXIFTOOL.items()]
     with contextlib.ExitStack() as stack:
         for change in changes:
             stack.enter_context(change)

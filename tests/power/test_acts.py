@@ -11,12 +11,12 @@ from random import Random
 import pytest
 
 from stages.commands.apply.acts.folders import Folders
-from tests.power.acts import LONG_AGO, TO_ANOTHER_DISK, apply, before, files_for, surroundings, undo
+from tests.power.acts import LONG_AGO, TO_ANOTHER_DISK, WITH_METADATA, apply, before, files_for, surroundings, undo
 from tests.power.disk import Disk
 from tests.power.harness import cuts, record
 from tests.power.recorder import Recording
 
-ACTIONS = ("move", TO_ANOTHER_DISK, "trash", "hardlink", "symlink", "delete")
+ACTIONS = ("move", WITH_METADATA, TO_ANOTHER_DISK, "trash", "hardlink", "symlink", "delete")
 
 
 @dataclass
@@ -96,7 +96,7 @@ def acts(
         yield recordings[request.param]
 
 
-@pytest.mark.quick(2)
+@pytest.mark.quick(3)
 def test_no_file_is_lost_and_all_are_put_back(acts: Acts) -> None:
     assert cuts(acts.recording, 15, 1, acts.look).wrong == []
 

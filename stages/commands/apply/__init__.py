@@ -2,9 +2,12 @@
 
 follow.py      the plan from beginning to end
 actions.py     names of the actions
+options.py     options that don't go together
+planned.py     a file that is to go, and its checks
 stays.py       the images that stay: one must be present and unchanged
 acts/          the acts on files, the order of their steps, and guarantees after a power cut
 companions.py  files that go with an image
+merging.py     metadata for the image that stays; metadata.py: what an image says; exiftool.py: reads and writes
 journal.py     the record of acts, for `undo`
 take_back.py   undo the acts of a journal
 alone.py       one `apply` or `undo` of a user at a time
@@ -36,6 +39,7 @@ def apply(
     action: str,
     to: Path | None,
     companions: str,
+    merge_metadata: bool,
     yes: bool,
     journal: Path | None,
     verbose: bool,
@@ -44,7 +48,9 @@ def apply(
     """Follow a plan, print a summary or a line per file, and return the exit code."""
     from pipeline.machine.interrupts import INTERRUPTED
     from stages.commands.apply.alone import alone
-    from stages.commands.apply.follow import apply, check_options, warning
+    from stages.commands.apply.exiftool import check_installed
+    from stages.commands.apply.follow import apply
+    from stages.commands.apply.options import check_options, warning
     from stages.commands.apply.output import print_each, print_summary, with_bar
     from stages.commands.apply.tally import Tally, as_dict, by_folders, summary
     from stages.commands.plan.plan_file import read_plan
@@ -52,6 +58,8 @@ def apply(
     checked = read_plan(plan)
     to = to and to.expanduser()
     check_options(checked, action, to)
+    if merge_metadata:
+        check_installed()
     if to and (said := warning(checked, to)):
         say_on_stderr(said)
     tally, path = Tally(), None
@@ -59,7 +67,7 @@ def apply(
         path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
     try:
         with alone(), _opened(path) if path else contextlib.nullcontext() as opened:
-            each = apply(checked, action, to, opened, tally, companions)
+            each = apply(checked, action, to, opened, tally, companions, merge_metadata)
             if verbose and not as_json and path is None:
                 page(each)
             else:
@@ -116,6 +124,12 @@ COMMAND = Command(
             default=WITH,
             help="Sidecars and other files that belong to an image: with (they go where their image goes), leave (they "
             "stay), refuse (an image that has some stays). Default: with.",
+        ),
+        click.Option(
+            ["--merge-metadata"],
+            is_flag=True,
+            help="Write caption, keywords, people, rating, date and GPS that the image that stays lacks into its XMP "
+            "sidecar, never into the image; needs exiftool.",
         ),
         click.Option(["--yes"], is_flag=True, help="Change files; without --yes no file is touched."),
         click.Option(["--journal"], type=PathName(), metavar="FILE", help="Journal to write (default: beside PLAN)."),

@@ -9,4 +9,6 @@ LINKS = ("hardlink", "symlink", "reflink")
 WITH, LEAVE, REFUSE = "with", "leave", "refuse"
 CHOICES = (WITH, LEAVE, REFUSE)
 """Values of `--companions`: companions go with their image, stay, or let their image stay."""
+MERGE = "merge"
+"""The act of a journal that writes a sidecar."""
 ACTIONS = ("move", "trash", *LINKS, "delete")

@@ -27,13 +27,15 @@ from stages.listing.companions import DEFAULT, CompanionRules, kind_of
 from stages.listing.files import show
 from stages.listing.rules import EXTENSIONS, ListingRules
 
-ALONE = "; --companions leave takes the image alone"
+ALONE = "; with --companions leave, the image goes alone"
 SHARED = f"a companion belongs to another image, too{ALONE}"
 LACKS = f"it has a companion of a kind that the image that stays lacks{ALONE}"
 NEW = f"a companion is new since the run{ALONE}"
 GONE = "a companion is gone"
 CHANGED = "a companion was changed after the plan"
 HAS = "it has companions, and --companions is refuse"
+XMP = "xmp"
+"""Kind of sidecars that hold metadata."""
 LISTINGS = 64
 """Folders whose names are held in memory."""
 
@@ -70,8 +72,10 @@ class _Listing:
 class Companions:
     """Finds the companions of the images of a plan. Each folder is listed once."""
 
-    def __init__(self, plan: RemovalPlan, choice: str, action: str) -> None:
+    def __init__(self, plan: RemovalPlan, choice: str, action: str, merging: bool = False) -> None:
+        """`merging`: the image that stays gets a sidecar of its own with the metadata of those that go."""
         self._choice, self._action = choice, action
+        self._replaced = {XMP} if merging else set()
         self._known = plan.companion_patterns is not None
         self._rules = CompanionRules(DEFAULT if plan.companion_patterns is None else plan.companion_patterns)
         more = () if plan.extensions == "default" else map(str.encode, plan.extensions)
@@ -102,9 +106,23 @@ class Companions:
         for name in found:
             if others := [owner for owner in listing.owners[name] if owner not in (image, *found)]:
                 raise Cannot(SHARED, f"{_shown([name])} of {_shown(others)}")
-        if lacking := [name for name in found if kind_of(name) not in set(map(kind_of, kept))]:
+        if lacking := [name for name in found if kind_of(name) not in {*map(kind_of, kept), *self._replaced}]:
             raise Cannot(LACKS, _shown(lacking))
         return [_looked(folder, name, planned.get(name), keeper) for name in found]
+
+    def sidecars(self, image: Path, folders: Folders) -> list[Path]:
+        """Return the XMP sidecars of an image. Raises Cannot, OSError."""
+        found = self._listing(_open(folders, image.parent)).of.get(os.fsencode(image.name), ())
+        return [image.with_name(os.fsdecode(name)) for name in found if kind_of(name) == XMP]
+
+    def forget(self, folder: Path) -> None:
+        """List a folder again, since it has got a sidecar."""
+        self._listings.pop(folder, None)
+
+    def is_shared(self, companion: Path, folders: Folders) -> bool:
+        """Return whether a companion belongs to several images. Raises Cannot, OSError."""
+        owners = self._listing(_open(folders, companion.parent)).owners.get(os.fsencode(companion.name), ())
+        return len(owners) > 1
 
     def _is_companion(self, folder: Folder, name: bytes, planned: Collection[bytes]) -> bool:
         """Return whether a file that belongs to an image by its name is no image of the run itself."""

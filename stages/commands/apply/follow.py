@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import counted
 from stages.commands.apply.actions import LINKS, REPORT, WITH
 from stages.commands.apply.acts import act_of
@@ -17,54 +14,15 @@ from stages.commands.apply.acts.errors import Cannot
 from stages.commands.apply.acts.folders import Folders, version
 from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
-from stages.commands.apply.companions import Companion, Companions
+from stages.commands.apply.companions import Companions
 from stages.commands.apply.journal import Journal
-from stages.commands.apply.stays import StayingImage, Stays, look
+from stages.commands.apply.merging import UNMERGED, Merge, Merges
+from stages.commands.apply.planned import Planned, why
+from stages.commands.apply.stays import Stays, look
 from stages.commands.apply.tally import DONE, Tally
-from stages.commands.plan.plan_file import (
-    PlannedFile,
-    RemovalPlan,
-    container_of,
-    inputs_of,
-    is_local,
-    is_path,
-    name_of,
-    path_of,
-    reference_of,
-)
+from stages.commands.plan.plan_file import RemovalPlan, container_of, is_local, name_of, path_of, reference_of
 from stages.comparing.text import one_line
 from stages.listing.files import show
-
-
-def check_options(plan: RemovalPlan, action: str, to: Path | None) -> None:
-    """Raise ConfigError where the options don't go together."""
-    if (action == "move") != (to is not None):
-        raise ConfigError("--to: expected with --action move, such as --to ~/duplicates, and with no other action")
-    if to is None:
-        return
-    true = Path(os.path.realpath(to))
-    for root in filter(is_path, plan.references):
-        if true.is_relative_to(os.path.realpath(root)):
-            raise ConfigError(f"--to: {to} lies in the reference {root}, which is never touched; choose another folder")
-    if is_path(plan.run) and true.is_relative_to(os.path.realpath(plan.run)):
-        raise ConfigError(f"--to: {to} lies in the run's own folder {plan.run}; choose another folder")
-    if os.path.lexists(to) and not to.is_dir():
-        raise ConfigError(f"--to: {to} is not a folder; choose another name")
-    for group in plan.clusters:
-        for file in (*group.remove, *group.keep) if group.remove else ():
-            if is_local(file) and any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
-                what = "is to go" if file in group.remove else "is to stay"
-                raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
-
-
-def warning(plan: RemovalPlan, to: Path) -> str:
-    """Return a warning where `to` lies in one of the run's inputs, else an empty text."""
-    inputs = inputs_of(plan.run)
-    for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
-        if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):
-            return f"--to: {to} lies in the input {root}: the next run will find the moved files there"
-    return ""
-
 
 GROUP = 100
 """Files in a group of acts; the changes of a group are synced together."""
@@ -72,54 +30,49 @@ GROUP_BYTES = 256 << 20
 """Bytes in a group: while a group is copied to another disk, its files are set aside."""
 
 
-@dataclass
-class _Planned:
-    """A file that is to go, and the results of its checks."""
-
-    file: PlannedFile
-    stays: Stays
-    why: str = ""
-    """Why the file is left alone; empty while no check has failed."""
-    detail: str = ""
-    """Names that `why` is about, if any."""
-    seen: os.stat_result | None = None
-    keeper: StayingImage | None = None
-    entry: dict[str, Any] = field(default_factory=dict)
-    companions: list[tuple[Companion, dict[str, Any]]] = field(default_factory=list)
-    """Companions that go with the file, and their journal entries."""
-
-    def refuse(self, error: Cannot | OSError) -> None:
-        """Leave the file alone."""
-        self.why, self.detail = why(error), error.detail if isinstance(error, Cannot) else ""
-
-
 def apply(
-    plan: RemovalPlan, action: str, to: Path | None, journal: Journal | None, tally: Tally, companions: str = WITH
+    plan: RemovalPlan,
+    action: str,
+    to: Path | None,
+    journal: Journal | None,
+    tally: Tally,
+    companions: str = WITH,
+    merge_metadata: bool = False,
 ) -> Iterator[str]:
-    """Apply a plan, or without a journal do a dry run; yield a line per file. `companions`: one of CHOICES.
+    """Apply a plan, or without a journal do a dry run; yield a line per file, sidecar and conflict.
+
+    companions      one of CHOICES
+    merge_metadata  write what images that go say into a sidecar of the image that stays
 
     Raises OSError where the journal can't be written."""
-    forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action)
+    forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action, merge_metadata)
+    merging = Merges(plan, beside) if merge_metadata else None
     tally.total = sum(len(cluster.remove) for cluster in plan.clusters)
     with Folders() as folders:
         for group in _groups(plan):
             for planned in group:
                 _prepare(planned, plan, action, forecast, folders, beside)
-            if journal and action != REPORT:
-                _act([planned for planned in group if not planned.why], journal, folders)
+            acts = journal if action != REPORT else None
+            merges = merging.of(group, folders, write=acts is not None) if merging else []
+            if acts:
+                merges = _act([planned for planned in group if not planned.why], merges, acts, folders)
             folders.close()
+            for merge in merges:
+                tally.merge(merge.path if merge.tags else None, merge.conflicts)
+                beside.forget(merge.path.parent)
+                yield from merge.lines(acts is not None)
             for planned in group:
                 yield _line(planned, action, bool(journal), tally)
 
 
-def _groups(plan: RemovalPlan) -> Iterator[list[_Planned]]:
+def _groups(plan: RemovalPlan) -> Iterator[list[Planned]]:
     """Yield the files that are to go in groups, sorted by folder, so that few folders are synced per group."""
     planned = []
     for cluster in plan.clusters:
         stays = Stays(cluster)
-        planned += [_Planned(file, stays) for file in cluster.remove]
+        planned += [Planned(file, stays) for file in cluster.remove]
     planned.sort(key=lambda one: name_of(one.file).rpartition(b"/")[0])
-    group: list[_Planned] = []
+    group: list[Planned] = []
     size = 0
     for one in planned:
         group.append(one)
@@ -131,7 +84,7 @@ def _groups(plan: RemovalPlan) -> Iterator[list[_Planned]]:
 
 
 def _prepare(
-    planned: _Planned,
+    planned: Planned,
     plan: RemovalPlan,
     action: str,
     forecast: DryRunChecks,
@@ -182,38 +135,57 @@ def _prepare(
         planned.refuse(error)
 
 
-def _act(group: Sequence[_Planned], journal: Journal, folders: Folders) -> None:
-    """Do a group of acts. Raises OSError where the journal can't be written."""
-    acts: dict[Act, tuple[int, _Planned]] = {}
+def _act(group: Sequence[Planned], merges: Sequence[Merge], journal: Journal, folders: Folders) -> list[Merge]:
+    """Do a group of acts; return the merges that were done. Raises OSError where the journal can't be written."""
+    acts: dict[Act, int] = {}
+    of_images: dict[Planned, list[Act]] = {}
+    of_merges: dict[Act, Merge] = {}
+    for merge in merges:
+        if merge.entry:
+            of_merges[act_of(merge.entry, folders, merge.seen, merge.keeper)] = merge
     for planned in group:
         assert planned.seen is not None
         mine = [act_of(planned.entry, folders, version(planned.seen), planned.keeper)]
         mine += [act_of(entry, folders, version(each.seen), each.keeper) for each, entry in planned.companions]
+        of_images[planned] = mine
         for act in mine:
             act.together = mine
-            acts[act] = journal.begin(act.entry), planned
+    for act, merge in of_merges.items():
+        act.together = [act, *(each for planned in merge.images for each in of_images[planned])]
+    for act in (*of_merges, *(act for mine in of_images.values() for act in mine)):
+        acts[act] = journal.begin(act.entry)
     journal.sync()
     failed = do(list(acts), folders)
-    for act, (number, planned) in acts.items():
+    for act, number in acts.items():
         if act not in failed:
             journal.end(number, "done")
-            continue
-        origin = next(each for each in failed if each in act.together and failed[each] is failed[act])
-        if act is act.together[0]:
-            planned.refuse(failed[act])
-            if origin is not act:
-                planned.why, planned.detail = f"a companion can't go: {planned.why}", one_line(origin.path.name)
-        if act.is_settled():
-            journal.end(number, "failed", why=planned.why)
-        elif act is act.together[0]:
-            planned.why += "; it is gone already" if act.dropped else "; fast-diff undo puts it back"
-        else:
-            what = f"its companion {one_line(act.path.name)}"
-            planned.why += f"; {what} is gone already" if act.dropped else f"; fast-diff undo puts {what} back"
+        elif act.is_settled():
+            journal.end(number, "failed", why=why(failed[act]))
+    for planned, mine in of_images.items():
+        if mine[0] in failed:
+            _explain(planned, mine, failed)
     journal.sync()
+    lost = [merge for act, merge in of_merges.items() if act in failed]
+    return [merge for merge in merges if merge not in lost]
 
 
-def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
+def _explain(planned: Planned, mine: Sequence[Act], failed: Mapping[Act, Cannot | OSError]) -> None:
+    """Say why an image is left alone, and where its files are. `mine`: the acts on the image and its companions."""
+    error = failed[mine[0]]
+    origin = next(act for act in failed if failed[act] is error and (act in mine or mine[0] in act.together))
+    if origin is mine[0]:
+        planned.refuse(error)
+    elif origin in mine:
+        planned.refuse(error, "a companion can't go: ", one_line(origin.path.name))
+    else:
+        planned.refuse(error, UNMERGED, one_line(origin.path.name))
+    for act in mine:
+        if not act.is_settled():
+            what = "it" if act is mine[0] else f"its companion {one_line(act.path.name)}"
+            planned.why += f"; {what} is gone already" if act.dropped else f"; fast-diff undo puts {what} back"
+
+
+def _line(planned: Planned, action: str, done: bool, tally: Tally) -> str:
     shown = one_line(planned.file.path)
     if planned.why:
         shown += f" ({planned.detail})" if planned.detail else ""
@@ -231,12 +203,3 @@ def _line(planned: _Planned, action: str, done: bool, tally: Tally) -> str:
     would = "" if done or action == REPORT else "would be "
     shown += f" and {counted(len(planned.companions), 'companion')}" if planned.companions else ""
     return f"{would}{DONE[action]}  {shown}  (stays: {one_line(show(os.fsencode(planned.keeper.path)))})"
-
-
-def why(error: Cannot | OSError) -> str:
-    """Return an error as text; an OSError is followed by the name of its file."""
-    if isinstance(error, Cannot):
-        return str(error)
-    where = error.filename2 or error.filename
-    name = show(os.fsencode(where)) if isinstance(where, str | bytes | os.PathLike) else ""
-    return f"{error.strerror or error}{f' ({one_line(name)})' if name else ''}"

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.messages.errors import ConfigError
 from pipeline.store.atomic import sync_folder
-from stages.commands.apply.actions import ACTIONS, LINKS
+from stages.commands.apply.actions import ACTIONS, LINKS, MERGE
 from stages.commands.apply.acts.act import path_in
 from stages.commands.apply.acts.names import OURS
 
@@ -40,7 +40,8 @@ SECONDS = (1 << 63) - 1
 
 
 class Begun(BaseModel):
-    """The begin event of an act; names in hex. `made`: how many folders the act makes; `image`: of a companion."""
+    """The begin event of an act; names in hex. `made`: how many folders the act makes; `image`: of a companion;
+    `before` and `after`: bytes of a sidecar in hex, `before` None where there was none."""
 
     model_config = ConfigDict(strict=True)
 
@@ -59,6 +60,8 @@ class Begun(BaseModel):
     made: Annotated[int, Field(ge=0, lt=1 << 12)] = 0
     owner: tuple[Id, Id] | None = None
     attributes: dict[HexPath, Hex] | None = None
+    before: Hex | None = None
+    after: Hex | None = None
 
 
 @dataclass
@@ -173,10 +176,11 @@ def _is_event(event: Any) -> bool:
         return False
     path, temporary = path_in(act.path), path_in(act.temporary)
     return (
-        act.action in ACTIONS
+        act.action in (*ACTIONS, MERGE)
         and path.is_absolute()
         and temporary.parent == path.parent
         and OURS.fullmatch(temporary.name) is not None
         and (act.action != "move" or act.to is not None)
         and (act.action not in LINKS or act.owner is not None)
+        and (act.action != MERGE or (act.after is not None and (act.before is None or act.owner is not None)))
     )

@@ -6,18 +6,20 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from stages.commands.apply.actions import MERGE
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act, JournalEntry
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.steps import take_back
-from stages.commands.apply.follow import GROUP, why
+from stages.commands.apply.follow import GROUP
 from stages.commands.apply.journal import Journal, read_journal
+from stages.commands.apply.planned import why
 from stages.commands.apply.tally import Tally
 from stages.comparing.text import one_line
 from stages.listing.files import show
 
-RESTORED = "restored"
-"""First word of a line about a file that is at its place again."""
+AS_BEFORE = ("restored", "removed")
+"""First words of lines about files that are as before the action."""
 
 
 def undo(path: Path, tally: Tally) -> Iterator[str]:
@@ -44,11 +46,16 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                 if act not in failed:
                     if act.changed:
                         tally.restore(act.entry)
-                        yield f"{RESTORED}  {shown}"
+                        yield f"{'removed' if _was_new(act) else 'restored'}  {shown}"
                 elif act.entry["state"] != "failed":  # after a failed act, a file at the place is another file
                     reason = why(failed[act])
                     tally.refused[reason] += 1
                     yield f"not restored  {shown}: {one_line(reason)}"
+
+
+def _was_new(act: Act) -> bool:
+    """Return whether an act made a file where there was none, so that its undoing removes the file."""
+    return act.entry["action"] == MERGE and act.entry.get("before") is None
 
 
 def _groups(entries: Iterable[JournalEntry]) -> Iterator[list[JournalEntry]]:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.messages.words import counted
-from stages.commands.apply.actions import LINKS, REPORT
+from stages.commands.apply.actions import LINKS, MERGE, REPORT
 from stages.commands.plan.plan_file import RemovalPlan
 from stages.commands.results.by_folder import FolderCount, as_records, folder_counts, folder_lines, known_images
 from stages.comparing.text import human_bytes, one_line
 
+SHOWN = 20
+"""Conflicts that a summary lists."""
 DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(
     LINKS, "linked"
 )
@@ -35,10 +37,21 @@ class Tally:
     companions: int = 0
     """Companions done with their images; `done` and `bytes` count images."""
     companion_bytes: int = 0
+    sidecars: int = 0
+    """Sidecars that got metadata, or that were restored."""
+    conflicts: list[Mapping[str, str]] = field(default_factory=list)
+    """Values that a sidecar did not get."""
+
+    def merge(self, sidecar: Path | None, conflicts: Sequence[Mapping[str, str]]) -> None:
+        """Count a sidecar that got metadata, if any, and conflicts."""
+        self.sidecars += sidecar is not None
+        self.conflicts += conflicts
 
     def restore(self, entry: Mapping[str, Any]) -> None:
         """Count a restored file, by its journal entry."""
-        if entry.get("image"):
+        if entry["action"] == MERGE:
+            self.sidecars += 1
+        elif entry.get("image"):
             self.companions += 1
             self.companion_bytes += entry["bytes"]
         else:
@@ -59,6 +72,18 @@ def amount(tally: Tally) -> str:
     return f"{files}, and {counted(tally.companions, 'companion')}, {human_bytes(tally.companion_bytes)},"
 
 
+def restored(tally: Tally) -> str:
+    """Return what an undo has restored, and how much it could not restore."""
+    sidecars = f", {counted(tally.sidecars, 'sidecar')} as before" if tally.sidecars else ""
+    return f"{amount(tally)} restored{sidecars}; {tally.refused.total():,} not restored"
+
+
+def conflict_text(conflict: Mapping[str, str]) -> str:
+    """Return a value that a sidecar did not get as a line."""
+    stays = f"stays {conflict['kept']!r}" if conflict["kept"] else "stays empty"
+    return one_line(f"{conflict['keeper']}: {conflict['field']} {stays}; {conflict['image']} has {conflict['other']!r}")
+
+
 def by_folders(tally: Tally, plan: RemovalPlan) -> list[FolderCount]:
     """Return the folders of the files done."""
     return folder_counts(tally.folders, known_images(plan.run))
@@ -73,6 +98,8 @@ def as_dict(tally: Tally, action: str, journal: Path | None, folders: Sequence[F
         "bytes": tally.bytes,
         "companions": tally.companions,
         "companion_bytes": tally.companion_bytes,
+        "sidecars": tally.sidecars,
+        "conflicts": tally.conflicts,
         "folders": as_records(folders),
         "left_alone": dict(tally.refused),
         "journal": str(journal) if journal else None,
@@ -90,7 +117,14 @@ def summary(
         for reason, count in tally.refused.items():
             yield f"left alone  {counted(count, 'file')}, such as {tally.first[reason]}: {one_line(reason)}"
         yield from folder_lines(folders, "would go" if action == REPORT else said)
+        for each in tally.conflicts[:SHOWN]:
+            yield f"conflict    {conflict_text(each)}"
+        if tally.conflicts[SHOWN:]:
+            yield f"conflict    {len(tally.conflicts) - SHOWN:,} more; --verbose lists all"
     yield f"{amount(tally)} {said}; {tally.refused.total():,} left alone"
+    if tally.sidecars or tally.conflicts:
+        wrote = "written" if journal else "would be written"
+        yield f"metadata    {counted(tally.sidecars, 'sidecar')} {wrote}; {counted(len(tally.conflicts), 'conflict')}"
     if journal and not tally.done:
         yield f"journal     {journal}"
     elif journal and action == "delete":

@@ -8,7 +8,7 @@ companions.py   the companions of what goes
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,10 @@ def plan(
         raise ConfigError(f"{file} exists; choose another name, or delete that file")
     with atomic_write(file) as written:
         written.write(json.dumps(plan, indent=1).encode())
-    going = [(each["path"], each["bytes"]) for group in plan["clusters"] for each in group["remove"]]
+    removed = [each for group in plan["clusters"] for each in group["remove"]]
+    going = [(each["path"], each["bytes"]) for each in removed]
     count, clusters = len(going), len(plan["clusters"])
-    beside = sum(len(each.get("companions", ())) for group in plan["clusters"] for each in group["remove"])
+    beside = len({(_folder(each), also["name"]) for each in removed for also in each.get("companions", ())})
     and_more = f"; their {counted(beside, 'companion')}, too" if beside else ""
     by = by_folder(going, images_per_folder(results))
     said = [
@@ -64,6 +65,10 @@ def plan(
     ]
     counts = {"remove": count, "companions": beside, "clusters": clusters, "inside": left}
     return answer_paged(as_json, {"plan": str(file), **counts, "folders": as_records(by)}, said)
+
+
+def _folder(file: Mapping[str, Any]) -> str:
+    return str(file["path"].rpartition("/")[0])
 
 
 class _Distance(click.ParamType[float]):

@@ -21,10 +21,11 @@ from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import at_home
 from stages.commands.apply.actions import ACTIONS, REPORT
 from stages.commands.apply.alone import alone
-from stages.commands.apply.follow import apply, check_options, warning
+from stages.commands.apply.follow import apply
 from stages.commands.apply.journal import Journal, read_journal
+from stages.commands.apply.options import check_options, warning
 from stages.commands.apply.take_back import undo
-from stages.commands.apply.tally import amount, as_dict, by_folders, summary
+from stages.commands.apply.tally import as_dict, by_folders, restored, summary
 from stages.commands.plan.plan_file import RemovalPlan, checked
 from stages.commands.review.jobs import Lines, PageJob, Stale
 from stages.listing.files import show
@@ -122,7 +123,7 @@ class Acts:
                 try:
                     yield from undo(path, work.tally)
                 finally:
-                    work.summary = [f"{amount(work.tally)} restored; {work.tally.refused.total():,} not restored"]
+                    work.summary = [restored(work.tally)]
                     work.outcome = {"files": work.tally.done, "left_alone": dict(work.tally.refused)}
 
             self._prepared = None

@@ -3,6 +3,7 @@
     move       to the same path below another folder     trash     to the system's trash
     hardlink   a second name of its keeper               symlink   a pointer to its keeper
     reflink    a copy-on-write clone of its keeper       delete    gone for good
+    merge      a sidecar of the keeper gets metadata; the journal holds its old and its new bytes
 
 Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of a form that this program alone uses
 (`names.py`); the journal holds the name before the act begins.
@@ -12,7 +13,7 @@ Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of 
              must be the file whose bytes were read, and the keeper must still be unchanged, else the file gets its
              name back.
              move, trash: the file is linked or copied to TEMPORARY in its new folder.
-             links: the replacement, made beforehand as TEMPORARY.new, gets the file's name
+             links, merge: the replacement, made beforehand as TEMPORARY.new, gets the file's name
     sync     all new names are on disk, and the names of the folders above them
     drop     TEMPORARY in the old folder is removed
     name     move, trash: TEMPORARY in the new folder also gets its final name, never the name of another file
@@ -30,23 +31,26 @@ act.py       base class of all acts; delete      folders.py   open folders and o
 moving.py    move                                names.py     free names and temporary names
 trash.py     trash                               forecast.py  checks before an act, for dry runs, too
 linking.py   hardlink, symlink, reflink          steps.py     the steps of a group of acts
+rewriting.py merge
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stages.commands.apply.actions import LINKS
+from stages.commands.apply.actions import LINKS, MERGE
 from stages.commands.apply.acts.act import Act, JournalEntry
 from stages.commands.apply.acts.folders import Folders, Version
 from stages.commands.apply.acts.linking import Link
 from stages.commands.apply.acts.moving import Move
+from stages.commands.apply.acts.rewriting import Rewrite
 from stages.commands.apply.acts.trash import ToFinder, ToTrash
 
 if TYPE_CHECKING:
     from stages.commands.apply.stays import StayingImage
 
-KINDS: dict[str, type[Act]] = {"move": Move, "trash": ToTrash, "delete": Act, **dict.fromkeys(LINKS, Link)}
+KINDS: dict[str, type[Act]] = {"move": Move, "trash": ToTrash, "delete": Act, MERGE: Rewrite}
+KINDS |= dict.fromkeys(LINKS, Link)
 
 
 def act_of(

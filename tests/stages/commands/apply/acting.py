@@ -5,11 +5,13 @@ import errno
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stages.commands.apply import exiftool
 from stages.commands.apply.actions import ACTIONS
 from stages.commands.apply.follow import apply
 from stages.commands.apply.journal import Journal
@@ -78,14 +80,32 @@ def accompany(photos: Path) -> None:
 
 
 def followed(
-    plan: RemovalPlan, action: str, folder: Path, yes: bool = True, companions: str = "with"
+    plan: RemovalPlan, action: str, folder: Path, yes: bool = True, companions: str = "with", merge: bool = False
 ) -> tuple[list[str], Tally, Path]:
     """Follow a plan; lines, tally and journal."""
     tally, path = Tally(), folder / f"{action}.jsonl"
     to = folder / "moved" if action == "move" else None
     with Journal(path) if yes else contextlib.nullcontext() as journal:
-        lines = list(apply(plan, action, to, journal, tally, companions))
+        lines = list(apply(plan, action, to, journal, tally, companions, merge))
     return lines, tally, path
+
+
+def _read(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    return [{"XMP-dc:Subject": path.read_bytes().decode("latin-1").split("+")} for path in paths]
+
+
+def _written(before: bytes | None, tags: Mapping[str, Any]) -> bytes:
+    return b"+".join([before or b"new", *(each.encode("latin-1") for each in tags["XMP-dc:Subject"])]) * 3
+
+
+EXIFTOOL = {"read": _read, "written": _written, "check_installed": lambda: None}
+"""In place of exiftool: a file says its bytes as a keyword, and a sidecar gets the keywords appended."""
+
+
+def merging_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no exiftool be needed."""
+    for name, function in EXIFTOOL.items():
+        monkeypatch.setattr(exiftool, name, function)
 
 
 def undone(journal: Path) -> Tally:

@@ -16,8 +16,10 @@ from stages.commands.apply import follow as applying
 from stages.commands.apply.actions import ACTIONS, LINKS, REPORT
 from stages.commands.apply.acts import moving
 from stages.commands.apply.acts.folders import Folder
-from stages.commands.apply.follow import apply, check_options, warning, why
+from stages.commands.apply.follow import apply
 from stages.commands.apply.journal import Journal, read_journal
+from stages.commands.apply.options import check_options, warning
+from stages.commands.apply.planned import why
 from stages.commands.apply.tally import Tally, summary
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 from tests.stages.commands.apply.acting import (

@@ -13,7 +13,7 @@ import pytest
 from stages.commands.apply import follow as applying
 from stages.commands.apply.acts import linking
 from stages.commands.plan.plan_file import checked
-from tests.stages.commands.apply.acting import accompany, followed, other_disk, plan_for, state, undone
+from tests.stages.commands.apply.acting import accompany, followed, merging_alone, other_disk, plan_for, state, undone
 
 STEPS = ("rename", "link", "symlink", "unlink", "mkdir", "rmdir", "open")
 """Functions of `os` that change a disk; `open` where it makes a file."""
@@ -79,11 +79,13 @@ def cloned(source: int, target: int) -> None:
     os.write(target, os.pread(source, 1 << 20, 0))
 
 
-WAYS = ["move", "trash", "hardlink", "symlink", "reflink", "move to another disk"]
+MERGING = "move with metadata"
+WAYS = [MERGING, "move", "trash", "hardlink", "symlink", "reflink", "move to another disk"]
 
 
 def prepare(way: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(linking, "clone", cloned)
+    merging_alone(monkeypatch)
     if way.endswith("disk"):
         other_disk(monkeypatch)
     return way.split()[0]
@@ -96,7 +98,7 @@ def everywhere(folder: Path) -> list[bytes]:
 
 @pytest.mark.parametrize(
     ("way", "together", "really"),
-    [("move", 100, True), ("move", 1, False), *((way, 100, False) for way in WAYS)],
+    [("move", 100, True), ("move", 1, False), (MERGING, 1, False), *((way, 100, False) for way in WAYS)],
 )
 def test_wherever_it_is_killed_no_file_is_lost_and_all_can_be_taken_back(
     way: str, together: int, really: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +110,9 @@ def test_wherever_it_is_killed_no_file_is_lost_and_all_can_be_taken_back(
     came_to_it = True
     while came_to_it:
         steps += 1
-        came_to_it = killed_at(steps, lambda: followed(checked(data, "plan"), action, tmp_path), really)
+        came_to_it = killed_at(
+            steps, lambda: followed(checked(data, "plan"), action, tmp_path, merge=way == MERGING), really
+        )
         found = everywhere(tmp_path)
         assert found.count(b"nearly") >= 1
         assert found.count(b"same") >= 3
@@ -134,7 +138,7 @@ def test_wherever_undo_is_killed_no_file_is_lost_and_it_can_be_done_again(
     came_to_it = True
     while came_to_it:
         steps += 1
-        journal = followed(checked(data, "plan"), action, tmp_path)[2]
+        journal = followed(checked(data, "plan"), action, tmp_path, merge=way == MERGING)[2]
         came_to_it = killed_at(steps, lambda journal=journal: undone(journal))
         found = everywhere(tmp_path)
         assert found.count(b"nearly") >= 1

@@ -12,7 +12,7 @@ import pytest
 from upath import UPath
 
 from pipeline.messages.errors import ConfigError
-from stages.commands.apply.follow import warning
+from stages.commands.apply.options import warning
 from stages.commands.plan import plan_file as plan
 from stages.commands.plan.plan_file import (
     FORMAT,

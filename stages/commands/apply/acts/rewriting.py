@@ -1,0 +1,120 @@
+"""Write a new version of a sidecar, or a sidecar where there was none, and put the old version back.
+
+The journal holds the bytes of both versions, since a sidecar is small: so the old version can be restored whatever
+happens to the disk's temporary files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stages.commands.apply.acts.act import Act
+from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.folders import Folder, version
+from stages.commands.apply.acts.linking import NEW
+from stages.commands.apply.acts.moving import dress
+
+EDITED = "it was changed after the metadata were merged"
+
+
+class Rewrite(Act):
+    """A new version of a sidecar. `entry["before"]` is None where there was no sidecar."""
+
+    def lift(self) -> None:
+        home = self._home()
+        if not home.is_held():
+            raise Cannot("its path leads to another folder now")
+        with home.created(self._new) as file:
+            file.write(self._after)
+            if self.entry.get("before") is not None:
+                self._dress(file.fileno(), os.fstat(file.fileno()).st_mtime_ns)
+            else:
+                os.fchmod(file.fileno(), self.entry["mode"])
+        assert self.keeper is not None
+        if version(self.keeper.path.lstat()) != self.keeper.version:
+            raise Cannot("its image was changed meanwhile")
+        if self.seen is not None:
+            home.set_aside(self.path.name, self.spare, self.seen)
+        try:
+            home.claim(self._new, self.path.name)
+        except FileExistsError as error:
+            raise self.taken(self.seen is not None) from error
+
+    def clear(self) -> None:
+        self._home().remove(self._new)
+
+    def fetch(self) -> None:
+        home = self.folders.find(self.path.parent)
+        if home is None and self.entry.get("before") is not None:
+            home = self._home()
+        if home is None or self._is_before(home):
+            return
+        if home.stat(self.path.name) and not _holds(home, self.path.name, self._after):
+            raise Cannot(EDITED)
+        if self.entry.get("before") is not None and not self.is_whole(home, self.spare):
+            self._remove_own(home, self.spare)
+            with home.created(self.spare) as file:
+                file.write(bytes.fromhex(self.entry["before"]))
+                file.flush()
+                self._dress(file.fileno(), self.entry["mtime_ns"])
+        self.changed = True
+
+    def restore(self) -> None:
+        self.dropped = False
+        if self.changed:
+            home = self._home()
+            if found := home.stat(self.path.name):
+                self._remove_own(home, self._new)
+                home.set_aside(self.path.name, self._new, version(found))
+            if self.entry.get("before") is not None:
+                super().restore()
+
+    def tidy(self) -> None:
+        if home := self.folders.find(self.path.parent):
+            self._remove_own(home, self._new)  # the journal has these bytes, too
+            if self._is_before(home):
+                self._remove_own(home, self.spare)
+
+    def spares(self) -> list[tuple[Folder, str]]:
+        return [(folder, name) for folder, spare in super().spares() for name in (spare, spare + NEW)]
+
+    def _is_before(self, home: Folder) -> bool:
+        """Return whether the sidecar is as it was before the act."""
+        if self.entry.get("before") is None:
+            return home.stat(self.path.name) is None
+        return self.is_whole(home, self.path.name)
+
+    def _remove_own(self, home: Folder, name: str) -> None:
+        """Remove a temporary file, if it holds the bytes of one of the versions, or a torn part of them."""
+        versions = [self._after, bytes.fromhex(self.entry.get("before") or "")]
+        if home.stat(name) and any(_begins_like(home, name, each) for each in versions):
+            home.remove(name)
+
+    def _dress(self, number: int, mtime_ns: int) -> None:
+        entry = self.entry
+        dress(number, list(entry["owner"]), entry["attributes"] or {}, entry["mode"], mtime_ns)
+
+    @property
+    def _after(self) -> bytes:
+        return bytes.fromhex(self.entry["after"])
+
+    @property
+    def _new(self) -> str:
+        return self.spare + NEW
+
+
+def _holds(home: Folder, name: str, data: bytes) -> bool:
+    with home.opened(name) as file:
+        return file.read(len(data) + 1) == data
+
+
+def _begins_like(home: Folder, name: str, data: bytes) -> bool:
+    """Return whether a file is a prefix of these bytes; zeros count as equal, as a power cut leaves them."""
+    with home.opened(name) as file:
+        found = file.read(len(data) + 1)
+    return len(found) <= len(data) and all(x in (0, y) for x, y in zip(found, data, strict=False))
+
+
+def sidecar_name(image: Path) -> str:
+    """Return the name of a new sidecar of an image."""
+    return f"{image.name}.xmp"
