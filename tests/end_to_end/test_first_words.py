@@ -291,4 +291,5 @@ def test_apply_and_undo_give_json(here: Path, tmp_path: Path, capsys: pytest.Cap
     assert done["files"] == 1
     assert not done["dry_run"]
     assert main(["undo", done["journal"], "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"files": 1, "bytes": done["bytes"], "not_restored": {}}
+    none = {"companions": 0, "companion_bytes": 0, "sidecars": 0, "not_restored": {}}
+    assert json.loads(capsys.readouterr().out) == {"files": 1, "bytes": done["bytes"], **none}
