@@ -299,6 +299,7 @@ MEASURE = """
 import os, resource, sys
 from stages.decoding.children import idle
 from stages.decoding.lanes import decode_one
+from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.reading import Expected
 found = os.stat(sys.argv[1])
 file = Expected(os.fsencode(sys.argv[1]), found.st_size, str(found.st_mtime_ns))
