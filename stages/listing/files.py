@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from stages.decoding.location import is_container
 from stages.decoding.sources import in_range
 from stages.listing.companions import BETWEEN, CompanionRules
-from stages.listing.containers import Container, listed
+from stages.listing.containers import Container, Members, listed
 from stages.listing.layouts import dataset_files, is_of_img2dataset
 from stages.listing.listed_images import add_list
 from stages.listing.lists import is_list
@@ -233,8 +233,12 @@ class _Walk:
     def _open(self, container: Container, number: int, named: bool = True) -> None:
         column = self._marks.columns.get(container.name.decode("utf-8", "surrogateescape"))
         found = listed(container, self._rules, column, named)
-        self.columns.add_members(container, number, found)
-        self._report(len(found))
+        self.columns.add_members(container, number, self._reported(found))
+
+    def _reported(self, found: Iterable[Members]) -> Iterator[Members]:
+        for some in found:
+            self._report(len(some.paths))
+            yield some
 
     def _list(self, container: Container, number: int) -> None:
         name = container.name.decode("utf-8", "surrogateescape")

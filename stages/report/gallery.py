@@ -18,7 +18,7 @@ from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.comparing.thumbnails import limits, thumbnail_shape
 from stages.decoding.lanes import decode_one
 from stages.decoding.options import DecodeOptions
-from stages.decoding.reading import Expected
+from stages.decoding.sources import Expected
 from stages.report.reads import FACTS
 
 SIDE = 400

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pipeline.stage import Job
 from stages.comparing.thumbnails import CHANNELS, decode_again, limits
 from stages.decoding.lanes import Lanes
-from stages.decoding.reading import Expected
 from stages.decoding.recheck import names_of
 from stages.decoding.rows import facts_of, in_order, is_current, should_retry
+from stages.decoding.sources import Expected
 
 READ = ("path", "path_bytes", "set", "bytes", "digest", "error")
 """Columns of thumbnails that determine which file an image comes from."""

@@ -301,6 +301,7 @@ import os, resource, sys
 from stages.decoding.children import idle
 from stages.decoding.lanes import decode_one
 from stages.decoding.sources import Expected
+from stages.decoding.options import DecodeOptions, Limits
 found = os.stat(sys.argv[1])
 file = Expected(os.fsencode(sys.argv[1]), found.st_size, str(found.st_mtime_ns))
 seen, _ = decode_one(file, DecodeOptions((64, 64), "RGB", True, (255,) * 3, True, 1 << 30, 10**9, "mtime"), Limits())

@@ -166,14 +166,14 @@ def test_what_the_limit_was_is_remembered(paths: list[bytes], tmp_path: Path, mo
         (2, Seen(problem=problems.MEMORY, digest="d"), None),
         (3, Seen(problem=problems.CRASHED), None),
     ]
-    monkeypatch.setattr("stages.thumbnail.Lanes", lambda *_: iter(answers))
+    monkeypatch.setattr("stages.decoding.lanes.Lanes", lambda *_: iter(answers))
     scan = scanned(paths[:4])
     table, result = run(scan, tmp_path, Params(size=(8, 6), timeout=7.0, max_memory=9_000))
     assert table["error"].to_pylist() == ["timeout", "timeout", "memory", "crashed"]
     assert table["error_limit"].to_pylist() == [7.0, None, 9_000.0, None]
     assert result.summary["limits"] == {"timeout": 0.0, "memory": 9_000.0}
     handed: list[Any] = []
-    monkeypatch.setattr("stages.thumbnail.Lanes", lambda files, *_: handed.extend(files) or iter(answers[:0]))
+    monkeypatch.setattr("stages.decoding.lanes.Lanes", lambda files, *_: handed.extend(files) or iter(answers[:0]))
     for params, expected in (({}, [1, 3]), ({"timeout": 8.0}, [0, 1, 3]), ({"max_memory": 9_001}, [1, 2, 3])):
         handed.clear()
         now = Params(**({"size": (8, 6), "timeout": 7.0, "max_memory": 9_000} | params))

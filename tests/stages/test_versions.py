@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "9c1f2de25a60b7d3"),
-    "thumbnail": (7, "810cef16c90b6326"),
-    "hash": (3, "e02e1f994342c767"),
-    "embed": (1, "ec8f5c9a47a1cfbc"),
-    "index": (2, "c9296189d0ab4c05"),
-    "pairs": (4, "ab9de9e7ec30892b"),
-    "cluster": (9, "5aad469669e18d2f"),
-    "plot": (15, "51feff2a398a6de6"),
+    "scan": (3, "82c205902bcd6b44"),
+    "thumbnail": (7, "741b402e6ad749aa"),
+    "hash": (3, "5e5aeb63ac283ca2"),
+    "embed": (1, "706a24b0378411d7"),
+    "index": (2, "886d31e51eed2843"),
+    "pairs": (4, "edbad7c169399077"),
+    "cluster": (9, "b1d73609529ab9b3"),
+    "plot": (15, "d0b927458180850a"),
 }
 
 

@@ -22,7 +22,7 @@ from stages.commands.apply.stays import StayingImage
 from stages.commands.plan.companions import PlannedCompanion, true_name
 from stages.commands.plan.plan_file import PlannedFile, RemovalPlan, path_of
 from stages.comparing.text import one_line
-from stages.decoding.reading import in_range
+from stages.decoding.sources import in_range
 from stages.listing.companions import DEFAULT, CompanionRules, kind_of
 from stages.listing.files import show
 from stages.listing.rules import EXTENSIONS, ListingRules

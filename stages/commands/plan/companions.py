@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated
 
 from stages.commands.results.tables import Results
-from stages.decoding.reading import in_range
 from stages.decoding.recheck import names_of
+from stages.decoding.sources import in_range
 from stages.listing.companions import BETWEEN, stem_of
 from stages.listing.files import show
 

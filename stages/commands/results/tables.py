@@ -100,8 +100,8 @@ class Results:
         null for a file of its own), and the columns of `scan.columns`."""
         images = self._read("thumbnail", self.facts)
         columns = self.summary["config"].get("scan", {}).get("columns", [])
-        names = ("path", "root", "mtime_ns", "companions", "partition", "location", *columns)
-        scanned = self._read("scan", names)
+        read = ("path", "root", "mtime_ns", "companions", "partition", "location", *columns)
+        scanned = self._read("scan", read)
         found = images.merge(scanned, on="path", validate="one_to_one").sort_values("path", ignore_index=True)
         names = found["path_bytes"].where(found["path_bytes"].notna(), found["path"].str.encode("utf-8"))
         places = found.pop("location").astype(object).where(lambda each: each.notna(), None)

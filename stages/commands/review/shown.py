@@ -85,7 +85,7 @@ class Shown:
 
     def dates(self) -> str:
         """Return the script with the dates of files, rebuilt from the stored script's data. Raises ConfigError."""
-        path = self.folder / "report" / page.DATES
+        path = self.folder / "report" / reads.DATES
         try:
             found = DATES.search(path.read_text("utf-8"))
             dates: dict[str, Any] = json.loads(found[1]) if found else {}
