@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "82c205902bcd6b44"),
+    "scan": (3, "4cf225aafebf3659"),
     "thumbnail": (7, "741b402e6ad749aa"),
     "hash": (3, "5e5aeb63ac283ca2"),
-    "embed": (1, "706a24b0378411d7"),
+    "embed": (1, "2c09aed637a03e78"),
     "index": (2, "886d31e51eed2843"),
     "pairs": (4, "edbad7c169399077"),
     "cluster": (9, "b1d73609529ab9b3"),
-    "plot": (15, "d0b927458180850a"),
+    "plot": (15, "997ecdc3aefd8e60"),
 }
 
 
