@@ -8,12 +8,11 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import pyarrow.compute as pc
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
 from pipeline.machine.installation import install_extra
 from pipeline.messages.errors import ConfigError
@@ -30,31 +29,25 @@ from pipeline.stage import (
     Stage,
     Task,
     Upstream,
+    section,
 )
 from stages.comparing.functions import model_file
 from stages.comparing.thumbnails import BOUNDS, PIXELS, pixels, thumbnail_shape
 from stages.decoding.formats import registry as formats
 from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.rows import LIMITED
-from stages.vectors.embedder import Embedder
+from stages.vectors.columns import READ, SCHEMA
 from stages.vectors.model import INPUT_SIDE, ChannelValues, ModelOptions
-from stages.vectors.network import Network, NoModel, identity, is_installed, network
-from stages.vectors.rows import (
-    READ,
-    SCHEMA,
-    VectorRow,
-    contents_of,
-    decoded,
-    known_vectors,
-    recurring,
-    vector_table,
-)
+
+if TYPE_CHECKING:
+    from stages.vectors.network import Network
+    from stages.vectors.rows import VectorRow
 
 LOADED = 600 << 20
 """Bytes of a process that runs onnxruntime, without the model."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+@section
 class Params:
     """Which images `pairs.embedding` gets; keys of a model may also stand in a YAML file beside the model."""
 
@@ -111,6 +104,8 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     model = model_file(embedding)
     spec, notes = {}, {}
     if model:
+        from stages.vectors.network import identity
+
         spec, notes = {"model": identity(_loaded(model, params), model)}, {"file": str(model)}
     for task in upstream.tasks("thumbnail"):
         # Rows of earlier artifacts are found by the paths of the scan.
@@ -120,6 +115,8 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
 
 def _loaded(model: Path, params: Params) -> Network:
     """Return a model. Raises ConfigError where the model can't be used."""
+    from stages.vectors.network import NoModel, is_installed, network
+
     if not is_installed():
         raise ConfigError(f"pairs.embedding: onnx:FILE needs onnxruntime: {install_extra('onnx')}")
     try:
@@ -151,6 +148,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
     Raises:
         TaskError: the function or the model fails, or no decoding process can be started."""
+    from stages.vectors.embedder import Embedder
+    from stages.vectors.rows import VectorRow, contents_of, decoded, known_vectors, recurring, vector_table
+
     embedder = Embedder(job, params.options, params.batch, params.device)
     table = inputs.table("thumbnail", [*READ, *(["thumbnail"] if embedder.thumbnails else [])])
     table = table.filter(pc.is_null(table["error"])).combine_chunks()
@@ -235,8 +235,6 @@ STAGE: Stage[Params] = Stage(
         check,
         memory,
         remedy="choose a smaller model",
-        own_code=lambda params, settings: (
-            bool(settings("pairs.embedding")) and not model_file(settings("pairs.embedding"))
-        ),
+        own_code=own_code,
     ),
 )

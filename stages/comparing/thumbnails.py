@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 from numpy.typing import NDArray
-from PIL import ImageColor
 
 from pipeline.stage import Job, Settings
 from stages.decoding.options import DecodeOptions, Limits
@@ -52,6 +51,8 @@ def decode_again(settings: Settings, size: tuple[int, int], channels: str) -> De
     """Return the options that decode readable images once more, at another size (width, height).
 
     Files are known by their digests. Their bytes and pixels are not limited, since the thumbnail stage has done so."""
+    from PIL import ImageColor
+
     red, green, blue, *_ = ImageColor.getrgb(settings("thumbnail.background"))
     return DecodeOptions(
         size,

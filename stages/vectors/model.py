@@ -10,7 +10,6 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -50,6 +49,8 @@ def read_beside(model: Path) -> ModelOptions:
 
     Raises:
         ValueError: the file can't be read, or has wrong keys or values; the message begins with the file's path."""
+    import yaml
+
     path = beside(model)
     try:
         data = yaml.safe_load(path.read_bytes())

@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from stages.decoding.child import Limits
 from stages.decoding.lanes import Lanes
+from stages.decoding.options import Limits
 from stages.decoding.sources import Expected
 from stages.listing.files import find
 from stages.listing.rules import ListingRules

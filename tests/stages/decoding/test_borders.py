@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 
 from stages.decoding import borders
 from stages.decoding.borders import Box, picture_box
-from stages.decoding.decode import DecodeOptions, decode
+from stages.decoding.decode import decode
+from stages.decoding.options import DecodeOptions
 from tests.stages.decoding.samples import saved
 
 OPTIONS = DecodeOptions((64, 64), "RGB", True, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime", trim=True)
