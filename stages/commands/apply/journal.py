@@ -6,7 +6,7 @@ interrupted: the disk shows how far the act came.
 
 Guarantees after a power cut: the begin events of a group of acts, and the journal's own name, are on disk before the
 first file of the group is touched. An outcome reaches the disk after the changes that it records; if an outcome is
-lost, the disk shows the same. A torn last line, and zeros in place of lines, belong to acts that were not begun.
+lost, the disk shows the same. A torn last line, and lines that hold zeros, belong to acts that were not begun.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def read_journal(path: Path) -> History:
     found = History()
     acts: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines[1:], start=2):
-        if not line.strip("\0"):
+        if not line or "\0" in line:  # a power cut leaves zeros of pages that were not synced; JSON has none
             continue
         event = _event(line)
         if isinstance(event, dict) and type(event.get("n")) is int:

@@ -50,7 +50,7 @@ def test_a_journal_whose_last_line_is_torn_goes_on(photos: Path, tmp_path: Path)
     assert not told.broken
 
 
-@pytest.mark.parametrize("end", ["", "\0\0\0", json.dumps(BEGUN | {"n": 2}), "\0\0\n", "\xff"])
+@pytest.mark.parametrize("end", ["", "\0\0\0", json.dumps(BEGUN | {"n": 2}), "\0\0\n", '{"n": 2, \0\0"x"}\n', "\xff"])
 def test_what_was_not_written_to_its_end_was_not_begun(end: str, tmp_path: Path) -> None:
     path = journal_of(tmp_path, BEGUN)
     with path.open("a", encoding="latin-1") as file:
