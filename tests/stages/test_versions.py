@@ -18,9 +18,9 @@ PINNED: dict[str, tuple[int, str]] = {
     "hash": (3, "0f9b21a65e0b0575"),
     "embed": (1, "b947990035da866e"),
     "index": (2, "0eaf7ccd9951bad7"),
-    "pairs": (4, "150ac532eac66513"),
+    "pairs": (4, "0e6e3c8fa4f4104c"),
     "cluster": (8, "9505ef7c94d93eeb"),
-    "plot": (14, "3e1c0964aad715bf"),
+    "plot": (14, "20cc81aa3567be19"),
 }
 
 
