@@ -74,7 +74,7 @@ def group_columns(comparison: Comparison) -> list[str]:
     wanted = ["path"]
     wanted += ["width", "height"] if comparison.same != "any" else []
     wanted += _hashes(comparison) if comparison.same_hash != "compare" else ()
-    wanted += [*_identity(comparison)] if comparison.identical == "group" else ()
+    wanted += _identity(comparison) if comparison.identical == "group" or comparison.metric == "embedding" else ()
     return wanted
 
 

@@ -261,7 +261,7 @@ def test_copies_where_there_can_be_no_links(own: Gate, monkeypatch: pytest.Monke
         raise PermissionError(1, "Operation not permitted")
 
     with monkeypatch.context() as patched:
-        patched.setattr("stages.commands.check.lender.os.link", refuse)
+        patched.setattr("stages.commands.check.links.os.link", refuse)
         patched.setattr("pipeline.store.backends.file_lock.os.link", shutil.copy)
         assert own.found(new, code=3)["matches"]
         assert own.found(new, code=3)["matches"]

@@ -21,6 +21,7 @@ from PIL import Image
 from pipeline.machine import side_process
 from pipeline.stage import Result
 from stages import cluster, pairs, plot, scan, thumbnail
+from stages.comparing.metrics.embedding import VECTOR_IDENTITY
 from stages.comparing.metrics.hamming import HASHES
 from stages.plot import Params
 from stages.report import charts
@@ -158,7 +159,7 @@ def inputs(
             pa.Table.from_pylist(members, cluster.SCHEMA),
             {"count": len(groups), "images": len(members), "removable_bytes": spare},
         ),
-        MemoryArtifact("index", "p", pa.table(dict.fromkeys(("path", *HASHES), readable))),
+        MemoryArtifact("index", "p", pa.table(dict.fromkeys(("path", *HASHES, VECTOR_IDENTITY), readable))),
     ]
 
 

@@ -2,6 +2,7 @@
 
 compare.py   the comparison: new files as one set, the run's images as the other
 lender.py    the finished run, whose artifacts are linked into the check's folder
+links.py     a link to a file of the run, or a copy
 outcome.py   the outcome as text and as JSON
 """
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +20,12 @@ from pipeline.plan.fingerprint import recipe
 from pipeline.plan.reasons import other_recipe
 from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
 from pipeline.store.artifact import Record, StoredArtifact
-from pipeline.store.atomic import TEMPORARY, atomic_write
 from pipeline.store.footers import Footers
 from pipeline.store.lock import holder
 from pipeline.store.store import Store
 from stages import embed, index, pairs, scan, thumbnail
 from stages import hash as hash_stage
+from stages.commands.check.links import link_or_copy
 from stages.commands.results.tables import Results
 from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.recheck import recheck as recheck_files
@@ -117,7 +114,7 @@ class Lender:
         try:
             for stage, artifacts in self.artifacts.items():
                 for name, _ in artifacts.values():
-                    _link(self.folder / stage / name, self.work / stage / name)
+                    link_or_copy(self.folder / stage / name, self.work / stage / name)
         except FileNotFoundError as error:
             raise ConfigError(f"{self.folder} is being changed; wait for its run to end") from error
         _refuse_in_use(self.folder)
@@ -236,26 +233,3 @@ def _only_new(compute: Callable[[Inputs, Any, Job], Result]) -> Callable[[Inputs
         return result
 
     return computed
-
-
-def _link(source: Path, target: Path) -> None:
-    """Hard-link a file, or copy it where no hard link can be made. Raises OSError."""
-    try:
-        there, here = source.stat(), target.stat()
-        if os.path.samestat(there, here) or (there.st_size, there.st_mtime_ns) == (here.st_size, here.st_mtime_ns):
-            return
-    except FileNotFoundError:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
-    try:
-        os.link(source, temporary)
-        temporary.replace(target)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise
-        with source.open("rb") as file, atomic_write(target) as copy:
-            shutil.copyfileobj(file, copy)
-        stat = source.stat()
-        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    finally:
-        temporary.unlink(missing_ok=True)

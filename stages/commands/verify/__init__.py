@@ -3,11 +3,13 @@
 verify.py        the checks: a random sample, or every pair
   files.py       the run's artifacts, read by pyarrow alone
   data.py        columns of the artifacts as plain arrays
+  tables.py      images and rows of pairs
   truth.py       expected rows of pairs by the rules alone; the outcome of a check
   nearest.py     each sampled image against all others
   recount.py     the ledger by grouping; clusters by a plain union-find
   keepers.py     the keeper of each cluster, by sorted tuples
   distances.py   distances of thumbnails, by NumPy on 64-bit integers
+  vectors.py     distances of vectors, by NumPy in float64
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ computed with NumPy on 64-bit integers. So an error in the stages or kernels can
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -30,60 +29,13 @@ from stages.commands.verify.distances import (
     sums_of_squares,
 )
 from stages.commands.verify.files import STAGES, ArtifactFile, damaged, files_of, read_summary
+from stages.commands.verify.tables import Images, Rows
+from stages.commands.verify.vectors import Vectors
 
 GATHER = 128 << 20
 """Bytes of thumbnails held for a batch of pairs; the cache of partitions holds about as many."""
 HASHES = tuple(f"hash_{mirror}{degrees}" for mirror in ("", "mirrored_") for degrees in (0, 90, 180, 270))
 """Columns of hashes by turn; see `Rules`."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """All readable images in path order, set a before set b; arrays (n,). An image's number is its place here.
-
-    partition  number of the partition, ascending        hashes          64-bit digests of hashes by turn, (n, 8)
-    block      number of the block, ascending            representative  number of the first identical image
-    in_b       whether the image is in set b             place           number of identical images before the image
-    kind       only images of equal kind are compared    size            number of identical images, itself included
-    settled    no two settled images are compared      folder          no two images of one folder are, if not negative
-    """
-
-    paths: pa.Array
-    width: Ints
-    height: Ints
-    bytes: Ints
-    in_b: NDArray[np.bool_]
-    partition: Ints
-    block: Ints
-    kind: Ints
-    settled: NDArray[np.bool_]
-    folder: Ints
-    hashes: NDArray[np.uint64]
-    representative: Ints
-    place: Ints
-    size: Ints
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def path(self, number: int) -> str:
-        """Return the path of an image."""
-        return str(self.paths[int(number)].as_py())
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a pairs artifact; a, b: numbers of images, -1 for a path of no image."""
-
-    table: pa.RecordBatch
-    a: Ints
-    b: Ints
-    mse: NDArray[np.float64]
-    measured: NDArray[np.bool_]
-
-    def ints(self, name: str) -> Ints:
-        """Return a column as int64."""
-        return np.asarray(self.table.column(name).to_numpy(False), np.int64)
 
 
 class Recorded:
@@ -96,6 +48,8 @@ class Recorded:
         self.two_sets = bool(self.config["inputs"]["b"])
         files = {stage: files_of(folder, stage) for stage in STAGES}
         self.scans, self._hash_files = list(files["scan"].values()), files["hash"]
+        self.embedded = self.config["pairs"]["metric"] == "embedding"
+        self._vector_files = list(files_of(folder, "embed").values()) if self.embedded else []
         (self.clusters,) = files["cluster"].values()
         for stage in ("thumbnail", "hash"):
             self._same_keys(stage, files["scan"].keys(), files[stage].keys())
@@ -126,16 +80,21 @@ class Recorded:
         size = next(self.parts[0].batches(["thumbnail"], 1)).schema.field(0).type.byte_width
         return height, width, size // (height * width)
 
+    @property
+    def values(self) -> int:
+        """The divisor of a sum of squares of thumbnails to an MSE."""
+        height, width, channels = self.shape
+        return height * width * (channels if self.config["pairs"]["normalize"] == "value" else 1)
+
     @cached_property
     def rules(self) -> Rules:
         """The rules by which pairs were compared."""
         pairs = self.config["pairs"]
-        height, width, channels = self.shape
         turns = (0, 1, 2, 3) if pairs["rotations"] else (0,)
         return Rules(
             pairs["threshold"],
             turns + tuple(turn + 4 for turn in turns if pairs.get("mirror")),
-            height * width * (channels if pairs["normalize"] == "value" else 1),
+            1 if self.embedded else self.values,
             pairs["same"],
             pairs["same_hash"],
             pairs["identical"] == "group",
@@ -164,7 +123,7 @@ class Recorded:
                 texts = ((text.encode() for text in hashes[name].to_pylist()) for name in names)
                 digested.append(np.stack([digests(each) for each in texts], axis=1))
             tables.append(table.append_column("partition", pa.array(np.full(len(table), number))))
-            if self.rules.grouped:
+            if self.rules.grouped and not self.embedded:
                 identity.append(identities(self.thumbnails_of(number), self.rules.turns))
             self.step("images")
         table, hashes = pa.concat_tables(tables), np.concatenate(digested)
@@ -179,6 +138,9 @@ class Recorded:
         closes = np.array([part.key in self.blocks for part in self.parts])
         block = (np.cumsum(closes) - closes)[partition]
         kind = kinds(width, height, self.rules)
+        if self.embedded:
+            self.vectors = Vectors(self._vector_files, paths, self.config["pairs"]["embedding_distance"] == "cosine")
+            identity = self.vectors.identity if self.rules.grouped else identity
         settled = np.array([below(path, self.rules.settled) for path in paths.to_pylist()], np.bool_)
         folder = np.full(len(table), -1)
         if self.rules.folders != "any":
@@ -186,6 +148,8 @@ class Recorded:
         if self.rules.folders == "within":
             kind = np.unique(np.stack([kind, folder]), axis=1, return_inverse=True)[1].reshape(-1)
             folder = np.full(len(table), -1)
+        if self.embedded:  # an image without a vector is compared with no image
+            kind = np.where(self.vectors.there, kind, -1 - np.arange(len(table)))
         alike = pd.DataFrame(hashes).assign(block=block, identity=identity, kind=kind, settled=settled, folder=folder)
         groups = pd.Series(np.arange(len(table))).groupby([alike[name] for name in alike], sort=False)
         stands, place = (np.asarray(values, np.int64) for values in (groups.transform("min"), groups.cumcount()))
@@ -229,7 +193,13 @@ class Recorded:
         """Number of pairs whose thumbnails are in memory together."""
         return max(1, GATHER // (2 * int(np.prod(self.shape))))
 
-    def measure(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
+    def measure(self, a: Ints, b: Ints) -> tuple[NDArray[Any], Ints]:
+        """Return each pair's least distance, before the division by `Rules.divisor`; and its turns as bits."""
+        if self.embedded:
+            return self.vectors.distances(a, b), np.ones(len(a), np.int64)
+        return self.measure_thumbnails(a, b)
+
+    def measure_thumbnails(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
         """Return each pair's least sum of squares over turns of b; and its turns as bits."""
         least, bits = np.empty(len(a), np.int64), np.empty(len(a), np.int64)
         for start in range(0, len(a), self.pairs_at_once):
@@ -244,13 +214,14 @@ class Recorded:
 
     def rows(self, place: tuple[int, int]) -> Iterator[Rows]:
         """Yield the rows of a block pair's artifact in batches."""
-        columns = ["path_a", "path_b", "mse", "rotation", "turns", "measured"]
+        figure = "distance" if self.embedded else "mse"
+        columns = ["path_a", "path_b", figure, "rotation", "turns", "measured"]
         columns += ["mirrored"] if self.config["pairs"].get("mirror") else []
         for batch in self.pairs[place].batches(columns, self.pairs_at_once, whole=True):
             if batch.num_rows:
                 a = self._numbers(place[0], batch.column("path_a"))
                 b = self._numbers(place[1], batch.column("path_b"))
-                mse, measured = (batch.column(name).to_numpy(zero_copy_only=False) for name in ("mse", "measured"))
+                mse, measured = (batch.column(name).to_numpy(zero_copy_only=False) for name in (figure, "measured"))
                 yield Rows(batch, a, b, mse, measured)
 
     def _numbers(self, block: int, paths: pa.Array) -> Ints:

@@ -93,17 +93,23 @@ def damaged(path: Place) -> ConfigError:
 
 
 def read_summary(folder: Place) -> dict[str, Any]:
-    """Return the content of run.json. Raises ConfigError unless the run is finished and `pairs.metric` is mse."""
+    """Return the content of run.json.
+
+    Raises ConfigError unless the run is finished, and its metric is mse, or embedding without turns."""
     try:
         summary = dict(json.loads(read_bytes(folder / "run.json")))
-        metric = summary["config"]["pairs"]["metric"]
+        pairs = summary["config"]["pairs"]
+        metric, turned = pairs["metric"], pairs["rotations"] or pairs.get("mirror", False)
         counts = (summary["stages"][stage] for stage in STAGES)
         unfinished = not all(each["tasks_run"] + each["tasks_skipped"] for each in counts)
         failed, counted = summary["failures"], summary["clusters"]["count"] is not None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{folder / 'run.json'} is damaged; run `fast-diff run` again, which rewrites it") from error
-    if metric != "mse":
-        raise ConfigError(f"{folder}: verify expected a run with pairs.metric mse, got {metric}")
+    if metric != "mse" and (metric != "embedding" or turned):
+        got = f"{metric} with pairs.rotations or pairs.mirror" if metric == "embedding" else metric
+        raise ConfigError(
+            f"{folder}: verify expected a run with pairs.metric mse, or embedding without rotations and mirror, got {got}"
+        )
     if failed or unfinished or not counted:
         raise ConfigError(f"{folder} is not finished; run `fast-diff run` to its end first")
     return summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,8 @@ def _nearest(first: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
 def check_nearest(run: Recorded, images: int, seed: int) -> Check:
     """Compare random images with all others, and check the rows of some pairs.
 
-    Checked are all matches, the pairs nearest to the threshold by MSE and by lower bound, and that each lower bound is
-    at most the sum of squares."""
+    Checked are all matches, the pairs nearest to the threshold by distance and by lower bound, and that each lower
+    bound is at most the sum of squares. Vectors have no lower bound."""
     check = Check()
     n, threshold = len(run.images), run.rules.threshold
     if threshold is None:
@@ -43,17 +44,21 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
         return check
     limit = threshold * run.rules.divisor
     # |a - b turned| = |a turned back - b|, so only the sample is turned, once
-    ours = [_features(turned(run.thumbnails(sample), undone(turn))) for turn in run.rules.turns]
+    turns = () if run.embedded else run.rules.turns
+    ours = [_features(turned(run.thumbnails(sample), undone(turn))) for turn in turns]
     none = pd.DataFrame({"far": np.empty(0), "a": np.empty(0, np.int64), "b": np.empty(0, np.int64)})
     sides = dict.fromkeys(("below", "above", "bound_below", "bound_above"), none)
-    found: list[tuple[Ints, Ints, Ints]] = []
+    found: list[tuple[Ints, Ints, NDArray[Any]]] = []
     distances: dict[str, float | None] = {}
     pairs = 0
     for part in range(len(run.parts)):
         numbers = run.numbers_of(part)
         for start in range(0, len(numbers), TOGETHER):
             others = numbers[start : start + TOGETHER]
-            sums, least_bound = _against(run, check, ours, sample, others)
+            if run.embedded:
+                sums = least_bound = run.vectors.between(sample, others)
+            else:
+                sums, least_bound = _against(run, check, ours, sample, others)
             images_a, images_b = (x.ravel() for x in np.broadcast_arrays(sample[:, None], others))
             wanted = (images_a != images_b) & allowed(run, images_a, images_b)
             if run.two_sets:
@@ -110,7 +115,7 @@ def _cells(side: int) -> Iterator[tuple[int, int]]:
 
 def _against(
     run: Recorded, check: Check, ours: Sequence[Features], sample: Ints, others: Ints
-) -> tuple[Ints, NDArray[np.float64]]:
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the least sum of squares and the least bound over turns, (sample, others); check bounds against sums.
 
     `ours`: features of the sample, turned back. The sums are exact: each partial sum of the product is an integer below

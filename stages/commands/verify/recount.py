@@ -214,9 +214,10 @@ def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints
     of_cluster = dict(zip(table["cluster"][keepers], image[keepers], strict=True))
     keeper = np.array([of_cluster[number] for number in table["cluster"]], np.int64)
     a, b = np.minimum(image, keeper), np.maximum(image, keeper)
-    mse = run.measure(a, b)[0] / run.rules.divisor
+    mse = run.measure_thumbnails(a, b)[0] / run.values
     stands, measured = run.find(a, b)
-    mse[~np.isnan(stands) & ~measured] = 0.0  # recorded without measuring, since hashes agree
+    if not run.embedded:
+        mse[~np.isnan(stands) & ~measured] = 0.0  # recorded without measuring, since hashes agree
     roots = run.config["inputs"]["reference"]
     reference = np.array([below(path, roots) for path in table["path"]], bool)
     expected = {"mse_to_keeper": mse, "reference": reference} | {

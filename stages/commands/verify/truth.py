@@ -62,8 +62,8 @@ class Truth:
         return row_of(self.mse[i], turn % 4 * 90, self.turns[i], self.measured[i])
 
 
-def decide(run: Recorded, a: Ints, b: Ints, least: Ints, bits: Ints) -> Truth:
-    """Return the correct rows of pairs of images, by their least sums of squares.
+def decide(run: Recorded, a: Ints, b: Ints, least: NDArray[Any], bits: Ints) -> Truth:
+    """Return the correct rows of pairs of images, by their least distances, undivided.
 
     `bits`: turns that attain the least. Pairs of unequal kind have no row; pairs whose hashes agree are skipped, or
     have MSE 0, as `same_hash` says."""

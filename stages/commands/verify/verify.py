@@ -16,11 +16,12 @@ import numpy as np
 from pipeline.machine.installation import DISTRIBUTION
 from pipeline.messages.words import counted
 from pipeline.store.backends.locations import Place
-from stages.commands.verify.data import Recorded, Rows
+from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints
 from stages.commands.verify.files import ArtifactFile
 from stages.commands.verify.nearest import check_nearest
 from stages.commands.verify.recount import LEDGER, check_clusters, expected_ledger
+from stages.commands.verify.tables import Rows
 from stages.commands.verify.truth import Check, Truth, decide, hold_against_results, row_of, smallest
 
 COUNTED = {

@@ -63,7 +63,7 @@ class Embedding:
     @staticmethod
     def columns(comparison: Comparison) -> Sequence[str]:
         """Return the names of the index columns that the metric reads."""
-        return ["path", "vector", VECTOR_IDENTITY]
+        return ["path", "vector"]
 
     def compared(self, images: BlockImages) -> Compared:
         """Return the images with their vectors as points, float32 (n, turns, d).

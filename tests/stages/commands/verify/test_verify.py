@@ -532,7 +532,7 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
     "nothing in it": (lambda folder: (folder / "run.json").write_text("{}"), "run.json is damaged"),
     "another metric": (
         lambda folder: set_in(folder, "config", "pairs", "metric", "hamming"),
-        "with pairs.metric mse, got hamming",
+        "with pairs.metric mse, or embedding without rotations, got hamming",
     ),
     "a failed task": (lambda folder: set_in(folder, "failures", [{"task": "x"}]), "is not finished"),
     "no clusters yet": (lambda folder: set_in(folder, "clusters", "count", None), "is not finished"),
