@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "4cf225aafebf3659"),
-    "thumbnail": (7, "741b402e6ad749aa"),
-    "hash": (3, "5e5aeb63ac283ca2"),
-    "embed": (1, "2c09aed637a03e78"),
-    "index": (2, "886d31e51eed2843"),
-    "pairs": (4, "edbad7c169399077"),
-    "cluster": (9, "b1d73609529ab9b3"),
-    "plot": (15, "997ecdc3aefd8e60"),
+    "scan": (3, "8d91cee3a26287d8"),
+    "thumbnail": (7, "4c280c0df7c303ae"),
+    "hash": (3, "353f83e5aa6f853e"),
+    "embed": (1, "17cee19f813dbef2"),
+    "index": (2, "4c86d09d00d8b436"),
+    "pairs": (4, "178098f4bfc6b210"),
+    "cluster": (9, "d88e1f005dba3ca5"),
+    "plot": (15, "78e8d9fa8bbea67a"),
 }
 
 
