@@ -108,7 +108,7 @@ def read_summary(folder: Place) -> dict[str, Any]:
     if metric != "mse" and (metric != "embedding" or turned):
         got = f"{metric} with pairs.rotations or pairs.mirror" if metric == "embedding" else metric
         raise ConfigError(
-            f"{folder}: verify expected a run with pairs.metric mse, or embedding without rotations and mirror, got {got}"
+            f"{folder}: verify expected a run with pairs.metric mse, or embedding without rotations, got {got}"
         )
     if failed or unfinished or not counted:
         raise ConfigError(f"{folder} is not finished; run `fast-diff run` to its end first")
