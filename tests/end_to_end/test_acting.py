@@ -343,7 +343,7 @@ def test_hand_edited_plans_and_journals_are_one_line(tmp_path: Path, capsys: pyt
         plan["clusters"][0]["remove"] = [file | {"path_bytes": name}]
         (tmp_path / "plan.json").write_text(json.dumps(plan))
         assert main(["apply", str(tmp_path / "plan.json"), "--action", "report"]) == 2
-    assert "expected the name in path_bytes, /x/guilty.jpg" in capsys.readouterr().err
+    assert "path and path_bytes differ; expected path /x/guilty.jpg" in capsys.readouterr().err
     for broken in (
         {"n": 1, "state": "done"},
         begun | {"path": "zz"},

@@ -67,6 +67,7 @@ class Library:
             "scan.trust": "mtime",
             "pairs.embedding": embedding,
             "pairs.rotations": rotations,
+            "pairs.mirror": False,
         }
         self.thumbnails = compute(thumbnail.STAGE, [self.scan], self.params, {"scan.trust": "mtime"}, folder)[0]
 
@@ -238,7 +239,7 @@ def test_onnxruntime_is_named_where_it_is_missing(
     paths: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = Library(paths, tmp_path, f"onnx:{means(tmp_path / 'net.onnx')}")
-    monkeypatch.setattr("stages.embed.is_installed", lambda: False)
+    monkeypatch.setattr("stages.vectors.network.is_installed", lambda: False)
     (said,) = library.check(Params())
     assert said.startswith("pairs.embedding: onnx:FILE needs onnxruntime: ")
     assert "onnx]" in said

@@ -24,7 +24,9 @@ from tests.in_memory import MemoryJob
 
 KINDS: dict[str, pa.DataType] = {
     "taken": pa.timestamp("ms"),
-    **dict.fromkeys(("camera", "software", "tables", "subsampling", "companions", "annotations"), pa.string()),
+    **dict.fromkeys(
+        ("camera", "software", "tables", "subsampling", "companions", "annotations", "location"), pa.string()
+    ),
     **dict.fromkeys(("gps", "progressive", "was_jpeg"), pa.bool_()),
     **dict.fromkeys(("orientation", "quality"), pa.int8()),
 }

@@ -92,7 +92,7 @@ def table(*roots: Path, **settings: Any) -> dict[str, str | None]:
     given = EVERYTHING | {"inputs.a": [str(root) for root in roots]} | settings
     params = scan.Params(**{name: given.pop(name) for name in ("follow_links", "ignore_names") if name in given})
     found = {}
-    for _, rows in scan.source(params, given.__getitem__):
+    for _, rows in scan.source(params, given.__getitem__, lambda count: None):
         found |= dict(zip(rows["path"].to_pylist(), rows["companions"].to_pylist(), strict=True))
     return {path.rpartition("/")[2]: names for path, names in found.items()}
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from pipeline.config.validate import validator
 from stages import scan
 from stages.listing.files import find
 from stages.listing.rules import ListingRules
@@ -86,4 +87,4 @@ def test_values_as_text() -> None:
 @pytest.mark.parametrize("columns", [["path"], ["width"], ["location"], ["container"], [""], ["cls", "cls"]])
 def test_names_of_columns_are_free(columns: list[Any]) -> None:
     with pytest.raises(ValidationError, match="expected different names that no column of the results has"):
-        scan.Params(columns=columns)
+        validator(scan.Params).validate_python({"columns": columns})
