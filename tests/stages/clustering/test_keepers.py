@@ -171,7 +171,15 @@ def test_rules_say_what_they_look_at() -> None:
     assert {"mtime_ns", "taken", "digest"} <= facts(["tests.stages.clustering.test_keepers:fails"])
 
 
-FILES = pa.schema([("path", pa.string()), ("path_bytes", pa.binary()), ("bytes", pa.int64()), ("digest", pa.string())])
+FILES = pa.schema(
+    {
+        "path": pa.string(),
+        "path_bytes": pa.binary(),
+        "bytes": pa.int64(),
+        "digest": pa.string(),
+        "location": pa.string(),
+    }
+)
 LIMITS = {"thumbnail.max_memory": 3 << 30, "thumbnail.timeout": 120.0, "thumbnail.plugins": ()}
 
 
