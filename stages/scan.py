@@ -4,16 +4,13 @@ Every run lists the folders again."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Annotated, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from pipeline.messages.errors import ConfigError
@@ -25,7 +22,7 @@ from stages.listing.roots import check
 from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS
 from stages.listing.stamps import stamps
-from stages.listing.table import PIECE, FileTable
+from stages.listing.table import FileTable, path_hashes
 
 logger = logging.getLogger("fast_diff")
 RACY_NS = 2_000_000_000
@@ -186,7 +183,7 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
         _refuse_alike(name, paths, true_names)
     stamped = stamps(files, trust)
     roots = pa.array([show(root) for root in files.roots], pa.string())
-    hashes = _hashes(files.paths)
+    hashes = path_hashes(files.paths)
     closing_block = set(cut.cuts(hashes, wide).tolist())
     start = 0
     for last in [*cut.cuts(hashes, narrow).tolist(), len(files) - 1]:
@@ -204,7 +201,7 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
             files.sizes[part],
             files.mtimes[part],
             stamped[part],
-            _companions(files, part),
+            files.companion_names(part),
             pa.nulls(count, pa.string()) if files.locations is None else files.locations[part].cast(pa.string()),
             pa.repeat(key, count),
         ]
@@ -212,12 +209,6 @@ def partitions(name: str, files: FileTable, narrow: int, wide: int, trust: str) 
         form = pa.schema([*SCHEMA, *((name, pa.string()) for name in values)])
         yield Task(key, notes=notes, size=count), pa.table([*columns, *values.values()], schema=form)
         start = last + 1
-
-
-def _companions(files: FileTable, part: slice) -> pa.StringArray:
-    if not files.companions:
-        return pa.nulls(part.stop - part.start, pa.string())
-    return pa.array(map(files.companions.get, files.paths[part].to_pylist()), pa.string())
 
 
 def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBinaryArray) -> None:
@@ -228,17 +219,6 @@ def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBin
             f"inputs.{name}: the name {alike[0].as_py()} is also the escaped form of a name that is not UTF-8; "
             "rename one of the two files, or list one in scan.ignore_paths"
         )
-
-
-def _hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
-    """Return the hashes that decide where partitions end, uint64 (n,).
-
-    A hash is 8 bytes of BLAKE2b of the path."""
-    hashes = np.empty(len(paths), np.uint64)
-    for start in range(0, len(paths), PIECE):
-        digests = [hashlib.blake2b(path, digest_size=8).digest() for path in paths[start : start + PIECE].to_pylist()]
-        hashes[start : start + PIECE] = np.frombuffer(b"".join(digests), np.uint64)
-    return hashes
 
 
 def racy(table: pa.Table) -> list[str]:

@@ -6,11 +6,17 @@ of patterns match in any case of letters, the stem only as written."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from stages.decoding.formats.registry import RAW
 
+logger = logging.getLogger("fast_diff")
+
+Ignore: TypeAlias = Callable[[os.DirEntry[bytes]], bool]
+"""Function that tells whether an entry of a folder is to be ignored."""
 NAME, STEM = "<name>", "<stem>"
 ANY_RAW = ".<raw>"
 DEFAULT = (
@@ -83,3 +89,39 @@ def kind_of(name: bytes) -> str:
     """Return the kind of a companion: its extension in lower case, and `raw` for each ending of camera RAW."""
     ending = os.fsdecode(name[name.rfind(b".") :].lower())
     return "raw" if ending in RAW.endings else ending.lstrip(".")
+
+
+class FoundCompanions:
+    """The companions of images, found in listings of folders.
+
+    names  names of the companions of each image that has one, by the image's path; as in the column `companions`"""
+
+    def __init__(self, patterns: Iterable[str], ignore: Ignore | None) -> None:
+        self.names: dict[bytes, str] = {}
+        self._rules, self._ignore = CompanionRules(patterns), ignore
+
+    def fits(self, entry: os.DirEntry[bytes]) -> bool:
+        """Return whether an entry may be a companion: a regular file by its directory entry, without a `stat`."""
+        fits = self._rules.fits(entry.name) and entry.is_file(follow_symlinks=False)
+        return fits and not (self._ignore and self._ignore(entry))
+
+    def add(self, folder: bytes, paths: Sequence[bytes], others: Sequence[bytes]) -> None:
+        """Add the companions among the names `others` of images in the same folder."""
+        if others:
+            images = [path.rpartition(b"/")[2] for path in paths]
+            for name, names in self._rules.of(images, others).items():
+                self.names[os.path.join(folder, name)] = BETWEEN.join(map(_text, names))
+
+    def add_beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
+        """Add the companions of images that are inputs themselves, so that no folder of theirs is listed."""
+        try:
+            with os.scandir(folder) as entries:
+                others = [entry.name for entry in entries if self.fits(entry)]
+        except OSError as error:
+            logger.warning("%s can't be listed (%s): companions are left out", _text(folder), error.strerror)
+        else:
+            self.add(folder, paths, others)
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")

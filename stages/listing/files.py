@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from stages.decoding.location import is_container
 from stages.decoding.sources import in_range
-from stages.listing.companions import BETWEEN, CompanionRules
+from stages.listing.companions import FoundCompanions
 from stages.listing.containers import Container, Members, listed
 from stages.listing.layouts import dataset_files, is_of_img2dataset
 from stages.listing.listed_images import add_list
@@ -70,7 +70,7 @@ def find(
             walk.file(root, number, found)
             single.setdefault(os.path.dirname(root), []).append(root)
     for folder, paths in single.items():
-        walk.beside(folder, paths)
+        walk.companions.add_beside(folder, paths)
     walk.warn()
     return _ordered(names, walk)
 
@@ -108,7 +108,7 @@ def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
         mtimes,
         ctimes,
         walk.tags,
-        walk.companions,
+        walk.companions.names,
         walk.columns.containers,
         container.astype(np.int32),
         None if locations is None else locations.take(pa.array(numbers)),
@@ -128,10 +128,8 @@ class _Walk:
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
         self._values: dict[bytes, ValuesBeside] = {}
-        self.companions: dict[bytes, str] = {}
-        """Names of the companions of each image that has one, by the image's path."""
         self._rules, self._ignore = rules, rules.ignore()
-        self._companions = CompanionRules(rules.companions)
+        self.companions = FoundCompanions(rules.companions, self._ignore)
         self._listed: set[bytes] = set()
         self._unread: Counter[str] = Counter()
 
@@ -169,7 +167,7 @@ class _Walk:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         try:
-                            if self._may_accompany(entry):
+                            if self.companions.fits(entry):
                                 others.append(entry.name)
                             if linked or entry.is_symlink():
                                 self._through_link(entry, number, folders)
@@ -196,29 +194,7 @@ class _Walk:
             values = [self._values.get(path, (None,) * len(names)) for path in paths] if self._values else ()
             self.columns.add(paths, number, found, values)
             self._report(len(paths))
-            self._accompany(folder, (*paths, *(path for path, _, _ in self.linked[earlier:])), others)
-
-    def beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
-        """Add the companions of images that are inputs themselves, so that no folder of theirs is listed."""
-        try:
-            with os.scandir(folder) as entries:
-                others = [entry.name for entry in entries if self._may_accompany(entry)]
-        except OSError as error:
-            logger.warning("%s can't be listed (%s): companions are left out", show(folder), error.strerror)
-        else:
-            self._accompany(folder, paths, others)
-
-    def _may_accompany(self, entry: os.DirEntry[bytes]) -> bool:
-        """Return whether an entry may be a companion: a regular file by its directory entry, without a `stat`."""
-        fits = self._companions.fits(entry.name) and entry.is_file(follow_symlinks=False)
-        return fits and not (self._ignore and self._ignore(entry))
-
-    def _accompany(self, folder: bytes, paths: Sequence[bytes], others: Sequence[bytes]) -> None:
-        """Add the companions among the names `others` of images in the same folder."""
-        if others:
-            images = [path.rpartition(b"/")[2] for path in paths]
-            for name, names in self._companions.of(images, others).items():
-                self.companions[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
+            self.companions.add(folder, (*paths, *(path for path, _, _ in self.linked[earlier:])), others)
 
     def file(self, path: bytes, number: int, found: os.stat_result, named: bool = True) -> None:
         """Add an image file, or the images in a container file or a list."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,12 @@ class FileTable:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def companion_names(self, part: slice) -> pa.StringArray:
+        """Return the names of the companions of some images; null where an image has none."""
+        if not self.companions:
+            return pa.nulls(part.stop - part.start, pa.string())
+        return pa.array(map(self.companions.get, self.paths[part].to_pylist()), pa.string())
 
     def empty(self) -> list[bytes]:
         """Return the roots without files.
@@ -145,3 +152,14 @@ class FileColumns:
         self._flush()
         whole, self._pieces = pa.concat_arrays(self._pieces), []
         return whole
+
+
+def path_hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:
+    """Return the hashes that decide where partitions end, uint64 (n,).
+
+    A hash is 8 bytes of BLAKE2b of the path."""
+    hashes = np.empty(len(paths), np.uint64)
+    for start in range(0, len(paths), PIECE):
+        digests = [hashlib.blake2b(path, digest_size=8).digest() for path in paths[start : start + PIECE].to_pylist()]
+        hashes[start : start + PIECE] = np.frombuffer(b"".join(digests), np.uint64)
+    return hashes
