@@ -107,6 +107,7 @@ def test_by_its_digest_a_member_is_found_after_a_touch(ending: str, tmp_path: Pa
 
 @pytest.mark.parametrize("ending", ["tar.gz", "zip", "deflated.zip", "bzip2.zip"])
 def test_damaged_bytes_are_damage(ending: str, tmp_path: Path) -> None:
+    """A zip has a checksum for each member; a compressed tar has one at its end, which reading need not reach."""
     path = packed(tmp_path, ending)
     data = bytearray(path.read_bytes())
     for place in range(len(data) // 2, len(data) // 2 + 400):
@@ -114,13 +115,13 @@ def test_damaged_bytes_are_damage(ending: str, tmp_path: Path) -> None:
     files = expected(path)
     path.write_bytes(data)
     os.utime(path, (1_600_000_000, 1_600_000_000))
-    found = []
-    for file in files:
+    found, whole = [], 0
+    for file, data_of in zip(files, DATA.values(), strict=True):
         try:
-            read(file, "mtime", 10**6)
+            whole += read(file, "mtime", 10**6)[0] == data_of or ending != "tar.gz"
         except Unreadable as error:
             found.append(error.problem)
-    assert found
+    assert whole < len(files)
     assert set(found) <= {problems.MEMBER_BROKEN, problems.MEMBER_CUT}
 
 
