@@ -38,8 +38,15 @@ class ManyPartitions:
         for number in range(self.partitions):
             closes = (number + 1) * self.blocks // self.partitions > number * self.blocks // self.partitions
             key = f"a-{number:016x}"
-            row = [f"/none/{number:09}.jpg", None, "a", "/none", 1, 1, "1", key]
-            table = pa.table([[value] for value in row], schema=scan.SCHEMA)
+            row = {
+                "path": f"/none/{number:09}.jpg",
+                "set": "a",
+                "root": "/none",
+                "bytes": 1,
+                "mtime_ns": 1,
+                "stamp": "1",
+            }
+            table = pa.Table.from_pylist([row | {"stamp": "1", "partition": key}], scan.SCHEMA)
             yield Task(key, notes={"set": "a", "closes_block": closes}), table
 
 

@@ -48,7 +48,7 @@ def record(images: int, folder: Path, thumbnails: Callable[..., Result], pairs: 
     settings = {"run": "rows", "output": str(folder), "inputs": {"a": [str(Path(__file__).parent)]}, "pairs": pairs}
     more = {"cluster": {"threshold": 200.0}, "scheduler": {"kind": "synchronous"}}
     config = from_mapping(settings | more, list(stages.values()))
-    for names in (("scan", "thumbnail"), ("scan", "thumbnail", "hash", "index", "pairs")):
+    for names in (("scan", "thumbnail"), ("scan", "thumbnail", "hash", "embed", "index", "pairs")):
         done = run(config, [stages[name] for name in names], Reporter())
         assert done.exit_code == 0, done.failures
     return dict(done.record)

@@ -32,7 +32,7 @@ def large_page(folder: Path, clusters: int, per: int) -> Path:
     )
     facts = {
         path: {"format": "JPEG", "digest": f"{n:064x}", "path": path, "set": "a"}
-        | dict.fromkeys(("path_bytes", "taken", "camera", "gps"))
+        | dict.fromkeys(("path_bytes", "taken", "camera", "gps", "annotations", "location"))
         for n, path in enumerate(paths)
     }
     others = np.flatnonzero(np.arange(count) % per)

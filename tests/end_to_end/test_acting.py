@@ -386,7 +386,7 @@ def test_a_plan_is_followed_to_its_end_whoever_listens_and_in_any_letters(tmp_pa
     (journal,) = tmp_path.glob("plan-*.jsonl")
     assert journal.name in said
     done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli.main", "undo", str(journal)],
+        [sys.executable, "-m", "pipeline.cli.main", "undo", str(journal), "--verbose"],
         env={**os.environ, **plain, "PYTHONIOENCODING": "latin-1"},
         capture_output=True,
         check=True,

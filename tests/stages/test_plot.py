@@ -25,6 +25,7 @@ from stages.comparing.metrics.embedding import VECTOR_IDENTITY
 from stages.comparing.metrics.hamming import HASHES
 from stages.plot import Params
 from stages.report import charts
+from stages.report.drawing import ON_SHEET
 from stages.report.previews import Previews
 from stages.report.reads import DATES
 from tests.in_memory import MemoryArtifact, MemoryJob, compute
@@ -444,7 +445,7 @@ def test_clusters_that_hold_most_come_first(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_large_cluster_says_how_many_more(tmp_path: Path) -> None:
-    count = plot.ON_SHEET + 5
+    count = ON_SHEET + 5
     paths = made(tmp_path / "images", [b"%02d.png" % number for number in range(count)])
     artifact, _ = drawn(inputs(paths, (), [range(count)]), tmp_path, PICTURES)
     assert len(subjects(artifact, "preview")) == count

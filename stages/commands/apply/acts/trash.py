@@ -84,9 +84,11 @@ class ToTrash(Move):
             info.remove(name)
 
     def _is_note(self, path: Path) -> bool:
-        """Return whether a note is about a file of this name."""
+        """Return whether a note is about a file of this name, or empty: killed between its creation and its text."""
         note = ConfigParser(interpolation=None)
         with contextlib.suppress(OSError, UnicodeDecodeError, Error, KeyError):
+            if path.stat().st_size == 0:
+                return True
             note.read(path)
             return Path(unquote(note["Trash Info"]["Path"], errors="surrogateescape")).name == self.path.name
         return False

@@ -222,11 +222,13 @@ def test_the_note_of_another_file_stays(photos: Path, tmp_path: Path) -> None:
 
 
 def test_notes_are_read_whatever_is_in_them(photos: Path, tmp_path: Path) -> None:
-    """A name that is no UTF-8, signs of percent, and no note at all."""
+    """A name that is no UTF-8, signs of percent, no note at all, and the empty note that a killed command leaves."""
     _, _, note, journal = trashed(photos, tmp_path)
     act = trash.ToTrash(read_journal(journal).acts[0], Folders())
     assert act._is_note(note) is True
-    for text in ("", "[Trash Info]\n", "Path=/1.jpg", "[Trash Info]\nPath=/2.jpg\n"):
+    note.write_text("")
+    assert act._is_note(note) is True
+    for text in ("[Trash Info]\n", "Path=/1.jpg", "[Trash Info]\nPath=/2.jpg\n"):
         note.write_text(text)
         assert act._is_note(note) is False
     assert act._is_note(note / "none") is False
