@@ -78,8 +78,8 @@ def _differing(needs: Needs) -> Iterator[str]:
     there = versions([name for name in needs.versions if name != "Python"])
     for name, version in needs.versions.items():
         if there[name] != version:
-            mine, theirs = (each or "not installed" for each in (version, there[name]))
-            yield f"{name}: expected {mine} as on the driver, got {theirs}: install the same there"
+            expected, found = (each or "not installed" for each in (version, there[name]))
+            yield f"{name}: expected {expected} as on the driver, got {found}: install the driver's version there"
 
 
 def _storage_problems(needs: Needs) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Read images inside container files, in the order of their bytes, by few large reads.
 
-A process keeps containers open for the members that follow. `OpenContainers.expect` is told which members come next,
-so that neighbours are read together, at most WINDOW bytes at a time."""
+A process keeps containers open for the members that follow. The caller names the next members in
+`OpenContainers.expect`, so that neighbours are read together, at most WINDOW bytes at a time."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class FoundCompanions:
                 self.names[os.path.join(folder, name)] = BETWEEN.join(map(_text, names))
 
     def add_beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
-        """Add the companions of images that are inputs themselves, so that no folder of theirs is listed."""
+        """Add the companions of images that are inputs themselves: the walk does not list their folders."""
         try:
             with os.scandir(folder) as entries:
                 others = [entry.name for entry in entries if self.fits(entry)]

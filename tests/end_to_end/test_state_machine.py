@@ -55,7 +55,7 @@ KILLED, UNTIL_THEN = -signal.SIGKILL, 60
 
 
 def _contents() -> list[bytes]:
-    """Three pictures with a copy, a paler one, a turned one, a mirrored JPEG of each; and what is no picture."""
+    """Three pictures with a copy, a paler one, a turned one, a mirrored JPEG of each; and files that are no images."""
     found = [b"", b"no image", b"\x89PNG\r\n\x1a\n"]
     for seed in range(3):
         grid = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)

@@ -77,7 +77,11 @@ def container_of(file: PlannedFile) -> Path | None:
     if not name.startswith(b"/"):
         return None
     ends = [found.start() for found in re.finditer(re.escape(SEPARATOR), name)]
-    inside = (Path(os.fsdecode(name[:end])) for end in ends if not os.path.isdir(name[: end + 1]))  # noqa: PTH112
+    inside = (
+        Path(os.fsdecode(name[:end]))
+        for end in ends
+        if not os.path.isdir(name[: end + 1])  # noqa: PTH112  # names of any bytes
+    )
     return next((path for path in inside if path.is_file()), None)
 
 

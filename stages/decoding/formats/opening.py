@@ -130,7 +130,8 @@ def _why_unidentified(data: bytes) -> Problem:
 def is_unsupported(error: Exception) -> bool:
     """Return whether a decoder lacks a feature.
 
-    Only the message tells this from broken data."""
+    Only the message tells this from broken data; Pillow's plugins raise NotImplementedError for features of a format
+    that they lack."""
     words = str(error).lower()
     return isinstance(error, NotImplementedError) or any(
         word in words for word in ("unsupported", "not supported", "not available", "cannot handle")

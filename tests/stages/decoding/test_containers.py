@@ -1,4 +1,4 @@
-"""Members are read where they lie, together with their neighbours, and damage is told from change."""
+"""Members are read in place, together with their neighbours; damage and change have different error codes."""
 
 import hashlib
 import os
