@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.cli.main import main
 from pipeline.config.describe import describe
 from pipeline.config.settings import Config, from_mapping
 from pipeline.execution import count
@@ -17,6 +18,7 @@ from pipeline.execution.record import RunRecord
 from pipeline.execution.reporter import Reporter
 from pipeline.execution.task import Outcome
 from pipeline.messages.errors import ConfigError
+from pipeline.plan import discovery
 from pipeline.run import prune, run
 from pipeline.stage import Address
 from tests.end_to_end.test_schedulers import scheduler_section
@@ -106,6 +108,27 @@ def test_status_and_explain_say_what_would_run_and_why(folder: Path) -> None:
     assert reasons["counts", "two"] == "input changed: files"
     assert reasons["total", "total"].startswith("unknown until its inputs are computed")
     assert set(reasons) == {("files", "two"), ("counts", "two"), ("total", "total")}
+
+
+def test_the_commands_inspect_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(discovery, "discover", lambda: STAGES)
+    ran(config(folder))
+    run_folder = str(folder / "out" / "words")
+
+    def said(*words: str) -> str:
+        assert main([*words, run_folder]) == 0
+        return capsys.readouterr().out
+
+    assert json.loads(said("status", "--json"))["counts"] == {"tasks": 3, "current": 3, "to_run": 0}
+    assert said("explain") == "nothing would run: every artifact is up to date\n"
+    (folder / "texts" / "two.txt").write_text("something else")
+    assert "counts     2 of 3 up to date, 1 to run" in said("status")
+    assert json.loads(said("explain", "--json"))["files/two"] == "input changed: found"
+    assert '"counts/two" -> "total/total"' in said("graph")
+    ran(config(folder, counts={"lower": True}))
+    assert "deleted 5 retired files" in said("prune")
 
 
 def test_another_parameter_retires_what_is_taken_back_later(folder: Path) -> None:

@@ -22,12 +22,13 @@ def status(target: str | None, sets: Sequence[str], as_json: bool) -> int:
 
     config, stages = target_config(target, sets)
     found = explain(config, stages)
-    compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
-    store = Store(config.folder, listed=True)
-    work = levels.summed(store, compared, levels.recorded(config.folder))
     rows = tasks.rows(found)
-    lines = [*tasks.lines(found, rows), *levels.lines(work, config.settings("pairs.device"))]
-    rows[levels.STAGE]["levels"] = work.as_dict()
+    lines = list(tasks.lines(found, rows))
+    if levels.STAGE in rows:
+        compared = [name for (stage, _), name in found.current.items() if stage == levels.STAGE]
+        work = levels.summed(Store(config.folder, listed=True), compared, levels.recorded(config.folder))
+        lines += levels.lines(work, config.settings("pairs.device"))
+        rows[levels.STAGE]["levels"] = work.as_dict()
     return answer(as_json, rows, lines)
 
 
