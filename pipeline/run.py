@@ -28,6 +28,7 @@ from pipeline.machine.interrupts import interrupts
 from pipeline.machine.late_pandas import import_pandas_late
 from pipeline.messages.errors import ArtifactDamaged, ConfigError
 from pipeline.plan import racy
+from pipeline.plan.past_rows import past_rows
 from pipeline.plan.preflight import calls_own_code, check_settings, largest_task
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
@@ -38,10 +39,7 @@ from pipeline.store.backends.storage import below
 from pipeline.store.events import LOG, EventLog
 from pipeline.store.footers import Footers
 from pipeline.store.lock import RunLock
-from pipeline.store.store import Store
-
-RECORD = "run.json"
-
+from pipeline.store.store import RECORD, Store
 
 AfterSuccess: TypeAlias = Callable[[Store, Collection[str]], Collection[str]]
 
@@ -112,7 +110,13 @@ class _Work:
     def run(self, reporter: Reporter, interrupted: threading.Event, lock: RunLock) -> RunRecord:
         try:
             started = time.perf_counter()
-            plan = make_plan(self.stages, self.config.params, self.config.settings, reporter.found)
+            plan = make_plan(
+                self.stages,
+                self.config.params,
+                self.config.settings,
+                functools.partial(past_rows, self.store),
+                reporter.found,
+            )
             self.looked = time.perf_counter() - started
             self.begun = True
             reporter.begin(plan.workloads(), lambda address: plan.nodes[address].task.size)

@@ -17,7 +17,7 @@ from typing import Generic
 
 import pyarrow as pa
 
-from pipeline.contract.options import CacheKey, Output, P, Preflight, Reuse, Section, Source, section
+from pipeline.contract.options import CacheKey, Output, P, PastRows, Preflight, Reuse, Section, Source, section
 from pipeline.contract.work import Address, Artifact, Base, Inputs, Job, Result, Scalar, Settings, Task, Upstream
 from pipeline.store.columns import check_columns
 
@@ -32,6 +32,7 @@ __all__ = [
     "Inputs",
     "Job",
     "Output",
+    "PastRows",
     "Preflight",
     "Result",
     "Reuse",

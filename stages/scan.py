@@ -1,6 +1,6 @@
 """Find the images and cut the list into partitions.
 
-Every run lists the folders again."""
+Every run lists the folders again, and the members of containers that have changed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Output, Preflight, Settings, Source, Stage, Task, section
+from pipeline.stage import Output, PastRows, Preflight, Settings, Source, Stage, Task, section
 from stages.comparing.rows import thumbnail_schema
 from stages.kernels import cut
 from stages.listing.files import find, show, texts
+from stages.listing.known import KnownContainers
 from stages.listing.roots import check
 from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS
@@ -114,14 +115,19 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
     return pa.schema([*SCHEMA, *((name, pa.string()) for name in params.columns)])
 
 
-def source(params: Params, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
+def source(
+    params: Params, settings: Settings, report: Callable[[int], None], past: Callable[[], PastRows]
+) -> Iterator[tuple[Task, pa.Table]]:
     """Yield the image table of each set, cut into partitions; `report` is called with the number of files found.
+
+    The members of unchanged tar and zip files come from `past`.
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""
     rules = params.rules(settings("companions.patterns"))
     marks = InputMarks(settings("inputs.columns"), settings("inputs.folders"))
-    found = {name: _find(name, settings(f"inputs.{name}"), rules, marks, report) for name in ("a", "b")}
+    known = KnownContainers(past, params.trust, params.columns)
+    found = {name: _find(name, settings(f"inputs.{name}"), rules, marks, report, known) for name in ("a", "b")}
     both = found["a"].paths.filter(pc.is_in(found["a"].paths, found["b"].paths)) if len(found["b"]) else []
     if len(both):
         raise ConfigError(
@@ -146,10 +152,15 @@ def partition_sizes(settings: Settings, images: int) -> tuple[int, int]:
 
 
 def _find(
-    name: str, roots: Sequence[str], rules: ListingRules, marks: InputMarks, report: Callable[[int], None]
+    name: str,
+    roots: Sequence[str],
+    rules: ListingRules,
+    marks: InputMarks,
+    report: Callable[[int], None],
+    known: KnownContainers,
 ) -> FileTable:
     try:
-        files = find(roots, rules, marks, report)
+        files = find(roots, rules, marks, report, known)
     except OSError as error:
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Generic, TypeAlias, TypeVar, dataclass_transform
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 import pyarrow as pa
 
@@ -66,17 +66,27 @@ class Section:
     roots: tuple[str, ...] = ()
 
 
+class PastRows(NamedTuple):
+    """The rows of a source stage in the last run; none unless that run listed everything with the same parameters.
+
+    tables  read one by one; reading raises ArtifactDamaged
+    racy    first-column values of rows whose data may have changed unnoticed"""
+
+    tables: Iterable[pa.Table] = ()
+    racy: Collection[str] = ()
+
+
 @dataclass(frozen=True)
 class Source(Generic[P]):
     """How a source stage finds the data of a run.
 
-    list      (params, settings, report) -> (task, table) pairs; called in every run. `report(n)` says that n more rows
-              are found, for the progress display
+    list      (params, settings, report, past) -> (task, table) pairs; called in every run. `report(n)` says that n more
+              rows are found, for the progress display; `past()` returns the rows of the last run
     racy      table -> first-column values of rows whose data may still change unnoticed; the next run rechecks the rows
     sections  config sections of the source, by name
     """
 
-    list: Callable[[P, Settings, Callable[[int], None]], Iterable[tuple[Task, pa.Table]]]
+    list: Callable[[P, Settings, Callable[[int], None], Callable[[], PastRows]], Iterable[tuple[Task, pa.Table]]]
     racy: Callable[[pa.Table], Sequence[str]] | None = None
     sections: Mapping[str, Section] = field(default_factory=dict, hash=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from pipeline.execution.notices import Warnings
 from pipeline.execution.progress import Plain
 from pipeline.plan import racy
 from pipeline.plan.call import Receipt
+from pipeline.plan.past_rows import past_rows
 from pipeline.plan.preflight import check_settings
 from pipeline.plan.resolve import Resolver
 from pipeline.plan.tasks import Plan, in_order, make_plan
@@ -33,8 +35,9 @@ def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
     """Explain what `run` would do now; change nothing. Raises ConfigError."""
     use(config.storage)
     check_settings(stages, config.params, config.settings)
-    plan = make_plan(in_order(stages), config.params, config.settings)
     store = Store(config.folder, listed=True)
+    past = functools.partial(past_rows, store)
+    plan = make_plan(in_order(stages), config.params, config.settings, past)
     with Warnings(Plain()), Footers(store, read_only=True) as footers:
         racy_rows = racy.by_source(plan, racy.read(store))
         return _foreseen(Resolver(plan, store, footers, config.params, config.settings, racy_rows, read_only=True))

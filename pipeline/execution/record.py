@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.config.settings import Config
 from pipeline.execution.runner import Failure, Runner
 from pipeline.machine.installation import DISTRIBUTION, version_of
+from pipeline.plan.past_rows import LISTED, listing_digest
 from pipeline.stage import Stage
 
 COUNTED = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_failed"}
@@ -52,9 +53,25 @@ def record_of(
         "config": config.as_dict(),
         **figures,
         "stages": counts,
+        LISTED: _listed(runner) if runner else {},
         "warnings": list(warnings),
         "failures": [
             {"task": "/".join(failure.address), "message": failure.message}
             for failure in (runner.failures if runner else ())
         ],
+    }
+
+
+def _listed(runner: Runner) -> dict[str, str]:
+    """Return the digest of each source stage's artifacts; none of a stage that has not published all of them."""
+    names: dict[str, list[str]] = {}
+    missing: set[str] = set()
+    for stage, key in runner.plan.sources:
+        if receipt := runner.receipts.get((stage, key)):
+            names.setdefault(stage, []).append(receipt.name)
+        else:
+            missing.add(stage)
+    contexts = runner.resolver.contexts
+    return {
+        stage: listing_digest(contexts[stage].recipe, some) for stage, some in names.items() if stage not in missing
     }

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.messages.errors import ConfigError
-from pipeline.stage import Address, Settings, Stage, Task, Upstream
+from pipeline.stage import Address, PastRows, Settings, Stage, Task, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,21 @@ def find_silently(stage: str, count: int) -> None:
     """Report nothing."""
 
 
+def no_past(stage: Stage[Any], params: object, settings: Settings) -> PastRows:
+    """Return no rows."""
+    return PastRows()
+
+
 def make_plan(
     stages: Sequence[Stage[Any]],
     params: Mapping[str, object],
     settings: Settings,
+    past: Callable[[Stage[Any], object, Settings], PastRows] = no_past,
     found: Callable[[str, int], None] = find_silently,
 ) -> Plan:
     """List the data of source stages, and cut the work of other stages into tasks.
 
+    `past` is called with a source stage, its parameters and the settings, and returns the rows of the last run.
     `found` is called with the name of a source stage and a number of rows that the stage has found.
 
     Raises ConfigError if a source stage finds no data."""
@@ -101,7 +108,9 @@ def make_plan(
     sources: dict[Address, pa.Table] = {}
     for stage in stages:
         if stage.source:
-            listed = list(stage.source.list(params[stage.name], settings, functools.partial(found, stage.name)))
+            given = params[stage.name]
+            rows = functools.partial(past, stage, given, settings)
+            listed = list(stage.source.list(given, settings, functools.partial(found, stage.name), rows))
             by_stage[stage.name] = [task for task, _ in listed]
             sources.update({(stage.name, task.key): table for task, table in listed})
         else:

@@ -34,6 +34,7 @@ from pipeline.store.layout import layout, row_groups
 
 Files: TypeAlias = LocalFiles | ObjectFiles
 
+RECORD = "run.json"
 RETIRED = ".retired"
 SUMMARY = "#summary"
 """Key of the summary's digest in `Record.content`, beside the column digests."""

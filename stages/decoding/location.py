@@ -66,6 +66,11 @@ def location_of(path: bytes, text: str) -> Location:
     return Location(kind, path[: int(length)], tuple(at))
 
 
+def container_length(text: str) -> int:
+    """Return the length in bytes of the container's name, from the text of a location."""
+    return int(text.split(":", 2)[1])
+
+
 def container_of(path: bytes, text: str | None) -> bytes | None:
     """Return the name of an image's container; None for a file of its own."""
     return location_of(path, text).container if text else None

@@ -4,6 +4,7 @@ files.py       folders: one `os.scandir` a folder, one `stat` a file
 urls.py        URLs: one listing by fsspec
 containers.py  container files: their members become images
 members.py     the members of tar and zip files
+known.py       the members of tar and zip files that have not changed since the last run
 parquet.py     the rows of Parquet and Arrow files
 image_columns.py  which column of a table holds images
 values.py      labels and other values beside images

@@ -23,6 +23,7 @@ from stages.decoding.location import is_container
 from stages.decoding.sources import in_range
 from stages.listing.companions import FoundCompanions
 from stages.listing.containers import Container, Members, listed
+from stages.listing.known import KnownContainers
 from stages.listing.layouts import dataset_files, is_of_img2dataset
 from stages.listing.listed_images import add_list
 from stages.listing.lists import is_list
@@ -43,6 +44,7 @@ def find(
     rules: ListingRules,
     marks: InputMarks | None = None,
     report: Callable[[int], None] = lambda count: None,
+    known: KnownContainers | None = None,
 ) -> FileTable:
     """Return the files of one set, each once.
 
@@ -51,11 +53,12 @@ def find(
     An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
 
     marks  what the config says of single roots
+    known  containers that need not be opened
 
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
     names = sorted(map(os.fsencode, roots), key=len)
-    walk = _Walk(rules, marks or InputMarks(), report)
+    walk = _Walk(rules, marks or InputMarks(), report, known)
     single: dict[bytes, list[bytes]] = {}
     for number, root in enumerate(names):
         if is_url(root):
@@ -122,8 +125,14 @@ class _Walk:
     Folders without links come first, then linked folders in path order. So the choice among several links to one
     folder does not depend on the order of a listing, and circular links end."""
 
-    def __init__(self, rules: ListingRules, marks: InputMarks, report: Callable[[int], None]) -> None:
-        self._marks, self._report = marks, report
+    def __init__(
+        self,
+        rules: ListingRules,
+        marks: InputMarks,
+        report: Callable[[int], None],
+        known: KnownContainers | None,
+    ) -> None:
+        self._marks, self._report, self._known = marks, report, known
         self.columns = FileColumns(rules.columns)
         self.linked: list[tuple[bytes, int, os.stat_result]] = []
         self.tags: dict[bytes, str] = {}
@@ -207,8 +216,10 @@ class _Walk:
             self.columns.add([path], number, [found])
 
     def _open(self, container: Container, number: int, named: bool = True) -> None:
-        column = self._marks.columns.get(container.name.decode("utf-8", "surrogateescape"))
-        found = listed(container, self._rules, column, named)
+        found: Iterable[Members] | None = self._known.members(container) if self._known else None
+        if found is None:
+            column = self._marks.columns.get(container.name.decode("utf-8", "surrogateescape"))
+            found = listed(container, self._rules, column, named)
         self.columns.add_members(container, number, self._reported(found))
 
     def _reported(self, found: Iterable[Members]) -> Iterator[Members]:

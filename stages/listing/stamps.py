@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.decoding.reading import read_url
+from stages.listing.containers import Container
 from stages.listing.table import FileTable
 from stages.listing.urls import is_url
 
@@ -33,15 +34,18 @@ def stamps(files: FileTable, trust: str) -> pa.StringArray:
 
 def _of_members(files: FileTable, locations: pa.LargeStringArray, trust: str) -> pa.StringArray:
     """Return the stamps of members: size and stamp of the container, and the location; null for other files."""
-    states = []
-    for each in files.containers:
-        time = str(each.ctime_ns if trust == "ctime" else each.mtime_ns)
-        states.append(f"{each.size}/{_digest(each.name) if trust == 'bytes' else each.tag or time}")
+    states = [state(each, trust) for each in files.containers]
     own = pa.array(np.where(files.container < 0, 0, files.container))
     joined: pa.StringArray = pc.binary_join_element_wise(
         pa.array(states, pa.string()).take(own), locations.cast(pa.string()), " "
     )
     return joined
+
+
+def state(container: Container, trust: str) -> str:
+    """Return size and stamp of a container, the start of the stamps of its members."""
+    time = container.ctime_ns if trust == "ctime" else container.mtime_ns
+    return f"{container.size}/{_digest(container.name) if trust == 'bytes' else container.tag or time}"
 
 
 def _digest(path: bytes) -> str:

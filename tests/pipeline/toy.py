@@ -5,7 +5,7 @@ Words stand in lines of a file, three to a partition. Nothing here knows of imag
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,7 +55,7 @@ LETTERS = pa.schema([("word", pa.string()), ("letters", pa.int64())])
 TOTAL = pa.schema([("product", pa.int64())])
 
 
-def words_source(params: Nothing, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
+def words_source(params: Nothing, settings: Settings, *given: Any) -> Iterator[tuple[Task, pa.Table]]:
     words = Path(settings("inputs.a")[0]).read_text().split()
     for number in range(0, len(words), 3):
         yield Task(f"w{number // 3:02}"), pa.table({"word": words[number : number + 3]}, WORDS)

@@ -21,6 +21,7 @@ from pipeline.stage import (
     Inputs,
     Job,
     Output,
+    PastRows,
     Preflight,
     Result,
     Section,
@@ -65,7 +66,9 @@ LISTED = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("mtime_ns", p
 WORDS = pa.schema([("word", pa.string()), ("count", pa.int64())])
 
 
-def listed(params: Files, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
+def listed(
+    params: Files, settings: Settings, report: Callable[[int], None], past: Callable[[], PastRows]
+) -> Iterator[tuple[Task, pa.Table]]:
     paths = [path for folder in settings("texts.folders") for path in Path(folder).glob(f"*{params.ending}")]
     if not paths:
         raise ConfigError("texts.folders: no text found")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ NAMES = pa.schema([("name", pa.string()), ("bytes", pa.int64()), ("mtime_ns", pa
 TEXTS = pa.schema([("name", pa.string()), ("text", pa.string())])
 
 
-def names(params: Nothing, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
+def names(params: Nothing, settings: Settings, *given: Any) -> Iterator[tuple[Task, pa.Table]]:
     found = sorted(Path(settings("inputs.a")[0]).iterdir())
     for number in range(0, len(found), 2):
         files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in found[number : number + 2]]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pipeline.messages.errors import ConfigError
+from pipeline.stage import PastRows
 from stages import scan
 from stages.decoding.reading import read
 from stages.decoding.sources import Expected
@@ -121,7 +122,7 @@ def test_what_is_named_like_an_image_and_is_no_file_is_named(tree: Path, caplog:
 
 
 def source(**settings: Any) -> list[Any]:
-    return list(scan.source(scan.Params(), (EVERYTHING | settings).__getitem__, lambda count: None))
+    return list(scan.source(scan.Params(), (EVERYTHING | settings).__getitem__, lambda count: None, PastRows))
 
 
 def test_each_set_is_partitioned_alone(tmp_path: Path) -> None:

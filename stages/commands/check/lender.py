@@ -18,7 +18,7 @@ from pipeline.config.settings import Config
 from pipeline.messages.errors import ArtifactDamaged, ConfigError, TaskError
 from pipeline.plan.fingerprint import recipe
 from pipeline.plan.reasons import other_recipe
-from pipeline.stage import Artifact, Inputs, Job, Preflight, Result, Settings, Source, Stage, Task
+from pipeline.stage import Artifact, Inputs, Job, PastRows, Preflight, Result, Settings, Source, Stage, Task
 from pipeline.store.artifact import Record, StoredArtifact
 from pipeline.store.footers import Footers
 from pipeline.store.lock import holder
@@ -194,7 +194,7 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
     """Return the stages up to `pairs`; `scan` and `thumbnail` read new files only."""
 
     def source(
-        params: scan.Params, settings: Settings, report: Callable[[int], None]
+        params: scan.Params, settings: Settings, report: Callable[[int], None], past: Callable[[], PastRows]
     ) -> Sequence[tuple[Task, pa.Table]]:
         """Delete retired artifacts, then link the run's artifacts; the folder is locked.
 

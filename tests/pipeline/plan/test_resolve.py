@@ -332,7 +332,7 @@ def test_the_reason_is_that_of_the_latest_artifact_that_can_be_read(
 def test_what_holds_no_rows_gives_none_and_takes_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An artifact without rows spans nothing."""
 
-    def source(params: Any, settings: Any, report: Any) -> Iterator[tuple[Task, pa.Table]]:
+    def source(params: Any, settings: Any, *given: Any) -> Iterator[tuple[Task, pa.Table]]:
         words = (folder / "words.txt").read_text().split()
         yield Task("w00"), pa.table({"word": words}, WORDS)
         yield Task("w01"), pa.table({"word": ["zoo"]}, WORDS)

@@ -10,6 +10,7 @@ import pytest
 from pipeline.config.settings import from_mapping
 from pipeline.messages.errors import ConfigError
 from pipeline.plan.discovery import discover
+from pipeline.stage import PastRows
 from stages import scan
 from stages.listing.companions import DEFAULT, CompanionRules, checked, kind_of
 from tests.stages.test_scan import EVERYTHING
@@ -92,7 +93,7 @@ def table(*roots: Path, **settings: Any) -> dict[str, str | None]:
     given = EVERYTHING | {"inputs.a": [str(root) for root in roots]} | settings
     params = scan.Params(**{name: given.pop(name) for name in ("follow_links", "ignore_names") if name in given})
     found = {}
-    for _, rows in scan.source(params, given.__getitem__, lambda count: None):
+    for _, rows in scan.source(params, given.__getitem__, lambda count: None, PastRows):
         found |= dict(zip(rows["path"].to_pylist(), rows["companions"].to_pylist(), strict=True))
     return {path.rpartition("/")[2]: names for path, names in found.items()}
 
