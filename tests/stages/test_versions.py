@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "dd3bb294251542fe"),
-    "thumbnail": (7, "4c280c0df7c303ae"),
+    "scan": (3, "ecefbf3eda0b85c4"),
+    "thumbnail": (7, "475ff75e7f9479ef"),
     "hash": (3, "353f83e5aa6f853e"),
-    "embed": (1, "17cee19f813dbef2"),
+    "embed": (1, "94ff0090da5c4d01"),
     "index": (2, "4c86d09d00d8b436"),
-    "pairs": (4, "178098f4bfc6b210"),
-    "cluster": (9, "d88e1f005dba3ca5"),
-    "plot": (15, "78e8d9fa8bbea67a"),
+    "pairs": (4, "8eeda5e35257d79e"),
+    "cluster": (9, "e53ac823b3fcc461"),
+    "plot": (15, "92b62567282e9b23"),
 }
 
 

@@ -13,6 +13,7 @@ from stages.decoding import borders
 from stages.decoding.borders import Box, picture_box
 from stages.decoding.decode import decode
 from stages.decoding.options import DecodeOptions
+from tests.pairwise import pairwise
 from tests.stages.decoding.samples import saved
 
 OPTIONS = DecodeOptions((64, 64), "RGB", True, (255, 255, 255), True, 1 << 28, 500_000_000, "mtime", trim=True)
@@ -132,10 +133,9 @@ def apart(one: bytes, other: bytes) -> float:
     return float(np.square(next(values) - next(values)).sum()) / 64**2
 
 
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "JPEG2000"])
-@pytest.mark.parametrize("orientation", [1, 6, 7])
-def test_a_framed_copy_has_the_thumbnail_of_the_picture(fast: bool, kind: str, orientation: int) -> None:
+@pytest.mark.quick(6)
+@pairwise(kind=("JPEG", "PNG", "WEBP", "JPEG2000"), orientation=(1, 6, 7), fast=(True, False))
+def test_a_framed_copy_has_the_thumbnail_of_the_picture(kind: str, orientation: int, fast: bool) -> None:
     """In full size and decoded at a reduced scale, lying or upright; the box is in pixels of the upright image."""
     options = replace(OPTIONS, fast=fast)
     image = picture(1500, 1000)

@@ -73,6 +73,7 @@ def test_an_unchanged_container_stays_closed(project: Project, opened: list[str]
     ]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("what", ["parameter", "artifact deleted", "artifact added", "record", "young", "bytes"])
 def test_what_is_not_sure_is_listed_again(project: Project, opened: list[str], what: str) -> None:
     if what == "young":

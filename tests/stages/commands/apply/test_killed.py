@@ -96,6 +96,7 @@ def everywhere(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("way", "together", "really"),
     [("move", 100, True), ("move", 1, False), (MERGING, 1, False), *((way, 100, False) for way in WAYS)],
@@ -128,6 +129,7 @@ def test_wherever_it_is_killed_no_file_is_lost_and_all_can_be_taken_back(
     assert steps > 10
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("way", WAYS)
 def test_wherever_undo_is_killed_no_file_is_lost_and_it_can_be_done_again(
     way: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

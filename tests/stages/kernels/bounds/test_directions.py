@@ -25,7 +25,7 @@ def squared(row: list[Fraction]) -> Fraction:
     return sum((entry**2 for entry in row), Fraction(0))
 
 
-@pytest.mark.parametrize(("n", "d"), [(0, 5), (1, 64), (2, 3), (7, 48), (100, 8), (100, 1), (50, 300)])
+@pytest.mark.parametrize(("n", "d"), [(0, 5), (1, 64), (2, 3), (7, 48), (100, 8), (100, 1), (50, 90)])
 @pytest.mark.parametrize("rank", [0, 1, 3, 40])
 def test_a_projection_stretches_by_no_more_than_it_says(n: int, d: int, rank: int) -> None:
     """In fractions, for vectors within the span of the directions, where nothing is lost, and for any others."""
