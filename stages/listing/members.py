@@ -26,6 +26,8 @@ LONGEST = 4096
 """Bytes of a member's name; a longer name ends in its digest."""
 UP = b"%2E%2E"
 BLOCK = 512
+PADDING = 1 << 20
+"""Bytes behind the end of a tar that are read; tar writes at most some thousand."""
 ENCRYPTED = 1
 SIDECAR = 1 << 16
 """Bytes of a file beside an image that is read, at most."""
@@ -148,7 +150,10 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         stream.seek(tar.offset)
         end = stream.read(BLOCK)
         whole = bool(end) and not end.strip(b"\0")
+        if kind == "stream":
+            stream.read(PADDING)  # to the checksum at the end of the file, which this verifies
     except Exception as error:  # hostile bytes
+        whole = False
         if isinstance(error, OSError) and error.errno is not None:
             raise
     if not whole:

@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "ecefbf3eda0b85c4"),
+    "scan": (3, "68f334309a0e9f01"),
     "thumbnail": (7, "475ff75e7f9479ef"),
     "hash": (3, "353f83e5aa6f853e"),
     "embed": (1, "94ff0090da5c4d01"),

@@ -57,6 +57,18 @@ def test_a_tar_without_its_end_mark_is_damaged(tmp_path: Path) -> None:
     assert problems(listed(path)) == {b"": "ends"}
 
 
+@pytest.mark.parametrize(("ending", "at"), [("tar.gz", -8), ("tar.bz2", -4), ("tar.xz", -20)])
+def test_a_wrong_checksum_of_a_compressed_tar_is_said(ending: str, at: int, tmp_path: Path) -> None:
+    """A damaged name may end in no image's ending any more: only the checksum shows the damage."""
+    path = pack(tmp_path / f"a.{ending}", FILES)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    found = listed(path)
+    assert problems(found) == {b"": "ends"}
+    assert len(found) == len(FILES) + 1
+
+
 def test_a_broken_header_in_the_middle_is_said(tmp_path: Path) -> None:
     """The standard library ends its listing in silence there."""
     path = pack(tmp_path / "a.tar", FILES)
