@@ -66,7 +66,7 @@ class Numbered:
     def __init__(self, images: int) -> None:
         self.images = images
 
-    def __call__(self, params: Any, settings: Settings, report: Any) -> Iterator[tuple[Task, pa.Table]]:
+    def __call__(self, params: Any, settings: Settings, *given: Any) -> Iterator[tuple[Task, pa.Table]]:
         return fake_scan(self.images, params, settings)
 
 
