@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,9 +32,7 @@ class ManyPartitions:
     partitions: int
     blocks: int
 
-    def __call__(
-        self, params: Any, settings: Settings, report: Callable[[int], None]
-    ) -> Iterator[tuple[Task, pa.Table]]:
+    def __call__(self, params: Any, settings: Settings, *given: Any) -> Iterator[tuple[Task, pa.Table]]:
         for number in range(self.partitions):
             closes = (number + 1) * self.blocks // self.partitions > number * self.blocks // self.partitions
             key = f"a-{number:016x}"
