@@ -17,7 +17,8 @@ from pipeline.messages.errors import ConfigError
 from pipeline.stage import Output, Preflight, Settings, Source, Stage, Task, section
 from stages.comparing.rows import thumbnail_schema
 from stages.kernels import cut
-from stages.listing.files import find, show, texts
+from stages.listing.files import find
+from stages.listing.path_text import show, texts
 from stages.listing.roots import check
 from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from stages.decoding.formats.registry import RAW
+from stages.listing.path_text import show
 
 logger = logging.getLogger("fast_diff")
 
@@ -110,7 +111,7 @@ class FoundCompanions:
         if others:
             images = [path.rpartition(b"/")[2] for path in paths]
             for name, names in self._rules.of(images, others).items():
-                self.names[os.path.join(folder, name)] = BETWEEN.join(map(_text, names))
+                self.names[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
 
     def add_beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
         """Add the companions of images that are inputs themselves: the walk does not list their folders."""
@@ -118,10 +119,6 @@ class FoundCompanions:
             with os.scandir(folder) as entries:
                 others = [entry.name for entry in entries if self.fits(entry)]
         except OSError as error:
-            logger.warning("%s can't be listed (%s): companions are left out", _text(folder), error.strerror)
+            logger.warning("%s can't be listed (%s): companions are left out", show(folder), error.strerror)
         else:
             self.add(folder, paths, others)
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace")

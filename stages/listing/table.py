@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.decoding.sources import in_range
@@ -148,10 +149,39 @@ class FileColumns:
         self._paths = []
 
     def paths(self) -> pa.LargeBinaryArray:
-        """Return the paths so far, and drop them here."""
+        """Return the paths so far, in order of discovery."""
         self._flush()
-        whole, self._pieces = pa.concat_arrays(self._pieces), []
-        return whole
+        self._pieces = [pa.concat_arrays(self._pieces)]
+        return self._pieces[0]
+
+    def table(self, roots: Sequence[bytes], tags: Mapping[bytes, str], companions: Mapping[bytes, str]) -> FileTable:
+        """Return the files in path order, each once, and empty the columns; see `FileTable` for the arguments."""
+        paths, locations, values = self.paths(), self.locations(), self.values()
+        self._pieces = []
+        order = pc.array_sort_indices(paths)
+        paths = paths.take(order)
+        numbers = order.to_numpy()
+        if len(paths) > 1:  # a file may be an input, and also lie in another input
+            again = np.append(False, pc.equal(paths[1:], paths[:-1]).to_numpy(zero_copy_only=False))
+            if again.any():
+                paths, numbers = paths.filter(pa.array(~again)), numbers[~again]
+        root, sizes, mtimes, ctimes, container = (
+            np.frombuffer(self.numbers.pop(0), np.int64)[numbers] for _ in range(len(self.numbers))
+        )
+        return FileTable(
+            paths,
+            roots,
+            root.astype(np.int32),
+            sizes,
+            mtimes,
+            ctimes,
+            tags,
+            companions,
+            self.containers,
+            container.astype(np.int32),
+            None if locations is None else locations.take(pa.array(numbers)),
+            {name: each.take(pa.array(numbers)) for name, each in values.items()},
+        )
 
 
 def path_hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:

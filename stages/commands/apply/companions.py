@@ -24,7 +24,7 @@ from stages.commands.plan.plan_file import PlannedFile, RemovalPlan, path_of
 from stages.comparing.text import one_line
 from stages.decoding.sources import in_range
 from stages.listing.companions import DEFAULT, CompanionRules, kind_of
-from stages.listing.files import show
+from stages.listing.path_text import show
 from stages.listing.rules import EXTENSIONS, ListingRules
 
 ALONE = "; with --companions leave, the image goes alone"

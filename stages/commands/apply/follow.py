@@ -22,7 +22,7 @@ from stages.commands.apply.stays import Stays, look
 from stages.commands.apply.tally import DONE, Tally
 from stages.commands.plan.plan_file import RemovalPlan, container_of, is_local, name_of, path_of, reference_of
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 GROUP = 100
 """Files in a group of acts; the changes of a group are synced together."""

@@ -23,7 +23,7 @@ from stages.commands.apply.stays import StayingImage
 from stages.commands.apply.tally import conflict_text
 from stages.commands.plan.plan_file import RemovalPlan, path_of, reference_of
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 MOST_BYTES = 4 << 20
 """Largest sidecar: the journal holds two versions."""

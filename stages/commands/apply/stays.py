@@ -15,7 +15,7 @@ from stages.commands.apply.acts.folders import Folder, Version, version
 from stages.commands.plan.plan_file import Group, PlannedFile, container_of, is_local, path_of
 from stages.comparing.text import one_line
 from stages.decoding.sources import in_range
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 NONE = "no image that is to stay is present and unchanged"
 SECOND = 10**9

@@ -16,7 +16,7 @@ from stages.commands.apply.journal import Journal, read_journal
 from stages.commands.apply.planned import why
 from stages.commands.apply.tally import Tally
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 AS_BEFORE = ("restored", "removed")
 """First words of lines about files that are as before the action."""

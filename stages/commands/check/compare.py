@@ -36,7 +36,8 @@ from stages.clustering.ledger import account
 from stages.commands.check.lender import NEW, STAGES, Lender, lender, stages_of, true_names
 from stages.commands.results.tables import Results
 from stages.kernels import cut
-from stages.listing.files import find, show, texts
+from stages.listing.files import find
+from stages.listing.path_text import show, texts
 from stages.listing.sections import ImageSets
 from stages.listing.stamps import stamps
 from stages.listing.table import FileTable

@@ -16,7 +16,7 @@ from stages.commands.results.tables import Results
 from stages.decoding.recheck import names_of
 from stages.decoding.sources import in_range
 from stages.listing.companions import BETWEEN, stem_of
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))

@@ -32,7 +32,7 @@ from stages.commands.results.tables import load_run
 from stages.comparing.text import one_line
 from stages.decoding.location import SEPARATOR
 from stages.listing import companions
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 FORMAT = "fast-diff-plan"
 VERSION = 1

@@ -10,7 +10,7 @@ from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import counted
 from pipeline.store.backends.locations import at_home, canonical, protocol_of
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 
 def image_named(typed: str, known: Collection[str]) -> str:

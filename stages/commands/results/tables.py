@@ -31,7 +31,7 @@ from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES, compared_h
 from stages.comparing.rows import BOX
 from stages.decoding.location import container_of
 from stages.kernels.graph import components
-from stages.listing.files import show
+from stages.listing.path_text import show
 from stages.report.folders import FILENAME as FOLDERS
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from pipeline.messages.say import say_on_stderr
 from pipeline.plan import discovery
 from pipeline.store.backends.locations import mask, protocol_of
 from pipeline.store.backends.storage import exists
-from stages.listing.files import show
+from stages.listing.path_text import show
 from stages.listing.patterns import expanded, has_pattern
 
 if TYPE_CHECKING:
