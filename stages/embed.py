@@ -32,7 +32,7 @@ from pipeline.stage import (
     section,
 )
 from stages.comparing.functions import model_file
-from stages.comparing.thumbnails import BOUNDS, PIXELS, pixels, thumbnail_shape
+from stages.comparing.thumbnails import BOUNDS, PIXELS, limits, pixels, thumbnail_shape
 from stages.decoding.formats import registry as formats
 from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.rows import LIMITED
@@ -149,7 +149,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     Raises:
         TaskError: the function or the model fails, or no decoding process can be started."""
     from stages.vectors.embedder import Embedder
-    from stages.vectors.rows import VectorRow, contents_of, decoded, known_vectors, recurring, vector_table
+    from stages.vectors.rows import VectorRow, contents_of, decoded, known_vectors, vector_table
 
     embedder = Embedder(job, params.options, params.batch, params.device)
     table = inputs.table("thumbnail", [*READ, *(["thumbnail"] if embedder.thumbnails else [])])
@@ -159,7 +159,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         rows = embedder(pixels(table["thumbnail"], thumbnail_shape(job.settings)), paths)
         job.advance(len(rows))
         return Result((vector_table(table, rows, ""),), _summary(rows), {"decoded": 0, "reused": len(rows)})
-    known = known_vectors(set(keys), job.reusable_tables(), embedder.model, recurring(job))
+    known = known_vectors(set(keys), job.reusable_tables(), embedder.model, limits(job.settings).recurring)
     rows = [known.get(key, VectorRow()) for key in keys]
     wanted = [number for number, key in enumerate(keys) if key not in known]
     job.advance(len(keys) - len(wanted))

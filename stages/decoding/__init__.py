@@ -2,6 +2,7 @@
 
     stages/thumbnail.py
       rows.py           rows of earlier artifacts; rows in order
+      counts.py         counts of readable and failed images
       recheck.py        rows whose files have changed since
       lanes.py          files in, rows out; a crash or a hang costs one file
         children.py     decoding processes, from the parent's side

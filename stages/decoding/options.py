@@ -36,3 +36,8 @@ class Limits:
     memory: int = 3 << 30
     seconds: float = 120.0
     plugins: tuple[str, ...] = ()
+
+    @property
+    def recurring(self) -> dict[str, float]:
+        """Return the limits under which an error recurs, by the thumbnail stage's parameter."""
+        return {"max_memory": self.memory, "timeout": self.seconds}

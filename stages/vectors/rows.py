@@ -70,22 +70,16 @@ def decoded(
 
     Raises:
         TaskError: no decoding process can be started."""
-    limit = recurring(job)
+    bounds = limits(job.settings)
     table = rows.take(pa.array(wanted, pa.int64()))
     names, columns = names_of(table), table.select(["bytes", "digest"]).to_pylist()
     files = [Expected(name, row["bytes"], row["digest"]) for name, row in zip(names, columns, strict=True)]
-    lanes = Lanes(files, decode_again(job.settings, size, channels), limits(job.settings), job.spare_core)
-    found = ((place, (facts_of(seen, limit), pixels)) for place, seen, pixels in lanes)
+    lanes = Lanes(files, decode_again(job.settings, size, channels), bounds, job.spare_core)
+    found = ((place, (facts_of(seen, bounds.recurring), pixels)) for place, seen, pixels in lanes)
     for number, (facts, pixels) in zip(wanted, in_order([None] * len(wanted), found), strict=True):
         row = VectorRow(None, facts.error, facts.error_detail, facts.error_limit, facts.decoder)
         shape = size[1], size[0], CHANNELS[channels]
         yield DecodedImage(number, row, None if pixels is None else np.frombuffer(pixels, np.uint8).reshape(shape))
-
-
-def recurring(job: Job) -> dict[str, float]:
-    """Return the limits under which an error recurs; see `decoding.rows.LIMITED`."""
-    bounds = limits(job.settings)
-    return {"max_memory": bounds.memory, "timeout": bounds.seconds}
 
 
 def vector_table(rows: pa.Table, vectors: Sequence[VectorRow], model: str) -> pa.Table:

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "93d87b898d2d3049"),
-    "thumbnail": (7, "4c280c0df7c303ae"),
-    "hash": (3, "353f83e5aa6f853e"),
-    "embed": (1, "17cee19f813dbef2"),
-    "index": (2, "4c86d09d00d8b436"),
-    "pairs": (4, "178098f4bfc6b210"),
-    "cluster": (9, "d88e1f005dba3ca5"),
-    "plot": (15, "78e8d9fa8bbea67a"),
+    "scan": (3, "3d9cc5fb207c347d"),
+    "thumbnail": (7, "f787182138701819"),
+    "hash": (3, "c29853bbc37b3183"),
+    "embed": (1, "c43bbc2fda2fe3e0"),
+    "index": (2, "b4d35d239e9ab227"),
+    "pairs": (4, "0cec5fb19b129ced"),
+    "cluster": (9, "8a41b755de848f38"),
+    "plot": (15, "a0009f73c78e44d8"),
 }
 
 
