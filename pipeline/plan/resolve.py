@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.plan.bases import VERSIONS, PastArtifact, Reads, combinations, reads_of
+from pipeline.plan.bases import PastArtifact, PastArtifacts, Reads, combinations, reads_of
 from pipeline.plan.call import BasePaths, Call, Context, Receipt
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
@@ -64,7 +64,7 @@ class Resolver:
         self.reads = {name: stage.cache_key.reads(self.params[name], self.settings) for name, stage in stages.items()}
         self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
         self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
-        self._earlier: dict[str, dict[str, list[tuple[str, str]]]] = {}
+        self._past = PastArtifacts(self.footers)
         self._by_span: dict[str, SpanIndex] = {}
 
     def resolve(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
@@ -185,7 +185,7 @@ class Resolver:
             recipe = without(plain(call.context.recipe), "libraries", stage.cache_key.optional)
             alike = (
                 (path, record.span)
-                for path, record in self._all_records(stage.name)
+                for path, record in self._past.records(stage.name)
                 if record.span and without(record.recipe, "libraries", stage.cache_key.optional) == recipe
             )
             self._by_span[stage.name] = SpanIndex(alike)
@@ -215,33 +215,7 @@ class Resolver:
         return None
 
     def _versions(self, address: Address) -> list[PastArtifact]:
-        """Return the artifacts of one task, retired ones included, the latest first."""
-        stage, key = address
-        found = []
-        only = self.plan.nodes[address].task.filename
-        for folder, name in [*self._by_key(stage).get(key, []), *([(stage, only)] if only else [])]:
-            with contextlib.suppress(ArtifactDamaged):
-                if seen := self.footers.names(folder).get(name):
-                    record = self.footers.record(folder, name, key)
-                    found.append(PastArtifact(seen.mtime_ns, f"{folder}/{name}", record))
-        return sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]
-
-    def _by_key(self, stage: str) -> Mapping[str, list[tuple[str, str]]]:
-        """Return (folder, name) of the artifacts of a stage, by task key, retired ones first."""
-        if stage not in self._earlier:
-            by_key: dict[str, list[tuple[str, str]]] = {}
-            for folder in (f"{stage}/{RETIRED}", stage):
-                for name in sorted(self.footers.names(folder)):
-                    by_key.setdefault(name.rpartition("-")[0], []).append((folder, name))
-            self._earlier[stage] = by_key
-        return self._earlier[stage]
-
-    def _all_records(self, stage: str) -> Iterator[tuple[str, Record]]:
-        """Yield path and record of all artifacts of a stage, retired ones first."""
-        for folder in (f"{stage}/{RETIRED}", stage):
-            for name in sorted(self.footers.names(folder)):
-                with contextlib.suppress(ArtifactDamaged):  # a damaged artifact has no rows to copy
-                    yield f"{folder}/{name}", self.footers.record(folder, name)
+        return self._past.versions(address, self.plan.nodes[address].task.filename)
 
     def _reason(self, node: Node, call: Call, name: str) -> str:
         stage = node.stage.name
@@ -251,7 +225,7 @@ class Resolver:
             except ArtifactDamaged:
                 return UNREADABLE_ARTIFACT
             return "missing: files beside it" if record.fingerprint == call.fingerprint else difference(record, call)
-        for folder, other in reversed(self._by_key(stage).get(node.task.key, [])):
+        for folder, other in reversed(self._past.by_key(stage).get(node.task.key, [])):
             with contextlib.suppress(ArtifactDamaged):
                 return difference(self.footers.record(folder, other, node.task.key), call)
         return "missing"

@@ -17,7 +17,8 @@ from cachetools import LRUCache
 
 from stages.commands.apply.actions import LEAVE, LINKS, REFUSE
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, version
+from stages.commands.apply.acts.folder import Folder, version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.stays import StayingImage
 from stages.commands.plan.companions import PlannedCompanion, true_name
 from stages.commands.plan.plan_file import PlannedFile, RemovalPlan, path_of

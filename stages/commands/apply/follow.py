@@ -11,7 +11,8 @@ from stages.commands.apply.actions import LINKS, REPORT, WITH
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folders, version
+from stages.commands.apply.acts.folder import version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
 from stages.commands.apply.companions import Companions

@@ -13,7 +13,8 @@ from stages.commands.apply import exiftool
 from stages.commands.apply.actions import MERGE
 from stages.commands.apply.acts import names
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, Version, version
+from stages.commands.apply.acts.folder import Folder, Version, version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.rewriting import sidecar_name
 from stages.commands.apply.companions import Companions

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Version, version
+from stages.commands.apply.acts.folder import Folder, Version, version
 from stages.commands.plan.plan_file import Group, PlannedFile, container_of, is_local, path_of
 from stages.comparing.text import one_line
 from stages.decoding.sources import in_range

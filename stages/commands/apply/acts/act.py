@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, Version
+from stages.commands.apply.acts.folder import Folder, Version
+from stages.commands.apply.acts.folders import Folders
 
 if TYPE_CHECKING:
     from stages.commands.apply.stays import StayingImage

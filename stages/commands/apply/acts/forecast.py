@@ -11,7 +11,7 @@ from typing import Any
 from stages.commands.apply.actions import LINKS
 from stages.commands.apply.acts import names
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder
+from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.trash import nearest_existing, place_in, trash_for
 from stages.comparing.text import human_bytes

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stages.commands.apply.acts.act import Act, path_in
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import PIECE, Folder, version
+from stages.commands.apply.acts.folder import PIECE, Folder, version
 from stages.commands.apply.acts.moving import attributes, dress
 
 FICLONE = 0x40049409

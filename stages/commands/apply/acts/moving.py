@@ -14,7 +14,7 @@ from typing import Any
 
 from stages.commands.apply.acts.act import Act, path_in
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import NO_LINKS, PIECE, Folder, version
+from stages.commands.apply.acts.folder import NO_LINKS, PIECE, Folder, version
 
 MODE = 0o777
 """Mode bits that a copy keeps: no setuid, setgid or sticky bit."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, version
+from stages.commands.apply.acts.folder import Folder, version
 from stages.commands.apply.acts.linking import NEW
 from stages.commands.apply.acts.moving import dress
 
