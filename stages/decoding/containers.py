@@ -16,7 +16,7 @@ from stages.decoding import problems
 from stages.decoding.location import Location, location_of
 from stages.decoding.opened_file import OpenedFile, decompressed
 from stages.decoding.problems import Unreadable
-from stages.decoding.sources import Expected, named
+from stages.decoding.sources import Expected, is_of_storage, storage_errors_converted
 
 KEPT = 4
 """Containers that a process keeps open."""
@@ -149,7 +149,7 @@ def read_member(
         raise Unreadable(problems.MANY_BYTES)
     cached = containers or OpenContainers()
     try:
-        with named():
+        with storage_errors_converted():
             opened = cached.opened(place.container)
             stamp = file.stamp.removesuffix(f" {file.location}")
             if stamp != file.stamp and not opened.has_stamp(stamp, trust):
@@ -183,7 +183,7 @@ def _from_stream(opened: OpenedFile, start: int, size: int) -> bytes:
     except MemoryError as error:
         raise Unreadable(problems.MEMORY) from error
     except Exception as error:  # decompressors meet hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         raise Unreadable(problems.MEMBER_BROKEN) from error
 

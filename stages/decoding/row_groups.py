@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from stages.decoding import problems
 from stages.decoding.opened_file import OpenedFile
 from stages.decoding.problems import Unreadable
+from stages.decoding.sources import is_of_storage
 
 ROWS = 16
 """Rows that are in memory at a time."""
@@ -79,7 +80,7 @@ def row_value(opened: OpenedFile, group: int, row: int, column: int) -> bytes:
     except MemoryError as error:
         raise Unreadable(problems.MEMORY) from error
     except Exception as error:  # a damaged page raises errors of many kinds
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         raise Unreadable(problems.MEMBER_BROKEN) from error
     if not found:

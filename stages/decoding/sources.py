@@ -35,8 +35,13 @@ class Expected(NamedTuple):
     location: str = ""
 
 
+def is_of_storage(error: Exception) -> bool:
+    """Return whether a disk or a store caused an error, not the bytes that a library parsed."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
 @contextlib.contextmanager
-def named() -> Iterator[None]:
+def storage_errors_converted() -> Iterator[None]:
     """Convert errors of storage, local or remote, to Unreadable."""
     try:
         yield

@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple, cast
 from stages.decoding.containers import METHODS
 from stages.decoding.location import SEPARATOR, ZIPS
 from stages.decoding.opened_file import OpenedFile, decompressed
+from stages.decoding.sources import is_of_storage
 
 HEADER = 1 << 26
 """Bytes of a tar's header, with its long names and comments, at most."""
@@ -117,7 +118,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         kind = "raw" if stream is file else "stream"
         tar = tarfile.TarFile(fileobj=cast(BinaryIO, _Limited(stream, HEADER)), encoding="utf-8")
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         yield broken(b"", "container"), None
         return
@@ -149,7 +150,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         end = stream.read(BLOCK)
         whole = bool(end) and not end.strip(b"\0")
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
     if not whole:
         yield broken(b"", "ends"), None
@@ -161,7 +162,7 @@ def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
     try:
         archive = zipfile.ZipFile(cast(BinaryIO, _Limited(opened.file(), DIRECTORY)))
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         yield broken(b"", "container"), None
         return

@@ -6,17 +6,20 @@ uncompressed Arrow file are found in the file itself."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.decoding.opened_file import OpenedFile
+from stages.decoding.sources import is_of_storage
 from stages.listing.image_columns import BYTES, ImageColumn, image_column, row_names
 from stages.listing.members import Member, broken
 from stages.listing.values import ValuesBeside, text_of
+
+T = TypeVar("T")
 
 MAGIC = b"ARROW1"
 """Start of an Arrow file; a file without this start is a stream, as `datasets` write it."""
@@ -29,18 +32,16 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
 
     column   the column of images; None: the column that looks like images
     columns  other columns, whose values the members get"""
-    try:
+
+    def parse() -> tuple[pa.Schema, tuple[pq.ParquetFile, list[int]]]:
         file = pq.ParquetFile(opened.file(), pre_buffer=False)
-        found = image_column(file.schema_arrow, column)
         groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
-    except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        yield broken(b"", "container")
+        return file.schema_arrow, (file, groups)
+
+    if isinstance(table := _parsed(parse, column), Member):
+        yield table
         return
-    if found is None:
-        yield broken(b"", "column")
-        return
+    found, (file, groups) = table
     first = 0
     for group, rows in enumerate(groups):
         names = row_names(first, rows, sum(groups), _keys(file, group, found))
@@ -48,6 +49,23 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
         for row, name in enumerate(names):
             yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
         first += rows
+
+
+def _parsed(parse: Callable[[], tuple[pa.Schema, T]], column: str | None) -> tuple[ImageColumn, T] | Member:
+    """Return the column of images and what else `parse` returns, or a broken member: the table itself.
+
+    The table is broken where `parse` fails, or where the schema has no column of images.
+
+    Raises:
+        OSError: the file can't be read."""
+    try:
+        schema, rest = parse()
+        found = image_column(schema, column)
+    except Exception as error:  # hostile bytes
+        if is_of_storage(error):
+            raise
+        return broken(b"", "container")
+    return broken(b"", "column") if found is None else (found, rest)
 
 
 def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[object] | None:
@@ -84,19 +102,17 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
     """Yield the rows of an Arrow file or stream as members; see `parquet_rows`."""
     parts: list[tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]] = []
     whole = False
-    try:
+
+    def parse() -> tuple[pa.Schema, tuple[Any, pa.Schema]]:
         source: Any = pa.memory_map(os.fsdecode(opened.name)) if opened.is_local else pa.PythonFile(opened.file())
         source.seek(8 if source.read(len(MAGIC)) == MAGIC else 0)
         schema = pa.ipc.read_schema(source)
-        found = image_column(schema, column)
-    except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        yield broken(b"", "container")
+        return schema, (source, schema)
+
+    if isinstance(table := _parsed(parse, column), Member):
+        yield table
         return
-    if found is None:
-        yield broken(b"", "column")
-        return
+    found, (source, schema) = table
     try:
         while True:
             message = pa.ipc.read_message(source)
@@ -104,7 +120,7 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
     except EOFError:
         whole = opened.read(source.tell() - len(END), source.tell()) == END
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
     of = sum(len(sizes) for _, sizes, *_ in parts)
     first = 0

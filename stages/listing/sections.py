@@ -78,6 +78,11 @@ ROOT = {
 Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), WithJsonSchema(ROOT)], ...]
 
 
+def _by_input(values: str, example: str) -> Any:
+    """Return pydantic's field of a key that holds a value for some inputs; `example` marks an input with a value."""
+    return Field(description=f"{values}, by input; the same as giving an input as {{{example}}}")
+
+
 @section
 class ImageSets:
     """Where the images are; nothing is ever written there."""
@@ -92,18 +97,10 @@ class ImageSets:
         ),
     ] = ()
     columns: Annotated[
-        dict[Path, str],
-        Field(
-            description="columns that hold the images of tables and lists, by input; the same as giving an input as "
-            "{path: ..., column: ...}"
-        ),
+        dict[Path, str], _by_input("columns that hold the images of tables and lists", "path: ..., column: ...")
     ] = field(default_factory=dict)
     folders: Annotated[
-        dict[Path, Path],
-        Field(
-            description="folders of the relative paths in lists, by input; the same as giving an input as "
-            "{list: ..., folder: ...}"
-        ),
+        dict[Path, Path], _by_input("folders of the relative paths in lists", "list: ..., folder: ...")
     ] = field(default_factory=dict)
 
 

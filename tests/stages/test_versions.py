@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "3d9cc5fb207c347d"),
-    "thumbnail": (7, "f787182138701819"),
+    "scan": (3, "192d3d5317c52419"),
+    "thumbnail": (7, "4b83dcdc7a948a1a"),
     "hash": (3, "c29853bbc37b3183"),
-    "embed": (1, "c43bbc2fda2fe3e0"),
+    "embed": (1, "670cec47f393388d"),
     "index": (2, "b4d35d239e9ab227"),
     "pairs": (4, "0cec5fb19b129ced"),
-    "cluster": (9, "8a41b755de848f38"),
-    "plot": (15, "a0009f73c78e44d8"),
+    "cluster": (9, "432d77f7c0e62c8b"),
+    "plot": (15, "8da0725393b2e2a3"),
 }
 
 

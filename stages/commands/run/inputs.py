@@ -27,7 +27,7 @@ SUFFIX_BYTES = 20
 """Bytes of a run's name that are reserved for a number after the folder's name."""
 
 
-def config_of(
+def run_config(
     places: Sequence[str], sets: Sequence[str], threshold: float | None, keep: Sequence[str], output: str | None
 ) -> tuple[Config, list[Stage[Any]]]:
     """Return the config of a run, and the stages. Raises ConfigError."""
