@@ -25,8 +25,6 @@ from stages.comparing.text import one_line
 from stages.kernels.measure.turns import MIRRORED
 
 LOST = "an artifact is missing; run `fast-diff run` again first"
-KINDS = ("identical", "near", "turned", "mirrored")
-"""Values of `PlanRules.only`."""
 
 Mask = NDArray[np.bool_]
 
@@ -49,15 +47,10 @@ class PlanRules:
     folders: Sequence[str] = ()
 
 
-def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
-    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError.
-
-    Images inside containers always stay."""
-    return proposal(results, rules)[0]
-
-
 def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str, Any], int]:
-    """Return `plan_of`, and the number of images that stay only because they are inside containers."""
+    """Return a run's proposal as JSON data, and how many images stay only because they are inside containers.
+
+    Keepers, references and images inside containers stay; other images go. Raises ConfigError."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
         raise ConfigError(f"{results.folder}: its last run did not finish; run `fast-diff run` again first")
     images = results.images().set_index("path")
