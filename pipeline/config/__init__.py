@@ -1,4 +1,4 @@
-"""From YAML to validated settings, and back.
+"""Read YAML as validated settings, and write settings as YAML.
 
 source.py        data that remembers the origin of each key
   yaml_source.py YAML as such data

@@ -1,4 +1,4 @@
-"""Correct a value of `--set` that YAML can't read or reads as another type."""
+"""Suggest corrections for a value of `--set` that YAML can't read as intended."""
 
 from __future__ import annotations
 

@@ -14,15 +14,15 @@ from pipeline.stage import Address
 Advance: TypeAlias = Callable[[Address, int], None]
 """Function that reports a task's address and the amount of its work that is done."""
 TELL_INTERVAL = 0.5
-"""Least seconds between two counts of one task."""
+"""Least seconds between two reports of one task."""
 
 
 def unseen(address: Address, done: int) -> None:
-    """Tell nobody."""
+    """Ignore the progress of a task."""
 
 
 def uncounted(amount: int) -> None:
-    """Count nothing."""
+    """Ignore an amount of finished work."""
 
 
 class TaskCount:
@@ -41,7 +41,9 @@ class TaskCount:
 
 
 def through_scheduler(topic: str) -> Advance:
-    """Return a function that reports to the driver through the scheduler; for a thread of a Dask worker."""
+    """Return a function that reports to the driver through the scheduler.
+
+    Only threads of a Dask worker may call `through_scheduler`."""
     from distributed import get_worker
 
     worker = get_worker()

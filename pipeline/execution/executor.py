@@ -1,4 +1,6 @@
-"""Executors: run calls behind one interface; here in a plain loop or on threads, in `on_dask.py` on a cluster."""
+"""Run calls behind one interface, in a plain loop or on threads.
+
+`on_dask.py` has the executor on a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from pipeline.stage import Address
 LAST_CALLS = 5.0
 """Seconds that an interrupted run in one process waits for the calls that are running."""
 ROUNDS = 4
-"""The remaining calls of a stage form at least this many bundles per slot, to keep all slots busy to the end."""
+"""Least bundles per slot that the remaining calls of a stage form, so that all slots are busy to the end."""
 
 
 class Executor(Protocol):

@@ -1,4 +1,4 @@
-"""Watch a cluster during a run: count workers, notice when nothing finishes."""
+"""Watch a cluster during a run: count workers and detect stalls."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Cluster:
 
 
 def tell_nobody(cluster: Cluster) -> None:
-    """Show nothing."""
+    """Ignore the state of the cluster."""
 
 
 @dataclass

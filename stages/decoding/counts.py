@@ -1,4 +1,4 @@
-"""Count readable and failed images: of a task, for the artifact's summary, and of a run, for run.json."""
+"""Count readable and failed images, for the summary of an artifact and for run.json."""
 
 from __future__ import annotations
 

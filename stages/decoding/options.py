@@ -1,4 +1,4 @@
-"""Options of decoding: what changes the pixels, and the limits of a decoding process."""
+"""Options of decoding that change pixels, and the limits of a decoding process."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ class Limits:
 
     @property
     def recurring(self) -> dict[str, float]:
-        """Return the limits under which an error recurs, by the thumbnail stage's parameter."""
+        """Return the limits under which an error recurs, by parameter of the stage."""
         return {"max_memory": self.memory, "timeout": self.seconds}

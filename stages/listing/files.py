@@ -2,8 +2,8 @@
 
 Names are bytes, so that names that are not UTF-8 need no special case. Symbolic links below a root are left out, or
 followed with `follow_links`; the root itself may be a link. A link is left out if its file is found without the
-link, or through an earlier link: one file is one image. Hard links are equal names of a file, so each is an image.
-The files found are stored in columns of some hundred bytes a file, not in objects."""
+link, or through an earlier link: one file is one image. Each hard link is an image of its own. The files found are
+stored in columns of some hundred bytes per file, not in objects."""
 
 from __future__ import annotations
 
@@ -41,13 +41,11 @@ def find(
     marks: InputMarks | None = None,
     report: Callable[[int], None] = lambda count: None,
 ) -> FileTable:
-    """Return the files of one set, each once.
-
-    Several roots or links may lead to one file.
+    """Return the files of one set, each once, even if several roots or links lead to one file.
 
     An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
 
-    marks  what the config says of single roots
+    marks  settings of single roots in the config
 
     Raises:
         OSError: a root can't be read, or is neither a folder nor a file."""
@@ -74,7 +72,9 @@ def find(
 
 
 def _add_linked(walk: _Walk) -> None:
-    """Add the files that only links lead to, each once: the first link in path order counts."""
+    """Add the files that only links lead to.
+
+    Each file is added once, under the first link in path order."""
     if not walk.linked:
         return
     paths, containers = walk.columns.paths().to_pylist(), walk.columns.numbers[-1]
@@ -115,7 +115,7 @@ class _Walk:
                 logger.warning("%s can't be read (%s): a file of the data set is left out", show(path), error.strerror)
 
     def _below(self, root: bytes, number: int, archives: bool) -> None:
-        """Add the files below a folder; `archives`: open containers."""
+        """Add the files below a folder; with `archives`, the members of containers, too."""
         ignore, recursive, wanted = self._ignore, self._rules.recursive, self._rules.wanted
         folders = [(False, root)]
         entered: set[bytes] = set()

@@ -1,7 +1,7 @@
 """List the rows of Parquet and Arrow files, without reading their images.
 
-The rows of a Parquet file are found by row group, and their sizes are not known before they are read. The bytes in an
-uncompressed Arrow file are found in the file itself."""
+A row of a Parquet file is located by its row group; the size of the row's image is unknown until the row is read. A row
+of an uncompressed Arrow file is located by the offset of its bytes in the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stages.listing.values import ValuesBeside, text_of
 T = TypeVar("T")
 
 MAGIC = b"ARROW1"
-"""Start of an Arrow file; a file without this start is a stream, as `datasets` write it."""
+"""Start of an Arrow file; a file without this start is an Arrow stream, as the library `datasets` writes."""
 END = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow stream."""
 
@@ -31,7 +31,7 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
     """Yield the rows of a Parquet file as members.
 
     column   the column of images; None: the column that looks like images
-    columns  other columns, whose values the members get"""
+    columns  names of other columns; each member gets the values of its row"""
 
     def parse() -> tuple[pa.Schema, tuple[pq.ParquetFile, list[int]]]:
         file = pq.ParquetFile(opened.file(), pre_buffer=False)
@@ -79,7 +79,9 @@ def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[obj
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
-    """Return the values of each row of a row group; None where a page is damaged. No columns: an empty list."""
+    """Return the values of each row of a row group; an empty list without columns.
+
+    The values are None where a page is damaged."""
     if not columns:
         return []
     try:
@@ -139,12 +141,14 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
 def _in_file(
     message: Any, schema: pa.Schema, end: int, column: ImageColumn, columns: Sequence[str]
 ) -> tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]:
-    """Return offset in the file, size, key and values of each row of a record batch; the offset is -1 where unknown.
+    """Return offset in the file, size, key and values of each row of a record batch.
 
-    end  where the message ends in the file: its body lies in front
+    The offset is -1 where unknown.
+
+    end  offset in the file at which the message ends, directly after its body
 
     Raises:
-        ValueError: the message is no record batch, or its offsets are wrong."""
+        ValueError: the message is not a record batch, or its offsets are wrong."""
     batch = pa.ipc.read_record_batch(message, schema)
     values = batch.column(column.number)
     values = values.field(BYTES) if column.is_struct else values

@@ -1,4 +1,4 @@
-"""Store found files as columns of arrays, some hundred bytes a file."""
+"""Store the files found as columns, some hundred bytes per file."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from stages.listing.urls import Stat, is_url
 
 LOCATION = "location"
 PIECE = 1 << 16
-"""Paths that exist as Python objects at a time."""
+"""Most paths that exist as Python objects at the same time."""
 
 
 @dataclass(frozen=True)
 class FileTable:
     """The files of one set in the order of their paths' bytes, each once, as columns.
 
-    paths   bytes
-    roots   the inputs under which files were found
-    root    index in `roots`, int32 (n,)
-    mtimes  in nanoseconds, as are `ctimes`
+    paths       paths as bytes
+    roots       the inputs under which files were found
+    root        index in `roots`, int32 (n,)
+    sizes       in bytes
+    mtimes      in nanoseconds
+    ctimes      in nanoseconds
     tags        stamps of URLs
     companions  names of the companions of each image that has one, by path
     containers  the container files that were opened
@@ -54,7 +56,9 @@ class FileTable:
         return len(self.paths)
 
     def companion_names(self, part: slice) -> pa.StringArray:
-        """Return the names of the companions of some images; null where an image has none."""
+        """Return the names of the companions of some images.
+
+        The names are null where an image has no companion."""
         if not self.companions:
             return pa.nulls(part.stop - part.start, pa.string())
         return pa.array(map(self.companions.get, self.paths[part].to_pylist()), pa.string())
@@ -62,7 +66,7 @@ class FileTable:
     def empty(self) -> list[bytes]:
         """Return the roots without files.
 
-        A root inside another root counts as having the other root's files."""
+        A root that lies inside a root with files does not count as empty."""
         true = {root: (root if is_url(root) else os.path.realpath(root)).rstrip(b"/") + b"/" for root in self.roots}
         counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
         full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)
@@ -155,7 +159,9 @@ class FileColumns:
         return self._pieces[0]
 
     def table(self, roots: Sequence[bytes], tags: Mapping[bytes, str], companions: Mapping[bytes, str]) -> FileTable:
-        """Return the files in path order, each once, and empty the columns; see `FileTable` for the arguments."""
+        """Return the files in path order, each once, and empty the columns.
+
+        The arguments are fields of `FileTable`."""
         paths, locations, values = self.paths(), self.locations(), self.values()
         self._pieces = []
         order = pc.array_sort_indices(paths)

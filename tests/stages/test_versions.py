@@ -13,10 +13,10 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "192d3d5317c52419"),
+    "scan": (3, "fc7b84c07c18d8be"),
     "thumbnail": (7, "4b83dcdc7a948a1a"),
     "hash": (3, "c29853bbc37b3183"),
-    "embed": (1, "670cec47f393388d"),
+    "embed": (1, "b17e386ac7bdecfa"),
     "index": (2, "b4d35d239e9ab227"),
     "pairs": (4, "0cec5fb19b129ced"),
     "cluster": (9, "432d77f7c0e62c8b"),

@@ -1,4 +1,6 @@
-"""Lock out a second `apply` or `undo` of the same user: each might remove a file that the other one keeps."""
+"""Lock out a second `apply` or `undo` of the same user.
+
+Each of the two commands might remove a file that the other command keeps."""
 
 from __future__ import annotations
 

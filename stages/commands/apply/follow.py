@@ -40,10 +40,12 @@ def apply(
     companions: str = WITH,
     merge_metadata: bool = False,
 ) -> Iterator[str]:
-    """Apply a plan, or without a journal do a dry run; yield a line per file, sidecar and conflict.
+    """Apply a plan, and yield a line per file, sidecar and conflict.
+
+    Without a journal, do a dry run.
 
     companions      one of CHOICES
-    merge_metadata  write what images that go say into a sidecar of the image that stays
+    merge_metadata  write metadata of images that go into a sidecar of the image that stays
 
     Raises OSError where the journal can't be written."""
     forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action, merge_metadata)
@@ -67,7 +69,9 @@ def apply(
 
 
 def _groups(plan: RemovalPlan) -> Iterator[list[Planned]]:
-    """Yield the files that are to go in groups, sorted by folder, so that few folders are synced per group."""
+    """Yield the files that are to go in groups, sorted by folder.
+
+    Sorting keeps the number of folders small that are synced per group."""
     planned = []
     for cluster in plan.clusters:
         stays = Stays(cluster)
@@ -92,7 +96,7 @@ def _prepare(
     folders: Folders,
     companions: Companions,
 ) -> None:
-    """Check a file, its companions and the images that stay, and make the journal entries of file and companions."""
+    """Check a file, its companions and the images that stay; make journal entries."""
     file, stays = planned.file, planned.stays
     try:
         if not is_local(file):
@@ -137,7 +141,9 @@ def _prepare(
 
 
 def _act(group: Sequence[Planned], merges: Sequence[Merge], journal: Journal, folders: Folders) -> list[Merge]:
-    """Do a group of acts; return the merges that were done. Raises OSError where the journal can't be written."""
+    """Do a group of acts; return the merges that were done.
+
+    Raises OSError where the journal can't be written."""
     acts: dict[Act, int] = {}
     of_images: dict[Planned, list[Act]] = {}
     of_merges: dict[Act, Merge] = {}
@@ -171,7 +177,9 @@ def _act(group: Sequence[Planned], merges: Sequence[Merge], journal: Journal, fo
 
 
 def _explain(planned: Planned, mine: Sequence[Act], failed: Mapping[Act, Cannot | OSError]) -> None:
-    """Say why an image is left alone, and where its files are. `mine`: the acts on the image and its companions."""
+    """Record why an image is left alone, and where its files are.
+
+    mine  the acts on the image and its companions"""
     error = failed[mine[0]]
     origin = next(act for act in failed if failed[act] is error and (act in mine or mine[0] in act.together))
     if origin is mine[0]:

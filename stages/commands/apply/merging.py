@@ -1,4 +1,4 @@
-"""Find what images that are to go say, and the image that stays does not; make a sidecar of it."""
+"""Merge metadata of images that go into a sidecar of the image that stays."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ from stages.comparing.text import one_line
 from stages.listing.path_text import show
 
 MOST_BYTES = 4 << 20
-"""Largest sidecar: the journal holds two versions."""
+"""Most bytes of a sidecar: the journal holds two versions."""
 UNREAD = "its metadata can't be read by exiftool"
 UNMERGED = "its metadata can't be merged: "
 
 
 @dataclass
 class Merge:
-    """A sidecar that gets metadata. `images`: those that go, because of which it gets them."""
+    """A sidecar that gets metadata.
+
+    images  the images that go and have the metadata"""
 
     keeper: StayingImage
     path: Path
@@ -48,7 +50,7 @@ class Merge:
 
     @property
     def shown(self) -> str:
-        """The sidecar's path as text."""
+        """Return the sidecar's path as text."""
         return one_line(show(os.fsencode(self.path)))
 
     def lines(self, done: bool) -> Iterator[str]:
@@ -68,7 +70,9 @@ class Merges:
         self._companions = companions
 
     def of(self, group: Sequence[Planned], folders: Folders, write: bool) -> list[Merge]:
-        """Return the merges for images that are to go; images whose metadata would be lost are refused.
+        """Return the merges for images that are to go.
+
+        Images are refused if their metadata would be lost.
 
         write  make the sidecars' new content; a dry run needs none"""
         by_keeper: dict[Path, list[Planned]] = {}

@@ -1,4 +1,4 @@
-"""Check the options of `apply` against a plan, before any file is looked at."""
+"""Check the options of `apply` against a plan, before any file is checked."""
 
 from __future__ import annotations
 

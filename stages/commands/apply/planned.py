@@ -1,4 +1,4 @@
-"""A file that is to go, with the results of its checks."""
+"""Hold a file that is to go, with the results of its checks."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ Version: TypeAlias = tuple[int, int, int, int]
 
 PIECE = 1 << 20
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Errors where a file system can't make hard links, or forbids them, but may rename."""
+"""Errors of file systems that can't make or forbid hard links, but can rename."""
 NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 """Errors where a file system can't sync folders; a disk that became read-only counts as failing."""
 RENAME_NOREPLACE = 1
@@ -67,7 +67,9 @@ class Folder:
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[BufferedReader]:
-        """Open a regular file to read; follow no link, wait for no pipe. Raises Cannot, OSError."""
+        """Open a regular file to read; follow no link, and never block on a pipe.
+
+        Raises Cannot, OSError."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             number = os.open(name, flags, dir_fd=self.number)
@@ -109,7 +111,7 @@ class Folder:
         return False
 
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
-        """Return whether a regular file is a prefix of another, which keeps its bytes.
+        """Return whether a regular file's bytes are a prefix of the bytes of another file.
 
         Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
         with self.opened(name) as some, other.opened(whole) as every:
@@ -125,7 +127,9 @@ class Folder:
         self.stale = True
 
     def set_aside(self, name: str, new: str, expected: Version) -> None:
-        """Rename a file. Raises Cannot for another version, which is renamed back; OSError."""
+        """Rename a file.
+
+        Raises Cannot where the file is not the expected version; then the file gets its name back. Raises OSError."""
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         try:
@@ -143,9 +147,11 @@ class Folder:
             raise Cannot("it was changed meanwhile")
 
     def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
-        """Give a file a second name, never the name of another file. Raises FileExistsError, OSError.
+        """Give a file a second name, never the name of another file.
 
-        Where the file system has no hard links, call `before`, then rename the file."""
+        Where the file system has no hard links, call `before`, then rename the file.
+
+        Raises FileExistsError, OSError."""
         self.loose = True
         try:
             os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)

@@ -61,7 +61,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
         return folder
 
     def remove_empty(self, paths: Iterable[Path]) -> None:
-        """Remove those of the folders that are empty; `paths`: deepest first."""
+        """Remove the empty folders among `paths`, which are sorted from deep to shallow."""
         for path in paths:
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -71,7 +71,9 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
                     above.stale = True
 
     def sync(self, stale: bool = True) -> None:
-        """Sync folders with new names and, if `stale`, with removed names. Raises OSError where a disk fails."""
+        """Sync folders with new names and, if `stale`, folders with removed names.
+
+        Raises OSError where a disk fails."""
         for folder in self._open.values():
             if folder.loose or (stale and folder.stale):
                 folder.sync()

@@ -120,7 +120,9 @@ class Link(Act):
             home.remove(self._new)
 
     def _is_ours(self, home: Folder, name: str) -> bool:
-        """Return whether a name is a symbolic or hard link to the keeper, which may itself have become a link."""
+        """Return whether a name is a symbolic or hard link to the keeper.
+
+        The keeper may have become a link itself."""
         found = home.stat(name)
         if found is None:
             return False

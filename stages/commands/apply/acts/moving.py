@@ -23,7 +23,8 @@ MODE = 0o777
 class Move(Act):
     """A move to another folder, where the file's final name is a second hard link.
 
-    The first is a temporary name. So `undo` can tell the moved file from an equal file that was there before."""
+    The first hard link has a temporary name, by which `undo` tells the moved file from an equal file that was in the
+    folder before."""
 
     folder_mode = 0o777
     lost = "{to} is no longer the file that was moved there"
@@ -34,7 +35,7 @@ class Move(Act):
         carry(self._home(), self._target(), self.spare, self.entry)
 
     def _announce(self) -> None:
-        """Write the trash's note, before the file is moved; nothing for other folders."""
+        """Write the trash's note before the file is moved; do nothing for other folders."""
 
     def name(self) -> None:
         target = self._target()

@@ -37,7 +37,7 @@ def do(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
 
 
 def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
-    """Put files back, however far their acts came; return the error of each failure."""
+    """Put files back after any step of their acts; return the error of each failure."""
     failed: dict[Act, StepError] = {}
     for step in ("fetch", "release", "restore"):
         _walk(acts, (step,), failed, forward=False)
@@ -51,7 +51,9 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
 
 
 def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError], forward: bool = True) -> None:
-    """Do steps of acts that have not failed. Going forward, an act that fails lets the acts of its image fail, too."""
+    """Do steps of acts that have not failed.
+
+    If an act fails while going forward, the other acts on the same image fail, too."""
     for step in steps:
         for act in acts:
             if act not in failed:
