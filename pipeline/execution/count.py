@@ -13,7 +13,7 @@ from pipeline.stage import Address
 
 Advance: TypeAlias = Callable[[Address, int], None]
 """Function that reports a task's address and the amount of its work that is done."""
-TELL_INTERVAL = 0.5
+REPORT_INTERVAL = 0.5
 """Least seconds between two reports of one task."""
 
 
@@ -30,13 +30,13 @@ class TaskCount:
 
     def __init__(self, address: Address, advance: Advance) -> None:
         self._address, self._advance = address, advance
-        self._done, self._told = 0, time.monotonic()
+        self._done, self._reported = 0, time.monotonic()
 
     def __call__(self, amount: int) -> None:
         self._done += amount
         now = time.monotonic()
-        if now - self._told > TELL_INTERVAL:
-            self._told = now
+        if now - self._reported > REPORT_INTERVAL:
+            self._reported = now
             self._advance(self._address, self._done)
 
 
