@@ -149,7 +149,9 @@ class _Work:
         return executor
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
-        """Run the stale tasks and retire old artifacts; return whether all tasks succeeded.
+        """Run the stale tasks and retire old artifacts.
+
+        Returns whether all tasks succeeded.
 
         Artifacts that `after_success` finds damaged are made again. Raises ArtifactDamaged where this fails."""
         for attempt in range(REPAIRS + 1):
@@ -226,7 +228,9 @@ class _Work:
 
 
 def prune(config: Config) -> tuple[int, int]:
-    """Delete retired files; return their number and their bytes. Raises LockedError or ConfigError."""
+    """Delete retired files; return their number and their bytes.
+
+    Raises LockedError or ConfigError."""
     use(config.storage)
     if not (config.folder.is_dir() if isinstance(config.folder, Path) else below(config.folder)):
         raise ConfigError(f"{config.folder} does not exist; nothing to prune")

@@ -96,7 +96,9 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Draw the pictures and the page; the rows list each file with its kind and subject."""
+    """Draw the pictures and the page.
+
+    The rows list each file with its kind and subject."""
     from stages.report.report import draw
 
     return draw(inputs, params, job, STAGE.version)

@@ -116,7 +116,9 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 
 
 def source(params: Params, settings: Settings, report: Callable[[int], None]) -> Iterator[tuple[Task, pa.Table]]:
-    """Yield the image table of each set, cut into partitions; `report` is called with the number of files found.
+    """Yield the image table of each set, cut into partitions.
+
+    `report` is called with the number of files found.
 
     Raises:
         ConfigError: a set with inputs has no image, or an image is in both sets."""

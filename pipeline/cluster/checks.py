@@ -56,7 +56,9 @@ def certificates_of(scheduler: Scheduler) -> Tls | str | None:
 
 
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
-    """Yield a problem for each missing file of TLS; only a run needs these files, so other commands do not check."""
+    """Yield a problem for each missing file of TLS.
+
+    Only a run needs these files, so other commands do not check."""
     tls = certificates_of(scheduler)
     for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
         path = Path(file).expanduser()

@@ -91,7 +91,9 @@ def _remedy(scheduler: Dask, needs: Needs) -> str:
 
 
 def _timed_out(error: BaseException) -> bool:
-    """Return whether a scheduler stopped responding; Dask has no class for this error."""
+    """Return whether a scheduler stopped responding.
+
+    Dask has no class for this error."""
     return isinstance(error, OSError) and error.errno is None and "trying to connect" in str(error)
 
 

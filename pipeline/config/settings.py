@@ -118,14 +118,18 @@ def from_mapping(
     given: Sequence[Given] = (),
     place: str = "config",
 ) -> Config:
-    """Read a config from a mapping that has the key `run`; errors give `place` as the origin.
+    """Read a config from a mapping that has the key `run`.
+
+    Errors give `place` as the origin.
 
     Raises ConfigError, with a line for each problem."""
     return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
-    """Return the sections that stages add, by name; sections of source stages come first."""
+    """Return the sections that stages add, by name.
+
+    Sections of source stages come first."""
     sections: dict[str, Section] = {}
     for stage in stages:
         sections |= stage.source.sections if stage.source else {}

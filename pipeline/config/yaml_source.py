@@ -33,7 +33,9 @@ _Loader.add_implicit_resolver(
 
 
 def override(source: ConfigSource, text: str) -> None:
-    """Set one key of a config from a `key.path=value` of the command line. Raises ConfigError."""
+    """Set one key of a config from a `key.path=value` of the command line.
+
+    Raises ConfigError."""
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     place = f"--set {' '.join(text.splitlines())}"

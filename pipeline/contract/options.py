@@ -1,4 +1,6 @@
-"""Optional declarations of a stage, in groups; each group is one field of `Stage`."""
+"""Optional declarations of a stage, in groups.
+
+Each group is one field of `Stage`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ ROUNDS = 4
 
 
 class Executor(Protocol):
-    """The interface of executors. A bundle is a list of calls that run one after the other on one worker.
+    """The interface of executors.
+
+    A bundle is a list of calls that run one after the other on one worker.
 
     `window` is the number of bundles to hold at a time, `slots` the number that run at a time."""
 

@@ -22,7 +22,9 @@ def same_size(address: Address) -> int:
 
 
 class Reporter:
-    """The interface for events of a run. Every method does nothing: a `Reporter` is silent."""
+    """The interface for events of a run.
+
+    Every method does nothing: a `Reporter` is silent."""
 
     def found(self, stage: str, count: int) -> None:
         """Report that a source stage has found `count` more rows; only before `begin`."""

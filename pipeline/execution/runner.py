@@ -82,7 +82,9 @@ class Runner:
         self._spans: dict[str, list[float]] = {}
 
     def run(self) -> None:
-        """Run every stale task; collect the errors of tasks in `failures`. Raises SchedulerLost."""
+        """Run every stale task; collect the errors of tasks in `failures`.
+
+        Raises SchedulerLost."""
         try:
             while self._ready or self._running or self._attempts:
                 self._fill_window()

@@ -56,7 +56,9 @@ def drop_manifests(folder: Place) -> None:
 
 
 def with_inputs(call: Call) -> Call:
-    """Return the call with the inputs read back. Raises TaskError where the file is damaged."""
+    """Return the call with the inputs read back.
+
+    Raises TaskError where the file is damaged."""
     if call.manifest is None:
         return call
     text = read_bytes(call.context.folder / call.manifest)

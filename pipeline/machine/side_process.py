@@ -29,7 +29,9 @@ START = (
 
 
 def submit(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """Begin a call; return a function that waits for the call's result and returns the result.
+    """Begin a call.
+
+    Returns a function that waits for the call's result and returns the result.
 
     The returned function raises what `function` raises. Where the process can't be used, the returned function makes
     the call itself."""

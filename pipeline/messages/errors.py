@@ -1,4 +1,6 @@
-"""One tree of errors. Each line of a message says where a problem is, what the problem is, and what to do."""
+"""One tree of errors.
+
+Each line of a message says where a problem is, what the problem is, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ def one_line(text: str) -> str:
 
 
 class FastDiffError(Exception):
-    """An error whose message the user reads: `FastDiffError(line, line, ...)`; the command exits with `exit_code`.
+    """An error whose message the user reads: `FastDiffError(line, line, ...)`.
+
+    The command exits with `exit_code`.
 
     Each line is a separate argument, since a name in a line may contain a line break."""
 

@@ -32,7 +32,9 @@ class PastArtifact(NamedTuple):
 
 
 class PastArtifacts:
-    """The artifacts in the run's folder, retired ones included; the names are read once per stage."""
+    """The artifacts in the run's folder, retired ones included.
+
+    The names are read once per stage."""
 
     def __init__(self, footers: Footers) -> None:
         self._footers = footers
@@ -71,7 +73,9 @@ class PastArtifacts:
 
 
 def combinations(versions: Sequence[Sequence[PastArtifact]], made: int) -> Iterator[Sequence[PastArtifact]]:
-    """Yield choices of one version per input; first, of each input, the latest version up to the time `made`."""
+    """Yield choices of one version per input.
+
+    The first choice is the latest version of each input up to the time `made`."""
     older = [next((each for each in some if each.mtime_ns <= made), None) for some in versions]
     if all(older):
         yield [each for each in older if each]

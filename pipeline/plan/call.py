@@ -1,4 +1,6 @@
-"""Calls are tasks that are ready to run, as sent to a worker; receipts are the driver's records of finished tasks."""
+"""Calls are tasks that are ready to run, as sent to a worker.
+
+Receipts are the driver's records of finished tasks."""
 
 from __future__ import annotations
 

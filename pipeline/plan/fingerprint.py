@@ -66,7 +66,9 @@ def canonical(value: Any) -> str:
 
 
 def encoded(value: Any) -> bytes:
-    """Return the canonical encoding of a value as bytes. Raises TypeError, ValueError."""
+    """Return the canonical encoding of a value as bytes.
+
+    Raises TypeError, ValueError."""
     return canonical(value).encode()
 
 

@@ -11,7 +11,9 @@ from pipeline.stage import Settings, Stage
 
 
 def check_settings(stages: Sequence[Stage[Any]], params: Mapping[str, Any], settings: Settings) -> None:
-    """Check the settings with every stage. Raises ConfigError with a line per problem."""
+    """Check the settings with every stage.
+
+    Raises ConfigError with a line per problem."""
     problems = [line for stage in stages for line in stage.preflight.check(params[stage.name], settings)]
     if problems:
         raise ConfigError(*problems)

@@ -38,7 +38,9 @@ class Verdict:
 
 @dataclass
 class Resolver:
-    """Resolves tasks whose inputs are known. With `read_only` nothing on disk changes (`status`, `explain`)."""
+    """Resolves tasks whose inputs are known.
+
+    With `read_only` nothing on disk changes (`status`, `explain`)."""
 
     plan: Plan
     store: Store
@@ -106,7 +108,9 @@ class Resolver:
     def _input_digests(
         self, node: Node, content: Callable[[Address], Mapping[str, str]], reads: Reads | None = None
     ) -> dict[str, str]:
-        """Return a digest per input stage, of the columns that the task reads; `content`: of an input, by column."""
+        """Return a digest per input stage, of the columns that the task reads.
+
+        `content`: of an input, by column."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
@@ -204,7 +208,9 @@ class Resolver:
                     yield BasePaths(path, inputs, record.recipe["params"])
 
     def _inputs_of(self, node: Node, record: Record, made: int) -> list[str] | None:
-        """Return the paths of an artifact's inputs, found by digests, if all exist; `made`: the artifact's time."""
+        """Return the paths of an artifact's inputs, found by digests, if all exist.
+
+        `made`: the artifact's time."""
         reads = reads_of(node.stage, record, self.settings)
         for chosen in combinations([self._versions(needed) for needed in node.task.inputs], made):
             contents = {

@@ -73,7 +73,9 @@ def artifact_name(key: str, fingerprint: str, filename: str | None = None) -> st
 
 @dataclass(frozen=True)
 class StoredArtifact:
-    """Implementation of `pipeline.stage.Artifact` on storage. Every reader raises ArtifactDamaged."""
+    """Implementation of `pipeline.stage.Artifact` on storage.
+
+    Every reader raises ArtifactDamaged."""
 
     stage: str
     key: str
@@ -197,7 +199,9 @@ UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError, TypeError)
 
 
 def read_record(path: Place, stage: str, key: str) -> Record:
-    """Return an artifact's record. Raises ArtifactDamaged, also if the file is missing."""
+    """Return an artifact's record.
+
+    Raises ArtifactDamaged, also if the file is missing."""
     if not isinstance(path, Path):
         return StoredArtifact(stage, key, path).record
     try:

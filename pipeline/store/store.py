@@ -186,7 +186,9 @@ class Store:
         self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
 
     def publish_file(self, name: str, data: bytes, durable: bool = False, synced: bool = True) -> None:
-        """Write one file beside the artifacts: see `atomic_write`; `name` is relative to the run's folder.
+        """Write one file beside the artifacts: see `atomic_write`.
+
+        `name` is relative to the run's folder.
 
         A file that is not `synced` is synced before this object publishes an artifact that names the file."""
         with atomic_write(self.folder / name, durable, synced) as file:

@@ -74,7 +74,9 @@ class _Measure:
 
 
 def inside(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> Inside:
-    """Return the distances inside clusters; those that an earlier artifact holds are copied.
+    """Return the distances inside clusters.
+
+    Distances that an earlier artifact holds are copied.
 
     images   rows of thumbnails, with the column path
     keeper   row of each image's keeper, int64 (n,)

@@ -45,7 +45,9 @@ class OpenedFile:
 
     @cached_property
     def entry(self) -> Entry:
-        """Return size, time and tag of a file behind a URL, requested once. Raises OSError."""
+        """Return size, time and tag of a file behind a URL, requested once.
+
+        Raises OSError."""
         return entry_of(retried(lambda: self._system.info(self._path), self.name.decode()))
 
     @property

@@ -1,4 +1,6 @@
-"""Record the scan's facts about a file; convert errors of storage to errors of one image."""
+"""Record the scan's facts about a file.
+
+Convert errors of storage to errors of one image."""
 
 from __future__ import annotations
 

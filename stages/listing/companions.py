@@ -39,7 +39,9 @@ def checked(pattern: str) -> str:
 
 
 class CompanionRules:
-    """The patterns that decide which files of a folder are companions of which images. Names are bytes."""
+    """The patterns that decide which files of a folder are companions of which images.
+
+    Names are bytes."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._endings: dict[bytes, list[tuple[bool, bytes]]] = {}

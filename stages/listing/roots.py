@@ -43,7 +43,9 @@ def _inputs_twice(settings: Settings) -> Iterator[str]:
 
 
 def _folder(path: str) -> str | tuple[int, ...]:
-    """Return an identity of a folder that is equal under all paths of the folder; a file's identity is its path.
+    """Return an identity of a folder that is equal under all paths of the folder.
+
+    A file's identity is its path.
 
     A folder may be mounted twice. The identity includes times, since some systems number folders unreliably."""
     with contextlib.suppress(OSError, ValueError):

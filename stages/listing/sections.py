@@ -81,7 +81,9 @@ Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), W
 
 
 def _by_input(values: str, example: str) -> Any:
-    """Return pydantic's field of a key that holds a value for some inputs; `example` marks an input with a value."""
+    """Return pydantic's field of a key that holds a value for some inputs.
+
+    `example` marks an input with a value."""
     return Field(description=f"{values}, by input; the same as giving an input as {{{example}}}")
 
 
@@ -132,7 +134,9 @@ class CompanionPatterns:
 
 
 def _add_marks(data: dict[str, Any]) -> None:
-    """Expand patterns; copy marks of inputs to the keys `reference`, `columns` and `folders`.
+    """Expand patterns.
+
+    Copy marks of inputs to the keys `reference`, `columns` and `folders`.
 
     Validation reports values of a wrong type."""
     for name in ("a", "b", "reference"):

@@ -19,7 +19,9 @@ ChannelValues = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ModelOptions:
-    """Options of a model's input and output; None: the model's own value, or the default.
+    """Options of a model's input and output.
+
+    None: the model's own value, or the default.
 
     size    (width, height) of an image
     layout  order of the axes

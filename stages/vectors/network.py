@@ -24,7 +24,9 @@ CHANNELS_OF = {1: "grey", 3: "rgb"}
 
 
 class NoModel(Exception):
-    """Signal that a model can't be used; callers put the place in front of the one-line message."""
+    """Signal that a model can't be used.
+
+    Callers put the place in front of the one-line message."""
 
 
 def is_installed() -> bool:

@@ -25,7 +25,9 @@ SETTLED = 60.0
 
 
 class LocalFiles:
-    """Files below a run's folder on this machine; nothing is cached. Every method raises OSError."""
+    """Files below a run's folder on this machine; nothing is cached.
+
+    Every method raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

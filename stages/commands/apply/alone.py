@@ -37,7 +37,9 @@ def alone() -> Iterator[None]:
 
 
 def _lock(folder: Path, opened: contextlib.ExitStack) -> None:
-    """Take the lock until `opened` closes. Raises ConfigError, OSError; BlockingIOError where the lock is held."""
+    """Take the lock until `opened` closes.
+
+    Raises ConfigError, OSError; BlockingIOError where the lock is held."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

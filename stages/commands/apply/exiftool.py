@@ -48,7 +48,9 @@ def check_installed() -> None:
 
 
 def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
-    """Return the tags of each file, by group and name. Raises Cannot where exiftool fails."""
+    """Return the tags of each file, by group and name.
+
+    Raises Cannot where exiftool fails."""
     if not paths:
         return []
     with tempfile.TemporaryDirectory(prefix="fast-diff-") as made:

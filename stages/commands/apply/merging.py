@@ -137,7 +137,9 @@ class Merges:
 
 
 def _describe(merge: Merge, home: Folder, exists: bool, write: bool) -> None:
-    """Read the present sidecar, and make the journal's entry if `write`. Raises Cannot, OSError."""
+    """Read the present sidecar, and make the journal's entry if `write`.
+
+    Raises Cannot, OSError."""
     owner, extra, mode, mtime = None, None, merge.keeper.path.lstat().st_mode & 0o100666, 0
     if not exists and home.stat(merge.path.name):
         raise Cannot(f"{merge.shown} is no companion by companions.patterns, and may not be overwritten")

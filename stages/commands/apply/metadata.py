@@ -45,7 +45,9 @@ class GeoPosition(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """The metadata of an image and its sidecars; missing single values are empty texts."""
+    """The metadata of an image and its sidecars.
+
+    Missing single values are empty texts."""
 
     single: Mapping[str, str]
     """Values of caption, rating and date."""

@@ -110,7 +110,9 @@ class Lender:
         return self.folder.with_name(self.folder.name + WORK)
 
     def lend(self) -> None:
-        """Link the artifacts into the folder of checks. Raises ConfigError where a run changes the artifacts."""
+        """Link the artifacts into the folder of checks.
+
+        Raises ConfigError where a run changes the artifacts."""
         try:
             for stage, artifacts in self.artifacts.items():
                 for name, _ in artifacts.values():
@@ -121,7 +123,9 @@ class Lender:
 
 
 def lender(results: Results) -> Lender:
-    """Return a run's lender. Raises ConfigError unless the run succeeded and is complete."""
+    """Return a run's lender.
+
+    Raises ConfigError unless the run succeeded and is complete."""
     if not isinstance(results.folder, Path):
         raise ConfigError(
             f"{results.folder} is on an object store: expected a run on this machine's disks. Copy the run's folder; "
@@ -156,7 +160,9 @@ def _refuse_in_use(folder: Path) -> None:
 
 
 def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
-    """Return names and footers by stage and key. Raises ArtifactDamaged; KeyError where artifacts are missing."""
+    """Return names and footers by stage and key.
+
+    Raises ArtifactDamaged; KeyError where artifacts are missing."""
     found: dict[str, dict[str, tuple[str, Record]]] = {}
     with Footers(Store(folder), read_only=True) as footers:
         for stage in LENT:
@@ -173,7 +179,9 @@ def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
 
 
 def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Record]]]) -> Iterator[Partition]:
-    """Yield the partitions in the run's order: by set, then by path. Only a block's last partition has an index."""
+    """Yield the partitions in the run's order: by set, then by path.
+
+    Only a block's last partition has an index."""
     tables = {
         key: StoredArtifact("scan", key, folder / "scan" / name).table() for key, (name, _) in artifacts["scan"].items()
     }

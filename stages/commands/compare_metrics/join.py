@@ -64,7 +64,9 @@ class JoinedMatches:
 
 
 def joined(a: Results, b: Results) -> JoinedMatches:
-    """Return the matches of two runs. Raises ConfigError where the runs share no two images."""
+    """Return the matches of two runs.
+
+    Raises ConfigError where the runs share no two images."""
     readable = [_comparable(run) for run in (a, b)]
     shared = readable[0] & readable[1]
     if len(shared) < 2:
@@ -113,7 +115,9 @@ def _about(run: Results) -> str:
 
 
 def write(found: JoinedMatches, out: Path) -> None:
-    """Write the joined matches as Parquet. Raises ConfigError where the file can't be written."""
+    """Write the joined matches as Parquet.
+
+    Raises ConfigError where the file can't be written."""
     from pipeline.store.atomic import atomic_write
 
     try:

@@ -35,7 +35,9 @@ DUPLICATE, UNREADABLE = "duplicate", "unreadable"
 
 
 def fiftyone(results: Results, folder: Path) -> list[str]:
-    """Write the dataset; return the paths of its files, and a note on images left out.
+    """Write the dataset.
+
+    Returns the paths of its files, and a note on images left out.
 
     A sample can't have a URL, a name that is not UTF-8, or a place inside a container. Raises ConfigError where a file
     exists already; OSError where a file can't be written."""

@@ -21,7 +21,9 @@ from stages.listing.path_text import show
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
 class PlannedCompanion:
-    """A companion of an image at the time of the plan. `name`: without the folder, in which the image is, too."""
+    """A companion of an image at the time of the plan.
+
+    `name`: without the folder, in which the image is, too."""
 
     name: str
     bytes: int
@@ -79,7 +81,9 @@ def _compared(results: Results, files: Collection[bytes]) -> set[bytes]:
 
 
 def naming_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan's keys about names, from a run's config; empty for a run of an earlier version."""
+    """Return a plan's keys about names, from a run's config.
+
+    Returns an empty mapping for a run of an earlier version."""
     patterns = config.get("companions", {}).get("patterns")
     if patterns is None:
         return {}

@@ -129,7 +129,9 @@ def _keepers(members: pd.DataFrame) -> NDArray[np.int64]:
 def _other_keepers(
     results: Results, members: pd.DataFrame, images: pd.DataFrame, prefer: Sequence[str], rules: PlanRules
 ) -> pd.DataFrame:
-    """Return the members with the keepers that `prefer` and `avoid` choose. Raises ConfigError.
+    """Return the members with the keepers that `prefer` and `avoid` choose.
+
+    Raises ConfigError.
 
     The distances to new keepers are NaN."""
     cluster = results.summary["config"]["cluster"]
@@ -171,7 +173,9 @@ def _place(path: str, prefer: Sequence[str]) -> int:
 
 
 def _dismissed(results: Results, rows: pd.DataFrame, images: pd.DataFrame, keeper: NDArray[np.int64]) -> Mask:
-    """Return which images are dismissed as duplicates of their keepers. Raises ConfigError."""
+    """Return which images are dismissed as duplicates of their keepers.
+
+    Raises ConfigError."""
     try:
         pairs = dismissed.read(results.summary["config"]["cluster"]["dismissed"])
     except (ValueError, OSError) as error:

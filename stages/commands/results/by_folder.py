@@ -91,7 +91,9 @@ def as_records(found: Sequence[FolderCount]) -> list[dict[str, Any]]:
 
 
 def images_per_folder(results: Results) -> Counter[str]:
-    """Return the number of a run's images in each folder, unreadable images included. Raises ConfigError."""
+    """Return the number of a run's images in each folder, unreadable images included.
+
+    Raises ConfigError."""
     return per_folder(table["path"] for table in results.tables("thumbnail", ("path",)))
 
 

@@ -47,7 +47,9 @@ HASH_COLUMNS = ("path", "set", *HASHES, "identity", "identity_turned")
 
 
 def load_run(folder: Place) -> Results:
-    """Return the results in a run's folder. Raises ConfigError where the folder is not a run, or can't be read."""
+    """Return the results in a run's folder.
+
+    Raises ConfigError where the folder is not a run, or can't be read."""
     try:
         there = exists(folder / "run.json")
     except OSError as error:
@@ -59,7 +61,9 @@ def load_run(folder: Place) -> Results:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a run. Each method reads Parquet files and verifies their checksums.
+    """The results of a run.
+
+    Each method reads Parquet files and verifies their checksums.
 
     Raises ConfigError where a file is damaged, or a stage has not run yet."""
 
@@ -67,7 +71,9 @@ class Results:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """Content of run.json: counts, times, and the config as resolved. Raises ConfigError."""
+        """Content of run.json: counts, times, and the config as resolved.
+
+        Raises ConfigError."""
         path = self.folder / "run.json"
         try:
             summary = dict(json.loads(read_bytes(path)))
@@ -109,7 +115,9 @@ class Results:
         return found.assign(container=pd.Series([show(name) if name else None for name in inside], dtype=object))
 
     def name_of(self, typed: str) -> str:
-        """Return the path of an image from what a user typed; see `image_named`. Raises ConfigError."""
+        """Return the path of an image from what a user typed; see `image_named`.
+
+        Raises ConfigError."""
         known = [path for table in self.tables("thumbnail", ("path",)) for path in table["path"].to_pylist()]
         return image_named(typed, known)
 
@@ -227,7 +235,9 @@ class Results:
         return HASHES + MIRRORED_HASHES if self.comparison.mirror else HASHES
 
     def artifacts(self, stage: str) -> list[StoredArtifact]:
-        """Return a stage's artifacts, sorted by name. Raises ConfigError where there is none."""
+        """Return a stage's artifacts, sorted by name.
+
+        Raises ConfigError where there is none."""
         names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
         if not names:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
@@ -237,7 +247,9 @@ class Results:
     def tables(
         self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Yield a table per artifact of a stage; None: all columns, all keys. Raises ConfigError."""
+        """Yield a table per artifact of a stage; None: all columns, all keys.
+
+        Raises ConfigError."""
         for artifact in self.artifacts(stage):
             if keys is None or artifact.key in keys:
                 table = _whole(artifact, lambda artifact: artifact.table(columns))
@@ -272,7 +284,9 @@ class Results:
 
 
 def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:
-    """Return the result of `read`. Raises ConfigError where the artifact can't be read."""
+    """Return the result of `read`.
+
+    Raises ConfigError where the artifact can't be read."""
     try:
         return read(artifact)
     except ArtifactDamaged as error:

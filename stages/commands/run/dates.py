@@ -35,7 +35,9 @@ log = logging.getLogger("fast_diff")
 
 
 def draw_dates(config: Config, store: Store) -> Collection[str]:
-    """Write the script, unless it is up to date; return its name, relative to the run's folder.
+    """Write the script, unless it is up to date.
+
+    Returns its name, relative to the run's folder.
 
     Raises ArtifactDamaged where an artifact of the stages cluster or scan can't be read."""
     amount = config.params["plot"].page

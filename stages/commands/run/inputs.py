@@ -68,7 +68,9 @@ def _is_config(name: str) -> bool:
 
 
 def _is_text(path: Path) -> bool:
-    """Return whether a file begins as text does; an image without an ending holds bytes that are no text."""
+    """Return whether a file begins as text does.
+
+    An image without an ending holds bytes that are no text."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         head = file.read(512)
         return bool(head) and not any(byte < 32 and byte not in b"\t\n\r" for byte in head)
@@ -76,7 +78,9 @@ def _is_text(path: Path) -> bool:
 
 
 def _input(name: str) -> str:
-    """Return an input in the form of the config. Raises ConfigError where no such input exists."""
+    """Return an input in the form of the config.
+
+    Raises ConfigError where no such input exists."""
     if protocol_of(name) is not None:
         return name
     if show(os.fsencode(name)) != name:
@@ -121,7 +125,9 @@ def _unshared(config: Config) -> Config:
 
 
 def _first_input(folder: Place) -> str | None:
-    """Return the first input of the run in a folder; None without a run, or where run.json is damaged."""
+    """Return the first input of the run in a folder.
+
+    Returns None without a run, or where run.json is damaged."""
     try:
         return str(read_record(folder)["config"]["inputs"]["a"][0]) if exists(folder / RECORD) else None
     except (ConfigError, OSError, LookupError, TypeError):

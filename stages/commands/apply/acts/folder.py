@@ -49,7 +49,9 @@ class Folder:
     stale: bool = False
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return the stat result of a name itself, None if the name is free. Raises OSError."""
+        """Return the stat result of a name itself, None if the name is free.
+
+        Raises OSError."""
         try:
             return os.stat(name, dir_fd=self.number, follow_symlinks=False)
         except FileNotFoundError:
@@ -95,7 +97,9 @@ class Folder:
             os.fsync(number)
 
     def digest(self, name: str) -> tuple[os.stat_result, str]:
-        """Return the stat result and the SHA-256 of a regular file. Raises Cannot, OSError."""
+        """Return the stat result and the SHA-256 of a regular file.
+
+        Raises Cannot, OSError."""
         with self.opened(name) as file:
             before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -179,7 +183,9 @@ class Folder:
             self.stale = True
 
     def sync(self) -> None:
-        """Sync the folder's names, if its file system can. Raises OSError where a disk fails."""
+        """Sync the folder's names, if its file system can.
+
+        Raises OSError where a disk fails."""
         try:
             os.fsync(self.number)
         except OSError as error:

@@ -44,7 +44,9 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
         return self._open[path]
 
     def make(self, path: Path, mode: int = 0o777) -> Folder:
-        """Return the open folder at a path for new names; make missing folders. Raises OSError."""
+        """Return the open folder at a path for new names; make missing folders.
+
+        Raises OSError."""
         if path in self._open and path in self._rooted:
             return self._open[path]
         folder = self.find(path)

@@ -19,7 +19,9 @@ from stages.listing.companions import stem_of
 
 
 class DryRunChecks:
-    """Checks of acts; earlier acts count with the disk space and the names that they take."""
+    """Checks of acts.
+
+    Earlier acts count with the disk space and the names that they take."""
 
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action

@@ -116,7 +116,9 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
 
 
 def _renamed(source: Folder, target: Folder, name: str) -> bool:
-    """Rename a file to another folder; return False where the folders are on different disks."""
+    """Rename a file to another folder.
+
+    Returns False where the folders are on different disks."""
     try:
         os.rename(name, name, src_dir_fd=source.number, dst_dir_fd=target.number)
     except OSError as error:
@@ -139,7 +141,9 @@ def copy(source: Folder, name: str, target: Folder, new: str) -> None:
 
 
 def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
-    """Set a file's mode, time and, where permitted, owner and attributes. Raises OSError."""
+    """Set a file's mode, time and, where permitted, owner and attributes.
+
+    Raises OSError."""
     if owner:
         with contextlib.suppress(OSError):
             os.fchown(number, *owner)

@@ -18,7 +18,9 @@ EDITED = "it was changed after the metadata were merged"
 
 
 class Rewrite(Act):
-    """A new version of a sidecar. `entry["before"]` is None where there was no sidecar."""
+    """A new version of a sidecar.
+
+    `entry["before"]` is None where there was no sidecar."""
 
     def lift(self) -> None:
         home = self._home()

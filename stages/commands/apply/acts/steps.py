@@ -1,4 +1,6 @@
-"""Do a group of acts, or take it back, step by step; names are synced between steps."""
+"""Do a group of acts, or take it back, step by step.
+
+Names are synced between steps."""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ StepError: TypeAlias = Cannot | OSError
 
 
 def do(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
-    """Do the acts; return the error of each act that failed. The files of failed acts are put back.
+    """Do the acts; return the error of each act that failed.
+
+    The files of failed acts are put back.
 
     On any other exception, KeyboardInterrupt included, all files are put back where that is still possible."""
     failed: dict[Act, StepError] = {}
