@@ -1,4 +1,4 @@
-"""One run from beginning to end: lock the output, plan, run stale tasks, retire old artifacts, write run.json."""
+"""Do one run: lock the output, plan, run tasks, retire artifacts, write run.json."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class _Work:
         return needs_of(self.store.folder, roots, libraries, memory, remedy=remedy)
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
-        """Return the racy rows of earlier runs, by source task, and the racy rows of this run."""
+        """Return racy rows of earlier runs, by source task, and racy rows of this run."""
         rows = racy.read(self.store)
         later = [
             row

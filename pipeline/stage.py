@@ -55,7 +55,9 @@ SPEED = Speed()
 
 
 class Added:
-    """Mark a parameter of a later version whose default changes nothing: `Annotated[bool, ADDED]`.
+    """Mark a parameter of a later version whose default changes nothing.
+
+    Write `Annotated[bool, ADDED]`.
 
     At its default, the parameter is no part of the fingerprint, so artifacts of earlier versions stay current."""
 

@@ -49,7 +49,9 @@ LOADED = 600 << 20
 
 @section
 class Params:
-    """Input of the model or function of pairs.embedding; a YAML file beside a model may hold these keys, too."""
+    """Input of the model or function of pairs.embedding.
+
+    A YAML file beside a model may hold these keys, too."""
 
     size: Annotated[
         tuple[INPUT_SIDE, INPUT_SIDE] | None,

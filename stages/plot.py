@@ -62,7 +62,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
-    """Import Matplotlib in a process beside the run, unless there are charts to reuse."""
+    """Import Matplotlib in a process beside the run, unless charts can be reused."""
     if not exists("report/histogram.svg"):
         from pipeline.machine import side_process
         from stages.report import charts

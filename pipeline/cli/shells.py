@@ -1,4 +1,6 @@
-"""Complete command lines in shells: a script requests completions by click's protocol."""
+"""Complete command lines in shells.
+
+A shell's script requests completions by click's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keyword arguments of each kind's cluster class, from the keys of the section `scheduler`."""
+"""Derive keyword arguments of cluster classes from the section `scheduler`."""
 
 from __future__ import annotations
 

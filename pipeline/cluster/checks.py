@@ -1,4 +1,6 @@
-"""Checks of the section `scheduler` that its types can't make: keys that contradict each other, and missing files."""
+"""Check the section `scheduler` for contradictory keys and missing files.
+
+The types of the keys can't express these checks."""
 
 from __future__ import annotations
 

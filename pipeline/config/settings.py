@@ -216,7 +216,7 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
 
 
 def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
-    """Yield a problem if an input contains the run's folder, or the run's folder contains an input."""
+    """Yield a problem for each input that contains the run's folder, or lies in it."""
     folder = _real(str(config.folder))
     for key, roots in config.roots.items():
         for root in roots:
@@ -229,7 +229,9 @@ def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
 
 
 def _real(place: str) -> str:
-    """Return a location as comparable text: links resolved, and one name for a protocol with several names."""
+    """Return a location as comparable text.
+
+    Links are resolved, and a protocol with several names gets one name."""
     protocol = locations.protocol_of(place)
     if protocol is None:
         return os.path.realpath(place).rstrip("/")

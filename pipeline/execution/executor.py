@@ -36,7 +36,7 @@ class Executor(Protocol):
     def slots(self) -> int: ...
     @property
     def tasks_per_machine(self) -> int:
-        """Return the number of tasks that run at a time on the machine with the fewest threads."""
+        """Return how many tasks run at a time on the machine with the fewest threads."""
         ...
 
     def bundle_size(self, left: int, seconds: float | None) -> int:

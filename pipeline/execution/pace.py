@@ -76,7 +76,7 @@ class StagePace:
         return self._seconds / self._ran if self._ran else self.work.seconds
 
     def count(self, done: int, between: str) -> str:
-        """Return done and total work, joined by `between`, with the unit: `12 of 30 pages`."""
+        """Return done and total work joined by `between`, such as `12 of 30 pages`."""
         size = self.work.size
         ends = (f"{each:,}" if size < LONG else short(each) for each in (done, size))
         return f"{between.join(ends)} {self.work.unit}"

@@ -1,4 +1,4 @@
-"""Reporters: the interface for events of a run, and a base for reporters that count."""
+"""Define the interface for events of a run, and a base that counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Call slow functions in a side process, such as functions that import or compile for seconds.
+"""Call slow functions in a side process.
+
+Such functions import or compile for seconds.
 
 The side process is niced. It starts with the first call, and ends with its parent or after IDLE seconds without calls.
 """

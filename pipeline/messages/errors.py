@@ -6,7 +6,9 @@ from __future__ import annotations
 
 
 def one_line(text: str) -> str:
-    """Return text as one line that can't control a terminal: characters that are not printable are escaped."""
+    """Return text as one line that can't control a terminal.
+
+    Characters that are not printable are escaped."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
@@ -21,7 +23,7 @@ class FastDiffError(Exception):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Lines of the message; control characters in names are escaped."""
+        """Return the lines of the message; control characters in names are escaped."""
         return tuple(one_line(str(line)) for line in self.args)
 
     def __str__(self) -> str:

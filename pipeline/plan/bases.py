@@ -1,4 +1,4 @@
-"""Find earlier artifacts in the run's folder, and the inputs of those that tasks build on."""
+"""Find earlier artifacts in the run's folder, and the inputs of bases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PastArtifacts:
         self._by_key: dict[str, dict[str, list[tuple[str, str]]]] = {}
 
     def by_key(self, stage: str) -> Mapping[str, Sequence[tuple[str, str]]]:
-        """Return (folder, name) of the artifacts of a stage, by task key, retired ones first."""
+        """Return (folder, name) of a stage's artifacts by task key, retired ones first."""
         if stage not in self._by_key:
             by_key = self._by_key[stage] = dict[str, list[tuple[str, str]]]()
             for folder, name in self._names(stage):
@@ -83,7 +83,9 @@ def combinations(versions: Sequence[Sequence[PastArtifact]], made: int) -> Itera
 
 
 def reads_of(stage: Stage[Any], record: Record, settings: Settings) -> Reads:
-    """Return the columns that an artifact's task read, which may follow from the task's parameters."""
+    """Return the columns that an artifact's task read.
+
+    The columns may follow from the task's parameters."""
     known = {field.name for field in fields(stage.params)}
     params = {name: value for name, value in record.recipe["params"].items() if name in known}
     return stage.cache_key.reads(stage.params(**params), settings)

@@ -46,7 +46,9 @@ def _unpacked(packed: bytes) -> Context:
 
 @dataclass(frozen=True)
 class BasePaths:
-    """The paths of an earlier artifact for `Reuse.builds_on` and of its inputs, which are ordered as in the task.
+    """The paths of an earlier artifact for `Reuse.builds_on`, and of its inputs.
+
+    The inputs are ordered as in the task.
 
     Paths are relative to the run's folder."""
 

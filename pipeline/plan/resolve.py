@@ -1,4 +1,4 @@
-"""Decide which artifacts are current and which tasks must run, and state the reason."""
+"""Decide which artifacts are current and which tasks must run, and why."""
 
 from __future__ import annotations
 

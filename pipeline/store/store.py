@@ -56,12 +56,12 @@ class Store:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of the artifacts published through this object, by name."""
+        """Return the bytes of the artifacts published through this object, by name."""
         return {}
 
     @cached_property
     def _unsynced(self) -> set[str]:
-        """Names of files published through this object that may not be on disk yet."""
+        """Return names of files published by this object that may not be on disk yet."""
         return set()
 
     def path(self, stage: str, name: str) -> Place:

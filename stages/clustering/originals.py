@@ -43,7 +43,9 @@ POOR = 80
 
 
 def encoding_order(images: pa.Table) -> Ints:
-    """Return the place of each image's encoding, int64 (n,), the likeliest original first.
+    """Return the place of each image in the order of encodings, int64 (n,).
+
+    The likeliest original comes first.
 
     The order is RAW, HEIF of a camera, JPEG with a camera's tables, lossless formats, other JPEGs by their signs of
     encoding again, other HEIF, and formats that no camera writes."""
@@ -68,7 +70,9 @@ def encoding_order(images: pa.Table) -> Ints:
 
 
 def conversions(images: pa.Table, family: Ints) -> Mask:
-    """Return which lossless images may be conversions of a lossy image of the same family, bool (n,).
+    """Return which lossless images may be conversions of lossy images, bool (n,).
+
+    Both images belong to one family.
 
     The lossy image has at least as many pixels. If a JPEG's grid was found in the lossless image, or no search was
     possible, any lossy image counts. If no grid was found, only a lossy image counts that leaves no grid.

@@ -1,4 +1,4 @@
-"""Find caption, keywords, people and rating of an image, and date and place in XMP.
+"""Find caption, keywords, people and rating of an image; date and place in XMP.
 
 EXIF, XMP and IPTC are read. Broken metadata count as missing."""
 

@@ -1,4 +1,4 @@
-"""Find uniform borders around a picture: letterboxes, margins, bars of screenshots.
+"""Find uniform borders of a picture: letterboxes, margins, bars of screenshots.
 
 **The rule.** A line is a row or a column of pixels between the borders found so far. A border at an edge has one
 colour: the median of its outermost line, channel by channel. The border's lines follow one another from the edge
@@ -91,7 +91,9 @@ def _border(image: Image.Image, box: Box, side: str) -> int:
 
 
 def _differences(lines: PixelLines, colour: PixelLines) -> PixelLines:
-    """Return each pixel's largest difference from a colour, over channels, (lines, pixels)."""
+    """Return each pixel's largest difference from a colour, (lines, pixels).
+
+    The largest difference is the largest over channels."""
     found: PixelLines = np.abs(lines - colour).max(axis=2)
     return found
 

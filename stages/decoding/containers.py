@@ -1,4 +1,4 @@
-"""Read images inside container files by few large reads, in the order of their bytes.
+"""Read images inside containers by few large reads, in the order of their bytes.
 
 A process keeps containers open for the members that follow. The caller names the next members in
 `OpenContainers.expect`, so that one read covers neighbours, up to WINDOW bytes."""

@@ -1,4 +1,4 @@
-"""Count readable and failed images, for the summary of an artifact and for run.json."""
+"""Count readable and failed images, for artifacts' summaries and run.json."""
 
 from __future__ import annotations
 

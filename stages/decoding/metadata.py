@@ -1,4 +1,4 @@
-"""Read orientation, time, place, camera, number of frames and annotations of an image.
+"""Read the metadata of an image: orientation, origin, frames and annotations.
 
 Broken metadata never make an image unreadable: a broken field counts as missing."""
 

@@ -38,7 +38,7 @@ class Expected(NamedTuple):
 
 
 def is_of_storage(error: Exception) -> bool:
-    """Return whether a disk or a store caused an error, not the bytes that a library parsed."""
+    """Return whether storage caused an error, not the bytes that a library parsed."""
     return isinstance(error, OSError) and error.errno is not None
 
 

@@ -39,7 +39,7 @@ def checked(pattern: str) -> str:
 
 
 class CompanionRules:
-    """The patterns that decide which files of a folder are companions of which images.
+    """Patterns that decide which files of a folder are companions of which images.
 
     Names are bytes."""
 

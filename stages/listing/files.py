@@ -41,7 +41,9 @@ def find(
     marks: InputMarks | None = None,
     report: Callable[[int], None] = lambda count: None,
 ) -> FileTable:
-    """Return the files of one set, each once, even if several roots or links lead to one file.
+    """Return the files of one set, each once.
+
+    Several roots or links may lead to one file.
 
     An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
 

@@ -99,7 +99,7 @@ def _of_json(data: Any) -> Iterable[Any]:
 
 
 def _place(name: str, base: bytes) -> bytes:
-    """Return the absolute path of an image, as a walk through folders would find the image; or the image's URL."""
+    """Return the URL of an image, or its path as a walk through folders returns it."""
     name = name.replace("\0", "%00")
     protocol = protocol_of(name)
     if protocol is not None and protocol not in LOCAL_PROTOCOLS:

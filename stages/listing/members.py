@@ -85,7 +85,7 @@ def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: Fa
 
 
 class _Limited:
-    """A file that refuses very large reads, since a crafted header can request all memory."""
+    """A file that refuses very large reads: a crafted header can request all memory."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self._most = file, most

@@ -52,7 +52,9 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
 
 
 def _parsed(parse: Callable[[], tuple[pa.Schema, T]], column: str | None) -> tuple[ImageColumn, T] | Member:
-    """Return the column of images and what else `parse` returns, or a broken member: the table itself.
+    """Return the column of images and the rest of `parse`'s result.
+
+    A table that can't be parsed yields a broken member instead.
 
     The table is broken where `parse` fails, or where the schema has no column of images.
 

@@ -28,7 +28,9 @@ def check(params: object, settings: Settings) -> Iterator[str]:
 
 
 def _inputs_twice(settings: Settings) -> Iterator[str]:
-    """Report inputs that links lead into other inputs: files would be compared with themselves.
+    """Report inputs that links lead into other inputs.
+
+    Files would be compared with themselves.
 
     An input whose path lies below another input is valid: each of its files counts once."""
     roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]

@@ -1,4 +1,4 @@
-"""Declare the config sections that the scan adds: inputs, companions and partition."""
+"""Declare the config sections of the scan: inputs, companions and partition."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class ImageSets:
 
 @section
 class MeanSizes:
-    """Mean sizes of the units of work; the images' paths determine where the images are cut."""
+    """Mean sizes of the units of work.
+
+    The paths of the images determine where the images are cut."""
 
     images: Annotated[
         Positive | Literal["auto"], Field(description="mean number of images that are decoded in one task")
@@ -122,7 +124,9 @@ class MeanSizes:
 
 @section
 class CompanionPatterns:
-    """Names of files that belong to an image, such as sidecars, and go with the image."""
+    """Names of files that belong to an image, such as sidecars.
+
+    These files go with the image."""
 
     patterns: Annotated[
         tuple[Annotated[str, AfterValidator(companions.checked)], ...],

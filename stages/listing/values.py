@@ -40,7 +40,9 @@ def row_values(names: Sequence[str], row: Mapping[str, Any]) -> ValuesBeside:
 
 
 def split(name: bytes) -> tuple[bytes, str]:
-    """Return a member's key and ending: its name before and after the first dot of the last part."""
+    """Return a member's key and ending: the name before and after its first dot.
+
+    Dots in folders' names do not count."""
     folder, slash, last = name.rpartition(b"/")
     stem, _, ending = last.partition(b".")
     return folder + slash + stem, ending.decode("utf-8", "replace").lower()

@@ -1,4 +1,4 @@
-"""Compute the vectors of one task with the model or function of `pairs.embedding`."""
+"""Compute a task's vectors with the model or function of `pairs.embedding`."""
 
 from __future__ import annotations
 

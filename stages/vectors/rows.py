@@ -66,7 +66,7 @@ def known_vectors(
 def decoded(
     job: Job, rows: pa.Table, wanted: Sequence[int], size: tuple[int, int], channels: str
 ) -> Iterator[DecodedImage]:
-    """Yield the decoded images of the rows `wanted` of the table of thumbnails, in order.
+    """Yield the decoded images of the rows `wanted` of the table of thumbnails.
 
     Raises:
         TaskError: no decoding process can be started."""

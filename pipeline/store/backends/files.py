@@ -43,7 +43,7 @@ class LocalFiles:
         return {name: size for name, size in sizes if size is not None}
 
     def names_below(self, folder: str) -> Iterator[str]:
-        """Yield the relative names in a folder at any depth, without a look-up of each file."""
+        """Yield the relative names in a folder at any depth, without a stat per file."""
         top = str(self._folder / folder)
         for inside, _, names in os.walk(top):
             yield from (f"{inside}/{name}"[len(top) + 1 :] for name in names)

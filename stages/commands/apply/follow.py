@@ -1,4 +1,6 @@
-"""Apply a plan: each file is checked again before an act, and each act is recorded in a journal."""
+"""Apply a plan.
+
+Each file is checked again before an act, and each act is recorded in a journal."""
 
 from __future__ import annotations
 

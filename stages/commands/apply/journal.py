@@ -159,7 +159,7 @@ def read_journal(path: Path) -> History:
 
 
 def _check_format(head: Any, path: Path) -> None:
-    """Raise ConfigError unless a journal's first line names the format that this version reads."""
+    """Raise ConfigError unless a journal's first line names the expected format."""
     version = head.get(FORMAT) if isinstance(head, dict) and len(head) == 1 else None
     if type(version) is not int:
         raise ConfigError(f"{path} is not a journal of fast-diff; expected a file that `fast-diff apply` wrote")

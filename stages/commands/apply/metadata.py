@@ -1,4 +1,4 @@
-"""Compare the metadata of images: caption, keywords, people, rating, date and place.
+"""Compare caption, keywords, people, rating, date and place of images.
 
 The metadata of an image include the metadata in its sidecars."""
 

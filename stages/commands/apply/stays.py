@@ -27,7 +27,7 @@ Trait: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class StayingImage:
-    """The keeper of other images: the first image that stays, is present and is unchanged."""
+    """The first image of a cluster that stays, is present and is unchanged."""
 
     path: Path
     version: Version

@@ -1,4 +1,6 @@
-"""Link a finished run's artifacts into the folder of a check, so that files of old images are not needed."""
+"""Link a finished run's artifacts into the folder of a check.
+
+So a check does not need the files of old images."""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ NEW = "new"
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition of the run: rows of its scan, whether the partition ends a block, and how many images are readable.
+    """A partition of the run.
+
+    The fields are rows of the scan, whether the partition ends a block, and the number of readable images.
     `final`: the partition has no transient error, so no run would retry the partition."""
 
     key: str
@@ -64,7 +68,7 @@ class Lender:
 
     @property
     def images(self) -> pa.Table:
-        """Rows of the stage scan for all images."""
+        """Return the scan's rows of all images."""
         return pa.concat_tables([partition.table for partition in self.partitions])
 
     def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
@@ -87,7 +91,7 @@ class Lender:
             yield Task(key, notes={"set": "a", "closes_block": last}, size=len(rows)), rows
 
     def _readable(self, key: str) -> pa.Array:
-        """Return the paths of the images that have a thumbnail and, where wanted, a vector."""
+        """Return the paths of images that have a thumbnail and, where wanted, a vector."""
         stage = "embed" if key in self.artifacts["embed"] else "thumbnail"
         name, _ = self.artifacts[stage][key]
         rows = StoredArtifact(stage, key, self.folder / stage / name).table(["path", "error"])
@@ -106,7 +110,7 @@ class Lender:
 
     @property
     def work(self) -> Path:
-        """The folder of checks against the run, beside the run's folder."""
+        """Return the folder of checks against the run, beside the run's folder."""
         return self.folder.with_name(self.folder.name + WORK)
 
     def lend(self) -> None:

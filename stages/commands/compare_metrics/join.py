@@ -104,7 +104,9 @@ def _matches(run: Results, shared: set[str]) -> pd.DataFrame:
 
 
 def _threshold(run: Results) -> float:
-    """Return the threshold of matches: where a run records every pair, that of its clusters."""
+    """Return the threshold of matches.
+
+    A run that records every pair has the threshold of its clusters."""
     limit = run.comparison.threshold
     return float(run.summary["config"]["cluster"]["threshold"] if limit is None else limit)
 

@@ -1,4 +1,4 @@
-"""Add pairs of images that are not duplicates to a CSV file for `cluster.dismissed`."""
+"""Add pairs of images that are not duplicates to a file for `cluster.dismissed`."""
 
 from __future__ import annotations
 

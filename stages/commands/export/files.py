@@ -120,7 +120,7 @@ def difpy(results: Results, folder: Path) -> list[str]:
 
 
 def html_table(results: Results) -> Iterator[str]:
-    """Yield the matches as an HTML page, without scripts and without anything to load."""
+    """Yield the matches as an HTML page without scripts or external resources."""
     rows = results.pairs(expand=True)
     title = html.escape(f"Matches of {results.summary['run']}")
     yield "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>\n"

@@ -1,4 +1,4 @@
-"""Write a run's tables to a database, through SQLAlchemy: images, hashes, pairs, clusters.
+"""Write images, hashes, pairs and clusters of a run to a database by SQLAlchemy.
 
 Columns have the types of the artifacts, not types guessed from the first rows: a column of integers with nulls keeps
 its type, and times keep their milliseconds. In MySQL and MariaDB, text columns are utf8mb4 and compare byte by byte,

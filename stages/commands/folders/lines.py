@@ -165,7 +165,9 @@ def _contained(row: dict[Any, Any]) -> str:
 
 
 def _pair(row: dict[Any, Any]) -> Iterator[str]:
-    """Yield the lines of a pair: which share of each folder is in the other folder, and what is nowhere else."""
+    """Yield the lines of a pair of folders.
+
+    The lines give the share of each folder that is in the other folder, and the images that no other folder has."""
     yield f"pair        {one_line(row['folder_a'])} | {one_line(row['folder_b'])}"
     for side, this, that in (("a", "first", "second"), ("b", "second", "first")):
         shared, images = row[f"shared_{side}"], row[f"images_{side}"]

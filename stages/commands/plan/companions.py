@@ -1,4 +1,6 @@
-"""Name the companions of the images in a plan, from the run's image table, with their sizes and times."""
+"""Name the companions of the images in a plan, with their sizes and times.
+
+The names come from the run's image table."""
 
 from __future__ import annotations
 
@@ -39,12 +41,14 @@ def true_name(shown: str, image: bytes) -> bytes:
 
 
 def begins_like(shown: str, image: bytes) -> bool:
-    """Return whether a text may be the name of a companion of the image with this name."""
+    """Return whether a text may be the name of a companion of the named image."""
     return "/" not in shown and "\0" not in shown and shown.startswith(show(stem_of(image)) + ".")
 
 
 def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the companions of those of the images in `paths` that have some, as data for a plan, by path.
+    """Return the companions of the images in `paths`, as data for a plan, by path.
+
+    Images without companions are left out.
 
     Files that the run has compared as images, and files that are gone, are left out. Raises ConfigError."""
     named = dict(_named(results, paths))
@@ -61,7 +65,7 @@ def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[di
 
 
 def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tuple[list[str], list[bytes]]]]:
-    """Yield the path of each image with companions, and the companions' names and true paths."""
+    """Yield the path of each image with companions, and their names and true paths."""
     for table in results.tables("scan", ("path", "path_bytes", "companions")):
         wanted = pc.and_(pc.is_valid(table["companions"]), pc.is_in(table["path"], pa.array(paths, pa.string())))
         rows = table.filter(wanted)

@@ -1,4 +1,6 @@
-"""Read and check the plan file: JSON that lists, for each cluster, the images to keep and to remove.
+"""Read and check the plan file.
+
+The file is JSON that lists, for each cluster, the images to keep and to remove.
 
     {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
       {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}

@@ -1,4 +1,6 @@
-"""Propose which images of each cluster go: by the run's keepers, or by rules of the command line."""
+"""Propose which images of each cluster go.
+
+The run's keepers decide, or rules of the command line."""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class PlanRules:
 
 
 def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str, Any], int]:
-    """Return a run's proposal as JSON data, and how many images stay only because they are inside containers.
+    """Return a run's proposal as JSON data, and a number of images.
+
+    The number counts the images that stay only because they are inside containers.
 
     Keepers, references and images inside containers stay; other images go. Raises ConfigError."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:

@@ -1,4 +1,4 @@
-"""Pairs left after each filter: from the ledgers of block pairs and the run's event log.
+"""Count the pairs left after each filter, from ledgers and the run's event log.
 
 A ledger does not depend on tiles or devices, so the artifact holds the ledger. The number of pairs that passed each
 filter, and the time, do depend on tiles and devices, so the event log holds both, under the artifact's name. The
@@ -52,7 +52,7 @@ class Work:
 
     @property
     def pairs_per_second(self) -> float | None:
-        """Pairs of representatives decided per second of task time.
+        """Return pairs of representatives decided per second of task time.
 
         Returns None if no time is known."""
         return self.known / self.seconds if self.seconds else None

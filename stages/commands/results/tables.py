@@ -1,4 +1,6 @@
-"""Read the results of a run as pandas DataFrames: `from pipeline import load_run`."""
+"""Read the results of a run as pandas DataFrames.
+
+Use `from pipeline import load_run`."""
 
 from __future__ import annotations
 
@@ -149,7 +151,9 @@ class Results:
         return self._read("cluster", None)
 
     def folders(self) -> pd.DataFrame:
-        """Return the pairs of folders that share images: see `stages.report.folders.SCHEMA` for the columns."""
+        """Return the pairs of folders that share images.
+
+        `stages.report.folders.SCHEMA` explains the columns."""
         path = self.folder / FOLDERS
         try:
             data = read_bytes(path)
@@ -199,7 +203,9 @@ class Results:
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
     def failures(self) -> pd.DataFrame:
-        """Return the images that could not be read, or have no vector: path, path_bytes, set, error, error_detail.
+        """Return the images that could not be read, or have no vector.
+
+        The columns are path, path_bytes, set, error and error_detail.
 
         `error` is a code."""
         rows = self._read("thumbnail", ("path", "path_bytes", "set", "error", "error_detail"))
@@ -212,7 +218,7 @@ class Results:
 
     @property
     def comparison(self) -> Comparison:
-        """The settings by which pairs were compared."""
+        """Return the settings by which pairs were compared."""
         text = json.dumps(self.summary["config"]["pairs"])
         return TypeAdapter(pairs_stage.Params).validate_json(text).comparison
 
@@ -222,12 +228,12 @@ class Results:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """The columns of the thumbnail stage that `images` has."""
+        """Return the columns of the thumbnail stage that `images` has."""
         return (*FACTS, *BOX) if self.summary["config"]["thumbnail"].get("trim") == "borders" else FACTS
 
     @property
     def hash_columns(self) -> tuple[str, ...]:
-        """The columns of the hash stage that `hashes` has."""
+        """Return the columns of the hash stage that `hashes` has."""
         return (*HASH_COLUMNS[:2], *self._hash_columns, *HASH_COLUMNS[-2:])
 
     @property
@@ -265,7 +271,7 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Return a row for each pair of images, pairs of represented identical images included."""
+        """Return a row for each pair, including pairs of represented identical images."""
         comparison, config = self.comparison, self.summary["config"]
         if comparison.identical == "all":
             return self._read("pairs", self._columns)

@@ -60,7 +60,9 @@ def _split(places: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _is_config(name: str) -> bool:
-    """Return whether an argument names a config: a YAML file, or a text, pipe or device without a suffix."""
+    """Return whether an argument names a config.
+
+    A config is a YAML file, or a text, pipe or device without a suffix."""
     path = Path(name)
     if protocol_of(name) is not None or path.is_dir():
         return False
@@ -98,7 +100,7 @@ def _input(name: str) -> str:
 
 
 def name_of(name: str) -> str:
-    """Return the name of a run over a folder: the folder's name, made valid for a run."""
+    """Return the name of a run over a folder: the folder's name in a valid form."""
     url = protocol_of(name) is not None
     text = name.partition("?")[0].rpartition("://")[2].rpartition("@")[2] if url else os.path.abspath(name)  # noqa: PTH100
     if not url and os.path.lexists(text):
@@ -111,7 +113,9 @@ def name_of(name: str) -> str:
 
 
 def _unshared(config: Config) -> Config:
-    """Return the config under a name that no run of another folder has: NAME, NAME-2, ...
+    """Return the config under a name that no run of another folder has.
+
+    The name is NAME, NAME-2, ...
 
     A run belongs to its first input: the same first input with further folders continues the run."""
     number, name, folder = 1, config.run, config.settings("inputs.a")[0]

@@ -1,4 +1,4 @@
-"""Summarize a run: counts, reclaimable bytes, times, and the paths of results and report."""
+"""Summarize counts, reclaimable bytes, times and paths of a run."""
 
 from __future__ import annotations
 

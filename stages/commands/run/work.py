@@ -1,4 +1,6 @@
-"""The report's page on the work: the pairs left after each filter, drawn from the event log.
+"""Draw the report's page on the work from the event log.
+
+The page shows the pairs left after each filter.
 
 The figures may differ between two runs with the same results, so the page is not an artifact: a successful run draws
 the page again if the run computed a task, or if the set of block pairs has changed. The report links to the page by a

@@ -1,4 +1,4 @@
-"""Summarize the clusters of a run by folder, list the clusters, or list all matches of one image.
+"""Summarize or list the clusters of a run, or list all matches of one image.
 
 lines.py   clusters and matches as text
 """

@@ -1,4 +1,4 @@
-"""Count the tasks of a run that are up to date, by stage, and by set where there are two."""
+"""Count the tasks of a run that are up to date, by stage and by set."""
 
 from __future__ import annotations
 

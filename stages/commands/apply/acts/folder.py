@@ -1,4 +1,6 @@
-"""Hold a folder open, so that a name in the folder means one file from the first check to the last step.
+"""Hold a folder open.
+
+A name in an open folder means one file from the first check to the last step.
 
 A path may lead to another file at any moment: a folder is swapped for a link, an editor saves a new version. So each
 step works on a name in an open folder, and checks the file that it got.
@@ -115,7 +117,7 @@ class Folder:
         return False
 
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
-        """Return whether a regular file's bytes are a prefix of the bytes of another file.
+        """Return whether a regular file's bytes are a prefix of another file's bytes.
 
         Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
         with self.opened(name) as some, other.opened(whole) as every:

@@ -1,4 +1,4 @@
-"""Check before an act whether the act would fail, and find the new path of its file."""
+"""Check before an act whether the act would fail, and choose its file's new path."""
 
 from __future__ import annotations
 

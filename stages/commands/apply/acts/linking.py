@@ -1,4 +1,4 @@
-"""Replace a file by a link to its keeper or by a clone of its keeper, and put the file back."""
+"""Replace a file by a link to its keeper or a clone of its keeper, and undo this."""
 
 from __future__ import annotations
 

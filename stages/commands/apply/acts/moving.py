@@ -155,7 +155,7 @@ def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mti
 
 
 def attributes(number: int) -> dict[str, str]:
-    """Return extended attributes of an open file, such as tags: names and values in hex."""
+    """Return names and values of extended attributes, such as tags, in hex."""
     with contextlib.suppress(OSError, AttributeError):  # not every system has them
         return {os.fsencode(name).hex(): os.getxattr(number, name).hex() for name in os.listxattr(number)}
     return {}
