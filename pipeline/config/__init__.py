@@ -7,6 +7,7 @@ lists.py         accept a single value where a list is expected
 unions.py        sections with a dataclass for each value of the key `kind`
 rewrite.py       corrections of a value of `--set` that YAML reads as another type
 settings.py      the whole config: load, override, resolve
+overlap.py       inputs that overlap the run's folder
 describe.py      the resolved config as commented YAML
 schema.py        the JSON Schema of a config, for editors
 """

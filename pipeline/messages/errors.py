@@ -1,6 +1,4 @@
-"""One tree of errors.
-
-Each line of a message says where a problem is, what the problem is, and what to do."""
+"""Define the errors: a message says where a problem is, what, and what to do."""
 
 from __future__ import annotations
 
@@ -13,9 +11,7 @@ def one_line(text: str) -> str:
 
 
 class FastDiffError(Exception):
-    """An error whose message the user reads: `FastDiffError(line, line, ...)`.
-
-    The command exits with `exit_code`.
+    """An error whose message the user reads; the command exits with `exit_code`.
 
     Each line is a separate argument, since a name in a line may contain a line break."""
 
