@@ -86,10 +86,11 @@ class Child:
             code = _ended(self._process)
             problem = f"thumbnail: the decoding process ended with exit code {code} before its first file"
             if code == -signal.SIGALRM:
-                problem = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process; raise it"
+                short = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
+                problem = f"{short}; set a longer timeout"
                 if limits.plugins:
-                    named = ", ".join(limits.plugins)
-                    problem = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
+                    late = f"importing {', '.join(limits.plugins)} took longer than thumbnail.timeout"
+                    problem = f"thumbnail.plugins: {late}; remove the plugin"
         if problem:
             self.kill()
             raise TaskError(problem)

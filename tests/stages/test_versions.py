@@ -14,13 +14,13 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (3, "fc7b84c07c18d8be"),
-    "thumbnail": (7, "4b83dcdc7a948a1a"),
+    "thumbnail": (7, "12e86f2434ae0756"),
     "hash": (3, "c29853bbc37b3183"),
-    "embed": (1, "b17e386ac7bdecfa"),
+    "embed": (1, "167598fb1fe9deb1"),
     "index": (2, "b4d35d239e9ab227"),
     "pairs": (4, "0cec5fb19b129ced"),
-    "cluster": (9, "432d77f7c0e62c8b"),
-    "plot": (15, "8da0725393b2e2a3"),
+    "cluster": (9, "7ead94bde7e30f2e"),
+    "plot": (15, "e94bbe03fbccfa6c"),
 }
 
 
