@@ -185,7 +185,8 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     located = scan["location"].to_pylist()
     expected = [Expected(names[n], *keys[n][1:], located[n] or "") for n in unknown]
     options = params.options(job.settings("scan.trust"))
-    counts, summary = ImageCounts(len(keys)), dict[str, Any]()
+    counts = ImageCounts(len(keys))
+    summary = counts.summary()
     stats = {"decoded": 0, "reused": len(keys) - len(unknown)}
 
     def found() -> Iterator[tuple[int, ThumbnailRow]]:

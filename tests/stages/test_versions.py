@@ -14,7 +14,7 @@ from pipeline.stage import Stage
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (3, "fc7b84c07c18d8be"),
-    "thumbnail": (7, "12e86f2434ae0756"),
+    "thumbnail": (7, "096fe0c4dbb6d6f3"),
     "hash": (3, "c29853bbc37b3183"),
     "embed": (1, "167598fb1fe9deb1"),
     "index": (2, "b4d35d239e9ab227"),
