@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def load_run(run: str | Place) -> Any:
-    """Return the results of a run as pandas DataFrames: see `stages.commands.results.tables.Results`.
+    """Return the results of a run as pandas DataFrames.
+
+    See `stages.commands.results.tables.Results`.
 
     `run` is a run's folder, such as "outputs/demo" or "s3://bucket/outputs/demo", or the YAML config of the
     run. Options for a URL come from that config's section `storage`; without a config, from fsspec's own config.

@@ -1,4 +1,4 @@
-"""One run from beginning to end: lock the output, plan, run stale tasks, retire old artifacts, write run.json."""
+"""Do one run: lock the output, plan, run tasks, retire artifacts, write run.json."""
 
 from __future__ import annotations
 
@@ -153,7 +153,9 @@ class _Work:
         return executor
 
     def _computed(self, runner: Runner, lock: RunLock) -> bool:
-        """Run the stale tasks and retire old artifacts; return whether all tasks succeeded.
+        """Run the stale tasks and retire old artifacts.
+
+        Returns whether all tasks succeeded.
 
         Artifacts that `after_success` finds damaged are made again. Raises ArtifactDamaged where this fails."""
         for attempt in range(REPAIRS + 1):
@@ -180,7 +182,7 @@ class _Work:
         return needs_of(self.store.folder, roots, libraries, memory, remedy=remedy)
 
     def _racy_rows(self, plan: Plan) -> tuple[dict[Address, list[str]], list[str]]:
-        """Return the racy rows of earlier runs, by source task, and the racy rows of this run."""
+        """Return racy rows of earlier runs, by source task, and racy rows of this run."""
         rows = racy.read(self.store)
         later = [
             row
@@ -230,7 +232,9 @@ class _Work:
 
 
 def prune(config: Config) -> tuple[int, int]:
-    """Delete retired files; return their number and their bytes. Raises LockedError or ConfigError."""
+    """Delete retired files; return their number and their bytes.
+
+    Raises LockedError or ConfigError."""
     use(config.storage)
     if not (config.folder.is_dir() if isinstance(config.folder, Path) else below(config.folder)):
         raise ConfigError(f"{config.folder} does not exist; nothing to prune")

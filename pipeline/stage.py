@@ -56,7 +56,9 @@ SPEED = Speed()
 
 
 class Added:
-    """Mark a parameter of a later version whose default changes nothing: `Annotated[bool, ADDED]`.
+    """Mark a parameter of a later version whose default changes nothing.
+
+    Write `Annotated[bool, ADDED]`.
 
     At its default, the parameter is no part of the fingerprint, so artifacts of earlier versions stay current."""
 
@@ -66,7 +68,9 @@ ADDED = Added()
 
 @dataclass(frozen=True)
 class Stage(Generic[P]):
-    """A kind of work. A file `stages/NAME.py` ends in `STAGE: Stage[Params] = Stage("NAME", ...)`.
+    """A kind of work.
+
+    A file `stages/NAME.py` ends in `STAGE: Stage[Params] = Stage("NAME", ...)`.
 
     name     also the folder of the artifacts, and the config section of the parameters
     version  raise this number with every change of the code that changes results
@@ -101,7 +105,9 @@ class Stage(Generic[P]):
         return (*uses, *self.cache_key.added)
 
     def schema_for(self, params: P, settings: Settings) -> pa.Schema:
-        """Return the artifacts' schema under these parameters. Raises ConfigError for columns that can't be stored."""
+        """Return the artifacts' schema under these parameters.
+
+        Raises ConfigError for columns that can't be stored."""
         if isinstance(self.schema, pa.Schema):
             return self.schema
         schema = self.schema(params, settings)

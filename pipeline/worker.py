@@ -1,4 +1,6 @@
-"""Ignore Ctrl-C in Dask workers, which load this module by `--preload pipeline.worker`.
+"""Ignore Ctrl-C in Dask workers.
+
+Workers load this module by `--preload pipeline.worker`.
 
 Ctrl-C reaches every process of the terminal's group. The driver ends the run and closes its workers, so a worker that
 also reacted to Ctrl-C would only print a traceback over the driver's message."""

@@ -1,6 +1,6 @@
-"""Compute the vectors of images that `pairs.embedding` asks for; without it, the stage has no tasks.
+"""Compute the vectors of images with the model or function of `pairs.embedding`.
 
-There is one task per partition."""
+There is one task per partition, and no task without `pairs.embedding`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pipeline.stage import (
     section,
 )
 from stages.comparing.functions import model_file
-from stages.comparing.thumbnails import BOUNDS, PIXELS, pixels, thumbnail_shape
+from stages.comparing.thumbnails import BOUNDS, PIXELS, limits, pixels, thumbnail_shape
 from stages.decoding.formats import registry as formats
 from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.rows import LIMITED
@@ -49,7 +49,9 @@ LOADED = 600 << 20
 
 @section
 class Params:
-    """Which images `pairs.embedding` gets; keys of a model may also stand in a YAML file beside the model."""
+    """Input of the model or function of pairs.embedding.
+
+    A YAML file beside a model may hold these keys, too."""
 
     size: Annotated[
         tuple[INPUT_SIDE, INPUT_SIDE] | None,
@@ -60,7 +62,7 @@ class Params:
     ] = None
     mean: Annotated[
         ChannelValues | None,
-        Field(description="a model gets (value - mean) x scale of values 0 to 255; one number, or one a channel"),
+        Field(description="a model gets (value - mean) x scale of values 0 to 255; one number, or one per channel"),
     ] = None
     scale: Annotated[ChannelValues | None, Field(description="see mean; null: 1/255")] = None
     output: Annotated[str | None, Field(description="a model's output with the vectors; null: the first output")] = None
@@ -97,7 +99,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
-    """Yield one task per partition, with what computes the vectors."""
+    """Yield one task per partition, with the identity of the model."""
     embedding = upstream.settings("pairs.embedding")
     if embedding is None:
         return
@@ -149,7 +151,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
     Raises:
         TaskError: the function or the model fails, or no decoding process can be started."""
     from stages.vectors.embedder import Embedder
-    from stages.vectors.rows import VectorRow, contents_of, decoded, known_vectors, recurring, vector_table
+    from stages.vectors.rows import VectorRow, contents_of, decoded, known_vectors, vector_table
 
     embedder = Embedder(job, params.options, params.batch, params.device)
     table = inputs.table("thumbnail", [*READ, *(["thumbnail"] if embedder.thumbnails else [])])
@@ -159,7 +161,7 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         rows = embedder(pixels(table["thumbnail"], thumbnail_shape(job.settings)), paths)
         job.advance(len(rows))
         return Result((vector_table(table, rows, ""),), _summary(rows), {"decoded": 0, "reused": len(rows)})
-    known = known_vectors(set(keys), job.reusable_tables(), embedder.model, recurring(job))
+    known = known_vectors(set(keys), job.reusable_tables(), embedder.model, limits(job.settings).recurring)
     rows = [known.get(key, VectorRow()) for key in keys]
     wanted = [number for number, key in enumerate(keys) if key not in known]
     job.advance(len(keys) - len(wanted))
@@ -184,12 +186,14 @@ def _summary(rows: Sequence[VectorRow]) -> dict[str, Any]:
 
 
 def retry(summary: Mapping[str, Any], params: Params) -> bool:
-    """Return whether a partition has a transient error, unless a limit caused the error."""
+    """Return whether a partition has a transient error that no limit caused."""
     return bool(summary["errors"].keys() & (TRANSIENT_CODES - LIMITED.keys()))
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
-    """Return the columns that determine vectors: the thumbnails themselves only where a function gets thumbnails."""
+    """Return the columns that determine vectors.
+
+    The thumbnails themselves count only where a function gets thumbnails."""
     return {"scan": (), "thumbnail": (*READ, *(["thumbnail"] if _of_thumbnails(settings) else []))}
 
 
@@ -198,7 +202,9 @@ def _of_thumbnails(settings: Settings) -> bool:
 
 
 def uses(settings: Settings) -> Sequence[str]:
-    """Return the config keys that determine vectors. The file of a model counts by its digest, not by its path."""
+    """Return the config keys that determine vectors.
+
+    A model counts by the digest of its file, not by its path."""
     if settings("pairs.embedding") is None:
         return ()
     if model_file(settings("pairs.embedding")):
@@ -208,7 +214,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 
 def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the section `vectors` of run.json, which runs without embedding lack."""
+    """Return the section `vectors` of run.json; empty for a run without vectors."""
     errors: Counter[str] = Counter()
     images = tasks_done = 0
     for summary in summaries:

@@ -110,7 +110,9 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
 
 def _with_vectors(rows: pa.Table, embedded: Artifact) -> pa.Table:
-    """Return rows with their vectors, and digests of the vectors; both are empty for an image without a vector."""
+    """Return rows with their vectors, and digests of the vectors.
+
+    Both are empty for an image without a vector."""
     found = embedded.table(["path", "vector"])
     if not rows["path"].equals(found["path"]):
         raise TaskError(

@@ -62,7 +62,7 @@ def check(params: Params, settings: Settings) -> Iterator[str]:
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:
-    """Import Matplotlib in a process beside the run, unless there are charts to reuse."""
+    """Import Matplotlib in a process beside the run, unless charts can be reused."""
     if not exists("report/histogram.svg"):
         from pipeline.machine import side_process
         from stages.report import charts
@@ -96,7 +96,9 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
 
 def compute(inputs: Inputs, params: Params, job: Job) -> Result:
-    """Draw the pictures and the page; the rows list each file with its kind and subject."""
+    """Draw the pictures and the page.
+
+    The rows list each file with its kind and subject."""
     from stages.report.report import draw
 
     return draw(inputs, params, job, STAGE.version)

@@ -17,8 +17,9 @@ from pipeline.messages.errors import ConfigError
 from pipeline.stage import Output, PastRows, Preflight, Settings, Source, Stage, Task, section
 from stages.comparing.rows import thumbnail_schema
 from stages.kernels import cut
-from stages.listing.files import find, show, texts
+from stages.listing.files import find
 from stages.listing.known import KnownContainers
+from stages.listing.path_text import show, texts
 from stages.listing.roots import check
 from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS
@@ -118,7 +119,9 @@ def schema(params: Params, settings: Settings) -> pa.Schema:
 def source(
     params: Params, settings: Settings, report: Callable[[int], None], past: Callable[[], PastRows]
 ) -> Iterator[tuple[Task, pa.Table]]:
-    """Yield the image table of each set, cut into partitions; `report` is called with the number of files found.
+    """Yield the image table of each set, cut into partitions.
+
+    `report` is called with the number of files found.
 
     The members of unchanged tar and zip files come from `past`.
 

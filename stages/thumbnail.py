@@ -6,9 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -33,10 +31,11 @@ from pipeline.stage import (
 from stages.comparing.rows import thumbnail_schema, thumbnail_table
 from stages.comparing.text import whole_number
 from stages.comparing.thumbnails import CHANNELS, MODES
+from stages.decoding.counts import ImageCounts, figures, may_succeed
 from stages.decoding.formats import registry as formats
 from stages.decoding.options import DecodeOptions, Limits
 from stages.decoding.recheck import SCAN, names_of, recheck
-from stages.decoding.rows import LIMITED, REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows, should_retry
+from stages.decoding.rows import REUSE, ThumbnailRow, facts_of, in_order, keys_of, known_rows
 from stages.decoding.sources import Expected
 
 SideLength = Annotated[int, Field(ge=4, le=1024)]
@@ -137,11 +136,6 @@ class Params:
         return Limits(int(self.max_memory), self.timeout, self.plugins)
 
     @property
-    def recurring(self) -> dict[str, float]:
-        """Return the limits under which an error recurs; see `LIMITED`."""
-        return {"max_memory": int(self.max_memory), "timeout": self.timeout}
-
-    @property
     def shape(self) -> tuple[int, int, int]:
         """Return the height, width and channels of a thumbnail."""
         return self.size[1], self.size[0], CHANNELS[self.channels]
@@ -183,16 +177,16 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
 
     scan = inputs.table("scan", SCAN).combine_chunks()
     keys = keys_of(scan)
-    known = known_rows(keys, job.reusable_tables(), job.distrust, params.recurring)
+    recurring = params.limits.recurring
+    known = known_rows(keys, job.reusable_tables(), job.distrust, recurring)
     rows: list[ThumbnailRow | None] = [known.get(key) for key in keys] if known else [None] * len(keys)
     unknown = [number for number, row in enumerate(rows) if row is None]
     names = names_of(scan)
     located = scan["location"].to_pylist()
     expected = [Expected(names[n], *keys[n][1:], located[n] or "") for n in unknown]
     options = params.options(job.settings("scan.trust"))
-    errors: Counter[str] = Counter()
-    summary = {"images": len(keys), "readable": 0, "failed": 0, "errors": errors}
-    limits: dict[str, float] = {}
+    counts = ImageCounts(len(keys))
+    summary = counts.summary()
     stats = {"decoded": 0, "reused": len(keys) - len(unknown)}
 
     def found() -> Iterator[tuple[int, ThumbnailRow]]:
@@ -200,31 +194,23 @@ def compute(inputs: Inputs, params: Params, job: Job) -> Result:
         for place, seen, thumbnail in Lanes(expected, options, params.limits, job.spare_core):
             stats["decoded"] += seen.fresh
             job.advance(1)
-            yield unknown[place], (facts_of(seen, params.recurring), thumbnail)
+            yield unknown[place], (facts_of(seen, recurring), thumbnail)
 
     def tables() -> Iterator[pa.Table]:
         form = schema(params, job.settings)
         ordered = in_order(rows, found())
         for start in range(0, len(keys), ROWS):
             group = list(itertools.islice(ordered, ROWS))
-            errors.update(row.error for row, _ in group if row.error)
-            for row, _ in group:
-                if row.error in LIMITED:
-                    limits[row.error] = min(row.error_limit or 0.0, limits.get(row.error, math.inf))
+            counts.add(row for row, _ in group)
             yield thumbnail_table(scan.slice(start, ROWS), group, params.shape, form)
-        summary["failed"] = errors.total()
-        summary["readable"] = len(keys) - errors.total()
-        summary["errors"] = dict(sorted(errors.items()))
-        if limits:
-            summary["limits"] = limits
+        summary.update(counts.summary())
 
     return Result(tables(), summary=summary, stats=stats)
 
 
 def retry(summary: Mapping[str, Any], params: Params) -> bool:
     """Return whether a partition has an image for which a retry may succeed."""
-    limits = summary.get("limits", {})
-    return any(should_retry(error, limits.get(error), params.recurring) for error in summary["errors"])
+    return may_succeed(summary, params.limits.recurring)
 
 
 def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
@@ -232,20 +218,6 @@ def reads(params: Params, settings: Settings) -> Mapping[str, Sequence[str]]:
 
     The columns of folder and partition are left out."""
     return {"scan": SCAN}
-
-
-def figures(summaries: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the sections `images` and `errors` of run.json.
-
-    `errors` counts unreadable images by code."""
-    total: dict[str, Any] = {"total": 0, "readable": 0, "failed": 0}
-    errors: Counter[str] = Counter()
-    for summary in summaries:
-        total["total"] += summary["images"]
-        total["readable"] += summary["readable"]
-        total["failed"] += summary["failed"]
-        errors.update(summary["errors"])
-    return {"images": total, "errors": dict(sorted(errors.items()))}
 
 
 STAGE: Stage[Params] = Stage(

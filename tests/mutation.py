@@ -5,9 +5,9 @@
     python -m tests.mutation --sample 40 stages.kernels    # 40 of each module of a package, drawn by --seed
 
 `TESTS` says which tests belong to a module. A mutant runs in a forked process, on a copy of the tree, with the tests
-that reach its line; a mutant that survives these meets all tests of its module. Mutants that change no result stand in
-`equivalent_mutants.tsv` with the reason, and do not count. Module-level numbers, texts, messages and annotations are
-not mutated. Exit code 1 if a mutant survives.
+that reach its line; a mutant that survives these meets all tests of its module. Mutants that change no result are
+listed in `equivalent_mutants.tsv` with the reason, and do not count. Module-level numbers, texts, messages and
+annotations are not mutated. Exit code 1 if a mutant survives.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ TESTS: dict[str, str] = {
     "pipeline.plan.resolve": "resolve runner",
     "pipeline.store.store": "store storage",
     "stages.commands.apply.acts.act": "act take_back moving steps",
+    "stages.commands.apply.acts.folder": "acts/folder act steps follow",
     "stages.commands.apply.acts.folders": "acts/folders act steps follow",
     "stages.commands.apply.acts.forecast": "forecast follow trash",
     "stages.commands.apply.acts.linking": "linking follow act take_back",
@@ -88,7 +89,7 @@ OPTIONS = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-W", "ign
 
 
 def files_for(module: str) -> list[str]:
-    """Return the files in which the tests of a module stand, relative to the repository."""
+    """Return the files that hold the tests of a module, relative to the repository."""
     folder = ROOT / "tests" / module.partition(".")[0]
     names = [name.rpartition("/") for name in TESTS[module].split()]
     files = [path for above, _, name in names for path in folder.rglob(f"{above or '.'}/test_{name}.py")]

@@ -1,4 +1,4 @@
-"""The command line: find the commands that packages declare, and call the command that a command line names.
+"""Find the commands that packages declare, and run a command line.
 
 main.py         the entry point: from a command line to an exit code
 discovery.py    find commands, as `pipeline.plan.discovery` finds stages

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def print_end(record: RunRecord) -> None:
-    """Print each distinct error with the first task that failed; then say how to resume."""
+    """Print each distinct error with the first task that failed.
+
+    Then say how to resume."""
     alike: dict[str, list[str]] = {}
     for failure in record.failures:
         alike.setdefault(failure.message, []).append("/".join(failure.address))

@@ -1,4 +1,6 @@
-"""Build click commands from `Command` declarations; import the module of a command when the command is called."""
+"""Build click commands from `Command` declarations.
+
+The module of a command is imported when the command is called."""
 
 from __future__ import annotations
 
@@ -21,9 +23,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
 
 
 def call(words: Sequence[str] | None) -> int:
-    """Run the command that a command line names. Raises click.UsageError.
-
-    Returns the exit code."""
+    """Run a command line, and return the exit code. Raises click.UsageError."""
     program = _Program("fast-diff", params=[VERSION, _colour()], no_args_is_help=False, context_settings=SETTINGS)
     if instruction := os.environ.get("_FAST_DIFF_COMPLETE"):  # a shell asks for completions
         from pipeline.cli.shells import answer
@@ -149,7 +149,9 @@ class _Program(click.Group):
 
 
 def _examples(formatter: click.HelpFormatter, examples: Mapping[str, str]) -> None:
-    """Write examples, with each description beside its command line, or above if any line would be too long."""
+    """Write examples, with each description beside its command line.
+
+    If any line would be too long, descriptions are above the command lines."""
     formatter.write_paragraph()
     formatter.write_heading(_heading("Examples"))
     width = max(map(len, examples)) + 2

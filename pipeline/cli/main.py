@@ -17,14 +17,14 @@ from pipeline.messages.errors import FastDiffError
 from pipeline.messages.say import say_on_stderr
 
 COLLECT = (50_000, 20, 100)
-"""Thresholds of the garbage collector: the default thresholds cost a tenth of a run with nothing to do, since modules
-and plans are long-lived objects."""
+"""Thresholds of the garbage collector. Modules and plans are long-lived objects; the default thresholds would cost a
+tenth of the time of a run without stale tasks."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line of `fast-diff`, and return the exit code."""
     gc.set_threshold(*COLLECT)
-    atexit.register(gc.freeze)  # the memory goes with the process
+    atexit.register(gc.freeze)  # the end of the process frees all memory
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no error for a name that the terminal can't show
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # child processes import no module of the current folder

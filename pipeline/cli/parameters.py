@@ -23,7 +23,9 @@ class Argument(click.Argument):
 
 
 class PathName(click.ParamType[Path]):
-    """The name of a file or folder; an empty text, as from an unset shell variable, is refused."""
+    """The name of a file or folder.
+
+    An empty text, as from an unset shell variable, is refused."""
 
     name = "path"
 
@@ -72,7 +74,7 @@ class Natural(click.ParamType[int]):
 
 
 class OneOf(click.Choice[str]):
-    """One of a few words."""
+    """One of several fixed words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:

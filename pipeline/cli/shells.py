@@ -1,4 +1,6 @@
-"""Complete command lines in shells by click's protocol: a script asks this program for completions."""
+"""Complete command lines in shells.
+
+A shell's script requests completions by click's protocol."""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ class Bash(BashComplete):
     """Completion for Bash, with names quoted: the script inserts words unchanged."""
 
     key = ""
-    """The part of the current word up to `=`, such as `pairs.metric=`; Bash splits words there."""
+    """The part of the current word up to `=`, such as `pairs.metric=`; Bash splits words at `=`."""
     source_template = BashComplete.source_template.replace("read type", "read -r type")
 
     def get_completion_args(self) -> tuple[list[str], str]:

@@ -1,4 +1,4 @@
-"""Find the run or config that a command line names; default: the last run."""
+"""Find the run or config that a command line names; by default, the last run."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def target_config(target: str | None, overrides: Sequence[str] = ()) -> tuple[Co
 
 
 def _recorded(folder: Place, stages: Sequence[Stage[Any]], overrides: Sequence[str]) -> Config:
-    """Return the config in run.json without masked values; `run` and `output` follow the folder's present path."""
+    """Return the config in run.json without masked values.
+
+    `run` and `output` follow the folder's present path."""
     from pipeline.config.settings import from_mapping
     from pipeline.store.backends.locations import in_use
 

@@ -1,4 +1,4 @@
-"""Addresses of Dask schedulers: whether one is well formed, and whether one is on this machine."""
+"""Check addresses of Dask schedulers: their form, and whether they are local."""
 
 from __future__ import annotations
 

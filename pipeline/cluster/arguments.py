@@ -1,4 +1,4 @@
-"""Keyword arguments of each kind's cluster class, from the keys of the section `scheduler`."""
+"""Derive keyword arguments of cluster classes from the section `scheduler`."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ MAKE: tuple[tuple[type, Callable[[Any], dict[str, Any]]], ...] = (
 
 
 def _environment(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return Dask's settings as environment variables; Dask reads a value as a Python literal, or else as text."""
+    """Return Dask's settings as environment variables.
+
+    Dask reads a value as a Python literal, or else as text."""
     return {
         f"DASK_{key.replace('-', '_').replace('.', '__').upper()}": value if isinstance(value, str) else repr(value)
         for key, value in flat(settings).items()

@@ -1,4 +1,6 @@
-"""Checks of the section `scheduler` that its types can't make: keys that contradict each other, and missing files."""
+"""Check the section `scheduler` for contradictory keys and missing files.
+
+The types of the keys can't express these checks."""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def certificates_of(scheduler: Scheduler) -> Tls | str | None:
 
 
 def missing_files(scheduler: Scheduler) -> Iterator[str]:
-    """Yield a problem for each missing file of TLS; only a run needs these files, so other commands do not check."""
+    """Yield a problem for each missing file of TLS.
+
+    Only a run needs these files, so other commands do not check."""
     tls = certificates_of(scheduler)
     for key, file in dataclasses.asdict(tls).items() if isinstance(tls, Tls) else ():
         path = Path(file).expanduser()

@@ -1,4 +1,4 @@
-"""Connect to Dask schedulers: to a scheduler at a given address, or to a scheduler that this run has started."""
+"""Connect to a Dask scheduler at a given address, or to one started by this run."""
 
 from __future__ import annotations
 

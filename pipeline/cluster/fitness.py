@@ -43,7 +43,9 @@ class Needs:
 
 
 def needs_of(folder: Place, roots: Sequence[str], libraries: Sequence[str], memory: int, **more: Any) -> Needs:
-    """Return the requirements of a run that this process starts; `more`: further fields of `Needs`."""
+    """Return the requirements of a run that this process starts.
+
+    `more`: further fields of `Needs`."""
     expected = versions((DISTRIBUTION, "numpy", "pyarrow", *libraries))
     return Needs(expected, folder, roots, memory, storage=in_use(), **more)
 
@@ -83,7 +85,9 @@ def _differing(needs: Needs) -> Iterator[str]:
 
 
 def _storage_problems(needs: Needs) -> Iterator[str]:
-    """Yield problems of the storage. Raises FileNotFoundError if the run's folder is not seen."""
+    """Yield problems of the storage.
+
+    Raises FileNotFoundError if the run's folder is not seen."""
     if needs.probe and read_bytes(needs.folder / needs.probe).decode() != needs.probe:
         raise FileNotFoundError(needs.probe)
     mine = needs.folder / _probe_name()

@@ -77,11 +77,15 @@ class Scheduler:
 
     @property
     def listens_beyond_loopback(self) -> bool:
-        """Return whether other machines can reach the run's ports; for kind address always True."""
+        """Return whether other machines can reach the run's ports.
+
+        The result is always True for the kind `address`."""
         return self.beyond
 
     def cores(self, here: int) -> int:
-        """Return the number of cores that the config asks for; `here`: cores of this machine."""
+        """Return the number of cores that the config asks for.
+
+        `here`: cores of this machine."""
         return 1
 
 

@@ -22,7 +22,7 @@ from pipeline.cluster.start import start
 from pipeline.execution.count import Advance, unseen
 from pipeline.execution.executor import Executor, SynchronousExecutor, ThreadsExecutor
 from pipeline.execution.on_dask import DaskExecutor
-from pipeline.execution.watch import Cluster, Watch, tell_nobody
+from pipeline.execution.watch import Cluster, Watch, ignore_state
 from pipeline.machine.cores import usable
 from pipeline.machine.interrupts import held
 from pipeline.messages.errors import ConfigError, SchedulerLost
@@ -40,7 +40,7 @@ OPEN = (
 def open_executor(
     scheduler: Scheduler,
     needs: Needs,
-    tell: Callable[[Cluster], None] = tell_nobody,
+    show_state: Callable[[Cluster], None] = ignore_state,
     report: Path | None = None,
     *,
     tasks: int = 0,
@@ -49,11 +49,11 @@ def open_executor(
 ) -> Executor:
     """Return an executor whose workers meet the requirements of this run.
 
-    tell      called with the state of the cluster every few seconds
-    report    path of Dask's performance report
-    tasks     number of tasks of the run
-    own_code  whether tasks call code of the user's own, which may not be safe for threads
-    advance   called with how much of a running task is done
+    show_state  called with the state of the cluster every few seconds
+    report      path of Dask's performance report
+    tasks       number of tasks of the run
+    own_code    whether tasks call code of the user's own, which may not be safe for threads
+    advance     called with how much of a running task is done
 
     Raises ConfigError if no worker joins, SchedulerLost if the scheduler ends."""
     if not isinstance(scheduler, Dask):
@@ -65,12 +65,13 @@ def open_executor(
     from distributed.comm.core import CommClosedError
 
     opened = ExitStack()
-    tell(Cluster(0, 0, 0))  # starting workers takes seconds
+    show_state(Cluster(0, 0, 0))  # starting workers takes seconds
     try:
         client = _open(scheduler, needs, opened)
         if report:
             opened.enter_context(_performance_report(client, report))
-        watch = Watch(client, needs.folder, tell, scheduler.wait_timeout, scheduler.patience, _remedy(scheduler, needs))
+        timeouts = scheduler.wait_timeout, scheduler.patience
+        watch = Watch(client, needs.folder, show_state, *timeouts, _remedy(scheduler, needs))
         return DaskExecutor(client, watch, opened.close, advance)
     except BaseException as error:
         opened.close()
@@ -90,7 +91,9 @@ def _remedy(scheduler: Dask, needs: Needs) -> str:
 
 
 def _timed_out(error: BaseException) -> bool:
-    """Return whether a scheduler stopped responding; Dask has no class for this error."""
+    """Return whether a scheduler stopped responding.
+
+    Dask has no class for this error."""
     return isinstance(error, OSError) and error.errno is None and "trying to connect" in str(error)
 
 

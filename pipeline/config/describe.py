@@ -1,4 +1,4 @@
-"""The resolved config as YAML that loads to the same config and explains each key."""
+"""Write the resolved config as YAML that explains each key and loads again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.config.validate import validator
 from pipeline.stage import Speed, Stage
 
 COLUMN = 30
-"""Column where comments begin; the comment of a longer value begins in the line below."""
+"""Column where comments begin; the comment of a longer value begins in the next line."""
 WIDTH = 115
 
 

@@ -1,4 +1,4 @@
-"""A single value stands for a list of one, wherever the type of a key is a list."""
+"""Accept a single value as a list of one, wherever the type of a key is a list."""
 
 from __future__ import annotations
 

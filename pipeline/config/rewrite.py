@@ -1,4 +1,4 @@
-"""Correct a value of `--set` that YAML can't read or reads as another type."""
+"""Suggest corrections for a value of `--set` that YAML can't read as intended."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _closed(text: str) -> str:
 
 
 def retyped(text: str) -> Iterator[str]:
-    """Yield variants of `text` that YAML may read as another type: a number, a list, a string."""
+    """Yield variants of `text` that YAML may read as a number, a list or a string."""
     text = text.strip()
     bare = text.strip("\"'")
     yield bare

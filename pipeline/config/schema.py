@@ -1,4 +1,4 @@
-"""The JSON Schema of a config: editors complete, check and explain keys."""
+"""Write the JSON Schema of a config, from which editors complete and check keys."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _entry(node: dict[str, Any], meaning: str) -> dict[str, Any]:
 
 
 def _untitled(node: Any) -> Any:
-    """Return a schema without the titles that pydantic makes of Python names."""
+    """Return a schema without the titles that pydantic derives from Python names."""
     if isinstance(node, dict):
         titled = isinstance(node.get("title"), str)
         return {key: _untitled(value) for key, value in node.items() if not (titled and key == "title")}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -19,6 +18,7 @@ from pipeline.cluster.checks import section_problems
 from pipeline.cluster.deployment import UNION
 from pipeline.cluster.keys import Scheduler
 from pipeline.config.lists import accept_single_values
+from pipeline.config.overlap import overlaps
 from pipeline.config.source import ConfigSource
 from pipeline.config.unions import drop_keys_of_others
 from pipeline.config.validate import dotted, text_expected, unknown_key, validate
@@ -118,14 +118,18 @@ def from_mapping(
     given: Sequence[Given] = (),
     place: str = "config",
 ) -> Config:
-    """Read a config from a mapping that has the key `run`; errors give `place` as the origin.
+    """Read a config from a mapping that has the key `run`.
+
+    Errors give `place` as the origin.
 
     Raises ConfigError, with a line for each problem."""
     return _resolve(ConfigSource(copy.deepcopy(dict(data)), {(): place}), stages, overrides, given)
 
 
 def sections_of(stages: Sequence[Stage[Any]]) -> dict[str, Section]:
-    """Return the sections that stages add, by name; sections of source stages come first."""
+    """Return the sections that stages add, by name.
+
+    Sections of source stages come first."""
     sections: dict[str, Section] = {}
     for stage in stages:
         sections |= stage.source.sections if stage.source else {}
@@ -174,7 +178,7 @@ def _resolve(
     _refuse(problems + urls.problems)
     roots = [f"{name}.{key}" for name, section in sections.items() for key in section.roots]
     config = Config(str(run), locations.place(output), scheduler, values, urls.options, roots)
-    _refuse([*_written_into_inputs(config, source)])
+    _refuse([*overlaps(str(config.folder), config.roots, source)])
     return config
 
 
@@ -209,27 +213,6 @@ def _check_names(run: Any, output: Any, source: ConfigSource) -> Iterator[str]:
             locations.canonical(output)
         except ValueError as error:
             yield f"{place}: output: {error}"
-
-
-def _written_into_inputs(config: Config, source: ConfigSource) -> Iterator[str]:
-    """Yield a problem if an input contains the run's folder, or the run's folder contains an input."""
-    folder = _real(str(config.folder))
-    for key, roots in config.roots.items():
-        for root in roots:
-            real = _real(root)
-            if locations.inside(folder, real) or locations.inside(real, folder):
-                yield (
-                    f"{source.place(('output',))}: output: {config.folder} overlaps {key} ({root}); "
-                    "expected a folder apart from the inputs, which are never written to. Choose another with --output"
-                )
-
-
-def _real(place: str) -> str:
-    """Return a location as comparable text: links resolved, and one name for a protocol with several names."""
-    protocol = locations.protocol_of(place)
-    if protocol is None:
-        return os.path.realpath(place).rstrip("/")
-    return locations.EXTRAS.get(protocol, protocol) + place[len(protocol) :]
 
 
 def plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Data of a config that remembers the origin of each key: line or argument."""
+"""Hold the data of a config with the origin of each key: line or argument."""
 
 from __future__ import annotations
 

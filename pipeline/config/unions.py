@@ -1,6 +1,7 @@
-"""Sections that are a union of dataclasses, one for each value of the key `kind`.
+"""Handle sections that are a union of dataclasses, one for each value of `kind`.
 
-Their types are `Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`, as pydantic defines them."""
+The type of such a section is `Annotated[Annotated[Model, Tag(kind)] | ..., Discriminator(function)]`, as pydantic
+defines."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ def member(section_type: Any, data: Any) -> type | None:
 
 
 def drop_keys_of_others(source: ConfigSource, section_types: Mapping[str, Any]) -> None:
-    """Drop harmless keys that the chosen kind lacks and another kind has.
+    """Drop harmless keys that only kinds other than the chosen kind have.
 
     A key with its default value is ignored: earlier versions printed the keys of all kinds. Where the command
     line sets the kind, every such key of the file is harmless."""

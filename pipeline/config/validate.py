@@ -61,7 +61,7 @@ def _validated(kind: Any, data: Any) -> Any:
     model = member(kind, data)
     if data == {}:
         with contextlib.suppress(TypeError):  # a key without a default is missing
-            return (model or kind)()  # without a validator, which takes longer to build than all defaults to check
+            return (model or kind)()  # defaults need no validator, which takes long to build
     if model:  # builds one validator only; on errors, the whole union gives fuller messages
         with contextlib.suppress(ValidationError):
             return validator(model).validate_json(text, strict=True)
@@ -70,7 +70,9 @@ def _validated(kind: Any, data: Any) -> Any:
 
 @functools.cache
 def validator(kind: Any) -> TypeAdapter[Any]:
-    """Return pydantic's validator for a section's type, cached: the scheduler union takes 50 ms to build."""
+    """Return pydantic's validator for a section's type.
+
+    Validators are cached: the validator of the scheduler union takes 50 ms to build."""
     return TypeAdapter(kind)
 
 

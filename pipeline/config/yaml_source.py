@@ -15,7 +15,7 @@ from pipeline.config.source import ConfigSource, KeyPath
 from pipeline.messages.errors import ConfigError
 
 REPEATED = 10_000
-"""Keys and values that aliases may repeat: ten lines of nested aliases can expand to billions of values."""
+"""Most keys and values that aliases may repeat: ten lines of nested aliases can expand to billions of values."""
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
@@ -33,7 +33,9 @@ _Loader.add_implicit_resolver(
 
 
 def override(source: ConfigSource, text: str) -> None:
-    """Set one key of a config from a `key.path=value` of the command line. Raises ConfigError."""
+    """Set one key of a config from a `key.path=value` of the command line.
+
+    Raises ConfigError."""
     name, equals, value = text.partition("=")
     keys = tuple(name.strip().split("."))
     place = f"--set {' '.join(text.splitlines())}"
@@ -137,9 +139,9 @@ class _Notes:
     repeated: int = 0
 
     def add(self, node: yaml.Node, keys: KeyPath, around: tuple[yaml.Node, ...] = ()) -> None:
-        """Record the places of all keys in a node, whose own path is `keys`.
+        """Record the places of all keys in a node; `keys` is the path of the node.
 
-        Raises ConfigError for a repeated key, a key that is no string, an alias inside its own anchor, and too many
+        Raises ConfigError for a repeated key, a key that is not text, an alias inside its own anchor, and too many
         aliases."""
         self._count(node, around)
         around = (*around, node)

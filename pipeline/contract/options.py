@@ -1,4 +1,6 @@
-"""Optional declarations of a stage, in groups; each group is one field of `Stage`."""
+"""Optional declarations of a stage, in groups.
+
+Each group is one field of `Stage`."""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 @dataclass_transform(frozen_default=True)
 def section(keys: type[T]) -> type[T]:
-    """Make a frozen dataclass of config keys, for which pydantic refuses unknown keys.
+    """Make a frozen dataclass of config keys; pydantic refuses unknown keys.
 
     A standard-library dataclass: pydantic builds the validator on first use, and a config without a key of the section
     uses none."""
@@ -30,7 +32,7 @@ def section(keys: type[T]) -> type[T]:
 
 @dataclass(frozen=True)
 class CacheKey(Generic[P]):
-    """What a stage's artifacts depend on besides the stage's own section and its code.
+    """Dependencies of artifacts besides the stage's own section and code.
 
     reads      (params, settings) -> the columns that determine the result, by input stage; for an input stage that
                is not named, all columns determine the result

@@ -98,7 +98,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Base:
-    """An earlier artifact that a task builds on, with the inputs and parameters that made the artifact."""
+    """An earlier artifact that a task builds on, with its inputs and parameters."""
 
     artifact: Artifact
     inputs: Inputs

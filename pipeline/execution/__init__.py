@@ -5,7 +5,7 @@ runner.py     one loop for every scheduler: feeds ready tasks, collects outcomes
   executor.py   runs calls in a plain loop or on threads
   on_dask.py    submits calls to a Dask client
   task.py       runs one task where it was sent, and returns its outcome
-    count.py      tells how much of a running task is done
+    count.py      reports how much of a running task is done
     job.py        services for a task: settings, inputs, earlier artifacts, publishing of files
 reporter.py   the interface for events of a run
   progress.py   shows progress as plain lines or JSON

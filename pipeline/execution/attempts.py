@@ -15,9 +15,9 @@ from pipeline.plan.tasks import Node
 from pipeline.stage import Address
 
 ATTEMPTS = 2
-"""Number of tries of a task until its error is recorded."""
+"""Tries of a task before its error is recorded."""
 PATIENT_ATTEMPTS = 4
-"""Number of tries of a task with transient storage errors.
+"""Tries of a task with transient storage errors.
 
 Once one task has used all tries, every other task gets 1 try, until a task succeeds."""
 PAUSE = 1.0

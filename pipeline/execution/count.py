@@ -13,16 +13,16 @@ from pipeline.stage import Address
 
 Advance: TypeAlias = Callable[[Address, int], None]
 """Function that reports a task's address and the amount of its work that is done."""
-TELL_INTERVAL = 0.5
-"""Least seconds between two counts of one task."""
+REPORT_INTERVAL = 0.5
+"""Least seconds between two reports of one task."""
 
 
 def unseen(address: Address, done: int) -> None:
-    """Tell nobody."""
+    """Ignore the progress of a task."""
 
 
 def uncounted(amount: int) -> None:
-    """Count nothing."""
+    """Ignore an amount of finished work."""
 
 
 class TaskCount:
@@ -30,18 +30,20 @@ class TaskCount:
 
     def __init__(self, address: Address, advance: Advance) -> None:
         self._address, self._advance = address, advance
-        self._done, self._told = 0, time.monotonic()
+        self._done, self._reported = 0, time.monotonic()
 
     def __call__(self, amount: int) -> None:
         self._done += amount
         now = time.monotonic()
-        if now - self._told > TELL_INTERVAL:
-            self._told = now
+        if now - self._reported > REPORT_INTERVAL:
+            self._reported = now
             self._advance(self._address, self._done)
 
 
 def through_scheduler(topic: str) -> Advance:
-    """Return a function that reports to the driver through the scheduler; for a thread of a Dask worker."""
+    """Return a function that reports to the driver through the scheduler.
+
+    Only threads of a Dask worker may call `through_scheduler`."""
     from distributed import get_worker
 
     worker = get_worker()

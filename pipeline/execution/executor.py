@@ -1,4 +1,6 @@
-"""Executors: run calls behind one interface; here in a plain loop or on threads, in `on_dask.py` on a cluster."""
+"""Run calls behind one interface, in a plain loop or on threads.
+
+`on_dask.py` has the executor on a cluster."""
 
 from __future__ import annotations
 
@@ -18,11 +20,13 @@ from pipeline.stage import Address
 LAST_CALLS = 5.0
 """Seconds that an interrupted run in one process waits for the calls that are running."""
 ROUNDS = 4
-"""The remaining calls of a stage form at least this many bundles per slot, to keep all slots busy to the end."""
+"""Least bundles per slot that the remaining calls of a stage form, so that all slots are busy to the end."""
 
 
 class Executor(Protocol):
-    """The interface of executors. A bundle is a list of calls that run one after the other on one worker.
+    """The interface of executors.
+
+    A bundle is a list of calls that run one after the other on one worker.
 
     `window` is the number of bundles to hold at a time, `slots` the number that run at a time."""
 
@@ -32,7 +36,7 @@ class Executor(Protocol):
     def slots(self) -> int: ...
     @property
     def tasks_per_machine(self) -> int:
-        """Return the number of tasks that run at a time on the machine with the fewest threads."""
+        """Return how many tasks run at a time on the machine with the fewest threads."""
         ...
 
     def bundle_size(self, left: int, seconds: float | None) -> int:

@@ -44,7 +44,9 @@ def explain(config: Config, stages: Sequence[Stage[Any]]) -> Explanation:
 
 
 def _foreseen(resolver: Resolver) -> Explanation:
-    """Resolve every task whose inputs are known; other tasks wait for their inputs."""
+    """Resolve every task with known inputs.
+
+    The reasons of other tasks name a stale input."""
     receipts: dict[Address, Receipt] = {}
     reasons: dict[Address, str] = {}
     current: dict[Address, str] = {}

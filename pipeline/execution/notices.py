@@ -1,4 +1,4 @@
-"""Forward log records of stages and of the cluster to the reporter and to run.json."""
+"""Forward log records to the reporter and to run.json."""
 
 from __future__ import annotations
 

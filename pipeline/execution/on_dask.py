@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUNDLE = 256
 """Largest number of calls in a bundle."""
 BUNDLE_SECONDS = 5.0
-"""Seconds that a bundle may take: dependents of its tasks wait for the end of the bundle."""
+"""Most seconds that a bundle should take: dependents of its tasks wait for the end of the bundle."""
 POLL_INTERVAL = 1.0
 """Seconds between two checks of a cluster that returns nothing."""
 
@@ -39,7 +39,7 @@ class DaskExecutor:
         self._futures: dict[Future[Any], Sequence[Call]] = {}
         self._completed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
         self._submitted = 0
-        self._name = uuid.uuid4().hex[:12]  # for a scheduler, equal keys of several clients name one task
+        self._name = uuid.uuid4().hex[:12]  # a scheduler takes equal keys of several clients for one task
         client.subscribe_topic(self._topic, functools.partial(_hear, advance))
 
     @property

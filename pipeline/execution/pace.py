@@ -1,4 +1,4 @@
-"""Measure the pace of a run: finished work of each stage, work per second, and the estimated time left."""
+"""Measure the finished work of each stage, work per second, and the time left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.stage import Address
 STEADY = 1.0
 """Seconds after which a rate is shown."""
 LONG = 10_000_000
-"""Numbers from here on are shown with three digits and a suffix."""
+"""Least number that is shown with three digits and a suffix."""
 
 
 def short(number: float) -> str:
@@ -23,7 +23,7 @@ def short(number: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return a duration as minutes and seconds, with hours where there are any."""
+    """Return a duration as minutes and seconds; from one hour on, also hours."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
@@ -70,11 +70,13 @@ class StagePace:
 
     @property
     def core_seconds(self) -> float:
-        """Return core-seconds for one unit of work: measured, or typical until the first task has ended."""
+        """Return core-seconds for one unit of work.
+
+        The figure is measured; until the first task has ended, the stage's typical figure."""
         return self._seconds / self._ran if self._ran else self.work.seconds
 
     def count(self, done: int, between: str) -> str:
-        """Return done and total work, joined by `between`, with the unit: `12 of 30 pages`."""
+        """Return done and total work joined by `between`, such as `12 of 30 pages`."""
         size = self.work.size
         ends = (f"{each:,}" if size < LONG else short(each) for each in (done, size))
         return f"{between.join(ends)} {self.work.unit}"

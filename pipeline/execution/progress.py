@@ -1,4 +1,4 @@
-"""Show the progress of a run: as plain lines, JSON, bars (`bars.py`), or not at all.
+"""Show the progress of a run as plain lines, JSON or bars (`bars.py`).
 
 Progress goes to standard error; standard output is for the summary."""
 

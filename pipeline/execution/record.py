@@ -18,7 +18,7 @@ COUNTED = {"run": "tasks_run", "skipped": "tasks_skipped", "failed": "tasks_fail
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Outcome of a run: the content of run.json, the failed tasks, and the exit code."""
+    """The outcome of a run: content of run.json, failed tasks and exit code."""
 
     record: Mapping[str, Any]
     failures: Sequence[Failure]

@@ -1,4 +1,4 @@
-"""Reporters: the interface for events of a run, and a base for reporters that count."""
+"""Define the interface for events of a run, and a base that counts."""
 
 from __future__ import annotations
 
@@ -17,21 +17,28 @@ ALIKE = 3
 
 
 def same_size(address: Address) -> int:
-    """Return 1: the tasks of a stage without a unit count alike."""
+    """Return 1: all tasks of a stage without a unit have the same size."""
     return 1
 
 
 class Reporter:
-    """Interface for the events of a run. Every method does nothing, so a bare `Reporter` is a quiet one."""
+    """The interface for events of a run.
+
+    Every method does nothing: a `Reporter` is silent."""
 
     def found(self, stage: str, count: int) -> None:
         """Report that a source stage has found `count` more rows; only before `begin`."""
 
     def begin(self, stages: Mapping[str, Workload], size_of: Callable[[Address], int] = same_size) -> None:
-        """Begin with a plan: amount of work by stage, and a function that returns the size of a task."""
+        """Begin a run.
+
+        stages   amount of work by stage
+        size_of  returns the size of a task"""
 
     def advance(self, address: Address, done: int) -> None:
-        """Report how much of a running task is done, in the unit of its stage; any thread may report."""
+        """Report how much of a running task is done, in the stage's unit.
+
+        Any thread may report."""
 
     def task(self, address: Address, how: str, reason: str, outcome: Outcome | None) -> None:
         """Report the end of a task; `how` is run, skipped, failed or blocked."""

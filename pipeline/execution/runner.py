@@ -32,11 +32,11 @@ from pipeline.stage import Address
 from pipeline.store.backends.storage import remove
 
 REPAIRS = 3
-"""How often a damaged input is made again before the task that reads the input fails."""
+"""Most times that a damaged input is made again before the task that reads the input fails."""
 MOMENT = 0.2
 """Seconds of submitting after which the driver collects outcomes, even if more tasks are ready."""
 SMOOTHING = 8
-"""Number of tasks, about, in the moving mean that estimates the duration of a stage's tasks."""
+"""Approximate number of tasks in the moving mean that estimates the duration of a stage's tasks."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class Runner:
         self._spans: dict[str, list[float]] = {}
 
     def run(self) -> None:
-        """Run every stale task; collect the errors of tasks in `failures`. Raises SchedulerLost."""
+        """Run every stale task; collect the errors of tasks in `failures`.
+
+        Raises SchedulerLost."""
         try:
             while self._ready or self._running or self._attempts:
                 self._fill_window()
@@ -144,7 +146,7 @@ class Runner:
         return self._live.bundles < self._executor.window
 
     def _next_bundle(self) -> list[Call]:
-        """Return calls of ready tasks for one bundle; record up-to-date tasks that come first."""
+        """Return calls of ready tasks for one bundle; record cache hits on the way."""
         calls: list[Call] = []
         most = 1
         first: Node | None = None

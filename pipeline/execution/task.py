@@ -37,7 +37,9 @@ MANIFESTS = ".manifests"
 
 
 def without_inputs(call: Call) -> Call:
-    """Write a large call's inputs, and those of its bases, to a file; return the call without them."""
+    """Write the inputs of a large call and of its bases to a file.
+
+    Returns the call without inputs and bases."""
     if len(call.inputs) <= MANY:
         return call
     text = json.dumps([call.inputs, [[base.path, base.inputs, base.params] for base in call.bases]]).encode()
@@ -54,7 +56,9 @@ def drop_manifests(folder: Place) -> None:
 
 
 def with_inputs(call: Call) -> Call:
-    """Return the call with the inputs read back. Raises TaskError where the file is damaged."""
+    """Return the call with the inputs read back.
+
+    Raises TaskError where the file is damaged."""
     if call.manifest is None:
         return call
     text = read_bytes(call.context.folder / call.manifest)
@@ -74,10 +78,11 @@ class Outcome:
     ran      whether the artifact was made now
     begun    False where the bundle had no time for the task
     footer   entry for the index of footers
-    message  the error in one line; `detail`: the traceback
+    message  the error in one line
+    detail   the traceback
     damaged  an input that must be made again
     transient  whether the error is transient, such as a full disk
-    suspect  whether workers died while they held this task, which need not be the cause
+    suspect  whether the workers of this task died; another task of these workers may be the cause
     size     bytes of the new artifact
     worker   address of the worker"""
 
@@ -100,8 +105,8 @@ class Outcome:
 def run_bundle(calls: Sequence[Call], seconds: float, topic: str = "") -> list[Outcome]:
     """Run calls one after the other; after `seconds`, return the rest as not begun.
 
-    How much of a task is done goes to the scheduler's log of `topic`. When a bundle is repeated after the loss of a
-    worker, published artifacts are cache hits."""
+    The progress of a task goes to the scheduler's log of `topic`. When a bundle is repeated after the loss of a worker,
+    published artifacts are cache hits."""
     end = time.monotonic() + seconds
     outcomes: list[Outcome] = []
     advance = through_scheduler(topic) if topic else unseen
@@ -178,7 +183,7 @@ def _compute(job: StoredJob) -> Result:
 def _publish(
     call: Call, compute: Callable[[StoredJob], Result], count: Callable[[int], None]
 ) -> tuple[Record, str, bool, Mapping[str, Any], int | None]:
-    """Return record, name, whether the artifact was made now, stats, and bytes of a new artifact."""
+    """Return record, name, whether the artifact is new, stats, and bytes if new."""
     call = with_inputs(call)
     stage, job = call.context.stage, StoredJob(call, Store(call.context.folder), count)
     name = artifact_name(call.task.key, call.fingerprint, call.task.filename)

@@ -1,4 +1,4 @@
-"""Watch a cluster during a run: count workers, notice when nothing finishes."""
+"""Watch a cluster during a run: count workers and detect stalls."""
 
 from __future__ import annotations
 
@@ -45,28 +45,28 @@ class Cluster:
         return f"{counted(self.workers, 'worker')}, {self.memory / 2**30:.1f} GiB of memory in use"
 
 
-def tell_nobody(cluster: Cluster) -> None:
-    """Show nothing."""
+def ignore_state(cluster: Cluster) -> None:
+    """Ignore the state of the cluster."""
 
 
 @dataclass
 class Watch:
     """Checks of a cluster while the executor waits for tasks.
 
-    tell          called with the state of the cluster, at most every CHECK_INTERVAL seconds
+    show_state    called with the state of the cluster, at most every CHECK_INTERVAL seconds
     wait_timeout  seconds without a worker after which the run ends, with advice from `remedy`
     patience      seconds without an outcome after which the cluster's state is written into `folder`"""
 
     client: Client
     folder: Place
-    tell: Callable[[Cluster], None]
+    show_state: Callable[[Cluster], None]
     wait_timeout: float
     patience: float
     remedy: str = "Start workers"
 
     def __post_init__(self) -> None:
         self._heard = self._seen = time.monotonic()
-        self._looked = self._asked = self._told = -CHECK_INTERVAL
+        self._looked = self._asked = self._shown = -CHECK_INTERVAL
         self._dumped = False
         self.by_host: Counter[str] = Counter()
         """Number of threads by machine, at the last check that found workers."""
@@ -117,9 +117,9 @@ class Watch:
         self.by_host = by_host or self.by_host
         memory = sum(int(worker["metrics"].get("memory", 0)) for worker in found.values())
         cluster = Cluster(len(found), by_host.total(), memory)
-        if now - self._told > CHECK_INTERVAL:
-            self._told = now
-            self.tell(cluster)
+        if now - self._shown > CHECK_INTERVAL:
+            self._shown = now
+            self.show_state(cluster)
         return cluster
 
     def _dump(self, silent: float) -> None:

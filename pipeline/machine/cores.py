@@ -1,4 +1,6 @@
-"""Share the cores of this machine among all processes of a user that run tasks: one lock file per core.
+"""Share the cores of this machine among all processes of a user that run tasks.
+
+Each core has a lock file.
 
 A task holds a core while the task runs. Work that can be split also takes idle cores, so that fewer tasks than cores
 keep the machine busy, as at the end of every stage. The system releases the locks of a dead process.

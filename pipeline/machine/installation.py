@@ -57,7 +57,9 @@ class Metadata:
 
 
 def distributions() -> Iterator[tuple[str, Metadata]]:
-    """Yield the name of each installed distribution in lower case, with `_` for `-` and `.`, and its metadata."""
+    """Yield the name and the metadata of each installed distribution.
+
+    Names are in lower case, with `_` for `-` and `.`."""
     for place in sys.path:
         with contextlib.suppress(OSError), os.scandir(place or ".") as entries:  # a place may be no folder
             for name in sorted(entry.name for entry in entries if entry.name.endswith(("dist-info", "egg-info"))):
@@ -120,7 +122,7 @@ def problem() -> str | None:
 
 
 def _source(distribution: Metadata | Distribution) -> tuple[Path | None, bool]:
-    """Return a distribution's source folder, if any, and whether the installation is editable."""
+    """Return a distribution's source folder, if any, and whether it is editable."""
     from urllib.parse import unquote, urlsplit
 
     try:

@@ -1,4 +1,6 @@
-"""Handle SIGINT and SIGTERM: end the run cleanly at the first signal, exit at the second."""
+"""Handle SIGINT and SIGTERM.
+
+The first signal ends the run cleanly; the second exits at once."""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ _state = _State()
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Raise KeyboardInterrupt and set the event at the first signal, exit at the next.
+    """Raise KeyboardInterrupt and set the event; exit at the next signal.
 
     The event stays set, since compiled code can swallow a KeyboardInterrupt."""
     global _state

@@ -1,4 +1,6 @@
-"""Call slow functions in a side process, such as functions that import or compile for seconds.
+"""Call slow functions in a side process.
+
+Such functions import or compile for seconds.
 
 The side process is niced. It starts with the first call, and ends with its parent or after IDLE seconds without calls.
 """
@@ -29,7 +31,9 @@ START = (
 
 
 def submit(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """Begin a call; return a function that waits for the call's result and returns the result.
+    """Begin a call.
+
+    Returns a function that waits for the call's result and returns the result.
 
     The returned function raises what `function` raises. Where the process can't be used, the returned function makes
     the call itself."""

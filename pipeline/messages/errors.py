@@ -1,15 +1,17 @@
-"""One tree of errors. Each line of a message says where a problem is, what the problem is, and what to do."""
+"""Define the errors: a message says where a problem is, what, and what to do."""
 
 from __future__ import annotations
 
 
 def one_line(text: str) -> str:
-    """Return text as one line that can't control a terminal: characters that are not printable are escaped."""
+    """Return text as one line that can't control a terminal.
+
+    Characters that are not printable are escaped."""
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 class FastDiffError(Exception):
-    """An error whose message the user reads: `FastDiffError(line, line, ...)`; the command exits with `exit_code`.
+    """An error whose message the user reads; the command exits with `exit_code`.
 
     Each line is a separate argument, since a name in a line may contain a line break."""
 
@@ -17,7 +19,7 @@ class FastDiffError(Exception):
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """Lines of the message; control characters in names are escaped."""
+        """Return the lines of the message; control characters in names are escaped."""
         return tuple(one_line(str(line)) for line in self.args)
 
     def __str__(self) -> str:

@@ -35,7 +35,9 @@ def answer_paged(as_json: bool, data: Any, lines: Iterable[str]) -> int:
 
 
 def page(lines: Iterable[str]) -> None:
-    """Print lines to standard output; through a pager if a terminal shows fewer lines."""
+    """Print lines to standard output.
+
+    A pager shows the lines if the terminal is too small."""
     import shutil
 
     rest = iter(lines)

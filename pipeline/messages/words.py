@@ -1,4 +1,4 @@
-"""Words in messages: plurals that agree with their numbers, and the valid word nearest to a wrong one."""
+"""Choose words in messages: plurals, and the valid word nearest to a wrong word."""
 
 from __future__ import annotations
 

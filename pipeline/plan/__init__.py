@@ -5,7 +5,7 @@ tasks.py              every task of the run and the tasks that it waits for
   fingerprint.py      a digest of all that determines an artifact
   resolve.py          which artifacts are current, and which tasks must run
     reasons.py        compares recipes to explain why an artifact is stale
-    bases.py              earlier artifacts that a task may build on
+    bases.py          earlier artifacts that a task may build on
     span_index.py     earlier artifacts that may hold rows of a task
   past_rows.py        the rows that the last run listed
     racy.py           files modified so shortly before their scan that the next run compares their bytes

@@ -1,4 +1,6 @@
-"""Calls are tasks that are ready to run, as sent to a worker; receipts are the driver's records of finished tasks."""
+"""Calls are tasks that are ready to run, as sent to a worker.
+
+Receipts are the driver's records of finished tasks."""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def _unpacked(packed: bytes) -> Context:
 
 @dataclass(frozen=True)
 class BasePaths:
-    """The paths of an earlier artifact for `Reuse.builds_on` and of its inputs, which are ordered as in the task.
+    """The paths of an earlier artifact for `Reuse.builds_on`, and of its inputs.
+
+    The inputs are ordered as in the task.
 
     Paths are relative to the run's folder."""
 

@@ -1,4 +1,6 @@
-"""Fingerprints of all that determines an artifact, and content digests of an artifact's columns.
+"""Compute fingerprints of artifacts, and content digests of columns.
+
+A fingerprint covers all that determines an artifact.
 
 A fingerprint is SHA-256 over a canonical encoding: JSON with sorted keys in which each scalar carries its type, so that
 1, 1.0, "1" and True differ. Scalars, sequences, mappings with string keys, and dataclasses are accepted. Every other
@@ -32,7 +34,9 @@ TOGETHER, WIDE = 4_096, 256
 
 
 def canonical(value: Any) -> str:
-    """Return the canonical encoding of a value: JSON in which every scalar carries its type.
+    """Return the canonical encoding of a value.
+
+    The encoding is JSON in which every scalar carries its type.
 
     Raises TypeError for a value without a canonical form, ValueError for NaN."""
     if type(value) is str:  # fast path for the most frequent type
@@ -66,7 +70,9 @@ def canonical(value: Any) -> str:
 
 
 def encoded(value: Any) -> bytes:
-    """Return the canonical encoding of a value as bytes. Raises TypeError, ValueError."""
+    """Return the canonical encoding of a value as bytes.
+
+    Raises TypeError, ValueError."""
     return canonical(value).encode()
 
 

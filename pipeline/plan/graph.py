@@ -1,4 +1,6 @@
-"""Draw a plan in the DOT language of Graphviz: one box per task, an arrow from each input."""
+"""Draw a plan in the DOT language of Graphviz.
+
+Each task is a box, with an arrow from each input."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from pipeline.stage import Address
 
 
 def dot(plan: Plan, reasons: Mapping[Address, str]) -> str:
-    """Return DOT text: current tasks are green, tooltips of stale tasks give `reasons`."""
+    """Return DOT text; tasks are green if current, else a tooltip gives the reason."""
     return "\n".join(_lines(plan, reasons))
 
 

@@ -1,4 +1,6 @@
-"""Ask every stage's `Preflight` before the first task runs: settings, the largest task, code of the user."""
+"""Ask every stage's `Preflight` before the first task runs.
+
+A preflight checks settings, states the memory of the largest task, and says whether tasks call code of the user."""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from pipeline.stage import Settings, Stage
 
 
 def check_settings(stages: Sequence[Stage[Any]], params: Mapping[str, Any], settings: Settings) -> None:
-    """Check the settings with every stage. Raises ConfigError with a line per problem."""
+    """Check the settings with every stage.
+
+    Raises ConfigError with a line per problem."""
     problems = [line for stage in stages for line in stage.preflight.check(params[stage.name], settings)]
     if problems:
         raise ConfigError(*problems)
@@ -22,11 +26,13 @@ def check_settings(stages: Sequence[Stage[Any]], params: Mapping[str, Any], sett
 def largest_task(
     plan: Plan, stages: Sequence[Stage[Any]], params: Mapping[str, Any], settings: Settings
 ) -> tuple[int, str]:
-    """Return the memory of the largest task in bytes, and how a user makes this task smaller."""
+    """Return the bytes of the largest task, and how a user makes the task smaller."""
     upstream = plan.upstream(settings)
     return max((stage.preflight.memory(upstream, params[stage.name]), stage.preflight.remedy) for stage in stages)
 
 
 def calls_own_code(stages: Sequence[Stage[Any]], params: Mapping[str, Any], settings: Settings) -> bool:
-    """Return whether tasks call code of the user's own, which may not be safe for threads."""
+    """Return whether tasks call code of the user's own.
+
+    Such code may not be safe for threads."""
     return any(stage.preflight.own_code(params[stage.name], settings) for stage in stages)

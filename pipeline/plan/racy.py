@@ -1,4 +1,6 @@
-"""Racy files: modified so shortly before the scan that a later change may not change the modification time.
+"""Record racy files.
+
+A racy file was modified so shortly before the scan that a later change may keep the modification time.
 
 The next run compares the bytes of these files. The files' paths, here called rows, are in
 <output>/<run>/.doubtful.json, a JSON list.

@@ -1,4 +1,6 @@
-"""Explain why an artifact is stale: compare the artifact's recipe and inputs with those of the task."""
+"""Explain why an artifact is stale.
+
+The artifact's recipe and inputs are compared with those of the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decide which artifacts are current and which tasks must run, and state the reason."""
+"""Decide which artifacts are current and which tasks must run, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.config.settings import plain
 from pipeline.messages.errors import ArtifactDamaged
-from pipeline.plan.bases import VERSIONS, PastArtifact, Reads, combinations, reads_of
+from pipeline.plan.bases import PastArtifact, PastArtifacts, Reads, combinations, reads_of
 from pipeline.plan.call import BasePaths, Call, Context, Receipt
 from pipeline.plan.fingerprint import SHORT, content, digest, digest_of_list, digest_of_mapping, encoded, recipe
 from pipeline.plan.reasons import UNREADABLE_ARTIFACT, difference, without
@@ -38,7 +38,9 @@ class Verdict:
 
 @dataclass
 class Resolver:
-    """Resolves tasks whose inputs are known. With `read_only` nothing on disk changes (`status`, `explain`)."""
+    """Resolves tasks whose inputs are known.
+
+    With `read_only` nothing on disk changes (`status`, `explain`)."""
 
     plan: Plan
     store: Store
@@ -64,7 +66,7 @@ class Resolver:
         self.reads = {name: stage.cache_key.reads(self.params[name], self.settings) for name, stage in stages.items()}
         self._recipes = {name: encoded(context.recipe) for name, context in self.contexts.items()}
         self._parts: dict[tuple[str, Address], tuple[Mapping[str, str], bytes]] = {}
-        self._earlier: dict[str, dict[str, list[tuple[str, str]]]] = {}
+        self._past = PastArtifacts(self.footers)
         self._by_span: dict[str, SpanIndex] = {}
 
     def resolve(self, node: Node, receipts: Mapping[Address, Receipt]) -> Verdict:
@@ -106,7 +108,9 @@ class Resolver:
     def _input_digests(
         self, node: Node, content: Callable[[Address], Mapping[str, str]], reads: Reads | None = None
     ) -> dict[str, str]:
-        """Return a digest per input stage, of the columns that the task reads; `content`: of an input, by column."""
+        """Return a digest per input stage, of the columns that the task reads.
+
+        `content`: of an input, by column."""
         by_stage: dict[str, list[Address]] = {}
         for needed in node.task.inputs:
             by_stage.setdefault(needed[0], []).append(needed)
@@ -185,7 +189,7 @@ class Resolver:
             recipe = without(plain(call.context.recipe), "libraries", stage.cache_key.optional)
             alike = (
                 (path, record.span)
-                for path, record in self._all_records(stage.name)
+                for path, record in self._past.records(stage.name)
                 if record.span and without(record.recipe, "libraries", stage.cache_key.optional) == recipe
             )
             self._by_span[stage.name] = SpanIndex(alike)
@@ -204,7 +208,9 @@ class Resolver:
                     yield BasePaths(path, inputs, record.recipe["params"])
 
     def _inputs_of(self, node: Node, record: Record, made: int) -> list[str] | None:
-        """Return the paths of an artifact's inputs, found by digests, if all exist; `made`: the artifact's time."""
+        """Return the paths of an artifact's inputs, found by digests, if all exist.
+
+        `made`: the artifact's time."""
         reads = reads_of(node.stage, record, self.settings)
         for chosen in combinations([self._versions(needed) for needed in node.task.inputs], made):
             contents = {
@@ -215,33 +221,7 @@ class Resolver:
         return None
 
     def _versions(self, address: Address) -> list[PastArtifact]:
-        """Return the artifacts of one task, retired ones included, the latest first."""
-        stage, key = address
-        found = []
-        only = self.plan.nodes[address].task.filename
-        for folder, name in [*self._by_key(stage).get(key, []), *([(stage, only)] if only else [])]:
-            with contextlib.suppress(ArtifactDamaged):
-                if seen := self.footers.names(folder).get(name):
-                    record = self.footers.record(folder, name, key)
-                    found.append(PastArtifact(seen.mtime_ns, f"{folder}/{name}", record))
-        return sorted(found, key=lambda each: each[:2], reverse=True)[:VERSIONS]
-
-    def _by_key(self, stage: str) -> Mapping[str, list[tuple[str, str]]]:
-        """Return (folder, name) of the artifacts of a stage, by task key, retired ones first."""
-        if stage not in self._earlier:
-            by_key: dict[str, list[tuple[str, str]]] = {}
-            for folder in (f"{stage}/{RETIRED}", stage):
-                for name in sorted(self.footers.names(folder)):
-                    by_key.setdefault(name.rpartition("-")[0], []).append((folder, name))
-            self._earlier[stage] = by_key
-        return self._earlier[stage]
-
-    def _all_records(self, stage: str) -> Iterator[tuple[str, Record]]:
-        """Yield path and record of all artifacts of a stage, retired ones first."""
-        for folder in (f"{stage}/{RETIRED}", stage):
-            for name in sorted(self.footers.names(folder)):
-                with contextlib.suppress(ArtifactDamaged):  # a damaged artifact has no rows to copy
-                    yield f"{folder}/{name}", self.footers.record(folder, name)
+        return self._past.versions(address, self.plan.nodes[address].task.filename)
 
     def _reason(self, node: Node, call: Call, name: str) -> str:
         stage = node.stage.name
@@ -251,7 +231,7 @@ class Resolver:
             except ArtifactDamaged:
                 return UNREADABLE_ARTIFACT
             return "missing: files beside it" if record.fingerprint == call.fingerprint else difference(record, call)
-        for folder, other in reversed(self._by_key(stage).get(node.task.key, [])):
+        for folder, other in reversed(self._past.by_key(stage).get(node.task.key, [])):
             with contextlib.suppress(ArtifactDamaged):
                 return difference(self.footers.record(folder, other, node.task.key), call)
         return "missing"

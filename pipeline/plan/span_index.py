@@ -1,4 +1,6 @@
-"""Index artifacts by the span of their rows, to find the artifacts that may hold rows of a task."""
+"""Index artifacts by the span of their rows.
+
+The index finds the artifacts that may hold rows of a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plan: every task of a run and its inputs, complete before the first task starts."""
+"""Plan every task of a run and its inputs before the first task starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The work of a stage: its tasks, their total size in `unit`, typical core-seconds for one unit."""
+    """The work of a stage.
+
+    The size is the total over tasks, in `unit`; `seconds` are typical core-seconds for one unit."""
 
     tasks: int
     size: int

@@ -1,4 +1,6 @@
-"""Artifacts: Parquet files with a record in the footer that states content and fingerprint."""
+"""Read and write artifacts: Parquet files with a record in the footer.
+
+The record states content and fingerprint."""
 
 from __future__ import annotations
 
@@ -73,7 +75,9 @@ def artifact_name(key: str, fingerprint: str, filename: str | None = None) -> st
 
 @dataclass(frozen=True)
 class StoredArtifact:
-    """Implementation of `pipeline.stage.Artifact` on storage. Every reader raises ArtifactDamaged."""
+    """Implementation of `pipeline.stage.Artifact` on storage.
+
+    Every reader raises ArtifactDamaged."""
 
     stage: str
     key: str
@@ -143,7 +147,7 @@ class StoredArtifact:
             return table.take(pa.array(np.asarray(rows, np.int64) - (ends - sizes)[group] + before[place]))
 
     def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
-        """Read values of a fixed-size binary column without checksums, uint8 (rows, width).
+        """Read a fixed-size binary column without checksums, uint8 (rows, width).
 
         Returns None where the column is compressed or has nulls, or the file is not local. A row group is written as
         one page, so the values are the last bytes of the column chunk."""
@@ -197,7 +201,9 @@ UNREADABLE = (OSError, pa.ArrowException, KeyError, ValueError, TypeError)
 
 
 def read_record(path: Place, stage: str, key: str) -> Record:
-    """Return an artifact's record. Raises ArtifactDamaged, also if the file is missing."""
+    """Return an artifact's record.
+
+    Raises ArtifactDamaged, also if the file is missing."""
     if not isinstance(path, Path):
         return StoredArtifact(stage, key, path).record
     try:

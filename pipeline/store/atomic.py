@@ -1,4 +1,6 @@
-"""Write a file whole or not at all: the only way in which the pipeline writes files.
+"""Write a file whole or not at all.
+
+The pipeline writes files in no other way.
 
 Guarantees after a power cut, by kind of file (`tests/power` rebuilds the states that a cut may leave, and checks):
 

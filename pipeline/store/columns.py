@@ -1,4 +1,6 @@
-"""Column types of artifacts: covered by content digests, and read back by Parquet unchanged.
+"""Check the column types of artifacts.
+
+Content digests must cover a type, and Parquet must read back its values unchanged.
 
 A null in a fixed-size list needs pyarrow 26: earlier versions store the null and fail to read the column.
 """

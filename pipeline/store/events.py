@@ -1,4 +1,6 @@
-"""The event log of a run, JSON lines: events hold what varies from run to run, such as times.
+"""Write and read the event log of a run, which has a JSON object per line.
+
+Events hold data that vary from run to run, such as times.
 
 Before a run appends its first event, the run shortens the log: of earlier runs, only the event of the task that last
 computed each remaining artifact is kept. So the log grows with the artifacts, not with the runs, and holds the event of

@@ -1,4 +1,6 @@
-"""Index of footers: one file with the records of all artifacts of a run, to read without opening the artifacts.
+"""Keep an index of footers: one file with the records of all artifacts of a run.
+
+Records are read from the index without opening the artifacts.
 
 A line holds, separated by tabs: a CRC-32 of the rest of the line, stage, artifact name, size, stamp, record as JSON.
 Recipe and schema, which the artifacts of a stage share, are in a line of their own with an empty stage and their digest

@@ -33,7 +33,9 @@ log = logging.getLogger("fast_diff.files")
 
 
 class Footers:
-    """Records of the artifacts of one run; a context manager. With `read_only` nothing in the run's folder changes.
+    """Records of the artifacts of one run; a context manager.
+
+    With `read_only` nothing in the run's folder changes.
 
     An index that can't be read or written, on a full disk for instance, is ignored and does not end the run."""
 
@@ -111,7 +113,9 @@ class Footers:
         return Index(appended, appended)
 
     def _keep(self, index: Index) -> None:
-        """Rewrite the index if most lines are outdated; on an object store, put the index."""
+        """Rewrite the index if most lines are outdated.
+
+        On an object store, put the index."""
         self._store.refresh()
         there = {
             (stage, name): _state(entry)

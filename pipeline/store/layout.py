@@ -1,4 +1,4 @@
-"""The layout of an artifact's file: row groups, pages, compression and dictionaries."""
+"""Choose row groups, pages, compression and dictionaries of an artifact's file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ SAMPLE = 32
 
 
 def layout(first: pa.Table, row_group: int) -> dict[str, Any]:
-    """Return the options of `pyarrow.parquet.ParquetWriter` for an artifact that begins with these rows."""
+    """Return the options of `pyarrow.parquet.ParquetWriter` for an artifact.
+
+    The first rows of the artifact decide."""
     schema = first.schema
     compression = {name: _compression(first.column(name), row_group) for name in schema.names}
     wide = [column.name for column in schema if pa.types.is_fixed_size_binary(column.type)]
@@ -52,7 +54,7 @@ def _compression(first: pa.ChunkedArray, row_group: int) -> str:
 
 
 def row_groups(tables: Iterable[pa.Table], schema: pa.Schema, size: int) -> Iterator[pa.Table]:
-    """Yield the same rows in pieces of one size, so that equal content gives equal files."""
+    """Yield rows in pieces of one size, so that equal content gives equal files."""
     waiting: list[pa.Table] = []
     rows = 0
     for table in tables:

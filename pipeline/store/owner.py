@@ -1,4 +1,4 @@
-"""The owner of a lock: its description in the lock, and whether its process still runs."""
+"""Describe the owner of a lock, and find whether its process still runs."""
 
 from __future__ import annotations
 

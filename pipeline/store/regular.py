@@ -28,7 +28,9 @@ def regular(path: str | os.PathLike[str], flags: int) -> int:
 
 
 def check_regular(path: Path) -> None:
-    """Raise the OSError of `regular` without opening the path, for libraries that open files themselves."""
+    """Raise the OSError of `regular` without opening the path.
+
+    Libraries that open files themselves need this check."""
     if not S_ISREG(path.stat().st_mode):
         raise irregular(path)
 

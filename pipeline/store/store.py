@@ -57,12 +57,12 @@ class Store:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """Bytes of the artifacts published through this object, by name."""
+        """Return the bytes of the artifacts published through this object, by name."""
         return {}
 
     @cached_property
     def _unsynced(self) -> set[str]:
-        """Names of files published through this object that may not be on disk yet."""
+        """Return names of files published by this object that may not be on disk yet."""
         return set()
 
     def path(self, stage: str, name: str) -> Place:
@@ -187,7 +187,9 @@ class Store:
         self.files.move(f"{stage}/{RETIRED}/{retired}", f"{stage}/{name}")
 
     def publish_file(self, name: str, data: bytes, durable: bool = False, synced: bool = True) -> None:
-        """Write one file beside the artifacts: see `atomic_write`; `name` is relative to the run's folder.
+        """Write one file beside the artifacts: see `atomic_write`.
+
+        `name` is relative to the run's folder.
 
         A file that is not `synced` is synced before this object publishes an artifact that names the file."""
         with atomic_write(self.folder / name, durable, synced) as file:

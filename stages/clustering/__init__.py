@@ -9,6 +9,7 @@ matches.py        matches as a graph over images in path order, and its clusters
   members.py      members of clusters, with the facts that rules need
 keepers.py        rules in order: which image of a cluster stays, and why
   keeper_keys.py  the sort key of each rule
+    originals.py    which image is the original, by format and encoding
   live.py         which of several folders is in use, and which is a backup
   copy_names.py   names of copies
   focus.py        sharpness, for the rule `sharpness`

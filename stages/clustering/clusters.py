@@ -1,4 +1,4 @@
-"""Make the table of clusters: members by rank, the reason of each keeper, and distances."""
+"""Make the table of clusters: members by rank, reasons of keepers, distances."""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ def spec(files: Sequence[str]) -> dict[str, str]:
 
 
 def unchanged(files: Sequence[str], expected: object) -> frozenset[Pair]:
-    """Return the pairs in `files`; `expected` is the digest of the pairs in the task's spec.
+    """Return the pairs in `files`.
+
+    `expected` is the digest of the pairs in the task's spec.
 
     Raises:
         TaskError: the pairs changed, or can't be read."""

@@ -50,7 +50,9 @@ class _Measure:
         self._squares = exact.Squares()
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> tuple[Doubles, Ints]:
-        """Return the MSE of a[i] and b[j], and the least turn of b that attains the MSE, float64 and int64 (pairs,)."""
+        """Return the MSE of a[i] and b[j], float64 (pairs,), and turns, int64 (pairs,).
+
+        The turn of a pair is the least turn of b that attains the MSE."""
         compared = turns.COMPARED[self.turns]
         sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in compared])
         return np.asarray(sums.min(axis=0) / self.divisor, np.float64), np.array(compared)[sums.argmin(axis=0)]
@@ -74,7 +76,9 @@ class _Measure:
 
 
 def inside(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> Inside:
-    """Return the distances inside clusters; those that an earlier artifact holds are copied.
+    """Return the distances inside clusters.
+
+    Distances that an earlier artifact holds are copied.
 
     images   rows of thumbnails, with the column path
     keeper   row of each image's keeper, int64 (n,)
@@ -96,7 +100,7 @@ def inside(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: I
 def to_keepers(
     thumbnails: Sequence[Artifact], settings: Settings, paths: pa.Array, keeper: Ints
 ) -> tuple[Doubles, Ints]:
-    """Return the MSE of each image to its keeper, float64 (n,), and the image's turn, int64 (n,).
+    """Return each image's MSE to its keeper, float64 (n,), and turn, int64 (n,).
 
     paths   paths of the images
     keeper  row of each image's keeper, int64 (n,)"""
@@ -128,7 +132,7 @@ def _recorded(
 
 
 def _to_keepers(measure: _Measure, keeper: Ints, to_keeper: Doubles, turn: Ints) -> None:
-    """Measure the unknown distances to keepers, and the turns, one partition at a time."""
+    """Measure unknown distances to keepers, and turns, one partition at a time."""
     unknown = np.flatnonzero(np.isnan(to_keeper))
     keepers = np.unique(keeper[unknown])
     for start in range(0, len(keepers), IMAGES):

@@ -25,7 +25,9 @@ Doubles = NDArray[np.float64]
 
 
 def held(inputs: Inputs, job: Job, images: ImageRows, keeper: Ints, cluster: Ints) -> tuple[Doubles, Doubles]:
-    """Return the distances that the latest earlier artifact holds, nan where unknown; the arguments: see `inside`.
+    """Return the distances that the latest earlier artifact holds, nan where unknown.
+
+    For the arguments, see `inside`.
 
     The results are the distance of each image to its keeper, float64 (n,), and the diameter of each cluster, float64
     (clusters,). Damaged artifacts are passed over."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,11 +13,10 @@ from numpy.typing import NDArray
 
 from pipeline.messages.errors import TaskError
 from stages.clustering import copy_names
+from stages.clustering.originals import conversions, encoding_order, pixels_of
 from stages.comparing.functions import RAISED, imported, said
-from stages.decoding.formats.registry import LOSSLESS
 
 Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 Rule: TypeAlias = str | Mapping[str, str | Sequence[str]]
 
 PREFERRED = ("raw", "tiff", "png", "jpeg")
@@ -33,28 +30,6 @@ LAST = np.iinfo(np.int64).max
 """Sort value of a missing value: after every known value."""
 PASSED = ("width", "height", "bytes", "format", "mode", "taken", "contrast", "digest", "mtime_ns")
 """Columns of an image that a user's function receives besides its path."""
-
-JPEG = ("JPEG", "MPO")
-WEB = ("WEBP", "AVIF", "JXL", "JPEG2000")
-"""Lossy formats that no camera writes."""
-HEIF_CAMERAS = re.compile(
-    r"apple|samsung|huawei|honor|xiaomi|oppo|oneplus|canon eos|sony (?:sony )?il[cm]e|nikon.* z ?\d|fujifilm x|"
-    r"panasonic dc",
-    re.IGNORECASE,
-)
-"""Cameras that write HEIF; a HEIF image of another camera, or before HEIF_SINCE, was converted."""
-HEIF_SINCE = datetime(2017, 6, 1)
-EDITORS = re.compile(
-    r"adobe|photoshop|lightroom|gimp|picasa|image ?magick|graphicsmagick|paint|snapseed|affinity|capture one|darktable|"
-    r"rawtherapee|irfanview|xnview|acdsee|photoscape|pixelmator|canva|instagram|facebook|"
-    r"photo (?:viewer|gallery|editor)",
-    re.IGNORECASE,
-)
-"""Names of programs, other than camera firmware, that write images."""
-UNSEEN = 98
-"""JPEG quality from which the JPEG's grid may be undetectable in a lossless conversion."""
-POOR = 80
-"""Least quality at which cameras encode."""
 
 
 class Key(NamedTuple):
@@ -79,7 +54,7 @@ def keys_of(images: pa.Table, rule: Rule, family: Ints) -> list[Key]:
     name, argument = (rule, None) if isinstance(rule, str) else next(iter(rule.items()))
     match name:
         case "resolution":
-            return [Key(-_pixels(images), "more pixels")]
+            return [Key(-pixels_of(images), "more pixels")]
         case "metadata":
             known = sum(pc.is_valid(images[column]).to_numpy().astype(np.int64) for column in ("camera", "taken"))
             gps = pc.fill_null(images["gps"], False).to_numpy().astype(np.int64)
@@ -113,10 +88,6 @@ def _ints(column: pa.ChunkedArray) -> Ints:
     return np.asarray(column.to_numpy(), np.int64)
 
 
-def _pixels(images: pa.Table) -> Ints:
-    return _ints(images["width"]) * _ints(images["height"])
-
-
 def _taken(images: pa.Table) -> Key:
     return Key(_ints(pc.fill_null(images["taken"].cast(pa.int64()), LAST)), "taken earlier")
 
@@ -134,65 +105,11 @@ def oldest(images: pa.Table, alike: Ints | None = None) -> list[Key]:
 
 
 def _original(images: pa.Table, family: Ints) -> list[Key]:
-    """Return the keys of the rule `original`.
-
-    In order: images that are not lossless conversions of lossy files; images with fewer signs of re-encoding; images
-    that EXIF turns, before images with turned pixels."""
-    quality = _quality(images)
-    jpeg, heif, has_camera = _form(images, *JPEG), _form(images, "HEIF"), _are(pc.is_valid(images["camera"]), True)
-    own = _are(images["tables"], "own")
-    editor = np.array([bool(each and EDITORS.search(each)) for each in images["software"].to_pylist()], bool)
-    fine, progressive = _are(images["subsampling"], "4:4:4"), _are(images["progressive"], True)
-    signs = editor.astype(np.int64) + progressive
-    # Cameras halve the chroma; without a known camera, any program may have encoded the original.
-    signs += has_camera & fine
-    signs += np.where(quality < POOR, (POOR + 9 - quality) // 10, 0)
-    by_camera = jpeg & own & ~editor & ~progressive & ~fine
-    heif_camera = np.array([bool(each and HEIF_CAMERAS.match(each)) for each in images["camera"].to_pylist()], bool)
-    heif_camera &= ~_are(pc.less(images["taken"], pa.scalar(HEIF_SINCE, images["taken"].type)), True)
-    order = np.full(len(signs), 3)  # lossless, or unknown
-    kinds: list[tuple[Mask, Any]] = [(_form(images, "RAW"), 0), (heif, 4)]
-    kinds += [(heif & heif_camera, 1), (heif & has_camera & ~heif_camera, 19), (jpeg, 4 + signs), (by_camera, 2)]
-    for which, value in (*kinds, (_form(images, *WEB), 20), (_form(images, "GIF"), 21)):
-        order = np.where(which, value, order)
     return [
-        Key(_conversions(images, family), "not converted from a lossy file"),
-        Key(order, "an earlier encoding, by its format and tables"),
+        Key(conversions(images, family), "not converted from a lossy file"),
+        Key(encoding_order(images), "an earlier encoding, by its format and tables"),
         Key(pc.fill_null(images["orientation"], 1).to_numpy() == 1, "as the camera wrote it, not turned since"),
     ]
-
-
-def _are(column: pa.ChunkedArray, value: Any) -> Mask:
-    return np.asarray(pc.fill_null(pc.equal(column, value), False).to_numpy(), bool)
-
-
-def _form(images: pa.Table, *formats: str) -> Mask:
-    return _are(pc.is_in(images["format"], pa.array(formats)), True)
-
-
-def _quality(images: pa.Table) -> Ints:
-    """Return the quality of each JPEG by its tables, int64 (n,).
-
-    The quality is 100 for images without tables."""
-    return np.asarray(pc.fill_null(images["quality"].cast(pa.int64()), 100).to_numpy(), np.int64)
-
-
-def _conversions(images: pa.Table, family: Ints) -> Mask:
-    """Return which lossless images may be conversions of a lossy image, bool (n,).
-
-    Both images belong to one family.
-
-    The lossy image has at least as many pixels. If a JPEG's grid was found in the lossless image, or no search was
-    possible, any lossy image counts. If no grid was found, only a lossy image counts that leaves no grid."""
-    pixels, jpeg, heif = _pixels(images), _form(images, *JPEG), _form(images, "HEIF")
-    lossless = _form(images, *LOSSLESS) & ~_are(pc.match_substring_regex(images["mode"], "^[IF]"), True)
-    seen, clear = _are(images["was_jpeg"], True), _are(images["was_jpeg"], False)
-    may = np.zeros(len(pixels), bool)
-    for made_of, which in ((jpeg | heif, seen | ~clear), (heif | (jpeg & (_quality(images) >= UNSEEN)), clear)):
-        largest = np.zeros(int(family.max(initial=-1)) + 1, np.int64)
-        np.maximum.at(largest, family[made_of], pixels[made_of])
-        may |= which & (largest[family] >= pixels)
-    return lossless & may
 
 
 def _of_format(column: pa.ChunkedArray, wanted: Sequence[str]) -> Ints:

@@ -1,4 +1,4 @@
-"""List the image formats that this installation reads, and the libraries that are missing."""
+"""List the image formats that this installation reads, and missing libraries."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pipeline.messages.say import answer
 
 
 def undo(journal: Path, verbose: bool, as_json: bool) -> int:
-    """Undo the acts, print a line per file that was not restored, and return the exit code."""
+    """Undo the acts, print a line per unrestored file, and return the exit code."""
     from stages.commands.apply.alone import alone
     from stages.commands.apply.output import print_each, print_summary, with_bar
     from stages.commands.apply.take_back import AS_BEFORE, undo

@@ -8,7 +8,7 @@ from pipeline.messages.say import answer
 
 
 def warm_up(as_json: bool) -> int:
-    """Compile the kernels, print the folder that holds them, and return the exit code."""
+    """Compile the kernels, print their folder, and return the exit code."""
     from stages.kernels.arrays import compiled
     from stages.kernels.warm_up import compile_loops
 

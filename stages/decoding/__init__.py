@@ -2,20 +2,21 @@
 
     stages/thumbnail.py
       rows.py           rows of earlier artifacts; rows in order
+      counts.py         counts of readable and failed images
       recheck.py        rows whose files have changed since
       lanes.py          files in, rows out; a crash or a hang costs one file
         children.py     decoding processes, from the parent's side
         child.py        decoding processes, from the child's side
         tray.py         memory that parent and child share
           reading.py    an image's bytes and their digest
-            sources.py  a file as the scan found the file; errors of storage
+            sources.py  facts of the scan about a file; errors of storage
             containers.py   members of tar and zip files, by few large reads
             row_groups.py   rows of Parquet files
             opened_file.py  a container that stays open
             location.py     where a member lies in its container, as text
           decode.py     from bytes to a thumbnail
             formats/    the formats and their readers
-            borders.py  uniform borders round the picture
+            borders.py  uniform borders around the picture
             pixels.py   conversion to 8 bits a value, transparency
             scaling.py  more than 8 bits a value to 8 bits
             colour.py   ICC profiles
@@ -25,5 +26,5 @@
             salvage.py  the readable part of a truncated file
             memory.py   whether memory was exhausted
 
-`problems.py` holds every reason with its stable code, and `options.py` what changes the pixels. The child's imports
-are kept few, since a child starts with each run."""
+`problems.py` lists the reasons with their stable codes, and `options.py` the options that change pixels. The child
+imports few modules, since a child starts with each run."""

@@ -1,4 +1,4 @@
-"""Find what people have written about an image: caption, keywords, people, rating; and date and place in XMP.
+"""Find caption, keywords, people and rating of an image; date and place in XMP.
 
 EXIF, XMP and IPTC are read. Broken metadata count as missing."""
 
@@ -13,7 +13,7 @@ from xml.parsers import expat
 from PIL import Image, ImageFile, IptcImagePlugin
 
 FIELDS = ("caption", "keywords", "people", "rating")
-"""Fields that people write, in the order of the column `annotations`."""
+"""Names of the annotations that people write, in the order of the column `annotations`."""
 GPS, TAKEN = "GPS", "taken"
 EXIF = {
     0x010E: "caption",
@@ -51,13 +51,13 @@ BY_CAMERA = re.compile(
 MOST_BYTES = 16 << 20
 """Longest XMP that is read."""
 DEEPEST = 64
-"""Elements of XMP inside each other, at most."""
+"""Greatest depth of nested XMP elements."""
 
 
 class Annotations(NamedTuple):
-    """What people have written about an image.
+    """The annotations of an image.
 
-    text   names of FIELDS, separated by spaces; None where there is none
+    text   names of the FIELDS that have a value, separated by spaces; None without a value
     gps    whether XMP has a location
     taken  capture date of XMP, without time zone"""
 
@@ -67,7 +67,7 @@ class Annotations(NamedTuple):
 
 
 def annotations_of(image: Image.Image, exif: Mapping[int, Any]) -> Annotations:
-    """Return what people have written about an image. `exif`: the main tags of its EXIF."""
+    """Return the annotations of an image. `exif`: the main tags of the image's EXIF."""
     found: set[str] = set()
     for tag, field in EXIF.items():
         if says(_exif_text(exif, tag), field):
@@ -97,7 +97,9 @@ def _exif_text(exif: Mapping[int, Any], tag: int) -> str:
 
 
 def says(text: str, field: str) -> bool:
-    """Return whether a value says anything: no blank, no rating of 0, no caption that a camera writes itself."""
+    """Return whether a value carries information.
+
+    Blank texts, ratings of 0 and captions that cameras write carry none."""
     text = "".join(each for each in text if each.isprintable()).strip()
     if field == "rating":
         return text.strip("0.") != ""
@@ -105,9 +107,10 @@ def says(text: str, field: str) -> bool:
 
 
 def properties(data: bytes | str) -> dict[str, str]:
-    """Return the first value of each field of XMP, of those in `XMP`; empty where XMP is broken.
+    """Return the first value of each field of `XMP` in XMP data.
 
-    A document type is refused, since entities may expand without end."""
+    Broken data yield the values before the error. A document type counts as an error, since entities may expand without
+    end."""
     if isinstance(data, str):
         data = data.encode("utf-8", "replace")
     found: dict[str, str] = {}
@@ -139,7 +142,7 @@ def properties(data: bytes | str) -> dict[str, str]:
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(data[:MOST_BYTES].strip(b"\0 \t\r\n"), True)
-    except Exception:  # what was read before the error counts
+    except Exception:  # values before the error count
         return found
     return found
 

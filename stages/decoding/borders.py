@@ -1,4 +1,4 @@
-"""Find uniform borders round the picture of an image: letterboxes, white margins, bars of screenshots.
+"""Find uniform borders of a picture: letterboxes, margins, bars of screenshots.
 
 **The rule.** A line is a row or a column of pixels between the borders found so far. A border at an edge has one
 colour: the median of its outermost line, channel by channel. The border's lines follow one another from the edge
@@ -8,10 +8,10 @@ WINDOW lines from the first line that is not the colour, the picture begins wher
 next, and D must grow by at least JUMP levels there, over one line or two. So a sky or a backdrop that fades into the
 picture is no border, and the blur and the ringing that scaling and JPEG leave along an edge do not move the edge.
 
-Edges are looked at in the order top, bottom, left, right, again and again, since the borders of a picture with bars and
-a margin lie in one another, until no edge has a border. If less than 1 - LARGEST of the width or of the height would
-remain, or all lines have one colour, the image stays as it is: a small object on a blank page, or a blank page, is no
-picture with borders."""
+The edges are examined in the order top, bottom, left, right, and then again until no edge has a border, since a picture
+may have bars inside a margin. If less than 1 - LARGEST of the width or of the height would remain, or all lines have
+one colour, the image stays as it is: a small object on a blank page, or a blank page, is not a picture with
+borders."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ from PIL import Image
 TOLERANCE = 24
 """Levels of 256. JPEG of quality 50 leaves ringing of 20 levels beside a sharp edge."""
 ODD = 0.02
-"""Share of a border line's pixels that may differ: dust on a scan."""
+"""Share of a border line's pixels that may have another colour, such as dust on a scan."""
 JUMP = 24
 WINDOW = 8
 LARGEST = 0.8
 """Largest share of the width or of the height that is cut: a photograph in a portrait screenshot loses 0.74."""
 STRIP = 64
-"""Lines that are read at a time."""
+"""Lines per read."""
 
 PixelLines = NDArray[np.int16]
 
 
 class Box(NamedTuple):
-    """The picture inside the borders, in pixels; right and bottom are one past the last pixel."""
+    """The picture inside the borders, in pixels.
+
+    `right` and `bottom` are one past the last pixel."""
 
     left: int
     top: int
@@ -45,7 +47,7 @@ class Box(NamedTuple):
 
 
 def picture_box(image: Image.Image) -> Box:
-    """Return the part of a loaded image of 8 bits a value that lies inside its borders."""
+    """Return the part inside the borders of a loaded image of 8 bits a value."""
     whole = box = Box(0, 0, image.width, image.height)
     while True:
         before = box
@@ -89,7 +91,9 @@ def _border(image: Image.Image, box: Box, side: str) -> int:
 
 
 def _differences(lines: PixelLines, colour: PixelLines) -> PixelLines:
-    """Return the largest difference of each pixel's channels from a colour, (lines, pixels)."""
+    """Return each pixel's largest difference from a colour, (lines, pixels).
+
+    The largest difference is the largest over channels."""
     found: PixelLines = np.abs(lines - colour).max(axis=2)
     return found
 

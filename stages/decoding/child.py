@@ -1,8 +1,8 @@
 """Decode files in a child process that `children.py` starts.
 
-The child answers with the results so far every FLUSH seconds. Before each file the child counts the file in memory
-that the parent shares, so that the parent knows which file a dead child was working on. An uncaught alarm ends the
-child if a file takes too long; the alarm works inside a decoder too, and after the parent has gone."""
+The child sends the results so far every FLUSH seconds. Before each file the child increments a counter in memory that
+parent and child share, so that the parent knows the file on which a child died. If a file takes too long, an alarm
+signal without a handler ends the child; the alarm works inside a decoder, too, and after the parent has ended."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from stages.decoding.tray import Tray
 
 FLUSH = 0.05
 CACHED_BYTES = 64 << 20
-"""Bytes of results that are kept for files with the same content."""
+"""Bytes of results that are cached for files with the same content."""
 ENTRY = 1 << 10
-"""Bytes of a result without its thumbnail, roughly."""
+"""Approximate bytes of a result without its thumbnail."""
 NOTE_LENGTH = 200
-"""Characters of a note, at most."""
+"""Most characters of a note."""
 EXPENDABLE = "500"
 """Linux's oom_score_adj of a child: when memory runs out, children end before processes that hold results."""
 
@@ -66,7 +66,7 @@ class Seen(NamedTuple):
     """The result of one file: facts of the image, or a problem.
 
     decoder  library that decoded the image, or the missing library
-    fresh    the file was decoded now, not copied from a file with the same content
+    fresh    whether the file was decoded, and the result not copied from a file with the same content
     size     bytes of an image whose size the scan does not know"""
 
     facts: Facts | None = None
@@ -78,11 +78,11 @@ class Seen(NamedTuple):
 
 
 DecodeKey: TypeAlias = tuple[int, str, bool]
-"""What decides how a file is decoded: its batch, the digest of its bytes, and whether its name says camera RAW."""
+"""Key of a cached result: batch, digest of the file's bytes, and whether the file is camera RAW."""
 ResultCache: TypeAlias = "LRUCache[DecodeKey, tuple[Seen, bytes | None]]"
-"""Results by content, for files with the same content."""
+"""Cached results for files with the same content."""
 Answer: TypeAlias = tuple[tuple[Any, ...] | None, tuple[Any, ...], int | bytes | None]
-"""The result of a file in a message: facts, other fields, and the thumbnail or its place in the tray."""
+"""The result of a file in a message: facts, other fields of `Seen`, and the thumbnail or its offset in the tray."""
 
 
 def main(connection_number: int, tray_number: int, limits: Limits) -> None:
@@ -164,7 +164,9 @@ def _seen(
 
 
 def _notes(warned: Sequence[str]) -> Iterator[str]:
-    """Yield each warning of the decoders once, without memory addresses, which differ from run to run."""
+    """Yield each warning of the decoders once.
+
+    Memory addresses are masked, since addresses differ from run to run."""
     for text in dict.fromkeys(warned):
         plain = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
         yield re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", plain)[:NOTE_LENGTH]

@@ -24,17 +24,17 @@ from stages.decoding.tray import Tray
 LINGER = 5.0
 """Timeout in seconds for a child to exit after the child has closed the connection."""
 PATIENCE = 30.0
-"""Seconds beyond its time limit after which a child that ignored its alarm is killed."""
+"""Seconds after its time limit at which the parent kills a child that ignored the alarm."""
 
 ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 28),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 26),
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""Settings for glibc, and for pyarrow to use glibc, to keep one image's memory for the next image.
+"""Environment of a child: glibc keeps the memory of one image for the next image, and pyarrow uses glibc.
 
-Dask's workers pass on a setting that returns memory to the system at once; with that setting a child would spend a
-fifth of its time on new pages."""
+Dask's workers set MALLOC_TRIM_THRESHOLD_ so that memory returns to the system at once; with that value a child would
+spend a fifth of its time on new pages."""
 
 START = (
     "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['path']; "
@@ -46,7 +46,7 @@ class Died(Exception):
     """Signal that a child has died.
 
     problem  why the child died
-    place    index of the file that the child began last, among the files that the child had"""
+    place    index of the file that the child was working on, among the files that were sent"""
 
     def __init__(self, problem: Problem, place: int) -> None:
         super().__init__(problem.sentence)
@@ -86,10 +86,11 @@ class Child:
             code = _ended(self._process)
             problem = f"thumbnail: the decoding process ended with exit code {code} before its first file"
             if code == -signal.SIGALRM:
-                problem = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process; raise it"
+                short = f"thumbnail.timeout: {limits.seconds:g} s is too short to start a decoding process"
+                problem = f"{short}; set a longer timeout"
                 if limits.plugins:
-                    named = ", ".join(limits.plugins)
-                    problem = f"thumbnail.plugins: importing {named} took longer than thumbnail.timeout; remove it"
+                    late = f"importing {', '.join(limits.plugins)} took longer than thumbnail.timeout"
+                    problem = f"thumbnail.plugins: {late}; remove the plugin"
         if problem:
             self.kill()
             raise TaskError(problem)
@@ -172,9 +173,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 class Idle:
     """Idle children, kept for the next batch of this process.
 
-    The most children that stay are the most batches that have run at a time, plus one for the next lane. The children
-    that were used last stay: else children with the limits of an earlier run would stay, and each task would start a
-    child."""
+    The pool keeps one child more than the most batches that ever ran at the same time, for the next lane. The most
+    recently used children are kept: otherwise children with the limits of an earlier run would fill the pool, and each
+    task would start a child."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -199,7 +200,7 @@ class Idle:
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Count a running batch; at the end of the batch, close the children that are too many."""
+        """Count a running batch; at the end of the batch, close surplus children."""
         with self._lock:
             self._batches += 1
             self._most = max(self._most, self._batches)

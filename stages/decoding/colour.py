@@ -2,7 +2,7 @@
 
 Conversion comes before scaling down, since conversion clips colours outside sRGB: the average of clipped colours
 differs from the clipped average, by an MSE of about 80 for a saturated picture. `decode: fast` converts at four
-times the thumbnail's size, which is near enough and a hundred times cheaper."""
+times the thumbnail's size, which is accurate enough and a hundred times cheaper."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Conversion: TypeAlias = Callable[[Image.Image], Image.Image]
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE
 """NOCACHE: threads may share one transformation."""
 SPACES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",)}
-"""Pillow modes for the colour space of a profile."""
+"""Pillow's modes by the colour space of a profile."""
 CHANNEL_VALUES = (0, 51, 102, 153, 204, 255)
 NEAR = 2
 """A profile that changes no value of a lattice of colours by more than NEAR counts as sRGB."""
@@ -28,7 +28,7 @@ NEAR = 2
 def conversion_of(image: Image.Image) -> tuple[Conversion | None, str]:
     """Return the conversion of an image's colours to sRGB, and a note.
 
-    The conversion is None where the colours are sRGB already; the note tells of an unusable profile."""
+    The conversion is None where the colours are sRGB already. The note is empty unless the profile is unusable."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return None, ""

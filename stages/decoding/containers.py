@@ -1,7 +1,7 @@
-"""Read images inside container files, in the order of their bytes, by few large reads.
+"""Read images inside containers by few large reads, in the order of their bytes.
 
 A process keeps containers open for the members that follow. The caller names the next members in
-`OpenContainers.expect`, so that neighbours are read together, at most WINDOW bytes at a time."""
+`OpenContainers.expect`, so that one read covers neighbours, up to WINDOW bytes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from stages.decoding import problems
 from stages.decoding.location import Location, location_of
 from stages.decoding.opened_file import OpenedFile, decompressed
 from stages.decoding.problems import Unreadable
-from stages.decoding.sources import Expected, named
+from stages.decoding.sources import Expected, is_of_storage, storage_errors_converted
 
 KEPT = 4
-"""Containers that a process keeps open."""
+"""Most containers that a process keeps open."""
 WINDOW = 8 << 20
-"""Bytes that are read together, at most, unless one member is larger."""
+"""Most bytes of one read, unless a single member is larger."""
 GAP = 1 << 16
-"""Bytes between two members up to which both are read together."""
+"""Most bytes between two members that one read covers."""
 LOCAL_HEADER = struct.Struct("<4sHHHHHLLLHH")
 """A local header of zip: signature, eight fields that the directory repeats, lengths of the name and of extra data."""
 SIGNATURE = b"PK\x03\x04"
@@ -42,7 +42,7 @@ class Extent(NamedTuple):
 
 
 def _extent(place: Location, size: int) -> Extent | None:
-    """Return the extent of a member; None where members are read through a stream or a table."""
+    """Return the extent of a member; None in a compressed tar or a Parquet file."""
     if place.kind == "raw":
         return Extent(place.numbers[0], place.numbers[0] + size)
     if place.kind == "zip":
@@ -54,7 +54,7 @@ def _extent(place: Location, size: int) -> Extent | None:
 def reading_order(files: list[Expected]) -> list[int]:
     """Return the numbers of files in the order in which reading is fastest.
 
-    Members follow each other as in their container, in the place of the container's first member."""
+    All members of a container come at the place of the first member, in the order of the container."""
     first: dict[bytes, int] = {}
     keys: list[tuple[int, tuple[int, ...], int]] = []
     for number, file in enumerate(files):
@@ -75,7 +75,7 @@ class OpenContainers:
         self._spans: dict[tuple[bytes, int], Extent] = {}
 
     def expect(self, files: Iterable[Expected], max_bytes: int) -> None:
-        """Learn which members are read next, in order."""
+        """Plan the reads of the next members; `files` are in reading order."""
         self._spans.clear()
         starts: list[tuple[bytes, int]] = []
         whole, container = Extent(0, 0), b""
@@ -108,7 +108,7 @@ class OpenContainers:
         return opened
 
     def close(self) -> None:
-        """Close every container; later reads open the containers again, as they are then."""
+        """Close every container; later reads open containers anew."""
         for opened in self._opened.values():
             opened.close()
         self._opened.clear()
@@ -149,7 +149,7 @@ def read_member(
         raise Unreadable(problems.MANY_BYTES)
     cached = containers or OpenContainers()
     try:
-        with named():
+        with storage_errors_converted():
             opened = cached.opened(place.container)
             stamp = file.stamp.removesuffix(f" {file.location}")
             if stamp != file.stamp and not opened.has_stamp(stamp, trust):
@@ -173,7 +173,7 @@ def _whole(data: bytes, size: int) -> bytes:
 
 
 def _from_stream(opened: OpenedFile, start: int, size: int) -> bytes:
-    """Return a member of a compressed tar; reading goes on where the last member ended."""
+    """Return a member of a compressed tar; continue the stream after the last member."""
     try:
         stream = opened.stream(decompressed)
         stream.seek(start)
@@ -183,7 +183,7 @@ def _from_stream(opened: OpenedFile, start: int, size: int) -> bytes:
     except MemoryError as error:
         raise Unreadable(problems.MEMORY) from error
     except Exception as error:  # decompressors meet hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         raise Unreadable(problems.MEMBER_BROKEN) from error
 

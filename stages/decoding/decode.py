@@ -38,7 +38,7 @@ class Facts(NamedTuple):
 
     width, height  of the upright image
     scale          the image was decoded at 1/scale of its width and height
-    note           anything unusual about the file
+    note           remark on anything unusual about the file
     camera …       origin and encoding: see `metadata.Origin` and `encoding.Encoding`
     box_left …     the picture inside uniform borders, in pixels of the upright image; None: borders are not cut"""
 
@@ -153,7 +153,7 @@ def _decode(data: bytes, options: DecodeOptions, name: bytes, zoom: float = 1.0)
     upright = flat.image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else flat.image
     seen, box = upright.size, picture_box(upright) if options.trim else None
     if box and (cut_off := max(upright.width / (box.right - box.left), upright.height / (box.bottom - box.top))) > 1:
-        if options.fast and scale > 1 and zoom == 1:  # too few pixels were decoded for what is left
+        if options.fast and scale > 1 and zoom == 1:  # the cropped picture has too few pixels for a thumbnail
             return _decode(data, options, name, cut_off)
         upright = upright.crop(box)
     gap = REDUCING_GAP if options.fast else None

@@ -15,7 +15,7 @@ STANDARD = (
     *(51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121),
     *(120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
-"""Luminance quantisation table of ITU-T T.81, Table K.1, row by row; libjpeg scales this table by quality."""
+"""Luminance quantisation table of ITU-T T.81, Table K.1, row by row; libjpeg scales the table by the quality."""
 SAMPLING = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}
 SIDE = 192
 """Side in pixels of the central square in which the grid of an earlier JPEG is searched."""

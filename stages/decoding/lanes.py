@@ -50,7 +50,7 @@ _batches = itertools.count()
 class Lanes:
     """One batch of files to decode; iterating yields results in order of arrival.
 
-    A result is the number of the file, what became of the file, and the thumbnail.
+    A result is the file's number, the facts or the problem, and the thumbnail.
 
     spare  returns an idle core of this machine, or None
 
@@ -193,8 +193,8 @@ def decode_one(file: Expected, options: DecodeOptions, limits: Limits) -> tuple[
 def _chunks(files: Sequence[Expected], order: Sequence[int]) -> Iterator[list[int]]:
     """Yield numbers of files in chunks.
 
-    Files of equal size are together, since they may have the same content. Members of a container follow each other as
-    in the container; where the container lies behind a URL, a chunk is what one request gets."""
+    Files of equal size are in one chunk, since they may have the same content. Members of a container are in the order
+    of the container; where the container lies behind a URL, one request gets a chunk."""
     first: dict[int, int] = {}
     keys = [
         (place if files[number].location else first.setdefault(files[number].size, place), place)

@@ -38,7 +38,7 @@ BROKEN = {
 
 
 class Location(NamedTuple):
-    """Where an image lies: the kind, the container's name, and the numbers of the kind."""
+    """Where an image lies: kind, name of the container, and numbers of the kind."""
 
     kind: str
     container: bytes
@@ -46,12 +46,12 @@ class Location(NamedTuple):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The numbers of every kind but `broken`."""
+        """Return the numbers of a location, for every kind but `broken`."""
         return tuple(map(int, self.at))
 
     @property
     def problem(self) -> problems.Problem:
-        """The problem of the kind `broken`."""
+        """Return the problem of a location of the kind `broken`."""
         return BROKEN[self.at[0]]
 
 
@@ -77,5 +77,5 @@ def container_of(path: bytes, text: str | None) -> bytes | None:
 
 
 def unsized(stamp: str) -> bool:
-    """Return whether the image with this stamp has a size that the scan does not know."""
+    """Return whether the scan does not know the size of the image with this stamp."""
     return " parquet:" in stamp

@@ -1,4 +1,4 @@
-"""Read an image's metadata: orientation, time, place, camera, number of frames, and what people wrote.
+"""Read the metadata of an image: orientation, origin, frames and annotations.
 
 Broken metadata never make an image unreadable: a broken field counts as missing."""
 
@@ -53,7 +53,7 @@ def orientation(image: Image.Image) -> int:
 
 
 class Origin(NamedTuple):
-    """The origin of an image, and what people have written about the image.
+    """The origin of an image, and the annotations that people have written.
 
     taken        time by the camera's clock, without time zone: of EXIF, else of XMP
     camera       make and model
@@ -69,7 +69,9 @@ class Origin(NamedTuple):
 
 
 def origin(image: Image.Image) -> Origin:
-    """Return the origin of an image by its EXIF, XMP and IPTC; broken fields count as missing."""
+    """Return the origin of an image by its EXIF, XMP and IPTC.
+
+    Broken fields count as missing."""
     adobe = "Adobe" if "adobe" in image.info or "photoshop" in image.info else None
     try:
         exif = image.getexif() if _may_have_exif(image) else None

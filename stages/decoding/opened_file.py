@@ -1,4 +1,4 @@
-"""An opened file, local or behind a URL, that is read by ranges of bytes or as a stream."""
+"""Open a file, local or behind a URL, and read ranges of bytes or a stream."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ BUFFER = 1 << 18
 class OpenedFile:
     """A file that is kept open.
 
-    window  bytes that were read together, and their place in the file
-
     Raises:
         OSError: the file can't be opened.
         Unreadable: the path does not lead to a regular file."""
@@ -47,16 +45,20 @@ class OpenedFile:
 
     @cached_property
     def entry(self) -> Entry:
-        """Size, time and tag of a file behind a URL, asked once. Raises OSError."""
+        """Return size, time and tag of a file behind a URL, requested once.
+
+        Raises OSError."""
         return entry_of(retried(lambda: self._system.info(self._path), self.name.decode()))
 
     @property
     def size(self) -> int:
-        """Bytes of the file. Raises OSError."""
+        """Return the bytes of the file. Raises OSError."""
         return os.fstat(self._number).st_size if self.is_local else self.entry.size
 
     def stamp(self, trust: str) -> str:
-        """Return what must stay equal for the file to count as unchanged; see `scan.trust`. Raises OSError."""
+        """Return the file's stamp by `scan.trust`; equal stamps mean an unchanged file.
+
+        Raises OSError."""
         if trust == "bytes":
             return self.digest()
         if self.is_local:
@@ -64,7 +66,7 @@ class OpenedFile:
         return self.entry.tag or str(self.entry.mtime_ns)
 
     def has_stamp(self, stamp: str, trust: str) -> bool:
-        """Return whether size and stamp of the file are these: `size/stamp`.
+        """Return whether the file has a size and a stamp, given as `size/stamp`.
 
         With `trust: bytes`, only the size is compared, since a digest would need the whole file. Raises OSError."""
         size, _, rest = stamp.partition("/")
@@ -80,7 +82,7 @@ class OpenedFile:
     def read(self, start: int, end: int, together: tuple[int, int] | None = None) -> bytes:
         """Return bytes of the file, fewer at its end.
 
-        together  a larger range that the next calls read, too: one request gets the whole range
+        together  a larger range that includes the next reads; one request gets the whole range
 
         Raises:
             OSError: the file can't be read."""
@@ -105,7 +107,7 @@ class OpenedFile:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def stream(self, wrapped: Callable[[BinaryIO], BinaryIO]) -> BinaryIO:
-        """Return one stream of the file, which stays open, as `wrapped` makes it from the file's bytes."""
+        """Return the file's stream, which `wrapped` makes once and which stays open."""
         if self._stream is None:
             self._stream = wrapped(self.file())
         return self._stream
@@ -159,7 +161,9 @@ class _Raw(io.RawIOBase):
 
 
 def decompressed(file: BinaryIO) -> BinaryIO:
-    """Return the decompressed content of a gzip, bzip2 or xz file, by its first bytes; other files unchanged."""
+    """Return the decompressed content of a gzip, bzip2 or xz file.
+
+    The first bytes decide; any other file is returned unchanged."""
     head = file.read(6)
     file.seek(0)
     if head.startswith(b"\x1f\x8b"):

@@ -1,4 +1,4 @@
-"""Options of decoding: what changes the pixels, and the limits of a decoding process."""
+"""Options of decoding that change pixels, and the limits of a decoding process."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ class Limits:
     memory: int = 3 << 30
     seconds: float = 120.0
     plugins: tuple[str, ...] = ()
+
+    @property
+    def recurring(self) -> dict[str, float]:
+        """Return the limits under which an error recurs, by parameter of the stage."""
+        return {"max_memory": self.memory, "timeout": self.seconds}

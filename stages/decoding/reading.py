@@ -11,7 +11,7 @@ from pipeline.store.backends.storage import entry_of, fetch, opened
 from stages.decoding import problems
 from stages.decoding.containers import OpenContainers, read_member
 from stages.decoding.problems import Unreadable
-from stages.decoding.sources import FLAGS, Expected, in_range, named
+from stages.decoding.sources import FLAGS, Expected, in_range, storage_errors_converted
 
 
 def read(file: Expected, trust: str, max_bytes: int, containers: OpenContainers | None = None) -> tuple[bytes, str]:
@@ -27,7 +27,7 @@ def read(file: Expected, trust: str, max_bytes: int, containers: OpenContainers 
         return read_member(file, trust, max_bytes, containers)
     if not file.path.startswith(b"/"):
         return _read_url(file, trust, max_bytes)
-    with named():
+    with storage_errors_converted():
         number = os.open(file.path, FLAGS)
         try:
             found = os.fstat(number)
@@ -51,7 +51,7 @@ def read(file: Expected, trust: str, max_bytes: int, containers: OpenContainers 
 def _read_url(file: Expected, trust: str, max_bytes: int) -> tuple[bytes, str]:
     if file.size > max_bytes:
         raise Unreadable(problems.MANY_BYTES)
-    with named():
+    with storage_errors_converted():
         data, stamp = read_url(file.path.decode())
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != file.size or (digest if trust == "bytes" else stamp) != file.stamp:

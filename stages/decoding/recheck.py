@@ -1,4 +1,4 @@
-"""Find rows whose files have changed since."""
+"""Find rows whose files have changed since the artifact was made."""
 
 from __future__ import annotations
 

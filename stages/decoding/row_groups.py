@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from stages.decoding import problems
 from stages.decoding.opened_file import OpenedFile
 from stages.decoding.problems import Unreadable
+from stages.decoding.sources import is_of_storage
 
 ROWS = 16
-"""Rows that are in memory at a time."""
+"""Most rows that are in memory at the same time."""
 BUFFER = 1 << 20
 """Bytes of a column that are read at a time, so that a row group is never in memory as a whole."""
 
@@ -21,8 +22,8 @@ BUFFER = 1 << 20
 class RowReader:
     """The rows of one column of a Parquet file.
 
-    Rows are asked for in ascending order; another order reads a row group again. Rows behind a damaged page of a row
-    group can't be reached."""
+    Callers request rows in ascending order; any other order reads a row group again. Rows behind a damaged page of a
+    row group can't be read."""
 
     def __init__(self, opened: OpenedFile) -> None:
         source = os.fsdecode(opened.name) if opened.is_local else opened.file()
@@ -79,7 +80,7 @@ def row_value(opened: OpenedFile, group: int, row: int, column: int) -> bytes:
     except MemoryError as error:
         raise Unreadable(problems.MEMORY) from error
     except Exception as error:  # a damaged page raises errors of many kinds
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         raise Unreadable(problems.MEMBER_BROKEN) from error
     if not found:

@@ -1,4 +1,6 @@
-"""Describe a file as the scan found the file, and convert errors of storage to errors of one image."""
+"""Record the scan's facts about a file.
+
+Convert errors of storage to errors of one image."""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def in_range(time: int) -> int:
 
 
 class Expected(NamedTuple):
-    """An image as the scan found the image.
+    """The facts of the scan about an image.
 
     size      in bytes; 0 for a row of a Parquet file, whose size the scan does not know
     stamp     by `scan.trust`: the time in nanoseconds, or the digest; the ETag of a URL, where available; of a
@@ -35,8 +37,13 @@ class Expected(NamedTuple):
     location: str = ""
 
 
+def is_of_storage(error: Exception) -> bool:
+    """Return whether storage caused an error, not the bytes that a library parsed."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
 @contextlib.contextmanager
-def named() -> Iterator[None]:
+def storage_errors_converted() -> Iterator[None]:
     """Convert errors of storage, local or remote, to Unreadable."""
     try:
         yield

@@ -16,6 +16,7 @@ rules.py       which files count as images
 companions.py  which files belong to an image
 table.py       the files found, as columns
 stamps.py      what must stay equal for a file to count as unchanged
+path_text.py   paths of any bytes, as text
 sections.py    the config sections `inputs`, `companions` and `partition`
 roots.py       checks of the inputs before a run
 """

@@ -1,8 +1,8 @@
 """Find the companions of images: files that belong to an image by their names.
 
 A pattern is `<name>` or `<stem>`, and an ending. `<name>` stands for the whole name of an image, `<stem>` for the name
-without its extension, and the ending `.<raw>` for the endings of camera RAW files. An image's extension and the endings
-of patterns match in any case of letters, the stem only as written."""
+without its extension, and the ending `.<raw>` for the endings of camera RAW files. Upper and lower case count as equal
+in an image's extension and in the endings of patterns, but not in the stem."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from stages.decoding.formats.registry import RAW
+from stages.listing.path_text import show
 
 logger = logging.getLogger("fast_diff")
 
 Ignore: TypeAlias = Callable[[os.DirEntry[bytes]], bool]
-"""Function that tells whether an entry of a folder is to be ignored."""
+"""A function that returns whether to ignore an entry of a folder."""
 NAME, STEM = "<name>", "<stem>"
 ANY_RAW = ".<raw>"
 DEFAULT = (
@@ -26,7 +27,7 @@ DEFAULT = (
 """Sidecars of XMP programs, edits of Apple's Photos, JSON of Google Takeout, camera RAW, films of Live Photos, previews
 of cameras, and sidecars of RawTherapee and DxO."""
 BETWEEN = "/"
-"""Separates the names in a text of the image table's column `companions`; no file name holds a slash."""
+"""Separator of the names in the image table's column `companions`; no file name holds a slash."""
 
 
 def checked(pattern: str) -> str:
@@ -38,7 +39,9 @@ def checked(pattern: str) -> str:
 
 
 class CompanionRules:
-    """Tells which files of a folder are companions of which images. Names are bytes."""
+    """Patterns that decide which files of a folder are companions of which images.
+
+    Names are bytes."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._endings: dict[bytes, list[tuple[bool, bytes]]] = {}
@@ -55,7 +58,9 @@ class CompanionRules:
         return name[name.rfind(b".") :].lower() in self._endings
 
     def of(self, images: Iterable[bytes], others: Iterable[bytes]) -> dict[bytes, list[bytes]]:
-        """Return the sorted companions of each image that has one; all files are in one folder."""
+        """Return the sorted companions of each image that has one.
+
+        All files are in one folder."""
         by_stem: dict[bytes, list[bytes]] = {}
         by_name: dict[bytes, list[bytes]] = {}
         for name in others:
@@ -86,7 +91,9 @@ def _key(name: bytes) -> bytes:
 
 
 def kind_of(name: bytes) -> str:
-    """Return the kind of a companion: its extension in lower case, and `raw` for each ending of camera RAW."""
+    """Return the kind of a companion: its extension in lower case.
+
+    The kind of camera RAW is `raw`, whatever the extension."""
     ending = os.fsdecode(name[name.rfind(b".") :].lower())
     return "raw" if ending in RAW.endings else ending.lstrip(".")
 
@@ -101,7 +108,9 @@ class FoundCompanions:
         self._rules, self._ignore = CompanionRules(patterns), ignore
 
     def fits(self, entry: os.DirEntry[bytes]) -> bool:
-        """Return whether an entry may be a companion: a regular file by its directory entry, without a `stat`."""
+        """Return whether an entry may be a companion.
+
+        A companion is a regular file; the directory entry says so without a `stat`."""
         fits = self._rules.fits(entry.name) and entry.is_file(follow_symlinks=False)
         return fits and not (self._ignore and self._ignore(entry))
 
@@ -110,18 +119,16 @@ class FoundCompanions:
         if others:
             images = [path.rpartition(b"/")[2] for path in paths]
             for name, names in self._rules.of(images, others).items():
-                self.names[os.path.join(folder, name)] = BETWEEN.join(map(_text, names))
+                self.names[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
 
     def add_beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
-        """Add the companions of images that are inputs themselves: the walk does not list their folders."""
+        """Add the companions of images that are inputs themselves.
+
+        The walk does not list the folders of such images."""
         try:
             with os.scandir(folder) as entries:
                 others = [entry.name for entry in entries if self.fits(entry)]
         except OSError as error:
-            logger.warning("%s can't be listed (%s): companions are left out", _text(folder), error.strerror)
+            logger.warning("%s can't be listed (%s): companions are left out", show(folder), error.strerror)
         else:
             self.add(folder, paths, others)
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "backslashreplace")

@@ -1,4 +1,6 @@
-"""Open container files that are inputs, or lie in an input, and turn their members into images."""
+"""Turn the members of container files into images.
+
+A container is an input itself, or a file below an input."""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from stages.listing.values import is_beside, with_values
 logger = logging.getLogger("fast_diff")
 
 TOGETHER = 1 << 14
-"""Members that exist as objects at a time."""
+"""Most members that exist as Python objects at the same time."""
 
 
 class Container(NamedTuple):
@@ -48,10 +50,10 @@ def listed(
 ) -> Iterator[Members]:
     """Yield the images of a container, some thousand at a time.
 
-    A container that can't be opened or listed is one image, which can't be read.
+    A container that can't be opened or listed counts as one unreadable image.
 
     column  the column of images of a table; None: the column that looks like images
-    named   the container is an input, not a file in a folder: a table without images is an error then"""
+    named   whether the container is an input itself; only then is a table without images an error"""
     found = (member for member in _members(container, rules, column) if named or member.at != "column")
     while some := list(islice(found, TOGETHER)):
         yield Members(

@@ -2,8 +2,8 @@
 
 Names are bytes, so that names that are not UTF-8 need no special case. Symbolic links below a root are left out, or
 followed with `follow_links`; the root itself may be a link. A link is left out if its file is found without the
-link, or through an earlier link: one file is one image. Hard links are equal names of a file, so each is an image.
-The files found are stored in columns of some hundred bytes a file, not in objects."""
+link, or through an earlier link: one file is one image. Each hard link is an image of its own. The files found are
+stored in columns of some hundred bytes per file, not in objects."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from stages.decoding.location import is_container
 from stages.decoding.sources import in_range
 from stages.listing.companions import FoundCompanions
@@ -27,6 +23,7 @@ from stages.listing.known import KnownContainers
 from stages.listing.layouts import dataset_files, is_of_img2dataset
 from stages.listing.listed_images import add_list
 from stages.listing.lists import is_list
+from stages.listing.path_text import show
 from stages.listing.patterns import has_pattern
 from stages.listing.rules import InputMarks, ListingRules
 from stages.listing.table import FileColumns, FileTable
@@ -52,7 +49,7 @@ def find(
 
     An unreadable folder is left out with a warning. `report` is called with the number of files of each folder.
 
-    marks  what the config says of single roots
+    marks  settings of single roots in the config
     known  containers that need not be opened
 
     Raises:
@@ -75,48 +72,23 @@ def find(
     for folder, paths in single.items():
         walk.companions.add_beside(folder, paths)
     walk.warn()
-    return _ordered(names, walk)
+    _add_linked(walk)
+    return walk.columns.table(names, walk.tags, walk.companions.names)
 
 
-def _ordered(roots: Sequence[bytes], walk: _Walk) -> FileTable:
-    paths = walk.columns.paths()
-    if walk.linked:
-        containers = walk.columns.numbers[-1]
-        known = {
-            os.path.realpath(path) for path, inside in zip(paths.to_pylist(), containers, strict=True) if inside < 0
-        }
-        for path, root, found in sorted(walk.linked, key=lambda each: each[0]):  # the first link to a file counts
-            target = os.path.realpath(path)
-            if target not in known:
-                known.add(target)
-                walk.columns.add([path], root, [found])
-        paths = pa.concat_arrays([paths, walk.columns.paths()])
-    locations, values = walk.columns.locations(), walk.columns.values()
-    order = pc.array_sort_indices(paths)
-    paths = paths.take(order)
-    numbers = order.to_numpy()
-    if len(paths) > 1:  # a file may be an input, and also lie in another input
-        again = np.append(False, pc.equal(paths[1:], paths[:-1]).to_numpy(zero_copy_only=False))
-        if again.any():
-            paths, numbers = paths.filter(pa.array(~again)), numbers[~again]
-    columns = walk.columns.numbers
-    root, sizes, mtimes, ctimes, container = (
-        np.frombuffer(columns.pop(0), np.int64)[numbers] for _ in range(len(columns))
-    )
-    return FileTable(
-        paths,
-        roots,
-        root.astype(np.int32),
-        sizes,
-        mtimes,
-        ctimes,
-        walk.tags,
-        walk.companions.names,
-        walk.columns.containers,
-        container.astype(np.int32),
-        None if locations is None else locations.take(pa.array(numbers)),
-        {name: each.take(pa.array(numbers)) for name, each in values.items()},
-    )
+def _add_linked(walk: _Walk) -> None:
+    """Add the files that only links lead to.
+
+    Each file is added once, under the first link in path order."""
+    if not walk.linked:
+        return
+    paths, containers = walk.columns.paths().to_pylist(), walk.columns.numbers[-1]
+    known = {os.path.realpath(path) for path, inside in zip(paths, containers, strict=True) if inside < 0}
+    for path, root, found in sorted(walk.linked, key=lambda each: each[0]):
+        target = os.path.realpath(path)
+        if target not in known:
+            known.add(target)
+            walk.columns.add([path], root, [found])
 
 
 class _Walk:
@@ -154,7 +126,7 @@ class _Walk:
                 logger.warning("%s can't be read (%s): a file of the data set is left out", show(path), error.strerror)
 
     def _below(self, root: bytes, number: int, archives: bool) -> None:
-        """Add the files below a folder; `archives`: open containers."""
+        """Add the files below a folder; with `archives`, the members of containers, too."""
         ignore, recursive, wanted = self._ignore, self._rules.recursive, self._rules.wanted
         folders = [(False, root)]
         entered: set[bytes] = set()
@@ -262,22 +234,3 @@ class _Walk:
         """Log how many entries could not be read, and why."""
         for reason, count in self._unread.items():
             logger.warning("files and folders left out: %s (%s)", f"{count:,}", reason)
-
-
-def texts(paths: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, pa.LargeBinaryArray | None]:
-    """Return paths as text, and true names.
-
-    Bytes that are not UTF-8 are escaped in the text. True names are null where the text is exact; None: every text
-    is exact."""
-    try:
-        return paths.cast(pa.large_string()), None
-    except pa.ArrowInvalid:
-        names = paths.to_pylist()
-        shown = [show(name) for name in names]
-        true = [None if text.encode() == name else name for text, name in zip(shown, names, strict=True)]
-        return pa.array(shown, pa.large_string()), pa.array(true, pa.large_binary())
-
-
-def show(path: bytes) -> str:
-    """Return a path as text; bytes that are not UTF-8 are escaped."""
-    return path.decode("utf-8", "backslashreplace")

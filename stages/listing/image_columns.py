@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pyarrow as pa
 
 NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo", "bytes", "image_bytes", "content")
-"""Names of columns that are taken for images, the first ones first; else the only column of bytes counts."""
+"""Names of columns that may hold images, most preferred first; without such a name, the only column of bytes counts."""
 KEYS = ("__key__", "key", "id", "image_id", "file_name", "filename", "path")
-"""Names of columns whose values are shown in the names of images."""
+"""Names of columns whose values become part of the names of images, most preferred first."""
 BYTES, PATH = "bytes", "path"
 """Fields of a column of images as Hugging Face's `datasets` write them."""
 LONGEST = 200
-"""Characters of a key in a name, at most."""
+"""Most characters of a key in a name."""
 
 
 class ImageColumn(NamedTuple):
@@ -22,8 +22,8 @@ class ImageColumn(NamedTuple):
 
     number     position of the column
     name       of the column
-    is_struct  the bytes are in a field `bytes`
-    key        the column whose value is shown in names; the leaf `NAME.path` of a struct; empty without one"""
+    is_struct  whether the column holds structs, with the bytes in the field `bytes`
+    key        the column whose value becomes part of names, or the field `NAME.path` of structs; empty without a key"""
 
     number: int
     name: str

@@ -1,6 +1,7 @@
-"""Recognise folders whose container files are a data set, so that the containers are opened without being named.
+"""Recognise folders whose container files are a data set.
 
-Recognised are folders of `datasets.save_to_disk` (Hugging Face), and outputs of img2dataset."""
+The containers of such a folder are opened, although the config names only the folder. The folders are outputs of
+`datasets.save_to_disk` (Hugging Face) or of img2dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ STATS = re.compile(rb"\d+_stats\.json")
 
 
 def dataset_files(root: bytes) -> list[bytes] | None:
-    """Return the Arrow files of a folder that `save_to_disk` wrote; None for another folder.
+    """Return the Arrow files of a folder that `save_to_disk` wrote.
+
+    Returns None for any other folder.
+
 
     Files that the library keeps beside the data set, such as caches, do not belong to the data set."""
     splits = _read(os.path.join(root, SPLITS))
@@ -28,7 +32,9 @@ def dataset_files(root: bytes) -> list[bytes] | None:
 
 
 def remote_files(names: Collection[str], read: Callable[[str], bytes]) -> list[str] | None:
-    """Return the names of the Arrow files of a data set of `save_to_disk` behind a URL; None where there is none.
+    """Return the names of the Arrow files of a data set behind a URL.
+
+    Returns None where `save_to_disk` wrote no data set there.
 
     names  of all files below the URL
     read   returns the content of one of the files"""

@@ -1,4 +1,4 @@
-"""Look up the images that a list names: on disks, and behind URLs by several requests at a time."""
+"""Look up the images that a list names, on disks and behind URLs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from stages.listing.values import ValuesBeside, row_values
 
 logger = logging.getLogger("fast_diff")
 TOGETHER = 1 << 12
-"""Entries of a list that exist as objects at a time."""
+"""Most entries of a list that exist as Python objects at the same time."""
 REQUESTS = 16
-"""Requests at a time for images behind URLs."""
+"""Most concurrent requests for images behind URLs."""
 
 
 def add_list(
@@ -33,7 +33,7 @@ def add_list(
 ) -> dict[bytes, str]:
     """Add the images that a list names; return the stamps of URLs.
 
-    An image that does not exist is a row with an error, and so is a list that can't be read.
+    A missing image becomes a row with an error. A list that can't be read becomes such a row itself.
 
     container  the list itself
     number     of the root
@@ -60,7 +60,7 @@ def add_list(
 
 
 def _rows(container: Container, absent: Sequence[bytes], problem: str) -> Iterator[Members]:
-    """Yield the images that do not exist, and the list where it is broken."""
+    """Yield the missing images, and the list itself where the list is broken."""
     if absent:
         yield Members(absent, [0] * len(absent), ["broken:0:absent"] * len(absent))
     if problem:
@@ -70,7 +70,7 @@ def _rows(container: Container, absent: Sequence[bytes], problem: str) -> Iterat
 def _add(
     columns: FileColumns, some: Sequence[Listing], number: int, tags: dict[bytes, str], names: Sequence[str]
 ) -> list[bytes]:
-    """Add images; return the names of those that do not exist."""
+    """Add images; return the names of the missing images."""
     paths: list[bytes] = []
     stats: list[os.stat_result] = []
     values: list[ValuesBeside] = []

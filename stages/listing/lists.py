@@ -18,11 +18,14 @@ NAMES = (
     *("path", "file_name", "filename", "filepath", "file", "image", "image_path", "url", "image_url", "coco_url"),
     "flickr_url",
 )
-"""Names of columns that are taken for paths or URLs of images, the first ones first."""
+"""Names of columns that may hold paths or URLs of images, most preferred first."""
 
 
 class Listing(NamedTuple):
-    """An image that a list names: a path in bytes or a URL, and the other values of its row."""
+    """An image that a list names.
+
+    name  a path or a URL, as bytes
+    row   all values of the row"""
 
     name: bytes
     row: Mapping[str, Any]
@@ -38,10 +41,12 @@ def is_list(name: bytes) -> bool:
 
 
 def listings(path: bytes, column: str | None, folder: str | None) -> Iterator[Listing]:
-    """Yield the images that a list names, in its order; rows without a name are left out.
+    """Yield the images that a list names, in the order of the list.
+
+    Rows without a name are left out.
 
     column  the column of paths or URLs; None: the first of NAMES that the list has
-    folder  what relative paths are relative to; None: the folder of the list
+    folder  folder of the relative paths; None: the folder of the list
 
     Raises:
         NoColumn: the list has no such column.
@@ -94,7 +99,7 @@ def _of_json(data: Any) -> Iterable[Any]:
 
 
 def _place(name: str, base: bytes) -> bytes:
-    """Return the path of an image as the listing of its folder would, or its URL."""
+    """Return the URL of an image, or its path as a walk through folders returns it."""
     name = name.replace("\0", "%00")
     protocol = protocol_of(name)
     if protocol is not None and protocol not in LOCAL_PROTOCOLS:

@@ -15,31 +15,33 @@ from typing import BinaryIO, NamedTuple, cast
 from stages.decoding.containers import METHODS
 from stages.decoding.location import SEPARATOR, ZIPS
 from stages.decoding.opened_file import OpenedFile, decompressed
+from stages.decoding.sources import is_of_storage
 
 HEADER = 1 << 26
-"""Bytes of a tar's header, with its long names and comments, at most."""
+"""Most bytes of a tar's header, including long names and comments."""
 DIRECTORY = 1 << 29
-"""Bytes of a zip's directory, at most."""
+"""Most bytes of a zip's directory."""
 SMALL = 1 << 12
-"""Bytes that are read around a header of a tar on a disk, whose members are skipped."""
+"""Bytes per read of a tar on a disk: headers are read, members are skipped."""
 LONGEST = 4096
-"""Bytes of a member's name; a longer name ends in its digest."""
+"""Most bytes of a member's name; a longer name is cut, and ends in a digest of the whole name."""
 UP = b"%2E%2E"
 BLOCK = 512
 PADDING = 1 << 20
 """Bytes behind the end of a tar that are read; tar writes at most some thousand."""
 ENCRYPTED = 1
 SIDECAR = 1 << 16
-"""Bytes of a file beside an image that is read, at most."""
+"""Most bytes of a file beside an image; a larger file is not read."""
 
 
 class Member(NamedTuple):
     """A member of a container.
 
-    name  empty for the container itself
-    size  in bytes
-    kind  of its location, with the numbers in `at`; see `stages.decoding.location`
-    values  beside the image, one for each name in `scan.columns`; empty without such names"""
+    name    empty for the container itself
+    size    in bytes
+    kind    kind of the member's location
+    at      numbers of the location; see `stages.decoding.location`
+    values  values beside the image, one for each name in `scan.columns`; empty without such names"""
 
     name: bytes
     size: int
@@ -49,19 +51,23 @@ class Member(NamedTuple):
 
 
 def broken(name: bytes, problem: str, size: int = 0) -> Member:
-    """Return a member that can't be read, by the name of a problem in `location.BROKEN`."""
+    """Return a member that can't be read.
+
+    problem  a name in `location.BROKEN`"""
     return Member(name, size, "broken", problem)
 
 
 Wanted = Callable[[bytes], bool]
 Found = Iterator[tuple[Member, bytes | None]]
-"""Members, and the content of those that are beside an image."""
+"""Pairs of a member and its content; the content is None for an image, and bytes for a file beside an image."""
 
 
 def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: False) -> Found:
-    """Yield the wanted members of a tar or a zip, by the ending of its name, each under a name of its own.
+    """Yield the wanted members of a tar or a zip, each under a unique name.
 
-    beside  which other members are yielded with their content
+    The ending of the container's name tells tar from zip.
+
+    beside  returns whether to yield another member, together with its content
 
     Raises:
         OSError: the container can't be read."""
@@ -81,7 +87,7 @@ def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: Fa
 
 
 class _Limited:
-    """A file that refuses to read very much at a time: a crafted header can ask for the whole memory."""
+    """A file that refuses very large reads: a crafted header can request all memory."""
 
     def __init__(self, file: BinaryIO, most: int) -> None:
         self._file, self._most = file, most
@@ -111,7 +117,9 @@ def _name(text: str) -> bytes:
 
 
 def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
-    """Yield the wanted regular files of a tar, compressed or not, and its hard links to such files."""
+    """Yield the wanted regular files of a tar, and the hard links to such files.
+
+    The tar may be compressed."""
     size = opened.size
     try:
         file = opened.file(SMALL)
@@ -119,7 +127,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         kind = "raw" if stream is file else "stream"
         tar = tarfile.TarFile(fileobj=cast(BinaryIO, _Limited(stream, HEADER)), encoding="utf-8")
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         yield broken(b"", "container"), None
         return
@@ -154,7 +162,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
             stream.read(PADDING)  # to the checksum at the end of the file, which this verifies
     except Exception as error:  # hostile bytes
         whole = False
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
     if not whole:
         yield broken(b"", "ends"), None
@@ -166,7 +174,7 @@ def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
     try:
         archive = zipfile.ZipFile(cast(BinaryIO, _Limited(opened.file(), DIRECTORY)))
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
         yield broken(b"", "container"), None
         return
@@ -190,7 +198,9 @@ def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Return the content of a small member; empty where the member is damaged or encrypted."""
+    """Return the content of a small member.
+
+    The content is empty where the member is damaged or encrypted."""
     try:
         with archive.open(info) as file:
             return file.read(SIDECAR)

@@ -1,25 +1,28 @@
 """List the rows of Parquet and Arrow files, without reading their images.
 
-The rows of a Parquet file are found by row group, and their sizes are not known before they are read. The bytes in an
-uncompressed Arrow file are found in the file itself."""
+A row of a Parquet file is located by its row group; the size of the row's image is unknown until the row is read. A row
+of an uncompressed Arrow file is located by the offset of its bytes in the file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.decoding.opened_file import OpenedFile
+from stages.decoding.sources import is_of_storage
 from stages.listing.image_columns import BYTES, ImageColumn, image_column, row_names
 from stages.listing.members import Member, broken
 from stages.listing.values import ValuesBeside, text_of
 
+T = TypeVar("T")
+
 MAGIC = b"ARROW1"
-"""Start of an Arrow file; a file without this start is a stream, as `datasets` write it."""
+"""Start of an Arrow file; a file without this start is an Arrow stream, as the library `datasets` writes."""
 END = b"\xff\xff\xff\xff\0\0\0\0"
 """End of an Arrow stream."""
 
@@ -28,19 +31,17 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
     """Yield the rows of a Parquet file as members.
 
     column   the column of images; None: the column that looks like images
-    columns  other columns, whose values the members get"""
-    try:
+    columns  names of other columns; each member gets the values of its row"""
+
+    def parse() -> tuple[pa.Schema, tuple[pq.ParquetFile, list[int]]]:
         file = pq.ParquetFile(opened.file(), pre_buffer=False)
-        found = image_column(file.schema_arrow, column)
         groups = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
-    except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        yield broken(b"", "container")
+        return file.schema_arrow, (file, groups)
+
+    if isinstance(table := _parsed(parse, column), Member):
+        yield table
         return
-    if found is None:
-        yield broken(b"", "column")
-        return
+    found, (file, groups) = table
     first = 0
     for group, rows in enumerate(groups):
         names = row_names(first, rows, sum(groups), _keys(file, group, found))
@@ -48,6 +49,25 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
         for row, name in enumerate(names):
             yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
         first += rows
+
+
+def _parsed(parse: Callable[[], tuple[pa.Schema, T]], column: str | None) -> tuple[ImageColumn, T] | Member:
+    """Return the column of images and the rest of `parse`'s result.
+
+    A table that can't be parsed yields a broken member instead.
+
+    The table is broken where `parse` fails, or where the schema has no column of images.
+
+    Raises:
+        OSError: the file can't be read."""
+    try:
+        schema, rest = parse()
+        found = image_column(schema, column)
+    except Exception as error:  # hostile bytes
+        if is_of_storage(error):
+            raise
+        return broken(b"", "container")
+    return broken(b"", "column") if found is None else (found, rest)
 
 
 def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[object] | None:
@@ -61,7 +81,9 @@ def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[obj
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
-    """Return the values of each row of a row group; None where a page is damaged. No columns: an empty list."""
+    """Return the values of each row of a row group; an empty list without columns.
+
+    The values are None where a page is damaged."""
     if not columns:
         return []
     try:
@@ -84,19 +106,17 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
     """Yield the rows of an Arrow file or stream as members; see `parquet_rows`."""
     parts: list[tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]] = []
     whole = False
-    try:
+
+    def parse() -> tuple[pa.Schema, tuple[Any, pa.Schema]]:
         source: Any = pa.memory_map(os.fsdecode(opened.name)) if opened.is_local else pa.PythonFile(opened.file())
         source.seek(8 if source.read(len(MAGIC)) == MAGIC else 0)
         schema = pa.ipc.read_schema(source)
-        found = image_column(schema, column)
-    except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        yield broken(b"", "container")
+        return schema, (source, schema)
+
+    if isinstance(table := _parsed(parse, column), Member):
+        yield table
         return
-    if found is None:
-        yield broken(b"", "column")
-        return
+    found, (source, schema) = table
     try:
         while True:
             message = pa.ipc.read_message(source)
@@ -104,7 +124,7 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
     except EOFError:
         whole = opened.read(source.tell() - len(END), source.tell()) == END
     except Exception as error:  # hostile bytes
-        if isinstance(error, OSError) and error.errno is not None:
+        if is_of_storage(error):
             raise
     of = sum(len(sizes) for _, sizes, *_ in parts)
     first = 0
@@ -123,12 +143,14 @@ def arrow_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] = 
 def _in_file(
     message: Any, schema: pa.Schema, end: int, column: ImageColumn, columns: Sequence[str]
 ) -> tuple[list[int], list[int], Sequence[object] | None, list[ValuesBeside]]:
-    """Return offset in the file, size, key and values of each row of a record batch; the offset is -1 where unknown.
+    """Return offset in the file, size, key and values of each row of a record batch.
 
-    end  where the message ends in the file: its body lies in front
+    The offset is -1 where unknown.
+
+    end  offset in the file at which the message ends, directly after its body
 
     Raises:
-        ValueError: the message is no record batch, or its offsets are wrong."""
+        ValueError: the message is not a record batch, or its offsets are wrong."""
     batch = pa.ipc.read_record_batch(message, schema)
     values = batch.column(column.number)
     values = values.field(BYTES) if column.is_struct else values

@@ -1,4 +1,6 @@
-"""Expand the patterns of inputs: brace ranges such as {000..099}, alternatives such as {a,b}, and * ? [ of globs."""
+"""Expand the patterns of inputs.
+
+Patterns are brace ranges such as {000..099}, alternatives such as {a,b}, and globs with *, ? or [."""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from pipeline.store.backends.locations import absolute, protocol_of
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 MAGIC = re.compile(r"[*?\[]")
 MOST = 1_000_000
-"""Inputs that one pattern stands for, at most."""
+"""Most inputs that one pattern may stand for."""
 
 
 def has_pattern(text: str) -> bool:
@@ -23,8 +25,8 @@ def has_pattern(text: str) -> bool:
 def expanded(text: str) -> list[str]:
     """Return the inputs that a text stands for, in order.
 
-    The text stays where a file has this name, where nothing matches, and where more than MOST inputs would come. Globs
-    of URLs are left for the listing of the store."""
+    The text itself is returned where a file has this name, where nothing matches, or where the pattern stands for more
+    than MOST inputs. Globs of URLs are expanded later, by the listing of the store."""
     local = protocol_of(text) is None
     if not has_pattern(text) or (local and os.path.lexists(absolute(text))):
         return [text]

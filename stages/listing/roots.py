@@ -28,11 +28,11 @@ def check(params: object, settings: Settings) -> Iterator[str]:
 
 
 def _inputs_twice(settings: Settings) -> Iterator[str]:
-    """Report inputs that lead into other inputs by links.
+    """Report inputs that links lead into other inputs.
 
     Files would be compared with themselves.
 
-    A folder below another input by its name is no problem: each of its files counts once."""
+    An input whose path lies below another input is valid: each of its files counts once."""
     roots = [(f"inputs.{name}", root) for name in ("a", "b") for root in settings(f"inputs.{name}") if not is_url(root)]
     leads = {root: os.path.realpath(root) for _, root in roots}
     led = {_folder(leads[root]): (key, root) for key, root in sorted(roots, key=lambda each: leads[each[1]] == each[1])}
@@ -45,11 +45,11 @@ def _inputs_twice(settings: Settings) -> Iterator[str]:
 
 
 def _folder(path: str) -> str | tuple[int, ...]:
-    """Return what identifies a folder under any name.
+    """Return an identity of a folder that is equal under all paths of the folder.
 
-    A folder may be mounted twice.
+    A file's identity is its path.
 
-    Times complement the inode, for systems that number folders unreliably."""
+    A folder may be mounted twice. The identity includes times, since some systems number folders unreliably."""
     with contextlib.suppress(OSError, ValueError):
         stat = os.stat(path)  # names of any bytes
         if S_ISDIR(stat.st_mode):

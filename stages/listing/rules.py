@@ -29,7 +29,7 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class InputMarks:
-    """What the config says of single inputs, by input.
+    """Settings of single inputs in the config, by input.
 
     columns  the column that holds the images of a table or a list
     folders  the folder that the relative paths of a list are relative to"""
@@ -45,7 +45,7 @@ class ListingRules:
     extensions  in lower case, without the dot; None: every file counts
     companions  patterns of the files that belong to an image
     archives    open the container files in folders
-    columns     names of values beside images that are read along"""
+    columns     names of the values beside images that are read, too"""
 
     recursive: bool = True
     extensions: frozenset[bytes] | None = EXTENSIONS
@@ -57,11 +57,9 @@ class ListingRules:
     columns: Sequence[str] = ()
 
     def ignore(self) -> Callable[[os.DirEntry[bytes] | Named], bool] | None:
-        """Return a function that tells whether to ignore a file or folder.
+        """Return a function of a file or folder that returns whether to ignore the entry.
 
-        The function reads the name and the whole path.
-
-        Returns None where nothing is ignored."""
+        The function matches the name and the whole path. Returns None where nothing is ignored."""
         names, paths = _expression(self.ignore_names), _expression(map(_absolute, self.ignore_paths))
         if names is None and paths is None:
             return None
@@ -77,9 +75,9 @@ class ListingRules:
         return dot > 0 and _lower(name[dot + 1 :]) in self.extensions and (name[0] != DOT or b"." in name.lstrip(b"."))
 
     def below(self, root: bytes) -> Callable[[bytes], bool]:
-        """Return a function that tells whether a file counts by its name relative to `root`.
+        """Return a function of a file's name that returns whether the file counts.
 
-        An ignored folder excludes its content."""
+        The name is relative to `root`. An ignored folder excludes its content."""
         ignore = self.ignore()
         left_out: dict[bytes, bool] = {b"": False}
 

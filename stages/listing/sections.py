@@ -1,4 +1,4 @@
-"""Sections of the config that the scan adds: where the images are, what belongs to an image, and units of work."""
+"""Declare the config sections of the scan: inputs, companions and partition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 def _root(value: Any) -> Any:
-    """Return the path of an input, given as a text or as {path: ..., reference: ...}. Raises ValueError."""
+    """Return the path of an input.
+
+    The input is a text, or a mapping such as {path: ..., reference: ...}. Raises ValueError."""
     if isinstance(value, Mapping):
         unknown = [str(key) for key in value if key not in ("path", "list", "reference", "column", "folder")]
         if unknown:
@@ -66,7 +68,7 @@ ROOT = {
                     "type": ["string", "null"],
                     "minLength": 1,
                     "default": None,
-                    "description": "column of a table or a list that holds the images; null: found by itself",
+                    "description": "column of a table or a list that holds the images; null: detected",
                 },
             },
             "oneOf": [{"required": ["path"]}, {"required": ["list"]}],
@@ -78,9 +80,16 @@ ROOT = {
 Roots = tuple[Annotated[str, BeforeValidator(_root), AfterValidator(absolute), WithJsonSchema(ROOT)], ...]
 
 
+def _by_input(values: str, example: str) -> Any:
+    """Return pydantic's field of a key that holds a value for some inputs.
+
+    `example` marks an input with a value."""
+    return Field(description=f"{values}, by input; the same as giving an input as {{{example}}}")
+
+
 @section
 class ImageSets:
-    """Where the images are; nothing is ever written there."""
+    """Where the images are; inputs are never written to."""
 
     a: Annotated[Roots, Field(description="folders, images or URLs; every image is compared with every other")] = ()
     b: Annotated[Roots, Field(description="if given: only images of a are compared with images of b")] = ()
@@ -92,24 +101,18 @@ class ImageSets:
         ),
     ] = ()
     columns: Annotated[
-        dict[Path, str],
-        Field(
-            description="columns that hold the images of tables and lists, by input; the same as giving an input as "
-            "{path: ..., column: ...}"
-        ),
+        dict[Path, str], _by_input("columns that hold the images of tables and lists", "path: ..., column: ...")
     ] = field(default_factory=dict)
     folders: Annotated[
-        dict[Path, Path],
-        Field(
-            description="folders of the relative paths in lists, by input; the same as giving an input as "
-            "{list: ..., folder: ...}"
-        ),
+        dict[Path, Path], _by_input("folders of the relative paths in lists", "list: ..., folder: ...")
     ] = field(default_factory=dict)
 
 
 @section
 class MeanSizes:
-    """How the images are cut into units of work; the cuts follow from the images' paths."""
+    """Mean sizes of the units of work.
+
+    The paths of the images determine where the images are cut."""
 
     images: Annotated[
         Positive | Literal["auto"], Field(description="mean number of images that are decoded in one task")
@@ -121,7 +124,9 @@ class MeanSizes:
 
 @section
 class CompanionPatterns:
-    """Which files belong to an image by their names, as sidecars do; `apply` moves these files with the image."""
+    """Names of files that belong to an image, such as sidecars.
+
+    These files go with the image."""
 
     patterns: Annotated[
         tuple[Annotated[str, AfterValidator(companions.checked)], ...],
@@ -133,9 +138,11 @@ class CompanionPatterns:
 
 
 def _add_marks(data: dict[str, Any]) -> None:
-    """Expand patterns, and add what inputs are marked with to other keys. Wrong types are left to validation.
+    """Expand patterns.
 
-    The keys are `reference`, `columns` and `folders`."""
+    Copy marks of inputs to the keys `reference`, `columns` and `folders`.
+
+    Validation reports values of a wrong type."""
     for name in ("a", "b", "reference"):
         if isinstance(data.get(name), list):
             data[name] = [each for root in data[name] for each in _expanded(root)]
@@ -165,7 +172,7 @@ def _expanded(root: Any) -> Iterator[Any]:
 
 
 def _problems(inputs: ImageSets) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Yield a problem where there is no input, and for each reference that is in no input."""
+    """Yield a problem without inputs, and for each reference outside all inputs."""
     if not inputs.a:
         yield ("a",), "expected folders or image files, got none; for example --set inputs.a=[~/Photos]"
     for number, root in enumerate(inputs.reference):

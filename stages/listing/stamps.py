@@ -1,4 +1,4 @@
-"""Compute the stamps of files: what must stay equal for a file to count as unchanged."""
+"""Compute the stamps of files: a file with an equal stamp counts as unchanged."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def stamps(files: FileTable, trust: str) -> pa.StringArray:
 
 
 def _of_members(files: FileTable, locations: pa.LargeStringArray, trust: str) -> pa.StringArray:
-    """Return the stamps of members: size and stamp of the container, and the location; null for other files."""
+    """Return the stamps of members; null for other files.
+
+    A stamp is size and stamp of the container, and the member's location."""
     states = [state(each, trust) for each in files.containers]
     own = pa.array(np.where(files.container < 0, 0, files.container))
     joined: pa.StringArray = pc.binary_join_element_wise(

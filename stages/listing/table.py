@@ -1,4 +1,4 @@
-"""Store found files as columns of arrays, some hundred bytes a file."""
+"""Store the files found as columns, some hundred bytes per file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.decoding.sources import in_range
@@ -18,17 +19,19 @@ from stages.listing.urls import Stat, is_url
 
 LOCATION = "location"
 PIECE = 1 << 16
-"""Paths that exist as Python objects at a time."""
+"""Most paths that exist as Python objects at the same time."""
 
 
 @dataclass(frozen=True)
 class FileTable:
     """The files of one set in the order of their paths' bytes, each once, as columns.
 
-    paths   bytes
-    roots   the inputs under which files were found
-    root    index in `roots`, int32 (n,)
-    mtimes  in nanoseconds, as are `ctimes`
+    paths       paths as bytes
+    roots       the inputs under which files were found
+    root        index in `roots`, int32 (n,)
+    sizes       in bytes
+    mtimes      in nanoseconds
+    ctimes      in nanoseconds
     tags        stamps of URLs
     companions  names of the companions of each image that has one, by path
     containers  the container files that were opened
@@ -53,7 +56,9 @@ class FileTable:
         return len(self.paths)
 
     def companion_names(self, part: slice) -> pa.StringArray:
-        """Return the names of the companions of some images; null where an image has none."""
+        """Return the names of the companions of some images.
+
+        The names are null where an image has no companion."""
         if not self.companions:
             return pa.nulls(part.stop - part.start, pa.string())
         return pa.array(map(self.companions.get, self.paths[part].to_pylist()), pa.string())
@@ -61,7 +66,7 @@ class FileTable:
     def empty(self) -> list[bytes]:
         """Return the roots without files.
 
-        A root inside another root counts as having the other root's files."""
+        A root that lies inside a root with files does not count as empty."""
         true = {root: (root if is_url(root) else os.path.realpath(root)).rstrip(b"/") + b"/" for root in self.roots}
         counts = np.bincount(self.root, minlength=len(self.roots)).tolist()
         full = tuple(true[root] for root, count in zip(self.roots, counts, strict=True) if count)
@@ -148,10 +153,41 @@ class FileColumns:
         self._paths = []
 
     def paths(self) -> pa.LargeBinaryArray:
-        """Return the paths so far, and drop them here."""
+        """Return the paths so far, in order of discovery."""
         self._flush()
-        whole, self._pieces = pa.concat_arrays(self._pieces), []
-        return whole
+        self._pieces = [pa.concat_arrays(self._pieces)]
+        return self._pieces[0]
+
+    def table(self, roots: Sequence[bytes], tags: Mapping[bytes, str], companions: Mapping[bytes, str]) -> FileTable:
+        """Return the files in path order, each once, and empty the columns.
+
+        The arguments are fields of `FileTable`."""
+        paths, locations, values = self.paths(), self.locations(), self.values()
+        self._pieces = []
+        order = pc.array_sort_indices(paths)
+        paths = paths.take(order)
+        numbers = order.to_numpy()
+        if len(paths) > 1:  # a file may be an input, and also lie in another input
+            again = np.append(False, pc.equal(paths[1:], paths[:-1]).to_numpy(zero_copy_only=False))
+            if again.any():
+                paths, numbers = paths.filter(pa.array(~again)), numbers[~again]
+        root, sizes, mtimes, ctimes, container = (
+            np.frombuffer(self.numbers.pop(0), np.int64)[numbers] for _ in range(len(self.numbers))
+        )
+        return FileTable(
+            paths,
+            roots,
+            root.astype(np.int32),
+            sizes,
+            mtimes,
+            ctimes,
+            tags,
+            companions,
+            self.containers,
+            container.astype(np.int32),
+            None if locations is None else locations.take(pa.array(numbers)),
+            {name: each.take(pa.array(numbers)) for name, each in values.items()},
+        )
 
 
 def path_hashes(paths: pa.LargeBinaryArray) -> NDArray[np.uint64]:

@@ -16,7 +16,7 @@ from stages.listing.rules import ListingRules
 
 
 class Stat(NamedTuple):
-    """A listing's facts about a file, with the names of `os.stat`."""
+    """Size and times of a remote file, named as in `os.stat`."""
 
     st_size: int
     st_mtime_ns: int
@@ -52,7 +52,7 @@ def exists(root: str) -> bool:
 
 
 def find_urls(root: str, rules: ListingRules) -> list[Listed]:
-    """Return the files below a URL, the file under the URL itself, or those that match a glob.
+    """Return the files below a URL, the file at the URL, or the matches of a glob.
 
     Raises:
         OSError: the URL can't be listed, or nothing exists under the URL."""

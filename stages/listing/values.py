@@ -1,9 +1,9 @@
-"""Read the values beside images that `scan.columns` names: labels, captions, keys.
+"""Read the values beside images that `scan.columns` names: labels, captions.
 
-Inside a tar or a zip, the files whose names differ from an image's only after the first dot belong to the image, as in
-WebDataset: a column `cls` is the text of the `.cls` file, or the field `cls` of the `.json` file; `__key__` is the name
-in front of the dot. Of tables and lists, columns are taken. In a folder, `metadata.jsonl` and `metadata.csv` count, as
-in Hugging Face's ImageFolder."""
+Inside a tar or a zip, the files whose names differ from an image's name only after the first dot belong to the image,
+as in WebDataset: the value `cls` is the text of the `.cls` file, or the field `cls` of the `.json` file; `__key__` is
+the name before the dot. In a table or a list, values are columns. In a folder, values are columns of `metadata.jsonl`
+or `metadata.csv`, as in Hugging Face's ImageFolder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def row_values(names: Sequence[str], row: Mapping[str, Any]) -> ValuesBeside:
 
 
 def split(name: bytes) -> tuple[bytes, str]:
-    """Return the key of a member, the name in front of the first dot of its last part, and what follows the dot."""
+    """Return a member's key and ending: the name before and after its first dot.
+
+    Dots in folders' names do not count."""
     folder, slash, last = name.rpartition(b"/")
     stem, _, ending = last.partition(b".")
     return folder + slash + stem, ending.decode("utf-8", "replace").lower()
@@ -86,7 +88,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def folder_values(folder: bytes, names: Sequence[str]) -> dict[bytes, ValuesBeside]:
-    """Return the values that a folder's metadata have, by path; an empty dict without metadata."""
+    """Return the values in a folder's metadata files, by the path of the image."""
     found: dict[bytes, ValuesBeside] = {}
     for file in METADATA if names else ():
         try:

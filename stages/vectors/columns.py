@@ -1,4 +1,4 @@
-"""The columns of the stage `embed`, and the columns of thumbnails that the stage reads."""
+"""Define the columns that the stage `embed` reads and writes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SCHEMA = pa.schema(
         ("vector", pa.binary()),
     ]
 )
-"""Columns of the table of vectors: an image each whose thumbnail is readable.
+"""Columns of the table of vectors, with one row per image that has a readable thumbnail.
 
 digest  of the file's bytes
 error   why the image has no vector, as in the table of thumbnails
-model   what computed the vector: digest of the model and its options, onnxruntime's version and device; empty for a
+model   identity of the model: digest of the model and its options, onnxruntime's version and device; empty for a
         function
-vector  float32 (turns, d) in C order, little-endian; of the turns that are compared"""
+vector  float32 (turns, d) in C order, little-endian; one row per compared turn"""

@@ -1,4 +1,4 @@
-"""Compute rows of vectors by what `pairs.embedding` names, in one task."""
+"""Compute a task's vectors with the model or function of `pairs.embedding`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from stages.vectors.user_function import AT_ONCE, vectors_by
 
 
 class Embedder:
-    """What computes the vectors of a task: a model, or a function.
+    """The model or the function that computes the vectors of a task.
 
-    model       what computed a vector, for the table; empty for a function
+    model       identity of the model; empty for a function
     thumbnails  whether a function gets thumbnails
-    size        (width, height) of the images, where these are no thumbnails
+    size        (width, height) of the images
     channels    `grey`, `rgb` or `rgba`
     together    images per call
 
     Raises:
-        TaskError: this machine has no such model, or would compute other vectors."""
+        TaskError: this machine can't load the model, or would compute other vectors than other machines."""
 
     def __init__(self, job: Job, options: ModelOptions, batch: int, device: Processor) -> None:
         self.turns = (4 if job.settings("pairs.rotations") else 1) * (2 if job.settings("pairs.mirror") else 1)
@@ -84,7 +84,9 @@ class Embedder:
 
 
 def _row(vector: NDArray[np.float32]) -> VectorRow:
-    """Return the row of a vector, float32 (turns, d); vectors of NaN are an error of the image."""
+    """Return the row of a vector, float32 (turns, d).
+
+    A vector with NaN becomes an error of the image."""
     if np.isnan(vector).any():
         return VectorRow(error=NO_VECTOR.code, error_detail=NO_VECTOR.sentence)
     return VectorRow(vector.astype("<f4").tobytes())

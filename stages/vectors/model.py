@@ -1,4 +1,4 @@
-"""Hold what a config, and a YAML file beside a model, say about the model's input."""
+"""Read the options of a model from the YAML file beside the model."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ ChannelValues = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ModelOptions:
-    """What a model takes and returns; None: what the model itself says, or the default.
+    """Options of a model's input and output.
+
+    None: the model's own value, or the default.
 
     size    (width, height) of an image
     layout  order of the axes
-    mean    subtracted from the values 0 to 255, one number or one a channel; default 0
-    scale   factor of the difference, one number or one a channel; default 1/255
+    mean    subtracted from the values 0 to 255, one number, or one per channel; default 0
+    scale   factor of the difference, one number, or one per channel; default 1/255
     output  name of the output with the vectors; default: the first output"""
 
     size: tuple[INPUT_SIDE, INPUT_SIDE] | None = None
@@ -45,7 +47,9 @@ def beside(model: Path) -> Path:
 
 
 def read_beside(model: Path) -> ModelOptions:
-    """Return the options in the YAML file beside a model; all None where no such file exists.
+    """Return the options in the YAML file beside a model.
+
+    All options are None where no such file exists.
 
     Raises:
         ValueError: the file can't be read, or has wrong keys or values; the message begins with the file's path."""
@@ -86,7 +90,7 @@ def _problem(error: ValidationError) -> str:
 
 
 def digest_of_model(model: Path) -> str:
-    """Return the SHA-256 of a model's file and of the options beside the model, in hex.
+    """Return the SHA-256, in hex, of a model's file and the options beside the model.
 
     Raises:
         OSError: the model can't be read.
@@ -103,6 +107,6 @@ def _state(model: Path) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=4)
 def _digest_of_file(model: Path, state: tuple[int, int, int]) -> str:
-    """Return the SHA-256 of a file in this state."""
+    """Return the SHA-256 of a file; the result is cached while `state` stays equal."""
     with model.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -24,7 +24,9 @@ CHANNELS_OF = {1: "grey", 3: "rgb"}
 
 
 class NoModel(Exception):
-    """Signal that a model can't be used; the message is one line without a place."""
+    """Signal that a model can't be used.
+
+    Callers put the place in front of the one-line message."""
 
 
 def is_installed() -> bool:
@@ -42,7 +44,7 @@ def runtime() -> str:
 class Network:
     """An ONNX model.
 
-    Each call of the model gets `batch` images, zeros among them at the end, so that the arithmetic of an image does
+    Each call of the model gets `batch` images, padded with zeros at the end, so that the arithmetic for an image does
     not depend on the number of images.
 
     size      (width, height) of an image
@@ -50,7 +52,7 @@ class Network:
     provider  onnxruntime's name of the device
 
     Raises:
-        NoModel: the file is no model, or no model of images; or no GPU is found for `device` gpu."""
+        NoModel: the file is not a model of images, or `device` is gpu and no GPU is found."""
 
     def __init__(self, model: Path, options: ModelOptions, batch: int, device: Processor) -> None:
         self._session = _session(model, device)
@@ -102,10 +104,10 @@ class Network:
     def __call__(self, images: Bytes) -> Floats:
         """Return the unit vectors of images, uint8 (n, H, W, C), as float32 (n, d).
 
-        An image for which the model returns no direction, zeros or infinite numbers, has a vector of NaN.
+        An image gets a vector of NaN where the model's vector has no direction: zeros only, or infinite numbers.
 
         Raises:
-            NoModel: the model fails, or does not return one vector an image."""
+            NoModel: the model fails, or does not return one vector per image."""
         found = [self._some(images[start : start + self._batch]) for start in range(0, len(images), self._batch)]
         if len({each.shape[1] for each in found}) > 1:
             raise NoModel("expected vectors of one length, got several lengths")
@@ -137,7 +139,9 @@ class Network:
 
 
 def _session(model: Path, device: Processor) -> Any:
-    """Return onnxruntime's session of a model, with one thread: tasks run side by side."""
+    """Return onnxruntime's session of a model.
+
+    A session has one thread, since tasks run in parallel."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -153,7 +157,9 @@ def _session(model: Path, device: Processor) -> Any:
 
 
 def network(model: Path, options: ModelOptions, batch: int, device: Processor) -> Network:
-    """Return a model, loaded once per process and state of the file; options beside the model fill in.
+    """Return a model, loaded once per process and state of the file.
+
+    Options in the YAML file beside the model replace options that are None.
 
     Raises:
         NoModel: the model can't be used.

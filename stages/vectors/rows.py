@@ -1,4 +1,4 @@
-"""Decode images at a model's size, in path order; keep vectors as rows of a table."""
+"""Decode images at a model's size; convert vectors to rows of a table and back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FileContent = tuple[str, str]
 
 
 class VectorRow(NamedTuple):
-    """What is known of an image's vector."""
+    """An image's vector, or the error that left the image without a vector."""
 
     vector: bytes | None = None
     error: str | None = None
@@ -32,7 +32,7 @@ class VectorRow(NamedTuple):
 
 
 class DecodedImage(NamedTuple):
-    """An image at the model's size, or the row that says why there is none.
+    """An image at the model's size, or a row with the error.
 
     number  the image's row of the table"""
 
@@ -51,7 +51,7 @@ def known_vectors(
 ) -> dict[FileContent, VectorRow]:
     """Return the rows of earlier artifacts that are still valid.
 
-    model  what computes vectors now
+    model  identity of the model that computes vectors now
     limit  limits of decoding; see `decoding.rows.LIMITED`"""
     known: dict[FileContent, VectorRow] = {}
     for table in tables:
@@ -66,30 +66,26 @@ def known_vectors(
 def decoded(
     job: Job, rows: pa.Table, wanted: Sequence[int], size: tuple[int, int], channels: str
 ) -> Iterator[DecodedImage]:
-    """Yield the images of some rows of the table of thumbnails, in this order.
+    """Yield the decoded images of the rows `wanted` of the table of thumbnails.
 
     Raises:
         TaskError: no decoding process can be started."""
-    limit = recurring(job)
+    bounds = limits(job.settings)
     table = rows.take(pa.array(wanted, pa.int64()))
     names, columns = names_of(table), table.select(["bytes", "digest"]).to_pylist()
     files = [Expected(name, row["bytes"], row["digest"]) for name, row in zip(names, columns, strict=True)]
-    lanes = Lanes(files, decode_again(job.settings, size, channels), limits(job.settings), job.spare_core)
-    found = ((place, (facts_of(seen, limit), pixels)) for place, seen, pixels in lanes)
+    lanes = Lanes(files, decode_again(job.settings, size, channels), bounds, job.spare_core)
+    found = ((place, (facts_of(seen, bounds.recurring), pixels)) for place, seen, pixels in lanes)
     for number, (facts, pixels) in zip(wanted, in_order([None] * len(wanted), found), strict=True):
         row = VectorRow(None, facts.error, facts.error_detail, facts.error_limit, facts.decoder)
         shape = size[1], size[0], CHANNELS[channels]
         yield DecodedImage(number, row, None if pixels is None else np.frombuffer(pixels, np.uint8).reshape(shape))
 
 
-def recurring(job: Job) -> dict[str, float]:
-    """Return the limits under which an error recurs; see `decoding.rows.LIMITED`."""
-    bounds = limits(job.settings)
-    return {"max_memory": bounds.memory, "timeout": bounds.seconds}
-
-
 def vector_table(rows: pa.Table, vectors: Sequence[VectorRow], model: str) -> pa.Table:
-    """Return the table of vectors of rows of the table of thumbnails."""
+    """Return the table of vectors.
+
+    rows  rows of the table of thumbnails, one for each vector"""
     columns = {name: [getattr(row, name) for row in vectors] for name in VectorRow._fields}
     known = {name: rows[name] for name in ("path", "set", "digest")} | {"model": [model] * len(vectors)}
     return pa.table([(known | columns)[field.name] for field in SCHEMA], schema=SCHEMA)

@@ -1,8 +1,8 @@
 """Compare what runs write, column by column, with what an earlier version wrote.
 
-    python -m tests.end_to_end.contents PHOTOS --write    # keep the digests, in contents.json
-    python -m tests.end_to_end.contents PHOTOS            # compare with the digests in contents.json
-    python -m tests.end_to_end.contents PHOTOS --set scheduler.kind=threads
+    python -m tests.end_to_end.contents PHOTOS before.json --write    # before a change: write the digests
+    python -m tests.end_to_end.contents PHOTOS before.json            # after the change: compare with these digests
+    python -m tests.end_to_end.contents PHOTOS before.json --set scheduler.kind=threads
 
 Copies the images below PHOTOS and 300 broken files into a folder that has the same path and the same file times on
 every machine, and runs on this folder in six configs. A digest covers one column of one stage, over all artifacts of
@@ -28,7 +28,6 @@ from tests.end_to_end.driver import LONG_AGO, Project
 from tests.end_to_end.fuzz import mutants
 
 FOLDER = Path("/tmp/fast-diff-contents")
-KEPT = Path(__file__).with_suffix(".json")
 BROKEN = 300
 HERE = "tests.end_to_end.contents"
 OTHERS = ("drone", "orientation", "broken")
@@ -98,15 +97,16 @@ def digests(overrides: tuple[str, ...]) -> dict[str, dict[str, str]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, metavar="PHOTOS")
-    parser.add_argument("--write", action="store_true", help="keep the digests instead of comparing with those kept")
+    parser.add_argument("digests", type=Path, metavar="DIGESTS", help="JSON file of digests")
+    parser.add_argument("--write", action="store_true", help="write DIGESTS instead of comparing")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one more setting of each run")
     words = parser.parse_args()
     make(words.photos)
     found = {name: digests((*overrides, *words.set)) for name, overrides in CONFIGS.items()}
     if words.write:
-        KEPT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        words.digests.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
         return 0
-    kept, differences = json.loads(KEPT.read_text()), 0
+    kept, differences = json.loads(words.digests.read_text()), 0
     for config in kept:
         for stage in sorted(kept[config].keys() | found[config].keys()):
             before, now = kept[config].get(stage, {}), found[config].get(stage, {})

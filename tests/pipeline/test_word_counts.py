@@ -74,7 +74,7 @@ def test_it_runs_and_resumes_under_every_scheduler(folder: Path, kind: str) -> N
 @pytest.mark.parametrize("kind", ["synchronous", "auto", "threads"])
 def test_a_task_tells_how_far_it_is(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under `threads` the counts come through Dask's scheduler, as from any worker."""
-    monkeypatch.setattr(count, "TELL_INTERVAL", -1.0)
+    monkeypatch.setattr(count, "REPORT_INTERVAL", -1.0)
     told: dict[Address, int] = {}
 
     class Listening(Reporter):

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "68f334309a0e9f01"),
-    "thumbnail": (7, "475ff75e7f9479ef"),
-    "hash": (3, "353f83e5aa6f853e"),
-    "embed": (1, "94ff0090da5c4d01"),
-    "index": (2, "4c86d09d00d8b436"),
-    "pairs": (4, "8eeda5e35257d79e"),
-    "cluster": (9, "e53ac823b3fcc461"),
-    "plot": (15, "92b62567282e9b23"),
+    "scan": (3, "fb9492627d0c1d9b"),
+    "thumbnail": (7, "3d6e221ef9669b0e"),
+    "hash": (3, "c29853bbc37b3183"),
+    "embed": (1, "22854de752251193"),
+    "index": (2, "b4d35d239e9ab227"),
+    "pairs": (4, "9cd177426e1b5380"),
+    "cluster": (9, "f580a31aae5ee9e4"),
+    "plot": (15, "405a15f5646ff6ce"),
 }
 
 

@@ -88,7 +88,9 @@ def delete_own(place: Place, tag: str) -> None:
 
 
 def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
-    """Send a request on condition that the ETag matches; return True. Raises NoConditionalPut, _Changed."""
+    """Send a request on condition that the ETag matches; return True.
+
+    Raises NoConditionalPut, _Changed."""
     system = file_system(place)
     if not tag or not hasattr(system, "_call_s3"):
         raise NoConditionalPut(method)

@@ -1,4 +1,4 @@
-"""The lock of an output in a folder of this machine: a lock file that is created exclusively.
+"""Lock an output on this machine by a lock file that is created exclusively.
 
 One process at a time replaces a dead owner's lock, under `flock` where the file system supports `flock`. Many file
 systems do not support `flock` between hosts. There the lease alone decides: the dead lock is renamed before a new lock

@@ -25,7 +25,9 @@ SETTLED = 60.0
 
 
 class LocalFiles:
-    """Files below a run's folder on this machine; nothing is cached. Every method raises OSError."""
+    """Files below a run's folder on this machine; nothing is cached.
+
+    Every method raises OSError."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,7 +43,7 @@ class LocalFiles:
         return {name: size for name, size in sizes if size is not None}
 
     def names_below(self, folder: str) -> Iterator[str]:
-        """Yield the relative names in a folder at any depth, without a look-up of each file."""
+        """Yield the relative names in a folder at any depth, without a stat per file."""
         top = str(self._folder / folder)
         for inside, _, names in os.walk(top):
             yield from (f"{inside}/{name}"[len(top) + 1 :] for name in names)

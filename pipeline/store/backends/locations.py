@@ -105,7 +105,9 @@ def absolute(path: str) -> str:
 
 
 def at_home(path: str) -> str:
-    """Return a path with `~` expanded; as in shells, ~name stays where no user has the name."""
+    """Return a path with `~` expanded.
+
+    As in shells, ~name stays where no user has the name."""
     return os.path.expanduser(path)  # noqa: PTH111  # Path.expanduser raises where no user has the name
 
 

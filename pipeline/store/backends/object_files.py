@@ -1,4 +1,6 @@
-"""The files of a run on an object store: list the folder at once, and fetch many footers in parallel."""
+"""Access the files of a run on an object store.
+
+A folder is listed by one request, and many footers are fetched in parallel."""
 
 from __future__ import annotations
 

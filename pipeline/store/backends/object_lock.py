@@ -1,4 +1,6 @@
-"""Lock an output on an object store by a conditional put: an object that is put only if none exists.
+"""Lock an output on an object store by a conditional put.
+
+The put of the lock object succeeds only if no such object exists.
 
 If the store rejects or ignores the condition, a run writes its token and reads the token back: the run that finds its
 own token holds the lock. Two runs that start within the time of one request may then both hold the lock.

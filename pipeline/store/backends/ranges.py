@@ -99,7 +99,7 @@ class _Ranges(io.RawIOBase):
 
 
 def footer_size(tail: bytes) -> int:
-    """Return the size in bytes of a footer, with MAGIC, from the last bytes of a file.
+    """Return the bytes of a footer, with MAGIC, from the last bytes of a file.
 
     Raises pyarrow.ArrowInvalid."""
     if tail[-4:] != b"PAR1" or len(tail) < MAGIC:

@@ -1,4 +1,6 @@
-"""Try a request to an object store again after a transient error, with growing pauses.
+"""Retry a request to an object store after a transient error.
+
+Pauses grow from try to try.
 
 Transient errors, such as a busy store or a broken connection, are retried up to TRIES times, then raised as OSError, as
 a disk's errors are."""
@@ -30,7 +32,9 @@ T = TypeVar("T")
 
 
 def without_retries(system: Any) -> Any:
-    """Switch off a file system's own retries, which would multiply the tries of `retried`."""
+    """Switch off a file system's own retries.
+
+    Such retries would multiply the tries of `retried`."""
     if hasattr(system, "config_kwargs") and hasattr(system, "retries"):  # s3fs, and botocore below it
         system.retries = 1
         system.config_kwargs.setdefault("retries", {"total_max_attempts": 1})

@@ -40,7 +40,7 @@ def file_system(place: Place) -> Any:
 
 
 def opened(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL without credentials, and the path in that file system."""
+    """Return the file system of a URL without credentials, and the path there."""
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(url, use_listings_cache=False)

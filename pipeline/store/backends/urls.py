@@ -1,4 +1,4 @@
-"""Check the URLs of a config, and move the credentials in URLs into options for fsspec."""
+"""Check the URLs of a config; move credentials in URLs into options for fsspec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow a plan: check each file again, act on it, and record each act in a journal.
+"""Follow a plan: check each file again, and record each act in a journal.
 
 follow.py      the plan from beginning to end
 actions.py     names of the actions

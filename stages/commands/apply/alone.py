@@ -1,4 +1,6 @@
-"""Lock out a second `apply` or `undo` of the same user: each might remove a file that the other one keeps."""
+"""Lock out a second `apply` or `undo` of the same user.
+
+Each of the two commands might remove a file that the other command keeps."""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def alone() -> Iterator[None]:
 
 
 def _lock(folder: Path, opened: contextlib.ExitStack) -> None:
-    """Take the lock until `opened` closes. Raises ConfigError, OSError; BlockingIOError where the lock is held."""
+    """Take the lock until `opened` closes.
+
+    Raises ConfigError, OSError; BlockingIOError where the lock is held."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

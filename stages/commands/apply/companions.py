@@ -1,8 +1,9 @@
 """Find the companions of an image that is to go, and check that each may go with the image.
 
-Image and companions go together, or all stay: where a companion belongs to another image, too, where the image that is
-to stay lacks a companion of that kind, or where a companion has changed. An image that is replaced by a link keeps its
-name, so its companions stay; those that equal a companion of the image that is to stay are replaced by links, too."""
+Image and companions go together or stay together. They stay where a companion also belongs to another image, where the
+image that stays lacks a companion of that kind, or where a companion has changed. An image that is replaced by a link
+keeps its name, so its companions stay; a companion that equals a companion of the image that stays is replaced by a
+link, too."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ from cachetools import LRUCache
 
 from stages.commands.apply.actions import LEAVE, LINKS, REFUSE
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, version
+from stages.commands.apply.acts.folder import Folder, version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.stays import StayingImage
 from stages.commands.plan.companions import PlannedCompanion, true_name
 from stages.commands.plan.plan_file import PlannedFile, RemovalPlan, path_of
 from stages.comparing.text import one_line
 from stages.decoding.sources import in_range
 from stages.listing.companions import DEFAULT, CompanionRules, kind_of
-from stages.listing.files import show
+from stages.listing.path_text import show
 from stages.listing.rules import EXTENSIONS, ListingRules
 
 ALONE = "; with --companions leave, the image goes alone"
@@ -42,7 +44,9 @@ LISTINGS = 64
 
 @dataclass(frozen=True)
 class Companion:
-    """A companion that goes with its image. `keeper`: the file that stays, because of which the companion may go."""
+    """A companion that goes with its image.
+
+    keeper  the file that stays, without which the companion may not go"""
 
     path: Path
     seen: os.stat_result
@@ -73,7 +77,7 @@ class Companions:
     """Finds the companions of the images of a plan. Each folder is listed once."""
 
     def __init__(self, plan: RemovalPlan, choice: str, action: str, merging: bool = False) -> None:
-        """`merging`: the image that stays gets a sidecar of its own with the metadata of those that go."""
+        """Prepare the search; with `merging`, kept images get sidecars with merged metadata."""
         self._choice, self._action = choice, action
         self._replaced = {XMP} if merging else set()
         self._known = plan.companion_patterns is not None
@@ -116,7 +120,7 @@ class Companions:
         return [image.with_name(os.fsdecode(name)) for name in found if kind_of(name) == XMP]
 
     def forget(self, folder: Path) -> None:
-        """List a folder again, since it has got a sidecar."""
+        """Forget the listing of a folder, since a sidecar was added."""
         self._listings.pop(folder, None)
 
     def is_shared(self, companion: Path, folders: Folders) -> bool:
@@ -125,7 +129,7 @@ class Companions:
         return len(owners) > 1
 
     def _is_companion(self, folder: Folder, name: bytes, planned: Collection[bytes]) -> bool:
-        """Return whether a file that belongs to an image by its name is no image of the run itself."""
+        """Return whether a file that is a companion by its name is not an image of the run."""
         return name in planned or not self._is_image(folder, name)
 
     def _is_image(self, folder: Folder, name: bytes) -> bool:
@@ -145,7 +149,9 @@ class Companions:
 
 
 def _looked(folder: Folder, name: bytes, planned: PlannedCompanion | None, keeper: StayingImage) -> Companion:
-    """Return a companion whose bytes were read. Raises Cannot where it is not the file of the plan."""
+    """Return a companion after reading its bytes.
+
+    Raises Cannot where the file differs from the plan."""
     path = folder.path / os.fsdecode(name)
     try:
         found, digest = folder.digest(path.name)
@@ -164,7 +170,9 @@ def _looked(folder: Folder, name: bytes, planned: PlannedCompanion | None, keepe
 def _equal(
     folder: Folder, names: Sequence[bytes], beside: Folder, kept: Sequence[bytes], keeper: StayingImage
 ) -> Iterator[Companion]:
-    """Yield the companions that equal a companion of the image that stays, which becomes their keeper."""
+    """Yield companions that equal a companion of the image that stays.
+
+    The equal companion becomes the keeper of the yielded companion."""
     for name in names:
         own = folder.stat(os.fsdecode(name))
         for other in (os.fsdecode(each) for each in kept if kind_of(each) == kind_of(name)):

@@ -1,7 +1,7 @@
-"""Read metadata of files, and write XMP sidecars, by exiftool.
+"""Read metadata of files, and write XMP sidecars, with exiftool.
 
-Files are given to exiftool as links in a temporary folder: no name of a file is taken for an option, and exiftool
-writes nothing beside files of the user."""
+exiftool gets the files as links in a temporary folder: no file name can be mistaken for an option, and exiftool writes
+nothing beside files of the user."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stages.commands.apply.acts.errors import Cannot
 
 PROGRAM = "exiftool"
 SECONDS = 300
-"""Seconds for reading the files of a group, or for writing one sidecar."""
+"""Timeout in seconds for reading the files of a group, or for writing one sidecar."""
 MISSING = (
     "--merge-metadata: exiftool is not installed; expected the program exiftool on the path. Install it: "
     "apt-get install libimage-exiftool-perl, brew install exiftool, or https://exiftool.org"
@@ -48,7 +48,9 @@ def check_installed() -> None:
 
 
 def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
-    """Return the tags of each file, by group and name. Raises Cannot where exiftool fails."""
+    """Return the tags of each file, by group and name.
+
+    Raises Cannot where exiftool fails."""
     if not paths:
         return []
     with tempfile.TemporaryDirectory(prefix="fast-diff-") as made:
@@ -68,7 +70,9 @@ def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
 
 
 def written(before: bytes | None, tags: Mapping[str, Any]) -> bytes:
-    """Return a sidecar with some tags set anew; other content stays. Raises Cannot where exiftool fails."""
+    """Return a sidecar with new values of `tags`; other content stays.
+
+    Raises Cannot where exiftool fails."""
     with tempfile.TemporaryDirectory(prefix="fast-diff-") as made:
         folder = Path(made)
         (folder / "old.xmp").write_bytes(EMPTY if before is None else before)

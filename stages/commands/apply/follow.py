@@ -1,4 +1,6 @@
-"""Apply a plan: each file is checked again before an act, and each act is recorded in a journal."""
+"""Apply a plan.
+
+Each file is checked again before an act, and each act is recorded in a journal."""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from stages.commands.apply.actions import LINKS, REPORT, WITH
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folders, version
+from stages.commands.apply.acts.folder import version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
 from stages.commands.apply.companions import Companions
@@ -22,7 +25,7 @@ from stages.commands.apply.stays import Stays, look
 from stages.commands.apply.tally import DONE, Tally
 from stages.commands.plan.plan_file import RemovalPlan, container_of, is_local, name_of, path_of, reference_of
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 GROUP = 100
 """Files in a group of acts; the changes of a group are synced together."""
@@ -39,10 +42,12 @@ def apply(
     companions: str = WITH,
     merge_metadata: bool = False,
 ) -> Iterator[str]:
-    """Apply a plan, or without a journal do a dry run; yield a line per file, sidecar and conflict.
+    """Apply a plan, and yield a line per file, sidecar and conflict.
+
+    Without a journal, do a dry run.
 
     companions      one of CHOICES
-    merge_metadata  write what images that go say into a sidecar of the image that stays
+    merge_metadata  write metadata of images that go into a sidecar of the image that stays
 
     Raises OSError where the journal can't be written."""
     forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action, merge_metadata)
@@ -66,7 +71,9 @@ def apply(
 
 
 def _groups(plan: RemovalPlan) -> Iterator[list[Planned]]:
-    """Yield the files that are to go in groups, sorted by folder, so that few folders are synced per group."""
+    """Yield the files that are to go in groups, sorted by folder.
+
+    Sorting keeps the number of folders small that are synced per group."""
     planned = []
     for cluster in plan.clusters:
         stays = Stays(cluster)
@@ -91,7 +98,7 @@ def _prepare(
     folders: Folders,
     companions: Companions,
 ) -> None:
-    """Check a file, its companions and the images that stay, and make the journal entries of file and companions."""
+    """Check a file, its companions and the images that stay; make journal entries."""
     file, stays = planned.file, planned.stays
     try:
         if not is_local(file):
@@ -136,7 +143,9 @@ def _prepare(
 
 
 def _act(group: Sequence[Planned], merges: Sequence[Merge], journal: Journal, folders: Folders) -> list[Merge]:
-    """Do a group of acts; return the merges that were done. Raises OSError where the journal can't be written."""
+    """Do a group of acts; return the merges that were done.
+
+    Raises OSError where the journal can't be written."""
     acts: dict[Act, int] = {}
     of_images: dict[Planned, list[Act]] = {}
     of_merges: dict[Act, Merge] = {}
@@ -170,7 +179,9 @@ def _act(group: Sequence[Planned], merges: Sequence[Merge], journal: Journal, fo
 
 
 def _explain(planned: Planned, mine: Sequence[Act], failed: Mapping[Act, Cannot | OSError]) -> None:
-    """Say why an image is left alone, and where its files are. `mine`: the acts on the image and its companions."""
+    """Record why an image is left alone, and where its files are.
+
+    mine  the acts on the image and its companions"""
     error = failed[mine[0]]
     origin = next(act for act in failed if failed[act] is error and (act in mine or mine[0] in act.together))
     if origin is mine[0]:

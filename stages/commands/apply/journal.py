@@ -1,4 +1,4 @@
-"""The write-ahead journal of acts on files, from which `undo` takes them back.
+"""Write and read the write-ahead journal of acts on files, which `undo` reads.
 
 Each event is a line of JSON: {"n": 1, "state": "begin", ...} names an act, its file, and all that is needed to take the
 act back; {"n": 1, "state": "done"}, "failed" or "undone" gives the act's outcome. An act without an outcome was
@@ -29,7 +29,7 @@ from stages.commands.apply.acts.names import OURS
 
 FORMAT = "fast-diff-journal"
 VERSION = 2
-"""Version of the format, in a journal's first line. Since 2, every act has `temporary`, which undoing needs."""
+"""Version of the format, in a journal's first line. Since version 2, every act has `temporary`, which `undo` needs."""
 ENDED = ("done", "failed", "undone")
 FOREIGN = "not an event of a journal; expected a file that only fast-diff wrote to"
 HexPath = Annotated[str, Field(pattern="^(0[1-9a-f]|[1-9a-f][0-9a-f])+$")]
@@ -40,8 +40,12 @@ SECONDS = (1 << 63) - 1
 
 
 class Begun(BaseModel):
-    """The begin event of an act; names in hex. `made`: how many folders the act makes; `image`: of a companion;
-    `before` and `after`: bytes of a sidecar in hex, `before` None where there was none."""
+    """The begin event of an act, with paths in hex.
+
+    made    number of folders that the act makes
+    image   image of a companion
+    before  old bytes of a sidecar in hex; None for a new sidecar
+    after   new bytes of a sidecar in hex"""
 
     model_config = ConfigDict(strict=True)
 
@@ -66,7 +70,10 @@ class Begun(BaseModel):
 
 @dataclass
 class History:
-    """The content of a journal: acts in order, each with its last state, and a message per invalid line."""
+    """The content of a journal.
+
+    acts    acts in order, each with its last state
+    broken  a message per invalid line"""
 
     acts: list[dict[str, Any]] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -75,7 +82,9 @@ class History:
 
 
 class Journal(contextlib.AbstractContextManager["Journal"]):
-    """Appends events to a journal. Raises OSError where the journal can't be written: then no act may follow."""
+    """A journal to append events to.
+
+    Raises OSError where the journal can't be written; no act may follow such an error."""
 
     def __init__(self, path: Path) -> None:
         new = not path.exists() or not path.stat().st_size
@@ -98,7 +107,9 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
         self._file.close()
 
     def begin(self, act: Mapping[str, Any]) -> int:
-        """Write the begin event of an act; return the act's number. The act may begin once `sync` has returned."""
+        """Write the begin event of an act; return the act's number.
+
+        The act may begin once `sync` has returned."""
         self._last += 1
         self._write({"n": self._last, "state": "begin", **act})
         return self._last
@@ -117,7 +128,9 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
 
 
 def read_journal(path: Path) -> History:
-    """Read a journal. Raises ConfigError where the file is no journal, or has another version of the format."""
+    """Read a journal.
+
+    Raises ConfigError where the file is not a journal, or has another version of the format."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
@@ -146,7 +159,7 @@ def read_journal(path: Path) -> History:
 
 
 def _check_format(head: Any, path: Path) -> None:
-    """Raise ConfigError unless a journal's first line names the format that this version reads."""
+    """Raise ConfigError unless a journal's first line names the expected format."""
     version = head.get(FORMAT) if isinstance(head, dict) and len(head) == 1 else None
     if type(version) is not int:
         raise ConfigError(f"{path} is not a journal of fast-diff; expected a file that `fast-diff apply` wrote")
@@ -165,7 +178,9 @@ def _event(line: str) -> Any:
 
 
 def _is_event(event: Any) -> bool:
-    """Return whether a line is a valid event; a begin event must have all fields that its action needs."""
+    """Return whether a line is a valid event.
+
+    A begin event must have all fields that its action needs."""
     if not isinstance(event, dict) or type(event.get("n")) is not int:
         return False
     if event.get("state") != "begin":

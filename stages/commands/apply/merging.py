@@ -1,4 +1,4 @@
-"""Find what images that are to go say, and the image that stays does not; make a sidecar of it."""
+"""Merge metadata of images that go into a sidecar of the image that stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from stages.commands.apply import exiftool
 from stages.commands.apply.actions import MERGE
 from stages.commands.apply.acts import names
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, Version, version
+from stages.commands.apply.acts.folder import Folder, Version, version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.rewriting import sidecar_name
 from stages.commands.apply.companions import Companions
@@ -23,17 +24,19 @@ from stages.commands.apply.stays import StayingImage
 from stages.commands.apply.tally import conflict_text
 from stages.commands.plan.plan_file import RemovalPlan, path_of, reference_of
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 MOST_BYTES = 4 << 20
-"""Largest sidecar: the journal holds two versions."""
+"""Most bytes of a sidecar: the journal holds two versions."""
 UNREAD = "its metadata can't be read by exiftool"
 UNMERGED = "its metadata can't be merged: "
 
 
 @dataclass
 class Merge:
-    """A sidecar that gets metadata. `images`: those that go, because of which it gets them."""
+    """A sidecar that gets metadata.
+
+    images  the images that go and have the metadata"""
 
     keeper: StayingImage
     path: Path
@@ -47,7 +50,7 @@ class Merge:
 
     @property
     def shown(self) -> str:
-        """The sidecar's path as text."""
+        """Return the sidecar's path as text."""
         return one_line(show(os.fsencode(self.path)))
 
     def lines(self, done: bool) -> Iterator[str]:
@@ -67,7 +70,9 @@ class Merges:
         self._companions = companions
 
     def of(self, group: Sequence[Planned], folders: Folders, write: bool) -> list[Merge]:
-        """Return the merges for images that are to go; images whose metadata would be lost are refused.
+        """Return the merges for images that are to go.
+
+        Images are refused if their metadata would be lost.
 
         write  make the sidecars' new content; a dry run needs none"""
         by_keeper: dict[Path, list[Planned]] = {}
@@ -132,7 +137,9 @@ class Merges:
 
 
 def _describe(merge: Merge, home: Folder, exists: bool, write: bool) -> None:
-    """Read the present sidecar, and make the journal's entry if `write`. Raises Cannot, OSError."""
+    """Read the present sidecar, and make the journal's entry if `write`.
+
+    Raises Cannot, OSError."""
     owner, extra, mode, mtime = None, None, merge.keeper.path.lstat().st_mode & 0o100666, 0
     if not exists and home.stat(merge.path.name):
         raise Cannot(f"{merge.shown} is no companion by companions.patterns, and may not be overwritten")

@@ -1,4 +1,6 @@
-"""What an image says with its sidecars: caption, keywords, people, rating, date and place; and what a keeper lacks."""
+"""Compare caption, keywords, people, rating, date and place of images.
+
+The metadata of an image include the metadata in its sidecars."""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from typing import Any, NamedTuple
 from stages.decoding.annotations import says
 
 NEAR = 0.0002
-"""Difference in degrees up to which two places are one, some 20 m: programs round."""
+"""Most degrees, some 20 m, by which two positions may differ and count as equal, since programs round."""
 SECOND = 19
-"""Letters of a date up to the second, "2020:01:02 03:04:05"."""
+"""Characters of a date up to the second, such as "2020:01:02 03:04:05"."""
 CAPTIONS = ("XMP-dc:Description", "IPTC:Caption-Abstract", "IFD0:ImageDescription", "IFD0:XPTitle")
 LISTS = {
     "keywords": ("XMP-dc:Subject", "IPTC:Keywords", "IFD0:XPKeywords"),
@@ -34,7 +36,7 @@ WRITTEN = {
 
 
 class GeoPosition(NamedTuple):
-    """A place in degrees; the altitude in metres as text, empty where unknown."""
+    """A position in degrees; the altitude is in metres as text, empty where unknown."""
 
     latitude: float
     longitude: float
@@ -43,7 +45,9 @@ class GeoPosition(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """What an image says, with what its sidecars say; single values are empty texts where missing."""
+    """The metadata of an image and its sidecars.
+
+    Missing single values are empty texts."""
 
     single: Mapping[str, str]
     """Values of caption, rating and date."""
@@ -53,7 +57,9 @@ class ImageMetadata:
 
 
 class Conflict(NamedTuple):
-    """A value that the keeper does not get, since it has another one, or since two images differ."""
+    """A value that the keeper does not get.
+
+    The keeper has another value, or two images that go differ."""
 
     field: str
     kept: str
@@ -62,7 +68,9 @@ class Conflict(NamedTuple):
 
 
 def metadata_of(files: Sequence[Mapping[str, Any]]) -> ImageMetadata:
-    """Return what files say, by the tags that `exiftool.read` returns; the first file that has a value counts."""
+    """Return the metadata of an image from the tags that `exiftool.read` returns.
+
+    The first file that has a value counts."""
     caption = _first(files, CAPTIONS, lambda text: says(text, "caption"))
     rating = _first(files, RATINGS, lambda text: says(text, "rating"))
     date = _first(files, DATES, lambda text: len(text) >= SECOND and text[:4].isdigit() and text[:4] != "0000")
@@ -73,7 +81,7 @@ def metadata_of(files: Sequence[Mapping[str, Any]]) -> ImageMetadata:
 def merged(
     keeper: ImageMetadata, others: Sequence[tuple[str, ImageMetadata]]
 ) -> tuple[dict[str, Any], list[str], list[Conflict]]:
-    """Return tags for the keeper's sidecar, names of the fields that it gets, and conflicts.
+    """Return tags for the keeper's sidecar, names of their fields, and conflicts.
 
     others  names and metadata of the images that go"""
     tags: dict[str, Any] = {}
@@ -98,7 +106,7 @@ def merged(
 
 
 def _agreed(field: str, own: Any, values: Mapping[str, Any], same: Any, conflicts: list[Conflict]) -> Any:
-    """Return the value that a keeper gets, or None; add a conflict for each other value."""
+    """Return the value that a keeper gets, or None; record other values as conflicts."""
     first = own or next(iter(values.values()), None)
     odd = {name: value for name, value in values.items() if not same(first, value)}
     conflicts += [Conflict(field, _shown(own), _shown(value), name) for name, value in odd.items()]

@@ -1,4 +1,4 @@
-"""Check the options of `apply` against a plan, before any file is looked at."""
+"""Check the options of `apply` against a plan, before any file is checked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_options(plan: RemovalPlan, action: str, to: Path | None) -> None:
 
 
 def warning(plan: RemovalPlan, to: Path) -> str:
-    """Return a warning where `to` lies in one of the run's inputs, else an empty text."""
+    """Return a warning where `to` lies in an input of the run, else an empty text."""
     inputs = inputs_of(plan.run)
     for root in filter(is_path, (*inputs.get("a", []), *inputs.get("b", []))):
         if Path(os.path.realpath(to)).is_relative_to(os.path.realpath(root)):

@@ -1,6 +1,7 @@
 """Print lines while files change.
 
-If the reader of the output is gone, the remaining files are done, too, and later output goes to standard error."""
+If the reader of the output ends early, the remaining files are done all the same, and later output goes to standard
+error."""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ from stages.commands.apply.tally import Tally
 
 
 def print_each(lines: Iterator[str], silent: bool = False) -> None:
-    """Print each line as soon as its file is done, while somebody reads; `silent`: print nothing."""
+    """Print each line as soon as its file is done, while a reader exists.
+
+    With `silent`, print nothing."""
     if silent:
-        deque(lines, maxlen=0)  # the iterator does the files
+        deque(lines, maxlen=0)  # the iterator changes the files
         return
     for line in lines:
         if not _is_read(line):
@@ -25,7 +28,7 @@ def print_each(lines: Iterator[str], silent: bool = False) -> None:
 
 
 def with_bar(lines: Iterator[str], tally: Tally) -> Iterator[str]:
-    """Yield the lines, one for each file; on a terminal, show a bar of the files on standard error meanwhile."""
+    """Yield the lines, one per file; on a terminal, show a progress bar meanwhile."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield from lines
         return
@@ -41,14 +44,16 @@ def with_bar(lines: Iterator[str], tally: Tally) -> Iterator[str]:
 
 
 def print_summary(lines: Iterable[str]) -> None:
-    """Print the last lines, to standard error where nobody reads standard output."""
+    """Print the last lines; to standard error where standard output has no reader."""
     for line in lines:
         if not _is_read(line):
             say(line)
 
 
 def _is_read(line: str) -> bool:
-    """Print a line; return whether somebody reads the output. Otherwise later output goes to standard error."""
+    """Print a line; return whether the output has a reader.
+
+    Without a reader, later output goes to standard error."""
     try:
         say(line)
         sys.stdout.flush()

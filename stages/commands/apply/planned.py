@@ -1,4 +1,4 @@
-"""A file that is to go, with the results of its checks."""
+"""Hold a file that is to go, with the results of its checks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stages.commands.apply.companions import Companion
 from stages.commands.apply.stays import StayingImage, Stays
 from stages.commands.plan.plan_file import PlannedFile
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 
 @dataclass(eq=False)

@@ -1,4 +1,6 @@
-"""Check the images of a cluster that stay: one must be present and unchanged before another image may go."""
+"""Check the images of a cluster that stay.
+
+One of these images must be present and unchanged before another image may go."""
 
 from __future__ import annotations
 
@@ -11,21 +13,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Version, version
+from stages.commands.apply.acts.folder import Folder, Version, version
 from stages.commands.plan.plan_file import Group, PlannedFile, container_of, is_local, path_of
 from stages.comparing.text import one_line
 from stages.decoding.sources import in_range
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 NONE = "no image that is to stay is present and unchanged"
 SECOND = 10**9
 Trait: TypeAlias = tuple[str | int, ...]
-"""Facts that two files may share, after their name."""
+"""The name of some facts, and the facts of a file; files with equal traits may be one file."""
 
 
 @dataclass(frozen=True)
 class StayingImage:
-    """The image because of which others may go: the first image that stays, is present and is unchanged."""
+    """The first image of a cluster that stays, is present and is unchanged."""
 
     path: Path
     version: Version
@@ -60,7 +62,7 @@ class Stays:
         self._last: StayingImage | None = None
 
     def find(self) -> StayingImage:
-        """Return the first image that stays and is present and unchanged.
+        """Return the first image that stays, is present and is unchanged.
 
         Its bytes are read once per version. Raises Cannot where there is none."""
         if not self._local and self._inside:
@@ -93,13 +95,15 @@ class Stays:
                 raise Cannot(f"it has the size and all times of {name}, which is to stay: both may be one file")
 
     def alike(self, going: Version) -> list[Path]:
-        """Return images on other disks that stay and have a file's size and time."""
+        """Return staying images on other disks with the same size and time as a file."""
         found = self._found.get(("moment", going[2], going[3] // SECOND), ())
         return [path for path, stays in found if stays.st_dev != going[0]]
 
     @cached_property
     def _found(self) -> Mapping[Trait, Sequence[tuple[Path, os.stat_result]]]:
-        """Images that stay and are present, by inode, by size and times, and by size and time in whole seconds."""
+        """Return the present images that stay, by trait.
+
+        Traits are the inode, size and times, and size and time in whole seconds."""
         index: dict[Trait, list[tuple[Path, os.stat_result]]] = {}
         for path in map(path_of, self._local):
             with contextlib.suppress(OSError):
@@ -123,7 +127,9 @@ def _times(found: os.stat_result) -> Trait:
 
 
 def _look(path: Path) -> tuple[int, ...]:
-    """Return version and ctime of a file, after reading a byte of it; an empty tuple where the file can't be read.
+    """Return version and ctime of a file after reading a byte.
+
+    Returns an empty tuple where the file can't be read.
 
     The read matters: `stat` alone may be answered from a network file system's cache."""
     with contextlib.suppress(OSError, Cannot), _folder(path.parent) as folder, folder.opened(path.name) as file:
@@ -143,7 +149,9 @@ def _folder(path: Path) -> Iterator[Folder]:
 
 
 def look(file: PlannedFile, folder: Folder, name: str) -> os.stat_result:
-    """Return the stat result of a file that is to go. Raises Cannot unless its bytes are unchanged."""
+    """Return the stat result of a file that is to go.
+
+    Raises Cannot unless the bytes are unchanged."""
     try:
         found, digest = folder.digest(name)
     except FileNotFoundError as error:

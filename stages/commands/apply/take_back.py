@@ -16,14 +16,16 @@ from stages.commands.apply.journal import Journal, read_journal
 from stages.commands.apply.planned import why
 from stages.commands.apply.tally import Tally
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 AS_BEFORE = ("restored", "removed")
-"""First words of lines about files that are as before the action."""
+"""First words of lines about files that have their earlier state again."""
 
 
 def undo(path: Path, tally: Tally) -> Iterator[str]:
-    """Undo the acts of a journal; yield a line per file. Raises ConfigError where the file is no journal."""
+    """Undo the acts of a journal; yield a line per file.
+
+    Raises ConfigError where the file is not a journal."""
     found = read_journal(path)
     for broken in found.broken:
         tally.refused[broken] += 1
@@ -54,7 +56,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
 
 
 def _was_new(act: Act) -> bool:
-    """Return whether an act made a file where there was none, so that its undoing removes the file."""
+    """Return whether an act made a new file, so that `undo` removes the file."""
     return act.entry["action"] == MERGE and act.entry.get("before") is None
 
 

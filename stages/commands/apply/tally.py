@@ -1,4 +1,4 @@
-"""Count the files that `apply` or `undo` has done and refused, and summarize them."""
+"""Count and summarize the files that `apply` or `undo` changed or refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REP
 
 @dataclass
 class Tally:
-    """Counts of files done and files refused, of a plan or a journal."""
+    """Counts of changed and refused files, of a plan or a journal."""
 
     done: int = 0
     bytes: int = 0
@@ -60,12 +60,12 @@ class Tally:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was refused."""
+        """Return whether nothing was refused."""
         return not self.refused
 
 
 def amount(tally: Tally) -> str:
-    """Return the number and bytes of the files done, and of their companions if there are any."""
+    """Return the number and bytes of the files done, and of their companions."""
     files = f"{counted(tally.done, 'file')}, {human_bytes(tally.bytes)}"
     if not tally.companions:
         return files

@@ -1,4 +1,4 @@
-"""Check whether new files match images of a finished run, as a gate for a data set.
+"""Check whether new files match images of a finished run: a gate for a data set.
 
 compare.py   the comparison: new files as one set, the run's images as the other
 lender.py    the finished run, whose artifacts are linked into the check's folder

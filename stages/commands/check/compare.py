@@ -36,7 +36,8 @@ from stages.clustering.ledger import account
 from stages.commands.check.lender import NEW, STAGES, Lender, lender, stages_of, true_names
 from stages.commands.results.tables import Results
 from stages.kernels import cut
-from stages.listing.files import find, show, texts
+from stages.listing.files import find
+from stages.listing.path_text import show, texts
 from stages.listing.sections import ImageSets
 from stages.listing.stamps import stamps
 from stages.listing.table import FileTable
@@ -48,7 +49,9 @@ SPEED = ("kind", "workers", "threads", "memory_limit")
 
 @dataclass(frozen=True)
 class NewFiles:
-    """Files in the given places. `files`: new files; `known`: number of unchanged files of the run; `changed`: paths of
+    """Files in the given places.
+
+    `files`: new files; `known`: number of unchanged files of the run; `changed`: paths of
     new files that the run has with other content."""
 
     files: FileTable
@@ -58,7 +61,9 @@ class NewFiles:
 
 @dataclass(frozen=True)
 class Checked:
-    """The outcome of a check. `record`: the run over both sets, None if no task had to run; `matches`: rows of
+    """The outcome of a check.
+
+    `record`: the run over both sets, None if no task had to run; `matches`: rows of
     `Results.pairs`, a for old and b for new images; `unreadable`: new images with path, error, error_detail."""
 
     config: Config
@@ -76,7 +81,9 @@ class Checked:
 
 
 def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked:
-    """Compare the files in `names` with a run; errors of tasks are in the record. Raises ConfigError for places
+    """Compare the files in `names` with a run; errors of tasks are in the record.
+
+    Raises ConfigError for places
     or a run that can't be compared, TaskError where a pair is unaccounted for."""
     lent = lender(results)
     config = _config(lent, names)
@@ -100,7 +107,9 @@ def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked
 
 
 def _config(lent: Lender, names: Sequence[str]) -> Config:
-    """Return the config of the check, made from the run's resolved config. Raises ConfigError."""
+    """Return the config of the check, made from the run's resolved config.
+
+    Raises ConfigError."""
     work = lent.work
     roots = [_named(name, work) for name in names]
     given = lent.summary["config"]
@@ -137,7 +146,9 @@ def _is_a_run(folder: Path) -> bool:
 
 
 def _named(name: str, work: Path) -> str:
-    """Return a place in the form of the config. Raises ConfigError where the place can't be compared."""
+    """Return a place in the form of the config.
+
+    Raises ConfigError where the place can't be compared."""
     shown = one_line(show(os.fsencode(name)))
     if protocol_of(name):
         return name
@@ -203,7 +214,9 @@ def _new_tasks(files: FileTable, config: Config, others: int) -> Iterator[tuple[
 def _outcome(
     config: Config, tasks: Sequence[Task], record: RunRecord
 ) -> tuple[Mapping[str, int], pd.DataFrame, list[dict[str, Any]]]:
-    """Return the ledger, the matches and the unreadable new images. Raises TaskError where pairs are missing."""
+    """Return the ledger, the matches and the unreadable new images.
+
+    Raises TaskError where pairs are missing."""
     results = Results(config.folder)
     thumbnails = {artifact.key: artifact for artifact in results.artifacts("thumbnail")}
     blocks: dict[str, dict[str, int]] = {"a": {}, "b": {}}

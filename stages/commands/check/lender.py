@@ -1,4 +1,6 @@
-"""Link a finished run's artifacts into the folder of a check, so that files of old images are not needed."""
+"""Link a finished run's artifacts into the folder of a check.
+
+So a check does not need the files of old images."""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ NEW = "new"
 
 @dataclass(frozen=True)
 class Partition:
-    """A partition of the run: rows of its scan, whether the partition ends a block, and how many images are readable.
+    """A partition of the run.
+
+    The fields are rows of the scan, whether the partition ends a block, and the number of readable images.
     `final`: the partition has no transient error, so no run would retry the partition."""
 
     key: str
@@ -64,7 +68,7 @@ class Lender:
 
     @property
     def images(self) -> pa.Table:
-        """Rows of the stage scan for all images."""
+        """Return the scan's rows of all images."""
         return pa.concat_tables([partition.table for partition in self.partitions])
 
     def tasks(self, changed: pa.Array) -> Iterator[tuple[Task, pa.Table]]:
@@ -87,7 +91,7 @@ class Lender:
             yield Task(key, notes={"set": "a", "closes_block": last}, size=len(rows)), rows
 
     def _readable(self, key: str) -> pa.Array:
-        """Return the paths of the images that have a thumbnail and, where wanted, a vector."""
+        """Return the paths of images that have a thumbnail and, where wanted, a vector."""
         stage = "embed" if key in self.artifacts["embed"] else "thumbnail"
         name, _ = self.artifacts[stage][key]
         rows = StoredArtifact(stage, key, self.folder / stage / name).table(["path", "error"])
@@ -106,11 +110,13 @@ class Lender:
 
     @property
     def work(self) -> Path:
-        """The folder of checks against the run, beside the run's folder."""
+        """Return the folder of checks against the run, beside the run's folder."""
         return self.folder.with_name(self.folder.name + WORK)
 
     def lend(self) -> None:
-        """Link the artifacts into the folder of checks. Raises ConfigError where a run changes the artifacts."""
+        """Link the artifacts into the folder of checks.
+
+        Raises ConfigError where a run changes the artifacts."""
         try:
             for stage, artifacts in self.artifacts.items():
                 for name, _ in artifacts.values():
@@ -121,7 +127,9 @@ class Lender:
 
 
 def lender(results: Results) -> Lender:
-    """Return a run's lender. Raises ConfigError unless the run succeeded and is complete."""
+    """Return a run's lender.
+
+    Raises ConfigError unless the run succeeded and is complete."""
     if not isinstance(results.folder, Path):
         raise ConfigError(
             f"{results.folder} is on an object store: expected a run on this machine's disks. Copy the run's folder; "
@@ -156,7 +164,9 @@ def _refuse_in_use(folder: Path) -> None:
 
 
 def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
-    """Return names and footers by stage and key. Raises ArtifactDamaged; KeyError where artifacts are missing."""
+    """Return names and footers by stage and key.
+
+    Raises ArtifactDamaged; KeyError where artifacts are missing."""
     found: dict[str, dict[str, tuple[str, Record]]] = {}
     with Footers(Store(folder), read_only=True) as footers:
         for stage in LENT:
@@ -173,7 +183,9 @@ def _artifacts(folder: Path) -> dict[str, dict[str, tuple[str, Record]]]:
 
 
 def _partitions(folder: Path, artifacts: Mapping[str, Mapping[str, tuple[str, Record]]]) -> Iterator[Partition]:
-    """Yield the partitions in the run's order: by set, then by path. Only a block's last partition has an index."""
+    """Yield the partitions in the run's order: by set, then by path.
+
+    Only a block's last partition has an index."""
     tables = {
         key: StoredArtifact("scan", key, folder / "scan" / name).table() for key, (name, _) in artifacts["scan"].items()
     }

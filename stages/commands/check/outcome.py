@@ -16,7 +16,9 @@ COLUMNS = ("rotation", "mirrored", "measured", "borderline")
 
 
 def match_lines(checked: Checked) -> Iterator[str]:
-    """Yield a line for each match, nearest first: the new image, the old one, their distance, the rotation."""
+    """Yield a line for each match, nearest first.
+
+    A line names the new image, the old image, their distance and the rotation."""
     for row in checked.matches.to_dict("records"):
         new, old = one_line(row["path_b"]), one_line(row["path_a"])
         yield f"{new}  matches  {old}  {distance(row, checked.figure)}{turn(row)}"

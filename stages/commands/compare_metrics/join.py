@@ -64,7 +64,9 @@ class JoinedMatches:
 
 
 def joined(a: Results, b: Results) -> JoinedMatches:
-    """Return the matches of two runs. Raises ConfigError where the runs share no two images."""
+    """Return the matches of two runs.
+
+    Raises ConfigError where the runs share no two images."""
     readable = [_comparable(run) for run in (a, b)]
     shared = readable[0] & readable[1]
     if len(shared) < 2:
@@ -102,7 +104,9 @@ def _matches(run: Results, shared: set[str]) -> pd.DataFrame:
 
 
 def _threshold(run: Results) -> float:
-    """Return the threshold of matches: where a run records every pair, that of its clusters."""
+    """Return the threshold of matches.
+
+    A run that records every pair has the threshold of its clusters."""
     limit = run.comparison.threshold
     return float(run.summary["config"]["cluster"]["threshold"] if limit is None else limit)
 
@@ -113,7 +117,9 @@ def _about(run: Results) -> str:
 
 
 def write(found: JoinedMatches, out: Path) -> None:
-    """Write the joined matches as Parquet. Raises ConfigError where the file can't be written."""
+    """Write the joined matches as Parquet.
+
+    Raises ConfigError where the file can't be written."""
     from pipeline.store.atomic import atomic_write
 
     try:

@@ -1,4 +1,6 @@
-"""Print the config as resolved, each key with its meaning; or an example, or a schema.
+"""Print the config as resolved, each key with its meaning.
+
+With an option, print an example or the schema instead.
 
 examples.py   the commented configs that come with the program
 """

@@ -10,13 +10,17 @@ from pipeline.messages.words import did_you_mean
 
 
 def examples() -> dict[str, Path]:
-    """Return the files of all examples by name. A wheel has them inside the package; a clone beside it."""
+    """Return the files of all examples by name.
+
+    A wheel has the examples inside the package; a clone, beside the package."""
     package = Path(stages.__path__[0])
     return {path.stem: path for place in (package.parent, package) for path in sorted(place.glob("configs/*.yaml"))}
 
 
 def example(name: str) -> str:
-    """Return the text of an example, for a file in the current folder. Raises ConfigError.
+    """Return the text of an example, for a file in the current folder.
+
+    Raises ConfigError.
 
     The schema line names the installed schema by its absolute path, so that editors find the schema offline."""
     from pipeline.config.schema import SCHEMA_FILE

@@ -1,4 +1,4 @@
-"""Images with known duplicates, and a table of the clusters that a run found among them."""
+"""Make images with known duplicates, and show the clusters that a run found."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _make(folder: Path) -> dict[str, list[Path]]:
 
 
 def portrait() -> Image.Image:
-    """Return a photograph: Grace Hopper's portrait, which Matplotlib ships as sample data."""
+    """Return a photograph: Grace Hopper's portrait, sample data of Matplotlib."""
     import matplotlib
 
     with Image.open(Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg") as image:

@@ -1,4 +1,4 @@
-"""Mark images as not duplicates, so that no later run puts two of them into one cluster.
+"""Mark images as not duplicates: no later run puts two of them into one cluster.
 
 pairs.py   pairs of images by their content, in a CSV file
 """

@@ -1,4 +1,4 @@
-"""Add pairs of images that are not duplicates to a CSV file for `cluster.dismissed`."""
+"""Add pairs of images that are not duplicates to a file for `cluster.dismissed`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ MORE = ("path_a", "path_b")
 
 
 def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | None) -> tuple[int, int]:
-    """Add all pairs of some images to a file; return the number of pairs, and of new ones.
+    """Add all pairs of some images to a file.
+
+    Returns the number of pairs, and of new ones.
 
     Raises ConfigError where the run has no such images."""
     images = results.images().set_index("path")["digest"]
@@ -58,7 +60,9 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
 
 
 def append(path: Path, rows: Iterable[Sequence[str]]) -> int:
-    """Add rows to a CSV file, except pairs that the file has; return the number added.
+    """Add rows to a CSV file, except pairs that the file has.
+
+    Returns the number added.
 
     A row holds two digests and two paths. The file is made if missing, replaced as a whole and synced. Raises
     ValueError for another kind of file; OSError where the file can't be read or written."""

@@ -104,7 +104,9 @@ class Estimate:
 
 
 def forecast(config: Config, plan: Plan, current: Mapping[Address, str], cores: int) -> Estimate:
-    """Return the forecast of a run. `current`: artifacts that are up to date; `cores`: number of cores that compute."""
+    """Return the forecast of a run.
+
+    `current`: artifacts that are up to date; `cores`: number of cores that compute."""
     (first, first_bytes), (second, second_bytes) = _counted(plan, "a"), _counted(plan, "b")
     count = first + second
     pairs = first * second if second else first * (first - 1) // 2

@@ -1,4 +1,6 @@
-"""Write a run as a dataset of FiftyOne, in the layout `fiftyone.types.FiftyOneDataset`, without its package.
+"""Write a run as a dataset of FiftyOne, without FiftyOne's package.
+
+The layout is `fiftyone.types.FiftyOneDataset`.
 
 metadata.json   media type and settings; without a `version`, FiftyOne's importer infers fields from the samples, so
                 that the dataset does not depend on a release of FiftyOne
@@ -35,7 +37,9 @@ DUPLICATE, UNREADABLE = "duplicate", "unreadable"
 
 
 def fiftyone(results: Results, folder: Path) -> list[str]:
-    """Write the dataset; return the paths of its files, and a note on images left out.
+    """Write the dataset.
+
+    Returns the paths of its files, and a note on images left out.
 
     A sample can't have a URL, a name that is not UTF-8, or a place inside a container. Raises ConfigError where a file
     exists already; OSError where a file can't be written."""
@@ -79,7 +83,9 @@ def _samples(results: Results, images: pd.DataFrame) -> Iterator[dict[str, Any]]
 
 
 def _matches(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """Return labels by path, for images with a match: the other image, nearest first, with its rotation."""
+    """Return labels by path, for images with a match.
+
+    A label names the other image, nearest first, with its rotation."""
     figure = results.comparison.column
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     mirror = results.comparison.mirror

@@ -34,7 +34,9 @@ MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
 
 
 def export(results: Results, form: str, table: str, out: TextIO) -> None:
-    """Write one table, or the output format of another program, as text. Raises ConfigError."""
+    """Write one table, or the output format of another program, as text.
+
+    Raises ConfigError."""
     match form:
         case "csv":
             MADE[table](results).to_csv(out, index=False, quoting=csv.QUOTE_NONNUMERIC)
@@ -51,7 +53,9 @@ def export(results: Results, form: str, table: str, out: TextIO) -> None:
 
 
 def export_files(results: Results, form: str, folder: Path | None) -> list[str]:
-    """Write the output files of another program into a folder; return their paths. Raises ConfigError."""
+    """Write the output files of another program into a folder; return their paths.
+
+    Raises ConfigError."""
     if folder is None:
         raise ConfigError(f"--format {form} writes several files: name a folder with --out FOLDER")
     try:
@@ -74,7 +78,9 @@ def imagededup(results: Results) -> dict[str, list[tuple[str, float]]]:
 
 
 def difpy(results: Results, folder: Path) -> list[str]:
-    """Write the files of difPy's command line: results, lower_quality, stats; return their paths. Raises OSError.
+    """Write the files of difPy's command line: results, lower_quality, stats.
+
+    Returns their paths. Raises OSError.
 
     Each image comes once, below its cluster's keeper; `lower_quality` lists the duplicates. Mean squared errors
     are divided by the number of values, as difPy documents (difPy itself computes in bytes, which overflow)."""
@@ -114,7 +120,7 @@ def difpy(results: Results, folder: Path) -> list[str]:
 
 
 def html_table(results: Results) -> Iterator[str]:
-    """Yield the matches as an HTML page, without scripts and without anything to load."""
+    """Yield the matches as an HTML page without scripts or external resources."""
     rows = results.pairs(expand=True)
     title = html.escape(f"Matches of {results.summary['run']}")
     yield "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8>\n"

@@ -1,4 +1,4 @@
-"""Write a run's tables to a database, through SQLAlchemy: images, hashes, pairs, clusters.
+"""Write images, hashes, pairs and clusters of a run to a database by SQLAlchemy.
 
 Columns have the types of the artifacts, not types guessed from the first rows: a column of integers with nulls keeps
 its type, and times keep their milliseconds. In MySQL and MariaDB, text columns are utf8mb4 and compare byte by byte,
@@ -24,7 +24,9 @@ DRIVERS = {"psycopg2": "psycopg2-binary", "psycopg": "psycopg[binary]", "pymysql
 
 
 def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int]]:
-    """Write each table in a transaction of its own; yield its name and number of rows.
+    """Write each table in a transaction of its own.
+
+    Yields the name and the number of rows of each table.
 
     MySQL and MariaDB commit when a table is made: if the export fails there, a table may lack rows. The table `pairs`
     has the recorded rows: with `pairs.identical: group`, a row of a representative stands for the rows of all identical
@@ -62,7 +64,9 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
 
 
 def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:
-    """Replace a table by the rows of artifacts, which have one schema; return the number of rows."""
+    """Replace a table by the rows of artifacts, which have one schema.
+
+    Returns the number of rows."""
     from sqlalchemy import Column, MetaData, Table
 
     table, rows = None, 0

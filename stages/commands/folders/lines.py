@@ -34,7 +34,9 @@ class SharingFolders:
 
 
 def chosen(results: Results, a: str | None, b: str | None) -> SharingFolders:
-    """Return the pairs of two folders, of one folder with any other, or all. Raises ConfigError."""
+    """Return the pairs of two folders, of one folder with any other, or all.
+
+    Raises ConfigError."""
     pairs = results.folders()
     asked: list[str] = []
     if a is not None:
@@ -84,7 +86,9 @@ def as_dict(found: SharingFolders) -> dict[str, Any]:
 
 
 def contained(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return folders whose images are all in another folder; all of the returned folders may go together.
+    """Return folders whose images are all in another folder.
+
+    All of the returned folders may be removed together.
 
     Each folder comes once, without the folders inside it. Its `other` is the folder with the most identical images,
     then with the fewest images. A folder that goes is never the `other` of a row, and an `other` never goes.
@@ -161,7 +165,9 @@ def _contained(row: dict[Any, Any]) -> str:
 
 
 def _pair(row: dict[Any, Any]) -> Iterator[str]:
-    """Yield the lines of a pair: which share of each folder is in the other folder, and what is nowhere else."""
+    """Yield the lines of a pair of folders.
+
+    The lines give the share of each folder that is in the other folder, and the images that no other folder has."""
     yield f"pair        {one_line(row['folder_a'])} | {one_line(row['folder_b'])}"
     for side, this, that in (("a", "first", "second"), ("b", "second", "first")):
         shared, images = row[f"shared_{side}"], row[f"images_{side}"]

@@ -1,4 +1,6 @@
-"""Name the companions of the images in a plan, from the run's image table, with their sizes and times."""
+"""Name the companions of the images in a plan, with their sizes and times.
+
+The names come from the run's image table."""
 
 from __future__ import annotations
 
@@ -16,12 +18,14 @@ from stages.commands.results.tables import Results
 from stages.decoding.recheck import names_of
 from stages.decoding.sources import in_range
 from stages.listing.companions import BETWEEN, stem_of
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
 class PlannedCompanion:
-    """A companion of an image at the time of the plan. `name`: without the folder, in which the image is, too."""
+    """A companion of an image at the time of the plan.
+
+    `name`: without the folder, in which the image is, too."""
 
     name: str
     bytes: int
@@ -37,12 +41,14 @@ def true_name(shown: str, image: bytes) -> bytes:
 
 
 def begins_like(shown: str, image: bytes) -> bool:
-    """Return whether a text may be the name of a companion of the image with this name."""
+    """Return whether a text may be the name of a companion of the named image."""
     return "/" not in shown and "\0" not in shown and shown.startswith(show(stem_of(image)) + ".")
 
 
 def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the companions of those of the images in `paths` that have some, as data for a plan, by path.
+    """Return the companions of the images in `paths`, as data for a plan, by path.
+
+    Images without companions are left out.
 
     Files that the run has compared as images, and files that are gone, are left out. Raises ConfigError."""
     named = dict(_named(results, paths))
@@ -59,7 +65,7 @@ def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[di
 
 
 def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tuple[list[str], list[bytes]]]]:
-    """Yield the path of each image with companions, and the companions' names and true paths."""
+    """Yield the path of each image with companions, and their names and true paths."""
     for table in results.tables("scan", ("path", "path_bytes", "companions")):
         wanted = pc.and_(pc.is_valid(table["companions"]), pc.is_in(table["path"], pa.array(paths, pa.string())))
         rows = table.filter(wanted)
@@ -79,7 +85,9 @@ def _compared(results: Results, files: Collection[bytes]) -> set[bytes]:
 
 
 def naming_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan's keys about names, from a run's config; empty for a run of an earlier version."""
+    """Return a plan's keys about names, from a run's config.
+
+    Returns an empty mapping for a run of an earlier version."""
     patterns = config.get("companions", {}).get("patterns")
     if patterns is None:
         return {}

@@ -1,4 +1,6 @@
-"""Read and check the plan file: JSON that lists, for each cluster, the images to keep and to remove.
+"""Read and check the plan file.
+
+The file is JSON that lists, for each cluster, the images to keep and to remove.
 
     {"fast-diff-plan": 1, "run": "outputs/holiday", "references": ["/photos/master"], "clusters": [
       {"cluster": 0, "reason": "more pixels", "keep": [FILE, ...], "remove": [FILE, ...]}, ...]}
@@ -32,7 +34,7 @@ from stages.commands.results.tables import load_run
 from stages.comparing.text import one_line
 from stages.decoding.location import SEPARATOR
 from stages.listing import companions
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 FORMAT = "fast-diff-plan"
 VERSION = 1
@@ -41,7 +43,9 @@ FORBID = ConfigDict(extra="forbid", populate_by_name=True)
 
 @validated(frozen=True, config=FORBID)
 class PlannedFile:
-    """A file at the time of the run. `path`: name in messages; `path_bytes`: true name in hex, if it is not UTF-8."""
+    """A file at the time of the run.
+
+    `path`: name in messages; `path_bytes`: true name in hex, if it is not UTF-8."""
 
     path: str
     bytes: int
@@ -72,7 +76,9 @@ def is_local(file: PlannedFile) -> bool:
 
 
 def container_of(file: PlannedFile) -> Path | None:
-    """Return the container file on this machine's disks that an image is inside of; None for a file of its own."""
+    """Return the container file on this machine's disks that an image is inside of.
+
+    Returns None for a file of its own."""
     name = name_of(file)
     if not name.startswith(b"/"):
         return None
@@ -87,7 +93,9 @@ def container_of(file: PlannedFile) -> Path | None:
 
 @validated(frozen=True, config=FORBID)
 class Group:
-    """One cluster: the files that stay and those that go; `reason`: why the first file of `keep` is the keeper."""
+    """One cluster: the files that stay and those that go.
+
+    `reason`: why the first file of `keep` is the keeper."""
 
     cluster: int
     keep: tuple[PlannedFile, ...]
@@ -97,7 +105,9 @@ class Group:
 
 @validated(frozen=True, config=FORBID)
 class RemovalPlan:
-    """The clusters of a run with files to remove. No file below `references` is ever removed.
+    """The clusters of a run with files to remove.
+
+    No file below `references` is ever removed.
 
     `companion_patterns` is None where the companions of the files are unknown."""
 
@@ -115,7 +125,9 @@ class RemovalPlan:
 
 
 def read_plan(path: Path) -> RemovalPlan:
-    """Read a plan. Raises ConfigError where the file is not a plan, or removes a file that must stay."""
+    """Read a plan.
+
+    Raises ConfigError where the file is not a plan, or removes a file that must stay."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
@@ -151,7 +163,9 @@ def checked(data: Any, where: str) -> RemovalPlan:
 
 
 def inputs_of(run: str) -> dict[str, list[str]]:
-    """Return the inputs of a run's config: folders by set, and references; empty if there is no such run."""
+    """Return the inputs of a run's config: folders by set, and references.
+
+    Returns an empty mapping if no such run exists."""
     if not run:
         return {}
     with contextlib.suppress(Exception):  # object-store libraries raise errors of any kind
@@ -160,7 +174,9 @@ def inputs_of(run: str) -> dict[str, list[str]]:
 
 
 def _dated(plan: RemovalPlan) -> RemovalPlan:
-    """Return the plan with the modification times that its run has recorded; without the run, times stay unknown."""
+    """Return the plan with the modification times that its run has recorded.
+
+    Without the run, times stay unknown."""
     known: dict[str, int] = {}
     wanted = {file.path for group in plan.clusters for file in (*group.keep, *group.remove)}
     with contextlib.suppress(Exception):
@@ -176,7 +192,9 @@ def _dated(plan: RemovalPlan) -> RemovalPlan:
 
 
 def _accompanied(plan: RemovalPlan) -> RemovalPlan:
-    """Return the plan with the companions that its run has recorded; without the run, companions stay unknown."""
+    """Return the plan with the companions that its run has recorded.
+
+    Without the run, companions stay unknown."""
     with contextlib.suppress(Exception):
         results = load_run(place(plan.run))
         if naming := naming_of(results.summary["config"]):

@@ -1,4 +1,6 @@
-"""Propose which images of each cluster go: by the run's keepers, or by rules of the command line."""
+"""Propose which images of each cluster go.
+
+The run's keepers decide, or rules of the command line."""
 
 from __future__ import annotations
 
@@ -25,8 +27,6 @@ from stages.comparing.text import one_line
 from stages.kernels.measure.turns import MIRRORED
 
 LOST = "an artifact is missing; run `fast-diff run` again first"
-KINDS = ("identical", "near", "turned", "mirrored")
-"""Values of `PlanRules.only`."""
 
 Mask = NDArray[np.bool_]
 
@@ -49,15 +49,12 @@ class PlanRules:
     folders: Sequence[str] = ()
 
 
-def plan_of(results: Results, rules: PlanRules | None = None) -> dict[str, Any]:
-    """Return a run's proposal as JSON data: keepers and references stay, other images go. Raises ConfigError.
-
-    Images inside containers always stay."""
-    return proposal(results, rules)[0]
-
-
 def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str, Any], int]:
-    """Return `plan_of`, and the number of images that stay only because they are inside containers."""
+    """Return a run's proposal as JSON data, and a number of images.
+
+    The number counts the images that stay only because they are inside containers.
+
+    Keepers, references and images inside containers stay; other images go. Raises ConfigError."""
     if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
         raise ConfigError(f"{results.folder}: its last run did not finish; run `fast-diff run` again first")
     images = results.images().set_index("path")
@@ -136,7 +133,9 @@ def _keepers(members: pd.DataFrame) -> NDArray[np.int64]:
 def _other_keepers(
     results: Results, members: pd.DataFrame, images: pd.DataFrame, prefer: Sequence[str], rules: PlanRules
 ) -> pd.DataFrame:
-    """Return the members with the keepers that `prefer` and `avoid` choose. Raises ConfigError.
+    """Return the members with the keepers that `prefer` and `avoid` choose.
+
+    Raises ConfigError.
 
     The distances to new keepers are NaN."""
     cluster = results.summary["config"]["cluster"]
@@ -178,7 +177,9 @@ def _place(path: str, prefer: Sequence[str]) -> int:
 
 
 def _dismissed(results: Results, rows: pd.DataFrame, images: pd.DataFrame, keeper: NDArray[np.int64]) -> Mask:
-    """Return which images are dismissed as duplicates of their keepers. Raises ConfigError."""
+    """Return which images are dismissed as duplicates of their keepers.
+
+    Raises ConfigError."""
     try:
         pairs = dismissed.read(results.summary["config"]["cluster"]["dismissed"])
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Summarize files by folder: how many of a folder's images would go, or have gone."""
+"""Summarize by folder how many images would go, or have gone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def by_folder(files: Iterable[tuple[str, int]], images: Mapping[str, int]) -> li
 
 
 def folder_counts(files: Mapping[str, tuple[int, int]], images: Mapping[str, int]) -> list[FolderCount]:
-    """Return the folders of files, given as number and bytes by folder, largest first.
+    """Return folders, largest first, from number and bytes of files by folder.
 
     A folder whose images all go, those of its subfolders included, is one row with its subfolders. `images`: number of
     the run's images in each folder; empty where the run is unknown."""
@@ -91,7 +91,9 @@ def as_records(found: Sequence[FolderCount]) -> list[dict[str, Any]]:
 
 
 def images_per_folder(results: Results) -> Counter[str]:
-    """Return the number of a run's images in each folder, unreadable images included. Raises ConfigError."""
+    """Return the number of a run's images in each folder, unreadable images included.
+
+    Raises ConfigError."""
     return per_folder(table["path"] for table in results.tables("thumbnail", ("path",)))
 
 

@@ -1,4 +1,4 @@
-"""Pairs left after each filter: from the ledgers of block pairs and the run's event log.
+"""Count the pairs left after each filter, from ledgers and the run's event log.
 
 A ledger does not depend on tiles or devices, so the artifact holds the ledger. The number of pairs that passed each
 filter, and the time, do depend on tiles and devices, so the event log holds both, under the artifact's name. The
@@ -52,7 +52,9 @@ class Work:
 
     @property
     def pairs_per_second(self) -> float | None:
-        """Pairs of representatives decided per second of task time; None if no time is known."""
+        """Return pairs of representatives decided per second of task time.
+
+        Returns None if no time is known."""
         return self.known / self.seconds if self.seconds else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,7 +83,9 @@ def _complete(event: Event) -> bool:
 
 
 def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) -> Work:
-    """Return the sums over some artifacts of a run. Raises ArtifactDamaged where one can't be read."""
+    """Return the sums over some artifacts of a run.
+
+    Raises ArtifactDamaged where one can't be read."""
     ledger, levels = dict.fromkeys(LEDGER, 0), dict.fromkeys(LEVELS, 0)
     devices: Counter[str] = Counter()
     unknown, unknown_pairs, known, seconds = 0, 0, 0, 0.0
@@ -104,7 +108,9 @@ def summed(store: Store, names: Collection[str], events: Mapping[str, Event]) ->
 
 
 class LevelRow(NamedTuple):
-    """A row of the table. `left`: whether the pairs are undecided; `level`: whether the row is a filter's, not the
+    """A row of the table.
+
+    `left`: whether the pairs are undecided; `level`: whether the row is a filter's, not the
     ledger's; `share`: percentage of the pairs to compare, of block pairs with an event."""
 
     name: str

@@ -10,7 +10,7 @@ from pipeline.messages.errors import ConfigError
 from pipeline.messages.words import counted
 from pipeline.store.backends.locations import at_home, canonical, protocol_of
 from stages.comparing.text import one_line
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 
 def image_named(typed: str, known: Collection[str]) -> str:
@@ -22,7 +22,9 @@ def image_named(typed: str, known: Collection[str]) -> str:
 
 
 def folder_named(typed: str, images: Collection[str]) -> str:
-    """Return the folder that a user typed, with some of `images` below; see `image_named`. Raises ConfigError."""
+    """Return the folder that a user typed, with some of `images` below.
+
+    See `image_named`. Raises ConfigError."""
     known: set[str] = set()
     for folder in {path.rpartition("/")[0] for path in images}:
         while folder not in known:

@@ -1,4 +1,6 @@
-"""Read the results of a run as pandas DataFrames: `from pipeline import load_run`."""
+"""Read the results of a run as pandas DataFrames.
+
+Use `from pipeline import load_run`."""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ from stages.comparing.metrics.hamming import HASHES, MIRRORED_HASHES, compared_h
 from stages.comparing.rows import BOX
 from stages.decoding.location import container_of
 from stages.kernels.graph import components
-from stages.listing.files import show
+from stages.listing.path_text import show
 from stages.report.folders import FILENAME as FOLDERS
 
 T = TypeVar("T")
@@ -47,7 +49,9 @@ HASH_COLUMNS = ("path", "set", *HASHES, "identity", "identity_turned")
 
 
 def load_run(folder: Place) -> Results:
-    """Return the results in a run's folder. Raises ConfigError where the folder is not a run, or can't be read."""
+    """Return the results in a run's folder.
+
+    Raises ConfigError where the folder is not a run, or can't be read."""
     try:
         there = exists(folder / "run.json")
     except OSError as error:
@@ -59,7 +63,9 @@ def load_run(folder: Place) -> Results:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a run. Each method reads Parquet files and verifies their checksums.
+    """The results of a run.
+
+    Each method reads Parquet files and verifies their checksums.
 
     Raises ConfigError where a file is damaged, or a stage has not run yet."""
 
@@ -67,7 +73,9 @@ class Results:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """Content of run.json: counts, times, and the config as resolved. Raises ConfigError."""
+        """Content of run.json: counts, times, and the config as resolved.
+
+        Raises ConfigError."""
         path = self.folder / "run.json"
         try:
             summary = dict(json.loads(read_bytes(path)))
@@ -109,7 +117,9 @@ class Results:
         return found.assign(container=pd.Series([show(name) if name else None for name in inside], dtype=object))
 
     def name_of(self, typed: str) -> str:
-        """Return the path of an image from what a user typed; see `image_named`. Raises ConfigError."""
+        """Return the path of an image from what a user typed; see `image_named`.
+
+        Raises ConfigError."""
         known = [path for table in self.tables("thumbnail", ("path",)) for path in table["path"].to_pylist()]
         return image_named(typed, known)
 
@@ -141,7 +151,9 @@ class Results:
         return self._read("cluster", None)
 
     def folders(self) -> pd.DataFrame:
-        """Return the pairs of folders that share images: see `stages.report.folders.SCHEMA` for the columns."""
+        """Return the pairs of folders that share images.
+
+        `stages.report.folders.SCHEMA` explains the columns."""
         path = self.folder / FOLDERS
         try:
             data = read_bytes(path)
@@ -191,7 +203,9 @@ class Results:
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
     def failures(self) -> pd.DataFrame:
-        """Return the images that could not be read, or have no vector: path, path_bytes, set, error, error_detail.
+        """Return the images that could not be read, or have no vector.
+
+        The columns are path, path_bytes, set, error and error_detail.
 
         `error` is a code."""
         rows = self._read("thumbnail", ("path", "path_bytes", "set", "error", "error_detail"))
@@ -204,7 +218,7 @@ class Results:
 
     @property
     def comparison(self) -> Comparison:
-        """The settings by which pairs were compared."""
+        """Return the settings by which pairs were compared."""
         text = json.dumps(self.summary["config"]["pairs"])
         return TypeAdapter(pairs_stage.Params).validate_json(text).comparison
 
@@ -214,12 +228,12 @@ class Results:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """The columns of the thumbnail stage that `images` has."""
+        """Return the columns of the thumbnail stage that `images` has."""
         return (*FACTS, *BOX) if self.summary["config"]["thumbnail"].get("trim") == "borders" else FACTS
 
     @property
     def hash_columns(self) -> tuple[str, ...]:
-        """The columns of the hash stage that `hashes` has."""
+        """Return the columns of the hash stage that `hashes` has."""
         return (*HASH_COLUMNS[:2], *self._hash_columns, *HASH_COLUMNS[-2:])
 
     @property
@@ -227,7 +241,9 @@ class Results:
         return HASHES + MIRRORED_HASHES if self.comparison.mirror else HASHES
 
     def artifacts(self, stage: str) -> list[StoredArtifact]:
-        """Return a stage's artifacts, sorted by name. Raises ConfigError where there is none."""
+        """Return a stage's artifacts, sorted by name.
+
+        Raises ConfigError where there is none."""
         names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
         if not names:
             raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
@@ -237,7 +253,9 @@ class Results:
     def tables(
         self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
     ) -> Iterator[pa.Table]:
-        """Yield a table per artifact of a stage; None: all columns, all keys. Raises ConfigError."""
+        """Yield a table per artifact of a stage; None: all columns, all keys.
+
+        Raises ConfigError."""
         for artifact in self.artifacts(stage):
             if keys is None or artifact.key in keys:
                 table = _whole(artifact, lambda artifact: artifact.table(columns))
@@ -253,7 +271,7 @@ class Results:
         return frame
 
     def _expanded(self) -> pd.DataFrame:
-        """Return a row for each pair of images, pairs of represented identical images included."""
+        """Return a row for each pair, including pairs of represented identical images."""
         comparison, config = self.comparison, self.summary["config"]
         if comparison.identical == "all":
             return self._read("pairs", self._columns)
@@ -272,7 +290,9 @@ class Results:
 
 
 def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:
-    """Return the result of `read`. Raises ConfigError where the artifact can't be read."""
+    """Return the result of `read`.
+
+    Raises ConfigError where the artifact can't be read."""
     try:
         return read(artifact)
     except ArtifactDamaged as error:

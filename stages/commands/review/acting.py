@@ -28,7 +28,7 @@ from stages.commands.apply.take_back import undo
 from stages.commands.apply.tally import as_dict, by_folders, restored, summary
 from stages.commands.plan.plan_file import RemovalPlan, checked
 from stages.commands.review.jobs import Lines, PageJob, Stale
-from stages.listing.files import show
+from stages.listing.path_text import show
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,9 @@ def run(
 ) -> int:
     """Run, and return the exit code."""
     from pipeline.cluster.deployment import KINDS
-    from stages.commands.run.inputs import config_of
+    from stages.commands.run.inputs import run_config
 
-    config, stages = config_of(places, sets, threshold, keep, output)
+    config, stages = run_config(places, sets, threshold, keep, output)
     if config.scheduler.kind not in KINDS and not allow_cluster_class:
         raise ConfigError(
             f"scheduler.kind: {config.scheduler.kind} is a class of yours, whose code would run; "

@@ -1,4 +1,6 @@
-"""The script beside the report's page with the run's name and inputs, and the dates of files in the shown clusters.
+"""Write a script beside the report's page with facts about the run.
+
+The facts are name and inputs of the run, and the dates of files in the shown clusters.
 
 Names and dates are not part of the report's fingerprint: touching a file or renaming the run redraws no picture. So a
 script beside the page holds names and dates; each successful run writes the script, unless it is up to date.
@@ -35,7 +37,9 @@ log = logging.getLogger("fast_diff")
 
 
 def draw_dates(config: Config, store: Store) -> Collection[str]:
-    """Write the script, unless it is up to date; return its name, relative to the run's folder.
+    """Write the script, unless it is up to date.
+
+    Returns its name, relative to the run's folder.
 
     Raises ArtifactDamaged where an artifact of the stages cluster or scan can't be read."""
     amount = config.params["plot"].page
@@ -51,7 +55,9 @@ def draw_dates(config: Config, store: Store) -> Collection[str]:
 
 
 def _marked(script: bytes, mark: str) -> bytes:
-    """Return a script behind a comment line with `mark`, a digest of the script's inputs, and the script's digest."""
+    """Return a script behind a comment line.
+
+    The comment has `mark`, a digest of the script's inputs, and the script's digest."""
     return f"// {mark} {hashlib.sha256(script).hexdigest()}\n".encode() + script
 
 

@@ -8,7 +8,9 @@ from stages.commands.results.tables import Results
 
 
 def fails(results: Results, on: str) -> str:
-    """Return why the run fails, as text; empty where it passes. `identical`: images at a measured distance of 0.
+    """Return why the run fails, as text; empty where it passes.
+
+    `identical`: images at a measured distance of 0.
 
     With two sets, only images of one set are compared with images of the other."""
     two = bool(results.summary["config"]["inputs"]["b"])

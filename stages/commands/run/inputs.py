@@ -16,7 +16,7 @@ from pipeline.messages.say import say_on_stderr
 from pipeline.plan import discovery
 from pipeline.store.backends.locations import mask, protocol_of
 from pipeline.store.backends.storage import exists
-from stages.listing.files import show
+from stages.listing.path_text import show
 from stages.listing.patterns import expanded, has_pattern
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SUFFIX_BYTES = 20
 """Bytes of a run's name that are reserved for a number after the folder's name."""
 
 
-def config_of(
+def run_config(
     places: Sequence[str], sets: Sequence[str], threshold: float | None, keep: Sequence[str], output: str | None
 ) -> tuple[Config, list[Stage[Any]]]:
     """Return the config of a run, and the stages. Raises ConfigError."""
@@ -60,7 +60,9 @@ def _split(places: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _is_config(name: str) -> bool:
-    """Return whether an argument names a config: a YAML file, or a text, pipe or device without a suffix."""
+    """Return whether an argument names a config.
+
+    A config is a YAML file, or a text, pipe or device without a suffix."""
     path = Path(name)
     if protocol_of(name) is not None or path.is_dir():
         return False
@@ -68,7 +70,9 @@ def _is_config(name: str) -> bool:
 
 
 def _is_text(path: Path) -> bool:
-    """Return whether a file begins as text does; an image without an ending holds bytes that are no text."""
+    """Return whether a file begins as text does.
+
+    An image without an ending holds bytes that are no text."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         head = file.read(512)
         return bool(head) and not any(byte < 32 and byte not in b"\t\n\r" for byte in head)
@@ -76,7 +80,9 @@ def _is_text(path: Path) -> bool:
 
 
 def _input(name: str) -> str:
-    """Return an input in the form of the config. Raises ConfigError where no such input exists."""
+    """Return an input in the form of the config.
+
+    Raises ConfigError where no such input exists."""
     if protocol_of(name) is not None:
         return name
     if show(os.fsencode(name)) != name:
@@ -94,7 +100,7 @@ def _input(name: str) -> str:
 
 
 def name_of(name: str) -> str:
-    """Return the name of a run over a folder: the folder's name, made valid for a run."""
+    """Return the name of a run over a folder: the folder's name in a valid form."""
     url = protocol_of(name) is not None
     text = name.partition("?")[0].rpartition("://")[2].rpartition("@")[2] if url else os.path.abspath(name)  # noqa: PTH100
     if not url and os.path.lexists(text):
@@ -107,7 +113,9 @@ def name_of(name: str) -> str:
 
 
 def _unshared(config: Config) -> Config:
-    """Return the config under a name that no run of another folder has: NAME, NAME-2, ...
+    """Return the config under a name that no run of another folder has.
+
+    The name is NAME, NAME-2, ...
 
     A run belongs to its first input: the same first input with further folders continues the run."""
     number, name, folder = 1, config.run, config.settings("inputs.a")[0]
@@ -121,7 +129,9 @@ def _unshared(config: Config) -> Config:
 
 
 def _first_input(folder: Place) -> str | None:
-    """Return the first input of the run in a folder; None without a run, or where run.json is damaged."""
+    """Return the first input of the run in a folder.
+
+    Returns None without a run, or where run.json is damaged."""
     try:
         return str(read_record(folder)["config"]["inputs"]["a"][0]) if exists(folder / RECORD) else None
     except (ConfigError, OSError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""Summarize a run: counts, reclaimable bytes, times, and the paths of results and report."""
+"""Summarize counts, reclaimable bytes, times and paths of a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from stages.comparing.text import human_bytes, human_seconds
 
 
 def summary_lines(record: Mapping[str, Any], folder: Place) -> Iterator[str]:
-    """Yield the summary of a run from the content of run.json; figures that a failed run did not reach are left out."""
+    """Yield the summary of a run from the content of run.json.
+
+    Figures that a failed run did not reach are left out."""
     clusters = record["clusters"] if record["clusters"]["count"] is not None else None
     images = record.get("images")
     if images and images["total"]:

@@ -1,4 +1,6 @@
-"""The report's page on the work: the pairs left after each filter, drawn from the event log.
+"""Draw the report's page on the work from the event log.
+
+The page shows the pairs left after each filter.
 
 The figures may differ between two runs with the same results, so the page is not an artifact: a successful run draws
 the page again if the run computed a task, or if the set of block pairs has changed. The report links to the page by a
@@ -37,7 +39,9 @@ log = logging.getLogger("fast_diff")
 
 
 def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[str]:
-    """Draw the page, unless the page is up to date; return its name, relative to the run's folder.
+    """Draw the page, unless the page is up to date.
+
+    Returns its name, relative to the run's folder.
 
     `ran`: stages of which this run computed a task; with any stage in `ran`, at least the times have changed."""
     names, wanted = store.names(STAGE), config.settings(f"{STAGE}.device")
@@ -54,7 +58,9 @@ def draw_work(config: Config, store: Store, ran: Collection[str]) -> Collection[
 
 
 def _drawn(store: Store, mark: str) -> bool:
-    """Return whether the page shows these artifacts; `mark` is a digest of their names."""
+    """Return whether the page shows these artifacts.
+
+    `mark` is a digest of their names."""
     try:
         return store.files.size(PAGE) is not None and mark in store.files.read(PAGE).decode()
     except (OSError, UnicodeDecodeError):

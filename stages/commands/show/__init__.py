@@ -1,4 +1,4 @@
-"""Summarize the clusters of a run by folder, list the clusters, or list all matches of one image.
+"""Summarize or list the clusters of a run, or list all matches of one image.
 
 lines.py   clusters and matches as text
 """
@@ -35,7 +35,9 @@ def show(words: Sequence[str], verbose: bool, as_json: bool) -> int:
 
 
 def split(words: Sequence[str]) -> tuple[str | None, Sequence[str]]:
-    """Return the run, if the first word names a run, and the paths. Raises ConfigError."""
+    """Return the run, if the first word names a run, and the paths.
+
+    Raises ConfigError."""
     leads = bool(words) and (len(words) > 1 or names_a_run(words[0]) or not Path(words[0]).is_file())
     if len(words) > 2:
         raise ConfigError(f"expected RUN and 1 PATH at most, got {len(words)} words: {', '.join(words)}")

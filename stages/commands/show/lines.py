@@ -35,7 +35,9 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
 
 
 def summary_lines(results: Results, clusters: pd.DataFrame) -> Iterator[str]:
-    """Yield how many images of each folder would go, and totals; `clusters`: see `Results.clusters`."""
+    """Yield how many images of each folder would go, and totals.
+
+    `clusters`: see `Results.clusters`."""
     if clusters.empty:
         yield "no two images match"
         return
@@ -113,7 +115,9 @@ def distance(row: Mapping[Any, Any], figure: str, width: int = 0) -> str:
 
 
 def turn(row: dict[Any, Any]) -> str:
-    """Return the turn of the other image as text; empty for an image that is not turned."""
+    """Return the turn of the other image as text.
+
+    Returns an empty text for an image that is not turned."""
     said = human_turn(row["rotation"] // 90 + MIRRORED * bool(row.get("mirrored", False)))
     return f"  {said}" if said else ""
 

@@ -1,4 +1,4 @@
-"""Count the tasks of a run that are up to date, by stage, and by set where there are two."""
+"""Count the tasks of a run that are up to date, by stage and by set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ SOURCE = "scan"
 
 
 def rows(found: Explanation) -> dict[str, dict[str, Any]]:
-    """Return counts of tasks by stage: all, up to date (`current`), to run. With two sets, stages whose
+    """Return counts of tasks by stage: all, up to date (`current`), to run.
+
+    With two sets, stages whose
     tasks each belong to one set also have the counts by set, under `sets`."""
     current = Counter(stage for stage, _ in found.current)
     by_stage = {stage: _row(tasks, current[stage]) for stage, tasks in found.plan.stages().items()}

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from stages.clustering.copy_names import NAMES, SHORT
-from stages.clustering.keeper_keys import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, PREFERRED, SECOND, UNSEEN, WEB
+from stages.clustering.keeper_keys import PREFERRED, SECOND
+from stages.clustering.originals import EDITORS, HEIF_CAMERAS, HEIF_SINCE, POOR, UNSEEN, WEB
 from stages.commands.verify.data import Recorded
 from stages.commands.verify.distances import Ints, below
 from stages.commands.verify.truth import Check

@@ -24,11 +24,11 @@ START_OF_SCAN, RESTARTS, END = 0xDA, 0xDD, b"\xff\xd9"
 FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
 """Frames with Huffman codes, and whether each is progressive; libjpeg can't suspend for other frames."""
 STUFFING = b"\xff\0"
-"""Bytes for a scan that no code begins with: a block consumes many; other places skip all."""
+"""Bytes that begin no Huffman code: within a block the decoder consumes many; elsewhere the decoder skips all."""
 LEAD, STEPS = 8, 12
 """Repetitions of STUFFING at first, since libjpeg looks eight bytes ahead; then single steps."""
 ZEROS = 8
-"""Zero bytes that a scan without an end marker may end in; more are the empty rest of a download."""
+"""Most zero bytes at the end of a scan without an end marker; more zeros are the missing rest of a download."""
 VALUES = 3
 """Coefficients per pixel of `max_pixels`: as many as an RGB image has at full resolution."""
 

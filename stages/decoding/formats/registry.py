@@ -17,7 +17,7 @@ from stages.decoding.problems import Unreadable
 
 @dataclass(frozen=True)
 class Format:
-    """A format as users know the format.
+    """An image format, under the name that users know.
 
     endings  endings of file names by which the scan finds the format
     pillow   Pillow's names of the format, after importing `module`
@@ -89,7 +89,7 @@ FORMATS = (
     _format("XPM", ".xpm", "XPM"),
 )
 EXTRAS = (*dict.fromkeys(format.library for format in FORMATS if format.extra), "imagecodecs", "tifffile")
-"""Distributions that read few images: a new version changes only the rows of these images."""
+"""Distributions that read rare formats: a new version changes only the rows of images in these formats."""
 LOSSLESS = frozenset({"PNG", "TIFF", "BMP", "DIB", "PPM", "TGA", "QOI", "SGI", "PCX"})
 """Formats that store every pixel exactly."""
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})

@@ -14,7 +14,7 @@ def test_counts_add_up_and_are_told_now_and_then(monkeypatch: pytest.MonkeyPatch
     each = TaskCount(("words", "a"), lambda address, done: told.append((address, done)))
     each(3)
     assert told == []
-    monkeypatch.setattr(count, "TELL_INTERVAL", -1.0)
+    monkeypatch.setattr(count, "REPORT_INTERVAL", -1.0)
     each(4)
     assert told == [(("words", "a"), 7)]
 

@@ -17,7 +17,7 @@ from pipeline.execution import task as tasks
 from pipeline.execution.executor import SynchronousExecutor
 from pipeline.execution.on_dask import DaskExecutor
 from pipeline.execution.task import Outcome, run_bundle, run_task
-from pipeline.execution.watch import Watch, tell_nobody
+from pipeline.execution.watch import Watch, ignore_state
 from pipeline.plan.call import Call
 from tests.pipeline.toy import Heard, Pairs, toy_run
 
@@ -190,7 +190,7 @@ def test_a_dask_run_stays_within_its_window_and_lets_go_of_futures(
         LocalCluster(protocol="inproc://", host=None, **options) as cluster,
         Client(cluster, set_as_default=False) as c,
     ):
-        executor = Counts(c, Watch(c, folder, tell_nobody, 10, 60), lambda: None)
+        executor = Counts(c, Watch(c, folder, ignore_state, 10, 60), lambda: None)
         runner, heard = toy_run(folder, executor)
     assert not runner.failures
     assert len(heard.did("run")) == 15 + 15 + PAIRS + 1
@@ -219,7 +219,7 @@ def test_runs_that_share_a_scheduler_do_not_answer_each_other(folder: Path, tmp_
 
         def run(each: Path) -> Any:
             with Client(cluster, set_as_default=False) as client:
-                return toy_run(each, DaskExecutor(client, Watch(client, each, tell_nobody, 10, 60), lambda: None))
+                return toy_run(each, DaskExecutor(client, Watch(client, each, ignore_state, 10, 60), lambda: None))
 
         with ThreadPoolExecutor() as pool:
             found = list(pool.map(run, folders))

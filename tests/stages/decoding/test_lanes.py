@@ -188,7 +188,7 @@ def test_idle_cores_are_used_and_given_back(tmp_path: Path, monkeypatch: pytest.
         ("1 / 0", r"plug can't be imported \(ZeroDivisionError: division by zero\); fix or"),
         ("exit(3)", r"plug can't be imported \(SystemExit: 3\); fix or"),
         ("def", r"plug can't be imported \(SyntaxError: "),
-        ("import time; time.sleep(1000)", "importing plug took longer than thumbnail.timeout; remove it"),
+        ("import time; time.sleep(1000)", "importing plug took longer than thumbnail.timeout; remove the plugin"),
         ("import os; os._exit(7)", "the decoding process ended with exit code 7 before its first file"),
     ],
 )

@@ -27,11 +27,11 @@ another; keepers are never touched; no other file is overwritten or removed. `un
 recorded outcome. It removes a TEMPORARY only if the restored file holds its bytes, and second names of that file. Until
 the command has ended, a power cut may bring back a name that `clear` removed; `undo` removes it again.
 
-act.py       base class of all acts; delete      folders.py   open folders and operations in them
-moving.py    move                                names.py     free names and temporary names
-trash.py     trash                               forecast.py  checks before an act, for dry runs, too
-linking.py   hardlink, symlink, reflink          steps.py     the steps of a group of acts
-rewriting.py merge
+act.py       base class of all acts; delete      folder.py    an open folder, and operations on its files
+moving.py    move                                folders.py   the open folders of a group of acts
+trash.py     trash                               names.py     free names and temporary names
+linking.py   hardlink, symlink, reflink          forecast.py  checks before an act, for dry runs, too
+rewriting.py merge                               steps.py     the steps of a group of acts
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from typing import TYPE_CHECKING
 
 from stages.commands.apply.actions import LINKS, MERGE
 from stages.commands.apply.acts.act import Act, JournalEntry
-from stages.commands.apply.acts.folders import Folders, Version
+from stages.commands.apply.acts.folder import Version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.linking import Link
 from stages.commands.apply.acts.moving import Move
 from stages.commands.apply.acts.rewriting import Rewrite

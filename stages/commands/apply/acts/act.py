@@ -1,4 +1,6 @@
-"""Define the base class of all acts: a file is set aside first, and can be put back until the last step.
+"""Define the base class of all acts, which delete a file or move a file away.
+
+An act first sets the file aside; until the last step, the file can be put back.
 
 The forward steps are lift, drop, name and clear; the backward steps are fetch, release, restore and tidy (`steps.py`).
 The docstring of this package says what each step does.
@@ -13,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, Version
+from stages.commands.apply.acts.folder import Folder, Version
+from stages.commands.apply.acts.folders import Folders
 
 if TYPE_CHECKING:
     from stages.commands.apply.stays import StayingImage
@@ -36,11 +39,11 @@ class Act:
         self.seen = seen
         self.keeper = keeper
         self.changed = False
-        """Whether undoing had an effect."""
+        """Whether undoing the act changed anything."""
         self.dropped = False
         """Whether the file is not at its place."""
         self.together: Sequence[Act] = ()
-        """Acts that fail where this act fails: on an image and its companions."""
+        """The acts on an image and its companions: if one fails, all fail."""
 
     # forward
 
@@ -71,7 +74,7 @@ class Act:
     # backward
 
     def fetch(self) -> None:
-        """Bring the file's bytes, from wherever they are, to the temporary name."""
+        """Restore the file's bytes under the temporary name, wherever the bytes are."""
         home = self.folders.find(self.path.parent)
         if home and self.is_whole(home, self.path.name):
             return
@@ -131,5 +134,5 @@ class Act:
 
 
 def path_in(name: str) -> Path:
-    """Return the path that a journal writes in hex."""
+    """Return the path from a journal's hexadecimal text."""
     return Path(os.fsdecode(bytes.fromhex(name)))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class Cannot(Exception):
-    """The reason, in one line, why an act is not done or can't be undone. `detail`: names of this case, if any."""
+    """Signal that an act is not done or can't be undone, with a reason in one line.
+
+    detail  names of the files that caused the refusal, if any"""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)

@@ -1,186 +1,14 @@
-"""Hold folders open, so that a name in a folder means one file from the first check to the last step.
-
-A path may lead to another file at any moment: a folder is swapped for a link, an editor saves a new version. So each
-step works on a name in an open folder, and checks the file that it got.
-"""
+"""Hold the folders of a group of acts open, make missing folders, and sync names."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
-import hashlib
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from io import BufferedReader, BufferedWriter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
 
 from pipeline.store.atomic import sync_folder
-from stages.commands.apply.acts.errors import Cannot
-
-Version: TypeAlias = tuple[int, int, int, int]
-"""Device, inode, size and time of a file; a rename changes none of these, a new version of the file does."""
-
-PIECE = 1 << 20
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""Errors where a file system can't make hard links, or forbids them, but may rename."""
-NO_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
-"""Errors where a file system can't sync folders; a disk that became read-only counts as failing."""
-RENAME_NOREPLACE = 1
-
-
-def version(found: os.stat_result) -> Version:
-    """Return the fields that identify one version of a file."""
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
-
-
-@dataclass(eq=False)
-class Folder:
-    """An open folder.
-
-    `loose`: a new name may not be on disk yet; `stale`: a removed name may still be on disk, which is harmless until
-    the command ends."""
-
-    path: Path
-    number: int
-    loose: bool = False
-    stale: bool = False
-
-    def stat(self, name: str) -> os.stat_result | None:
-        """Return the stat result of a name itself, None if the name is free. Raises OSError."""
-        try:
-            return os.stat(name, dir_fd=self.number, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def names(self) -> list[str]:
-        """Return the names in the folder. Raises OSError."""
-        return os.listdir(self.number)  # noqa: PTH208  # of the open folder, wherever its path leads now
-
-    def is_held(self) -> bool:
-        """Return whether the folder's path still leads to the folder."""
-        with contextlib.suppress(OSError):
-            return os.path.samestat(self.path.stat(), os.fstat(self.number))
-        return False
-
-    @contextlib.contextmanager
-    def opened(self, name: str) -> Iterator[BufferedReader]:
-        """Open a regular file to read; follow no link, wait for no pipe. Raises Cannot, OSError."""
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            number = os.open(name, flags, dir_fd=self.number)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise Cannot("it is no longer a regular file") from error
-            raise
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            os.close(number)
-            raise Cannot("it is no longer a regular file")
-        with os.fdopen(number, "rb") as file:
-            yield file
-
-    @contextlib.contextmanager
-    def created(self, name: str, mode: int = 0o600) -> Iterator[BufferedWriter]:
-        """Create a file to write, which is on disk when the block ends. Raises OSError."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        number = os.open(name, flags, mode, dir_fd=self.number)
-        self.loose = True
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(number)
-
-    def digest(self, name: str) -> tuple[os.stat_result, str]:
-        """Return the stat result and the SHA-256 of a regular file. Raises Cannot, OSError."""
-        with self.opened(name) as file:
-            before = os.fstat(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if version(os.fstat(file.fileno())) != version(before):
-                raise Cannot("another program is writing to it")
-        return before, digest
-
-    def is_whole(self, name: str, size: int, digest: str) -> bool:
-        """Return whether a regular file with this content has the name."""
-        with contextlib.suppress(OSError, Cannot):
-            found = self.stat(name)
-            return found is not None and found.st_size == size and self.digest(name)[1] == digest
-        return False
-
-    def begins_like(self, name: str, other: Folder, whole: str) -> bool:
-        """Return whether a regular file is a prefix of another, which keeps its bytes.
-
-        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
-        with self.opened(name) as some, other.opened(whole) as every:
-            while got := some.read(PIECE):
-                own = every.read(len(got))
-                if got != own and (len(got) != len(own) or any(x not in (0, y) for x, y in zip(got, own, strict=True))):
-                    return False
-        return True
-
-    def rename(self, name: str, new: str) -> None:
-        """Rename a file to a free name in this folder. Raises OSError."""
-        os.rename(name, new, src_dir_fd=self.number, dst_dir_fd=self.number)
-        self.stale = True
-
-    def set_aside(self, name: str, new: str, expected: Version) -> None:
-        """Rename a file. Raises Cannot for another version, which is renamed back; OSError."""
-        if self.stat(new) is not None:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
-        try:
-            self.rename(name, new)
-        except FileNotFoundError as error:
-            raise Cannot("it is gone") from error
-        found = self.stat(new)
-        if found is None or version(found) != expected:
-            try:
-                self.claim(new, name)
-            except FileExistsError as error:
-                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} has the earlier version") from error
-            self.sync()
-            self.remove(new)
-            raise Cannot("it was changed meanwhile")
-
-    def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
-        """Give a file a second name, never the name of another file. Raises FileExistsError, OSError.
-
-        Where the file system has no hard links, call `before`, then rename the file."""
-        self.loose = True
-        try:
-            os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            before()
-            self._rename_to_free(name, new)
-
-    def _rename_to_free(self, name: str, new: str) -> None:
-        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if rename is not None:
-            if not rename(self.number, os.fsencode(name), self.number, os.fsencode(new), RENAME_NOREPLACE):
-                return
-            if (number := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
-                raise OSError(number, os.strerror(number), new)
-        if self.stat(new) is not None:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
-        self.rename(name, new)  # another program may take the name in between: no better call exists here
-
-    def remove(self, name: str) -> None:
-        """Remove a name, if it exists. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self.number)
-            self.stale = True
-
-    def sync(self) -> None:
-        """Sync the folder's names, if its file system can. Raises OSError where a disk fails."""
-        try:
-            os.fsync(self.number)
-        except OSError as error:
-            if error.errno not in NO_SYNC:
-                raise
-        self.loose = self.stale = False
+from stages.commands.apply.acts.folder import Folder
 
 
 class Folders(contextlib.AbstractContextManager["Folders"]):
@@ -216,7 +44,9 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
         return self._open[path]
 
     def make(self, path: Path, mode: int = 0o777) -> Folder:
-        """Return the open folder at a path for new names; make missing folders. Raises OSError."""
+        """Return the open folder at a path for new names; make missing folders.
+
+        Raises OSError."""
         if path in self._open and path in self._rooted:
             return self._open[path]
         folder = self.find(path)
@@ -233,7 +63,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
         return folder
 
     def remove_empty(self, paths: Iterable[Path]) -> None:
-        """Remove those of the folders that are empty; `paths`: deepest first."""
+        """Remove the empty folders among `paths`, which are sorted from deep to shallow."""
         for path in paths:
             with contextlib.suppress(OSError):
                 path.rmdir()
@@ -243,7 +73,9 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
                     above.stale = True
 
     def sync(self, stale: bool = True) -> None:
-        """Sync folders with new names and, if `stale`, with removed names. Raises OSError where a disk fails."""
+        """Sync folders with new names and, if `stale`, folders with removed names.
+
+        Raises OSError where a disk fails."""
         for folder in self._open.values():
             if folder.loose or (stale and folder.stale):
                 folder.sync()

@@ -1,4 +1,4 @@
-"""Check before an act whether the act would fail, and find the new path of its file."""
+"""Check before an act whether the act would fail, and choose its file's new path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from stages.commands.apply.actions import LINKS
 from stages.commands.apply.acts import names
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder
+from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.trash import nearest_existing, place_in, trash_for
 from stages.comparing.text import human_bytes
@@ -19,7 +19,9 @@ from stages.listing.companions import stem_of
 
 
 class DryRunChecks:
-    """Checks of acts that count the disk space and names that earlier acts take."""
+    """Checks of acts.
+
+    Earlier acts count with the disk space and the names that they take."""
 
     def __init__(self, action: str, to: Path | None) -> None:
         self._action = action
@@ -54,7 +56,9 @@ class DryRunChecks:
         self._room[device] = free - needed, block
 
     def places(self, paths: Sequence[Path]) -> list[Path | None]:
-        """Return the new paths of an image and its companions, which keep a common stem; None: `entry` finds a path."""
+        """Return the new paths of an image and its companions, which keep a common stem.
+
+        None: `entry` chooses the path."""
         if not self._to or len(paths) == 1:
             return [None] * len(paths)
         image = self._to / paths[0].relative_to("/")
@@ -66,9 +70,11 @@ class DryRunChecks:
     def entry(
         self, path: Path, home: Folder, found: os.stat_result, keeper: Path, place: Path | None = None
     ) -> dict[str, Any]:
-        """Return the fields of the journal's entry that depend on the action; `made`: how many folders a move makes.
+        """Return the fields of the journal's entry that depend on the action.
 
-        `place`: the new path of a file that is moved; None: under its own name, or numbered. Raises OSError."""
+        The field `made` is the number of folders that a move makes. Raises OSError.
+
+        place  new path of a file that is moved; None: the file's own name, numbered if taken"""
         entry: dict[str, Any] = {
             "action": self._action,
             "mode": found.st_mode,

@@ -1,4 +1,4 @@
-"""Replace a file by a link to its keeper or by a clone of its keeper, and put the file back."""
+"""Replace a file by a link to its keeper or a clone of its keeper, and undo this."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stages.commands.apply.acts.act import Act, path_in
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import PIECE, Folder, version
+from stages.commands.apply.acts.folder import PIECE, Folder, version
 from stages.commands.apply.acts.moving import attributes, dress
 
 FICLONE = 0x40049409
@@ -120,7 +120,9 @@ class Link(Act):
             home.remove(self._new)
 
     def _is_ours(self, home: Folder, name: str) -> bool:
-        """Return whether a name is a symbolic or hard link to the keeper, which may itself have become a link."""
+        """Return whether a name is a symbolic or hard link to the keeper.
+
+        The keeper may have become a link itself."""
         found = home.stat(name)
         if found is None:
             return False

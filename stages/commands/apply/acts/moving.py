@@ -14,7 +14,7 @@ from typing import Any
 
 from stages.commands.apply.acts.act import Act, path_in
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import NO_LINKS, PIECE, Folder, version
+from stages.commands.apply.acts.folder import NO_LINKS, PIECE, Folder, version
 
 MODE = 0o777
 """Mode bits that a copy keeps: no setuid, setgid or sticky bit."""
@@ -23,7 +23,8 @@ MODE = 0o777
 class Move(Act):
     """A move to another folder, where the file's final name is a second hard link.
 
-    The first is a temporary name. So `undo` can tell the moved file from an equal file that was there before."""
+    The first hard link has a temporary name, by which `undo` tells the moved file from an equal file that was in the
+    folder before."""
 
     folder_mode = 0o777
     lost = "{to} is no longer the file that was moved there"
@@ -34,7 +35,7 @@ class Move(Act):
         carry(self._home(), self._target(), self.spare, self.entry)
 
     def _announce(self) -> None:
-        """Write the trash's note, before the file is moved; nothing for other folders."""
+        """Write the trash's note before the file is moved; do nothing for other folders."""
 
     def name(self) -> None:
         target = self._target()
@@ -115,7 +116,9 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
 
 
 def _renamed(source: Folder, target: Folder, name: str) -> bool:
-    """Rename a file to another folder; return False where the folders are on different disks."""
+    """Rename a file to another folder.
+
+    Returns False where the folders are on different disks."""
     try:
         os.rename(name, name, src_dir_fd=source.number, dst_dir_fd=target.number)
     except OSError as error:
@@ -138,7 +141,9 @@ def copy(source: Folder, name: str, target: Folder, new: str) -> None:
 
 
 def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
-    """Set a file's mode, time and, where permitted, owner and attributes. Raises OSError."""
+    """Set a file's mode, time and, where permitted, owner and attributes.
+
+    Raises OSError."""
     if owner:
         with contextlib.suppress(OSError):
             os.fchown(number, *owner)
@@ -150,7 +155,7 @@ def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mti
 
 
 def attributes(number: int) -> dict[str, str]:
-    """Return extended attributes of an open file, such as tags: names and values in hex."""
+    """Return names and values of extended attributes, such as tags, in hex."""
     with contextlib.suppress(OSError, AttributeError):  # not every system has them
         return {os.fsencode(name).hex(): os.getxattr(number, name).hex() for name in os.listxattr(number)}
     return {}

@@ -11,7 +11,7 @@ from pathlib import Path
 LONGEST = 255
 """Maximal length of a file name in bytes on nearly all file systems."""
 LONG_ENDING = 20
-"""Bytes of the longest extension; a longer one counts as part of the stem."""
+"""Most bytes of an extension; a longer extension counts as part of the stem."""
 OURS = re.compile(r"\.fast-diff-[0-9a-f]{32}")
 """Pattern of this program's temporary names."""
 
@@ -22,7 +22,7 @@ def temporary(path: Path) -> Path:
 
 
 def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> str:
-    """Return a name that is free, numbered if need be, of at most `longest` bytes."""
+    """Return a free name of at most `longest` bytes, with a number if necessary."""
     number, found = 1, numbered(name, 1, longest)
     while is_taken(found):
         number += 1
@@ -31,7 +31,9 @@ def free(name: str, is_taken: Callable[[str], bool], longest: int = LONGEST) -> 
 
 
 def free_together(stem: str, endings: Sequence[str], is_taken: Callable[[str], bool]) -> str:
-    """Return a stem with which all names are free: the stem itself, or numbered; cut if a name would be too long."""
+    """Return a stem with which all names are free.
+
+    The stem gets a number if necessary, and is cut if a name would be too long."""
     room = LONGEST - max(len(os.fsencode(ending)) for ending in endings)
     number, found = 1, _cut(os.fsencode(stem), b"", room)
     while any(is_taken(found + ending) for ending in endings):
@@ -49,7 +51,9 @@ def numbered(name: str, number: int, longest: int = LONGEST) -> str:
 
 
 def _cut(stem: bytes, tail: bytes, longest: int) -> str:
-    """Return `stem` and `tail`, of at most `longest` bytes; the stem is cut between characters."""
+    """Return `stem` and `tail` as a name of at most `longest` bytes.
+
+    The stem is cut between characters."""
     end = longest - len(tail)
     if len(stem) > end:
         while end and stem[end] & 0xC0 == 0x80:  # within a character of UTF-8

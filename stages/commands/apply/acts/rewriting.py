@@ -1,7 +1,7 @@
-"""Write a new version of a sidecar, or a sidecar where there was none, and put the old version back.
+"""Write a new or changed sidecar, and restore the old version.
 
-The journal holds the bytes of both versions, since a sidecar is small: so the old version can be restored whatever
-happens to the disk's temporary files."""
+A sidecar is small, so the journal holds the bytes of both versions: the old version can be restored even if temporary
+files are lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stages.commands.apply.acts.act import Act
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, version
+from stages.commands.apply.acts.folder import Folder, version
 from stages.commands.apply.acts.linking import NEW
 from stages.commands.apply.acts.moving import dress
 
@@ -18,7 +18,9 @@ EDITED = "it was changed after the metadata were merged"
 
 
 class Rewrite(Act):
-    """A new version of a sidecar. `entry["before"]` is None where there was no sidecar."""
+    """A new version of a sidecar.
+
+    `entry["before"]` is None where there was no sidecar."""
 
     def lift(self) -> None:
         home = self._home()
@@ -85,7 +87,7 @@ class Rewrite(Act):
         return self.is_whole(home, self.path.name)
 
     def _remove_own(self, home: Folder, name: str) -> None:
-        """Remove a temporary file, if it holds the bytes of one of the versions, or a torn part of them."""
+        """Remove a temporary file that holds one of the versions, or a torn part of one."""
         versions = [self._after, bytes.fromhex(self.entry.get("before") or "")]
         if home.stat(name) and any(_begins_like(home, name, each) for each in versions):
             home.remove(name)
@@ -109,7 +111,9 @@ def _holds(home: Folder, name: str, data: bytes) -> bool:
 
 
 def _begins_like(home: Folder, name: str, data: bytes) -> bool:
-    """Return whether a file is a prefix of these bytes; zeros count as equal, as a power cut leaves them."""
+    """Return whether a file's content is a prefix of `data`.
+
+    Zeros count as equal, since a power cut leaves zeros."""
     with home.opened(name) as file:
         found = file.read(len(data) + 1)
     return len(found) <= len(data) and all(x in (0, y) for x, y in zip(found, data, strict=False))

@@ -1,4 +1,6 @@
-"""Do a group of acts, or take it back, step by step; names are synced between steps."""
+"""Do a group of acts, or take it back, step by step.
+
+Names are synced between steps."""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ StepError: TypeAlias = Cannot | OSError
 
 
 def do(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
-    """Do the acts; return the error of each act that failed. The files of failed acts are put back.
+    """Do the acts; return the error of each act that failed.
+
+    The files of failed acts are put back.
 
     On any other exception, KeyboardInterrupt included, all files are put back where that is still possible."""
     failed: dict[Act, StepError] = {}
@@ -37,7 +41,7 @@ def do(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
 
 
 def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
-    """Put files back, however far their acts came; return the error of each failure."""
+    """Put files back after any step of their acts; return the error of each failure."""
     failed: dict[Act, StepError] = {}
     for step in ("fetch", "release", "restore"):
         _walk(acts, (step,), failed, forward=False)
@@ -51,7 +55,9 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
 
 
 def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError], forward: bool = True) -> None:
-    """Do steps of acts that have not failed. Going forward, an act that fails lets the acts of its image fail, too."""
+    """Do steps of acts that have not failed.
+
+    If an act fails while going forward, the other acts on the same image fail, too."""
     for step in steps:
         for act in acts:
             if act not in failed:

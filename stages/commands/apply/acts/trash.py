@@ -1,4 +1,6 @@
-"""Put files into the trash, as https://specifications.freedesktop.org/trash-spec/latest/ specifies.
+"""Put files into the trash by the specification of freedesktop.org.
+
+See https://specifications.freedesktop.org/trash-spec/latest/.
 
 A file goes to `files`, a note with its path to `info`; the note is written first. The library Send2Trash works on
 paths; this module works in open folders, and supports names of any length. On macOS the library is used, since only the
@@ -36,7 +38,9 @@ def place_in(trash: Path, path: Path, is_taken: Callable[[Path], bool]) -> Path:
 
 
 def trash_for(path: Path) -> Path:
-    """Return the trash folder on a file's disk: the user's trash or the disk's trash. Raises OSError."""
+    """Return the user's trash if on the file's disk, else the trash of that disk.
+
+    Raises OSError."""
     device = path.lstat().st_dev
     home = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "Trash"
     if nearest_existing(home).stat().st_dev == device:
@@ -84,7 +88,9 @@ class ToTrash(Move):
             info.remove(name)
 
     def _is_note(self, path: Path) -> bool:
-        """Return whether a note is about a file of this name, or empty: killed between its creation and its text."""
+        """Return whether a note is about a file of this name, or empty.
+
+        A note is empty if the process was killed before writing the text."""
         note = ConfigParser(interpolation=None)
         with contextlib.suppress(OSError, UnicodeDecodeError, Error, KeyError):
             if path.stat().st_size == 0:

@@ -11,7 +11,7 @@ from stages.commands.apply import companions as finding
 from stages.commands.apply import follow as applying
 from stages.commands.apply.actions import ACTIONS, CHOICES, LINKS
 from stages.commands.apply.acts import KINDS
-from stages.commands.apply.acts.folders import Folder
+from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.companions import CHANGED, GONE, HAS, LACKS, NEW, SHARED
 from stages.commands.plan.plan_file import FORMAT, VERSION, RemovalPlan, checked
 from stages.listing.companions import DEFAULT

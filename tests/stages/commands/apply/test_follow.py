@@ -15,7 +15,7 @@ from pipeline.messages.errors import ConfigError
 from stages.commands.apply import follow as applying
 from stages.commands.apply.actions import ACTIONS, LINKS, REPORT
 from stages.commands.apply.acts import moving
-from stages.commands.apply.acts.folders import Folder
+from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.follow import apply
 from stages.commands.apply.journal import Journal, read_journal
 from stages.commands.apply.options import check_options, warning

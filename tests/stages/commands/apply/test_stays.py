@@ -16,7 +16,8 @@ import pytest
 from stages.commands.apply import stays as looking
 from stages.commands.apply.actions import ACTIONS
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders, Version, version
+from stages.commands.apply.acts.folder import Folder, Version, version
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.stays import NONE, SECOND, Stays
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 from tests.stages.commands.apply.acting import entry, folder_of, followed, leftovers, one, plan_for, stat_with

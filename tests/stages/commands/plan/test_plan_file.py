@@ -24,7 +24,7 @@ from stages.commands.plan.plan_file import (
     path_of,
     read_plan,
 )
-from stages.commands.plan.proposal import plan_of
+from stages.commands.plan.proposal import proposal
 from stages.commands.results.tables import Results
 from tests.stages.commands.apply.acting import entry, plan_for
 
@@ -117,7 +117,7 @@ def proposed(images: pd.DataFrame, clusters: pd.DataFrame) -> list[dict[str, Any
     """Clusters of the plan for a run that has found these."""
     summary = {"failures": [], "clusters": {"count": 1}, "config": {"inputs": {}}}
     results = SimpleNamespace(summary=summary, images=lambda: images, clusters=lambda: clusters, folder=Path("run"))
-    return list(plan_of(cast(Results, results))["clusters"])
+    return list(proposal(cast(Results, results))[0]["clusters"])
 
 
 def test_a_proposal_lists_clusters_by_number_with_the_first_reason_of_each() -> None:
@@ -149,7 +149,7 @@ def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
         folder=Path("run"),
     )
     file = {"bytes": 5, "mtime_ns": 7, "digest": "d"}
-    assert plan_of(cast(Results, results)) == {
+    assert proposal(cast(Results, results))[0] == {
         FORMAT: VERSION,
         "run": str(Path("run").absolute()),
         "references": ["/d"],
@@ -163,10 +163,10 @@ def test_only_clusters_from_which_something_goes_are_in_a_proposal() -> None:
         ],
     }
     results.folder = UPath("memory://run")
-    assert plan_of(cast(Results, results))["run"] == "memory://run"
+    assert proposal(cast(Results, results))[0]["run"] == "memory://run"
     for unfinished in ({"failures": ["x"]}, {"clusters": {}}, {"clusters": {"count": None}}):
         with pytest.raises(ConfigError, match="did not finish"):
-            plan_of(cast(Results, SimpleNamespace(**vars(results) | {"summary": results.summary | unfinished})))
+            proposal(cast(Results, SimpleNamespace(**vars(results) | {"summary": results.summary | unfinished})))
 
 
 @pytest.mark.parametrize("which", ["file", "reference", "both"])

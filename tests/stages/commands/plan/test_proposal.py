@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline import load_run
 from pipeline.cli.main import main
-from stages.commands.plan.proposal import PlanRules, plan_of
+from stages.commands.plan.proposal import PlanRules, proposal
 from tests.end_to_end.driver import Project, make_image
 
 
@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def going(project: Project, **rules: object) -> dict[str, list[str]]:
     """Names of the files that go, by the name of the keeper."""
-    plan = plan_of(load_run(project.run_folder), PlanRules(**rules))
+    plan = proposal(load_run(project.run_folder), PlanRules(**rules))[0]
     return {name(group["keep"][0]): sorted(map(name, group["remove"])) for group in plan["clusters"]}
 
 
@@ -43,7 +43,7 @@ def name(file: Mapping[str, str]) -> str:
 
 def test_without_rules_the_plan_is_the_runs(project: Project) -> None:
     results = load_run(project.run_folder)
-    assert plan_of(results, PlanRules()) == plan_of(results)
+    assert proposal(results, PlanRules())[0] == proposal(results)[0]
     assert going(project) == {"turned.png": ["1.png", "same.png"], "faint.png": ["2.png"]}
 
 
@@ -86,7 +86,7 @@ def test_the_reason_names_the_rule(project: Project) -> None:
         (PlanRules(prefer=["main"]), f"below {images}/main (--prefer)"),
         (PlanRules(avoid=["backup*"]), "name or folder not avoided (--avoid)"),
     ):
-        assert {group["reason"] for group in plan_of(results, rules)["clusters"]} == {reason}
+        assert {group["reason"] for group in proposal(results, rules)[0]["clusters"]} == {reason}
 
 
 def test_references_and_dismissed_images_stay(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_references_and_dismissed_images_stay(tmp_path: Path) -> None:
     assert main(["dismiss", str(made.run_folder), names[0], names[1], "--file", apart]) == 0
     made.config["cluster"]["dismissed"] = [apart]
     assert made.run() == 0
-    plan = plan_of(load_run(made.run_folder), PlanRules(prefer=["c"]))
+    plan = proposal(load_run(made.run_folder), PlanRules(prefer=["c"]))[0]
     assert names[0] not in [file["path"] for group in plan["clusters"] for file in group["remove"]]
 
 

@@ -12,7 +12,7 @@ from stages.commands.apply import follow as applying
 from stages.commands.apply.actions import ACTIONS
 from stages.commands.apply.acts import linking
 from stages.commands.apply.acts.act import Act, path_in
-from stages.commands.apply.acts.folders import Folder
+from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.journal import read_journal
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 from tests.stages.commands.apply.acting import entry, followed, leftovers, odd, one, state, undone

@@ -15,7 +15,8 @@ from stages.commands.apply import follow as applying
 from stages.commands.apply.actions import LINKS
 from stages.commands.apply.acts import linking
 from stages.commands.apply.acts.act import path_in
-from stages.commands.apply.acts.folders import Folder, Folders
+from stages.commands.apply.acts.folder import Folder
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.linking import FICLONE, NEW, Link
 from stages.commands.apply.journal import read_journal
 from tests.stages.commands.apply.acting import followed, leftovers, one, state, tampered, undone

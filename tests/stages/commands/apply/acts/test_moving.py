@@ -14,7 +14,8 @@ import pytest
 from stages.commands.apply.acts import moving
 from stages.commands.apply.acts.act import path_in
 from stages.commands.apply.acts.errors import Cannot
-from stages.commands.apply.acts.folders import Folder, Folders
+from stages.commands.apply.acts.folder import Folder
+from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.moving import Move, attributes, carry, copy, dress
 from stages.commands.apply.journal import read_journal
 from tests.stages.commands.apply.acting import followed, leftovers, one, other_disk, state, syncs, undone

@@ -1,0 +1,34 @@
+"""Check that the run's folder and the inputs do not overlap: inputs are never written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipeline.config.source import ConfigSource
+from pipeline.store.backends import locations
+
+
+def overlaps(folder: str, inputs: Mapping[str, Sequence[str]], source: ConfigSource) -> Iterator[str]:
+    """Yield a problem for each input that contains the run's folder, or lies in it.
+
+    inputs  folders, files and URLs that the run reads, by dotted key"""
+    own = _comparable(folder)
+    for key, roots in inputs.items():
+        for root in roots:
+            other = _comparable(root)
+            if locations.inside(own, other) or locations.inside(other, own):
+                yield (
+                    f"{source.place(('output',))}: output: {folder} overlaps {key} ({root}); "
+                    "expected a folder apart from the inputs, which are never written to. Choose another with --output"
+                )
+
+
+def _comparable(place: str) -> str:
+    """Return a location as comparable text.
+
+    Links are resolved, and a protocol with several names gets one name."""
+    protocol = locations.protocol_of(place)
+    if protocol is None:
+        return os.path.realpath(place).rstrip("/")
+    return locations.EXTRAS.get(protocol, protocol) + place[len(protocol) :]

@@ -1,0 +1,24 @@
+"""Show paths as text; a path is bytes, which need not be UTF-8."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def show(path: bytes) -> str:
+    """Return a path as text; bytes that are not UTF-8 are escaped."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def texts(paths: pa.LargeBinaryArray) -> tuple[pa.LargeStringArray, pa.LargeBinaryArray | None]:
+    """Return paths as text, and true names.
+
+    Bytes that are not UTF-8 are escaped in the text. A true name is null where the text is exact. True names are None
+    where every text is exact."""
+    try:
+        return paths.cast(pa.large_string()), None
+    except pa.ArrowInvalid:
+        names = paths.to_pylist()
+        shown = [show(name) for name in names]
+        true = [None if text.encode() == name else name for text, name in zip(shown, names, strict=True)]
+        return pa.array(shown, pa.large_string()), pa.array(true, pa.large_binary())
