@@ -1,0 +1,223 @@
+"""Write the sources of a run anew, one container after the other, and go on where an earlier call ended."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.messages.errors import FastDiffError
+from pipeline.messages.say import say_on_stderr
+from stages.commands.filter.sources import Sources
+from stages.comparing.text import one_line
+from stages.decoding.problems import Unreadable
+from stages.decoding.sources import Expected
+from stages.filtering.datasets import write_json
+from stages.filtering.lists import ImageList, write_list
+from stages.filtering.loose import FolderImages, beside, other_files, put, remove
+from stages.filtering.manifest import Manifest
+from stages.filtering.outcome import Refused, Removal, Rewritten
+from stages.filtering.rewriting import CHANGED, FULL, current_stamp, write_container
+from stages.listing.files import show
+
+FILES = "/"
+"""Ending of a unit of loose files."""
+
+
+class OutOfSpace(FastDiffError):
+    """Nothing more can be written to the target."""
+
+
+@dataclass
+class FilterCounts:
+    """What has been done.
+
+    containers, lists  written now; `finished`: were written by an earlier call
+    members            counts of containers, summed
+    rows               counts of lists, summed
+    files              loose images and files beside these that are in the target; `gone_files`: that are not
+    refused            names of sources that were not written
+    lines              a line for each container and each list"""
+
+    containers: int = 0
+    lists: int = 0
+    finished: int = 0
+    members: Rewritten = field(default_factory=lambda: Rewritten(0, 0))
+    rows: Rewritten = field(default_factory=lambda: Rewritten(0, 0))
+    files: int = 0
+    gone_files: int = 0
+    gone_beside: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for scripts."""
+        plain = asdict(self)
+        return plain | {name: _counts(getattr(self, name)) for name in ("members", "rows")}
+
+
+def _counts(some: Rewritten) -> dict[str, int]:
+    return {name: value for name, value in some._asdict().items() if name != "note"}
+
+
+class Writer:
+    """Writes the sources of a run below `out`.
+
+    linked  loose files become hard links where possible
+    report  gets a line for each container and each list"""
+
+    def __init__(
+        self, out: Path, sources: Sources, manifest: Manifest, linked: bool, report: Callable[[str], None]
+    ) -> None:
+        self.out, self.sources, self.manifest = out, sources, manifest
+        self.linked, self.report = linked, report
+        self.tally = FilterCounts()
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that `write` yields."""
+        sources = self.sources
+        loose = sum(len(folder.staying) for folder in sources.folders.values())
+        return len(sources.containers) + len(sources.lists) + len(sources.datasets) + loose
+
+    def write(self) -> Iterator[None]:
+        """Write everything that is not finished; yield after each container, list and loose image.
+
+        Raises:
+            OutOfSpace: nothing more can be written.
+            OSError: the manifest can't be written."""
+        self._remove_others()
+        for name in sorted(self.sources.containers):
+            self._guarded(name, self._container)
+            yield
+        for source in self.sources.lists:
+            self._guarded(source.name, lambda name, source=source: self._list(source))  # type: ignore[misc]
+            yield
+        for name, removals in sorted(self.sources.datasets.items()):
+            self._guarded(name, lambda name, removals=removals: self._json(name, removals))  # type: ignore[misc]
+            yield
+        for folder in sorted(self.sources.folders):
+            yield from self._folder(self.sources.folders[folder])
+
+    def _guarded(self, name: bytes, write: Callable[[bytes], object]) -> bool:
+        """Write a source; return whether that went well. Raises OutOfSpace."""
+        try:
+            write(name)
+        except (Refused, Unreadable) as error:
+            return self._refuse(name, str(error))
+        except FileNotFoundError:
+            return self._refuse(name, "it is gone; run `fast-diff run` again first")
+        except OSError as error:
+            if error.errno in FULL:
+                kept = "finished work is kept: make room, then run the same command again"
+                raise OutOfSpace(f"{self.out}: {error.strerror}; {kept}") from error
+            return self._refuse(name, error.strerror or str(error))
+        return True
+
+    def _refuse(self, name: bytes, why: str) -> bool:
+        self.tally.refused.append(show(name))
+        say_on_stderr(f"{one_line(show(name))}: not written: {why}")
+        return False
+
+    def _container(self, name: bytes) -> None:
+        removal, target = self.sources.removal(name), self.sources.layout.path(name)
+        stamp = self.sources.containers[name].stamp
+        now = current_stamp(name, self.sources.trust)
+        if stamp and now != stamp:
+            raise Refused(CHANGED)
+        wanted = {"stamp": now, "removals": digest_of(removal)}
+        done = self._finished(target, wanted)
+        if done is None:
+            done = write_container(name, now, self.sources.trust, removal, self.out / target)
+            self.tally.containers += 1
+            self._record(target, wanted, done)
+        self.tally.members = self.tally.members.plus(done)
+        self._say(target, done, "member")
+
+    def _list(self, source: ImageList) -> None:
+        target = self.sources.layout.path(source.name)
+        done = write_list(source, self.sources.going, self.out / target)  # quick, so never skipped
+        self.tally.lists += 1
+        self._record(target, {}, done)
+        self.tally.rows = self.tally.rows.plus(done)
+        self._say(target, done, "row")
+
+    def _json(self, name: bytes, removals: str) -> None:
+        target = self.sources.layout.path(name)
+        write_json(name, removals, self.out / target)
+        self._record(target, {}, Rewritten(0, 0))
+
+    def _finished(self, target: Path, wanted: Mapping[str, str]) -> Rewritten | None:
+        """Return what came of a container in an earlier call; None where it is to be written."""
+        known = self.manifest.units.get(str(target))
+        if known is None or any(known.get(key) != value for key, value in wanted.items()):
+            return None
+        try:
+            there = (self.out / target).stat()
+        except OSError:
+            return None
+        if [there.st_size, there.st_mtime_ns] != known["result"]:
+            return None
+        self.tally.finished += 1
+        return Rewritten(*known["counts"])
+
+    def _record(self, target: Path, wanted: Mapping[str, str], done: Rewritten) -> None:
+        there = (self.out / target).stat()
+        result = [there.st_size, there.st_mtime_ns]
+        self.manifest.record(str(target), {**wanted, "result": result, "counts": list(done)})
+
+    def _say(self, target: Path, done: Rewritten, noun: str) -> None:
+        counts = summed(done, noun)
+        self.report(f"{one_line(show(os.fsencode(target)))}: {counts}{f'; {done.note}' if done.note else ''}")
+
+    def _folder(self, images: FolderImages) -> Iterator[None]:
+        """Link or copy the loose images of a folder, and the files beside these."""
+        place = self.sources.layout.path(images.folder)
+        others: set[bytes] = set()
+        self._guarded(images.folder, lambda name: others.update(other_files(images)))
+        staying, going = beside(images, others)
+        names = sorted(os.fsdecode(name) for name in (*images.staying, *staying))
+        unit = f"{place}{FILES}"
+        if (known := self.manifest.units.get(unit)) is None or known["names"] != names:
+            remove(self.out / place, set(known["names"] if known else ()) - set(names))
+            self.manifest.record(unit, {"names": names})
+        for name, file in images.staying.items():
+            self.tally.files += self._put(file, place / os.fsdecode(name))
+            yield
+        for name in sorted(staying):
+            path = os.path.join(images.folder, name)
+            self.tally.files += self._put(Expected(path, 0, ""), place / os.fsdecode(name))
+        self.tally.gone_files += len(images.going)
+        self.tally.gone_beside += len(going)
+
+    def _put(self, file: Expected, target: Path) -> bool:
+        return self._guarded(file.path, lambda name: put(file, self.sources.trust, self.out / target, self.linked))
+
+    def _remove_others(self) -> None:
+        """Remove what an earlier call wrote from sources that are no sources any more."""
+        path = self.sources.layout.path
+        files = (*self.sources.containers, *(each.name for each in self.sources.lists), *self.sources.datasets)
+        wanted = {str(path(name)) for name in files} | {f"{path(name)}{FILES}" for name in self.sources.folders}
+        for unit in self.manifest.units.keys() - wanted:
+            if unit.endswith(FILES):
+                remove(self.out / unit, self.manifest.units[unit]["names"])
+            else:
+                remove(self.out, [unit])
+            self.manifest.forget(unit)
+
+
+def digest_of(removal: Removal) -> str:
+    """Return a digest of what goes from a container."""
+    column = (removal.column or "").encode("utf-8", "surrogateescape")
+    return hashlib.sha256(b"\0\0".join([column, b"\0".join(sorted(removal.names))])).hexdigest()
+
+
+def summed(done: Rewritten, noun: str) -> str:
+    """Return counts as a sum that a reader can check: `8 members = 5 kept + 2 images and 1 companion gone`."""
+    gone = done.images + done.companions
+    beside = f" ({done.images:,} images, {done.companions:,} companions)" if done.companions else ""
+    lost = f" + {done.unreadable:,} unreadable" if done.unreadable else ""
+    nouns = noun if done.members == 1 else f"{noun}s"
+    return f"{done.members:,} {nouns} = {done.kept:,} kept + {gone:,} gone{beside}{lost}"
