@@ -130,6 +130,8 @@ def _in_file(
     Raises:
         ValueError: the message is no record batch, or its offsets are wrong."""
     batch = pa.ipc.read_record_batch(message, schema)
+    for name in {column.name, column.key.rpartition(".")[0] or column.key, *columns} & set(schema.names):
+        batch.column(name).validate(full=True)  # offsets of a damaged file lead anywhere
     values = batch.column(column.number)
     values = values.field(BYTES) if column.is_struct else values
     _, offsets, data = values.buffers()
