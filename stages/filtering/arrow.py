@@ -34,19 +34,33 @@ def rewrite_arrow(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewrit
         is_file = source.read(len(MAGIC)) == MAGIC
         source.seek(8 if is_file else 0)
         schema = pa.ipc.read_schema(source)
-        first = kept = 0
+        first = kept = unreadable = 0
+        images = int((~stays).sum())
         with (pa.ipc.new_file if is_file else pa.ipc.new_stream)(out, schema) as writer:
             while first < len(stays):
                 batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), schema)
                 here = stays[first : first + len(batch)]
                 first += len(batch)
+                if not _is_valid(batch):
+                    unreadable += len(here)
+                    images -= int((~here).sum())
+                    continue
                 if here.any():
                     writer.write_batch(batch if here.all() else batch.filter(pa.array(here)))
                 kept += int(here.sum())
-    if kept + len(removal.names) != len(names):
+    if kept + images + unreadable != len(names):
         raise Refused("its rows are not as they were listed")
-    note = "" if len(names) == len(listed) else DAMAGED.format(len(names))
-    return Rewritten(len(names), kept, len(names) - kept, 0, 0, note)
+    note = "" if len(names) == len(listed) and not unreadable else DAMAGED.format(len(names) - unreadable)
+    return Rewritten(len(names), kept, images, 0, unreadable, note)
+
+
+def _is_valid(batch: pa.RecordBatch) -> bool:
+    """Return whether no offset of a record batch leads out of its buffers."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def count_arrow(path: Path) -> int:

@@ -72,6 +72,11 @@ def opened_manifest(folder: Path) -> Iterator[Manifest]:
         yield manifest
 
 
+def _is_below(name: str) -> bool:
+    """Return whether a relative path stays below its folder: files that a manifest names may be removed."""
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
+
+
 def _read(file: Any, path: Path) -> dict[str, Mapping[str, Any]]:
     """Return the last line of each unit; cut off a torn last line. Raises ConfigError."""
     units: dict[str, Mapping[str, Any]] = {}
@@ -87,6 +92,8 @@ def _read(file: Any, path: Path) -> dict[str, Mapping[str, Any]]:
             raise ConfigError(f"--out: {path} is of another version; choose a new folder")
         whole += len(line)
         if unit := facts.get("unit"):
+            if not _is_below(unit) or not all(_is_below(name) and "/" not in name for name in facts.get("names", ())):
+                raise ConfigError(f"--out: {path} names files outside of its folder; choose a new folder")
             units.pop(unit, None)
             if not facts.get("removed"):
                 units[unit] = facts

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from pipeline.messages.errors import one_line
 from pipeline.store.atomic import atomic_write
 from stages.decoding.location import ARROWS, PARQUETS, ZIPS
 from stages.decoding.opened_file import OpenedFile
+from stages.decoding.problems import Unreadable
 from stages.filtering.outcome import Refused, Removal, Rewritten
 from stages.filtering.ranges import copy
 
@@ -69,20 +71,33 @@ def write_container(name: bytes, stamp: str, trust: str, removal: Removal, targe
         Refused: the container has changed, or can't be written anew.
         Unreadable: the container is not a file.
         OSError: a file can't be read, or nothing more can be written (see FULL)."""
-    kind = container_kind(name)
     opened = OpenedFile(name)
     try:
-        with atomic_write(target) as file:
-            done = kind.rewrite(opened, removal, file) if removal.names else None
-            if done is None:
-                copy_whole(opened, file)
-            file.flush()
-            done = _counted(kind, Path(os.fsdecode(file.name)), done)
-            if _stamp(opened, trust) != stamp:
-                raise Refused(CHANGED)
-        return done
+        return _written(opened, container_kind(name), stamp, trust, removal, target)
+    except (Refused, Unreadable):
+        raise
+    except MemoryError as error:
+        raise Refused("it needs more memory than there is") from error
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Refused(f"it can't be written anew ({one_line(str(error))})") from error
     finally:
         opened.close()
+
+
+def _written(
+    opened: OpenedFile, kind: ContainerKind, stamp: str, trust: str, removal: Removal, target: Path
+) -> Rewritten:
+    with atomic_write(target) as file:
+        done = kind.rewrite(opened, removal, file) if removal.names else None
+        if done is None:
+            copy_whole(opened, file)
+        file.flush()
+        done = _counted(kind, Path(os.fsdecode(file.name)), done)
+        if _stamp(opened, trust) != stamp:
+            raise Refused(CHANGED)
+    return done
 
 
 def copy_whole(opened: OpenedFile, out: BinaryIO) -> None:

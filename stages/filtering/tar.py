@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from stages.decoding.opened_file import OpenedFile, decompressed
-from stages.filtering.outcome import Refused, Removal, Rewritten, check_found
+from stages.filtering.outcome import Removal, Rewritten, check_found
 from stages.filtering.ranges import Ranges
 from stages.filtering.ranges import copy as copy_bytes
 from stages.filtering.samples import Sample, Samples
@@ -24,6 +24,8 @@ from stages.listing.members import BLOCK, SMALL, UniqueNames, member_name, opene
 
 LEVEL = 6
 """Of gzip."""
+TRIES = 4
+"""Members in front of a damage that are given up one after the other."""
 DAMAGED = "damaged: members after the first {:,} can't be read"
 
 
@@ -128,18 +130,33 @@ def rewrite_tar(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritte
         OSError: a file can't be read or written."""
     found = read_members(opened, removal)
     check_found(removal.names, {entry.own for entry in found.entries if entry.own is not None})
-    source = decompressed(opened.file())
-    unreadable = sum(entry.lost for entry in found.entries)
-    try:
-        with _compressing(source, out) as target:
-            unreadable += _write(found, source, target)
-    except (EOFError, lzma.LZMAError, tarfile.TarError, ValueError) as error:
-        raise Refused(f"can't be read again ({error})") from error
+    links = _write_readable(found, opened, out)
+    unreadable = links + sum(entry.lost for entry in found.entries)
     images = sum(entry.goes and not entry.lost and entry.own is not None for entry in found.entries)
     others = sum(entry.goes and not entry.lost and entry.own is None for entry in found.entries)
     members = len(found.entries)
     note = "" if found.whole and not unreadable else DAMAGED.format(members - sum(e.lost for e in found.entries))
     return Rewritten(members, members - images - others - unreadable, images, others, unreadable, note)
+
+
+def _write_readable(found: _Members, opened: OpenedFile, out: BinaryIO) -> int:
+    """Write what stays; return the number of hard links whose content is lost. Raises OSError; EOFError, zlib.error.
+
+    Decompressors notice a damage some kilobytes early, so that the last member in front of it may be lost, too."""
+    tries = 0
+    while True:
+        try:
+            source = decompressed(opened.file())
+            with _compressing(source, out) as target:
+                return _write(found, source, target)
+        except Exception as error:
+            left = [entry for entry in found.entries if not entry.lost]
+            is_storage = isinstance(error, OSError) and error.errno is not None
+            if found.whole or tries == TRIES or not left or is_storage or isinstance(error, MemoryError):
+                raise
+            left[-1].lost, tries = True, tries + 1
+            out.seek(0)
+            out.truncate()
 
 
 def read_members(opened: OpenedFile, removal: Removal) -> _Members:

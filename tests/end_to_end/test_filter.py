@@ -192,13 +192,13 @@ def test_a_planted_leak_goes_and_a_second_run_finds_none(
     reference: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = [pack(tmp_path / "train" / f"{n}.tar", samples(tmp_path, range(10 * n, 10 * n + 6))) for n in range(2)]
-    seeds = [[20, 21, 3, 22, 22], [23, 11, 24]]  # 3 and 11 are in train; 22 comes twice, and in test only
+    seeds = [[20, 21, 3, 22, 22], [23, 11, 24, 3]]  # 3 and 11 are in train; 22 comes twice, and in test only
     test = [pack(tmp_path / "test" / f"{n}.tar", samples(tmp_path, iter(some))) for n, some in enumerate(seeds)]
     inputs = [{"path": str(path), "reference": reference} for path in train]
     project = ran(tmp_path, inputs, list(test))
     out = filtered(project, tmp_path / "out", "--leak-from", "b")
     said = capsys.readouterr().out
-    assert "24 members = 18 kept + 6 gone (2 images, 4 companions)" in said
+    assert "27 members = 18 kept + 9 gone (3 images, 6 companions)" in said
     assert "left        12 images" in said
     assert {path.name for path in out.glob("*.tar")} == {"0.tar", "1.tar"}
     kept = [[data for name, data in tar_members(out / f"{n}.tar") if name.endswith("cls")] for n in range(2)]
@@ -526,3 +526,28 @@ def test_an_empty_result_is_a_whole_container(tmp_path: Path) -> None:
     assert tar_members(out / "1.tar") == tar_members(out / "2.tar.gz") == zip_members(out / "3.zip") == []
     assert pq.read_table(out / "4.parquet").equals(table[:0])
     assert pa.ipc.open_file(out / "5.arrow").read_all().equals(table[:0])
+
+
+def test_containers_in_a_folder_and_a_damaged_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = tmp_path / "in"
+    pack(top / "d" / "x.tar", samples(tmp_path, iter([1, 1])))
+    cut = pack(top / "e" / "cut.tar", samples(tmp_path, iter([3, 2, 2])))
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[: whole.index(b"0002.jpg") + 700])
+    os.utime(cut, (LONG_AGO, LONG_AGO))
+    (top / "junk.zip").write_bytes(b"no zip")
+    make_image(top / "e" / "loose.jpg", 3)
+    make_image(top / "e" / "broken.jpg", 9).write_bytes(b"no image")
+    project = ran(tmp_path, [top], scan={"archives": True}, cluster={"keep": [{"path": "shortest"}]})
+    out = filtered(project, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert set(tree(out)) == {
+        *("d/x.tar", "e/cut.tar", "junk.zip", "e/loose.jpg", "e/broken.jpg", ".fast-diff-filter.jsonl")
+    }
+    assert (out / "junk.zip").read_bytes() == b"no zip"
+    assert "note        junk.zip: damaged: copied as it is" in said
+    assert "note        e/cut.tar: damaged: members after the first" in said
+    kept = [*samples(tmp_path, iter([2]), 1), ("0002.cls", b"2")]
+    assert tar_members(out / "e" / "cut.tar") == kept
+    assert "14 members = 7 kept + 6 gone (2 images, 4 companions) + 1 unreadable" in said
+    assert len(tar_members(out / "d" / "x.tar")) == 3

@@ -39,13 +39,11 @@ def filter_run(
     going = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
     sources = sources_of(results, going, leak_from)
     linked = not copy and sources.trust != "ctime"  # a hard link changes the source's ctime
-    lines: list[str] = []
     with opened_manifest(folder) as manifest:
-        writer = Writer(folder, sources, manifest, linked, say if verbose and not as_json else lines.append)
+        writer = Writer(folder, sources, manifest, linked, say if verbose and not as_json else lambda line: None)
         _with_bar(writer.write(), writer.steps)
     tally = writer.tally
-    noted = [] if verbose else [line for line in lines if ";" in line]
-    answer(as_json, {"out": str(folder), **tally.as_dict(), "left": sources.left}, [*noted, *_summary(writer)])
+    answer(as_json, {"out": str(folder), **tally.as_dict(), "left": sources.left}, _summary(writer))
     return 1 if tally.refused else 0
 
 
@@ -64,6 +62,7 @@ def _summary(writer: Writer) -> Iterator[str]:
         yield f"files       {tally.files:,} kept, {gone}{beside} gone"
     if writer.sources.left:
         yield f"left        {counted(writer.sources.left, 'image')} of references or of the other set, not written"
+    yield from (f"note        {note}" for note in tally.notes)
     if tally.refused:
         yield f"refused     {counted(len(tally.refused), 'source')}, see above"
     yield f"out         {writer.out}"

@@ -40,7 +40,7 @@ class FilterCounts:
     rows               counts of lists, summed
     files              loose images and files beside these that are in the target; `gone_files`: that are not
     refused            names of sources that were not written
-    lines              a line for each container and each list"""
+    notes              what can't be read, and where relative paths lead, a line each"""
 
     containers: int = 0
     lists: int = 0
@@ -51,6 +51,7 @@ class FilterCounts:
     gone_files: int = 0
     gone_beside: int = 0
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for scripts."""
@@ -169,8 +170,10 @@ class Writer:
         self.manifest.record(str(target), {**wanted, "result": result, "counts": list(done)})
 
     def _say(self, target: Path, done: Rewritten, noun: str) -> None:
-        counts = summed(done, noun)
-        self.report(f"{one_line(show(os.fsencode(target)))}: {counts}{f'; {done.note}' if done.note else ''}")
+        name = one_line(show(os.fsencode(target)))
+        self.report(f"{name}: {summed(done, noun)}")
+        if done.note:
+            self.tally.notes.append(f"{name}: {done.note}")
 
     def _folder(self, images: FolderImages) -> Iterator[None]:
         """Link or copy the loose images of a folder, and the files beside these."""

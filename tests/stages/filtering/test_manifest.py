@@ -1,5 +1,6 @@
 """The manifest of a target folder: what is finished after any end."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def test_folders_of_others_are_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(ConfigError, match="is not a folder"), opened_manifest(tmp_path / "x"):
         pass
+    for facts in (
+        {"unit": "../x"},
+        {"unit": "/x"},
+        {"unit": "d/", "names": ["../x"]},
+        {"unit": "d/", "names": ["a/b"]},
+    ):
+        (tmp_path / NAME).write_text(f'{{"fast-diff-filter": 1}}\n{json.dumps(facts)}\n')
+        with pytest.raises(ConfigError, match="outside of its folder"), opened_manifest(tmp_path):
+            pass
     (tmp_path / NAME).write_text('{"fast-diff-filter": 99}\n')
     with pytest.raises(ConfigError, match="another version"), opened_manifest(tmp_path):
         pass
