@@ -43,21 +43,23 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
         return
     first = 0
     for group, rows in enumerate(groups):
-        names = row_names(first, rows, sum(groups), _keys(file, group, found))
+        names = row_names(first, rows, sum(groups), _keys(file, group, found, rows))
         values = _values(file, group, columns, rows)
         for row, name in enumerate(names):
             yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
         first += rows
 
 
-def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[object] | None:
+def _keys(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> Sequence[object] | None:
+    """Return the key of each row of a row group; None without keys, or where a page of keys is damaged."""
     if not column.key:
         return None
     try:
         values = file.read_row_group(group, columns=[column.key], use_threads=False).column(0).combine_chunks()
+        keys = list((values.field(0) if pa.types.is_struct(values.type) else values).to_pylist())
     except Exception:  # a damaged page of keys: the images may be whole
         return None
-    return list((values.field(0) if pa.types.is_struct(values.type) else values).to_pylist())
+    return keys if len(keys) == rows else None
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:

@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "dd3bb294251542fe"),
+    "scan": (3, "8dba3bab3b0f1358"),
     "thumbnail": (7, "4c280c0df7c303ae"),
     "hash": (3, "353f83e5aa6f853e"),
     "embed": (1, "17cee19f813dbef2"),

@@ -175,3 +175,14 @@ def test_offsets_of_a_damaged_arrow_file_lead_nowhere(tmp_path: Path) -> None:
     path.write_bytes(data.replace(keys, struct.pack("<3i", 0, 2, 1 << 30)))
     assert [file.path for file in expected(path)] == [bytes(path)]
     assert values(expected(path)) == [problems.CONTAINER_ENDS]
+
+
+def test_damaged_keys_cost_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"jpg": [b"one", b"two"], "key": ["ab", "cdefg"]})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    data = path.read_bytes()
+    assert data.count(b"cdefg") == 1
+    path.write_bytes(data.replace(b"cdefg", b"cd\xffg\xff"))
+    assert [file.path for file in expected(path)] == [bytes(path) + b"!/#0", bytes(path) + b"!/#1"]
+    assert values(expected(path)) == [b"one", b"two"]
