@@ -8,11 +8,11 @@
         arrow.py     Arrow files and streams, one record batch after the other
           samples.py which members go with an image
           ranges.py  ranges of bytes to copy
-          outcome.py what is to go, and what came of it
+          outcome.py the images to remove, and counts
       lists.py       lists of images: CSV, JSON lines, COCO's JSON, text
       loose.py       files of their own: hard links, or copies
       datasets.py    the JSON files of a folder that `datasets.save_to_disk` wrote
       result_paths.py  where results lie below the target folder
-      manifest.py    what is finished, so that a second call goes on
+      manifest.py    finished results, so that a second call goes on
 
 A source is never changed: sources are opened for reading only, and each result gets its name when it is complete."""

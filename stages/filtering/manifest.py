@@ -1,9 +1,9 @@
-"""Remember in the target folder what is finished, so that a second call goes on.
+"""Record in the target folder which results are finished, so that a second call goes on.
 
-The manifest is a file of JSON lines, appended to and locked. The first line names the format. Each further line is
-about one unit, a file of the target or the loose files of a folder; the last line of a unit counts. A line is written
-after the unit is complete, so that a unit without a line is written again; the line of loose files is written before,
-since it says which files may be there. A torn last line was never finished."""
+The manifest is a locked file of JSON lines. The first line names the format and the run. Each further line is about one
+unit: a file of the target, or the loose files of one folder. The last line of a unit counts. The line of a file is
+written after the file, so a file without a line is written again. The line of loose files is written before the files,
+since the line says which files may be removed later. A torn last line counts as absent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = 1
 
 
 class Manifest:
-    """The units that are finished, by their paths below the target folder."""
+    """The finished units, by their paths below the target folder."""
 
     def __init__(self, file: Any, units: dict[str, Mapping[str, Any]]) -> None:
         self._file, self.units = file, units
@@ -35,7 +35,7 @@ class Manifest:
         self.units[unit] = facts
 
     def forget(self, unit: str) -> None:
-        """Record that a unit's files are not in the target any more. Raises OSError."""
+        """Record that the files of a unit were removed from the target. Raises OSError."""
         self._append({"unit": unit, "removed": True})
         self.units.pop(unit, None)
 
@@ -46,11 +46,13 @@ class Manifest:
 
 
 @contextlib.contextmanager
-def opened_manifest(folder: Path) -> Iterator[Manifest]:
-    """Create the target folder and its manifest, or open them; hold the manifest's lock meanwhile.
+def opened_manifest(folder: Path, run: str) -> Iterator[Manifest]:
+    """Create the target folder and its manifest, or open both; hold the manifest's lock meanwhile.
+
+    run  the folder of the run
 
     Raises:
-        ConfigError: the folder holds something else, or another process writes there.
+        ConfigError: the folder holds other files or the results of another run, or another process writes there.
         OSError: the folder can't be written to."""
     path = folder / NAME
     if os.path.lexists(folder) and not folder.is_dir():
@@ -65,11 +67,10 @@ def opened_manifest(folder: Path) -> Iterator[Manifest]:
             raise ConfigError(f"--out: another process writes to {folder}; wait for it to end") from error
         sweep(folder)
         file.seek(0)
-        units = _read(file, path)
-        manifest = Manifest(file, units)
+        units = _read(file, path, run)
         if file.tell() == 0:
-            manifest._append({FORMAT: VERSION})
-        yield manifest
+            file.write(json.dumps({FORMAT: VERSION, "run": run}).encode() + b"\n")
+        yield Manifest(file, units)
 
 
 def _is_below(name: str) -> bool:
@@ -77,7 +78,7 @@ def _is_below(name: str) -> bool:
     return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
-def _read(file: Any, path: Path) -> dict[str, Mapping[str, Any]]:
+def _read(file: Any, path: Path, run: str) -> dict[str, Mapping[str, Any]]:
     """Return the last line of each unit; cut off a torn last line. Raises ConfigError."""
     units: dict[str, Mapping[str, Any]] = {}
     whole = 0
@@ -90,6 +91,8 @@ def _read(file: Any, path: Path) -> dict[str, Mapping[str, Any]]:
             break
         if number == 0 and facts.get(FORMAT) != VERSION:
             raise ConfigError(f"--out: {path} is of another version; choose a new folder")
+        if number == 0 and facts.get("run") != run:
+            raise ConfigError(f"--out: {path.parent} is of the run {facts.get('run')}; choose a new folder")
         whole += len(line)
         if unit := facts.get("unit"):
             if not _is_below(unit) or not all(_is_below(name) and "/" not in name for name in facts.get("names", ())):

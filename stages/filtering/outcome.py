@@ -1,4 +1,4 @@
-"""What is to go from a container, and what came of it."""
+"""Describe the images to remove from a container, and count the members of the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Removal:
-    """What is to go from a container.
+    """The images to remove from a container.
 
     names   of the images that go, as in their paths
     wanted  whether a member counts as an image, by its name
@@ -21,13 +21,14 @@ class Removal:
 
 
 class Rewritten(NamedTuple):
-    """What came of a container: members = kept + images + companions + unreadable.
+    """Counts of a container that was written anew: members = kept + images + companions + unreadable.
 
-    members     in the source: files and folders of a tar or zip, rows of a table
-    images      that went
-    companions  that went with an image
-    unreadable  members that could not be copied
-    note        what can't be read, in words; empty where all can"""
+    members     number of members of the source: files and folders of a tar or zip, rows of a table
+    kept        number of members of the result
+    images      number of removed images
+    companions  number of members removed with an image
+    unreadable  number of members that could not be copied
+    note        description of damage; empty without damage"""
 
     members: int
     kept: int
@@ -48,10 +49,10 @@ class Rewritten(NamedTuple):
 
 
 class Refused(Exception):
-    """A container can't be written anew; the message says why."""
+    """Signal that a container can't be written anew; the message says why."""
 
 
 def check_found(names: frozenset[bytes], found: set[bytes]) -> None:
-    """Raise Refused where an image that is to go was not found: the container is not as the run found it."""
+    """Raise Refused where the container lacks an image to remove: the container differs from the run's listing."""
     if lost := len(names - found):
         raise Refused(f"{lost:,} of the {len(names):,} images to remove are not in it; run `fast-diff run` again first")

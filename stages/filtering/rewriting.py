@@ -1,4 +1,4 @@
-"""Write one container anew: check that it is as the run found it, write, count, and give the result its name."""
+"""Write one container anew: check the source's stamp, write a temporary file, count its members, rename the file."""
 
 from __future__ import annotations
 

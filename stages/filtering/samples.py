@@ -1,4 +1,4 @@
-"""Decide which members of a tar or zip go with an image: those of its WebDataset sample.
+"""Decide which members of a tar or zip go with an image: the members of the image's WebDataset sample.
 
 A sample is the members of one folder with one name up to the first dot: `7.jpg`, `7.cls` and `7.json`. Where a name
 comes twice, the second `7.cls` belongs to the second `7.jpg`. A sample of several images loses its other members with
@@ -34,5 +34,5 @@ class Samples:
         return sample
 
     def goes(self, sample: Sample) -> bool:
-        """Return whether a file that is no image goes with the images of its sample."""
+        """Return whether a file that is not an image goes with the images of its sample."""
         return bool(sample[0]) and sample in self._going and sample not in self._staying

@@ -497,7 +497,7 @@ def test_two_at_a_time_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture
 
     make_image(tmp_path / "in" / "a.jpg", 1)
     project = ran(tmp_path, [tmp_path / "in"])
-    with opened_manifest(tmp_path / "out"):
+    with opened_manifest(tmp_path / "out", str(project.run_folder)):
         filtered(project, tmp_path / "out", code=2)
     assert "another process writes" in capsys.readouterr().err
 
@@ -506,7 +506,7 @@ def test_what_it_says_to_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[s
     tar = pack(tmp_path / "in" / "x.tar", samples(tmp_path, iter([1, 1, 2])))
     project = ran(tmp_path, [tar])
     filtered(project, tmp_path / "out", "--verbose")
-    assert "x.tar: 9 members = 6 kept + 3 gone (1 images, 2 companions)\n" in capsys.readouterr().out
+    assert "x.tar: 9 members = 6 kept + 3 gone (1 image, 2 companions)\n" in capsys.readouterr().out
     filtered(project, tmp_path / "out", "--json")
     said = json.loads(capsys.readouterr().out)
     assert said["members"] == {"members": 9, "kept": 6, "images": 1, "companions": 2, "unreadable": 0}
@@ -551,3 +551,21 @@ def test_containers_in_a_folder_and_a_damaged_one(tmp_path: Path, capsys: pytest
     assert tar_members(out / "e" / "cut.tar") == kept
     assert "14 members = 7 kept + 6 gone (2 images, 4 companions) + 1 unreadable" in said
     assert len(tar_members(out / "d" / "x.tar")) == 3
+
+
+def test_a_missing_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(30):
+        make_image(tmp_path / "in" / ("a" if number else "b") / f"{number}.png", number)
+    project = ran(tmp_path, [tmp_path / "in"])
+    (tmp_path / "in" / "a").rename(tmp_path / "moved")
+    capsys.readouterr()
+    out = filtered(project, tmp_path / "out", code=1)
+    assert [str(path.relative_to(out)) for path in out.rglob("*.png")] == ["b/0.png"]
+    assert capsys.readouterr().err == (
+        f"fast-diff: {tmp_path}/in/a: not written: it is gone; run `fast-diff run` again first\n"
+    )
+    (tmp_path / "in" / "a").mkdir()
+    filtered(project, out, "--json", code=1)
+    captured = capsys.readouterr()
+    assert len(captured.err.splitlines()) == 20
+    assert len(json.loads(captured.out)["refused"]) == 29

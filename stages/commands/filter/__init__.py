@@ -39,7 +39,9 @@ def filter_run(
     going = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
     sources = sources_of(results, going, leak_from)
     linked = not copy and sources.trust != "ctime"  # a hard link changes the source's ctime
-    with opened_manifest(folder) as manifest:
+    with opened_manifest(
+        folder, str(results.folder.absolute()) if isinstance(results.folder, Path) else str(results.folder)
+    ) as manifest:
         writer = Writer(folder, sources, manifest, linked, say if verbose and not as_json else lambda line: None)
         _with_bar(writer.write(), writer.steps)
     tally = writer.tally
@@ -64,7 +66,7 @@ def _summary(writer: Writer) -> Iterator[str]:
         yield f"left        {counted(writer.sources.left, 'image')} of references or of the other set, not written"
     yield from (f"note        {note}" for note in tally.notes)
     if tally.refused:
-        yield f"refused     {counted(len(tally.refused), 'source')}, see above"
+        yield f"refused     {counted(len(tally.refused), 'source')}: --json names all"
     yield f"out         {writer.out}"
 
 

@@ -1,4 +1,4 @@
-"""Find what a run's inputs consist of: containers, lists, loose images, and files that belong to a data set."""
+"""Collect the sources of a run: containers, lists, loose images, and files that belong to a data set."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import inside
 from stages import scan
 from stages.commands.plan.companions import true_name
@@ -46,7 +47,7 @@ class ContainerImages:
 
 @dataclass
 class Sources:
-    """What is to be written anew.
+    """The sources to write anew.
 
     lists     lists of images, and metadata of folders
     datasets  JSON files of data sets, by name, with a digest of what goes from the data set
@@ -65,24 +66,28 @@ class Sources:
     columns: Mapping[bytes, str] = field(default_factory=dict)
 
     def removal(self, container: bytes) -> Removal:
-        """Return what goes from a container."""
+        """Return the images to remove from a container."""
         going = frozenset(self.containers[container].going)
         return Removal(going, self.wanted(container + b"!"), self.columns.get(container))
 
 
 def sources_of(results: Results, going: frozenset[str], leak_from: str | None) -> Sources:
-    """Return what is to be written anew.
+    """Return the sources to write anew.
 
     Inputs that are references are left out, and with `leak_from` the other set.
 
     going  paths of the images that go
 
-    Raises ConfigError where an artifact can't be read."""
+    Raises ConfigError where the run can't be read."""
     config = results.summary["config"]
     inputs = config["inputs"]
-    rules = TypeAdapter(scan.Params).validate_json(json.dumps(config["scan"])).rules()
+    try:
+        params = TypeAdapter(scan.Params).validate_json(json.dumps(config.get("scan", {})))
+    except ValueError as error:
+        said = "its run.json has keys of `scan` that this version does not know; run `fast-diff run` again first"
+        raise ConfigError(f"{results.folder}: {said}") from error
     columns = {_bytes(name): column for name, column in inputs.get("columns", {}).items()}
-    found = Sources(config["scan"]["trust"], wanted=rules.below, columns=columns)
+    found = Sources(params.trust, wanted=params.rules().below, columns=columns)
     sets = (leak_from,) if leak_from else ("a", "b")
     references = inputs.get("reference", [])
     roots = [_bytes(root) for name in sets for root in inputs[name] if not _is_reference(root, references)]

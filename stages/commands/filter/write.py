@@ -6,11 +6,13 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import FastDiffError
 from pipeline.messages.say import say_on_stderr
+from pipeline.messages.words import counted
 from stages.commands.filter.sources import Sources
 from stages.comparing.text import one_line
 from stages.decoding.problems import Unreadable
@@ -25,6 +27,8 @@ from stages.listing.files import show
 
 FILES = "/"
 """Ending of a unit of loose files."""
+SHOWN = 20
+"""Refused sources that are named on standard error."""
 
 
 class OutOfSpace(FastDiffError):
@@ -33,14 +37,17 @@ class OutOfSpace(FastDiffError):
 
 @dataclass
 class FilterCounts:
-    """What has been done.
+    """Counts of what a call of `filter` did.
 
-    containers, lists  written now; `finished`: were written by an earlier call
-    members            counts of containers, summed
-    rows               counts of lists, summed
-    files              loose images and files beside these that are in the target; `gone_files`: that are not
+    containers, lists  number of those written by this call
+    finished           number of containers that an earlier call wrote
+    members            sums over all containers
+    rows               sums over all lists
+    files              number of loose images in the target, and of files that belong to these images
+    gone_files         number of loose images that went
+    gone_beside        number of files that went with a loose image
     refused            names of sources that were not written
-    notes              what can't be read, and where relative paths lead, a line each"""
+    notes              lines on damage, and on relative paths in lists"""
 
     containers: int = 0
     lists: int = 0
@@ -91,21 +98,21 @@ class Writer:
             OSError: the manifest can't be written."""
         self._remove_others()
         for name in sorted(self.sources.containers):
-            self._guarded(name, self._container)
+            self._guarded(name, partial(self._container, name))
             yield
         for source in self.sources.lists:
-            self._guarded(source.name, lambda name, source=source: self._list(source))  # type: ignore[misc]
+            self._guarded(source.name, partial(self._list, source))
             yield
         for name, removals in sorted(self.sources.datasets.items()):
-            self._guarded(name, lambda name, removals=removals: self._json(name, removals))  # type: ignore[misc]
+            self._guarded(name, partial(self._json, name, removals))
             yield
         for folder in sorted(self.sources.folders):
             yield from self._folder(self.sources.folders[folder])
 
-    def _guarded(self, name: bytes, write: Callable[[bytes], object]) -> bool:
-        """Write a source; return whether that went well. Raises OutOfSpace."""
+    def _guarded(self, name: bytes, write: Callable[[], object]) -> bool:
+        """Write a source; return whether the source was written. Raises OutOfSpace."""
         try:
-            write(name)
+            write()
         except (Refused, Unreadable) as error:
             return self._refuse(name, str(error))
         except FileNotFoundError:
@@ -119,7 +126,8 @@ class Writer:
 
     def _refuse(self, name: bytes, why: str) -> bool:
         self.tally.refused.append(show(name))
-        say_on_stderr(f"{one_line(show(name))}: not written: {why}")
+        if len(self.tally.refused) <= SHOWN:
+            say_on_stderr(f"{one_line(show(name))}: not written: {why}")
         return False
 
     def _container(self, name: bytes) -> None:
@@ -151,7 +159,7 @@ class Writer:
         self._record(target, {}, Rewritten(0, 0))
 
     def _finished(self, target: Path, wanted: Mapping[str, str]) -> Rewritten | None:
-        """Return what came of a container in an earlier call; None where it is to be written."""
+        """Return the counts of a container that an earlier call wrote; None where the container is to be written."""
         known = self.manifest.units.get(str(target))
         if known is None or any(known.get(key) != value for key, value in wanted.items()):
             return None
@@ -179,7 +187,8 @@ class Writer:
         """Link or copy the loose images of a folder, and the files beside these."""
         place = self.sources.layout.path(images.folder)
         others: set[bytes] = set()
-        self._guarded(images.folder, lambda name: others.update(other_files(images)))
+        if not self._guarded(images.folder, lambda: others.update(other_files(images))):
+            return
         staying, going = beside(images, others)
         names = sorted(os.fsdecode(name) for name in (*images.staying, *staying))
         unit = f"{place}{FILES}"
@@ -196,10 +205,10 @@ class Writer:
         self.tally.gone_beside += len(going)
 
     def _put(self, file: Expected, target: Path) -> bool:
-        return self._guarded(file.path, lambda name: put(file, self.sources.trust, self.out / target, self.linked))
+        return self._guarded(file.path, partial(put, file, self.sources.trust, self.out / target, self.linked))
 
     def _remove_others(self) -> None:
-        """Remove what an earlier call wrote from sources that are no sources any more."""
+        """Remove the results of an earlier call whose sources are not among the sources of this call."""
         path = self.sources.layout.path
         files = (*self.sources.containers, *(each.name for each in self.sources.lists), *self.sources.datasets)
         wanted = {str(path(name)) for name in files} | {f"{path(name)}{FILES}" for name in self.sources.folders}
@@ -218,9 +227,7 @@ def digest_of(removal: Removal) -> str:
 
 
 def summed(done: Rewritten, noun: str) -> str:
-    """Return counts as a sum that a reader can check: `8 members = 5 kept + 2 images and 1 companion gone`."""
-    gone = done.images + done.companions
-    beside = f" ({done.images:,} images, {done.companions:,} companions)" if done.companions else ""
+    """Return counts as a sum that a reader can check: `9 members = 6 kept + 3 gone (1 image, 2 companions)`."""
+    parts = f" ({counted(done.images, 'image')}, {counted(done.companions, 'companion')})" if done.companions else ""
     lost = f" + {done.unreadable:,} unreadable" if done.unreadable else ""
-    nouns = noun if done.members == 1 else f"{noun}s"
-    return f"{done.members:,} {nouns} = {done.kept:,} kept + {gone:,} gone{beside}{lost}"
+    return f"{counted(done.members, noun)} = {done.kept:,} kept + {done.images + done.companions:,} gone{parts}{lost}"

@@ -1,7 +1,7 @@
 """List the images of a run that would go, inside containers too, as a table.
 
-What goes is one of three: the images of clusters that have no reason to stay; with a plan, what the plan removes; with
-`leak_from`, the images of one set that match an image of the other set. Images of references never go."""
+Without options, the images of clusters that have no reason to stay go; with a plan, the images that the plan removes;
+with `leak_from`, the images of one set that match an image of the other set. Images of references never go."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _counts(results: Results, rows: pd.DataFrame) -> pd.Series:
         contrast = _column(results, "contrast", paths)
         for side in ("path_a", "path_b"):
             counts &= rows[side].map(contrast) >= least
-    if cluster["dismissed"]:
+    if cluster.get("dismissed"):
         try:
             apart = dismissed.read(cluster["dismissed"])
         except (ValueError, OSError) as error:
