@@ -20,7 +20,7 @@ from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
 from pipeline.messages.words import counted
-from stages.commands.plan.options import LEAK_FROM, PLAN
+from stages.commands.plan.options import going_options
 
 OF_TABLES = ("csv", "json", "jsonl")
 """Formats that hold one table."""
@@ -105,8 +105,7 @@ COMMAND = Command(
         click.Option(
             ["--table"], type=OneOf(TABLES), help=f"For csv, json and jsonl: {', '.join(TABLES)} (default: pairs)."
         ),
-        LEAK_FROM,
-        PLAN,
+        *going_options("With --format removals. "),
         click.Option(
             ["--out"],
             type=PathName(),

@@ -18,7 +18,7 @@ from pipeline.cli.parameters import JSON, VERBOSE, FolderOrUrl, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.say import answer, say
 from pipeline.messages.words import counted
-from stages.commands.plan.options import LEAK_FROM, PLAN
+from stages.commands.plan.options import going_options
 
 if TYPE_CHECKING:
     from stages.commands.filter.write import Writer
@@ -39,9 +39,8 @@ def filter_run(
     going = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
     sources = sources_of(results, going, leak_from)
     linked = not copy and sources.trust != "ctime"  # a hard link changes the source's ctime
-    with opened_manifest(
-        folder, str(results.folder.absolute()) if isinstance(results.folder, Path) else str(results.folder)
-    ) as manifest:
+    place = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
+    with opened_manifest(folder, str(place)) as manifest:
         writer = Writer(folder, sources, manifest, linked, say if verbose and not as_json else lambda line: None)
         _with_bar(writer.write(), writer.steps)
     tally = writer.tally
@@ -99,7 +98,7 @@ COMMAND = Command(
     "interruption, the same command goes on; a container that has changed since the run is left out.",
     examples={
         "fast-diff filter outputs/Pictures --out clean": "without duplicates",
-        "fast-diff filter outputs/two-sets --out clean --leak-from b": "images of b that are in a",
+        "fast-diff filter outputs/two-sets --out clean --leak-from b": "set b without what is in a",
     },
     arguments=(
         run_argument(),
@@ -110,8 +109,7 @@ COMMAND = Command(
             metavar="FOLDER",
             help="Folder to write to, outside of all inputs: new, empty, or of an earlier call.",
         ),
-        LEAK_FROM,
-        PLAN,
+        *going_options(),
         click.Option(["--copy"], is_flag=True, help="Copy loose files instead of making hard links."),
         VERBOSE,
         JSON,
