@@ -2,7 +2,7 @@
 
     find       run/      check/
     review     show/     folders/        duplicates.py failures.py   export/
-    clean up   plan/     apply/          undo.py       dismiss/      prune.py
+    clean up   plan/     apply/          undo.py       dismiss/      filter/         prune.py
     inspect    status/   explain.py      estimate/     graph.py      verify/      compare_metrics/
     set up     init.py   config/         formats.py    demo/         completion.py   warm_up.py
 

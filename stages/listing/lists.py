@@ -53,7 +53,7 @@ def listings(path: bytes, column: str | None, folder: str | None) -> Iterator[Li
         OSError, ValueError: the list can't be read.
         RecursionError: JSON is nested too deeply."""
     base = folder.encode("utf-8", "surrogateescape") if folder is not None else os.path.dirname(path)
-    with _opened(path) as file:
+    with opened_list(path) as file:
         ending = os.path.splitext(path.lower())[1]
         if ending == b".txt":
             rows: Iterable[Any] = (line.rstrip("\r\n") for line in file)
@@ -69,15 +69,24 @@ def listings(path: bytes, column: str | None, folder: str | None) -> Iterator[Li
                 raise ValueError("expected names or objects")
             values: Mapping[str, Any] = {NAMES[0]: row} if isinstance(row, str) else row
             wanted = [column] if column and not isinstance(row, str) else NAMES
-            name = next((values[each] for each in wanted if values.get(each)), None)
             known = known or any(each in values for each in wanted)
             if not known:
                 raise NoColumn
-            if isinstance(name, str) and name:
-                yield Listing(_place(name, base), values)
+            if (named := listed_path(values, wanted, base)) is not None:
+                yield Listing(named, values)
 
 
-def _opened(path: bytes) -> TextIO:
+def listed_path(row: Mapping[str, Any], columns: Iterable[str], base: bytes) -> bytes | None:
+    """Return the path of the image that a row names, as the listing of its folder would, or its URL; None without one.
+
+    columns  names of columns, the first one with a value counts
+    base     folder of relative paths"""
+    name = next((row[each] for each in columns if row.get(each)), None)
+    return _place(name, base) if isinstance(name, str) and name else None
+
+
+def opened_list(path: bytes) -> TextIO:
+    """Return a list, opened as text. Raises OSError."""
     if protocol_of(os.fsdecode(path)) is None:
         return open(path, encoding="utf-8-sig", errors="surrogateescape", newline="")
     return io.TextIOWrapper(io.BytesIO(read_url(path.decode())[0]), "utf-8-sig", "surrogateescape", newline="")

@@ -71,19 +71,29 @@ def members(opened: OpenedFile, wanted: Wanted, beside: Wanted = lambda name: Fa
 
     Raises:
         OSError: the container can't be read."""
-    seen: dict[bytes, int] = {}
+    names = UniqueNames()
     listed = zip_members if opened.name.lower().endswith(ZIPS) else tar_members
     for member, content in listed(opened, wanted, beside):
-        count = seen[member.name] = seen.get(member.name, 0) + 1
-        if count == 1 or content is not None:
-            yield member, content
-            continue
-        name = b"%s#%d" % (member.name, count)
-        while name in seen:
+        yield member if content is not None else member._replace(name=names.unique(member.name)), content
+
+
+class UniqueNames:
+    """Give each member of a container a name of its own: the second of two members with one name ends in `#2`."""
+
+    def __init__(self) -> None:
+        self._seen: dict[bytes, int] = {}
+
+    def unique(self, name: bytes) -> bytes:
+        """Return the name of the next member."""
+        count = self._seen[name] = self._seen.get(name, 0) + 1
+        if count == 1:
+            return name
+        numbered = b"%s#%d" % (name, count)
+        while numbered in self._seen:
             count += 1
-            name = b"%s#%d" % (member.name, count)
-        seen[name] = 1
-        yield member._replace(name=name), None
+            numbered = b"%s#%d" % (name, count)
+        self._seen[numbered] = 1
+        return numbered
 
 
 class _Limited:
@@ -105,7 +115,7 @@ class _Limited:
         return True
 
 
-def _name(text: str) -> bytes:
+def member_name(text: str) -> bytes:
     """Return a member's name.
 
     Members are never extracted, but paths are joined and shown: `..`, a slash at the beginning and NUL are escaped."""
@@ -114,6 +124,16 @@ def _name(text: str) -> bytes:
         parts = [part for part in name.split(b"/") if part not in (b"", b".")]
         name = (b"%2F" if name.startswith(b"/") else b"") + b"/".join(UP if part == b".." else part for part in parts)
     return name if len(name) <= LONGEST else name[:LONGEST] + b"#" + hashlib.sha256(name).hexdigest().encode()
+
+
+def opened_tar(stream: BinaryIO) -> tarfile.TarFile:
+    """Return a tar, opened, whose headers can't ask for the whole memory. Raises OSError, tarfile.TarError."""
+    return tarfile.TarFile(fileobj=cast(BinaryIO, _Limited(stream, HEADER)), encoding="utf-8")
+
+
+def opened_zip(file: BinaryIO) -> zipfile.ZipFile:
+    """Return a zip, opened; see `opened_tar`. Raises OSError, zipfile.BadZipFile, and more for hostile bytes."""
+    return zipfile.ZipFile(cast(BinaryIO, _Limited(file, DIRECTORY)))
 
 
 def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
@@ -125,7 +145,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
         file = opened.file(SMALL)
         stream = decompressed(file)
         kind = "raw" if stream is file else "stream"
-        tar = tarfile.TarFile(fileobj=cast(BinaryIO, _Limited(stream, HEADER)), encoding="utf-8")
+        tar = opened_tar(stream)
     except Exception as error:  # hostile bytes
         if is_of_storage(error):
             raise
@@ -140,7 +160,7 @@ def tar_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
             if info.size < 0 or info.offset <= last:
                 raise tarfile.ReadError("the headers run backwards")
             last = info.offset
-            name = _name(info.name)
+            name = member_name(info.name)
             if info.islnk() and info.linkname in known and wanted(name):
                 yield known[info.linkname]._replace(name=name), None
             elif info.isreg() and wanted(name):
@@ -172,14 +192,14 @@ def zip_members(opened: OpenedFile, wanted: Wanted, beside: Wanted) -> Found:
     """Yield the wanted files of a zip, by its directory."""
     size = opened.size
     try:
-        archive = zipfile.ZipFile(cast(BinaryIO, _Limited(opened.file(), DIRECTORY)))
+        archive = opened_zip(opened.file())
     except Exception as error:  # hostile bytes
         if is_of_storage(error):
             raise
         yield broken(b"", "container"), None
         return
     for info in archive.infolist():
-        name = _name(info.filename)
+        name = member_name(info.filename)
         if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16):
             continue
         if not wanted(name):

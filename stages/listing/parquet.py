@@ -44,7 +44,7 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
     found, (file, groups) = table
     first = 0
     for group, rows in enumerate(groups):
-        names = row_names(first, rows, sum(groups), _keys(file, group, found))
+        names = row_names(first, rows, sum(groups), _keys(file, group, found, rows))
         values = _values(file, group, columns, rows)
         for row, name in enumerate(names):
             yield Member(name, 0, "parquet", f"{group}:{row}:{found.number}", values[row] if values else ())
@@ -54,9 +54,7 @@ def parquet_rows(opened: OpenedFile, column: str | None, columns: Sequence[str] 
 def _parsed(parse: Callable[[], tuple[pa.Schema, T]], column: str | None) -> tuple[ImageColumn, T] | Member:
     """Return the column of images and the rest of `parse`'s result.
 
-    A table that can't be parsed yields a broken member instead.
-
-    The table is broken where `parse` fails, or where the schema has no column of images.
+    A table that can't be parsed, or that has no column of images, yields a broken member instead.
 
     Raises:
         OSError: the file can't be read."""
@@ -70,14 +68,16 @@ def _parsed(parse: Callable[[], tuple[pa.Schema, T]], column: str | None) -> tup
     return broken(b"", "column") if found is None else (found, rest)
 
 
-def _keys(file: pq.ParquetFile, group: int, column: ImageColumn) -> Sequence[object] | None:
+def _keys(file: pq.ParquetFile, group: int, column: ImageColumn, rows: int) -> Sequence[object] | None:
+    """Return the key of each row of a row group; None without keys, or where a page of keys is damaged."""
     if not column.key:
         return None
     try:
         values = file.read_row_group(group, columns=[column.key], use_threads=False).column(0).combine_chunks()
+        keys = list((values.field(0) if pa.types.is_struct(values.type) else values).to_pylist())
     except Exception:  # a damaged page of keys: the images may be whole
         return None
-    return list((values.field(0) if pa.types.is_struct(values.type) else values).to_pylist())
+    return keys if len(keys) == rows else None
 
 
 def _values(file: pq.ParquetFile, group: int, columns: Sequence[str], rows: int) -> list[ValuesBeside]:
@@ -152,6 +152,8 @@ def _in_file(
     Raises:
         ValueError: the message is not a record batch, or its offsets are wrong."""
     batch = pa.ipc.read_record_batch(message, schema)
+    for name in {column.name, column.key.rpartition(".")[0] or column.key, *columns} & set(schema.names):
+        batch.column(name).validate(full=True)  # offsets of a damaged file lead anywhere
     values = batch.column(column.number)
     values = values.field(BYTES) if column.is_struct else values
     _, offsets, data = values.buffers()

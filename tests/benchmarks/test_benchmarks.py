@@ -22,6 +22,7 @@ RUN = {
     "decode": ("PHOTOGRAPHS --rounds 1", r"the stage keeps [\d.]+% of the floor"),
     "efficiency": ("--images 8 --pairs-images 400 --rounds 1 --stage thumbnail", r"2 over loopback [\d.]+ s"),
     "embeddings": ("--images 300 --dimensions 32", r"\n +32 +0\.98 +[\d,]+ +[\d.nan]+ +[\d.nan]+ "),
+    "filtering": ("--members 40 --rounds 1", r"large +parquet +10 members +[\d.]+ µs a member"),
     "footer_index": ("20", r"SQLite: add [\d.]+ µs"),
     "folders": ("PHOTOGRAPHS made 2", r"made/icons: 2 files"),
     "growth": ("200 --kind synchronous", r"\n +200 +1\.99e\+04 "),

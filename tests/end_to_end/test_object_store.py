@@ -7,8 +7,10 @@ import os
 import random
 import re
 import subprocess
+import tarfile
 import threading
 import uuid
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -314,6 +316,34 @@ def test_images_of_urls_and_of_folders_in_one_set(project: Project, store: Objec
     assert project.run() == 0
     assert record(store.objects(bucket, "out/test/"))["stages"]["thumbnail"]["tasks_run"] == 1
     assert main(["verify", str(project.yaml), "--quiet"]) == 0
+
+
+def test_shards_of_a_store_are_filtered_into_a_folder(tmp_path: Path, store: ObjectStore, bucket: str) -> None:
+    one, other = (make_image(tmp_path / f"{seed}.jpg", seed).read_bytes() for seed in (1, 2))
+    members = [("a.cls", b"1"), ("a.jpg", one), ("b.cls", b"1"), ("b.jpg", one), ("c.jpg", other)]
+    for name in ("x.tar", "y.tar.gz", "z.zip"):
+        body = pack(tmp_path / name, members).read_bytes()
+        store.client.put_object(Bucket=bucket, Key=f"data/{name}", Body=body)
+    for key in ("data//a.jpg", "data/../b.jpg", "data/c.jpg"):
+        store.client.put_object(Bucket=bucket, Key=key, Body=make_image(tmp_path / "l.jpg", len(key)).read_bytes())
+    inputs = [f"s3://{bucket}/data/{name}" for name in ("x.tar", "y.tar.gz", "z.zip")]
+    config = {
+        "storage": store.options,
+        "inputs": {"a": [*inputs, f"s3://{bucket}/data"]},
+        "pairs": {"folders": "within"},
+    }
+    project = Project(tmp_path / "project", config)
+    assert project.run() == 0
+    out = tmp_path / "out"
+    assert main(["filter", str(project.yaml), "--out", str(out)]) == 0
+    with tarfile.open(out / "x.tar") as tar:
+        assert [info.name for info in tar] == ["a.cls", "a.jpg", "c.jpg"]
+    with tarfile.open(out / "y.tar.gz") as tar:
+        assert [info.name for info in tar] == ["a.cls", "a.jpg", "c.jpg"]
+    with zipfile.ZipFile(out / "z.zip") as archive:
+        assert archive.read("a.jpg") == one
+        assert archive.namelist() == ["a.cls", "a.jpg", "c.jpg"]
+    assert {str(path.relative_to(out)) for path in out.rglob("*.jpg")} == {"%2F/a.jpg", "%2E%2E/b.jpg", "c.jpg"}
 
 
 def test_keys_with_empty_parts_are_images_of_their_own(project: Project, store: ObjectStore, bucket: str) -> None:

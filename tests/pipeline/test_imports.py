@@ -30,6 +30,10 @@ ARROWS = {
     "stages.kernels": ("stages.kernels",),
     "stages.decoding": ("stages.decoding", *PIPELINE),
     "stages.listing": ("stages.listing", "stages.decoding", *PIPELINE),
+    "stages.filtering": (
+        *("stages.filtering", "stages.listing", "stages.decoding", "pipeline.store.atomic"),
+        *PIPELINE,
+    ),
     "stages.comparing": ("stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
     "stages.vectors": ("stages.vectors", "stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),
     "stages.clustering": ("stages.clustering", "stages.comparing", "stages.decoding", "stages.kernels", *PIPELINE),

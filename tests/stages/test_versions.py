@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "fb9492627d0c1d9b"),
+    "scan": (3, "afb72f0fa93680c5"),
     "thumbnail": (7, "3d6e221ef9669b0e"),
     "hash": (3, "c29853bbc37b3183"),
     "embed": (1, "22854de752251193"),

@@ -2,6 +2,7 @@
 
 files.py      one file or several: CSV, JSON, and formats of other programs
 fiftyone.py   a dataset of FiftyOne
+removals.py   the images that would go
 sql.py        a database
 """
 
@@ -19,23 +20,35 @@ from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
 from pipeline.messages.words import counted
+from stages.commands.plan.options import going_options
 
 OF_TABLES = ("csv", "json", "jsonl")
 """Formats that hold one table."""
 SEVERAL_FILES = ("difpy", "fiftyone")
 """Formats of several files, in a folder."""
-EXPORT_FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES)
+REMOVALS = "removals"
+"""The format that says what would go; by the file's ending CSV or Parquet."""
+EXPORT_FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES, REMOVALS)
 TABLES = ("pairs", "clusters", "images", "hashes")
 
 
 def export(
-    run: str | None, format: str | None, to: str | None, replace: bool, table: str | None, out: Path | None
+    run: str | None,
+    format: str | None,
+    to: str | None,
+    replace: bool,
+    table: str | None,
+    leak_from: str | None,
+    plan: Path | None,
+    out: Path | None,
 ) -> int:
     """Write the tables, and return the exit code."""
     from pipeline.store.atomic import atomic_write
     from stages.commands.export.files import export, export_files
 
     _check(format, to, replace, table, out)
+    if format != REMOVALS and (leak_from or plan):
+        raise ConfigError(f"{'--leak-from' if leak_from else '--plan'}: expected with --format {REMOVALS} only")
     results = results_of(run)
     if to is not None:
         from stages.commands.export.sql import export as send
@@ -44,6 +57,10 @@ def export(
             say(f"{name:<10}  {counted(rows, 'row')}")
     elif format in SEVERAL_FILES:
         say(*export_files(results, format, out))
+    elif format == REMOVALS:
+        from stages.commands.export.removals import export_removals
+
+        say(export_removals(results, out, leak_from, plan))
     elif out:
         if out.exists():
             raise ConfigError(f"{out} exists; choose another name, or delete that file")
@@ -78,6 +95,7 @@ COMMAND = Command(
     examples={
         "fast-diff export outputs/Pictures --format csv --out matches.csv": "matches as a file",
         "fast-diff export outputs/Pictures --to sqlite:///matches.db": "all tables to a database",
+        "fast-diff export outputs/Pictures --format removals --out removals.parquet": "what would go",
     },
     arguments=(
         run_argument(),
@@ -87,11 +105,13 @@ COMMAND = Command(
         click.Option(
             ["--table"], type=OneOf(TABLES), help=f"For csv, json and jsonl: {', '.join(TABLES)} (default: pairs)."
         ),
+        *going_options("With --format removals. "),
         click.Option(
             ["--out"],
             type=PathName(),
             metavar="FILE",
-            help=f"File to write (default: standard output); for {' and '.join(SEVERAL_FILES)} a folder.",
+            help=f"File to write (default: standard output); for {' and '.join(SEVERAL_FILES)} a folder; for "
+            f"{REMOVALS} FILE.csv or FILE.parquet.",
         ),
     ),
     function=export,

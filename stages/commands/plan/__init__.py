@@ -3,6 +3,8 @@
 plan_file.py    the format of the plan file; read and check a plan file
 proposal.py     what goes, by the run's keepers and by rules
 companions.py   the companions of what goes
+options.py      options of other commands that say what goes
+removals.py     what goes as a table, inside containers too
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pipeline.messages.errors import ConfigError, one_line
 from pipeline.messages.say import answer_paged
 from pipeline.messages.words import counted
 
-LEFT = "to make the containers again without these images, use fast-diff export --table clusters"
+LEFT = "to make the containers again without these images, use fast-diff filter"
 
 
 def plan(

@@ -55,8 +55,7 @@ def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str
     The number counts the images that stay only because they are inside containers.
 
     Keepers, references and images inside containers stay; other images go. Raises ConfigError."""
-    if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
-        raise ConfigError(f"{results.folder}: its last run did not finish; run `fast-diff run` again first")
+    check_finished(results)
     images = results.images().set_index("path")
     members = results.clusters()
     if lost := set(members["path"]) - set(images.index):
@@ -83,6 +82,12 @@ def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str
     references = list(config["inputs"].get("reference", []))
     plan = {FORMAT: VERSION, "run": str(folder), "references": references, **naming, "clusters": groups}
     return plan, left
+
+
+def check_finished(results: Results) -> None:
+    """Raise ConfigError where the last run did not finish: results may lack images and clusters."""
+    if results.summary["failures"] or results.summary.get("clusters", {}).get("count") is None:
+        raise ConfigError(f"{results.folder}: its last run did not finish; run `fast-diff run` again first")
 
 
 def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Rows of Parquet and Arrow files: names, places, and what a damaged file leaves."""
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,27 @@ def test_names_sort_like_rows() -> None:
     names = row_names(8, 4, 1_000, ["a/b", None, "%", 7])
     assert names == [b"#008:a%2Fb", b"#009", b"#010:%25", b"#011:7"]
     assert row_names(0, 1, 1, None) == [b"#0"]
+
+
+def test_offsets_of_a_damaged_arrow_file_lead_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "x.arrow"
+    table = pa.table({"jpg": [b"one", b"two"], "key": ["ab", "cd"]})
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
+        writer.write_table(table)
+    data = path.read_bytes()
+    keys = struct.pack("<3i", 0, 2, 4)
+    assert data.count(keys) == 1
+    path.write_bytes(data.replace(keys, struct.pack("<3i", 0, 2, 1 << 30)))
+    assert [file.path for file in expected(path)] == [bytes(path)]
+    assert values(expected(path)) == [problems.CONTAINER_ENDS]
+
+
+def test_damaged_keys_cost_no_image(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"jpg": [b"one", b"two"], "key": ["ab", "cdefg"]})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    data = path.read_bytes()
+    assert data.count(b"cdefg") == 1
+    path.write_bytes(data.replace(b"cdefg", b"cd\xffg\xff"))
+    assert [file.path for file in expected(path)] == [bytes(path) + b"!/#0", bytes(path) + b"!/#1"]
+    assert values(expected(path)) == [b"one", b"two"]

@@ -1,0 +1,105 @@
+"""Record in the target folder which results are finished, so that a second call goes on.
+
+The manifest is a locked file of JSON lines. The first line names the format and the run. Each further line is about one
+unit: a file of the target, or the loose files of one folder. The last line of a unit counts. The line of a file is
+written after the file, so a file without a line is written again. The line of loose files is written before the files,
+since the line says which files may be removed later. A torn last line counts as absent."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.messages.errors import ConfigError
+from pipeline.store.atomic import sweep
+
+NAME = ".fast-diff-filter.jsonl"
+FORMAT = "fast-diff-filter"
+VERSION = 1
+
+
+class Manifest:
+    """The finished units, by their paths below the target folder."""
+
+    def __init__(self, file: Any, units: dict[str, Mapping[str, Any]]) -> None:
+        self._file, self.units = file, units
+
+    def record(self, unit: str, facts: Mapping[str, Any]) -> None:
+        """Record a unit; the line is on disk when this returns. Raises OSError."""
+        self._append({"unit": unit, **facts})
+        self.units[unit] = facts
+
+    def forget(self, unit: str) -> None:
+        """Record that the files of a unit were removed from the target. Raises OSError."""
+        self._append({"unit": unit, "removed": True})
+        self.units.pop(unit, None)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextlib.contextmanager
+def opened_manifest(folder: Path, run: str) -> Iterator[Manifest]:
+    """Create the target folder and its manifest, or open both; hold the manifest's lock meanwhile.
+
+    run  the folder of the run
+
+    Raises:
+        ConfigError: the folder holds other files or the results of another run, or another process writes there.
+        OSError: the folder can't be written to."""
+    path = folder / NAME
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ConfigError(f"--out: {folder} is not a folder; choose another name")
+    if folder.is_dir() and not path.exists() and any(folder.iterdir()):
+        raise ConfigError(f"--out: {folder} is not empty, and `fast-diff filter` did not write it; choose a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigError(f"--out: another process writes to {folder}; wait for it to end") from error
+        sweep(folder)
+        file.seek(0)
+        units = _read(file, path, run)
+        if file.tell() == 0:
+            file.write(json.dumps({FORMAT: VERSION, "run": run}).encode() + b"\n")
+        yield Manifest(file, units)
+
+
+def _is_below(name: str) -> bool:
+    """Return whether a relative path stays below its folder: files that a manifest names may be removed."""
+    return bool(name) and not name.startswith("/") and ".." not in name.split("/")
+
+
+def _read(file: Any, path: Path, run: str) -> dict[str, Mapping[str, Any]]:
+    """Return the last line of each unit; cut off a torn last line. Raises ConfigError."""
+    units: dict[str, Mapping[str, Any]] = {}
+    whole = 0
+    for number, line in enumerate(file):
+        try:
+            facts = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            facts = None
+        if facts is None:
+            break
+        if number == 0 and facts.get(FORMAT) != VERSION:
+            raise ConfigError(f"--out: {path} is of another version; choose a new folder")
+        if number == 0 and facts.get("run") != run:
+            raise ConfigError(f"--out: {path.parent} is of the run {facts.get('run')}; choose a new folder")
+        whole += len(line)
+        if unit := facts.get("unit"):
+            if not _is_below(unit) or not all(_is_below(name) and "/" not in name for name in facts.get("names", ())):
+                raise ConfigError(f"--out: {path} names files outside of its folder; choose a new folder")
+            units.pop(unit, None)
+            if not facts.get("removed"):
+                units[unit] = facts
+    file.truncate(whole)
+    file.seek(whole)
+    return units

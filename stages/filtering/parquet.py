@@ -1,0 +1,115 @@
+"""Write a Parquet file without some rows.
+
+Row groups, compression, encodings, statistics and the metadata of the schema stay as they are; a row group that loses
+all rows is left out. One row group is in memory at a time, since a row group is written as a whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stages.decoding.opened_file import OpenedFile
+from stages.filtering.outcome import Refused, Removal, Rewritten, check_found
+from stages.listing.parquet import parquet_rows
+
+CODECS = {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4", "LZ4_HADOOP": "lz4"}
+"""Names of codecs in a footer that the writer knows by other names."""
+
+
+def rewrite_parquet(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritten:
+    """Write a Parquet file without the rows of the images that go.
+
+    Raises:
+        Refused: an image that is to go is not in the file, or the file can't be read.
+        OSError: a file can't be read or written."""
+    names = [member.name for member in parquet_rows(opened, removal.column)]
+    check_found(removal.names, set(names))
+    stays = np.array([name not in removal.names for name in names], bool)
+    images = int((~stays).sum())
+    file = _opened(opened)
+    kept = unreadable = first = 0
+    schema = file.schema_arrow
+    with pq.ParquetWriter(out, schema, **writer_options(file.metadata)) as writer:
+        for number in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(number).num_rows
+            here = stays[first : first + rows]
+            first += rows
+            table = _row_group(file, number)
+            unreadable += int(here[len(table) :].sum())
+            images -= int((~here[len(table) :]).sum())
+            unreadable += int((~here[len(table) :]).sum())
+            table = _staying(table, here[: len(table)])
+            if len(table):
+                writer.write_table(table, row_group_size=len(table))
+            kept += len(table)
+    note = f"damaged: {unreadable:,} rows behind damaged pages can't be read" if unreadable else ""
+    return Rewritten(len(names), kept, images, 0, unreadable, note)
+
+
+def _opened(opened: OpenedFile) -> pq.ParquetFile:
+    source = os.fsdecode(opened.name) if opened.is_local else opened.file()
+    try:
+        return pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
+    except Exception as error:  # hostile bytes
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Refused("its footer can't be read") from error
+
+
+def _staying(table: pa.Table, stays: NDArray[np.bool_]) -> pa.Table:
+    return table if stays.all() else table.filter(pa.array(stays))
+
+
+def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
+    """Return the rows of a row group, up to a damaged page. Raises OSError."""
+    try:
+        return file.read_row_group(number, use_threads=False)
+    except Exception as error:  # a damaged page raises errors of many kinds
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+            raise
+    batches = []
+    try:
+        for batch in file.iter_batches(1, row_groups=[number], use_threads=False):
+            batches.append(batch)  # noqa: PERF402  # what was read before an error counts
+    except Exception as error:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
+            raise
+    return pa.Table.from_batches(batches, file.schema_arrow)
+
+
+def writer_options(metadata: Any) -> dict[str, Any]:
+    """Return the options of a writer that writes as a Parquet file was written.
+
+    metadata  the file's footer"""
+    options: dict[str, Any] = {"version": metadata.format_version}
+    if not metadata.num_row_groups:
+        return options
+    group = metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    dictionary = [each.path_in_schema for each in columns if each.has_dictionary_page or _has_dictionary(each)]
+    counted = [each.path_in_schema for each in columns if each.is_stats_set]
+    options |= {
+        "compression": {each.path_in_schema: CODECS.get(each.compression, each.compression) for each in columns},
+        "use_dictionary": dictionary or False,
+        "write_statistics": counted or False,
+        "write_page_index": any(each.has_offset_index for each in columns),
+        "use_deprecated_int96_timestamps": any(each.physical_type == "INT96" for each in columns),
+    }
+    if group.sorting_columns:
+        options["sorting_columns"] = group.sorting_columns
+    return options
+
+
+def _has_dictionary(column: Any) -> bool:
+    return any("DICTIONARY" in encoding for encoding in column.encodings)
+
+
+def count_parquet(path: Path) -> int:
+    """Return the number of rows. Raises OSError, and more where the file is damaged."""
+    return int(pq.ParquetFile(path).metadata.num_rows)
