@@ -20,7 +20,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "4c86d09d00d8b436"),
     "pairs": (4, "178098f4bfc6b210"),
     "cluster": (9, "d88e1f005dba3ca5"),
-    "plot": (16, "c9dd899ce1658495"),
+    "plot": (16, "1d0c566a8d984d27"),
 }
 
 

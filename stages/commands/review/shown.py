@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from pipeline.messages.errors import ConfigError
 from stages.clustering.rows import PathIndex
+from stages.commands.apply.companions import XMP
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
+from stages.listing.companions import BETWEEN, kind_of
 from stages.report import page, reads
 from stages.report.extremes import number
 from stages.report.previews import SUFFIXES
@@ -68,6 +70,16 @@ class Shown:
     def numbers(self) -> Mapping[tuple[str, str], int]:
         """Number of each image, by path and digest."""
         return {(row["path"], row["digest"]): number for number, row in enumerate(self.rows)}
+
+    @functools.cached_property
+    def sidecars(self) -> list[int]:
+        """Numbers of the images that had an XMP sidecar at the time of the run."""
+        named = ((number, row["companions"]) for number, row in enumerate(self.rows))
+        return [
+            number
+            for number, names in named
+            if names and any(kind_of(name.encode()) == XMP for name in names.split(BETWEEN))
+        ]
 
     def image(self, number: int) -> tuple[str, str]:
         """Return path and digest of an image. Raises IndexError."""
