@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "dd3bb294251542fe"),
+    "scan": (4, "4f6e7a22e807a0c5"),
     "thumbnail": (7, "4c280c0df7c303ae"),
     "hash": (3, "353f83e5aa6f853e"),
     "embed": (1, "17cee19f813dbef2"),
     "index": (2, "4c86d09d00d8b436"),
     "pairs": (4, "178098f4bfc6b210"),
     "cluster": (9, "d88e1f005dba3ca5"),
-    "plot": (16, "1d0c566a8d984d27"),
+    "plot": (16, "73e1f7067e5c0070"),
 }
 
 
