@@ -2,6 +2,7 @@
 
 tables.py     a run's tables as pandas DataFrames: `load_run`
 run_files.py  run.json, and artifacts as Arrow tables
+earlier.py    columns and keys that runs of earlier versions lack
 names.py      the image or the folder that a user typed
 by_folder.py  summaries of files by folder
 expand.py     matches of representatives as matches of all pairs of images

@@ -18,6 +18,7 @@ from pipeline.store.backends.storage import read_bytes
 from pipeline.store.store import Store
 from stages import pairs as pairs_stage
 from stages.cluster import FILENAME
+from stages.commands.results.earlier import completed, completed_section
 
 T = TypeVar("T")
 SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
@@ -26,7 +27,7 @@ SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The files in a run's folder."""
+    """The files in a run's folder. What an earlier version did not write yet is filled in: see `earlier.py`."""
 
     folder: Place
 
@@ -38,7 +39,7 @@ class RunFiles:
             summary = dict(json.loads(read_bytes(path)))
             config = summary["config"] = dict(summary["config"])
             there = SECTIONS - ({"cluster"} - summary["stages"].keys())  # a run of `check` has no clusters
-            config |= {name: dict(config[name]) for name in there}
+            config |= {name: completed_section(name, config[name]) for name in there}
             TypeAdapter(pairs_stage.Params).validate_json(json.dumps(config["pairs"]))
             return summary
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -58,7 +59,7 @@ class RunFiles:
         """Yield a table per artifact of a stage; None: all columns, all keys. Raises ConfigError."""
         for artifact in self.artifacts(stage):
             if keys is None or artifact.key in keys:
-                table = read_whole(artifact, lambda artifact: artifact.table(columns))
+                table = completed(stage, read_whole(artifact, lambda artifact: artifact.table(columns)), columns)
                 if columns and (lost := set(columns) - set(table.column_names)):
                     raise ConfigError(
                         f"{artifact.path} has no column {min(lost)}: an earlier version of fast-diff wrote it. Run the "

@@ -126,11 +126,11 @@ def read_page(results: Results) -> Shown:
         mark, previews, preview_mark = data["mark"], [*map(int, data["preview"])], str(data["previews"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} has no data of a report; {AGAIN}") from error
+    if page.script() not in html or page.style() not in html or len(META.findall(html)) != 1:
+        raise ConfigError(f"{path} was made by another version of fast-diff; {AGAIN}")
     rows = _rows(results)
     if mark != page.mark_of(f"{row['path']}\n{row['digest']}" for row in rows):
         raise ConfigError(f"{path} shows other images than the run has; {AGAIN}")
-    if page.script() not in html or page.style() not in html or len(META.findall(html)) != 1:
-        raise ConfigError(f"{path} was made by another version of fast-diff; {AGAIN}")
     nonce = secrets.token_urlsafe(16)  # a report from elsewhere may hold scripts with the nonce of its data
     html = META.sub('<meta name="fast-diff-review" content="1">', html)
     html = html.replace(_script(mark), _script(nonce))
