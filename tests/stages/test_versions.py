@@ -20,7 +20,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "4c86d09d00d8b436"),
     "pairs": (4, "178098f4bfc6b210"),
     "cluster": (9, "d88e1f005dba3ca5"),
-    "plot": (16, "4663d14ccea9cb77"),
+    "plot": (16, "7e40a5e817e2c967"),
 }
 
 

@@ -105,7 +105,7 @@ function drawJournals(busy) {
       on: {click: () => attempt("undo", {journal: name, digest})}}, "undo");
     undo.setAttribute("aria-label", `undo ${name}`);
     const state = action === "delete" ? "deleted" : away ? `${grouped(away)} can be restored` : "all restored";
-    return make("li", {}, `${name}: ${action}, ${counted(files, "file")}, ${state} `, undo);
+    return make("li", {}, undo, ` ${action}, ${counted(files, "file")}: ${state} (${name})`);
   }));
   byId("journals-head").hidden = !server.journals.length;
 }
