@@ -125,7 +125,7 @@ def uses(settings: Settings) -> Sequence[str]:
 
 STAGE: Stage[Params] = Stage(
     "plot",
-    version=15,
+    version=16,
     needs=NEEDS,
     params=Params,
     schema=SCHEMA,

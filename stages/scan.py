@@ -251,7 +251,7 @@ def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 STAGE: Stage[Params] = Stage(
     "scan",
-    version=3,
+    version=4,
     needs=(),
     params=Params,
     schema=schema,

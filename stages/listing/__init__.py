@@ -14,6 +14,7 @@ layouts.py     folders that are a data set of containers
 patterns.py    globs and brace ranges of inputs
 rules.py       which files count as images
 companions.py  which files belong to an image
+takeout.py     names that Google Takeout gives to the JSON of an image
 table.py       the files found, as columns
 stamps.py      what must stay equal for a file to count as unchanged
 path_text.py   paths of any bytes, as text

@@ -1,8 +1,9 @@
 """Find the companions of images: files that belong to an image by their names.
 
-A pattern is `<name>` or `<stem>`, and an ending. `<name>` stands for the whole name of an image, `<stem>` for the name
-without its extension, and the ending `.<raw>` for the endings of camera RAW files. Upper and lower case count as equal
-in an image's extension and in the endings of patterns, but not in the stem."""
+A pattern is `<name>` or `<stem>`, and an ending, or `<takeout>.json`: see `stages.listing.takeout`. `<name>` stands for
+the whole name of an image, `<stem>` for the name without its extension, and the ending `.<raw>` for the endings of
+camera RAW files. Upper and lower case count as equal in an image's extension and in the endings of patterns, but not in
+the stem."""
 
 from __future__ import annotations
 
@@ -12,17 +13,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from stages.decoding.formats.registry import RAW
+from stages.listing import takeout
 from stages.listing.path_text import show
+from stages.listing.rules import Named
 
 logger = logging.getLogger("fast_diff")
 
-Ignore: TypeAlias = Callable[[os.DirEntry[bytes]], bool]
+Ignore: TypeAlias = Callable[[os.DirEntry[bytes] | Named], bool]
 """A function that returns whether to ignore an entry of a folder."""
 NAME, STEM = "<name>", "<stem>"
 ANY_RAW = ".<raw>"
+TAKEOUT = "<takeout>.json"
 DEFAULT = (
-    *("<name>.xmp", "<stem>.xmp", "<stem>.aae", "<name>.json", "<name>.supplemental-metadata.json", "<stem>.<raw>"),
-    *("<stem>.mov", "<stem>.thm", "<name>.pp3", "<name>.dop"),
+    *("<name>.xmp", "<stem>.xmp", "<stem>.aae", "<name>.json", "<name>.supplemental-metadata.json", TAKEOUT),
+    *("<stem>.<raw>", "<stem>.mov", "<stem>.thm", "<name>.pp3", "<name>.dop"),
 )
 """Sidecars of XMP programs, edits of Apple's Photos, JSON of Google Takeout, camera RAW, films of Live Photos, previews
 of cameras, and sidecars of RawTherapee and DxO."""
@@ -32,9 +36,11 @@ BETWEEN = "/"
 
 def checked(pattern: str) -> str:
     """Return a valid pattern. Raises ValueError."""
+    if pattern == TAKEOUT:
+        return pattern
     ending = next((pattern.removeprefix(start) for start in (NAME, STEM) if pattern.startswith(start)), "")
     if len(ending) < 2 or ending[0] != "." or any(sign in ending.removesuffix(ANY_RAW) for sign in "/\0<>*?"):
-        raise ValueError(f"expected <stem> or <name> and an ending, such as <stem>.xmp, got {pattern!r}")
+        raise ValueError(f"expected <stem> or <name> and an ending, such as <stem>.xmp, or {TAKEOUT}, got {pattern!r}")
     return pattern
 
 
@@ -46,7 +52,13 @@ class CompanionRules:
     def __init__(self, patterns: Iterable[str]) -> None:
         self._endings: dict[bytes, list[tuple[bool, bytes]]] = {}
         """Whether a pattern takes the whole name, and the pattern's ending, by the last extension of the ending."""
+        patterns = tuple(patterns)
+        self._takeout = TAKEOUT in patterns
+        if self._takeout:
+            self._endings[takeout.ENDING.encode()] = []
         for pattern in patterns:
+            if pattern == TAKEOUT:
+                continue
             whole, tail = pattern.startswith(NAME), pattern[len(NAME) :]
             endings = [tail.removesuffix(ANY_RAW) + raw for raw in RAW.endings] if tail.endswith(ANY_RAW) else [tail]
             for ending in (os.fsencode(each).lower() for each in endings):
@@ -61,6 +73,7 @@ class CompanionRules:
         """Return the sorted companions of each image that has one.
 
         All files are in one folder."""
+        images, others = list(images), list(others)
         by_stem: dict[bytes, list[bytes]] = {}
         by_name: dict[bytes, list[bytes]] = {}
         for name in others:
@@ -71,8 +84,9 @@ class CompanionRules:
                     held, key = (by_name, _key(base)) if whole else (by_stem, base)
                     held.setdefault(key, []).append(name)
         found: dict[bytes, list[bytes]] = {}
+        written = dict(takeout.json_of(images, others)) if self._takeout else {}
         for image in images:
-            names = {*by_stem.get(stem_of(image), ()), *by_name.get(_key(image), ())} - {image}
+            names = {*by_stem.get(stem_of(image), ()), *by_name.get(_key(image), ()), *written.get(image, ())} - {image}
             if names:
                 found[image] = sorted(names)
         return found
@@ -120,6 +134,19 @@ class FoundCompanions:
             images = [path.rpartition(b"/")[2] for path in paths]
             for name, names in self._rules.of(images, others).items():
                 self.names[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
+
+    def add_below(self, root: bytes, images: Iterable[bytes], files: Iterable[bytes]) -> None:
+        """Add the companions among the files below a URL. Names are relative to `root`."""
+        inside: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
+        for name in images:
+            inside.setdefault(name[: name.rfind(b"/") + 1], ([], []))[0].append(name)
+        for name in files:
+            folder, last = name[: name.rfind(b"/") + 1], name.rpartition(b"/")[2]
+            ignored = self._ignore and self._ignore(Named(last, root + b"/" + name))
+            if folder in inside and self._rules.fits(last) and not ignored:
+                inside[folder][1].append(last)
+        for folder, (paths, others) in inside.items():
+            self.add(root + b"/" + folder, paths, others)
 
     def add_beside(self, folder: bytes, paths: Sequence[bytes]) -> None:
         """Add the companions of images that are inputs themselves.

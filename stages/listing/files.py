@@ -206,7 +206,7 @@ class _Walk:
 
     def at_url(self, root: bytes, number: int) -> None:
         """Add the files below a URL."""
-        found = find_urls(root.decode(), self._rules)
+        found = find_urls(root.decode(), self._rules, self.companions)
         loose = [each for each in found if not is_container(each.url) and not (each.url == root and is_list(root))]
         self.columns.add([each.url for each in loose], number, [each.stat for each in loose])
         self.tags.update((each.url, each.stamp) for each in loose)

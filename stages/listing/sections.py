@@ -132,7 +132,8 @@ class CompanionPatterns:
         tuple[Annotated[str, AfterValidator(companions.checked)], ...],
         Field(
             description="names of companions: <name> or <stem> of the image, and an ending, such as <stem>.xmp; "
-            ".<raw> stands for each ending of camera RAW; [] for no companions"
+            ".<raw> stands for each ending of camera RAW, <takeout>.json for all names of Google Takeout; [] for no "
+            "companions"
         ),
     ] = companions.DEFAULT
 

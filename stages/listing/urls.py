@@ -10,6 +10,7 @@ from pipeline.store.backends.locations import protocol_of
 from pipeline.store.backends.retries import retried
 from pipeline.store.backends.storage import Entry, entry_of, opened
 from stages.decoding.reading import read_url
+from stages.listing.companions import FoundCompanions
 from stages.listing.layouts import STATS, remote_files
 from stages.listing.patterns import MAGIC
 from stages.listing.rules import ListingRules
@@ -51,8 +52,10 @@ def exists(root: str) -> bool:
     return True
 
 
-def find_urls(root: str, rules: ListingRules) -> list[Listed]:
+def find_urls(root: str, rules: ListingRules, companions: FoundCompanions | None = None) -> list[Listed]:
     """Return the files below a URL, the file at the URL, or the matches of a glob.
+
+    companions  gets the companions below a URL, which the same listing names
 
     Raises:
         OSError: the URL can't be listed, or nothing exists under the URL."""
@@ -80,7 +83,10 @@ def find_urls(root: str, rules: ListingRules) -> list[Listed]:
     if any(STATS.fullmatch(name.encode()) for name in below):
         rules = replace(rules, archives=True)
     wanted = rules.below(root.encode())
-    return [_listed(f"{root}/{name}", entry_of(each)) for name, each in below.items() if name and wanted(name.encode())]
+    images = [name for name in below if name and wanted(name.encode())]
+    if companions:
+        companions.add_below(root.encode(), map(str.encode, images), map(str.encode, below))
+    return [_listed(f"{root}/{name}", entry_of(below[name])) for name in images]
 
 
 def _listed(url: str, entry: Entry) -> Listed:

@@ -6,6 +6,7 @@ templates/     the page's look and script             previews.py    preview fil
 charts.py      charts, by Matplotlib                  pictures.py    pairs and sheets, by Pillow
 reuse.py       charts of the last report              folders.py     which images folders share
 extremes.py    closest and farthest matches, counts   bundles.py     images that match in the same folders
-labels.py      recall, from labels of duplicates      triangle.py    folders in a triangle, for the page
+labels.py      recall, from labels of duplicates      image_groups.py  images that match the same images
 sets.py        images of one set that are in the other
-dendrogram.py  splits of a cluster at lower thresholds"""
+dendrogram.py  splits of a cluster at lower thresholds
+triangle.py    folders in a triangle, for the page"""

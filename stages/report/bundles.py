@@ -1,15 +1,12 @@
 """Bundle the images that lie in the same folders and whose matches lie in the same folders.
 
 A row about two representatives stands for all pairs of the images that they represent; these pairs are not listed one
-by one. Images that are identical, and treated alike by all rules, form a group: all images of a group match the same
-images. The images of a dismissed pair form groups of their own."""
+by one. `image_groups.py` groups the images of a representative."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +19,7 @@ from stages.comparing.blocks import group_columns, read_blocks, rule_inputs
 from stages.comparing.comparison import Comparison, comparison_of
 from stages.comparing.metrics.kinds import kind_of
 from stages.kernels.graph.trees import Bundle
+from stages.report.image_groups import ImageFolders, ImageGroups, OwnerFolders
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -30,43 +28,6 @@ WAITING = 1 << 22
 """Matches of images with folders that are collected before duplicates are merged."""
 BLOCKS = 32
 """Blocks whose paths are held in memory."""
-
-
-class ImageFolders(NamedTuple):
-    """The readable images, in the order of the index, and their folders.
-
-    folder     number of each image's folder, int64 (n,)
-    folders    number of folders
-    bytes      int64 (n,)
-    flat       images below `cluster.min_contrast`, which match nothing, bool (n,)
-    dismissed  position, from 1, of the image's digest among the digests of dismissed pairs, or 0; int64 (n,)"""
-
-    folder: Ints
-    folders: int
-    bytes: Ints
-    flat: Mask
-    dismissed: Ints
-
-
-class _Leaves(NamedTuple):
-    """Number and bytes of the images of an owner (a group or a single image) in a folder, sorted; int64 (n,) each."""
-
-    owner: Ints
-    folder: Ints
-    images: Ints
-    bytes: Ints
-
-    @classmethod
-    def of(cls, owner: Ints, images: ImageFolders) -> _Leaves:
-        there = np.flatnonzero((owner >= 0) & ~images.flat)
-        keys, place = np.unique(owner[there] * images.folders + images.folder[there], return_inverse=True)
-        size = np.zeros(len(keys), np.int64)
-        np.add.at(size, place, images.bytes[there])
-        return cls(keys // images.folders, keys % images.folders, np.bincount(place, minlength=len(keys)), size)
-
-    def at(self, owner: int) -> slice:
-        first, end = np.searchsorted(self.owner, (owner, owner + 1))
-        return slice(int(first), int(end))
 
 
 class _Blocks:
@@ -150,7 +111,7 @@ def bundles(
     limit = settings("pairs.threshold") if threshold is None else threshold
     pairs = [artifact for artifact in inputs.of("pairs") if artifact.rows]
     blocks = _Blocks(inputs.of("index"), comparison, settings, pairs)
-    groups = _Groups(blocks.representative, images, apart)
+    groups = ImageGroups(blocks.representative, images, apart)
     found = _Matched(images.folders + groups.count)
     for artifact in pairs:
         for a, b, zero in blocks.matches(artifact, limit):
@@ -168,54 +129,12 @@ def bundles(
     yield from _bundled(*found.merged(), groups, images)
 
 
-class _Groups:
-    """Groups of images that match the same images, numbered.
-
-    count   number of groups
-    of      each image's group, int64 (images,)
-    leaves  folders of each group
-    target  a group's folder if there is only one, else the number of folders plus the group's number, int64 (count,)"""
-
-    def __init__(self, representative: Ints, images: ImageFolders, apart: Collection[tuple[int, int]]) -> None:
-        self._apart, self._dismissed = apart, images.dismissed
-        self._most = int(images.dismissed.max(initial=0)) + 1
-        self._keys, self.of = np.unique(representative * self._most + images.dismissed, return_inverse=True)
-        self.count = len(self._keys)
-        self.leaves = _Leaves.of(self.of, images)
-        self.target = images.folders + np.arange(self.count)
-        alone = np.bincount(self.leaves.owner, minlength=self.count) == 1
-        self.target[alone] = self.leaves.folder[alone[self.leaves.owner]]
-
-    def may_match(self, a: Ints, b: Ints) -> Mask:
-        """Return which pairs of images are not dismissed, bool (n,)."""
-        if not self._apart:
-            return np.ones(len(a), bool)
-        pairs = zip(self._dismissed[a].tolist(), self._dismissed[b].tolist(), strict=True)
-        return np.array([pair not in self._apart for pair in pairs], bool)
-
-    def of_rows(self, a: Ints, b: Ints, zero: Mask) -> tuple[Ints, Ints, Mask]:
-        """Return the pairs of groups that rows about representatives stand for, without dismissed pairs."""
-        if self._most == 1:
-            return self.of[a], self.of[b], zero
-        rows = np.unique(np.stack([a, b, zero], axis=1), axis=0).tolist()
-        found = [(i, j, same) for x, y, same in rows for i, j in product(self._parts(x), self._parts(y))]
-        one, other, exact = np.array(found, np.int64).reshape(-1, 3).T
-        codes = zip((self._keys[one] % self._most).tolist(), (self._keys[other] % self._most).tolist(), strict=True)
-        keep = np.array([pair not in self._apart for pair in codes], bool)
-        return one[keep], other[keep], exact[keep] > 0
-
-    def _parts(self, representative: int) -> range:
-        """Return the groups of the images that a representative stands for."""
-        ends = np.searchsorted(self._keys, (representative * self._most, (representative + 1) * self._most))
-        return range(*ends.tolist())
-
-
-def _bundled(sources: Ints, targets: Ints, groups: _Groups, images: ImageFolders) -> Iterator[Bundle]:
+def _bundled(sources: Ints, targets: Ints, groups: ImageGroups, images: ImageFolders) -> Iterator[Bundle]:
     """Yield bundles from sources, sorted, and targets; see `_Matched.merged`."""
     single = np.unique(sources[sources >= groups.count]) - groups.count
     owner = np.where(np.isin(groups.of, sources), groups.of, -1)
     owner[single] = groups.count + single
-    leaves = _Leaves.of(owner, images)
+    leaves = OwnerFolders.of(owner, images)
     first = np.flatnonzero(np.diff(leaves.owner, prepend=-1))
     owners, ends = leaves.owner[first], np.append(first, len(leaves.owner))[1:]
     group = np.where(owners < groups.count, owners, 0)
@@ -250,7 +169,7 @@ def _bundled(sources: Ints, targets: Ints, groups: _Groups, images: ImageFolders
             yield Bundle(folders, counts[0], counts[1], there, identical)
 
 
-def _resolved(matched: Ints, groups: _Groups, count: int) -> tuple[Ints, Mask]:
+def _resolved(matched: Ints, groups: ImageGroups, count: int) -> tuple[Ints, Mask]:
     """Return the folders of targets, ascending, and whether a match there is at distance 0."""
     target, exact = matched // 2, matched % 2
     plain = target < count

@@ -20,7 +20,8 @@ from pipeline.stage import Artifact, Inputs, Job
 from stages.clustering import dismissed
 from stages.clustering.live import folders_of
 from stages.kernels.graph.trees import SharedImages, Tree, condensed, shared
-from stages.report.bundles import ImageFolders, bundles
+from stages.report.bundles import bundles
+from stages.report.image_groups import ImageFolders
 
 Ints = NDArray[np.int64]
 

@@ -38,10 +38,20 @@ class Answer(NamedTuple):
 class Served:
     """A server, and one reader's requests."""
 
-    def __init__(self, run: Path, *options: str, environment: Mapping[str, str] | None = None) -> None:
-        """`environment`: variables with which the command opens a browser."""
-        quiet = () if environment else ("--no-browser",)
-        command = [sys.executable, "-m", "pipeline.cli.main", "review", str(run), *quiet, *options]
+    def __init__(
+        self, run: Path, *options: str, environment: Mapping[str, str] | None = None, quiet: bool | None = None
+    ) -> None:
+        """`environment`: variables with which the command opens a browser, unless it is `quiet`."""
+        quiet = environment is None if quiet is None else quiet
+        command = [
+            sys.executable,
+            "-m",
+            "pipeline.cli.main",
+            "review",
+            str(run),
+            *(["--no-browser"] if quiet else []),
+            *options,
+        ]
         around = os.environ | (environment or {})
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=around)
         assert self.process.stdout

@@ -38,6 +38,15 @@ def removed(opened: Opened, to: Path) -> set[str]:
     return {"/".join(file.path.split("/")[-2:]) for file, _ in plan.removed}
 
 
+def test_the_triangle_outlives_the_rules(browser: Any, project: Project) -> None:
+    with Opened(browser, project.run_folder / "report" / "index.html") as opened:
+        opened.page.click("#open-rules")
+        assert opened.run("byId('rule-folder').list.options.length") > 0
+        assert opened.page.locator("#folders [data-cell]").count() == 5
+        ids = opened.run("[...document.querySelectorAll('[id]')].map(each => each.id)")
+        assert sorted(ids) == sorted(set(ids))
+
+
 def test_a_cell_lists_its_clusters_and_one_folder_goes(browser: Any, project: Project, tmp_path: Path) -> None:
     with Opened(browser, project.run_folder / "report" / "index.html") as opened:
         page = opened.page

@@ -362,6 +362,8 @@ def test_keys_with_empty_parts_are_images_of_their_own(project: Project, store: 
 def test_a_url_gives_the_thumbnails_of_a_folder(
     project: Project, store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:
+    first = min((tmp_path / "images").iterdir())
+    first.with_suffix(".xmp").write_text("metadata")
     upload(store, bucket, tmp_path / "images", "photos")
     project.config |= {"output": str(tmp_path / "outputs"), "inputs": {"a": [str(tmp_path / "images")]}}
     assert project.run() == 0
@@ -369,7 +371,8 @@ def test_a_url_gives_the_thumbnails_of_a_folder(
     project.config |= {"run": "by-url", "inputs": {"a": [f"s3://{bucket}/photos/"]}}
     assert project.run() == 0
     by_url = load_run(project.run_folder).images()
-    same = ["width", "height", "digest", "contrast", "bytes"]
+    same = ["width", "height", "digest", "contrast", "bytes", "companions"]
+    assert by_url["companions"].dropna().tolist() == [f"{first.stem}.xmp"]
     assert by_url["path"].str.rpartition("/")[2].tolist() == by_folder["path"].str.rpartition("/")[2].tolist()
     pd.testing.assert_frame_equal(by_url[same], by_folder[same])
 

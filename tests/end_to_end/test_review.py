@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 from pipeline.cli.main import main
 from tests.end_to_end.driver import Kept, Project, make_image
 from tests.end_to_end.reviewing import Served, served
+from tests.stages.decoding.test_annotations import listed, xmp
 
 pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
@@ -519,6 +520,73 @@ def test_companions_go_with_their_image_and_come_back(own: Project, tmp_path: Pa
         assert files(own) == before | {
             str(Path(first).with_suffix(".xmp").relative_to(own.folder / "images")): b"an edit"
         }
+
+
+def test_companions_stay_or_keep_their_image(own: Project, tmp_path: Path) -> None:
+    with served(own.run_folder) as server:
+        rows, groups = server.rows, server.proposal()
+    going = Path(rows[groups[0]["remove"][0]]["path"])
+    going.with_suffix(".xmp").write_text("of an image that goes")
+    assert own.run() == 0
+    before = files(own)
+    with served(own.run_folder) as server:
+        digests = set()
+        for companions, done in (("with", CLUSTERS - 1), ("refuse", CLUSTERS - 1), ("leave", CLUSTERS)):
+            prepared = server.prepare("move", tmp_path / "away", companions=companions)
+            digests.add(prepared.json["digest"])
+            assert server.ended()["outcome"]["files"] == done, companions
+        assert len(digests) == 3, "the plan's digest names the choice, too"
+        assert server.prepare("move", tmp_path / "away", companions="both").status == 400
+        assert server.post("apply", digest=min(digests - {prepared.json["digest"]})).status == 409
+        assert server.post("apply", digest=prepared.json["digest"]).status == 200
+        assert server.ended()["outcome"]["companions"] == 0
+        assert going.with_suffix(".xmp").exists()
+        assert not going.exists()
+        (journal,) = server.state()["journals"]
+        assert server.post("undo", journal=journal["name"], digest=journal["digest"]).status == 200
+        server.ended()
+        assert files(own) == before
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("action", ["move", "trash"])
+def test_metadata_are_merged_and_taken_back(
+    action: str, own: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with served(own.run_folder) as server:
+        rows, groups = server.rows, server.proposal()
+    stays, goes = (Path(rows[groups[0][name][0]]["path"]) for name in ("keep", "remove"))
+    goes.with_suffix(".xmp").write_bytes(xmp(listed("dc:subject", "harbour")))
+    assert own.run() == 0
+    before = files(own)
+    with served(own.run_folder) as server:
+        assert server.state()["unmergeable"] == ""
+        assert server.state()["sidecars"] == [groups[0]["remove"][0]]
+        to = tmp_path / "away" if action == "move" else ""
+        assert server.prepare(action, to, merge_metadata="yes").status == 400
+        prepared = server.prepare(action, to, merge_metadata=True)
+        dry = server.ended()
+        assert (dry["outcome"]["merging"], dry["outcome"]["sidecars"], dry["done"]) == (True, 1, CLUSTERS)
+        assert any(line.startswith("would be merged  keywords into ") for line in dry["lines"])
+        assert dry["summary"][1].endswith("1 sidecar would be written; 0 conflicts")
+        assert files(own) == before
+        assert server.post("apply", digest=prepared.json["digest"]).status == 200
+        assert server.ended()["outcome"]["sidecars"] == 1
+        assert b"harbour" in stays.with_name(f"{stays.name}.xmp").read_bytes()
+        (journal,) = server.state()["journals"]
+        assert journal["action"] == action
+        assert server.post("undo", journal=journal["name"], digest=journal["digest"]).status == 200
+        assert server.ended()["done"] == CLUSTERS + 2
+        assert files(own) == before
+
+
+def test_without_exiftool_no_metadata_are_merged(own: Project, tmp_path: Path) -> None:
+    with served(own.run_folder, environment={"PATH": "/nowhere"}, quiet=True) as server:
+        assert server.state()["unmergeable"].startswith("exiftool is not installed")
+        refused = server.prepare("move", tmp_path / "away", merge_metadata=True)
+        assert (refused.status, "Install it: " in refused.json["error"]) == (400, True)
+        assert server.state()["work"] is None
 
 
 def test_a_replayed_or_stale_request_does_not_act(own: Project, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.end_to_end.driver import Kept, Project, make_image
 from tests.end_to_end.reviewing import Served, served
 from tests.end_to_end.test_page import CHROMIUM, browser
+from tests.stages.decoding.test_annotations import listed, xmp
 
 pytest.importorskip("starlette", reason="starlette is not installed")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed")
@@ -193,6 +195,78 @@ def test_dry_run_apply_and_undo_on_the_page(own: Project, context: Any, tmp_path
         assert files(own) == before
         assert page.is_disabled("#journals button")
         assert [each for each in window.complaints if "400" not in each] == []
+
+
+def test_the_choice_of_companions_and_metadata(own: Project, context: Any, tmp_path: Path) -> None:
+    sidecar = own.folder / "images" / "1 small.xmp"
+    sidecar.write_text("no XMP, and a companion")
+    assert own.run() == 0
+    with served(own.run_folder) as server:
+        window = Window(context, server)
+        page = window.page
+        page.focus("#open-act")
+        page.keyboard.press("Enter")
+        seen = []
+        for _ in range(5):
+            seen.append(window.run("document.activeElement.id"))
+            page.keyboard.press("Tab")
+        assert seen == ["action", "move-to", "companions", "merge", "dry-run"]
+        page.select_option("#action", "trash")
+        assert page.is_disabled("#act-apply")
+
+        def dry(choice: str) -> str:
+            page.select_option("#companions", choice)
+            assert page.is_disabled("#act-apply"), "the dry run was of another choice"
+            page.click("#dry-run")
+            window.until("!byId('act-apply').disabled")
+            return str(page.inner_text("#act-lines"))
+
+        assert "lacks; with --companions leave, the image goes alone" in dry("with")
+        assert page.inner_text("#act-apply") == f"move to the trash: {CLUSTERS - 1} files"
+        assert "it has companions, and --companions is refuse" in dry("refuse")
+        assert f"{CLUSTERS} of {2 * CLUSTERS} images of " in dry("leave")
+        page.select_option("#companions", "with")
+        assert window.run("whyUnmergeable() === server.unmergeable"), "thumbnails of other sizes are other files"
+
+        def merging(change: str) -> Any:
+            """What the switch is at once after a change; the next answer of the server may take the change back."""
+            return window.run(f"({change}, drawAct(), [byId('merge').disabled, byId('merge-about').textContent])")
+
+        missing = "exiftool is not installed"
+        assert merging(f"server.unmergeable = '{missing}'") == [True, missing]
+        assert merging("server.unmergeable = '', data.digest.fill('same')")[0] is False, (
+            "an image that goes had a sidecar"
+        )
+        disabled, why = merging("server.unmergeable = '', server.sidecars.clear()")
+        assert disabled
+        assert why.startswith("nothing to merge")
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_metadata_are_merged_on_the_page(own: Project, context: Any, tmp_path: Path) -> None:
+    (own.folder / "images" / "1 small.xmp").write_bytes(xmp(listed("dc:subject", "harbour")))
+    assert own.run() == 0
+    before = files(own)
+    with served(own.run_folder) as server:
+        window = Window(context, server)
+        page = window.page
+        page.click("#open-act")
+        page.fill("#move-to", str(tmp_path / "away"))
+        page.focus("#merge")
+        page.keyboard.press("Space")
+        page.click("#dry-run")
+        window.until("!byId('act-apply').disabled")
+        said = page.inner_text("#act-apply")
+        assert said == f"move to a folder: {CLUSTERS} files, 1 companion, metadata into 1 sidecar"
+        assert "would be merged  keywords into " in page.inner_text("#act-lines")
+        page.click("#act-apply")
+        window.until("server.work.name === 'apply' && server.work.ended")
+        assert (own.folder / "images" / "1.jpg.xmp").exists()
+        window.until("byId('journals').textContent.includes('move, ')")
+        page.click("#journals button")
+        window.until("server.work.name === 'undo' && server.work.ended")
+        assert files(own) == before
+        assert window.complaints == []
 
 
 def test_a_window_that_shows_another_state_cannot_act(own: Project, context: Any, tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "afb72f0fa93680c5"),
+    "scan": (4, "c9d7915da262c12c"),
     "thumbnail": (7, "3d6e221ef9669b0e"),
     "hash": (3, "c29853bbc37b3183"),
     "embed": (1, "22854de752251193"),
     "index": (2, "b4d35d239e9ab227"),
     "pairs": (4, "9cd177426e1b5380"),
     "cluster": (9, "f580a31aae5ee9e4"),
-    "plot": (15, "405a15f5646ff6ce"),
+    "plot": (16, "0dc16eb789b41a56"),
 }
 
 

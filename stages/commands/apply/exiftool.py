@@ -21,7 +21,7 @@ PROGRAM = "exiftool"
 SECONDS = 300
 """Timeout in seconds for reading the files of a group, or for writing one sidecar."""
 MISSING = (
-    "--merge-metadata: exiftool is not installed; expected the program exiftool on the path. Install it: "
+    "exiftool is not installed; expected the program exiftool on the path. Install it: "
     "apt-get install libimage-exiftool-perl, brew install exiftool, or https://exiftool.org"
 )
 EMPTY = (
@@ -43,8 +43,13 @@ TAGS = (
 
 def check_installed() -> None:
     """Raise ConfigError where exiftool is missing."""
-    if shutil.which(PROGRAM) is None:
-        raise ConfigError(MISSING)
+    if not is_installed():
+        raise ConfigError(f"--merge-metadata: {MISSING}")
+
+
+def is_installed() -> bool:
+    """Return whether exiftool is on the path."""
+    return shutil.which(PROGRAM) is not None
 
 
 def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:

@@ -104,7 +104,7 @@ def _prepare(
         if not is_local(file):
             raise Cannot("it is on an object store; apply works on this machine's disks only")
         if container_of(file) is not None:
-            raise Cannot("it is inside a container; make the container again without the image")
+            raise Cannot("it is inside a container; fast-diff filter writes the container anew without the image")
         path = path_of(file)
         folder = folders.find(path.parent)
         if folder is None:

@@ -77,8 +77,12 @@ class Merges:
         write  make the sidecars' new content; a dry run needs none"""
         by_keeper: dict[Path, list[Planned]] = {}
         for planned in group:
-            if planned.keeper is not None and not planned.why:
-                by_keeper.setdefault(planned.keeper.path, []).append(planned)
+            keeper = planned.keeper
+            try:
+                if keeper is not None and not planned.why and self._may_differ(planned, keeper, folders):
+                    by_keeper.setdefault(keeper.path, []).append(planned)
+            except (Cannot, OSError) as error:
+                planned.refuse(error, UNMERGED)
         going = [_path(planned) for images in by_keeper.values() for planned in images]
         try:
             files = {path: [*self._companions.sidecars(path, folders), path] for path in (*by_keeper, *going)}
@@ -97,6 +101,10 @@ class Merges:
                 for planned in images:
                     planned.refuse(error, UNMERGED)
         return found
+
+    def _may_differ(self, planned: Planned, keeper: StayingImage, folders: Folders) -> bool:
+        """Return whether an image may say what its keeper does not. Raises Cannot, OSError."""
+        return planned.file.digest != keeper.digest or bool(self._companions.sidecars(_path(planned), folders))
 
     def _merge(
         self,

@@ -106,25 +106,38 @@ def as_dict(tally: Tally, action: str, journal: Path | None, folders: Sequence[F
     }
 
 
+def details(tally: Tally, action: str, journal: Path | None, folders: Sequence[FolderCount]) -> Iterator[str]:
+    """Yield a line per reason to leave files alone, per folder of the files done, and per conflict."""
+    for reason, count in tally.refused.items():
+        yield f"left alone  {counted(count, 'file')}, such as {tally.first[reason]}: {one_line(reason)}"
+    yield from folder_lines(folders, "would go" if action == REPORT else _said(action, journal))
+    for each in tally.conflicts[:SHOWN]:
+        yield f"conflict    {conflict_text(each)}"
+    if tally.conflicts[SHOWN:]:
+        yield f"conflict    {len(tally.conflicts) - SHOWN:,} more; --verbose lists all"
+
+
+def totals(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
+    """Yield the number of files done and left alone, and the number of sidecars written."""
+    yield f"{amount(tally)} {_said(action, journal)}; {tally.refused.total():,} left alone"
+    if tally.sidecars or tally.conflicts:
+        wrote = "written" if journal else "would be written"
+        yield f"metadata    {counted(tally.sidecars, 'sidecar')} {wrote}; {counted(len(tally.conflicts), 'conflict')}"
+
+
+def _said(action: str, journal: Path | None) -> str:
+    return DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
+
+
 def summary(
     tally: Tally, action: str, journal: Path | None, folders: Sequence[FolderCount] | None = None
 ) -> Iterator[str]:
     """Yield the lines that end the command's output.
 
     `folders`: of the files done; None: each file has a line already."""
-    said = DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
     if folders is not None:
-        for reason, count in tally.refused.items():
-            yield f"left alone  {counted(count, 'file')}, such as {tally.first[reason]}: {one_line(reason)}"
-        yield from folder_lines(folders, "would go" if action == REPORT else said)
-        for each in tally.conflicts[:SHOWN]:
-            yield f"conflict    {conflict_text(each)}"
-        if tally.conflicts[SHOWN:]:
-            yield f"conflict    {len(tally.conflicts) - SHOWN:,} more; --verbose lists all"
-    yield f"{amount(tally)} {said}; {tally.refused.total():,} left alone"
-    if tally.sidecars or tally.conflicts:
-        wrote = "written" if journal else "would be written"
-        yield f"metadata    {counted(tally.sidecars, 'sidecar')} {wrote}; {counted(len(tally.conflicts), 'conflict')}"
+        yield from details(tally, action, journal, folders)
+    yield from totals(tally, action, journal)
     if journal and not tally.done:
         yield f"journal     {journal}"
     elif journal and action == "delete":

@@ -19,6 +19,7 @@ from stages.decoding.recheck import names_of
 from stages.decoding.sources import in_range
 from stages.listing.companions import BETWEEN, stem_of
 from stages.listing.path_text import show
+from stages.listing.takeout import is_json_of
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
@@ -35,14 +36,16 @@ class PlannedCompanion:
 def true_name(shown: str, image: bytes) -> bytes:
     """Return the true name of a companion of the image with this name.
 
-    A companion begins with the image's stem, which alone may hold bytes that are not UTF-8."""
+    A companion begins with the image's stem, which alone may hold bytes that are not UTF-8, or is a JSON of Takeout."""
     stem = stem_of(image)
-    return stem + shown[len(show(stem)) :].encode()
+    return stem + shown[len(show(stem)) :].encode() if shown.startswith(show(stem)) else shown.encode()
 
 
-def begins_like(shown: str, image: bytes) -> bool:
-    """Return whether a text may be the name of a companion of the named image."""
-    return "/" not in shown and "\0" not in shown and shown.startswith(show(stem_of(image)) + ".")
+def may_accompany(shown: str, image: bytes) -> bool:
+    """Return whether a text may be the name of a companion of the image with this name."""
+    if "/" in shown or "\0" in shown:
+        return False
+    return shown.startswith(show(stem_of(image)) + ".") or is_json_of(shown, image)
 
 
 def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[dict[str, Any]]]:

@@ -29,7 +29,7 @@ from pydantic.dataclasses import dataclass as validated
 from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import inside, place, protocol_of
 from pipeline.store.backends.storage import read_bytes
-from stages.commands.plan.companions import PlannedCompanion, begins_like, companions_of, naming_of
+from stages.commands.plan.companions import PlannedCompanion, companions_of, may_accompany, naming_of
 from stages.commands.results.tables import load_run
 from stages.comparing.text import one_line
 from stages.decoding.location import SEPARATOR
@@ -227,7 +227,7 @@ def _problems(plan: RemovalPlan) -> Iterator[str]:
             if name.startswith(b"/") and (os.path.normpath(name) != name or name.startswith(b"//")):
                 yield f"{place}: expected a path without ., .. and //"
             for each in file.companions:
-                if not begins_like(each.name, name.rpartition(b"/")[2]):
+                if not may_accompany(each.name, name.rpartition(b"/")[2]):
                     yield f"{place}: expected companions that begin with its stem, got {one_line(each.name)!r}"
             seen[name] = group.cluster
             if file in group.remove and (root := reference_of(file, plan.references)) is not None:

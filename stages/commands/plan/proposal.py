@@ -58,6 +58,11 @@ def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str
     check_finished(results)
     images = results.images().set_index("path")
     members = results.clusters()
+    if members["reference"].isna().any():
+        raise ConfigError(
+            f"{results.folder}: an earlier version of fast-diff wrote its clusters, which do not say what lies in a "
+            "reference folder; run `fast-diff run` again first"
+        )
     if lost := set(members["path"]) - set(images.index):
         raise ConfigError(f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}")
     if rules and len(members):

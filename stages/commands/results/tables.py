@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,15 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter
 
-from pipeline.messages.errors import ArtifactDamaged, ConfigError
-from pipeline.store.artifact import StoredArtifact
+from pipeline.messages.errors import ConfigError
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.storage import exists, read_bytes
 from pipeline.store.store import Store
 from stages import pairs as pairs_stage
-from stages.cluster import FILENAME
 from stages.commands.results.expand import expanded_rows
 from stages.commands.results.names import image_named
+from stages.commands.results.run_files import RunFiles, read_whole
 from stages.comparing.blocks import index_columns
 from stages.comparing.comparison import Comparison
 from stages.comparing.match_rows import match_schema
@@ -35,10 +31,6 @@ from stages.decoding.location import container_of
 from stages.kernels.graph import components
 from stages.listing.path_text import show
 from stages.report.folders import FILENAME as FOLDERS
-
-T = TypeVar("T")
-SECTIONS = {"inputs", "thumbnail", "pairs", "cluster"}
-"""Sections of the config that commands read."""
 
 FACTS = (
     *("path", "path_bytes", "set", "width", "height", "bytes", "format", "mode", "digest", "contrast", "alpha"),
@@ -62,30 +54,12 @@ def load_run(folder: Place) -> Results:
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(RunFiles):
     """The results of a run.
 
     Each method reads Parquet files and verifies their checksums.
 
     Raises ConfigError where a file is damaged, or a stage has not run yet."""
-
-    folder: Place
-
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """Content of run.json: counts, times, and the config as resolved.
-
-        Raises ConfigError."""
-        path = self.folder / "run.json"
-        try:
-            summary = dict(json.loads(read_bytes(path)))
-            config = summary["config"] = dict(summary["config"])
-            there = SECTIONS - ({"cluster"} - summary["stages"].keys())  # a run of `check` has no clusters
-            config |= {name: dict(config[name]) for name in there}
-            TypeAdapter(pairs_stage.Params).validate_json(json.dumps(config["pairs"]))
-            return summary
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ConfigError(f"{path} is damaged; run `fast-diff run` again, which rewrites the file") from error
 
     @property
     def report(self) -> Place:
@@ -161,7 +135,7 @@ class Results:
             raise ConfigError(f"{self.folder} has no {FOLDERS} yet; run `fast-diff run` again first") from error
         mark = hashlib.sha256(data).hexdigest()
         for artifact in self.artifacts("plot"):
-            if mark not in _whole(artifact, lambda artifact: artifact.record.files.get(FOLDERS, ())):
+            if mark not in read_whole(artifact, lambda artifact: artifact.record.files.get(FOLDERS, ())):
                 raise ConfigError(f"{path} is damaged; delete it, and the next run makes it again")
         table: pd.DataFrame = pq.read_table(pa.BufferReader(data)).to_pandas()
         return table
@@ -198,7 +172,9 @@ class Results:
         rows = []
         for artifact in self.artifacts("pairs"):
             first, _, second = artifact.key.partition(".")
-            rows.append({"block_a": first, "block_b": second, **_whole(artifact, lambda artifact: artifact.summary)})
+            rows.append(
+                {"block_a": first, "block_b": second, **read_whole(artifact, lambda artifact: artifact.summary)}
+            )
         columns = ["block_a", "block_b", "pairs_total", "decided", "skipped_by_rule", "identical", "matches"]
         return pd.DataFrame(rows, columns=columns).sort_values(["block_a", "block_b"], ignore_index=True)
 
@@ -240,32 +216,6 @@ class Results:
     def _hash_columns(self) -> tuple[str, ...]:
         return HASHES + MIRRORED_HASHES if self.comparison.mirror else HASHES
 
-    def artifacts(self, stage: str) -> list[StoredArtifact]:
-        """Return a stage's artifacts, sorted by name.
-
-        Raises ConfigError where there is none."""
-        names = [name for name in Store(self.folder).names(stage) if stage != "cluster" or name == FILENAME]
-        if not names:
-            raise ConfigError(f"{self.folder} has no {stage} yet; run `fast-diff run` to its end first")
-        keys = (name.rpartition("-")[0] or name.removesuffix(".parquet") for name in names)
-        return [StoredArtifact(stage, key, self.folder / stage / name) for key, name in zip(keys, names, strict=True)]
-
-    def tables(
-        self, stage: str, columns: Sequence[str] | None = None, keys: Collection[str] | None = None
-    ) -> Iterator[pa.Table]:
-        """Yield a table per artifact of a stage; None: all columns, all keys.
-
-        Raises ConfigError."""
-        for artifact in self.artifacts(stage):
-            if keys is None or artifact.key in keys:
-                table = _whole(artifact, lambda artifact: artifact.table(columns))
-                if columns and (lost := set(columns) - set(table.column_names)):
-                    raise ConfigError(
-                        f"{artifact.path} has no column {min(lost)}: an earlier version of fast-diff wrote it. Run the "
-                        "same command again first"
-                    )
-                yield table
-
     def _read(self, stage: str, columns: tuple[str, ...] | list[str] | None) -> pd.DataFrame:
         frame: pd.DataFrame = pa.concat_tables(self.tables(stage, columns)).to_pandas()
         return frame
@@ -287,17 +237,3 @@ class Results:
         whole = expanded_rows(rows, tables, comparison, lambda key: inputs.get(key, ()), not inputs["inputs.b"])
         distances, thumbnail = whole[comparison.column].to_numpy(), config["thumbnail"]
         return whole.assign(borderline=comparison.borderline(distances, thumbnail["decode"], thumbnail["channels"]))
-
-
-def _whole(artifact: StoredArtifact, read: Callable[[StoredArtifact], T]) -> T:
-    """Return the result of `read`.
-
-    Raises ConfigError where the artifact can't be read."""
-    try:
-        return read(artifact)
-    except ArtifactDamaged as error:
-        raise _damaged(artifact) from error
-
-
-def _damaged(artifact: StoredArtifact) -> ConfigError:
-    return ConfigError(f"{artifact.path} is damaged; delete it, and the next run makes it again")

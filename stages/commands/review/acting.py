@@ -1,6 +1,6 @@
 """Run dry runs, applies and undos for the page, one at a time, with the code of `apply` and `undo`.
 
-A dry run fixes the plan, the action and the target folder, and names the three by a digest. `apply` takes that digest
+A dry run fixes the plan and the options of `apply`, and names them by a digest. `apply` takes that digest
 once, and only while the decisions are those of the dry run: a window that shows other decisions can't act, and a
 request that is sent twice acts once."""
 
@@ -12,23 +12,34 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import ConfigError, FastDiffError
 from pipeline.store.atomic import atomic_write
 from pipeline.store.backends.locations import at_home
-from stages.commands.apply.actions import ACTIONS, REPORT
+from stages.commands.apply.actions import ACTIONS, CHOICES, MERGE, REPORT, WITH
 from stages.commands.apply.alone import alone
+from stages.commands.apply.exiftool import check_installed
 from stages.commands.apply.follow import apply
 from stages.commands.apply.journal import Journal, read_journal
 from stages.commands.apply.options import check_options, warning
 from stages.commands.apply.take_back import undo
-from stages.commands.apply.tally import as_dict, by_folders, restored, summary
+from stages.commands.apply.tally import as_dict, by_folders, details, restored, totals
 from stages.commands.plan.plan_file import RemovalPlan, checked
 from stages.commands.review.jobs import Lines, PageJob, Stale
 from stages.listing.path_text import show
+
+
+@dataclass(frozen=True)
+class ActOptions:
+    """What a page asks for; the options of the command `apply`. `to` is a folder as text."""
+
+    action: str
+    to: str = ""
+    companions: str = WITH
+    merge_metadata: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,22 @@ class _Prepared:
     revision: int
     data: Mapping[str, Any]
     plan: RemovalPlan
-    action: str
+    options: ActOptions
     to: Path | None
+
+    def act(self, work: PageJob, journal: Journal | None) -> Lines:
+        """Apply the plan, without a journal as a dry run, and fill in the job's outcome."""
+        action, tally = self.options.action, work.tally
+        written = journal.path if journal else None
+        try:
+            yield from apply(
+                self.plan, action, self.to, journal, tally, self.options.companions, self.options.merge_metadata
+            )
+        finally:
+            folders = by_folders(tally, self.plan)
+            work.outcome = as_dict(tally, action, written, folders) | {"merging": self.options.merge_metadata}
+            work.summary = list(totals(tally, action, written))
+            work.details = list(details(tally, action, written, folders))
 
 
 class Acts:
@@ -54,27 +79,25 @@ class Acts:
         self._known: dict[Path, tuple[tuple[int, int], dict[str, Any], frozenset[bytes]]] = {}
         self.work: PageJob | None = None
 
-    def prepare(self, data: Mapping[str, Any], action: str, to: str, revision: int) -> dict[str, Any]:
+    def prepare(self, data: Mapping[str, Any], options: ActOptions, revision: int) -> dict[str, Any]:
         """Check a plan, begin its dry run, and return the plan's digest. Raises ConfigError, Stale."""
+        for name, value, known in (
+            ("an action", options.action, (REPORT, *ACTIONS)),
+            ("companions", options.companions, CHOICES),
+        ):
+            if value not in known:
+                raise ConfigError(f"expected {name} of {', '.join(known)}, got {value!r}")
+        if options.merge_metadata:
+            check_installed()
         plan = checked(data, "the plan")
-        if action not in (REPORT, *ACTIONS):
-            raise ConfigError(f"expected an action of {', '.join((REPORT, *ACTIONS))}, got {action!r}")
-        target = _folder(to) if action == "move" else None
-        check_options(plan, action, target)
+        target = _folder(options.to) if options.action == "move" else None
+        check_options(plan, options.action, target)
         removed = [file for file, _ in plan.removed]
-        text = json.dumps([data, action, str(target or "")], sort_keys=True)
-        prepared = _Prepared(hashlib.sha256(text.encode()).hexdigest(), revision, data, plan, action, target)
+        text = json.dumps([data, asdict(options) | {"to": str(target or "")}], sort_keys=True)
+        prepared = _Prepared(hashlib.sha256(text.encode()).hexdigest(), revision, data, plan, options, target)
         work = PageJob("dry run", len(removed), prepared.digest)
-
-        def lines() -> Lines:
-            try:
-                yield from apply(plan, action, target, None, work.tally)
-            finally:
-                work.outcome = as_dict(work.tally, action, None, by_folders(work.tally, plan))
-                work.summary = list(summary(work.tally, action, None))[:1]
-
         with self._lock:
-            self._begin(work, lines)
+            self._begin(work, lambda: prepared.act(work, None))
             self._prepared = prepared
         said = warning(plan, target) if target else ""
         return {"digest": prepared.digest, "files": len(removed), "warning": said}
@@ -87,7 +110,7 @@ class Acts:
                 raise Stale("this window shows another plan, or the plan was applied; do the dry run again")
             if prepared.revision != revision:
                 raise Stale("the decisions have changed since the dry run; do the dry run again")
-            if prepared.action == REPORT:
+            if prepared.options.action == REPORT:
                 raise ConfigError("expected an action that changes files, got report")
             self._refuse_if_busy()
             path = self._name()
@@ -98,12 +121,8 @@ class Acts:
             work = PageJob("apply", sum(1 for _ in prepared.plan.removed), digest)
 
             def lines() -> Lines:
-                try:
-                    with Journal(journal) as opened:
-                        yield from apply(prepared.plan, prepared.action, prepared.to, opened, work.tally)
-                finally:
-                    work.outcome = as_dict(work.tally, prepared.action, journal, by_folders(work.tally, prepared.plan))
-                    work.summary = list(summary(work.tally, prepared.action, journal))[:1]
+                with Journal(journal) as opened:
+                    yield from prepared.act(work, opened)
 
             self._prepared = None
             self._begin(work, lines)
@@ -117,7 +136,7 @@ class Acts:
             self._refuse_if_busy()
             if _digest(path) != digest:
                 raise Stale("this journal has changed since the window was drawn")
-            work = PageJob("undo", len(read_journal(path).acts), digest)
+            work = PageJob("undo", len(read_journal(path).acts), digest, of_acts=True)
 
             def lines() -> Lines:
                 try:
@@ -180,8 +199,7 @@ class Acts:
         try:
             with alone(), contextlib.closing(lines()) as told:
                 for line in told:
-                    work.lines.append(line)
-                    work.done += 1
+                    work.add(line)
                     if work.stop.is_set():
                         work.error = f"stopped after {work.done:,} of {work.total:,} files"
                         break
@@ -214,7 +232,7 @@ def _read(path: Path) -> tuple[dict[str, Any], frozenset[bytes]]:
     return {
         "name": path.name,
         "digest": _digest(path),
-        "action": acts[0]["action"] if acts else "",
+        "action": next((act["action"] for act in acts if act["action"] != MERGE), MERGE if acts else ""),
         "files": len(acts),
         "away": len(away),
         "to": sorted({show(bytes.fromhex(act["path"]).rpartition(b"/")[0]) for act in away})[:3],

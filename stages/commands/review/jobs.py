@@ -30,11 +30,19 @@ class PageJob:
     tally: Tally = field(default_factory=Tally)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
     done: int = 0
+    of_acts: bool = False
+    """Whether `done` and `total` count acts, companions and sidecars included, and not images alone."""
     ended: bool = False
     error: str = ""
     summary: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
+
+    def add(self, line: str) -> None:
+        """Take a line of the job. A line about a sidecar or a conflict counts for no image."""
+        self.lines.append(line)
+        self.done = self.done + 1 if self.of_acts else self.tally.done + self.tally.refused.total()
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""
@@ -47,5 +55,6 @@ class PageJob:
             "lines": list(self.lines),
             "error": self.error,
             "summary": self.summary,
+            "details": self.details,
             "outcome": self.outcome,
         }

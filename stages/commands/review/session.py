@@ -15,9 +15,11 @@ from pipeline.messages.errors import ConfigError
 from pipeline.stage import Settings
 from pipeline.store.atomic import atomic_write
 from stages.clustering.dismissed import COLUMNS
+from stages.commands.apply.actions import WITH
+from stages.commands.apply.exiftool import MISSING, is_installed
 from stages.commands.dismiss.pairs import MORE
 from stages.commands.plan.plan_file import FORMAT, VERSION
-from stages.commands.review.acting import Acts
+from stages.commands.review.acting import ActOptions, Acts
 from stages.commands.review.decisions import KINDS, Action, Change, DecisionKey, Decisions
 from stages.commands.review.images import ServedImages
 from stages.commands.review.jobs import Stale
@@ -71,7 +73,8 @@ class Session:
             else:
                 everything = [Change(kind, *item) for kind in KINDS for item in self._decisions.values[kind].items()]
                 at = self._decisions.place
-                news = {"all": self._numbered(everything), "at": self.shown.numbers.get(at) if at else None}
+                place = self.shown.numbers.get(at) if at else None
+                news = {"all": self._numbered(everything), "at": place, "sidecars": self.shown.sidecars}
             return {
                 "mark": self.shown.mark,
                 "revision": self._revision,
@@ -81,6 +84,7 @@ class Session:
                 "work": work.shown() if work else None,
                 "journals": journals,
                 "gone": gone,
+                "unmergeable": "" if is_installed() else MISSING,
             }
 
     def decide(self, actions: object, revision: object, since: int) -> dict[str, Any]:
@@ -121,7 +125,7 @@ class Session:
                 "references": list(self.shown.references),
                 "clusters": [self._group(group) for group in groups],
             }
-            return self.acts.prepare(plan, str(body.get("action")), str(body.get("to") or ""), self._revision)
+            return self.acts.prepare(plan, _options(body), self._revision)
 
     def apply(self, digest: object) -> None:
         """Act on the plan of the last dry run. Raises ConfigError, Stale, OSError."""
@@ -212,3 +216,12 @@ class Session:
                 writer.writerow((first[1], second[1], first[0], second[0]))
         with atomic_write(self.folder / DISMISSED, durable=True) as file:
             file.write(text.getvalue().encode())
+
+
+def _options(body: Mapping[str, Any]) -> ActOptions:
+    """Return the options of `apply` that a page names. Raises ConfigError."""
+    merging = body.get("merge_metadata", False)
+    if not isinstance(merging, bool):
+        raise ConfigError(f"expected merge_metadata of true or false, got {merging!r}")
+    choice = str(body.get("companions", WITH))
+    return ActOptions(str(body.get("action")), str(body.get("to") or ""), choice, merging)

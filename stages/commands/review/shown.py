@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from pipeline.messages.errors import ConfigError
 from stages.clustering.rows import PathIndex
+from stages.commands.apply.companions import XMP
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
+from stages.listing.companions import BETWEEN, kind_of
 from stages.report import page, reads
 from stages.report.extremes import number
 from stages.report.previews import SUFFIXES
@@ -69,6 +71,16 @@ class Shown:
         """Number of each image, by path and digest."""
         return {(row["path"], row["digest"]): number for number, row in enumerate(self.rows)}
 
+    @functools.cached_property
+    def sidecars(self) -> list[int]:
+        """Numbers of the images that had an XMP sidecar at the time of the run."""
+        named = ((number, row["companions"]) for number, row in enumerate(self.rows))
+        return [
+            number
+            for number, names in named
+            if names and any(kind_of(name.encode()) == XMP for name in names.split(BETWEEN))
+        ]
+
     def image(self, number: int) -> tuple[str, str]:
         """Return path and digest of an image. Raises IndexError."""
         if number < 0:
@@ -114,11 +126,11 @@ def read_page(results: Results) -> Shown:
         mark, previews, preview_mark = data["mark"], [*map(int, data["preview"])], str(data["previews"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} has no data of a report; {AGAIN}") from error
+    if page.script() not in html or page.style() not in html or len(META.findall(html)) != 1:
+        raise ConfigError(f"{path} was made by another version of fast-diff; {AGAIN}")
     rows = _rows(results)
     if mark != page.mark_of(f"{row['path']}\n{row['digest']}" for row in rows):
         raise ConfigError(f"{path} shows other images than the run has; {AGAIN}")
-    if page.script() not in html or page.style() not in html or len(META.findall(html)) != 1:
-        raise ConfigError(f"{path} was made by another version of fast-diff; {AGAIN}")
     nonce = secrets.token_urlsafe(16)  # a report from elsewhere may hold scripts with the nonce of its data
     html = META.sub('<meta name="fast-diff-review" content="1">', html)
     html = html.replace(_script(mark), _script(nonce))

@@ -25,12 +25,13 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
         yield "no two images match"
     for number, members in clusters.groupby("cluster", sort=True):
         first = members.iloc[0]
-        yield f"cluster {number}: {counted(len(members), 'image')}, at most {human_mse(first['diameter'])} apart"
+        apart = f", at most {human_mse(first['diameter'])} apart" if pd.notna(first["diameter"]) else ""
+        yield f"cluster {number}: {counted(len(members), 'image')}{apart}"
         for row in members.to_dict("records"):
             stays = next((reason for reason in STAYS if row[reason]), "")
             far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
-            why = f"  {one_line(row['reason'])}" if row["keeper"] else ""
+            why = f"  {one_line(row['reason'])}" if row["keeper"] and pd.notna(row["reason"]) else ""
             yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}{why}"
 
 

@@ -89,7 +89,7 @@ function applyRule() {
 function connectRules() {
   byId("open-rules").addEventListener("click", () => {
     const found = new Set(ruleScope().slice(0, 2000).flatMap(({images}) => images.map(image => data.folders[data.folder[image]])));
-    byId("folders").replaceChildren(...[...found].sort().slice(0, 500).map(value => make("option", {value})));
+    byId("rule-folders").replaceChildren(...[...found].sort().slice(0, 500).map(value => make("option", {value})));
     byId("rules").showModal();
     drawRules();
   });

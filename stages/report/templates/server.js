@@ -1,6 +1,6 @@
 // The link to `fast-diff review`: saves decisions, and learns of other windows, jobs and journals.
 
-const server = {revision: 0, waiting: [], busy: false, undo: null, redo: null, work: null, journals: [], at: null, timer: 0, lost: false};
+const server = {revision: 0, waiting: [], busy: false, undo: null, redo: null, work: null, journals: [], at: null, sidecars: new Set(), unmergeable: "", timer: 0, lost: false};
 const PAUSE = 1000, PAUSE_AT_WORK = 300;
 
 async function ask(path, body) {
@@ -57,6 +57,7 @@ function absorb(state, visit = false) {
     for (const each of [choice, skipped, reviewed, dismissed]) each.clear();
     for (const pair of own) dismissed.add(pair);
     server.at = state.at;
+    server.sidecars = new Set(state.sidecars);
   }
   const before = changes.map(([kind, key]) => valueOf(kind, key));
   changes.forEach(put);
@@ -67,6 +68,7 @@ function absorb(state, visit = false) {
   for (const image of state.gone) gone.add(image);
   server.work = state.work;
   server.journals = state.journals;
+  server.unmergeable = state.unmergeable;
   if (visit && changes.length) shownAgain(changes);
   else if (visit) say("nothing left to undo or to redo");
   else if (news || away) refresh(true);

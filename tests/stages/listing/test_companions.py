@@ -12,7 +12,7 @@ from pipeline.messages.errors import ConfigError
 from pipeline.plan.discovery import discover
 from pipeline.stage import PastRows
 from stages import scan
-from stages.listing.companions import DEFAULT, CompanionRules, checked, kind_of
+from stages.listing.companions import DEFAULT, CompanionRules, FoundCompanions, checked, kind_of
 from tests.stages.test_scan import EVERYTHING
 
 
@@ -38,6 +38,8 @@ def companions(images: list[str], others: list[str], patterns: tuple[str, ...] =
         ("x.jpg", "x.json", False),
         ("x.jpg", "x.jpg.supplemental-metadata.json", True),
         ("x.jpg", "x.supplemental-metadata.json", False),
+        ("x(1).jpg", "x.jpg.supplemental-metadata(1).json", True),
+        ("x-edited.jpg", "x.jpg.json", True),
         ("x.heic", "x.MOV", True),
         ("x.jpg", "x.CR2", True),
         ("x.jpg", "x.x3f", True),
@@ -70,10 +72,22 @@ def test_patterns_of_the_user() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["xmp", "*.xmp", "<stem>", "<stem>.", "<name>xmp", "<stem>.a/b", "<stem>.<raw>.xmp", "<stem>.x*", ""]
+    "pattern",
+    [
+        "xmp",
+        "*.xmp",
+        "<stem>",
+        "<stem>.",
+        "<name>xmp",
+        "<stem>.a/b",
+        "<stem>.<raw>.xmp",
+        "<stem>.x*",
+        "<takeout>.xmp",
+        "",
+    ],
 )
 def test_other_patterns_are_refused_with_an_example(pattern: str) -> None:
-    said = f"expected <stem> or <name> and an ending, such as <stem>.xmp, got {pattern!r}"
+    said = f"expected <stem> or <name> and an ending, such as <stem>.xmp, or <takeout>.json, got {pattern!r}"
     with pytest.raises(ValueError, match=re.escape(said)):
         checked(pattern)
     with pytest.raises(ConfigError, match=re.escape(said)):
@@ -134,3 +148,11 @@ def test_a_companion_costs_no_stat(folder: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "stat", lambda path, *rest, **more: (asked.append(path), real(path, *rest, **more))[1])
     assert table(folder)["1.jpg"] == "1.CR2/1.xmp"
     assert not [path for path in asked if b"xmp" in os.fsencode(path)]  # type: ignore[arg-type]
+
+
+def test_companions_below_a_url() -> None:
+    found = FoundCompanions(("<name>.xmp", "<takeout>.json"), lambda entry: entry.name == b"2.jpg.xmp")
+    images = [b"1.jpg", b"2.jpg", b"a/b/3(1).jpg"]
+    others = [b"1.jpg.xmp", b"2.jpg.xmp", b"a/1.jpg.xmp", b"a/b/3.jpg(1).json"]
+    found.add_below(b"s3://bucket/x", images, [*images, *others])
+    assert found.names == {b"s3://bucket/x/1.jpg": "1.jpg.xmp", b"s3://bucket/x/a/b/3(1).jpg": "3.jpg(1).json"}

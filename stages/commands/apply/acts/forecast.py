@@ -56,13 +56,14 @@ class DryRunChecks:
         self._room[device] = free - needed, block
 
     def places(self, paths: Sequence[Path]) -> list[Path | None]:
-        """Return the new paths of an image and its companions, which keep a common stem.
+        """Return the new paths of an image and its companions, which keep what their names begin with.
 
         None: `entry` chooses the path."""
         if not self._to or len(paths) == 1:
             return [None] * len(paths)
         image = self._to / paths[0].relative_to("/")
-        stem = os.fsdecode(stem_of(os.fsencode(image.name)))
+        known = [os.fsdecode(stem_of(os.fsencode(image.name))), *(path.name for path in paths)]
+        stem = os.path.commonprefix(known)  # noqa: RUF071 (of characters, not of folders)
         endings = [path.name.removeprefix(stem) for path in paths]
         free = names.free_together(stem, endings, lambda name: self._is_taken(image.with_name(name)))
         return [image.with_name(free + ending) for ending in endings]

@@ -142,6 +142,36 @@ def test_one_kind_has_several_names(photos: Path, tmp_path: Path) -> None:
     assert followed(plan(photos / "a/1.jpg", photos / "b/1.jpg"), "move", tmp_path)[1].companions == 2
 
 
+def test_json_of_takeout_goes_under_a_new_name_and_comes_back(photos: Path, tmp_path: Path) -> None:
+    """The image gets a number where the target has one of its name, and so does the JSON, whose stem differs."""
+    keep, gone, note = photos / "a/1.jpg", photos / "b/2(1).jpg", photos / "b/2.jpg(1).json"
+    gone.write_bytes(keep.read_bytes())
+    note.write_text("of Takeout")
+    taken = tmp_path / "moved" / gone.relative_to("/")
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(b"of an earlier clean-up")
+    before, more = state(photos), {"companion_patterns": list(DEFAULT)}
+    stat = note.stat()
+    file = entry(gone) | {"companions": [{"name": note.name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}]}
+    group = {"cluster": 0, "keep": [entry(keep)], "remove": [file]}
+    _, tally, journal = followed(
+        checked({FORMAT: VERSION, "run": "", "clusters": [group], **more}, "plan"), "move", tmp_path
+    )
+    assert (tally.done, tally.companions) == (1, 1), tally.refused
+    assert there(taken.parent) == ["2 (2)(1).jpg", "2 (2).jpg(1).json", "2(1).jpg"]
+    assert undone(journal).ok
+    assert state(photos) == before
+
+
+def test_an_edited_image_of_takeout_stays_with_the_json_that_it_shares(photos: Path, tmp_path: Path) -> None:
+    for name in ("2.jpg", "2-edited.jpg", "2.jpg.json"):
+        (photos / "b" / name).write_bytes((photos / "a/1.jpg").read_bytes())
+    data = plan(photos / "a/1.jpg", photos / "b/2-edited.jpg", known=False)
+    lines, tally, _ = followed(data, "move", tmp_path)
+    assert tally.refused == {SHARED: 1}
+    assert "(2.jpg.json of 2.jpg)" in lines[0]
+
+
 @pytest.mark.parametrize("action", ["move", "delete"])
 @pytest.mark.parametrize(
     ("change", "reason"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.messages.errors import ConfigError
-from stages.commands.plan.companions import begins_like, naming_of, true_name
+from stages.commands.plan.companions import may_accompany, naming_of, true_name
 from stages.commands.plan.plan_file import PlannedCompanion, checked
 from tests.stages.commands.apply.acting import plan_for
 
@@ -17,17 +17,19 @@ from tests.stages.commands.apply.acting import plan_for
         ("x.xmp", b"x.jpg", b"x.xmp"),
         ("x.JPG.xmp", b"x.jpg", b"x.JPG.xmp"),
         ("\\xff.xmp", b"\xff.jpg", b"\xff.xmp"),
+        ("x.jpg(1).json", b"x(1).jpg", b"x.jpg(1).json"),
+        ("ä.jpg.supplemental.json", "ä-edited.jpg".encode(), "ä.jpg.supplemental.json".encode()),
         ("ä.b\\xff.xmp", "ä.b".encode() + b"\xff.jpg", "ä.b".encode() + b"\xff.xmp"),
     ],
 )
 def test_the_true_name_has_the_stem_of_the_image(shown: str, image: bytes, true: bytes) -> None:
     assert true_name(shown, image) == true
-    assert begins_like(shown, image)
+    assert may_accompany(shown, image)
 
 
-@pytest.mark.parametrize("name", ["y.xmp", "xmp", "x", "xx.xmp", "x.a/b.xmp", "x.\0", "../x.xmp"])
+@pytest.mark.parametrize("name", ["y.xmp", "xmp", "x", "xx.xmp", "x.a/b.xmp", "x.\0", "y.jpg(1).json", "../x.xmp"])
 def test_a_plan_names_no_other_file(name: str, photos: Path) -> None:
-    assert not begins_like(name, b"x.jpg")
+    assert not may_accompany(name, b"x.jpg")
     data: dict[str, Any] = plan_for(photos, companion_patterns=["<stem>.xmp"])
     file = data["clusters"][0]["remove"][0]
     file["companions"] = [{"name": name, "bytes": 1, "mtime_ns": 1}]

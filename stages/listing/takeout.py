@@ -1,0 +1,85 @@
+"""Names that Google Takeout gives to the JSON of an image.
+
+The JSON of `IMG.jpg` is `IMG.jpg.json` or `IMG.jpg.supplemental-metadata.json`, cut to 46 characters before `.json`,
+such as `IMG.jpg.supplemental-met.json`. The JSON of `IMG(1).jpg` is `IMG.jpg(1).json`. An edited image,
+`IMG-edited.jpg`, shares the JSON of `IMG.jpg`, unless the edited image has a JSON of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+ENDING = ".json"
+LONGEST = 46
+"""Characters of a JSON's name before its ending and its number."""
+EDITED = "-edited"
+NUMBER = re.compile(r"\(\d+\)$")
+SUPPLEMENT = ".supplemental-metadata"
+CUT_SUPPLEMENT = re.compile(rf"({'|'.join(re.escape(SUPPLEMENT[:size]) for size in range(len(SUPPLEMENT), 0, -1))})$")
+Title: TypeAlias = tuple[str, str]
+"""The name of an image as Takeout knows the image, perhaps cut, and the number of the file, such as (1), or an empty
+text."""
+
+
+def titles_of_json(name: str) -> set[Title]:
+    """Return the titles that a JSON may be about, by its name; an empty set for a name with another ending."""
+    head = name[: -len(ENDING)]
+    if name[-len(ENDING) :].lower() != ENDING or not head:
+        return set()
+    whole = [(head, ""), _numbered(head)]
+    return {(_key(text), number) for known, number in whole for text in (known, CUT_SUPPLEMENT.sub("", known)) if text}
+
+
+def titles_of_image(name: str, edited: bool = False) -> set[Title]:
+    """Return the titles under which Takeout may know an image, or the original of an edited image."""
+    return {(_key(text), number) for known, number in _whole_titles(name, edited) for text in (known, known[:LONGEST])}
+
+
+def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[bytes, set[bytes]]]:
+    """Yield each image with a JSON of Takeout among the names `others`. Takeout writes names in UTF-8 only."""
+    known: dict[Title, set[bytes]] = {}
+    for other in others:
+        for title in titles_of_json(_text(other)):
+            known.setdefault(title, set()).add(other)
+    for image in images if known else ():
+        for edited in (False, True):
+            titles = titles_of_image(_text(image), edited) & known.keys()
+            if titles:
+                yield image, {name for title in titles for name in known[title]}
+                break
+
+
+def is_json_of(name: str, image: bytes) -> bool:
+    """Return whether a name is a JSON of Takeout of this image, or of the original of an edited image."""
+    text = _text(image)
+    return not titles_of_json(name).isdisjoint(titles_of_image(text) | titles_of_image(text, edited=True))
+
+
+def _whole_titles(name: str, edited: bool) -> Iterator[Title]:
+    stem, dot, extension = name.rpartition(".")
+    text, number = _numbered(stem)
+    if edited:
+        text = text[: -len(EDITED)] if text.endswith(EDITED) else ""
+    if text:
+        yield f"{text}{dot}{extension}", number
+        yield f"{text}{number}{dot}{extension}", ""
+
+
+def _text(name: bytes) -> str:
+    """Return a name as text; an empty text for a name that is not UTF-8."""
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        return ""
+
+
+def _numbered(text: str) -> Title:
+    found = NUMBER.search(text)
+    return (text[: found.start()], found[0]) if found else (text, "")
+
+
+def _key(title: str) -> str:
+    """Return a title with its extension in lower case."""
+    stem, dot, extension = title.rpartition(".")
+    return f"{stem}{dot}{extension.lower()}"
