@@ -1,7 +1,7 @@
 // The list: a grid of clusters. The document holds only the clusters on the screen, however long the list is.
 
 const list = document.getElementById("list"), rows = document.getElementById("rows");
-const MOST_PIXELS = 17.5e6, GAP = 10, TEXT = 184;
+const MOST_PIXELS = 17.5e6, GAP = 10, TEXT = 194;
 const view = {found: [], at: 0, image: 0, drawn: new Map(), more: new Map(), selected: new Set(),
   columns: 1, width: 0, row: 1};  // selected: the first image of each selected cluster
 
