@@ -20,7 +20,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "b4d35d239e9ab227"),
     "pairs": (4, "9cd177426e1b5380"),
     "cluster": (9, "f580a31aae5ee9e4"),
-    "plot": (16, "705c8a9713cf9ac3"),
+    "plot": (16, "c15b1cc42a38d050"),
 }
 
 

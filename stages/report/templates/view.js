@@ -21,9 +21,9 @@ function measure() {
   const tile = Number(byId("tile").value), width = list.clientWidth, card = Math.min(width, 2 * tile + 38);
   view.columns = Math.max(1, Math.floor((width + GAP) / (card + GAP)));
   view.width = Math.floor((width - GAP * (view.columns - 1)) / view.columns);
-  view.row = Math.round(0.72 * tile) + TEXT + GAP;
+  view.row = Math.round(0.66 * tile) + TEXT + GAP;
   list.style.setProperty("--tile", `${view.columns === 1 ? Math.min(tile, Math.floor((width - 38) / 2)) : tile}px`);
-  list.style.setProperty("--picture", `${Math.round(0.72 * tile)}px`);
+  list.style.setProperty("--picture", `${Math.round(0.66 * tile)}px`);
   list.style.setProperty("--card", `${view.width}px`);
   list.style.setProperty("--row", `${view.row - GAP}px`);
 }
