@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (3, "dd3bb294251542fe"),
-    "thumbnail": (7, "4c280c0df7c303ae"),
-    "hash": (3, "353f83e5aa6f853e"),
-    "embed": (1, "17cee19f813dbef2"),
-    "index": (2, "4c86d09d00d8b436"),
-    "pairs": (4, "178098f4bfc6b210"),
-    "cluster": (9, "d88e1f005dba3ca5"),
-    "plot": (15, "78e8d9fa8bbea67a"),
+    "scan": (3, "0bcad6ab47d5384a"),
+    "thumbnail": (7, "61f80a294ed4d620"),
+    "hash": (3, "91762b782bd11130"),
+    "embed": (1, "07b087dd3582b50b"),
+    "index": (2, "08bc7a3d997d7b6d"),
+    "pairs": (4, "bfefc2d7aef098da"),
+    "cluster": (9, "452be0ce2ec113f6"),
+    "plot": (15, "c2c946f31a826efb"),
 }
 
 
