@@ -1,7 +1,7 @@
 """Join matches to clusters, choose keepers, and check the ledger of pairs.
 
 `clustering/` holds the graph of matches and the rules for keepers. Matches follow `pairs.metric`; `mse_to_keeper`
-and `diameter` are mean squared errors of thumbnails under any metric."""
+and `diameter` are mean squared errors of thumbnails under any metric, and follow `pairs.exposure`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.stage import (
     Preflight,
     Result,
     Reuse,
+    Scalar,
     Settings,
     Stage,
     Task,
@@ -190,6 +191,8 @@ USES = (
     "thumbnail.orientation",
     "thumbnail.plugins",
 )
+ADDED_USES: Mapping[str, Scalar] = {"pairs.mirror": False, "pairs.exposure": "compare"}
+"""Keys of later versions that determine the result, with the value that changes nothing."""
 
 
 def uses(settings: Settings) -> Sequence[str]:
@@ -208,7 +211,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, libraries=("Pillow",)),
+    cache_key=CacheKey(reads, uses, ADDED_USES, libraries=("Pillow",)),
     reuse=Reuse(builds_on=FREE, retry=lambda summary, params: bool(summary["passing"])),
     output=Output(figures=figures, unit="images", seconds=3e-5),
     preflight=Preflight(

@@ -81,6 +81,14 @@ class Params:
         Field(description="compare mirror images, too: with rotations, in all four turns; adds a column mirrored"),
         ADDED,
     ] = False
+    exposure: Annotated[
+        Literal["compare", "ignore"],
+        Field(
+            description="for metric mse: compare; or ignore: take the mean out of each channel first, so that copies "
+            "which are brighter or darker by the same amount everywhere are at distance 0"
+        ),
+        ADDED,
+    ] = "compare"
     same: Annotated[
         Literal["any", "dimensions", "aspect"],
         Field(description="compare only images of equal dimensions or aspect ratio; with rotations, turned ones too"),

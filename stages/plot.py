@@ -9,7 +9,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.stage import CacheKey, Inputs, Job, Output, Preflight, Result, Settings, Stage, Task, Upstream, section
+from pipeline.stage import (
+    CacheKey,
+    Inputs,
+    Job,
+    Output,
+    Preflight,
+    Result,
+    Scalar,
+    Settings,
+    Stage,
+    Task,
+    Upstream,
+    section,
+)
 from stages.clustering import dismissed
 from stages.comparing.blocks import group_columns
 from stages.comparing.comparison import comparison_of
@@ -116,6 +129,8 @@ USES = (
     "thumbnail.max_pixels",
     "thumbnail.plugins",
 )
+ADDED_USES: Mapping[str, Scalar] = {"pairs.mirror": False, "pairs.exposure": "compare"}
+"""Keys of later versions that determine the report, with the value that changes nothing."""
 
 
 def uses(settings: Settings) -> Sequence[str]:
@@ -131,7 +146,7 @@ STAGE: Stage[Params] = Stage(
     schema=SCHEMA,
     tasks=tasks,
     compute=compute,
-    cache_key=CacheKey(reads, uses, {"pairs.mirror": False}, BOUNDS, libraries=("Pillow", "matplotlib")),
+    cache_key=CacheKey(reads, uses, ADDED_USES, BOUNDS, libraries=("Pillow", "matplotlib")),
     output=Output(
         unit="images",
         seconds=3e-4,

@@ -18,7 +18,7 @@ from pipeline.stage import Artifact, Inputs, Job, Settings
 from stages.clustering.earlier import held
 from stages.clustering.rows import ImageRows, PathIndex, rows_of
 from stages.comparing.thumbnails import pixels, thumbnail_shape
-from stages.kernels.measure import exact, spread, turns
+from stages.kernels.measure import spread, turns, zero_mean
 
 IMAGES = 4_096
 """Thumbnails in memory at a time, except for a single larger cluster."""
@@ -39,22 +39,22 @@ class Inside(NamedTuple):
 
 
 class _Measure:
-    """Distances of thumbnails, with the config's normalisation and rotations."""
+    """Distances of thumbnails by the config's section `pairs`: exposure, normalisation, turns."""
 
     def __init__(self, thumbnails: Sequence[Artifact], settings: Settings, images: ImageRows) -> None:
         self._artifacts, self._images = thumbnails, images
         self.shape = thumbnail_shape(settings)
-        self.divisor = self.shape[0] * self.shape[1]
-        self.divisor *= self.shape[2] if settings("pairs.normalize") == "value" else 1
+        ignore = settings("pairs.exposure") == "ignore"
+        self.divisor = zero_mean.divisor(self.shape, settings("pairs.normalize") == "value", ignore)
         self.turns = (4 if settings("pairs.rotations") else 1) * (2 if settings("pairs.mirror") else 1)
-        self._squares = exact.Squares()
+        self.squares = zero_mean.measure_of(ignore)
 
     def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints) -> tuple[Doubles, Ints]:
         """Return the MSE of a[i] and b[j], float64 (pairs,), and turns, int64 (pairs,).
 
         The turn of a pair is the least turn of b that attains the MSE."""
         compared = turns.COMPARED[self.turns]
-        sums = np.stack([self._squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in compared])
+        sums = np.stack([self.squares.pairs(a, turns.turned(b, turn), i, j, np.inf) for turn in compared])
         return np.asarray(sums.min(axis=0) / self.divisor, np.float64), np.array(compared)[sums.argmin(axis=0)]
 
     def thumbnails(self, images: Ints) -> Iterator[tuple[Ints, Bytes]]:
@@ -160,6 +160,6 @@ def _spreads(measure: _Measure, cluster: Ints, to_keeper: Doubles, open_: Ints, 
         some = rows[start:stop]
         held = measure.all(some)
         for number in np.unique(cluster[some]):
-            found = spread.farthest(spread.distinct(held[cluster[some] == number]), measure.turns)
+            found = spread.farthest(spread.distinct(held[cluster[some] == number]), measure.turns, measure.squares)
             most[number] = max(most[number], found / measure.divisor)
         start = stop

@@ -54,13 +54,13 @@ def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
     return artifact.table(_columns(comparison))
 
 
-@cached(_cache, lambda artifact, shape: (COARSE, artifact.content[COARSE], shape), _lock)
-def coarse_vectors(artifact: Artifact, shape: Shape) -> Floats:
-    """Return the vectors of a block's coarse sums, float32 (n, d).
+@cached(_cache, lambda artifact, shape, zero_mean: (COARSE, artifact.content[COARSE], shape, zero_mean), _lock)
+def coarse_vectors(artifact: Artifact, shape: Shape, zero_mean: bool) -> Floats:
+    """Return the vectors of a block's coarse sums, float32 (n, d); `zero_mean`: see `coarse.vectors`.
 
     The vectors are cached per process."""
     sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
-    return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape)
+    return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape, zero_mean=zero_mean)
 
 
 def index_columns(comparison: Comparison) -> list[str]:
@@ -157,7 +157,7 @@ class Block:
         thumbnails = BlockThumbnails(job, shape, index.summary["parts"], partition, row, rows["identity"])
 
         def vectors() -> Floats:
-            whole = coarse_vectors(index, shape)
+            whole = coarse_vectors(index, shape, self.comparison.exposure == "ignore")
             return whole if everyone else whole[chosen]
 
         if idle:

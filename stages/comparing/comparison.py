@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.stage import Settings
 from stages.comparing.figure import column_of
 from stages.comparing.thumbnails import CHANNELS
+from stages.kernels.measure import zero_mean
 
 UNSURE = 3.0
 """Bound on how far `decode: fast` moves the root of an MSE, for 99 of 100 pairs of near-duplicate photographs.
@@ -30,6 +31,7 @@ class Comparison:
     threshold: float | None
     rotations: bool
     mirror: bool
+    exposure: Literal["compare", "ignore"]
     same: Literal["any", "dimensions", "aspect"]
     same_hash: Literal["compare", "zero", "skip"]
     references: Literal["compare", "skip"]
@@ -55,6 +57,8 @@ class Comparison:
                 f"pairs.rotations: quarter turns need a square thumbnail, got thumbnail.size [{width}, {height}]; "
                 "set pairs.rotations=false, or a square size"
             )
+        if self.exposure == "ignore":
+            yield from self._exposure_problems((height, width, CHANNELS[settings("thumbnail.channels")]))
         if self.metric == "embedding" and self.embedding is None:
             yield (
                 "pairs.embedding: metric embedding needs a package.module:function from images to vectors, or a model, "
@@ -64,6 +68,26 @@ class Comparison:
             yield (
                 f"pairs.metric: hamming needs a perceptual hash, got hash.function {settings('hash.function')}; "
                 "set hash.function to a package.module:function such as imagehash:phash"
+            )
+
+    def _exposure_problems(self, shape: tuple[int, int, int]) -> Iterator[str]:
+        """Yield why `exposure: ignore` does not fit the metric, or the threshold thumbnails (height, width, channels).
+
+        Sums of squares are restored from stored distances, which are float64; see `zero_mean.RESTORED`."""
+        if self.metric != "mse":
+            yield (
+                f"pairs.exposure: ignore is for metric mse, got metric {self.metric}; set pairs.metric=mse, or "
+                "pairs.exposure=compare"
+            )
+            return
+        by_value = self.normalize == "value"
+        highest = 255**2 * (1 if by_value else shape[2])
+        most = zero_mean.RESTORED / zero_mean.divisor(shape, by_value, True)
+        if most <= highest and (self.threshold is None or self.threshold >= most):
+            got = "null, which records every pair" if self.threshold is None else f"{self.threshold:g}"
+            yield (
+                f"pairs.threshold: expected less than {most:g} for pairs.exposure ignore and thumbnails of "
+                f"{shape[1]}x{shape[0]}, got {got}; lower pairs.threshold or thumbnail.size"
             )
 
     def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipeline.stage import Settings
 from stages.comparing.text import human_mse, human_number
 
-SETTINGS = ("pairs.metric", "pairs.embedding", "pairs.embedding_distance")
+SETTINGS = ("pairs.metric", "pairs.exposure", "pairs.embedding", "pairs.embedding_distance")
 """Config keys that `figure_of` reads."""
 
 
@@ -39,7 +39,8 @@ def figure_of(settings: Settings) -> Figure:
     """Return how distances by `pairs.metric` are shown."""
     metric = settings("pairs.metric")
     if metric == "mse":
-        return Figure("mse", "MSE", "mean squared error between thumbnails")
+        apart = ", brightness apart" if settings("pairs.exposure") == "ignore" else ""
+        return Figure("mse", "MSE", f"mean squared error between thumbnails{apart}")
     if metric == "hamming":
         return Figure(column_of(metric), "distance", "bits in which hashes differ", whole=True)
     if metric == "embedding":

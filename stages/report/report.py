@@ -88,6 +88,7 @@ def draw(inputs: Inputs, amounts: Amounts, job: Job, version: int) -> Result:
         "linkage": job.settings("cluster.linkage"),
         "same_hash": job.settings("pairs.same_hash"),
         "mirror": job.settings("pairs.mirror"),
+        "exposure": job.settings("pairs.exposure"),
         "clusters_shown": len(starts),
         "images_left": listed["size"][0].as_py() - [*starts, len(listed)][1] if starts else 0,
         "data": _data(listed, gallery, previews, matches, measured, job)

@@ -2,11 +2,12 @@
 
 Takes photographs of a folder, makes variants of each, and prints per kind of variant which share is found at several
 thresholds, and how many pairs of different photographs are matches, too: by a run of this program, with its options for
-mirror images and borders, by thumbnails that are scaled down without antialiasing as fast-diff-py's are, by difPy, and
-by perceptual hashes: phash with at most ten bits of difference, imagededup's rule, and PDQ with at most 31 of 256, its
-authors' rule. Photographs that resemble each other already are left out, so that a match of two of them would be false.
-For variants with borders a second figure leaves out photographs of which an edge has one colour, or nearly the colour
-of the border: where such a border ends is nowhere in the picture. FINDER: a part of a finder's name."""
+mirror images, borders and exposure, by thumbnails that are scaled down without antialiasing as fast-diff-py's are, by
+difPy, and by perceptual hashes: phash with at most ten bits of difference, imagededup's rule, and PDQ with at most 31
+of 256, its authors' rule. Photographs that resemble each other already are left out, so that a match of two of them
+would be false. For variants with borders a second figure leaves out photographs of which an edge has one colour, or
+nearly the colour of the border: where such a border ends is nowhere in the picture. FINDER: a part of a finder's
+name."""
 
 from __future__ import annotations
 
@@ -72,6 +73,11 @@ def turned_by_exif(image: Image.Image) -> tuple[Image.Image, str, dict[str, Any]
 def brighter(factor: float) -> Variant:
     """Every value times so much."""
     return lambda image: (image.point(lambda value: min(255, round(value * factor))), ".jpg", {"quality": 92})
+
+
+def lifted(by: int) -> Variant:
+    """So many levels added to every value."""
+    return lambda image: (image.point(lambda value: max(0, min(255, value + by))), ".jpg", {"quality": 92})
 
 
 def gamma(power: float) -> Variant:
@@ -161,6 +167,7 @@ VARIANTS: dict[str, Variant] = {
     "quarter turn by EXIF": turned_by_exif,
     "mirrored": turned(Image.Transpose.FLIP_LEFT_RIGHT),
     **{f"{share} % {name}": brighter(1 + sign * share / 100) for share in (5, 15) for name, sign in SIGNS.items()},
+    **{f"{by:+} levels": lifted(by) for by in (13, -13, 38, -38)},
     **{f"gamma {power:g}": gamma(power) for power in (0.8, 1.25)},
     **{f"{share} % crop": cropped(share / 100) for share in (2, 5, 10, 20)},
     "blur": blurred,
@@ -275,6 +282,7 @@ def pair(a: object, b: object) -> Pair:
 FINDERS: dict[str, tuple[Callable[[Path, Path], dict[Pair, float]], str]] = {
     "fast-diff": (by_us, ""),
     "fast-diff, pairs.mirror: true": (partial(by_us, pairs={"mirror": True}), ""),
+    "fast-diff, pairs.exposure: ignore": (partial(by_us, pairs={"exposure": "ignore"}), ""),
     "fast-diff, thumbnail.trim: borders": (partial(by_us, thumbnail={"trim": "borders"}), ""),
     "aliased thumbnails (fast-diff-py)": (by_aliased_thumbnails, "cv2"),
     "difPy": (by_difpy, "difPy"),

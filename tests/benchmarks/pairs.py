@@ -9,7 +9,8 @@ given orthonormal DCTs of the images, low frequencies first, and counts with the
 floor is the bare product of matrices at the coarse dimension over all pairs, in tiles of 1,024, whose results nobody
 looks at.
 
-Then the mirror's price: the time of eight turns over the time of four, in processor seconds, the two measured in turns.
+Then the prices of two options, in processor seconds, with and without the option in turns: eight turns over four, and
+`pairs.exposure: ignore` over compare; the latter also on the data of the second table.
 
 The second table has the data that make bounds useless: icons, pages of text, frames of a film, flat sheets. There the
 kernel is held against the exact product of all tiles and turns, with the matches taken out, timed on one of them; below
@@ -62,10 +63,11 @@ def best(work: Callable[[], object], rounds: int = 3) -> float:
     return min(times)
 
 
-def side(images: np.ndarray) -> Side:
+def side(images: np.ndarray, zero_mean: bool = False) -> Side:
     """Images that are all of one kind; the thumbnail stage has made their sums."""
     n = len(images)
-    vectors = np.concatenate([coarse.vectors(coarse.coarse(images[s : s + 1000]), SHAPE) for s in range(0, n, 1000)])
+    sums = np.concatenate([coarse.coarse(images[start : start + 1000]) for start in range(0, n, 1000)])
+    vectors = coarse.vectors(sums, SHAPE, zero_mean=zero_mean)
     rows = np.ascontiguousarray(images)
     return Side(vectors, np.ones(n, np.int64), np.zeros(n, np.int64), None, lambda wanted: (rows, wanted))
 
@@ -201,23 +203,22 @@ def photographs(images: np.ndarray) -> None:
         print(f"{name:<40}{rate:>16,.0f}{beside}{rate / bare:>9.2g}  {notes.get(name, '')}".rstrip())
 
 
-def mirrored(images: np.ndarray, rounds: int = 5) -> None:
-    """The price of mirror images: eight turns against four, and two against one."""
-    one = side(images)
-    print(f"\n{'the mirror: processor seconds':<40}{'without':>10}{'with':>10}{'ratio':>8}{'matches':>10}{'with':>10}")
+def priced(name: str, images: np.ndarray, key: str, values: tuple[object, object], rounds: int = 5) -> None:
+    """The time with the second value of a key over the time with the first, in four turns and in one."""
+    sides = [side(images, value == "ignore") for value in values]
     for rotations in (True, False):
         for threshold in (50.0, 200.0, 800.0):
-            times: dict[bool, list[float]] = {False: [], True: []}
-            matches: dict[bool, int] = {}
-            for mirror in (False, True) * (rounds + 1):
+            times: tuple[list[float], list[float]] = ([], [])
+            matches = [0, 0]
+            for which in (0, 1) * (rounds + 1):
                 started = time.process_time()
-                found = compared(one, rotations=rotations, mirror=mirror, threshold=threshold)
-                times[mirror].append(time.process_time() - started)
-                matches[mirror] = found.ledger.matches
-            without, with_ = (min(times[mirror][1:]) for mirror in (False, True))  # the first round loads what it needs
-            name = f"  {'eight turns against four' if rotations else 'two against one'}, threshold {threshold:g}"
-            figures = f"{without:>10.3f}{with_:>10.3f}{with_ / without:>8.2f}{matches[False]:>10,}{matches[True]:>10,}"
-            print(f"{name:<40}{figures}")
+                found = compared(sides[which], rotations=rotations, threshold=threshold, **{key: values[which]})
+                times[which].append(time.process_time() - started)
+                matches[which] = found.ledger.matches
+            without, with_ = (min(each[1:]) for each in times)  # the first round loads what it needs
+            about = f"  {key}, {len(images):,} {name}, {4 if rotations else 1}, {threshold:g}"
+            figures = f"{without:>10.3f}{with_:>10.3f}{with_ / without:>8.2f}{matches[0]:>12,}{matches[1]:>12,}"
+            print(f"{about:<46}{figures}", flush=True)
 
 
 def brute(images: np.ndarray, one: Side, rotations: bool, threshold: float) -> float:
@@ -261,7 +262,12 @@ def main() -> None:
     with threadpoolctl.threadpool_limits(1):
         crops = thumbnails.crops(options.folders, most) if options.folders else thumbnails.synthesised(0, most)
         photographs(crops)
-        mirrored(crops)
+        about = "option, images, turns, threshold"
+        print(f"\n{about:<46}{'without':>10}{'with':>10}{'ratio':>8}{'matches':>12}{'with':>12}")
+        priced("crops", crops, "mirror", (False, True))
+        priced("crops", crops, "exposure", ("compare", "ignore"))
+        for kind, make in (("icons", thumbnails.icons), ("pages", thumbnails.scans), ("frames", thumbnails.frames)):
+            priced(kind, make(min(5_000, most)), "exposure", ("compare", "ignore"), 1)
         print(
             f"\n{'data':<26}{'':>2}{'limit':>7}{'pairs a second':>16}{'x exact':>10}{'matches':>12}{'candidates':>13}"
             f"{'one by one':>12}{'in products':>13}{'MiB':>8}"

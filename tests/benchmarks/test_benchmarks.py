@@ -31,7 +31,8 @@ RUN = {
     "memory": ("2 4", r"an image more: -?[\d,]+ bytes"),
     "pairs": (
         "--images 32",
-        r"ours, four turns +\d(.*\n)+ +eight turns .*, threshold 200 .*\n(.*\n)+32 flat sheets +4",
+        r"ours, four turns +\d(.*\n)+ +mirror, 32 crops, 4, 200 .*\n(.*\n)+ +exposure, 32 pages, 1, 800 .*\n"
+        r"(.*\n)+32 flat sheets +4",
     ),
     "rerun": ("4 --rounds 1", r"ratio [\d.]+"),
     "rows": ("60 40", r"40 copies of a page: 39 rows"),

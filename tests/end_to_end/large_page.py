@@ -65,6 +65,7 @@ def large_page(folder: Path, clusters: int, per: int) -> Path:
         "recall": None,
         "same_hash": "compare",
         "mirror": False,
+        "exposure": "compare",
         "images_left": 0,
         "folders": None,
     }

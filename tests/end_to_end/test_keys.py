@@ -102,6 +102,8 @@ CASES: dict[str, list[tuple[str, ...]]] = {
         ("pairs.mirror=true", "pairs.rotations=false"),
         (*HAMMING, "pairs.mirror=true"),
         (*EMBEDDING, "pairs.mirror=true"),
+        ("pairs.exposure=ignore",),
+        ("pairs.exposure=ignore", "pairs.mirror=true", "pairs.normalize=value"),
         ("pairs.same=dimensions",),
         ("pairs.same=aspect",),
         ("pairs.same_hash=zero",),

@@ -43,6 +43,7 @@ CHOICES: dict[str, list[Any]] = {
     "pairs.threshold": [200, 30, 3000],
     "pairs.rotations": [True, False],
     "pairs.mirror": [False, True],
+    "pairs.exposure": ["compare", "ignore"],
     "pairs.normalize": ["pixel", "value"],
     "pairs.identical": ["group", "all"],
     "cluster.keep": [["resolution", "bytes", "oldest"], ["newest"], [{"path": "shortest"}]],

@@ -78,10 +78,9 @@ def expected_rows(
         elif params.same_hash == "zero" and agree:
             rows.append((x.path, y.path, 0.0, agree[0] % 4 * 90, sum(1 << k for k in agree), False))
         else:
-            sums = ((x.pixels - every[y.path]) ** 2).sum(axis=(1, 2, 3)).tolist()
+            sums, divisor = distances(x.pixels, every[y.path], params)
             least = min(sums)
-            height, width, channels = x.pixels.shape
-            mse = least / (height * width * (channels if params.normalize == "value" else 1))
+            mse = least / divisor
             if params.threshold is None or mse <= params.threshold:
                 best = [k for k, far in zip(turns, sums, strict=True) if far == least]
                 rows.append((x.path, y.path, mse, best[0] % 4 * 90, sum(1 << k for k in best), True))
@@ -93,6 +92,17 @@ def expected_rows(
         "matches": len(rows),
     }
     return sorted(rows), ledger
+
+
+def distances(pixels: np.ndarray, others: np.ndarray, params: pairs.Params) -> tuple[list[int], int]:
+    """What an image has to each of the others, int64 (m, H, W, C), in integers, and what divides it to an MSE."""
+    height, width, channels = pixels.shape
+    apart = pixels - others
+    sums, divisor = (apart**2).sum(axis=(1, 2, 3)), height * width * (channels if params.normalize == "value" else 1)
+    if params.exposure == "ignore":
+        sums = height * width * sums - (apart.sum(axis=(1, 2)) ** 2).sum(axis=1)
+        divisor *= height * width
+    return sums.tolist(), divisor
 
 
 def comparable(x: Picture, y: Picture, params: pairs.Params) -> bool:
@@ -147,6 +157,7 @@ def settings(shape: tuple[int, ...], params: pairs.Params | None = None) -> dict
         "pairs.embedding": params.embedding,
         "pairs.rotations": params.rotations,
         "pairs.mirror": params.mirror,
+        "pairs.exposure": params.exposure,
         "inputs.reference": REFERENCES,
         "inputs.a": ROOTS,
         "inputs.b": (),
@@ -278,3 +289,18 @@ def gallery(
         Picture(name(number), np.ascontiguousarray(pixels), *sizes[random.integers(len(sizes))])
         for number, pixels in enumerate(base)
     ]
+
+
+def relit(seed: int, pictures: Sequence[Picture]) -> list[Picture]:
+    """The same pictures, and copies of some of them that are brighter or darker, each channel by its own amount.
+
+    Values that would leave the range are cut."""
+    random = np.random.default_rng(seed)
+    found = list(pictures)
+    for number in random.permutation(len(pictures))[: len(pictures) // 2].tolist():
+        picture = pictures[number]
+        most = 255 - picture.pixels.max(axis=(0, 1)).astype(int) if number % 2 else np.full(picture.pixels.shape[2], 40)
+        by = random.integers(-10, most + 1)
+        pixels = np.clip(picture.pixels + by, 0, 255).astype(np.uint8)
+        found.append(Picture(f"{picture.path}-relit", pixels, picture.width, picture.height))
+    return found

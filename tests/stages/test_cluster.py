@@ -28,6 +28,7 @@ SETTINGS = {
     "pairs.normalize": "pixel",
     "pairs.rotations": True,
     "pairs.mirror": False,
+    "pairs.exposure": "compare",
     "thumbnail.size": (4, 4),
     "thumbnail.channels": "grey",
     "thumbnail.orientation": "exif",

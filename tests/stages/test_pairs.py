@@ -20,7 +20,7 @@ from tests.in_memory import MemoryArtifact, MemoryJob
 from tests.pairwise import pairwise
 from tests.stages import reference
 from tests.stages.conftest import WAYS
-from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, rows_of
+from tests.stages.reference import Picture, block, computed, copies, corner, expected_rows, gallery, relit, rows_of
 
 SHAPES = [(16, 16, 3), (5, 5, 3), (12, 8, 3), (13, 13, 1), (8, 8, 4)]
 THRESHOLDS = [0.0, 50.0, 200.0, 2000.0, None]
@@ -54,6 +54,37 @@ def test_two_sets(shape: tuple[int, ...], threshold: float | None, mirror: bool)
     rows, ledger = expected_rows(a, b, params)
     assert rows_of(artifact.rows_) == rows
     assert artifact.summary == ledger
+
+
+@pytest.mark.quick(8)
+@pytest.mark.usefixtures("path")
+@pairwise(
+    indirect=("path",),
+    path=WAYS,
+    threshold=THRESHOLDS,
+    shape=SHAPES,
+    mirror=(False, True),
+    normalize=("pixel", "value"),
+    same_hash=("compare", "zero", "skip"),
+    two=(False, True),
+)
+def test_exposure_is_ignored(
+    shape: tuple[int, ...], threshold: float | None, mirror: bool, normalize: str, same_hash: str, two: bool
+) -> None:
+    a = relit(5, gallery(1, shape))
+    b = relit(6, gallery(1, shape, path=lambda n: f"b{n}")[5:]) if two else None
+    rules = {"threshold": threshold, "mirror": mirror, "normalize": normalize, "same_hash": same_hash}
+    params, plain = (params_for(shape, **rules, exposure=exposure) for exposure in ("ignore", "compare"))
+    blocks = [block(pictures, name, shape, params=params) for name, pictures in (("a", a), ("b", b)) if pictures]
+    artifact = computed(blocks, params, shape)
+    rows, ledger = expected_rows(a, b, params)
+    assert rows_of(artifact.rows_) == rows
+    assert artifact.summary == ledger
+    assert threshold is None or len(rows) > len(expected_rows(a, b, plain)[0])
+    grouped = replace(params, identical="group")
+    short = computed(blocks, grouped, shape)
+    assert expanded(short, [each.index.rows_ for each in blocks], grouped) == rows
+    assert short.summary["matches"] == ledger["matches"]
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 3), (50, 50, 3), (32, 48, 3)], ids=str)

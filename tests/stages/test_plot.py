@@ -39,6 +39,7 @@ COMPARISON_KEYS: dict[str, Any] = {
     "pairs.threshold": 200.0,
     "pairs.rotations": True,
     "pairs.mirror": False,
+    "pairs.exposure": "compare",
     "pairs.same": "any",
     "pairs.same_hash": "compare",
     "pairs.references": "compare",

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "c9d7915da262c12c"),
-    "thumbnail": (7, "3d6e221ef9669b0e"),
-    "hash": (3, "c29853bbc37b3183"),
-    "embed": (1, "22854de752251193"),
-    "index": (2, "b4d35d239e9ab227"),
-    "pairs": (4, "9cd177426e1b5380"),
-    "cluster": (9, "f580a31aae5ee9e4"),
-    "plot": (16, "c15b1cc42a38d050"),
+    "scan": (4, "78d3302a94070e56"),
+    "thumbnail": (7, "83b45a33ca9162ce"),
+    "hash": (3, "d92fa15aac84096a"),
+    "embed": (1, "d299db9c5a63ba14"),
+    "index": (2, "2880375b6f70ee42"),
+    "pairs": (4, "9950fe957e591e2e"),
+    "cluster": (9, "845bdded5ec23152"),
+    "plot": (16, "26d1a3049546c943"),
 }
 
 

@@ -28,6 +28,7 @@ from stages.kernels.measure.turns import MIRRORED
 
 LOST = "an artifact is missing; run `fast-diff run` again first"
 
+Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
@@ -37,7 +38,8 @@ class PlanRules:
 
     prefer        folders, the most preferred first: an image below one of them becomes the keeper
     avoid         patterns of names: an image with such a name, or in such a folder, is the last choice as keeper
-    only          kind of images that go. identical: the thumbnail equals the keeper's; near: the thumbnail differs;
+    only          kind of images that go. identical: the thumbnail equals the keeper's, also in brightness where
+                  pairs.exposure is ignore; near: the thumbnail differs;
                   turned: the image is turned or mirrored against the keeper; mirrored: mirrored against the keeper
     max_distance  only images with at most this MSE to the keeper go
     folders       only images below these folders go"""
@@ -110,19 +112,14 @@ def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules:
     distance, turn = members["mse_to_keeper"].to_numpy(), np.zeros(len(members), np.int64)
     unknown = np.isnan(distance) | (rules.only in ("turned", "mirrored"))
     if unknown.any() and (rules.only is not None or rules.max_distance is not None):
-        some = np.unique(np.concatenate([np.flatnonzero(unknown), keeper[unknown]]))
-        paths = pa.array(members["path"].to_numpy()[some], pa.string())
-        settings = results.summary["config"]
         distance = distance.copy()
-        distance[some], turn[some] = to_keepers(
-            results.artifacts("thumbnail"),
-            lambda key: settings[key.partition(".")[0]].get(key.partition(".")[2]),  # older runs lack newer keys
-            paths,
-            np.searchsorted(some, keeper[some]),
-        )
+        distance[unknown], turn[unknown] = _measured(results, members, np.flatnonzero(unknown), keeper, {})
     goes: Any = ~members[list(STAYS)].to_numpy(bool).any(axis=1)
     if rules.only is not None:
-        such: dict[str, Mask] = {"identical": distance == 0, "near": distance > 0, "turned": turn > 0}
+        same = distance == 0
+        if rules.only in ("identical", "near") and results.comparison.exposure == "ignore":
+            same[same] = _measured(results, members, np.flatnonzero(same), keeper, {"exposure": "compare"})[0] == 0
+        such: dict[str, Mask] = {"identical": same, "near": ~same, "turned": turn > 0}
         such["mirrored"] = turn >= MIRRORED
         goes = goes & such[rules.only]
     if rules.max_distance is not None:
@@ -132,6 +129,24 @@ def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules:
             [any(path.startswith(f"{folder}/") for folder in below) for path in members["path"]], bool
         )
     return members.assign(goes=goes)
+
+
+def _measured(
+    results: Results, members: pd.DataFrame, rows: Ints, keeper: Ints, other: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], Ints]:
+    """Return the MSE of some members to their keepers, and their turns; `other`: other values of the section pairs."""
+    some = np.unique(np.concatenate([rows, keeper[rows]]))
+    paths = pa.array(members["path"].to_numpy()[some], pa.string())
+    config = results.summary["config"]
+    config = config | {"pairs": config["pairs"] | other}
+    distance, turn = to_keepers(
+        results.artifacts("thumbnail"),
+        lambda key: config[key.partition(".")[0]].get(key.partition(".")[2]),  # older runs lack newer keys
+        paths,
+        np.searchsorted(some, keeper[some]),
+    )
+    places = np.searchsorted(some, rows)
+    return distance[places], turn[places]
 
 
 def _keepers(members: pd.DataFrame) -> NDArray[np.int64]:

@@ -81,10 +81,17 @@ class Recorded:
         return height, width, size // (height * width)
 
     @property
+    def zero_mean(self) -> bool:
+        """Whether `pairs.exposure` is ignore."""
+        return bool(self.config["pairs"].get("exposure") == "ignore")
+
+    @property
     def values(self) -> int:
-        """The divisor of a sum of squares of thumbnails to an MSE."""
+        """The divisor of a sum of squares of thumbnails to an MSE; see `sums_of_squares`."""
         height, width, channels = self.shape
-        return height * width * (channels if self.config["pairs"]["normalize"] == "value" else 1)
+        pixels = height * width
+        values = pixels * channels if self.config["pairs"]["normalize"] == "value" else pixels
+        return values * pixels if self.zero_mean else values
 
     @cached_property
     def rules(self) -> Rules:
@@ -207,7 +214,7 @@ class Recorded:
             numbers, places = np.unique(np.concatenate([a[part], b[part]]), return_inverse=True)
             held = self.thumbnails(numbers)
             of_a, of_b = np.split(places.reshape(-1), 2)
-            sums = {turn: sums_of_squares(held, of_a, of_b, turn) for turn in self.rules.turns}
+            sums = {turn: sums_of_squares(held, of_a, of_b, turn, self.zero_mean) for turn in self.rules.turns}
             least[part] = np.min(list(sums.values()), axis=0)
             bits[part] = sum((each == least[part]).astype(np.int64) << turn for turn, each in sums.items())
         return least, bits

@@ -46,17 +46,22 @@ def undone(turn: int) -> int:
     return turn if turn >= 4 else -turn % 4
 
 
-def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int) -> Ints:
+def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int, zero_mean: bool = False) -> Ints:
     """Return sums of squared differences of thumbnails a[i] and b[i], int64 (m,).
 
-    `thumbnails`: uint8 (u, H, W, C); `turn`: see `Rules`."""
+    `thumbnails`: uint8 (u, H, W, C); `turn`: see `Rules`; `zero_mean`: the mean difference of each channel is
+    subtracted first, and the sum is multiplied by the number of pixels, which makes the sum an integer."""
     sums = np.empty(len(a), np.int64)
     step = max(1, AT_ONCE // (8 * int(np.prod(thumbnails.shape[1:]))))
     for start in range(0, len(a), step):
         part = slice(start, start + step)
         left = thumbnails[a[part]].astype(np.int64)
         right = turned(thumbnails[b[part]], turn).astype(np.int64)
-        sums[part] = ((left - right) ** 2).sum(axis=(1, 2, 3))
+        apart = left - right
+        sums[part] = (apart**2).sum(axis=(1, 2, 3))
+        if zero_mean:
+            pixels = apart.shape[1] * apart.shape[2]
+            sums[part] = sums[part] * pixels - (apart.sum(axis=(1, 2)) ** 2).sum(axis=1)
     return sums
 
 

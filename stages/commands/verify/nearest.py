@@ -21,7 +21,7 @@ GRID = 4  # cells along each side of a thumbnail
 ROUNDING = 1e-3
 """Sums of squares are integers; a bound in float64 is off by less than this."""
 
-Features = tuple[NDArray[np.float64], NDArray[np.float64]]
+Features = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def _nearest(first: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
     limit = threshold * run.rules.divisor
     # |a - b turned| = |a turned back - b|, so only the sample is turned, once
     turns = () if run.embedded else run.rules.turns
-    ours = [_features(turned(run.thumbnails(sample), undone(turn))) for turn in turns]
+    ours = [_features(turned(run.thumbnails(sample), undone(turn)), run.zero_mean) for turn in turns]
     none = pd.DataFrame({"far": np.empty(0), "a": np.empty(0, np.int64), "b": np.empty(0, np.int64)})
     sides = dict.fromkeys(("below", "above", "bound_below", "bound_above"), none)
     found: list[tuple[Ints, Ints, NDArray[Any]]] = []
@@ -87,8 +87,9 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
     return check
 
 
-def _features(thumbnails: NDArray[np.uint8]) -> Features:
-    """Return the values of thumbnails, float64 (m, D), and vectors (m, 16 C + 1) that are never farther apart.
+def _features(thumbnails: NDArray[np.uint8], zero_mean: bool) -> Features:
+    """Return the values of thumbnails, float64 (m, D), vectors (m, 16 C + 1) that are never farther apart, and the sums
+    of the channels, (m, C). `zero_mean`: the vectors are those of thumbnails less the mean of each channel.
 
     A vector holds, for each cell of p pixels and channel, the mean times √p; and at the end the root of the remainder,
     the sum of squared differences of values to their cell's mean. The squared distance of two thumbnails is, summed
@@ -96,15 +97,17 @@ def _features(thumbnails: NDArray[np.uint8]) -> Features:
     apart as their lengths differ."""
     count, height, width, channels = thumbnails.shape
     values = thumbnails.astype(np.float64)
+    sums = values.sum(axis=(1, 2))
+    compared = values - (sums / (height * width))[:, None, None] if zero_mean else values
     means, left = [], np.zeros(count)
     for top, bottom in _cells(height):
         for first, end in _cells(width):
-            cell = values[:, top:bottom, first:end]
+            cell = compared[:, top:bottom, first:end]
             mean = cell.mean(axis=(1, 2), keepdims=True)
             left += ((cell - mean) ** 2).sum(axis=(1, 2, 3))
             means.append(mean[:, 0, 0] * np.sqrt((bottom - top) * (end - first)))
     vectors = np.concatenate([*means, np.sqrt(left)[:, None]], axis=1)
-    return values.reshape(count, height * width * channels), vectors
+    return values.reshape(count, height * width * channels), vectors, sums
 
 
 def _cells(side: int) -> Iterator[tuple[int, int]]:
@@ -119,15 +122,20 @@ def _against(
     """Return the least sum of squares and the least bound over turns, (sample, others); check bounds against sums.
 
     `ours`: features of the sample, turned back. The sums are exact: each partial sum of the product is an integer below
-    2⁵³."""
-    values, vectors = _features(run.thumbnails(others))
+    2⁵³. With `pairs.exposure: ignore`, sums and bounds are multiplied by the number of pixels: see `sums_of_squares`.
+    """
+    values, vectors, channels = _features(run.thumbnails(others), run.zero_mean)
     squares = (values * values).sum(axis=1)
+    factor = run.shape[0] * run.shape[1] if run.zero_mean else 1
     sums, bounds = [], []
-    for turn, (of_sample, its_vectors) in enumerate(ours):
+    for turn, (of_sample, its_vectors, its_channels) in enumerate(ours):
         both = (of_sample * of_sample).sum(axis=1)[:, None] + squares
-        sums.append((both - 2 * (of_sample @ values.T)).astype(np.int64))
-        bounds.append(np.stack([((vectors - of_one) ** 2).sum(axis=1) for of_one in its_vectors]))
-        for place in check.named(np.flatnonzero(bounds[-1] > sums[-1] + ROUNDING)):
+        sums.append((both - 2 * (of_sample @ values.T)).astype(np.int64) * factor)
+        if run.zero_mean:
+            shifts = (its_channels[:, None] - channels).astype(np.int64)
+            sums[-1] -= (shifts**2).sum(axis=2)
+        bounds.append(np.stack([((vectors - of_one) ** 2).sum(axis=1) for of_one in its_vectors]) * factor)
+        for place in check.named(np.flatnonzero(bounds[-1] > sums[-1] + ROUNDING * factor)):
             i, j = divmod(place, len(others))
             paths = {"path_a": run.images.path(sample[i]), "path_b": run.images.path(others[j])}
             check.add("verify", {"bound": float(bounds[-1][i, j])}, {"sum": int(sums[-1][i, j])}, **paths, turn=turn)

@@ -52,7 +52,7 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
         "clusters": check_clusters(run),
     }
     keys = ["metric", "normalize", "threshold", "rotations", "same", "same_hash", "references", "identical"]
-    keys += ["folders", "folder_depth", "mirror"]
+    keys += ["folders", "folder_depth", "mirror", "exposure"]
     return {
         "version": metadata.version(DISTRIBUTION),
         "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

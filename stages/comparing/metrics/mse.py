@@ -1,4 +1,7 @@
-"""Compare thumbnails by mean squared error."""
+"""Compare thumbnails by mean squared error.
+
+With `pairs.exposure: ignore`, the mean is taken out of each channel first. The measure then returns the sum of squares
+times the number of pixels, an integer (`kernels/measure/zero_mean.py`), and the divisor has this factor, too."""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from stages.comparing.metrics.compared import BlockImages, Compared, Shape
 from stages.kernels.arrays import Device
 from stages.kernels.bounds import coarse, orbits
 from stages.kernels.bounds.space import Space
-from stages.kernels.measure import exact
+from stages.kernels.measure import zero_mean
 from stages.kernels.measure.metric import Finer, Metric
 from stages.kernels.measure.turns import COMPARED, inverse, turned
 
@@ -39,21 +42,23 @@ class Mse:
         return True
 
     def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
-        self._divisor = shape[0] * shape[1] * (shape[2] if comparison.normalize == "value" else 1)
+        ignore = comparison.exposure == "ignore"
+        self._divisor = zero_mean.divisor(shape, comparison.normalize == "value", ignore)
         self.limit = None if comparison.threshold is None else coarse.limit(comparison.threshold, self._divisor)
         turns = comparison.turns
         backs = inverse(COMPARED[turns]).tolist()
         space = None
         if self.limit is not None:
-            space = Space(float(self.limit), orbits.orders(shape[2], turns), orbits.unchanged_by(shape[2], turns))
+            most = self.limit / (shape[0] * shape[1] if ignore else 1)
+            space = Space(most, orbits.orders(shape[2], turns), orbits.unchanged_by(shape[2], turns))
         self.kernel = Metric(
-            exact.Squares(device),
+            zero_mean.measure_of(ignore, device),
             space,
             lambda points, place: turned(points, backs[place]) if place else points,  # once for all right images
             None,
             shape[0] * shape[1] * shape[2],
             [
-                Finer(partial(_finer, grid=grid), orbits.orders(shape[2], turns, grid))
+                Finer(partial(_finer, grid=grid, without_mean=ignore), orbits.orders(shape[2], turns, grid))
                 for grid in FINER
                 if grid <= min(shape[:2])
             ],
@@ -77,9 +82,10 @@ class Mse:
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
         """Return sums of squares from stored distances; the inverse of `figures`.
 
-        A stored distance is a quotient of integers that was rounded once, so rounding restores the integer."""
+        A stored distance is a quotient of integers that was rounded once, so rounding restores the integer; see
+        `zero_mean.RESTORED`."""
         return np.rint(figures * self._divisor).astype(np.int64)
 
 
-def _finer(thumbnails: NDArray[np.uint8], grid: int) -> NDArray[np.float32]:
-    return coarse.vectors(coarse.coarse(thumbnails, grid), thumbnails.shape[1:], grid)
+def _finer(thumbnails: NDArray[np.uint8], grid: int, without_mean: bool) -> NDArray[np.float32]:
+    return coarse.vectors(coarse.coarse(thumbnails, grid), thumbnails.shape[1:], grid, without_mean)

@@ -1,11 +1,8 @@
 """Compute coarse sums, and vectors whose distances are lower bounds.
 
-**The bound.** Cut a thumbnail into g x g cells of m pixels each. Let s be the sum of a cell's values in one channel
-and
-q the sum of their squares. Let σ² = Σ (q - s²/m), summed over the channels: the sum of squares that is left in the
-cell
-after subtracting the means. For two images a and b, the values of a cell in one channel are two vectors of m
-numbers.
+**The bound.** Cut a thumbnail into g x g cells of m pixels each. Let s be the sum of a cell's values in one channel and
+q the sum of their squares. Let σ² = Σ (q - s²/m), summed over the channels: the sum of squares that is left in the cell
+after subtracting the means. For two images a and b, the values of a cell in one channel are two vectors of m numbers.
 Split each vector into its mean part, s/√m along the direction (1, ..., 1)/√m, and a rest at a right angle to that
 direction. By Pythagoras the squared distance is the sum of the squared distances of the mean parts and of the rests.
 The rests of all channels together are two vectors of lengths σ_a and σ_b, so their distance is at least |σ_a - σ_b|.
@@ -16,16 +13,23 @@ Over one cell, therefore,
 and over all cells |u - v|² ≤ Σ (a - b)², where u holds s/√m of every cell and channel and σ of every cell. Pixels
 outside all cells only add to the right side. `orbits.py` extends the bound to turned images.
 
-**Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other
-entries,
+**Without means.** `pairs.exposure: ignore` takes the mean out of each channel (`measure/zero_mean.py`): the squared
+distance is Σ (d - Σd/n)² for the differences d = a - b of the n pixels of a channel. Its part over the M pixels of all
+cells is at least Σ (d - k)² for the constant k that makes this sum least, the mean of d over these M pixels. Now apply
+the bound to a - Σs_a/M and b - Σs_b/M, with Σs summed over all cells of the channel. Subtracting a constant changes no
+rest, so every σ stays, and s/√m becomes (s - m Σs/M)/√m. So u without means, whose entries are (M s - m Σs)/(M √m) and
+σ, is the projection of u orthogonal to the vector of all √m of a channel; the projection permutes with the cells, so
+`orbits.py` holds for it as for u.
+
+**Rounding.** Entries of u are computed in float64 and rounded once to float32. σ is as accurate as the other entries,
 because no large float is subtracted. Write s² = (s² // m)·m + (s² mod m). The quotients are subtracted from q in
 integers. What remains for floats is the sum of at most four terms (s² mod m)/m, a number below 4. And σ² is either
-exactly 0 or at least 1/2, since m integers that are not all equal have Σ (value - mean)² ≥ 1 - 1/m. Before rounding,
-every entry therefore has a relative error below 2⁻³⁹. `slack.py` accounts for the rounding.
+exactly 0 or at least 1/2, since m integers that are not all equal have Σ (value - mean)² ≥ 1 - 1/m. Without means,
+M s - m Σs is an integer below 2⁴⁵. Before rounding, every entry therefore has a relative error below 2⁻³⁹. `slack.py`
+accounts for the rounding.
 
 **Measured** on 30,240 photographs' thumbnails, threshold 200, no turns: of 457 million pairs, 12,410 pass 4x4 cells,
-3,849 pass 8x8 cells and 1,470 pass 16x16 cells; 231 are matches. One σ per cell lets 16 % fewer pairs pass than no
-σ;
+3,849 pass 8x8 cells and 1,470 pass 16x16 cells; 231 are matches. One σ per cell lets 16 % fewer pairs pass than no σ;
 one σ for the whole image lets 3 % fewer pass."""
 
 from __future__ import annotations
@@ -145,27 +149,34 @@ def contrast(thumbnails: Bytes, sums: Ints) -> Floats:
     return found
 
 
-def vectors(sums: NDArray[np.integer], shape: Shape, grid: int = GRID) -> Floats:
+def vectors(sums: NDArray[np.integer], shape: Shape, grid: int = GRID, zero_mean: bool = False) -> Floats:
     """Return the vectors u of images from their coarse sums.
 
     The result is float32 (n, grid·grid·(C + 1)).
 
-    For each cell: s/√m in each channel, with s taken about the middle of the range, then σ."""
+    zero_mean  take the mean out of each channel
+
+    For each cell: s/√m in each channel, with s taken about the middle of the range or about the mean, then σ."""
     found = np.empty(sums.shape, np.float32)
     for start in range(0, len(sums), ROWS):  # the int64 and float64 copies take several times the result's memory
         part = slice(start, start + ROWS)
-        _vectors(sums[part].astype(np.int64), shape, grid, found[part])
+        _vectors(sums[part].astype(np.int64), shape, grid, zero_mean, found[part])
     return found
 
 
-def _vectors(sums: Ints, shape: Shape, grid: int, found: Floats) -> None:
+def _vectors(sums: Ints, shape: Shape, grid: int, zero_mean: bool, found: Floats) -> None:
     height, width, channels = shape
     cells = sums.reshape(-1, grid, grid, channels + 1)
     pixels = _pixels(height, width, grid)[:, :, None]
     whole, part = np.divmod(cells[..., :-1] ** 2, pixels)
     left = (cells[..., -1] - whole.sum(axis=3)) - (part / pixels).sum(axis=3)
     out = found.reshape(cells.shape)
-    out[..., :-1] = (cells[..., :-1] - CENTRE * pixels) / np.sqrt(pixels)
+    if zero_mean:
+        every = int(pixels.sum())
+        whole = cells[..., :-1].sum(axis=(1, 2), keepdims=True)
+        out[..., :-1] = (every * cells[..., :-1] - pixels * whole) / (every * np.sqrt(pixels))
+    else:
+        out[..., :-1] = (cells[..., :-1] - CENTRE * pixels) / np.sqrt(pixels)
     out[..., -1] = np.sqrt(np.maximum(left, 0.0))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ Points = Any
 """One row an image: the input of a measure."""
 Values = NDArray[Any]
 """Distances, int64 or float64."""
+Most: TypeAlias = "float | NDArray[Any]"
+"""The greatest distance of a match: one for all pairs, or one for each pair."""
 
 
 class Costs(NamedTuple):
@@ -97,7 +99,9 @@ class Measure(Protocol):
 
 
 class Squares:
-    """Sums of squared differences of unsigned bytes, int64. Points are uint8, (n, …)."""
+    """Sums of squared differences of unsigned bytes, int64. Points are uint8, (n, …).
+
+    Beyond `Measure`, `near` and `pairs` take a limit for each pair: `most` as an array (n, m), or (pairs,)."""
 
     numbers: type = np.int64
 
@@ -121,7 +125,7 @@ class Squares:
             return np.asarray(self._device.get(self._chunked(a, b))).astype(np.int64)
         return _products(kong, a, _packed(kong, b)).astype(np.int64)
 
-    def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
+    def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: Most) -> TileMatches:
         """See `Measure`."""
         kong = self._kong(math.prod(lefts[0].shape[1:]))
         if kong is None or not wanted.size:
@@ -130,7 +134,9 @@ class Squares:
         packs = {key: _packed(kong, right) for key, right in packed.items()}
         sums = [_products(kong, left, packs[id(right)]) for left, right in zip(lefts, rights, strict=True)]
         smallest = functools.reduce(np.minimum, sums)
-        places = np.flatnonzero(wanted & (smallest <= min(most, WIDEST * 255**2)))
+        highest = WIDEST * 255**2
+        most = np.minimum(most, highest) if isinstance(most, np.ndarray) else min(most, highest)
+        places = np.flatnonzero(wanted & (smallest <= most))
         values, bits = least(np.stack([each.ravel()[places] for each in sums]))
         return TileMatches(*np.divmod(places, wanted.shape[1]), values.astype(np.int64), bits)
 
@@ -138,12 +144,13 @@ class Squares:
         """Return NumKong if installed and fit for images of `size` bytes, else None."""
         return fast_bytes() if not self._device.free and size <= WIDEST else None
 
-    def _near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:
+    def _near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: Most) -> TileMatches:
         """Return what `near` returns, computed on the device and copied back once."""
         xp, device = self._device.xp, self._device
         sums = [self._chunked(left, right) for left, right in zip(lefts, rights, strict=True)]
         smallest = functools.reduce(xp.minimum, sums)
-        i, j = xp.nonzero(xp.logical_and(device.put(wanted), smallest <= most))
+        limit = device.put(most) if isinstance(most, np.ndarray) else most
+        i, j = xp.nonzero(xp.logical_and(device.put(wanted), smallest <= limit))
         places = i * wanted.shape[1] + j
         values = xp.take(xp.reshape(smallest, (-1,)), places)
         bits = xp.zeros(values.shape, dtype=xp.float64)
@@ -178,12 +185,12 @@ class Squares:
         total += squares[1][None, :]
         return total
 
-    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: float) -> Ints:
+    def pairs(self, a: Bytes, b: Bytes, i: Ints, j: Ints, most: Most) -> Ints:
         """See `Measure`."""
         a, b = (np.ascontiguousarray(rows).reshape(len(rows), -1) for rows in (a, b))
         native = loops("sums", len(i), COMPILED)
         if native is not None:
-            found: Ints = native.sums(a, b, i, j, int(min(most, 2**62)))
+            found: Ints = native.sums(a, b, i, j, np.minimum(most, 2**62))
             return found
         sums = np.empty(len(i), np.int64)
         step = max(1, GATHERED // (8 * a.shape[1]))

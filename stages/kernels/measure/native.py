@@ -36,7 +36,7 @@ def _sums(a: Any, b: Any, i: Any, j: Any, most: Any, sums: Any) -> None:
         x, y = a[i[pair]], b[j[pair]]
         total = np.int64(0)
         start = 0
-        while start < size and total <= most:
+        while start < size and total <= most[pair]:
             u, v = x[start : start + 1_024], y[start : start + 1_024]
             part = np.int32(0)  # at most 1,024 · 255², far below 2³¹
             for k in range(len(u)):
@@ -47,14 +47,15 @@ def _sums(a: Any, b: Any, i: Any, j: Any, most: Any, sums: Any) -> None:
         sums[pair] = total
 
 
-def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: int) -> Ints:
+def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: Any) -> Ints:
     """Return sums of squared differences of rows a[i] and b[j], int64 (pairs,).
 
     a, b  uint8 (n, D)
+    most  a number below 2⁶³, or one for each pair, (pairs,)
 
     A sum that exceeds `most` ends early: the number returned then is above `most`, but not the whole sum."""
     found = np.empty(len(i), np.int64)
-    _sums(a, b, i, j, most, found)
+    _sums(a, b, i, j, np.full(len(i), np.floor(most), np.int64), found)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.measure import exact
+from stages.kernels.measure.exact import Measure
 from stages.kernels.measure.turns import COMPARED, turned
 
 TILE = 256
@@ -26,19 +26,19 @@ def distinct(images: Bytes) -> Bytes:
     return images[np.sort(np.fromiter(first.values(), np.int64, len(first)))]
 
 
-def farthest(images: Bytes, turns: int) -> int:
-    """Return the largest sum of squared differences of two images.
+def farthest(images: Bytes, turns: int, measure: Measure) -> int:
+    """Return the largest distance of two images by `measure`, a sum of squares.
 
-    The sum of a pair is the least over the turns COMPARED[turns].
+    The distance of a pair is the least over the turns COMPARED[turns].
 
-    images  uint8 (n, H, W, C)
+    images   uint8 (n, H, W, C)
+    measure  `exact.Squares` or `zero_mean.ZeroMeanSquares`
 
-    Turning both images keeps the sum of squared differences, so the root of this sum obeys the triangle inequality:
-    the root for two images is at most the sum of their roots to the first image. Pairs whose bound is below the
-    largest sum so far are not compared."""
+    Turning both images keeps the sum of squares, so the root of this sum obeys the triangle inequality: the root for
+    two images is at most the sum of their roots to the first image. Pairs whose bound is below the largest sum so far
+    are not compared."""
     if len(images) < 2:
         return 0
-    measure = exact.Squares()
 
     def least(a: Bytes, b: Bytes) -> NDArray[np.int64]:
         least: NDArray[np.int64] = np.minimum.reduce([measure.cross(a, turned(b, turn)) for turn in COMPARED[turns]])

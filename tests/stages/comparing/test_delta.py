@@ -12,7 +12,17 @@ from stages import pairs
 from stages.kernels.measure import exact
 from tests.in_memory import MemoryArtifact
 from tests.stages.conftest import small_tiles
-from tests.stages.reference import Artifacts, Picture, block, computed, computed_by_levels, gallery, near, rows_of
+from tests.stages.reference import (
+    Artifacts,
+    Picture,
+    block,
+    computed,
+    computed_by_levels,
+    gallery,
+    near,
+    relit,
+    rows_of,
+)
 
 SHAPE = (8, 8, 3)
 RULES = [
@@ -26,6 +36,7 @@ RULES = [
     )
 ]
 RULES += [{"mirror": True, "same_hash": "zero"}, {"mirror": True, "rotations": False, "identical": "all"}]
+RULES += [{"exposure": "ignore"}, {"exposure": "ignore", "mirror": True, "normalize": "value", "identical": "all"}]
 RULES += [{"folders": folders, "references": "skip", "same": "aspect"} for folders in ("across", "within")]
 
 
@@ -62,6 +73,8 @@ def test_changed_images_and_thresholds(rules: dict[str, object]) -> None:
     one, two = (
         gallery(seed, SHAPE, path=lambda n, top=top: f"/r/{n % 3}/{top}{n}") for seed, top in ((1, ""), (2, "z"))
     )
+    if "exposure" in rules:
+        one, two = relit(1, one), relit(2, two)
     kind = pairs.Params(**rules)
     old = [block(one, "a", SHAPE, params=kind), block(two, "b", SHAPE, params=kind)]
     new = [block(changed(one, 3), "a", SHAPE, 3, params=kind), block(changed(two, 4), "b", SHAPE, params=kind)]

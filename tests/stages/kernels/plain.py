@@ -34,9 +34,9 @@ def forms(images: Bytes, turn: int) -> Bytes:
     return np.stack([form(image, turn) for image in images])
 
 
-def apart(a: Bytes, b: Bytes, turns: int) -> list[int]:
+def apart(a: Bytes, b: Bytes, turns: int, zero_mean: bool = False) -> list[int]:
     """Sums of squared differences of a and each turn of b."""
-    return [squares(a, form(b, turn)) for turn in TURNS[turns]]
+    return [(zero_mean_squares if zero_mean else squares)(a, form(b, turn)) for turn in TURNS[turns]]
 
 
 def cells(shape: Shape, grid: int) -> Iterator[tuple[slice, slice]]:
@@ -59,15 +59,25 @@ def sums(image: Bytes, grid: int) -> list[int]:
     return found
 
 
-def vector(image: Bytes, grid: int) -> list[Decimal]:
-    """The vector u of one image to 60 digits."""
+def zero_mean_squares(a: Bytes, b: Bytes) -> int:
+    """Sum of squared differences less the mean difference of each channel, times the number of pixels, in integers."""
+    apart = a.astype(np.int64) - b.astype(np.int64)
+    pixels = apart.shape[0] * apart.shape[1]
+    return pixels * int((apart**2).sum()) - sum(total**2 for total in apart.sum(axis=(0, 1)).tolist())
+
+
+def vector(image: Bytes, grid: int, zero_mean: bool = False) -> list[Decimal]:
+    """The vector u of one image to 60 digits; `zero_mean`: about the mean of each channel over all cells."""
     found = []
+    each = [image[rows, columns].reshape(-1, image.shape[2]).T.tolist() for rows, columns in cells(image.shape, grid)]
     with localcontext(prec=60):
-        for rows, columns in cells(image.shape, grid):
-            channels = image[rows, columns].reshape(-1, image.shape[2]).T.tolist()
+        every = Decimal(sum(len(channels[0]) for channels in each))
+        means = [Decimal(sum(sum(channels[c]) for channels in each)) / every for c in range(image.shape[2])]
+        for channels in each:
             m = Decimal(len(channels[0]))
             left = sum(len(channel) * sum(v**2 for v in channel) - sum(channel) ** 2 for channel in channels)
-            found += [(sum(channel) - 128 * m) / m.sqrt() for channel in channels]
+            about = means if zero_mean else [Decimal(128)] * len(means)
+            found += [(sum(channel) - mean * m) / m.sqrt() for channel, mean in zip(channels, about, strict=True)]
             found.append((left / m).sqrt())
     return found
 
@@ -120,6 +130,6 @@ def nudged(random: np.random.Generator, image: Bytes, by: int) -> Bytes:
     return np.clip(found, 0, 255).astype(np.uint8)
 
 
-def vectors(images: Bytes, grid: int = coarse.GRID) -> np.ndarray:
+def vectors(images: Bytes, grid: int = coarse.GRID, zero_mean: bool = False) -> np.ndarray:
     """The float32 vectors as the kernels make them."""
-    return coarse.vectors(coarse.coarse(images, grid), images.shape[1:], grid)
+    return coarse.vectors(coarse.coarse(images, grid), images.shape[1:], grid, zero_mean)

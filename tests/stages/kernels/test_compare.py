@@ -25,6 +25,7 @@ from stages.kernels.measure.exact import Costs, Measure, Squares
 from stages.kernels.measure.floats import FloatSquares, UserFunction
 from stages.kernels.measure.metric import Finer, MatchArrays, Metric, Side
 from stages.kernels.measure.turns import turned
+from stages.kernels.measure.zero_mean import ZeroMeanSquares
 from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from tests.pairwise import pairwise
 from tests.stages.kernels import plain
@@ -106,24 +107,33 @@ def back(turn: int) -> int:
     return turn if turn >= 4 else -turn % 4
 
 
-def finer_vectors(thumbnails: np.ndarray, grid: int) -> np.ndarray:
-    return plain.vectors(thumbnails, grid)
+def finer_vectors(thumbnails: np.ndarray, grid: int, zero_mean: bool) -> np.ndarray:
+    return plain.vectors(thumbnails, grid, zero_mean)
 
 
 def mse(
-    shape: coarse.Shape, turns: int, limit: int | None, device: Device = CPU, measure: Measure | None = None
+    shape: coarse.Shape,
+    turns: int,
+    limit: int | None,
+    device: Device = CPU,
+    measure: Measure | None = None,
+    zero_mean: bool = False,
 ) -> Metric:
     """The metric as `stages.metrics` has it, by hand."""
     channels = shape[2]
-    space = Space(float(limit or 0), orbits.orders(channels, turns), orbits.unchanged_by(channels, turns))
+    space = Space(
+        (limit or 0) / (shape[0] * shape[1] if zero_mean else 1),
+        orbits.orders(channels, turns),
+        orbits.unchanged_by(channels, turns),
+    )
     return Metric(
-        measure or Squares(device),
+        measure or (ZeroMeanSquares(device) if zero_mean else Squares(device)),
         None if limit is None else space,
         lambda points, place: turned(points, back(plain.TURNS[turns][place])),
         None,
         shape[0] * shape[1] * shape[2],
         [
-            Finer(partial(finer_vectors, grid=grid), orbits.orders(shape[2], turns, grid))
+            Finer(partial(finer_vectors, grid=grid, zero_mean=zero_mean), orbits.orders(shape[2], turns, grid))
             for grid in (8, 16)
             if grid <= min(shape[:2])
         ],
@@ -245,8 +255,12 @@ def paired(
     metric: Metric,
     device: Device = CPU,
     earlier: EarlierMatches | None = None,
+    zero_mean: bool = False,
 ) -> BlockPair:
-    sides = [each.side(plain.vectors(each.points) if metric.space else None) for each in ([a] if b is None else [a, b])]
+    sides = [
+        each.side(plain.vectors(each.points, zero_mean=zero_mean) if metric.space else None)
+        for each in ([a] if b is None else [a, b])
+    ]
     return BlockPair(sides[0], sides[-1], b is None, rules, metric, device, earlier)
 
 
@@ -268,6 +282,33 @@ def test_rows_and_ledger(device: Device, same_hash: str, shape: coarse.Shape, di
         rules = MatchRules(limit, turns, same_hash)
         pair = paired(a, None if diagonal else b, rules, mse(shape, turns, limit, device), device)
         rows, ledger = expected(a, a if diagonal else b, diagonal, rules, apart)
+        assert compared(pair) == rows
+        assert pair.ledger == ledger
+        assert len(rows) > 5 or per_value == 0
+
+
+@pytest.mark.quick(8)
+@pytest.mark.usefixtures("room")
+@pairwise(
+    indirect=("device", "room"),
+    device=FILTERS,
+    room=tuple(ROOMS),
+    shape=((8, 8, 3), (5, 7, 1), (16, 16, 1)),
+    diagonal=BOTH,
+    mirror=BOTH,
+)
+def test_rows_without_the_means_of_channels(device: Device, shape: coarse.Shape, diagonal: bool, mirror: bool) -> None:
+    turns = (4 if shape[0] == shape[1] else 1) * (2 if mirror else 1)
+    a, b = block(1, 25, shape, kinds=2), block(2, 20, shape, kinds=3)
+    for each, seed in ((a, 3), (b, 4)):  # brighter and darker copies, cut at the ends of the range
+        by = np.random.default_rng(seed).integers(-40, 41, (len(each.points), 1, 1, shape[2]))
+        each.points = np.clip(each.points + by, 0, 255).astype(np.uint8)
+    for per_value in (0, 0.7, 60, None):
+        limit = None if per_value is None else int(per_value * a.points[0].size * shape[0] * shape[1])
+        rules = MatchRules(limit, turns, "compare")
+        metric = mse(shape, turns, limit, device, zero_mean=True)
+        pair = paired(a, None if diagonal else b, rules, metric, device, zero_mean=True)
+        rows, ledger = expected(a, a if diagonal else b, diagonal, rules, partial(plain.apart, zero_mean=True))
         assert compared(pair) == rows
         assert pair.ledger == ledger
         assert len(rows) > 5 or per_value == 0

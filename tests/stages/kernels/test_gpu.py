@@ -84,26 +84,29 @@ def test_no_match_at_the_limit_is_lost(gpu: Device, shape: coarse.Shape) -> None
             assert not lost_by(partial(Product, device=gpu), a, b, turns, limit)
 
 
-def found_on(device: Device, images: np.ndarray, turns: int, threshold: float | None) -> MatchArrays:
+def found_on(
+    device: Device, images: np.ndarray, turns: int, threshold: float | None, exposure: str = "compare"
+) -> MatchArrays:
     """All rows of a block with itself."""
-    vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
+    vectors = coarse.vectors(coarse.coarse(images), images.shape[1:], zero_mean=exposure == "ignore")
     one = Side(
         vectors, np.ones(len(images), np.int64), np.zeros(len(images), np.int64), None, lambda rows: (images, rows)
     )
-    params = Params(rotations=turns >= 4, mirror=turns in (2, 8), threshold=threshold)
+    params = Params(rotations=turns >= 4, mirror=turns in (2, 8), threshold=threshold, exposure=exposure)
     kind = Mse(params.comparison, images.shape[1:], device)
     rules = MatchRules(kind.limit, turns, "compare")
     return joined([found for _, found in BlockPair(one, one, True, rules, kind.kernel, device).runs()])
 
 
+@pytest.mark.parametrize("exposure", ["compare", "ignore"])
 @pytest.mark.parametrize("threshold", [0.0, 200.0, 2_000.0, None])
 @pytest.mark.parametrize("turns", plain.TURNS)
 @pytest.mark.parametrize(
     "make", [thumbnails.synthesised, lambda _, count: thumbnails.flat(count)], ids=["photo", "flat"]
 )
-def test_rows_are_those_of_numpy(gpu: Device, make: Any, turns: int, threshold: float | None) -> None:
+def test_rows_are_those_of_numpy(gpu: Device, make: Any, turns: int, threshold: float | None, exposure: str) -> None:
     images = make(0, 700)
-    found, expected = (found_on(device, images, turns, threshold) for device in (gpu, CPU))
+    found, expected = (found_on(device, images, turns, threshold, exposure) for device in (gpu, CPU))
     assert len(expected.a) or threshold == 0
     for name in ("a", "b", "values", "turns"):
         assert np.array_equal(getattr(found, name), getattr(expected, name))

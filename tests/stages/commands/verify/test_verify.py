@@ -42,6 +42,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mirror": {"pairs": {"mirror": True}},
     "mirror, no turns": {"pairs": {"mirror": True, "rotations": False}, "thumbnail": {"size": [18, 13]}},
     "mirror, zero": {"pairs": {"mirror": True, "same_hash": "zero"}, "hash": ODD_HASH},
+    "exposure": {"pairs": {"exposure": "ignore"}, "cluster": {"linkage": "complete"}},
+    "exposure, no turns": {
+        "pairs": {"exposure": "ignore", "mirror": True, "rotations": False, "normalize": "value", "same_hash": "zero"},
+        "thumbnail": {"size": [18, 13]},
+    },
     "skip, all rows": {"pairs": {"same_hash": "skip", "identical": "all"}},
     "zero, a hash that says little": {"pairs": {"same_hash": "zero"}, "hash": ODD_HASH},
     "skip, a hash that says little": {"pairs": {"same_hash": "skip"}, "hash": ODD_HASH},
@@ -460,7 +465,12 @@ def test_without_a_threshold_a_missing_row_is_counted(tmp_path: Path) -> None:
 
 def test_a_bound_above_the_truth_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     features = nearest._features
-    monkeypatch.setattr(nearest, "_features", lambda *words: (features(*words)[0], 1.2 * features(*words)[1]))
+
+    def larger(*words: Any) -> nearest.Features:
+        values, vectors, sums = features(*words)
+        return values, 1.2 * vectors, sums
+
+    monkeypatch.setattr(nearest, "_features", larger)
     code, report = verified(folder)
     assert (code, wrong(report).keys()) == (1, {"nearest"})
     offender = report["checks"]["nearest"]["offenders"][0]

@@ -113,14 +113,31 @@ def test_which_sums_fit_32_bits(shape: coarse.Shape, fits: bool) -> None:
     assert coarse.fits_int32(shape) == fits == (brightest < 2**31)
 
 
+@pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
-def test_vectors_are_rounded_once(shape: coarse.Shape, grid: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_are_rounded_once(
+    shape: coarse.Shape, grid: int, zero_mean: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(coarse, "ROWS", 4)
     images = plain.gallery(shape)[::2]
     ulp = Decimal(2) ** -24 * (1 + Decimal(2) ** -10)
-    for image, row in zip(images, plain.vectors(images, grid), strict=True):
-        for entry, exact in zip(row.tolist(), plain.vector(image, grid), strict=True):
-            assert abs(Decimal(entry) - exact) <= ulp * abs(exact)
+    for image, row in zip(images, plain.vectors(images, grid, zero_mean), strict=True):
+        for entry, exact in zip(row.tolist(), plain.vector(image, grid, zero_mean), strict=True):
+            if abs(exact) < Decimal(10) ** -50:  # 0, as far as 60 digits tell
+                assert entry == 0
+            assert abs(Decimal(entry) - exact) <= ulp * abs(exact) + Decimal(10) ** -50
+
+
+@pytest.mark.parametrize("side", [1024, 1023])
+def test_vectors_without_means_of_large_thumbnails(side: int) -> None:
+    """The integers behind the entries are as large as they get; a brighter copy has the same vector, bit by bit."""
+    half = np.zeros((1, side, side, 4), np.uint8)
+    half[:, side // 2 :] = 200
+    found = plain.vectors(half, zero_mean=True)[0]
+    if side == 1024:
+        assert found[:4].tolist() == [-100 * 256.0] * 4
+    assert plain.vectors(half + 55, zero_mean=True).tobytes() == found.tobytes()
+    assert not plain.vectors(half * 0 + 255, zero_mean=True).any()
 
 
 @given(
@@ -142,34 +159,49 @@ def test_what_is_left_within_a_cell_keeps_its_digits(values: list[int], level: i
     assert found >= 0
 
 
-def bounded(images: np.ndarray, grid: int, turns: int) -> None:
+def bounded(images: np.ndarray, grid: int, turns: int, zero_mean: bool) -> None:
     """In float64 of the exact vectors: the bound holds for every pair, at every turn, up to float64's own errors."""
-    exact = np.array([[float(entry) for entry in plain.vector(image, grid)] for image in images])
-    flat = images.reshape(len(images), -1).astype(np.int64)
+    exact = np.array([[float(entry) for entry in plain.vector(image, grid, zero_mean)] for image in images])
+    flat = images.reshape(len(images), -1, images.shape[3]).astype(np.int64)
     for turn, order in zip(plain.TURNS[turns], orbits.orders(images.shape[3], turns, grid), strict=True):
-        turned = plain.forms(images, turn).reshape(len(images), -1).astype(np.int64)
-        whole = ((flat[:, None] - turned) ** 2).sum(axis=2)
+        apart = flat[:, None] - plain.forms(images, turn).reshape(flat.shape).astype(np.int64)
+        whole = (apart**2).sum(axis=(2, 3)).astype(np.float64)
+        if zero_mean:
+            whole -= (apart.sum(axis=2) ** 2).sum(axis=2) / flat.shape[1]
         bound = ((exact[:, None] - exact[:, order]) ** 2).sum(axis=2)
         assert (bound <= whole * (1 + 1e-12) + 1e-6).all()
 
 
+@pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
-def test_the_bound_holds(shape: coarse.Shape, grid: int) -> None:
-    bounded(plain.gallery(shape), grid, 8 if shape in SQUARE else 2)
+def test_the_bound_holds(shape: coarse.Shape, grid: int, zero_mean: bool) -> None:
+    bounded(plain.gallery(shape), grid, 8 if shape in SQUARE else 2, zero_mean)
 
 
-@given(images=arrays(np.uint8, (2, 5, 5, 2)) | arrays(np.uint8, (2, 5, 5, 2), elements=st.sampled_from([0, 1, 255])))
-def test_the_bound_holds_whatever_the_images(images: np.ndarray) -> None:
-    bounded(images, 4, 8)
+@given(
+    images=arrays(np.uint8, (2, 5, 5, 2)) | arrays(np.uint8, (2, 5, 5, 2), elements=st.sampled_from([0, 1, 255])),
+    zero_mean=st.booleans(),
+)
+def test_the_bound_holds_whatever_the_images(images: np.ndarray, zero_mean: bool) -> None:
+    bounded(images, 4, 8, zero_mean)
 
 
+@pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize(("shape", "grid"), GRIDS, ids=str)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_bound_is_tight_where_images_differ_in_means(shape: coarse.Shape, grid: int, seed: int) -> None:
+def test_the_bound_is_tight_where_images_differ_in_means(
+    shape: coarse.Shape, grid: int, seed: int, zero_mean: bool
+) -> None:
     """So no term of it is missing: what is no larger than the distance can't be much smaller either."""
     a, b = plain.stepped(np.random.default_rng(seed), shape, grid, orbits=False)
-    u, v = plain.vectors(np.stack([a, b]), grid).astype(np.float64)
-    assert ((u - v) ** 2).sum() == pytest.approx(plain.squares(a, b), rel=1e-4)
+    u, v = plain.vectors(np.stack([a, b]), grid, zero_mean).astype(np.float64)
+    whole: float = plain.squares(a, b)
+    if zero_mean:  # of the pixels inside cells: on an odd side, others have part in the mean
+        apart = np.concatenate(
+            [(a[cell].astype(int) - b[cell]).reshape(-1, shape[2]) for cell in plain.cells(shape, grid)]
+        )
+        whole = float(((apart - apart.mean(axis=0)) ** 2).sum())
+    assert ((u - v) ** 2).sum() == pytest.approx(whole, rel=1e-4)
 
 
 def test_the_bound_is_tight_where_images_differ_in_contrast() -> None:

@@ -31,14 +31,15 @@ def kept(vectors: np.ndarray, channels: int, turns: int) -> np.ndarray:
     return function(vectors)
 
 
+@pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize(("shape", "grid", "turns"), TURNING, ids=str)
-def test_a_turn_permutes_the_columns_exactly(shape: coarse.Shape, grid: int, turns: int) -> None:
+def test_a_turn_permutes_the_columns_exactly(shape: coarse.Shape, grid: int, turns: int, zero_mean: bool) -> None:
     images = plain.gallery(shape)
+    vectors = plain.vectors(images, grid, zero_mean)
     for turn, order in zip(plain.TURNS[turns], orbits.orders(shape[2], turns, grid), strict=True):
         assert sorted(order.tolist()) == list(range(coarse.length(shape, grid)))
-        assert plain.vectors(plain.forms(images, turn), grid).tobytes() == plain.vectors(images, grid)[
-            :, order
-        ].tobytes(order="C")
+        turned = plain.vectors(plain.forms(images, turn), grid, zero_mean)
+        assert turned.tobytes() == vectors[:, order].tobytes(order="C")
 
 
 def test_one_turn_needs_no_invariants() -> None:
@@ -46,10 +47,11 @@ def test_one_turn_needs_no_invariants() -> None:
 
 
 @pytest.mark.usefixtures("looping")
+@pytest.mark.parametrize("zero_mean", [False, True])
 @pytest.mark.parametrize(("shape", "turns"), GROUPS, ids=str)
-def test_the_invariants_bound_every_turn(shape: coarse.Shape, turns: int) -> None:
+def test_the_invariants_bound_every_turn(shape: coarse.Shape, turns: int, zero_mean: bool) -> None:
     images = plain.gallery(shape)
-    u = plain.vectors(images)
+    u = plain.vectors(images, zero_mean=zero_mean)
     w = kept(u, shape[2], turns)
     assert w.shape == (len(images), (16 if turns == 2 else 12) * (shape[2] + 1))
     assert (w**2).sum(axis=1) == pytest.approx((u.astype(np.float64) ** 2).sum(axis=1))
