@@ -75,6 +75,7 @@ def test_a_changed_container_decodes_its_own_images_only(project: Project) -> No
     assert project.record()["images"]["total"] == COUNT - 1
 
 
+@pytest.mark.slow
 def test_containers_in_a_folder_are_opened_on_demand(project: Project) -> None:
     for path in packed(project):
         shutil.move(path, project.folder / "images" / path.name)
@@ -144,6 +145,7 @@ def test_no_command_offers_to_change_a_container(project: Project, capsys: pytes
     assert box.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_other_commands_cope(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     first, second, third = packed(project)
     within(project, first, second, third)
@@ -173,6 +175,7 @@ def test_other_commands_cope(project: Project, capsys: pytest.CaptureFixture[str
     assert main(["estimate", str(project.yaml)]) == 0
 
 
+@pytest.mark.slow
 def test_an_original_inside_a_container_is_served(project: Project) -> None:
     pytest.importorskip("starlette", reason="starlette is not installed")
     from tests.end_to_end.reviewing import served
@@ -224,6 +227,7 @@ def test_a_deflated_zip_and_trust_in_bytes(project: Project) -> None:
     assert project.decoded() == 0
 
 
+@pytest.mark.slow
 def test_tables_of_images(project: Project) -> None:
     """The same matches from Parquet and Arrow as from files; sizes that only the decoding finds are in the results."""
     assert project.run() == 0
@@ -252,6 +256,7 @@ def test_tables_of_images(project: Project) -> None:
     assert main(["verify", str(project.run_folder)]) == 0
 
 
+@pytest.mark.slow
 def test_a_named_column_and_tables_in_folders(project: Project) -> None:
     images = sorted((project.folder / "images").iterdir())
     columns = {"other": [path.read_bytes() for path in images[::-1]], "image": [b"no image"] * COUNT}
@@ -326,6 +331,7 @@ def test_data_sets_in_folders(project: Project) -> None:
     assert project.record()["images"] == {"total": 7, "readable": 7, "failed": 0}
 
 
+@pytest.mark.slow
 def test_labels_travel_into_the_table_and_the_report(project: Project) -> None:
     images = sorted((project.folder / "images").iterdir())
     members = {path.name: path.read_bytes() for path in images}

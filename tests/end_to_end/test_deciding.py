@@ -400,7 +400,7 @@ def test_a_run_of_two_sets_speaks_of_its_sets(browser: Any, tmp_path: Path) -> N
 # ---- who can use the page
 
 
-@pytest.mark.quick(2)
+@pytest.mark.slow
 @pytest.mark.parametrize(("colours", "width"), [("light", 1400), ("dark", 390), ("light", 390), ("dark", 1400)])
 def test_no_serious_issue_of_accessibility(browser: Any, project: Project, colours: str, width: int) -> None:
     axe = pytest.importorskip(

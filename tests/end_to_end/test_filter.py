@@ -306,6 +306,7 @@ def raw(datasets: Any) -> Any:
     return datasets.Image(decode=False)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shards = [pack(tmp_path / "in" / f"{n}.tar.xz", samples(tmp_path, iter([n, 50 + n, n]))) for n in range(12)]
     project = ran(tmp_path, list(shards))

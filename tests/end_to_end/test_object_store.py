@@ -126,6 +126,7 @@ def test_workers_on_s3_give_the_artifacts_of_a_folder(project: Project, store: O
     assert not [name for name in objects if "tmp" in name or "lock" in name or "probe" in name]
 
 
+@pytest.mark.slow
 def test_a_run_with_nothing_to_do_reads_few_footers(project: Project, store: ObjectStore, bucket: str) -> None:
     assert project.run() == 0
     objects = store.objects(bucket, "out/test/")
@@ -444,6 +445,7 @@ def test_no_secret_is_shown_or_kept(
     assert SECRET not in shown.out + shown.err
 
 
+@pytest.mark.slow
 def test_options_are_in_no_fingerprint(project: Project, store: ObjectStore, bucket: str) -> None:
     assert project.run() == 0
     project.config["storage"]["s3"]["key"] = "another"
@@ -502,6 +504,7 @@ def contained(project: Project, store: ObjectStore, bucket: str) -> list[bytes]:
     return images
 
 
+@pytest.mark.slow
 def test_containers_on_s3(project: Project, store: ObjectStore, bucket: str) -> None:
     images = contained(project, store, bucket)
     store.asked.clear()
@@ -521,6 +524,7 @@ def test_containers_on_s3(project: Project, store: ObjectStore, bucket: str) -> 
     assert main(["verify", str(project.run_folder), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_a_folder_of_containers_on_s3(project: Project, store: ObjectStore, bucket: str) -> None:
     contained(project, store, bucket)
     project.config["inputs"] = {"a": [f"s3://{bucket}/packed"]}

@@ -297,6 +297,7 @@ def test_a_large_request_is_refused(one: Served) -> None:
 # ---- decisions
 
 
+@pytest.mark.slow
 def test_decisions_outlive_the_server_and_a_run(own: Project) -> None:
     with served(own.run_folder) as server:
         (first, second), (third, fourth) = list(server.clusters.values())[:2]
@@ -330,6 +331,7 @@ def test_decisions_outlive_the_server_and_a_run(own: Project) -> None:
         assert {(kind, key): value for kind, key, value in server.state()["all"]} == found
 
 
+@pytest.mark.slow
 def test_a_run_during_a_review_brings_another_page(own: Project) -> None:
     with served(own.run_folder) as server:
         assert server.decide(["choice", 0, True]).status == 200
@@ -343,6 +345,7 @@ def test_a_run_during_a_review_brings_another_page(own: Project) -> None:
         assert b"0 again.jpg" in page.data
 
 
+@pytest.mark.slow
 def test_dismissals_are_saved_for_the_next_run(own: Project) -> None:
     with served(own.run_folder) as server:
         first, second = next(iter(server.clusters.values()))
@@ -393,6 +396,7 @@ def test_a_second_server_is_refused(own: Project, capsys: pytest.CaptureFixture[
         assert "another `fast-diff review` serves this run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_thousand_requests_at_a_time(own: Project) -> None:
     with served(own.run_folder) as server:
         headers = server.headers | {"Origin": f"http://{server.host}", "Content-Type": "application/json"}
@@ -522,6 +526,7 @@ def test_companions_go_with_their_image_and_come_back(own: Project, tmp_path: Pa
         }
 
 
+@pytest.mark.slow
 def test_companions_stay_or_keep_their_image(own: Project, tmp_path: Path) -> None:
     with served(own.run_folder) as server:
         rows, groups = server.rows, server.proposal()
@@ -548,6 +553,7 @@ def test_companions_stay_or_keep_their_image(own: Project, tmp_path: Path) -> No
         assert files(own) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 @pytest.mark.parametrize("action", ["move", "trash"])
 def test_metadata_are_merged_and_taken_back(
@@ -727,6 +733,7 @@ def test_the_browser_gets_a_file_that_only_its_user_can_read(own: Project, tmp_p
     assert not list((own.run_folder / "review").glob("*.html"))
 
 
+@pytest.mark.slow
 def test_a_touched_file_is_known_after_the_next_run(own: Project, tmp_path: Path) -> None:
     with served(own.run_folder) as server:
         number = server.proposal()[0]["remove"][0]

@@ -136,6 +136,7 @@ def test_decisions_are_saved_and_another_window_and_browser_see_them(own: Projec
         assert one.complaints == two.complaints == third.complaints == []
 
 
+@pytest.mark.slow
 def test_a_review_goes_on_after_kill_9_where_it_was(own: Project, context: Any, browser: Any) -> None:
     with served(own.run_folder) as server:
         window = Window(context, server)
@@ -242,6 +243,7 @@ def test_the_choice_of_companions_and_metadata(own: Project, context: Any, tmp_p
         assert why.startswith("nothing to merge")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 def test_metadata_are_merged_on_the_page(own: Project, context: Any, tmp_path: Path) -> None:
     (own.folder / "images" / "1 small.xmp").write_bytes(xmp(listed("dc:subject", "harbour")))
@@ -284,6 +286,7 @@ def test_a_window_that_shows_another_state_cannot_act(own: Project, context: Any
         assert files(own) == before
 
 
+@pytest.mark.slow
 def test_a_page_elsewhere_reaches_nothing(own: Project, context: Any, tmp_path: Path) -> None:
     """Pages of another port of this machine, which browsers count to the same site."""
     with served(own.run_folder) as server, attacker(tmp_path) as origin:
@@ -337,6 +340,7 @@ def test_names_that_try_to_be_more_stay_text(context: Any, tmp_path: Path) -> No
         assert window.complaints == []
 
 
+@pytest.mark.slow
 def test_a_backup_folder_goes_and_comes_back_in_few_clicks(
     context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
