@@ -5,7 +5,6 @@ Every run lists the folders again, and the members of containers that have chang
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from typing import Annotated, Literal
 
@@ -23,14 +22,10 @@ from stages.listing.path_text import show, texts
 from stages.listing.roots import check
 from stages.listing.rules import EXTENSIONS, InputMarks, ListingRules
 from stages.listing.sections import SECTIONS
-from stages.listing.stamps import stamps
+from stages.listing.stamps import racy, stamps
 from stages.listing.table import FileTable, path_hashes
 
 logger = logging.getLogger("fast_diff")
-RACY_NS = 2_000_000_000
-"""Age in nanoseconds below which a file's time stamp is racy.
-
-A racy file may change again without a new time stamp; the next run digests the file again."""
 PARTITION = 1_000
 DENSE_BLOCK = 3_000
 VECTOR_BLOCK = 16_000
@@ -233,20 +228,6 @@ def _refuse_alike(name: str, paths: pa.LargeStringArray, true_names: pa.LargeBin
             f"inputs.{name}: the name {alike[0].as_py()} is also the escaped form of a name that is not UTF-8; "
             "rename one of the two files, or list one in scan.ignore_paths"
         )
-
-
-def racy(table: pa.Table) -> list[str]:
-    """Return the paths of racy files.
-
-    A URL's tag identifies the content, so URLs are never racy."""
-    tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
-    young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
-    paths: list[str] = table["path"].filter(pc.and_not(young, tagged)).to_pylist()
-    return paths
-
-
-def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.cast(numbers, pa.string())
 
 
 STAGE: Stage[Params] = Stage(

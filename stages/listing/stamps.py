@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,11 @@ from stages.decoding.reading import read_url
 from stages.listing.containers import Container
 from stages.listing.table import FileTable
 from stages.listing.urls import is_url
+
+RACY_NS = 2_000_000_000
+"""Age in nanoseconds below which a file's time stamp is racy.
+
+A racy file may change again without a new time stamp; the next run digests the file again."""
 
 
 def stamps(files: FileTable, trust: str) -> pa.StringArray:
@@ -46,8 +52,8 @@ def _of_members(files: FileTable, locations: pa.LargeStringArray, trust: str) ->
 
 def state(container: Container, trust: str) -> str:
     """Return size and stamp of a container, the start of the stamps of its members."""
-    time = container.ctime_ns if trust == "ctime" else container.mtime_ns
-    return f"{container.size}/{_digest(container.name) if trust == 'bytes' else container.tag or time}"
+    changed = container.ctime_ns if trust == "ctime" else container.mtime_ns
+    return f"{container.size}/{_digest(container.name) if trust == 'bytes' else container.tag or changed}"
 
 
 def _digest(path: bytes) -> str:
@@ -58,3 +64,17 @@ def _digest(path: bytes) -> str:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError:
         return ""
+
+
+def racy(table: pa.Table) -> list[str]:
+    """Return the paths of racy files.
+
+    A URL's tag identifies the content, so URLs are never racy."""
+    tagged = pc.invert(pc.or_(pc.starts_with(table["path"], "/"), pc.equal(table["stamp"], _text(table["mtime_ns"]))))
+    young = pc.greater(table["mtime_ns"], time.time_ns() - RACY_NS)
+    paths: list[str] = table["path"].filter(pc.and_not(young, tagged)).to_pylist()
+    return paths
+
+
+def _text(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(numbers, pa.string())

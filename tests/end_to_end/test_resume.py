@@ -195,7 +195,7 @@ def test_one_artifact_lost(project: Project, stage: str, damage: str) -> None:
 
 def test_a_file_written_in_the_same_instant_is_seen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its size and time are those of the last run; it was too young then to be trusted."""
-    monkeypatch.setattr("stages.scan.RACY_NS", 3600 * 10**9)  # however long the machine takes to start a run
+    monkeypatch.setattr("stages.listing.stamps.RACY_NS", 3600 * 10**9)  # however long the machine takes to start a run
     young = time.time_ns()
     path = project.folder / "images" / "young.bmp"
     make_image(path, 1)

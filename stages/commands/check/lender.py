@@ -32,6 +32,7 @@ from stages.commands.results.tables import Results
 from stages.decoding.problems import TRANSIENT_CODES
 from stages.decoding.recheck import recheck as recheck_files
 from stages.listing.sections import SECTIONS
+from stages.listing.stamps import racy as racy_paths
 
 LENT = (scan.STAGE, thumbnail.STAGE, hash_stage.STAGE, embed.STAGE, index.STAGE)
 """Stages whose artifacts are linked."""
@@ -216,7 +217,7 @@ def stages_of(lent: Lender, found: Sequence[tuple[Task, pa.Table]]) -> list[Stag
         return found
 
     def racy(rows: pa.Table) -> Sequence[str]:
-        return scan.racy(rows) if rows["set"][0].as_py() == NEW else ()
+        return racy_paths(rows) if rows["set"][0].as_py() == NEW else ()
 
     def recheck(artifact: Artifact, paths: Collection[str]) -> Collection[str]:
         return recheck_files(artifact, paths) if artifact.key.startswith(f"{NEW}-") else ()
