@@ -1,5 +1,6 @@
 """Run the stale tasks of a plan.
 
+locked_run.py one run while its output is locked: plan, tasks, retiring, run.json
 runner.py     one loop for every scheduler: feeds ready tasks, collects outcomes
   attempts.py   decides when a failed task is tried again
   executor.py   runs calls in a plain loop or on threads

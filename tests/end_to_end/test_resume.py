@@ -74,7 +74,7 @@ def test_nothing_changed(project: Project, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("pipeline.store.artifact.StoredArtifact.table", refuse)
     monkeypatch.setattr("pipeline.store.artifact.StoredArtifact.batches", refuse)
-    monkeypatch.setattr("pipeline.run.open_executor", refuse)
+    monkeypatch.setattr("pipeline.execution.locked_run.open_executor", refuse)
     assert project.run() == 0
     assert project.ran() == {}
     assert sum(stage["tasks_skipped"] for stage in project.record()["stages"].values()) == len(before)
