@@ -163,11 +163,15 @@ def _find(
         raise ConfigError(f"inputs.{name}: {_show(error.filename)} can't be read ({error.strerror})") from error
     if roots and not len(files):
         raise ConfigError(
-            f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions and scan.recursive"
+            f"inputs.{name}: no image found in {', '.join(roots)}; see scan.extensions, scan.recursive, and "
+            "scan.archives for tar, zip and Parquet files in folders"
         )
     for root in files.empty():
         logger.warning(
-            "inputs.%s: no image found in %s; check that the folder is mounted and complete", name, show(root)
+            "inputs.%s: no image found in %s; check that the folder is mounted and complete, and see scan.archives for "
+            "tar, zip and Parquet files in folders",
+            name,
+            show(root),
         )
     return files
 

@@ -208,7 +208,8 @@ def test_an_input_in_which_nothing_is_found_is_told_of(tree: Path, tmp_path: Pat
     roots = [tree, tmp_path / "unmounted", *(path for path in tree.iterdir() if path.is_dir())]
     source(**{"inputs.a": list(map(str, roots))})
     assert [record.getMessage() for record in caplog.records] == [
-        f"inputs.a: no image found in {tmp_path / 'unmounted'}; check that the folder is mounted and complete"
+        f"inputs.a: no image found in {tmp_path / 'unmounted'}; check that the folder is mounted and complete, and "
+        "see scan.archives for tar, zip and Parquet files in folders"
     ]
 
 

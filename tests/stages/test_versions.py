@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "4d7f7b25c986c310"),
+    "scan": (4, "3a985aa357b2a2df"),
     "thumbnail": (7, "83b45a33ca9162ce"),
     "hash": (3, "d92fa15aac84096a"),
     "embed": (1, "d299db9c5a63ba14"),
