@@ -51,8 +51,8 @@ SPEED = ("kind", "workers", "threads", "memory_limit")
 class NewFiles:
     """Files in the given places.
 
-    `files`: new files; `known`: number of unchanged files of the run; `changed`: paths of
-    new files that the run has with other content."""
+    `files`: new files; `known`: number of unchanged files of the run; `changed`: paths of new files that the run has
+    with other content."""
 
     files: FileTable
     known: int
@@ -63,8 +63,8 @@ class NewFiles:
 class Checked:
     """The outcome of a check.
 
-    `record`: the run over both sets, None if no task had to run; `matches`: rows of
-    `Results.pairs`, a for old and b for new images; `unreadable`: new images with path, error, error_detail."""
+    `record`: the run over both sets, None if no task had to run; `matches`: rows of `Results.pairs`, a for old and b
+    for new images; `unreadable`: new images with path, error, error_detail."""
 
     config: Config
     found: NewFiles
@@ -83,8 +83,7 @@ class Checked:
 def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked:
     """Compare the files in `names` with a run; errors of tasks are in the record.
 
-    Raises ConfigError for places
-    or a run that can't be compared, TaskError where a pair is unaccounted for."""
+    Raises ConfigError for places or a run that can't be compared, TaskError where a pair is unaccounted for."""
     lent = lender(results)
     config = _config(lent, names)
     use(config.storage)

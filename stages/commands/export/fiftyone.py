@@ -8,11 +8,10 @@ samples.json    one sample per image, with the file's absolute path: no file is 
 
     fiftyone.Dataset.from_dir(dataset_dir=FOLDER, dataset_type=fiftyone.types.FiftyOneDataset)
 
-Fields of a sample: cluster, keeper, mse_to_keeper (of images in a cluster), matches (a label for
-each matching image, nearest first: its path, mse or distance, rotation, and mirrored with pairs.mirror), error (of
-unreadable images). Tags:
-`duplicate` (neither a keeper, nor in a reference folder, nor dismissed) and `unreadable`. Fields without a
-value are left out.
+Fields of a sample: cluster, keeper, mse_to_keeper (of images in a cluster), matches (a label for each matching image,
+nearest first: its path, mse or distance, rotation, and mirrored with pairs.mirror), error (of unreadable images). Tags:
+`duplicate` (neither a keeper, nor in a reference folder, nor dismissed) and `unreadable`. Fields without a value are
+left out.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ def expanded_rows(
 ) -> pd.DataFrame:
     """Return a row for each pair of images that rows of representatives stand for.
 
-    `tables`: of the stage index, in path order, with all images of `rows`; `swap`: see
-    `groups.expand`."""
+    `tables`: of the stage index, in path order, with all images of `rows`; `swap`: see `groups.expand`."""
     known = pd.Index(pa.concat_arrays([table["path"].combine_chunks() for table in tables]).to_pandas())
     a, b = (known.get_indexer(rows[name]).astype(np.int64) for name in ("path_a", "path_b"))
     values = (rows[name].to_numpy() for name in (comparison.column, "turns", "measured"))

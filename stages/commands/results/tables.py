@@ -109,10 +109,9 @@ class Results(RunFiles):
 
         Columns: path_a, path_b, mse (`distance` with another pairs.metric), rotation (degrees by which b is turned,
         counter-clockwise), mirrored (only with pairs.mirror: b is mirrored left-right before it is turned), turns (bit
-        k: k quarter turns attain the distance; bit 4 + k: mirrored first), measured (false: recorded without
-        measuring, by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact`
-        might decide otherwise). `expand`: return a row for each pair of images, pairs
-        of represented identical images included."""
+        k: k quarter turns attain the distance; bit 4 + k: mirrored first), measured (false: recorded without measuring,
+        by `pairs.same_hash: zero`), borderline (so near to the threshold that `thumbnail.decode: exact` might decide
+        otherwise). `expand`: return a row for each pair of images, pairs of represented identical images included."""
         rows = self._expanded() if expand else self._read("pairs", self._columns)
         return rows.sort_values([self.comparison.column, "path_a", "path_b"], ignore_index=True)
 

@@ -1,26 +1,19 @@
 """Bound the error of float32, so that the cuts lose no match.
 
-Let η = 2⁻²⁴, the unit roundoff of float32. Let L be the greatest squared distance of a match, after every lower
-bound.
+Let η = 2⁻²⁴, the unit roundoff of float32. Let L be the greatest squared distance of a match, after every lower bound.
 Let û and v̂ be float32 vectors within δ_a and δ_b of the true vectors u and v, with |u - v|² ≤ L.
 
-**The vectors.** Rounding the entries of u once to float32 moves u by at most ηR(1 + 2⁻¹⁰), where R is the largest
-norm
+**The vectors.** Rounding the entries of u once to float32 moves u by at most ηR(1 + 2⁻¹⁰), where R is the largest norm
 on that side. A map that never increases a distance - the invariants of `coarse.py`, or a projection on orthonormal
-directions - does not increase this error. If the map's result is computed in float64 from û and rounded once more,
-the
+directions - does not increase this error. If the map's result is computed in float64 from û and rounded once more, the
 second rounding adds ηR, and float64's own errors add less than ηR (sums of up to 2²⁶ terms). So δ = 4ηR covers both
-cases, and for a match |û - v̂| ≤ r = √L·(1 + 2⁻²⁰) + δ_a + δ_b. The factor is ample for computing r itself in
-float64.
+cases, and for a match |û - v̂| ≤ r = √L·(1 + 2⁻²⁰) + δ_a + δ_b. The factor is ample for computing r itself in float64.
 
-**Differences.** Take a sum of n squared differences in float32, in any order. Each difference is off by a factor 1 ±
-η,
-its square by two more factors and the rounding of the product, and each addition by one factor, at most n - 1 in a
-row.
+**Differences.** Take a sum of n squared differences in float32, in any order. Each difference is off by a factor 1 ± η,
+its square by two more factors and the rounding of the product, and each addition by one factor, at most n - 1 in a row.
 All terms are positive, so the sum is at most |û - v̂|²(1 + η)^(n + 3) ≤ r²(1 + 2(n + 4)η). `cut` is the next float32
 above this number. If each term of one sum is at most the same term of another sum, and both are added in the same
-order, then the first sum is at most the second in float32 too, for rounding is monotonic. So the computed distance
-from
+order, then the first sum is at most the second in float32 too, for rounding is monotonic. So the computed distance from
 a box never exceeds the computed distance from a point in the box. Below 2⁻¹²⁶ float32 has fewer bits; there each
 operation may err by less than 2⁻¹²⁶ more, and `cut` adds this error.
 
@@ -35,8 +28,7 @@ is
 the next float32 below this number. The proof needs float32 products with all 24 bits: see
 `arrays.refuse_short_floats`.
 
-Every pair that passes is measured exactly, so the slack adds no wrong match. At worst the slack is some units of a
-sum
+Every pair that passes is measured exactly, so the slack adds no wrong match. At worst the slack is some units of a sum
 of squares."""
 
 from __future__ import annotations
