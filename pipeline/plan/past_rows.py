@@ -1,8 +1,7 @@
-"""The rows that the last run listed: a source stage may take rows from there, and leave unchanged files closed.
+"""Find the rows that the last run listed, so that a source stage need not open unchanged files.
 
-All rows of the last run are found, or none: run.json holds a digest of the parameters and of the names of the
-artifacts. The names differ after a run that was stopped while it listed, and where an artifact was deleted or added.
-"""
+Either all rows of the last run are found, or none: run.json holds a digest of the parameters and of the names of the
+artifacts. The digest differs if a run was stopped while listing, or if an artifact was deleted or added."""
 
 from __future__ import annotations
 
@@ -17,16 +16,16 @@ from pipeline.store.artifact import StoredArtifact
 from pipeline.store.store import RECORD, Store
 
 LISTED = "listed"
-"""Key of run.json for the digests of listings, by source stage."""
+"""Key of run.json with the digests of listings, by source stage."""
 
 
 def listing_digest(made_by: Mapping[str, Any], names: Iterable[str]) -> str:
-    """Return a digest of a stage's recipe and of the names of the artifacts."""
+    """Return a digest of a stage's recipe and of the names of the stage's artifacts."""
     return digest([made_by, sorted(names)])
 
 
 def past_rows(store: Store, stage: Stage[Any], params: Any, settings: Settings) -> PastRows:
-    """Return the rows of the last run if that run listed with the same parameters to the end; else no rows."""
+    """Return the rows of the last run if that run finished listing, with the same parameters; else no rows."""
     names = store.names(stage.name)
     doubtful = racy.read(store) if names else None
     if doubtful is None or _digests(store).get(stage.name) != listing_digest(recipe(stage, params, settings), names):

@@ -10,9 +10,9 @@ match_rows.py     matches as rows of a table
 delta.py          matches that an earlier artifact of a block pair holds already
 copies.py         pairs within groups of identical images: counted, not compared
 user_tables.py    CSV and Parquet files that users provide
-figure.py         a distance for people: column, unit, formatted number
+figure.py         how a distance is shown: column, name, formatted number
 references.py     images in folders that are marked as references
 functions.py      functions that a config names
 pdq.py            a hash function that a config may name
-paths.py          files that a config names
+paths.py          paths of files that a config names, made absolute
 text.py           numbers as text"""

@@ -1,6 +1,4 @@
-"""Compare the images of one block pair, and return the matches as rows.
-
-`kernels/compare.py` compares two blocks."""
+"""Compare the images of one block pair by `kernels/compare.py`, and return the matches as rows."""
 
 from __future__ import annotations
 
@@ -35,7 +33,7 @@ def matches_of(
 ) -> Iterator[pa.Table]:
     """Yield the matches of one block pair, sorted by both paths.
 
-    indexes  index artifacts of the blocks: one for a block with itself, else two
+    indexes  index artifacts of the blocks; a single artifact for a block that is compared with itself
     wanted   `pairs.device`
     ledger   receives the counts of pairs
     levels   receives the pairs left after each filter

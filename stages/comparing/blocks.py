@@ -48,17 +48,15 @@ def _columns(comparison: Comparison) -> list[str]:
     _cache, lambda artifact, comparison: tuple((name, artifact.content[name]) for name in _columns(comparison)), _lock
 )
 def index_table(artifact: Artifact, comparison: Comparison) -> pa.Table:
-    """Return a block's index without coarse sums, for a comparison.
-
-    The table is cached per process."""
+    """Return the columns of a block's index that a comparison needs, without coarse sums; cached per process."""
     return artifact.table(_columns(comparison))
 
 
 @cached(_cache, lambda artifact, shape, zero_mean: (COARSE, artifact.content[COARSE], shape, zero_mean), _lock)
 def coarse_vectors(artifact: Artifact, shape: Shape, zero_mean: bool) -> Floats:
-    """Return the vectors of a block's coarse sums, float32 (n, d); `zero_mean`: see `coarse.vectors`.
+    """Return the vectors of a block's coarse sums, float32 (n, d); cached per process.
 
-    The vectors are cached per process."""
+    zero_mean  see `coarse.vectors`"""
     sums = artifact.table([COARSE])[COARSE].combine_chunks().flatten().to_numpy()
     return coarse.vectors(sums.reshape(-1, coarse.length(shape)), shape, zero_mean=zero_mean)
 
@@ -70,7 +68,7 @@ def index_columns(comparison: Comparison) -> list[str]:
 
 
 def group_columns(comparison: Comparison) -> list[str]:
-    """Return the names of the index columns that rules read and that tell which images are represented."""
+    """Return the names of the index columns from which rules and groups of identical images are computed."""
     wanted = ["path"]
     wanted += ["width", "height"] if comparison.same != "any" else []
     wanted += _hashes(comparison) if comparison.same_hash != "compare" else ()
@@ -84,7 +82,10 @@ def _turned_alike(comparison: Comparison) -> bool:
 
 
 def _identity(comparison: Comparison) -> tuple[str, ...]:
-    """Return the columns that tell identical thumbnails; the last one, which turns leave a thumbnail unchanged."""
+    """Return the index columns from which groups of identical images are computed.
+
+    The first column holds equal digests for identical images. Where an image may represent turned copies, the other
+    columns hold the turn to the common form, and the turns that leave the thumbnail unchanged."""
     if comparison.metric == "embedding":
         return (VECTOR_IDENTITY,)
     if not _turned_alike(comparison):
@@ -132,10 +133,10 @@ class Block:
             self.unchanged = kept.astype(np.uint8) if comparison.mirror else OF_SYMMETRY[kept]
 
     def ungroup(self) -> Ints:
-        """Make every image its own representative; return the representatives so far.
+        """Make every image its own representative; return the previous representatives.
 
-        Some distances are not symmetric: a pair's distance then depends on which image comes first, so no image can
-        represent another one."""
+        This is for distances that are not symmetric: the distance of a pair depends on which image comes first, so no
+        image can represent another image."""
         before, self.representative = self.representative, np.arange(len(self.table))
         return before
 
@@ -149,7 +150,9 @@ class Block:
         return np.flatnonzero(self.representative == np.arange(len(self.table)))
 
     def side(self, job: Job, index: Artifact, kind: Kind, idle: bool = False) -> Side:
-        """Return the representatives as the kernel compares them; `idle`: nothing is compared, so nothing is read."""
+        """Return the representatives in the form that the kernel compares.
+
+        idle  no pair is compared, so neither thumbnails nor vectors are read"""
         chosen, shape = self.representatives, thumbnail_shape(job.settings)
         everyone = len(chosen) == len(self.table)
         rows = self.table if everyone else self.table.take(pa.array(chosen))
@@ -177,7 +180,9 @@ class Block:
 
 
 def rule_inputs(comparison: Comparison, settings: Settings) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the inputs that the rules read: roots of reference images, and roots of all images."""
+    """Return the inputs that the rules read: roots of reference images, and roots of all images.
+
+    The roots are empty where no rule reads them."""
     references = settings("inputs.reference") if comparison.references == "skip" else ()
     return references, (*settings("inputs.a"), *settings("inputs.b")) if comparison.folders != "any" else ()
 
@@ -194,9 +199,7 @@ def ruled_out(a: Block, b: Block) -> bool:
 def read_blocks(
     tables: Sequence[pa.Table], comparison: Comparison, references: Sequence[str] = (), roots: Sequence[str] = ()
 ) -> list[Block]:
-    """Return the blocks of index tables.
-
-    Equal strings get equal numbers in all blocks.
+    """Return the blocks of index tables; equal strings get equal numbers in all blocks.
 
     references  roots of `inputs.reference`
     roots       roots of all images, for `pairs.folders`"""
@@ -241,9 +244,7 @@ def _set_apart(numbered: Sequence[dict[str, Ints]], tables: Sequence[pa.Table]) 
 
 
 def _codes(tables: Sequence[pa.Table], names: Sequence[str]) -> list[Ints]:
-    """Return numbers for strings, equal for equal strings.
-
-    The result is int64 (rows, names) per table."""
+    """Return a number for each string, equal for equal strings: for each table int64 (rows, names)."""
     chunks = [table[name].combine_chunks() for table in tables for name in names]
     flat = np.asarray(pa.concat_arrays(chunks).dictionary_encode().indices.to_numpy(), np.int64)
     ends = np.cumsum([len(chunk) for chunk in chunks])

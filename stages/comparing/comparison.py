@@ -15,7 +15,7 @@ from stages.comparing.thumbnails import CHANNELS
 from stages.kernels.measure import zero_mean
 
 UNSURE = 3.0
-"""Bound on how far `decode: fast` moves the root of an MSE, for 99 of 100 pairs of near-duplicate photographs.
+"""How much `decode: fast` changes the root of an MSE at most, for 99 of 100 pairs of near-duplicate photographs.
 
 See tests/benchmarks/decode.py."""
 
@@ -50,7 +50,7 @@ class Comparison:
         return (4 if self.rotations else 1) * (2 if self.mirror else 1)
 
     def problems(self, settings: Settings) -> Iterator[str]:
-        """Yield what contradicts settings of other sections, or each other."""
+        """Yield a message for each setting that contradicts another setting."""
         width, height = settings("thumbnail.size")
         if self.rotations and width != height:
             yield (
@@ -71,9 +71,12 @@ class Comparison:
             )
 
     def _exposure_problems(self, shape: tuple[int, int, int]) -> Iterator[str]:
-        """Yield why `exposure: ignore` does not fit the metric, or the threshold thumbnails (height, width, channels).
+        """Yield a message if `exposure: ignore` contradicts the metric, or the threshold is too high.
 
-        Sums of squares are restored from stored distances, which are float64; see `zero_mean.RESTORED`."""
+        shape  height, width and channels of a thumbnail
+
+        Sums of squares are restored from stored distances, which are float64. For a high threshold and large
+        thumbnails the sums are too large for this; see `zero_mean.RESTORED`."""
         if self.metric != "mse":
             yield (
                 f"pairs.exposure: ignore is for metric mse, got metric {self.metric}; set pairs.metric=mse, or "
@@ -91,11 +94,10 @@ class Comparison:
             )
 
     def borderline(self, values: NDArray[np.float64], decode: str, channels: str) -> NDArray[np.bool_]:
-        """Return which matches `thumbnail.decode: exact` might put beyond the threshold.
+        """Return which matches might be beyond the threshold with `thumbnail.decode: exact`, bool (n,).
 
-        The result is bool (n,).
-
-        values  the distances of the matches, float64 (n,)"""
+        values            the distances of the matches, float64 (n,)
+        decode, channels  values of the config's section `thumbnail`"""
         if self.threshold is None or self.metric != "mse" or decode == "exact":
             return np.zeros(len(values), np.bool_)
         unsure = UNSURE / (CHANNELS[channels] ** 0.5 if self.normalize == "value" else 1)

@@ -1,4 +1,4 @@
-"""Record and count pairs of identical images without a comparison."""
+"""Record and count pairs of identical images, which are not compared."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ Ints = NDArray[np.int64]
 
 
 def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
-    """Return a match at distance 0 for each image and its representative.
+    """Return a match at distance 0 for each image and its representative, by positions in the block.
 
-    Images are numbered by position in the block.
-
-    Returns None where the block has no groups, or the rules skip pairs with equal hashes."""
+    Returns None if the block has no groups, or the rules exclude the pairs within groups."""
     b = np.flatnonzero(_represented(block))
     if comparison.same_hash == "skip" or not len(b):
         return None  # pairs in a group have equal hashes, and the rule comes before grouping
@@ -35,7 +33,7 @@ def rows(block: Block, comparison: Comparison) -> MatchArrays | None:
 
 
 def _represented(block: Block) -> NDArray[np.bool_]:
-    """Return which images are compared through another image, bool (n,)."""
+    """Return which images have a match with their representative, bool (n,)."""
     others: NDArray[np.bool_] = block.representative != np.arange(len(block.table))
     if block.folder is not None:
         return np.zeros_like(others)  # images of a group lie in one folder
@@ -43,17 +41,20 @@ def _represented(block: Block) -> NDArray[np.bool_]:
 
 
 def with_copies(found: MatchArrays, inside: MatchArrays, representatives: Ints) -> MatchArrays:
-    """Return matches of representatives with the rows within their groups.
+    """Return matches of representatives with the matches within their groups, sorted.
 
-    The rows are sorted."""
+    found            matches of a run of representatives
+    inside           matches of all images of the block with their representatives
+    representatives  the representatives of the run, ascending"""
     here = (inside.a >= representatives[0]) & (inside.a <= representatives[-1])
     return joined([found, inside.where(here)])
 
 
 def enter(ledger: Ledger, block: Block, comparison: Comparison) -> None:
-    """Count the pairs within groups.
+    """Add the pairs within groups to a ledger.
 
-    Such pairs are not compared: the rule `skip` excludes pairs with equal hashes, or the pairs are identical."""
+    Such pairs are not compared. A pair counts as skipped if a rule excludes the pair: equal hashes (`same_hash: skip`),
+    one folder (`folders: across`), or two references (`references: skip`). All other pairs are identical, and match."""
     sizes = np.bincount(block.representative, minlength=len(block.table))
     pairs = sizes * (sizes - 1) // 2
     apart = int(

@@ -1,11 +1,9 @@
-"""Find the matches that an earlier artifact of a block pair holds.
-
-Only new pairs are then compared.
+"""Find the matches that an earlier artifact of a block pair holds, so that only new pairs are compared.
 
 A row about two images stays valid as long as both images are in the blocks, are representatives as before, and have
 the same values in every column that is compared or that a rule reads. The index holds these columns. Rows of two
-known images are copied; pairs with a new image are compared. A lower threshold leaves out rows. A higher threshold
-filters all pairs again, but measures no pair that was a match before."""
+known images are copied; pairs with a new image are compared. With a lower threshold, rows beyond the threshold are left
+out. With a higher threshold, all pairs are filtered again, but pairs that matched before are not measured again."""
 
 from __future__ import annotations
 
@@ -29,15 +27,15 @@ from stages.kernels.measure.metric import MatchArrays
 from stages.kernels.rules import EarlierMatches
 
 PLACES = ("path", "partition", "row", "coarse")
-"""Columns of the index that locate an image, or follow from other columns."""
+"""Columns of the index that are not compared: they locate an image, or follow from other columns."""
 
 Mask = NDArray[np.bool_]
 
 
 def earlier_matches(job: Job, blocks: Sequence[Block], kind: Kind, comparison: Comparison) -> EarlierMatches | None:
-    """Return the matches of the earlier artifact that covers most, or None.
+    """Return the matches of the earlier artifact that covers most pairs; None without such an artifact.
 
-    Damaged artifacts are passed over."""
+    Damaged artifacts are ignored."""
     if not kind.symmetric(comparison):
         return None  # the order of a pair's images matters, and copies have no representative
     held = []
@@ -60,9 +58,7 @@ def _held_by(base: Base, job: Job, blocks: Sequence[Block], kind: Kind, comparis
 
 
 def _known(block: Block, was: Block) -> Mask:
-    """Return which representatives of a block were unchanged representatives before.
-
-    Returns bool (representatives,)."""
+    """Return which representatives of a block were representatives before and are unchanged, bool (m,)."""
     now = block.table.take(pa.array(block.representatives))
     then = was.table.take(pa.array(was.representatives))
     place = pc.index_in(now["path"], then["path"].combine_chunks())
@@ -76,9 +72,7 @@ def _known(block: Block, was: Block) -> Mask:
 def _rows(
     base: Base, blocks: Sequence[Block], known: Sequence[Mask], kind: Kind, comparison: Comparison
 ) -> MatchArrays:
-    """Return measured rows of two known images.
-
-    Images are numbered among the representatives."""
+    """Return the measured matches of two known images, by positions among the representatives."""
     table = base.artifact.table(["path_a", "path_b", comparison.column, "turns", "measured"])
     places, keep = [], np.asarray(table["measured"].to_numpy(), bool)
     for name, block, there in (("path_a", blocks[0], known[0]), ("path_b", blocks[-1], known[-1])):

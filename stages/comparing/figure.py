@@ -1,4 +1,4 @@
-"""Describe the distance of a match for people: column, unit, formatted number."""
+"""Describe how the distance of a match is shown: column, name, formatted number."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Figure:
 
     column  column of `pairs/`
     name    text before the number: `MSE 12.3`, `distance 7`
-    about   full description
-    whole   whether the distance is a count"""
+    about   full description of the distance
+    whole   whether the distance is a whole number"""
 
     column: str
     name: str

@@ -1,7 +1,7 @@
 """Find the folder of each image for the rule `pairs.folders`.
 
-The folder is the one at most `pairs.folder_depth` levels below the image's input, or nearer to the input if the image
-lies there."""
+This folder is the image's own folder. If the own folder lies more than `pairs.folder_depth` levels below the image's
+input, the folder `pairs.folder_depth` levels below the input, around the own folder, is taken instead."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from stages.decoding.location import is_container
 
 
 def rule_folders(paths: pa.ChunkedArray, roots: Sequence[str], depth: int) -> pa.Array:
-    """Return the folder of each image, as its path.
+    """Return the path of each image's folder.
 
-    roots  the inputs; of nested inputs, the outermost counts, since its listing finds the images
-    depth  levels of folders below an input; with 0, the folder of an image is its input"""
+    roots  the inputs; of nested inputs, the outermost input counts, since its listing finds the images
+    depth  levels of folders below an input; with 0, the folder of an image is the input"""
     holders = pc.replace_substring_regex(paths, r"/[^/]*\z", "").combine_chunks().dictionary_encode()
     tops = sorted((root.rstrip("/") for root in roots), key=len)
     names = [_cut(folder, tops, depth) for folder in holders.dictionary.to_pylist()]

@@ -1,6 +1,4 @@
-"""Import functions that a config names as package.module:function.
-
-Modules are also searched in the current folder."""
+"""Import functions that a config names as package.module:function, also from modules in the current folder."""
 
 from __future__ import annotations
 
@@ -11,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 ONNX = "onnx:"
-"""Prefix of the file of an ONNX model where a config may also name a function."""
+"""Prefix that tells the file of an ONNX model from the name of a function."""
 RAISED = (Exception, SystemExit)
-"""Exceptions of user code that end one task, not the process."""
+"""Exceptions of a user's code that end one task, not the process."""
 
 
 def imported(name: str) -> Callable[..., Any]:
-    """Return the function with this name.
+    """Return the function with a name.
 
     Raises:
-        ValueError: no such function exists; the message says what was expected."""
+        ValueError: no such function exists, or its module can't be imported."""
     module, _, attribute = name.partition(":")
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)  # sys.path[0] is the command's own folder
@@ -39,10 +37,12 @@ def imported(name: str) -> Callable[..., Any]:
 
 
 def embedding_named(name: str) -> str:
-    """Return `pairs.embedding` with the absolute path of a model.
+    """Return `pairs.embedding`; the path of a model is made absolute.
+
+    Whether a model exists is checked before a run, not here: results can be read without the model.
 
     Raises:
-        ValueError: no such function exists. A missing model is reported before a run, not when results are read."""
+        ValueError: no such function exists."""
     if name.startswith(ONNX):
         return ONNX + str(Path(name.removeprefix(ONNX)).expanduser().absolute())
     imported(name)
@@ -50,10 +50,10 @@ def embedding_named(name: str) -> str:
 
 
 def model_file(embedding: str | None) -> Path | None:
-    """Return the model that `pairs.embedding` names; None for a function, or for no embedding."""
+    """Return the file of the model that `pairs.embedding` names; None for a function, or for no embedding."""
     return Path(embedding.removeprefix(ONNX)) if embedding and embedding.startswith(ONNX) else None
 
 
 def said(error: BaseException) -> str:
-    """Return a user function's exception as one line."""
+    """Return an exception of a user's function as one line of text."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,4 +1,4 @@
-"""Matches as rows of a table."""
+"""Build tables of matches."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from stages.kernels.measure import turns
 from stages.kernels.measure.metric import MatchArrays
 
 MATCHES = 1 << 18
-"""Rows of a table of matches."""
+"""Greatest number of rows of a table of matches."""
 
 
 def match_schema(comparison: Comparison) -> pa.Schema:
     """Return the schema of matches.
 
     rotation    degrees by which b is turned counter-clockwise, after the mirror
-    mirrored    with `pairs.mirror` only: b is mirrored left-right first
-    turns       the turns of b that attain the least distance; bit k: k quarter turns; bit 4 + k: mirrored first. The
-                lowest bit determines rotation and mirrored
-    measured    false for pairs of `same_hash: zero`
-    borderline  so near the threshold that `decode: exact` might decide differently"""
+    mirrored    whether b is mirrored left-right before the rotation; only with `pairs.mirror`
+    turns       the turns of b that attain the least distance; bit k: k quarter turns; bit 4 + k: k quarter turns after
+                the mirror. The lowest bit determines rotation and mirrored
+    measured    false for pairs with equal hashes under `same_hash: zero`
+    borderline  whether the pair might be beyond the threshold with `decode: exact`"""
     return pa.schema(
         [
             ("path_a", pa.string()),

@@ -21,7 +21,7 @@ def ordered_pairs(a: Sequence[str], b: Sequence[str]) -> Iterator[tuple[tuple[st
     """Yield all block pairs of a with b, or within a if b is empty.
 
     Yields the keys of both blocks, the place along Hilbert's curve, and the number of the group. The first block pairs
-    need the first blocks only."""
+    need only the first blocks, so that comparing can begin early."""
     if b:
         squares = product(enumerate(_tiles(a)), enumerate(_tiles(b)))
         tiles = [(i, j) for (m, i), (n, j) in sorted(squares, key=lambda square: max(square[0][0], square[1][0]))]

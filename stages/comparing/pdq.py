@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 def pdq(image: NDArray[np.uint8]) -> str:
     """Return the PDQ hash of a thumbnail, uint8 (H, W, C), as 64 hex digits: 256 bits.
 
-    The hash stage hashes each turned thumbnail, so the four turns need no dihedral hashes."""
+    The hash stage passes each turned thumbnail to this function, so PDQ's dihedral hashes are not needed."""
     colours = np.broadcast_to(image[..., :3], (*image.shape[:2], 3))
     bits, _ = pdqhash.compute(np.ascontiguousarray(colours))
     return np.packbits(bits.astype(bool)).tobytes().hex()

@@ -1,6 +1,6 @@
 """Find images in folders that the config marks as references.
 
-References are always kept, and pairs of references may be left uncompared."""
+References are always kept. With `pairs.references: skip`, pairs of references are not compared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from stages.decoding.location import is_container
 
 
 def are_references(paths: pa.ChunkedArray, roots: Sequence[str]) -> pa.ChunkedArray:
-    """Return which paths are one of `roots`, lie below one of `roots`, or inside one that is a container."""
+    """Return which images are references, bool (n,).
+
+    roots  files, folders and containers; the images in folders and containers are references, too"""
     found = pa.chunked_array([np.zeros(len(paths), bool)])
     for root in roots:
         below = f"{root}!/" if is_container(root.encode()) else f"{root.rstrip('/')}/"

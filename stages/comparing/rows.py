@@ -1,4 +1,4 @@
-"""Decoded images as rows of a table."""
+"""Build tables of decoded images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stages.decoding.rows import FileFacts, ThumbnailRow
 from stages.kernels.bounds.coarse import coarse, contrast
 
 BOX = ("box_left", "box_top", "box_right", "box_bottom")
-"""Columns of the picture inside uniform borders."""
+"""Columns with the edges of the picture inside uniform borders."""
 
 
 def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Schema:
@@ -23,21 +23,21 @@ def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Sche
 
     trim  whether uniform borders are cut
 
-    width, height                   of the upright image
+    width, height                   pixels of the upright image
     contrast                        standard deviation of the thumbnail's values
     alpha                           share of the image that is transparent
     scale                           the image was decoded at 1/scale of its width (`decode: fast`)
-    decoder                         library that decoded the image, or the missing library
-    error_limit                     bytes of memory, or seconds, that were not enough
+    decoder                         library that decoded the image, or that is missing
+    error_limit                     the limit on memory, in bytes, or on time, in seconds, that decoding exceeded
     camera, software                from EXIF; software is Adobe where only an Adobe marker exists
     gps                             whether EXIF or XMP has a location
     orientation                     EXIF's orientation
     quality, tables, subsampling, progressive  of a JPEG: quality in libjpeg's terms, tables `standard` or `own`
     was_jpeg                        whether a lossless image has the pixels of a decoded JPEG; null: unknown
-    annotations                     which of caption, keywords, people and rating there are, separated by spaces
-    box_left …                      with `trim` only: what is left without borders, in pixels of the upright image;
-                                    right and bottom are one past the last pixel
-    thumbnail                       bytes in C order
+    annotations                     names of existing annotations (caption, keywords, people, rating), with spaces
+    box_left …                      only with `trim`: edges of the picture inside the borders, in pixels of the upright
+                                    image; right and bottom are one past the last pixel
+    thumbnail                       values in C order
     location                        where a member lies in its container; null for a file"""
     return pa.schema(
         [
@@ -82,9 +82,11 @@ def thumbnail_schema(shape: tuple[int, int, int], trim: bool = False) -> pa.Sche
 def thumbnail_table(
     scan: pa.Table, rows: Sequence[ThumbnailRow], shape: tuple[int, int, int], form: pa.Schema
 ) -> pa.Table:
-    """Return some rows as a table.
+    """Return a table of images: columns of the scan, facts about files, thumbnails, and sums of the pixels.
 
-    The columns: from the scan, the facts, and sums computed from the pixels."""
+    scan  rows of the scan, one for each of `rows`
+    rows  facts about each file, and its thumbnail, or None
+    form  the schema of the table"""
     nothing = bytes(math.prod(shape))
     data = b"".join(thumbnail or nothing for _, thumbnail in rows)
     pixels = np.frombuffer(data, np.uint8).reshape(-1, *shape)

@@ -47,7 +47,7 @@ def human_seconds(seconds: float) -> str:
 def human_number(number: float) -> str:
     """Return any number as text.
 
-    Whole numbers are written in full, others with three digits or up to the unit."""
+    Whole numbers, and numbers from 1,000 on, are written without decimals; other numbers with three digits."""
     if number == int(number) and abs(number) < 1e15:
         return f"{number:,.0f}"
     return f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.3g}"
@@ -59,13 +59,16 @@ def human_mse(mse: float) -> str:
 
 
 def human_turn(turn: int) -> str:
-    """Return what a turn does to an image, as text; empty for the turn that does nothing."""
+    """Describe a turn in words, such as `mirrored and turned 90°`; empty for no turn."""
     degrees, mirrored = turn % MIRRORED * 90, turn >= MIRRORED
     return " and ".join(["mirrored"] * mirrored + [f"turned {degrees}°"] * (degrees > 0))
 
 
 def whole_number(value: int | str) -> int:
-    """Return a count that may have a unit, such as 500M or 256MiB. Raises ValueError below 1 and from 2**63 on."""
+    """Return the value of a count that may have a unit, such as 500M or 256MiB.
+
+    Raises:
+        ValueError: `value` is no such count, below 1, or 2**63 or more."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmg]?i?)b?", str(value).strip().lower())
     count = float(match[1]) * FACTORS[match[2]] if match and match[2] in FACTORS else 0
     if not 1 <= count < 2**63:

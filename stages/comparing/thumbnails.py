@@ -16,7 +16,7 @@ from stages.kernels.bounds.coarse import fits_int32, length
 from stages.kernels.measure.identity import digest
 
 BOUNDS = ("thumbnail.max_memory", "thumbnail.timeout")
-"""Settings that `limits` reads, besides `thumbnail.plugins`."""
+"""Settings that `limits` reads, in addition to `thumbnail.plugins`."""
 CHANNELS = {"grey": 1, "rgb": 3, "rgba": 4}
 MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}
 PIXELS = tuple(f"thumbnail.{key}" for key in ("decode", "background", "orientation", "colour", "truncated", "plugins"))
@@ -25,13 +25,13 @@ CACHE = 64 << 20
 """Bytes of cached thumbnails in each process."""
 
 FEW = 32
-"""A partition is read whole unless at most 1/FEW of its images are needed."""
+"""If at most 1/FEW of the images of a partition are needed, only these images are read, not the whole partition."""
 
 Bytes = NDArray[np.uint8]
 
 
 _cached: LRUCache[str, Bytes] = LRUCache(CACHE, getsizeof=lambda thumbnails: min(thumbnails.nbytes, CACHE))
-"""Thumbnails of partitions, by the digest of the partition's column; one that exceeds the cache is kept alone."""
+"""Thumbnails by the digest of the partition's column; a partition that exceeds the cache is kept alone."""
 _lock = threading.Lock()
 
 
@@ -48,9 +48,10 @@ def limits(settings: Settings) -> Limits:
 
 
 def decode_again(settings: Settings, size: tuple[int, int], channels: str) -> DecodeOptions:
-    """Return the options that decode readable images once more, at another size (width, height).
+    """Return the options to decode readable images again, at another size (width, height).
 
-    Files are known by their digests. Their bytes and pixels are not limited, since the thumbnail stage has done so."""
+    A file counts as unchanged if its digest is the same. The numbers of bytes and pixels are not limited, since the
+    thumbnail stage has checked the limits."""
     from PIL import ImageColor
 
     red, green, blue, *_ = ImageColor.getrgb(settings("thumbnail.background"))
@@ -69,16 +70,14 @@ def decode_again(settings: Settings, size: tuple[int, int], channels: str) -> De
 
 
 def coarse_type(shape: tuple[int, int, int]) -> pa.DataType:
-    """Return the type of the column of coarse sums for thumbnails of this shape.
-
-    See `stages/kernels/bounds/coarse.py`."""
+    """Return the type of the column of coarse sums for thumbnails of a shape; see `stages/kernels/bounds/coarse.py`."""
     return pa.list_(pa.int32() if fits_int32(shape) else pa.int64(), length(shape))
 
 
 def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> Bytes:
     """Return a column of thumbnails, fixed-size binary (n,), as uint8 (n, H, W, C).
 
-    Rows without a thumbnail are undefined."""
+    The values of rows without a thumbnail are undefined."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     width = whole.type.byte_width
     buffer = np.frombuffer(whole.buffers()[1], np.uint8) if len(whole) else np.empty(0, np.uint8)
@@ -87,12 +86,10 @@ def pixels(column: pa.ChunkedArray | pa.Array, shape: tuple[int, int, int]) -> B
 
 
 class BlockThumbnails:
-    """The thumbnails of the images of one block.
+    """A function from positions of images in one block to the images' thumbnails.
 
-    Calling the object with positions reads some of the thumbnails.
-
-    The call returns uint8 (k, H, W, C), and the row of each position among these, int64. Where few images of a
-    partition are needed, only their rows, or the row groups with these rows, are read.
+    A call returns thumbnails, uint8 (k, H, W, C), and for each position the row of its thumbnail, int64. If few images
+    of a partition are needed, only the rows of these images, or the row groups with these rows, are read.
 
     parts      key of each partition, and digest of the partition's thumbnail column
     partition  number of the partition of each image, int32 (n,)

@@ -1,6 +1,4 @@
-"""Read tables that users provide, and detect changes during a run.
-
-The tables are CSV or Parquet."""
+"""Read CSV and Parquet files that users provide, and detect changes during a run."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ Table = TypeVar("Table")
 def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[str, ...]]:
     """Return rows of a CSV or Parquet file as text; a missing value is an empty text.
 
-    what  what the columns hold, for the error's message
+    what  text about the columns for the error's message
 
     Raises:
         ValueError: the file is not CSV or Parquet, or lacks a column.
@@ -41,10 +39,11 @@ def read_rows(path: Path, columns: Sequence[str], what: str = "") -> list[tuple[
 
 
 def read_unchanged(key: str, read: Callable[[], Table], mark: Callable[[Table], str], expected: object) -> Table:
-    """Return the content of a user's files, if unchanged since the run was planned.
+    """Return the content of a user's files, if the content is unchanged since the run was planned.
 
     key       config key that names the files
-    mark      digest of the content
+    read      reads the content
+    mark      returns a digest of the content
     expected  the digest in the task's spec
 
     Raises:

@@ -1,18 +1,18 @@
-"""Write data sets anew without the images that go.
+"""Write copies of data sets without removed images.
 
     commands/filter/
       rewriting.py   one container, by its kind
         tar.py       tar files, compressed or not: members are copied byte by byte
-        zip.py       zip files: likewise, with a new directory
+        zip.py       zip files: members are copied byte by byte, the directory is written anew
         parquet.py   Parquet files, one row group after the other
         arrow.py     Arrow files and streams, one record batch after the other
-          samples.py which members go with an image
+          samples.py members that are removed together with an image
           ranges.py  ranges of bytes to copy
           outcome.py the images to remove, and counts
       lists.py       lists of images: CSV, JSON lines, COCO's JSON, text
-      loose.py       files of their own: hard links, or copies
+      loose.py       images in files of their own: hard links, or copies
       datasets.py    the JSON files of a folder that `datasets.save_to_disk` wrote
-      result_paths.py  where results lie below the target folder
-      manifest.py    finished results, so that a second call goes on
+      result_paths.py  paths of results below the target folder
+      manifest.py    finished results, so that a second call continues the first
 
 A source is never changed: sources are opened for reading only, and each result gets its name when it is complete."""

@@ -1,7 +1,7 @@
-"""Write an Arrow file or stream without some rows, one record batch after the other.
+"""Write a copy of an Arrow file or stream without some rows, one record batch after the other.
 
-The schema and its metadata stay as they are; a record batch that loses all rows is left out. Images of compressed files
-can't be read by a run, so no row of a compressed file ever goes."""
+The schema and its metadata are unchanged; a record batch without remaining rows is left out. A run can't read images of
+compressed files, so no row of a compressed file is ever removed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DAMAGED = "damaged: rows after the first {:,} can't be read"
 
 
 def rewrite_arrow(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritten:
-    """Write an Arrow file or stream without the rows of the images that go.
+    """Write a copy of an Arrow file or stream without the rows of removed images.
 
     Raises:
-        Refused: an image that is to go is not in the file, or the file can't be read.
+        Refused: an image to remove is not in the file, or the file can't be read.
         OSError: a file can't be read or written."""
     listed = [member.name for member in arrow_rows(opened, removal.column)]
     names = [name for name in listed if name]
@@ -55,7 +55,7 @@ def rewrite_arrow(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewrit
 
 
 def _is_valid(batch: pa.RecordBatch) -> bool:
-    """Return whether no offset of a record batch leads out of its buffers."""
+    """Return whether all offsets of a record batch lie within its buffers."""
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:
@@ -64,7 +64,11 @@ def _is_valid(batch: pa.RecordBatch) -> bool:
 
 
 def count_arrow(path: Path) -> int:
-    """Return the number of rows. Raises OSError, and more where the file is damaged."""
+    """Return the number of rows.
+
+    Raises:
+        OSError: the file can't be read.
+        Exception: the file is damaged."""
     with pa.memory_map(str(path)) as source:
         is_file = source.read(len(MAGIC)) == MAGIC
         source.seek(0)

@@ -1,7 +1,7 @@
-"""Write the JSON files of a folder that Hugging Face's `datasets.save_to_disk` wrote, so that the result loads.
+"""Write the JSON files of a folder that Hugging Face's `datasets.save_to_disk` wrote, so that the result can be loaded.
 
-The fingerprint of each split changes with what goes, since caches of the library go by the fingerprint; the counts of
-rows in `dataset_info.json`, which are no longer true, are left out."""
+If rows are removed, each split gets a new fingerprint, since the library's caches are found by fingerprint. Counts of
+rows and bytes in `dataset_info.json`, which are no longer true, are left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stages.listing.layouts import SPLITS, STATE
 
 INFO = b"dataset_info.json"
 COUNTS = ("splits", "download_size", "dataset_size", "size_in_bytes", "download_checksums")
-"""Keys of `dataset_info.json` that tell of rows and bytes."""
+"""Keys of `dataset_info.json` with counts of rows and bytes."""
 
 
 def json_files(root: bytes) -> Iterator[bytes]:
@@ -35,7 +35,7 @@ def json_files(root: bytes) -> Iterator[bytes]:
 def write_json(name: bytes, removals: str, target: Path) -> None:
     """Write a JSON file of a data set to `target`.
 
-    removals  digest of what goes from the data set; empty where nothing goes
+    removals  digest of the removed images of the data set; empty if no image is removed
 
     Raises:
         Refused: the file can't be read.

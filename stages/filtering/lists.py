@@ -1,7 +1,7 @@
-"""Write a list of images without the rows of images that go.
+"""Write a copy of a list of images without the rows of removed images.
 
-Rows of CSV, JSON lines and text stay as they are, byte by byte; other JSON is written anew. Annotations in COCO's JSON
-go with their image."""
+Rows of CSV, JSON lines and text are copied byte by byte; other JSON is written anew. In COCO's JSON, the annotations of
+a removed image are removed, too."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ BOM = b"\xef\xbb\xbf"
 class ImageList:
     """A list of images.
 
-    column  that names the images; None: found by itself
-    folder  of relative paths; None: the list's own
-    moved   relative paths would lead elsewhere from another folder, so a note says where they led"""
+    name    path of the list
+    column  column with the paths of the images; None: a column with one of the usual names
+    folder  folder that relative paths begin at; None: the folder of the list
+    moved   whether relative paths in the result would begin at another folder, so that a note names the old folder"""
 
     name: bytes
     column: str | None = None
@@ -35,23 +36,25 @@ class ImageList:
 
     @property
     def base(self) -> bytes:
-        """The folder of relative paths."""
+        """The folder that relative paths begin at."""
         return os.path.dirname(self.name) if self.folder is None else os.fsencode(self.folder)
 
     @property
     def ending(self) -> bytes:
-        """The ending of the name, which tells the format."""
+        """The file name's extension, which determines the format."""
         return os.path.splitext(self.name.lower())[1]
 
     def path(self, row: Any, base: bytes) -> bytes | None:
-        """Return the image that a row names, if any."""
+        """Return the path of the image that a row names; None for a row without an image.
+
+        base  folder that relative paths begin at"""
         values = {NAMES[0]: row} if isinstance(row, str) else row
         columns = NAMES if self.column is None or isinstance(row, str) else (self.column,)
         return listed_path(values, columns, base) if isinstance(values, Mapping) else None
 
 
 def write_list(source: ImageList, going: frozenset[bytes], target: Path) -> Rewritten:
-    """Write a list to `target` without the rows of the images `going`.
+    """Write a copy of a list to `target` without the rows of the images `going`.
 
     Raises:
         Refused: the list can't be read.
@@ -128,7 +131,7 @@ def _note(source: ImageList, relative: bool) -> str:
 
 
 def _mark(name: bytes) -> bytes:
-    """Return the byte order mark of a file, if any. Raises OSError."""
+    """Return the byte order mark of a local file; empty for a file without one, or behind a URL. Raises OSError."""
     if not name.startswith(b"/"):
         return b""
     with open(name, "rb") as file:
@@ -136,7 +139,7 @@ def _mark(name: bytes) -> bytes:
 
 
 def _records(file: TextIO, ending: bytes) -> Iterator[tuple[str, Any]]:
-    """Yield each row as it stands in the file, and its values. Raises ValueError, csv.Error."""
+    """Yield the text of each row in the file, and the values of the row. Raises ValueError, csv.Error."""
     if ending in (b".csv", b".tsv"):
         yield from _of_csv(file, "\t" if ending == b".tsv" else ",")
         return
@@ -148,7 +151,7 @@ def _records(file: TextIO, ending: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def _of_csv(file: TextIO, delimiter: str) -> Iterator[tuple[str, Any]]:
-    """Yield the rows of a CSV file; a row may have several lines."""
+    """Yield the text and the values of each row of a CSV file; a row may have several lines."""
     taken: list[str] = []
 
     def lines() -> Iterator[str]:

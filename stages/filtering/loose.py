@@ -1,8 +1,9 @@
-"""Link or copy files of their own: the images of a folder that stay, and the files that belong to these images.
+"""Link or copy loose files: the images of a folder that stay, and the files that belong to these images.
 
-To an image belong its companions as the run found them, and as in a WebDataset sample the files of its folder that have
-its name up to the first dot. A file that belongs to images that go, and to none that stays, goes with these images. A
-hard link takes no space, but the source and the result are one file then: changing one in place changes the other."""
+The files that belong to an image are its companions, which the run recorded, and the files in the image's folder whose
+names up to the first dot are the same, as in a WebDataset sample. A file that belongs only to removed images is removed
+with them. A hard link takes no space, but source and result are then one file: changing one in place changes the other.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +27,16 @@ from stages.filtering.rewriting import CHANGED
 from stages.listing.values import split
 
 NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS})
-"""Errors of `link` after which a file is copied."""
+"""Errors of `os.link` after which the file is copied instead."""
 
 
 @dataclass
 class FolderImages:
     """The images of one folder, by name.
 
-    staying     what the run knows of an image that stays: size, stamp and location
-    going       names of images that go
-    companions  names of the companions of each image that has some"""
+    staying     path, size and stamp in the run of each image that stays
+    going       names of images to remove
+    companions  names of the companions of each image that has companions"""
 
     folder: bytes
     staying: dict[bytes, Expected] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class FolderImages:
 
 
 def beside(images: FolderImages, others: set[bytes]) -> tuple[set[bytes], set[bytes]]:
-    """Return the names of files that stay with an image that stays, and of those that go with images that go.
+    """Return the names of files that belong to an image that stays, and of files that belong only to removed images.
 
     others  names of files in the folder that are no images of the run"""
     keys: Mapping[bool, set[bytes]] = {
@@ -69,9 +70,9 @@ def other_files(images: FolderImages) -> set[bytes]:
 
 
 def put(file: Expected, trust: str, target: Path, linked: bool) -> None:
-    """Put an image at `target`, unless it is there.
+    """Link or copy a file to `target`, unless the file is there already.
 
-    linked  as a hard link where possible
+    linked  make a hard link where possible
 
     Raises:
         Refused: the image has changed since the run.
@@ -103,7 +104,7 @@ def _is_as_found(file: Expected, found: os.stat_result, trust: str) -> bool:
 
 
 def _link(source: bytes, target: Path) -> bool:
-    """Make a hard link in place of `target`; return whether that is possible. Raises OSError."""
+    """Replace `target` by a hard link to `source`; return False if hard links are not possible. Raises OSError."""
     temporary = target.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
     try:
         os.link(os.path.realpath(source), os.fsencode(temporary))
@@ -127,7 +128,7 @@ def _copy(source: bytes, target: Path, found: os.stat_result) -> None:
 
 
 def _fetch(file: Expected, trust: str, target: Path) -> None:
-    """Download an image, unless a file of its size is there; files appear whole."""
+    """Download an image, unless a file of the same size is there; `target` never holds a part of the image."""
     if target.is_file() and target.stat().st_size == file.size:
         return
     try:
@@ -139,6 +140,6 @@ def _fetch(file: Expected, trust: str, target: Path) -> None:
 
 
 def remove(folder: Path, names: Iterable[str]) -> None:
-    """Remove files of an earlier call that are not wanted any more. Raises OSError."""
+    """Remove files that an earlier call wrote and this call does not write. Raises OSError."""
     for name in names:
         (folder / name).unlink(missing_ok=True)

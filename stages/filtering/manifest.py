@@ -1,9 +1,9 @@
-"""Record in the target folder which results are finished, so that a second call goes on.
+"""Record in the target folder which results are finished, so that a second call continues the first.
 
-The manifest is a locked file of JSON lines. The first line names the format and the run. Each further line is about one
-unit: a file of the target, or the loose files of one folder. The last line of a unit counts. The line of a file is
-written after the file, so a file without a line is written again. The line of loose files is written before the files,
-since the line says which files may be removed later. A torn last line counts as absent."""
+The manifest is a locked file of JSON lines. The first line names the format and the run. Each further line describes
+one unit: a file of the target, or the loose files of one folder. If a unit has several lines, the last line counts. The
+line of a file is written after the file, so a file without a line is written again. The line of loose files is written
+before the files, since the line names the files that a later call may remove. An incomplete last line is ignored."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ VERSION = 1
 
 
 class Manifest:
-    """The finished units, by their paths below the target folder."""
+    """The recorded units, by their paths below the target folder."""
 
     def __init__(self, file: Any, units: dict[str, Mapping[str, Any]]) -> None:
         self._file, self.units = file, units
 
     def record(self, unit: str, facts: Mapping[str, Any]) -> None:
-        """Record a unit; the line is on disk when this returns. Raises OSError."""
+        """Record a unit; the line is on disk when this method returns. Raises OSError."""
         self._append({"unit": unit, **facts})
         self.units[unit] = facts
 
@@ -47,7 +47,7 @@ class Manifest:
 
 @contextlib.contextmanager
 def opened_manifest(folder: Path, run: str) -> Iterator[Manifest]:
-    """Create the target folder and its manifest, or open both; hold the manifest's lock meanwhile.
+    """Create the target folder and its manifest, or open both; the manifest is locked while the context is open.
 
     run  the folder of the run
 
@@ -74,12 +74,14 @@ def opened_manifest(folder: Path, run: str) -> Iterator[Manifest]:
 
 
 def _is_below(name: str) -> bool:
-    """Return whether a relative path stays below its folder: files that a manifest names may be removed."""
+    """Return whether a relative path leads to a place below its folder.
+
+    Files that a manifest names may be removed, so a manifest must not name files elsewhere."""
     return bool(name) and not name.startswith("/") and ".." not in name.split("/")
 
 
 def _read(file: Any, path: Path, run: str) -> dict[str, Mapping[str, Any]]:
-    """Return the last line of each unit; cut off a torn last line. Raises ConfigError."""
+    """Return the last line of each unit; cut off an incomplete last line. Raises ConfigError."""
     units: dict[str, Mapping[str, Any]] = {}
     whole = 0
     for number, line in enumerate(file):

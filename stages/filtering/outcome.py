@@ -11,9 +11,9 @@ from typing import NamedTuple
 class Removal:
     """The images to remove from a container.
 
-    names   of the images that go, as in their paths
-    wanted  whether a member counts as an image, by its name
-    column  of images of a table; None: the column that looks like images"""
+    names   names of the images to remove, as in the images' paths
+    wanted  returns whether a member with a name counts as an image
+    column  column of a table that holds the images; None: the column whose content looks like images"""
 
     names: frozenset[bytes]
     wanted: Callable[[bytes], bool]
@@ -21,12 +21,12 @@ class Removal:
 
 
 class Rewritten(NamedTuple):
-    """Counts of a container that was written anew: members = kept + images + companions + unreadable.
+    """Counts of the copy of a container: members = kept + images + companions + unreadable.
 
     members     number of members of the source: files and folders of a tar or zip, rows of a table
     kept        number of members of the result
     images      number of removed images
-    companions  number of members removed with an image
+    companions  number of members that were removed together with an image
     unreadable  number of members that could not be copied
     note        description of damage; empty without damage"""
 
@@ -49,10 +49,10 @@ class Rewritten(NamedTuple):
 
 
 class Refused(Exception):
-    """Signal that a container can't be written anew; the message says why."""
+    """Signal that a source can't be written; the message says why."""
 
 
 def check_found(names: frozenset[bytes], found: set[bytes]) -> None:
-    """Raise Refused where the container lacks an image to remove: the container differs from the run's listing."""
+    """Raise Refused if an image to remove is not in the container, which then differs from the run's listing."""
     if lost := len(names - found):
         raise Refused(f"{lost:,} of the {len(names):,} images to remove are not in it; run `fast-diff run` again first")

@@ -1,7 +1,7 @@
-"""Write a Parquet file without some rows.
+"""Write a copy of a Parquet file without some rows.
 
-Row groups, compression, encodings, statistics and the metadata of the schema stay as they are; a row group that loses
-all rows is left out. One row group is in memory at a time, since a row group is written as a whole."""
+Row groups, compression, encodings, statistics and the metadata of the schema are kept; a row group without remaining
+rows is left out. One row group is in memory at a time, since a row group is written as a whole."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from stages.filtering.outcome import Refused, Removal, Rewritten, check_found
 from stages.listing.parquet import parquet_rows
 
 CODECS = {"UNCOMPRESSED": "none", "LZ4_RAW": "lz4", "LZ4_HADOOP": "lz4"}
-"""Names of codecs in a footer that the writer knows by other names."""
+"""The writer's names of codecs that have other names in a footer."""
 
 
 def rewrite_parquet(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritten:
-    """Write a Parquet file without the rows of the images that go.
+    """Write a copy of a Parquet file without the rows of removed images.
 
     Raises:
-        Refused: an image that is to go is not in the file, or the file can't be read.
+        Refused: an image to remove is not in the file, or the file can't be read.
         OSError: a file can't be read or written."""
     names = [member.name for member in parquet_rows(opened, removal.column)]
     check_found(removal.names, set(names))
@@ -67,7 +67,7 @@ def _staying(table: pa.Table, stays: NDArray[np.bool_]) -> pa.Table:
 
 
 def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
-    """Return the rows of a row group, up to a damaged page. Raises OSError."""
+    """Return the rows of a row group before the first damaged page. Raises OSError."""
     try:
         return file.read_row_group(number, use_threads=False)
     except Exception as error:  # a damaged page raises errors of many kinds
@@ -84,9 +84,9 @@ def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:
 
 
 def writer_options(metadata: Any) -> dict[str, Any]:
-    """Return the options of a writer that writes as a Parquet file was written.
+    """Return the options with which a writer writes a Parquet file like an existing file.
 
-    metadata  the file's footer"""
+    metadata  the footer of the existing file"""
     options: dict[str, Any] = {"version": metadata.format_version}
     if not metadata.num_row_groups:
         return options
@@ -111,5 +111,9 @@ def _has_dictionary(column: Any) -> bool:
 
 
 def count_parquet(path: Path) -> int:
-    """Return the number of rows. Raises OSError, and more where the file is damaged."""
+    """Return the number of rows.
+
+    Raises:
+        OSError: the file can't be read.
+        Exception: the file is damaged."""
     return int(pq.ParquetFile(path).metadata.num_rows)

@@ -9,15 +9,15 @@ PIECE = 4 << 20
 
 
 class Ranges:
-    """Ranges of a source in the order in which they are copied; neighbours are joined."""
+    """Ranges of a source in the order in which they are copied; adjacent ranges are joined."""
 
     def __init__(self) -> None:
         self.parts: list[tuple[int, int]] = []
         self.size = 0
-        """Bytes in all ranges."""
+        """Number of bytes in all ranges."""
 
     def add(self, start: int, end: int) -> int:
-        """Add a range; return where it begins in the copy."""
+        """Add a range; return the position in the copy at which the range will begin."""
         place = self.size
         self.size += end - start
         if self.parts and self.parts[-1][1] == start:
@@ -27,7 +27,11 @@ class Ranges:
         return place
 
     def flush(self, source: BinaryIO, out: BinaryIO) -> int:
-        """Copy the ranges and forget them; return their bytes. Raises OSError; EOFError where the source is short."""
+        """Copy the ranges, and remove them from this object; return the number of bytes.
+
+        Raises:
+            OSError: a file can't be read or written.
+            EOFError: the source ends before the end of a range."""
         for start, end in self.parts:
             source.seek(start)
             copy(source, out, end - start)
@@ -36,7 +40,11 @@ class Ranges:
 
 
 def copy(source: BinaryIO, out: BinaryIO, count: int) -> None:
-    """Copy bytes. Raises OSError; EOFError where the source has fewer."""
+    """Copy `count` bytes.
+
+    Raises:
+        OSError: a file can't be read or written.
+        EOFError: the source has fewer bytes."""
     while count:
         data = source.read(min(count, PIECE))
         if not data:

@@ -1,4 +1,4 @@
-"""Name the results: each file gets its path below the folder that all inputs share."""
+"""Name the results: the path of a source below the innermost common folder of all inputs is the path of the result."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from itertools import takewhile
 from pathlib import Path
 
 ESCAPED = {b"": b"%2F", b".": b"%2E", b"..": b"%2E%2E"}
-"""Parts of a URL that would lead elsewhere as parts of a path."""
+"""Replacements for parts of a URL that would have a special meaning in a path."""
 
 
 def parts(name: bytes) -> list[bytes]:
-    """Return the parts of an absolute path, or of a URL with its protocol first."""
+    """Return the parts of an absolute path or of a URL; the first part of a URL is its protocol."""
     if name.startswith(b"/"):
         return [part for part in name.split(b"/") if part]
     protocol, _, rest = name.partition(b"://")
@@ -20,7 +20,7 @@ def parts(name: bytes) -> list[bytes]:
 
 
 class ResultPaths:
-    """Paths of results.
+    """Paths of results below the target folder.
 
     folders  the folders of all inputs"""
 

@@ -1,4 +1,6 @@
-"""Write one container anew: check the source's stamp, write a temporary file, count its members, rename the file."""
+"""Write a copy of one container without removed images, to a temporary file that is renamed when checked.
+
+Checked are the number of members of the copy, and whether the source still has its stamp."""
 
 from __future__ import annotations
 
@@ -23,14 +25,14 @@ COPIED = "damaged: copied as it is"
 
 
 class ContainerKind(NamedTuple):
-    """How a kind of container is written without some members, and how its members are counted."""
+    """The functions of a kind of container: one writes a copy without some members, one counts members."""
 
     rewrite: Callable[[OpenedFile, Removal, BinaryIO], Rewritten]
     count: Callable[[Path], int]
 
 
 def container_kind(name: bytes) -> ContainerKind:
-    """Return the kind of a container by its ending."""
+    """Return the kind of a container by its extension."""
     ending = name.lower()
     if ending.endswith(PARQUETS):
         from stages.filtering.parquet import count_parquet, rewrite_parquet
@@ -63,12 +65,12 @@ def _stamp(opened: OpenedFile, trust: str) -> str:
 
 
 def write_container(name: bytes, stamp: str, trust: str, removal: Removal, target: Path) -> Rewritten:
-    """Write a container to `target` without what goes; a container that loses nothing is copied byte by byte.
+    """Write a copy of a container without removed images to `target`; without removals, the copy is byte by byte.
 
-    stamp  what the container must have before and after, see `current_stamp`
+    stamp  the stamp that the container must still have after the copy; see `current_stamp`
 
     Raises:
-        Refused: the container has changed, or can't be written anew.
+        Refused: the container has changed, or no copy can be written.
         Unreadable: the container is not a file.
         OSError: a file can't be read, or nothing more can be written (see FULL)."""
     opened = OpenedFile(name)
@@ -101,7 +103,11 @@ def _written(
 
 
 def copy_whole(opened: OpenedFile, out: BinaryIO) -> None:
-    """Copy a file. Raises OSError; Refused where the file becomes shorter."""
+    """Copy a whole file.
+
+    Raises:
+        OSError: a file can't be read or written.
+        Refused: the file became shorter meanwhile."""
     try:
         copy(opened.file(), out, opened.size)
     except EOFError as error:
@@ -109,9 +115,12 @@ def copy_whole(opened: OpenedFile, out: BinaryIO) -> None:
 
 
 def _counted(kind: ContainerKind, path: Path, done: Rewritten | None) -> Rewritten:
-    """Return what came of a container; count the members of the result. Raises Refused where the count is wrong.
+    """Count the members of a result; return the counts of the container.
 
-    done  None for a copy, whose members are not known yet"""
+    done  the expected counts; None for a copy byte by byte
+
+    Raises:
+        Refused: the result has another number of members than expected."""
     try:
         count = kind.count(path)
     except Exception as error:  # the damage of a copy

@@ -1,8 +1,8 @@
-"""Decide which members of a tar or zip go with an image: the members of the image's WebDataset sample.
+"""Decide which members of a tar or zip are removed with an image: the other members of the image's WebDataset sample.
 
-A sample is the members of one folder with one name up to the first dot: `7.jpg`, `7.cls` and `7.json`. Where a name
-comes twice, the second `7.cls` belongs to the second `7.jpg`. A sample of several images loses its other members with
-the last of these images."""
+The members of a sample lie in one folder, and their names are equal up to the first dot: `7.jpg`, `7.cls` and `7.json`.
+If a name occurs twice, the second `7.cls` belongs to the second `7.jpg`. If a sample has several images, the other
+members are removed only if all these images are removed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections import Counter
 from stages.listing.values import split
 
 Sample = tuple[bytes, int]
-"""Key, and which of the samples with this key, from 1."""
+"""The key of a sample, and the sample's number among the samples with this key, from 1."""
 
 
 class Samples:
@@ -25,7 +25,7 @@ class Samples:
     def add(self, name: bytes, image_goes: bool | None) -> Sample:
         """Add a file; return its sample.
 
-        image_goes  whether the file, an image, goes; None for another file"""
+        image_goes  whether the file is removed, if the file is an image; None for other files"""
         self._count[name] += 1
         key, ending = split(name)
         sample = key if ending else b"", self._count[name]
@@ -34,5 +34,5 @@ class Samples:
         return sample
 
     def goes(self, sample: Sample) -> bool:
-        """Return whether a file that is not an image goes with the images of its sample."""
+        """Return whether the files of a sample that are no images are removed."""
         return bool(sample[0]) and sample in self._going and sample not in self._staying

@@ -1,7 +1,7 @@
-"""Copy a tar, compressed or not, without some members.
+"""Write a copy of a tar, compressed or not, without some members.
 
-The headers are read first. Then the members that stay are copied with their headers, byte by byte, in their order. A
-hard link whose target goes becomes a file with the target's content."""
+The headers are read first. Then the members that stay are copied with their headers, byte by byte, in the same order. A
+hard link to a removed member becomes a file with the content of this member."""
 
 from __future__ import annotations
 
@@ -23,18 +23,20 @@ from stages.filtering.samples import Sample, Samples
 from stages.listing.members import BLOCK, SMALL, UniqueNames, member_name, opened_tar
 
 LEVEL = 6
-"""Of gzip."""
+"""Compression level of gzip."""
 TRIES = 4
-"""Members in front of a damage that are given up one after the other."""
+"""Greatest number of members before a damaged part that are given up, one after the other."""
 DAMAGED = "damaged: members after the first {:,} can't be read"
 
 
 @dataclass(slots=True)
 class _Entry:
-    """A member: its headers begin at `start`, its content lies from `data` to `close`, and padding ends at `end`.
+    """A member: its headers begin at `start`, its content lies from `data` to `close`, and its padding ends at `end`.
 
-    own     name of an image; None for another member
-    target  number of the member that a hard link leads to; None where there is none"""
+    own     name of an image; None for other members
+    target  number of the member that a hard link points to; None for other members, and for a link to nothing
+    goes    whether the member is removed
+    lost    whether the member can't be read"""
 
     start: int
     data: int
@@ -60,7 +62,7 @@ class _Members:
         self._images: dict[str, int] = {}
 
     def read(self, stream: BinaryIO) -> None:
-        """Read all headers up to the end, or to the damage. Raises OSError."""
+        """Read all headers up to the end, or up to the first damaged part. Raises OSError."""
         try:
             tar = opened_tar(stream)
             last = -1
@@ -102,9 +104,9 @@ class _Members:
         return (entry.regular or entry.link is not None) and self._samples.goes(entry.sample)
 
     def content(self, entry: _Entry) -> _Entry | None:
-        """Return the member whose content a hard link has, if the link would lead nowhere; else None.
+        """Return the member with the content of a hard link, if the link would be broken in the result; else None.
 
-        A link whose target goes leads nowhere, and so does a link to such a link."""
+        A link is broken if its target is removed or unreadable, or if its target is a broken link."""
         lost = False
         while entry.target is not None:
             entry = self.entries[entry.target]
@@ -123,10 +125,10 @@ def _is_there(stream: BinaryIO, end: int) -> bool:
 
 
 def rewrite_tar(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritten:
-    """Write a tar without the images that go and their companions; the same compression.
+    """Write a copy of a tar, with the same compression, without removed images and their companions.
 
     Raises:
-        Refused: an image that is to go is not in the tar.
+        Refused: an image to remove is not in the tar.
         OSError: a file can't be read or written."""
     found = read_members(opened, removal)
     check_found(removal.names, {entry.own for entry in found.entries if entry.own is not None})
@@ -140,9 +142,13 @@ def rewrite_tar(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritte
 
 
 def _write_readable(found: _Members, opened: OpenedFile, out: BinaryIO) -> int:
-    """Write what stays; return the number of hard links whose content is lost. Raises OSError; EOFError, zlib.error.
+    """Write the members that stay; return the number of hard links whose content is lost.
 
-    Decompressors notice a damage some kilobytes early, so that the last member in front of it may be lost, too."""
+    A decompressor fails some kilobytes before the damaged bytes, so the last members before the damage may be lost.
+
+    Raises:
+        OSError: a file can't be read or written.
+        EOFError, zlib.error: a whole tar can't be decompressed, or too many members are lost."""
     tries = 0
     while True:
         try:
@@ -160,14 +166,14 @@ def _write_readable(found: _Members, opened: OpenedFile, out: BinaryIO) -> int:
 
 
 def read_members(opened: OpenedFile, removal: Removal) -> _Members:
-    """Return the members of a tar up to its end or a damage. Raises OSError."""
+    """Return the members of a tar up to its end, or up to the first damaged part. Raises OSError."""
     found = _Members(removal)
     found.read(decompressed(opened.file(SMALL)))
     return found
 
 
 def _write(found: _Members, source: BinaryIO, out: BinaryIO) -> int:
-    """Write what stays; return the number of hard links whose content is lost."""
+    """Write the members that stay; return the number of hard links whose content is lost."""
     ranges, size, end, lost = Ranges(), 0, 0, 0
     for entry in found.entries:
         ranges.add(end, entry.start)  # headers that hold for all following members
@@ -189,7 +195,7 @@ def _write(found: _Members, source: BinaryIO, out: BinaryIO) -> int:
 
 
 def _write_content(link: tarfile.TarInfo, content: _Entry, source: BinaryIO, out: BinaryIO) -> int:
-    """Write a file with a link's name and another member's content; return the number of bytes."""
+    """Write a file with the name of a link and the content of another member; return the number of bytes."""
     info = copy.copy(link)
     info.type, info.linkname, info.size = tarfile.REGTYPE, "", content.close - content.data
     info.pax_headers = {key: text for key, text in link.pax_headers.items() if key not in ("linkpath", "size")}
@@ -203,7 +209,7 @@ def _write_content(link: tarfile.TarInfo, content: _Entry, source: BinaryIO, out
 
 
 def _compressing(source: object, out: BinaryIO) -> Any:
-    """Return a context of a file that compresses to `out` as `source` is compressed."""
+    """Return a context manager for a file that writes to `out` with the compression of `source`."""
     match source:
         case gzip.GzipFile():
             return closing(gzip.GzipFile("", "wb", LEVEL, out, mtime=0))
@@ -215,7 +221,11 @@ def _compressing(source: object, out: BinaryIO) -> Any:
 
 
 def count_tar(path: Path) -> int:
-    """Return the number of members of a tar. Raises OSError, and more where the tar is damaged."""
+    """Return the number of members of a tar.
+
+    Raises:
+        OSError: the file can't be read.
+        Exception: the tar is damaged."""
     count = 0
     with path.open("rb") as file:
         tar = opened_tar(decompressed(file))

@@ -1,7 +1,7 @@
-"""Copy a zip without some members.
+"""Write a copy of a zip without some members.
 
-The members that stay are copied with their local headers, byte by byte, in the order in which they lie; the directory
-is written anew in its own order, with the same entries at their new places."""
+The members that stay are copied with their local headers, byte by byte, in the order of their positions. The directory
+is written anew in its own order; only the positions of members in its entries change."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ from stages.listing.members import DIRECTORY, SMALL, UniqueNames, member_name, o
 
 ENTRY = struct.Struct("<4s6H3L5H2L")
 """An entry of the directory: signature, versions, flags, method, time, date, CRC-32, sizes, lengths of name, extra data
-and comment, disk, attributes, and the place of the local header."""
+and comment, disk, attributes, and the position of the local header."""
 ENTRY_SIGNATURE = b"PK\x01\x02"
 END = struct.Struct("<4s4H2LH")
 END_64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR_64 = struct.Struct("<4sLQL")
-"""The end of the directory: its count of entries, its size and its place; twice more for sizes beyond 4 GiB."""
+"""The records after the directory, with its number of entries, its size and its position; the last two are only written
+for numbers that do not fit in the first."""
 FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF
-"""Values that say that the true number stands in the 64-bit form."""
+"""Values of a field whose number is stored in a 64-bit field instead."""
 PLACE_AT = 42
-"""Where the place of the local header stands in an entry."""
+"""Offset of the local header's position in an entry."""
 EXTRA_64 = 1
 
 
 def rewrite_zip(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritten:
-    """Write a zip without the images that go and their companions.
+    """Write a copy of a zip without removed images and their companions.
 
     Raises:
-        Refused: an image that is to go is not in the zip, or the directory is damaged.
+        Refused: an image to remove is not in the zip, or the directory is damaged.
         OSError: a file can't be read or written."""
     archive = _opened(opened)
     infos = archive.infolist()
@@ -79,9 +80,9 @@ def _opened(opened: OpenedFile) -> zipfile.ZipFile:
 
 
 def _what_goes(infos: list[zipfile.ZipInfo], removal: Removal) -> tuple[list[bool | None], set[bytes]]:
-    """Return why each member goes, and the names of all images.
+    """Return why each member is removed, and the names of all images.
 
-    The reason is True for an image, False for a companion, and None for a member that stays."""
+    The reason is True for an image to remove, False for its companion, and None for a member that stays."""
     names, samples = UniqueNames(), Samples()
     found: set[bytes] = set()
     images: list[bool | None] = []
@@ -102,13 +103,13 @@ def _what_goes(infos: list[zipfile.ZipInfo], removal: Removal) -> tuple[list[boo
 
 
 def _ends(infos: list[zipfile.ZipInfo], directory: int) -> dict[int, int]:
-    """Return where what belongs to a local header ends, by the place of the header: where the next one begins."""
+    """Return the end of each member by the position of its local header: the start of the next header or directory."""
     places = sorted({info.header_offset for info in infos})
     return dict(zip(places, [*places[1:], max(directory, *places[-1:])] if places else [], strict=True))
 
 
 def _is_whole(source: BinaryIO, info: zipfile.ZipInfo, end: int) -> bool:
-    """Return whether a member lies in front of the next one, behind a local header."""
+    """Return whether a member has a local header, and ends at `end` or before."""
     if info.header_offset < 0:
         return False
     source.seek(info.header_offset)
@@ -132,7 +133,7 @@ def _entries(data: bytes, count: int) -> Iterator[bytes]:
 
 
 def _moved(entry: bytes, place: int) -> bytes:
-    """Return an entry of the directory whose member lies at another place, never behind the old one."""
+    """Return an entry of the directory with another position of its member, at most the old position."""
     changed = bytearray(entry)
     fields = ENTRY.unpack_from(entry)
     packed, size, name, extra = fields[8], fields[9], fields[10], fields[11]
@@ -150,7 +151,11 @@ def _moved(entry: bytes, place: int) -> bytes:
 
 
 def _end(count: int, size: int, place: int, comment: bytes) -> bytes:
-    """Return the end of a directory with a number of entries and bytes, at a place."""
+    """Return the records after a directory.
+
+    count  number of entries in the directory
+    size   number of bytes in the directory
+    place  position of the directory"""
     last = END.pack(
         b"PK\x05\x06",
         0,
@@ -168,6 +173,10 @@ def _end(count: int, size: int, place: int, comment: bytes) -> bytes:
 
 
 def count_zip(path: Path) -> int:
-    """Return the number of members of a zip. Raises OSError, and more where the zip is damaged."""
+    """Return the number of members of a zip.
+
+    Raises:
+        OSError: the file can't be read.
+        Exception: the zip is damaged."""
     with path.open("rb") as file:
         return len(opened_zip(file).infolist())

@@ -1,8 +1,6 @@
 """Choose the array library: NumPy, or CuPy on a GPU.
 
-Numba compiles loops over bytes.
-
-NumPy and CuPy are both used through the array API standard."""
+Both libraries are used through the array API standard. If numba is installed, numba compiles the loops over bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from typing import Any
 import numpy as np
 
 SIDE = 1_024
-"""Images per side of a tile on a CPU: the tile's products fit in the CPU's cache."""
+"""Images per side of a tile on a CPU, few enough that the products of a tile fit in the CPU's cache."""
 SHARE = 16
 """A tile on a GPU, with its mask and candidates, takes at most 1/SHARE of the GPU's free memory."""
 
@@ -102,14 +100,14 @@ def compiled() -> bool:
 
 
 _calls: Counter[str] = Counter()
-"""Items that this process has given to each loop."""
+"""Number of items that this process has passed to each loop, by the loop's name."""
 
 
 def loops(name: str, items: int, enough: int) -> Any:
-    """Return the module `measure.native` if loading its loop `name` pays, else None.
+    """Return the module `measure.native` if loading its loop `name` saves time, else None.
 
-    items   number of items that the loop is about to take
-    enough  number of items in this process from which loading the loop, half a second, saves time"""
+    items   number of items that the caller is about to pass to the loop
+    enough  number of items per process from which the loop saves more time than the half second of loading"""
     _calls[name] += items
     if _calls[name] < enough or not compiled():
         return None

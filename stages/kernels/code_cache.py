@@ -24,9 +24,7 @@ logger = logging.getLogger("fast_diff")
 
 @functools.cache
 def folder() -> Path | None:
-    """Return the cache folder for this version of the kernels.
-
-    Returns None, after a warning, where no folder is writable.
+    """Return the cache folder for this version of the kernels; None, after a warning, if no folder is writable.
 
     The folder is created if missing. `NUMBA_CACHE_DIR` replaces the user's cache folder. The folder's name holds a
     digest of numba's version and of all kernel sources, since compiled code contains constants of other modules."""
@@ -92,9 +90,7 @@ class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]  # numba co
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]  # numba comes without types
-    """A cache that ignores errors.
-
-    A damaged entry is compiled again; a full disk caches nothing."""
+    """A cache that ignores errors: a damaged entry is compiled again; on a full disk, nothing is cached."""
 
     _impl_class = _Implementation
 

@@ -26,17 +26,18 @@ from stages.kernels.rules import EarlierMatches, Ledger, MatchRules
 from stages.kernels.tuning import Tuning
 
 FOLDERS = 16
-"""Most folders of a run of rows that are compared one after the other, each with the other folders."""
+"""Greatest number of folders in a run of rows for which each folder is compared on its own with all other folders."""
 TUNING = Tuning()
-"""The tuning of each `BlockPair` that is given no other."""
+"""The default tuning of a `BlockPair`."""
 
 
 @dataclass
 class BlockPair:
     """Two blocks to compare, or one block with itself (`diagonal`).
 
-    ledger  what became of each pair; like `levels`, the pairs left after each filter, complete after `runs`
-    tuning  sizes and prices, which do not change results"""
+    ledger  counts of pairs by outcome; complete when `runs` has ended
+    levels  counts of pairs left after each filter; complete when `runs` has ended
+    tuning  sizes and costs, which do not change results"""
 
     a: Side
     b: Side
@@ -77,7 +78,7 @@ class BlockPair:
             self._filter.levels = self.levels
 
     def _new(self, earlier: EarlierMatches) -> float:
-        """Return the number of pairs whose matches an earlier artifact does not hold, at most."""
+        """Return an upper bound on the number of pairs whose matches the earlier artifact does not hold."""
         held = earlier.known_a.sum() * earlier.known_b.sum() if earlier.covers(self.rules.limit) else -np.inf
         return float(len(self.a) * len(self.b) - held)
 
@@ -114,9 +115,7 @@ class BlockPair:
                 wide = height > side
 
     def _wide(self, rows: slice) -> MatchArrays | None:
-        """Return the matches of a run of rows by one sweep over b.
-
-        Returns None for too many candidates."""
+        """Return the matches of a run of rows by one sweep over b; None for too many candidates."""
         a = np.arange(rows.start, rows.stop)
         agree = self._agreeing(a, None, self.tuning.candidates)
         if agree is None:
@@ -149,9 +148,9 @@ class BlockPair:
         return self._finished(rows, agree, parts)
 
     def _wanted(self, a: Ints, b: Ints, agree: Candidates) -> Bits:
-        """Return the turns in which each pair of a tile is to be compared, uint8 (a, b).
+        """Return the turns in which each pair of a tile is to be compared, as bits, uint8 (a, b).
 
-        A pair gets all turns, or none if a rule excludes the pair or the pair's distance is known already."""
+        A pair gets all turns, or no turn if a rule excludes the pair or the distance of the pair is known already."""
         mask = self._comparable(a[:, None], b)
         if self.diagonal:
             mask &= a[:, None] < b
@@ -166,8 +165,8 @@ class BlockPair:
     def _areas(self, a: Ints, b: Ints) -> Iterator[tuple[Ints, Ints]]:
         """Yield pairs of position arrays whose products hold every pair to compare.
 
-        Two settled images are not compared, nor are two images whose matches an earlier artifact holds, images without
-        an image of their kind on the other side, and, if a has few folders, images of one folder."""
+        The products leave out pairs of settled images, pairs whose matches an earlier artifact holds, images without an
+        image of their kind on the other side, and, if the images of a lie in few folders, pairs in one folder."""
         covering = self.earlier if self.earlier is not None and self.earlier.covers(self.rules.limit) else None
         for part, rest in self._folders_apart(a[self._paired_a[a]], b[self._paired_b[b]]):
             for some, others in products_unless_both(part, rest, self._settled_a, self._settled_b):
@@ -184,7 +183,7 @@ class BlockPair:
             yield a[self.a.folder[a] == folder], b[self.b.folder[b] != folder]
 
     def _comparable(self, a: Ints, b: Ints) -> Mask:
-        """Return which pairs of positions the rules allow, hashes apart."""
+        """Return which pairs of positions the rules allow, if equal hashes are ignored."""
         mask: Mask = self.a.kind[a] == self.b.kind[b]
         mask &= ~(self._settled_a[a] & self._settled_b[b])
         if self.a.folder is not None and self.b.folder is not None:
@@ -204,9 +203,10 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _finished(self, rows: slice, agree: Candidates, parts: list[MatchArrays]) -> MatchArrays:
-        """Return all matches of a run in order.
+        """Return all matches of a run, sorted: measured, copied from an earlier artifact, or recorded for equal hashes.
 
-        The matches were measured, copied, or recorded by equal hash."""
+        agree  pairs with equal hashes
+        parts  measured matches"""
         if self.earlier is not None:
             first, last = np.searchsorted(self.earlier.found.a, (rows.start, rows.stop))
             copied = self.earlier.found.where(slice(first, last))
@@ -223,10 +223,11 @@ class BlockPair:
         return joined([self._empty, *parts])
 
     def _agreeing(self, a: Ints, b: Ints | None, room: int) -> Candidates | None:
-        """Return the pairs of one kind with equal hashes, and the turns.
+        """Return the pairs with equal hashes that the rules allow, and the turns in which the hashes are equal.
 
-        The hashes are equal in a turn where the hash of one image as it is equals the hash of the other image in that
-        turn. The result is None where there are more than `room` pairs, and empty where the rules ignore hashes."""
+        Hashes are equal in a turn if the hash of a equals the hash of b in this turn, or the hash of a in the inverse
+        turn equals the hash of b. The result is None for more than `room` pairs, and empty if the rules ignore hashes.
+        """
         parts: list[Candidates] = []
         hashes_a, hashes_b = self.a.hashes, self.b.hashes
         if self.rules.same_hash == "compare" or hashes_a is None or hashes_b is None:
@@ -245,7 +246,7 @@ class BlockPair:
         return merged(parts, len(self.b) + 1)
 
     def _allowed(self, candidates: Candidates, agree: Candidates) -> Candidates:
-        """Return the candidates that the rules allow and that are unknown so far."""
+        """Return the candidates that the rules allow, without pairs in `agree` and pairs of the earlier artifact."""
         keep, columns = self._comparable(candidates.a, candidates.b), len(self.b)
         code = candidates.a * columns + candidates.b
         if len(agree.a):

@@ -19,9 +19,9 @@ def window(mean: int) -> int:
 
 
 def cuts(hashes: NDArray[np.uint64], window: int) -> NDArray[np.int64]:
-    """Return the positions of the cuts, ascending.
+    """Return the positions of the cuts, ascending, int64 (k,).
 
-    The result is int64 (k,). `hashes` is uint64 (n,).
+    hashes  uint64 (n,)
 
     A member with less than a whole window on either side is never a cut. Among equal hashes the first counts as the
     least. The time is linear in n: the minimum over a window is the smaller of the minimum over the end of one chunk

@@ -1,7 +1,7 @@
 """Order the cells of a square along Hilbert's curve.
 
-Cells that are near each other along the curve are near each other in the square. The curve visits every aligned
-square of 2**n by 2**n cells in one go, so k consecutive cells lie in O(√k) rows and O(√k) columns."""
+Cells that are near each other along the curve are near each other in the square. The curve visits all cells of an
+aligned square of 2**n by 2**n cells one after the other, so k consecutive cells lie in O(√k) rows and O(√k) columns."""
 
 from __future__ import annotations
 

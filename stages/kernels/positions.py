@@ -11,9 +11,9 @@ from stages.kernels.rules import Ledger
 
 
 def products_unless_both(a: Ints, b: Ints, in_a: Mask, in_b: Mask) -> Iterator[tuple[Ints, Ints]]:
-    """Yield all pairs of positions, except pairs with both masked.
+    """Yield at most two pairs of position arrays, whose products hold all pairs except those with both images masked.
 
-    The pairs are at most two products."""
+    in_a, in_b  the masked images of either side, bool (n,)"""
     masked = in_a[a]
     for some, others in ((a[~masked], b), (a[masked], b[~in_b[b]])):
         if len(some) and len(others):
@@ -26,9 +26,7 @@ def settled_of(side: Side) -> Mask:
 
 
 def counts_by_kind(weight: Ints, kind: Ints, kinds: Ints) -> tuple[Ints, Ints]:
-    """Return for each kind the number of images and of representatives.
-
-    The result is int64 (kinds,) each.
+    """Return for each kind the number of images, and the number of representatives, int64 (kinds,) each.
 
     weight, kind  of each representative, int64 (n,)"""
     place = np.searchsorted(kinds, kind)
@@ -55,7 +53,7 @@ def pair_counts(a: Side, b: Side | None, kind_a: Ints, kind_b: Ints, in_a: Mask,
 
 
 def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[Ints, Ints]:
-    """Return numbers of either side, equal for images of equal kind and folder."""
+    """Return a number for each image of either side, equal for images of equal kind and equal folder."""
     rows = np.stack([np.concatenate([kind_a, kind_b]), np.concatenate([folder_a, folder_b])], axis=1)
     _, numbers = np.unique(rows, axis=0, return_inverse=True)
     numbers = numbers.reshape(-1).astype(np.int64)
@@ -65,8 +63,8 @@ def joint(kind_a: Ints, folder_a: Ints, kind_b: Ints, folder_b: Ints) -> tuple[I
 def counted(a: Side, b: Side | None) -> Ledger:
     """Return the ledger of a block pair, as if no hashes were equal; None for b: pairs within a.
 
-    Pairs are counted per kind, for only images of one kind are compared. Of these, pairs of settled images and
-    pairs in one folder are excluded; pairs that are both are excluded once."""
+    Pairs are counted per kind, since only images of one kind are compared. Pairs of settled images and pairs in one
+    folder are then subtracted; a pair of settled images in one folder is subtracted once."""
     other = a if b is None else b
     everyone = np.ones(len(a), bool), np.ones(len(other), bool)
     settled_both = settled_of(a), settled_of(other)
@@ -83,17 +81,13 @@ def counted(a: Side, b: Side | None) -> Ledger:
 
 
 def places_of(positions: Ints, values: Ints) -> Ints:
-    """Return the index of each value in ascending `positions`, int64 (n,).
-
-    The index is -1 for an absent value."""
+    """Return the index of each value in ascending `positions`, int64 (n,); -1 for an absent value."""
     place = np.minimum(np.searchsorted(positions, values), len(positions) - 1)
     return np.where(positions[place] == values, place, -1)
 
 
 def equal_pairs(x: Ints, y: Ints, room: int) -> tuple[Ints, Ints] | None:
-    """Return indices i, j of all pairs with x[i] == y[j].
-
-    Returns None for more than `room` pairs."""
+    """Return indices i, j of all pairs with x[i] == y[j]; None for more than `room` pairs."""
     order = np.argsort(y, kind="stable")
     first, last = (np.searchsorted(y[order], x, side) for side in ("left", "right"))
     count = last - first

@@ -1,4 +1,4 @@
-"""Define what a match is, earlier matches, and counts of a block pair."""
+"""Define the rules of a match, the matches of an earlier artifact, and the counts of a block pair."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class MatchRules:
 
 @dataclass
 class Ledger:
-    """Counts of pairs of images in a block pair, by what became of the pairs.
+    """Numbers of pairs of images in a block pair, by outcome.
 
-    decided          compared, or excluded by a bound
-    skipped_by_rule  excluded by a rule
-    identical        not compared, since a representative was compared instead
-    matches          pairs of images that match"""
+    decided          pairs that were compared, or excluded by a bound
+    skipped_by_rule  pairs that a rule excludes
+    identical        pairs that were not compared, since a pair of representatives was compared instead
+    matches          pairs that match"""
 
     decided: int = 0
     skipped_by_rule: int = 0
@@ -39,9 +39,9 @@ class Ledger:
 class EarlierMatches:
     """Matches of an earlier artifact among images that have not changed since.
 
-    limit             the greatest distance of a match there; None: the artifact holds every pair
-    known_a, known_b  images of either side that the artifact knew and that are unchanged, bool (n,)
-    found             measured matches of two such images, sorted"""
+    limit             the greatest distance of a match in the artifact; None: the artifact holds every pair
+    known_a, known_b  images of either side that the artifact covers and that are unchanged, bool (n,)
+    found             measured matches of two known images, sorted"""
 
     limit: float | None
     known_a: Mask

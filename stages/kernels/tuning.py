@@ -1,4 +1,4 @@
-"""How much of a block pair is compared at a time, and when one way is cheaper than another."""
+"""Set how much of a block pair is compared at a time, and when one method is cheaper than another."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Tuning:
-    """Sizes and prices of the pair engine. They change time and memory, and never a result.
+    """Sizes and costs of the pair engine, which change time and memory, but never a result.
 
-    candidates  pairs that one sweep over b may leave to measure
-    matches     matches of a run of rows up to which the next run has twice the rows
-    pairs       pairs of a run of rows that is measured tile by tile; all of them may match. So few new pairs, beside an
-                earlier artifact's, are measured without a filter
-    rows        rows of the shortest run
-    sample      images per side that estimate the share of pairs that pass the coarse bound
+    candidates  greatest number of candidates that one sweep over b may leave
+    matches     number of matches in a run of rows up to which the next run has twice as many rows
+    pairs       number of pairs in a run of rows that is measured tile by tile, where all pairs may match; also the
+                number of pairs that no earlier artifact covers, up to which no filter is used
+    rows        number of rows in the shortest run
+    sample      number of images per side from which the share of pairs that pass the coarse bound is estimated
     crowded     share of passing pairs above which tiles are cheaper than a filter
-    compiled    pairs of a block pair above which loading the compiled filter pays
-    tile        images per side of a tile, at most
+    compiled    number of pairs in a block pair from which loading the compiled filter saves time
+    tile        greatest number of images per side of a tile
     gathered    bytes of points in memory at a time
-    many        candidates of a tile above which a sample of them is measured first
-    measured    candidates in this sample
-    gain        a finer grid is used where it costs at most 1/gain of what it may save
-    """
+    many        number of candidates in a tile above which a sample of the candidates is measured first
+    measured    number of candidates in this sample
+    gain        a finer grid is used if its cost is at most 1/gain of the cost that it may save"""
 
     candidates: int = 1 << 22
     matches: int = 1 << 20

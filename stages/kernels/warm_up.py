@@ -13,10 +13,10 @@ CHANNELS, IMAGES, SIDE = 3, 4, 8
 
 
 def compile_loops() -> Path | None:
-    """Compile the loops for the types that runs use; return the cache folder, None where no folder is writable.
+    """Compile the loops for the types that runs use; return the cache folder, or None if no folder is writable.
 
-    Loops in the cache are only loaded. numba compiles a loop when the loop is called, so each loop gets a few small
-    arrays."""
+    A loop that is in the cache already is only loaded. numba compiles a loop when the loop is first called, so each
+    loop is called with a few small arrays."""
     from stages.kernels import code_cache  # numba is imported where the loops are compiled
     from stages.kernels.filters.leaves import Leaves
     from stages.kernels.measure import native

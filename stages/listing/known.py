@@ -1,7 +1,7 @@
-"""The members of unchanged tar and zip files, from the rows of the last run.
+"""Take the members of unchanged tar and zip files from the rows of the last run.
 
-Listing a tar reads every header, listing a compressed tar reads the whole file, and listing a tar behind a URL fetches
-it. A container counts as unchanged by its stamp, as an image does."""
+This saves time: listing a tar reads every header, listing a compressed tar reads the whole file, and listing a tar
+behind a URL downloads the tar. A container counts as unchanged if its stamp is unchanged, as an image does."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class KnownContainers:
     """The containers of the last run.
 
     past     returns the rows of the last run with the same parameters; called once, for the first container
-    trust    as `scan.trust`; with `bytes` no container is known, since its bytes must be read anyway
-    columns  names of values beside images"""
+    trust    `scan.trust`; with `bytes` no container is known, since the bytes must be read anyway
+    columns  names of the columns of values that belong to images"""
 
     def __init__(self, past: Callable[[], PastRows], trust: str, columns: Sequence[str]) -> None:
         self._past, self._trust, self._columns = past, trust, columns
         self._pieces: dict[bytes, list[pa.Table]] | None = None
 
     def members(self, container: Container) -> list[Members] | None:
-        """Return the images of a container; None unless the container is known and unchanged.
+        """Return the images of a container; None if the container is not known, or has changed.
 
-        A container that could not be opened or listed to its end is never known."""
+        A container that could not be opened, or not be listed to its end, is never known."""
         if self._trust == "bytes" or not container.name.lower().endswith((*TARS, *ZIPS)):
             return None
         if self._pieces is None:
@@ -81,7 +81,7 @@ def _names(table: pa.Table) -> list[bytes]:
 
 
 def _runs(table: pa.Table) -> Iterator[tuple[bytes, int, int]]:
-    """Yield container, first row and number of rows of each run of rows in one container."""
+    """Yield container, first row and number of rows for consecutive rows of one container."""
     lengths = map(container_length, table["location"].to_pylist())
     names = [name[:length] for name, length in zip(_names(table), lengths, strict=True)]
     start = 0

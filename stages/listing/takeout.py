@@ -1,4 +1,4 @@
-"""Names that Google Takeout gives to the JSON of an image.
+"""Find the JSON file that Google Takeout wrote for an image, by its name.
 
 The JSON of `IMG.jpg` is `IMG.jpg.json` or `IMG.jpg.supplemental-metadata.json`, cut to 46 characters before `.json`,
 such as `IMG.jpg.supplemental-met.json`. The JSON of `IMG(1).jpg` is `IMG.jpg(1).json`. An edited image,
@@ -12,18 +12,17 @@ from typing import TypeAlias
 
 ENDING = ".json"
 LONGEST = 46
-"""Characters of a JSON's name before its ending and its number."""
+"""Greatest number of characters of a JSON's name before its number and `.json`."""
 EDITED = "-edited"
 NUMBER = re.compile(r"\(\d+\)$")
 SUPPLEMENT = ".supplemental-metadata"
 CUT_SUPPLEMENT = re.compile(rf"({'|'.join(re.escape(SUPPLEMENT[:size]) for size in range(len(SUPPLEMENT), 0, -1))})$")
 Title: TypeAlias = tuple[str, str]
-"""The name of an image as Takeout knows the image, perhaps cut, and the number of the file, such as (1), or an empty
-text."""
+"""The name of an image in Takeout, which may be cut, and the number of the file, such as `(1)`, or an empty text."""
 
 
 def titles_of_json(name: str) -> set[Title]:
-    """Return the titles that a JSON may be about, by its name; an empty set for a name with another ending."""
+    """Return the titles of images that a JSON may belong to; an empty set if the name does not end in `.json`."""
     head = name[: -len(ENDING)]
     if name[-len(ENDING) :].lower() != ENDING or not head:
         return set()
@@ -32,12 +31,16 @@ def titles_of_json(name: str) -> set[Title]:
 
 
 def titles_of_image(name: str, edited: bool = False) -> set[Title]:
-    """Return the titles under which Takeout may know an image, or the original of an edited image."""
+    """Return the titles that an image may have in Takeout.
+
+    edited  take the image as an edited image, and return the titles of its original"""
     return {(_key(text), number) for known, number in _whole_titles(name, edited) for text in (known, known[:LONGEST])}
 
 
 def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[bytes, set[bytes]]]:
-    """Yield each image with a JSON of Takeout among the names `others`. Takeout writes names in UTF-8 only."""
+    """Yield each image that has a JSON of Takeout among `others`, and the names of these JSONs.
+
+    Takeout writes names only in UTF-8."""
     known: dict[Title, set[bytes]] = {}
     for other in others:
         for title in titles_of_json(_text(other)):
@@ -51,7 +54,7 @@ def json_of(images: Iterable[bytes], others: Iterable[bytes]) -> Iterator[tuple[
 
 
 def is_json_of(name: str, image: bytes) -> bool:
-    """Return whether a name is a JSON of Takeout of this image, or of the original of an edited image."""
+    """Return whether a name is the name of Takeout's JSON of an image, or of the original of an edited image."""
     text = _text(image)
     return not titles_of_json(name).isdisjoint(titles_of_image(text) | titles_of_image(text, edited=True))
 

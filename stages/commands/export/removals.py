@@ -1,4 +1,4 @@
-"""Write the images that would go as a CSV or Parquet file."""
+"""Write a table of the images to remove as a CSV or Parquet file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENDINGS = (".csv", ".parquet")
 
 
 def export_removals(results: Results, out: Path | None, leak_from: str | None, plan: Path | None) -> str:
-    """Write a row for each image that would go; return a line for the user. Raises ConfigError."""
+    """Write a row for each image to remove; return a line for the user. Raises ConfigError."""
     if out is None or out.suffix.lower() not in ENDINGS:
         said = "no --out" if out is None else f"{out}"
         raise ConfigError(f"--format removals: expected --out FILE.csv or FILE.parquet, got {said}")

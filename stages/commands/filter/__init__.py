@@ -1,9 +1,8 @@
-"""Write the data of a run anew without the images that go.
+"""Write a copy of the data of a run without removed images.
 
-sources.py   what the run's inputs consist of
-write.py     write them, and go on where an earlier call ended
-options.py   where the target folder may lie
-"""
+sources.py   the sources of a run: containers, lists, loose images, files of data sets
+write.py     write the copies, and continue an earlier call
+options.py   check where the target folder lies"""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 def filter_run(
     run: str | None, out: str, leak_from: str | None, plan: Path | None, copy: bool, verbose: bool, as_json: bool
 ) -> int:
-    """Write the filtered data, print what was done, and return the exit code."""
+    """Write the filtered data, print the counts, and return the exit code."""
     from stages.commands.filter.options import checked_target
     from stages.commands.filter.sources import sources_of
     from stages.commands.filter.write import Writer
@@ -70,7 +69,7 @@ def _summary(writer: Writer) -> Iterator[str]:
 
 
 def _with_bar(steps: Iterator[None], count: int) -> None:
-    """Take all steps; on a terminal, show a bar on standard error meanwhile."""
+    """Run all steps; on a terminal, show a progress bar on standard error."""
     import sys
 
     if not (sys.stderr and sys.stderr.isatty()):

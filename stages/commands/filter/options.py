@@ -11,7 +11,10 @@ from stages.commands.results.tables import Results
 
 
 def checked_target(out: str, results: Results) -> Path:
-    """Return the target folder. Raises ConfigError where it is no local folder apart from the inputs and the run."""
+    """Return the target folder.
+
+    Raises:
+        ConfigError: the target is not a local folder, lies in an input or in the run's folder, or holds an input."""
     if protocol_of(out) is not None:
         said = f"--out: expected a folder on this machine, got {mask(out)}"
         raise ConfigError(f"{said}; write to a folder, then copy the folder to the store")

@@ -37,9 +37,10 @@ COLUMNS = ("path", "path_bytes", "set", "root", "bytes", "stamp", "companions", 
 
 @dataclass
 class ContainerImages:
-    """A container, and the names of its images that go.
+    """The images of a container that are to be removed.
 
-    stamp  size and stamp in the run; empty for a container without an image in the run"""
+    stamp  size and stamp of the container in the run; empty for a container without an image in the run
+    going  names of the images to remove"""
 
     stamp: str = ""
     going: set[bytes] = field(default_factory=set)
@@ -47,12 +48,18 @@ class ContainerImages:
 
 @dataclass
 class Sources:
-    """The sources to write anew.
+    """The sources of which copies are written.
 
-    lists     lists of images, and metadata of folders
-    datasets  JSON files of data sets, by name, with a digest of what goes from the data set
-    going     all images that go
-    left      number of images of references and of the other set, which stay where they are"""
+    trust       `scan.trust`
+    containers  the containers, by name
+    folders     the folders with loose images, by name
+    lists       lists of images, and metadata files of folders
+    datasets    JSON files of data sets, by name, with a digest of the data set's removed images
+    going       all images to remove
+    left        number of images of references and of the other set, which are not copied
+    layout      paths of the results
+    wanted      returns for a folder or container a function that tells which members are images
+    columns     columns with images or paths, by the name of a table or list"""
 
     trust: str
     containers: dict[bytes, ContainerImages] = field(default_factory=dict)
@@ -72,13 +79,12 @@ class Sources:
 
 
 def sources_of(results: Results, going: frozenset[str], leak_from: str | None) -> Sources:
-    """Return the sources to write anew.
+    """Return the sources of a run, without references and, with `leak_from`, without the other set.
 
-    Inputs that are references are left out, and with `leak_from` the other set.
+    going  paths of the images to remove
 
-    going  paths of the images that go
-
-    Raises ConfigError where the run can't be read."""
+    Raises:
+        ConfigError: the run can't be read."""
     config = results.summary["config"]
     inputs = config["inputs"]
     try:
@@ -136,7 +142,7 @@ def _is_loose(found: Sources, root: bytes) -> bool:
 
 
 def _add(found: Sources, path: bytes, row: Mapping[str, Any], goes: bool) -> None:
-    """Add an image of the run; an image that a list names stays where it is."""
+    """Add an image of the run; an image that a list names is not copied."""
     if row["location"]:
         container = location_of(path, row["location"]).container
         if is_container(container):
@@ -158,7 +164,7 @@ def _add(found: Sources, path: bytes, row: Mapping[str, Any], goes: bool) -> Non
 
 
 def _add_dataset(found: Sources, root: bytes) -> None:
-    """Add the JSON files of a data set, and its files without an image."""
+    """Add the JSON files of a data set, and the files of the data set that have no image."""
     files = dataset_files(root) or []
     for name in files:
         found.containers.setdefault(name, ContainerImages())
@@ -168,7 +174,7 @@ def _add_dataset(found: Sources, root: bytes) -> None:
 
 
 def _metadata(found: Sources, roots: list[bytes]) -> Iterator[bytes]:
-    """Yield the metadata of folders with images, as in Hugging Face's ImageFolder."""
+    """Yield the metadata files of folders with images, as in Hugging Face's ImageFolder."""
     folders: set[bytes] = set()
     for folder in found.folders:
         while folder not in folders and any(folder == root or folder.startswith(root + b"/") for root in roots):

@@ -1,4 +1,4 @@
-"""Write the sources of a run anew, one container after the other, and go on where an earlier call ended."""
+"""Write copies of the sources of a run, one source after the other, and continue an earlier call."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from stages.filtering.rewriting import CHANGED, FULL, current_stamp, write_conta
 from stages.listing.path_text import show
 
 FILES = "/"
-"""Ending of a unit of loose files."""
+"""Last character of the manifest's name for the loose files of a folder."""
 SHOWN = 20
-"""Refused sources that are named on standard error."""
+"""Greatest number of refused sources that are named on standard error."""
 
 
 class OutOfSpace(FastDiffError):
@@ -37,17 +37,17 @@ class OutOfSpace(FastDiffError):
 
 @dataclass
 class FilterCounts:
-    """Counts of what a call of `filter` did.
+    """Counts of a call of `filter`.
 
-    containers, lists  number of those written by this call
+    containers, lists  number of containers and lists that this call wrote
     finished           number of containers that an earlier call wrote
-    members            sums over all containers
-    rows               sums over all lists
+    members            counts of members, summed over all containers
+    rows               counts of rows, summed over all lists
     files              number of loose images in the target, and of files that belong to these images
-    gone_files         number of loose images that went
-    gone_beside        number of files that went with a loose image
+    gone_files         number of removed loose images
+    gone_beside        number of files that were removed with a loose image
     refused            names of sources that were not written
-    notes              lines on damage, and on relative paths in lists"""
+    notes              lines about damage, and about relative paths in lists"""
 
     containers: int = 0
     lists: int = 0
@@ -61,7 +61,7 @@ class FilterCounts:
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain data for scripts."""
+        """Return the counts as data for JSON."""
         plain = asdict(self)
         return plain | {name: _counts(getattr(self, name)) for name in ("members", "rows")}
 
@@ -71,10 +71,10 @@ def _counts(some: Rewritten) -> dict[str, int]:
 
 
 class Writer:
-    """Writes the sources of a run below `out`.
+    """Writes copies of the sources of a run below `out`.
 
-    linked  loose files become hard links where possible
-    report  gets a line for each container and each list"""
+    linked  whether loose files become hard links where possible
+    report  is called with a line for each container and each list"""
 
     def __init__(
         self, out: Path, sources: Sources, manifest: Manifest, linked: bool, report: Callable[[str], None]
@@ -91,7 +91,7 @@ class Writer:
         return len(sources.containers) + len(sources.lists) + len(sources.datasets) + loose
 
     def write(self) -> Iterator[None]:
-        """Write everything that is not finished; yield after each container, list and loose image.
+        """Write all sources that are not finished; yield after each container, list, JSON file and loose image.
 
         Raises:
             OutOfSpace: nothing more can be written.
@@ -159,7 +159,7 @@ class Writer:
         self._record(target, {}, Rewritten(0, 0))
 
     def _finished(self, target: Path, wanted: Mapping[str, str]) -> Rewritten | None:
-        """Return the counts of a container that an earlier call wrote; None where the container is to be written."""
+        """Return the counts of a container that an earlier call wrote; None if the container must be written."""
         known = self.manifest.units.get(str(target))
         if known is None or any(known.get(key) != value for key, value in wanted.items()):
             return None
@@ -184,7 +184,7 @@ class Writer:
             self.tally.notes.append(f"{name}: {done.note}")
 
     def _folder(self, images: FolderImages) -> Iterator[None]:
-        """Link or copy the loose images of a folder, and the files beside these."""
+        """Link or copy the loose images of a folder, and the files that belong to them; yield after each image."""
         place = self.sources.layout.path(images.folder)
         others: set[bytes] = set()
         if not self._guarded(images.folder, lambda: others.update(other_files(images))):
@@ -221,13 +221,13 @@ class Writer:
 
 
 def digest_of(removal: Removal) -> str:
-    """Return a digest of what goes from a container."""
+    """Return a digest of the images to remove from a container."""
     column = (removal.column or "").encode("utf-8", "surrogateescape")
     return hashlib.sha256(b"\0\0".join([column, b"\0".join(sorted(removal.names))])).hexdigest()
 
 
 def summed(done: Rewritten, noun: str) -> str:
-    """Return counts as a sum that a reader can check: `9 members = 6 kept + 3 gone (1 image, 2 companions)`."""
+    """Return counts as a sum, such as `9 members = 6 kept + 3 gone (1 image, 2 companions)`."""
     parts = f" ({counted(done.images, 'image')}, {counted(done.companions, 'companion')})" if done.companions else ""
     lost = f" + {done.unreadable:,} unreadable" if done.unreadable else ""
     return f"{counted(done.members, noun)} = {done.kept:,} kept + {done.images + done.companions:,} gone{parts}{lost}"

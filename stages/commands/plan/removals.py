@@ -1,7 +1,7 @@
-"""List the images of a run that would go, inside containers too, as a table.
+"""List the images of a run that are to be removed, also images in containers, as a table.
 
-Without options, the images of clusters that have no reason to stay go; with a plan, the images that the plan removes;
-with `leak_from`, the images of one set that match an image of the other set. Images of references never go."""
+Without options, these are the images of clusters that have no reason to stay; with a plan, the images that the plan
+removes; with `leak_from`, the images of one set that match an image of the other set. References are never removed."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ SCHEMA = pa.schema(
 )
 """Columns of the table.
 
-container  the container file; null for a file of its own
+container  path of the container; null for an image in a file of its own
 member     name of a member of a tar or zip, as in `path`
 row        number of a row in a Parquet or Arrow file, from 0
 key        key of a WebDataset sample, or of a row
-cluster    null where the image is in no cluster
-keeper     the image that stays instead; with `leak_from` the nearest match in the other set
-distance   to the keeper: the MSE of thumbnails; with `leak_from` the distance by which the run compares"""
+cluster    number of the image's cluster; null for an image in no cluster
+keeper     path of the image that stays instead; with `leak_from`, of the nearest match in the other set
+distance   MSE of the thumbnails of image and keeper; with `leak_from`, their distance by `pairs.metric`
+reason     why the image is removed"""
 ROW = re.compile(r"#(\d+)(?::(.*))?", re.DOTALL)
 
 
 def removals(results: Results, leak_from: str | None = None, plan: Path | None = None) -> pa.Table:
-    """Return the images that would go, by path; see SCHEMA. Raises ConfigError."""
+    """Return the images to remove, sorted by path; see SCHEMA. Raises ConfigError."""
     check_finished(results)
     if leak_from is not None and plan is not None:
         raise ConfigError("--leak-from: only one of --leak-from and --plan says what goes; leave one out")
@@ -97,7 +98,10 @@ def _said(reason: Any) -> str:
 
 
 def _planned(results: Results, file: Path) -> pd.DataFrame:
-    """Return the images that a plan removes. Raises ConfigError where the plan is of other images."""
+    """Return the images that a plan removes.
+
+    Raises:
+        ConfigError: the plan names an image that is not in the run, or has changed."""
     plan = read_plan(file)
     digests = _column(results, "digest", {each.path for each, _ in plan.removed})
     to_keeper = results.clusters().set_index("path")
@@ -141,7 +145,7 @@ def _leaks(results: Results, name: str) -> pd.DataFrame:
 
 
 def _counts(results: Results, rows: pd.DataFrame) -> pd.Series:
-    """Return which pairs count as matches: not dismissed, and of no flat image. Raises ConfigError."""
+    """Return which pairs count as matches: pairs without a flat image that are not dismissed. Raises ConfigError."""
     cluster = results.summary["config"]["cluster"]
     counts = pd.Series(True, index=rows.index)
     paths = {*rows["path_a"], *rows["path_b"]}
@@ -161,7 +165,7 @@ def _counts(results: Results, rows: pd.DataFrame) -> pd.Series:
 
 
 def _column(results: Results, name: str, paths: set[str]) -> dict[str, Any]:
-    """Return a column of the thumbnail stage by path."""
+    """Return the values of a column of the thumbnail stage, by path."""
     wanted = pa.array(paths, pa.string())
     found: dict[str, Any] = {}
     for table in results.tables("thumbnail", ("path", name)):
@@ -171,7 +175,7 @@ def _column(results: Results, name: str, paths: set[str]) -> dict[str, Any]:
 
 
 def _places(results: Results, paths: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the path of each image, and where the image lies."""
+    """Yield the path of each image, and the columns of SCHEMA that locate the image in a container."""
     wanted = pa.array(paths, pa.string())
     for table in results.tables("scan", ("path", "path_bytes", "location")):
         some = table.filter(pc.is_in(table["path"], wanted))

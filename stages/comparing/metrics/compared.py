@@ -1,4 +1,4 @@
-"""Define a metric's input and output."""
+"""Define the input of a metric, and what the metric returns for the kernels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shape = tuple[int, int, int]
 
 
 class BlockImages(NamedTuple):
-    """The images of a block that are compared.
+    """The images of a block that are compared: the input of a metric.
 
     rows        the images' rows of the index
     thumbnails  reads the images' thumbnails
@@ -28,9 +28,9 @@ class BlockImages(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """Images as a metric compares images; see `kernels.measure.metric.Side`.
+    """Vectors and points of the images of a block; see `kernels.measure.metric.Side`.
 
-    vectors  float32 (n, d)
+    vectors  vectors of the lower bound, float32 (n, d)
     points   maps positions to points"""
 
     vectors: NDArray[np.float32]
@@ -38,14 +38,12 @@ class Compared(NamedTuple):
 
 
 def unturned(points: Points, turn: int) -> Points:
-    """Return the points of unturned images.
-
-    The points are stored in each turn."""
+    """Return the points of unturned images from points (n, turns, …); `turn` is ignored."""
     return points[:, 0]
 
 
 def in_turn(points: Points, turn: int) -> Points:
-    """Return the points of images in one turn, given by place among the compared turns.
+    """Return the points of images in one turn from points (n, turns, …).
 
-    The points are stored in each turn."""
+    turn  place among the compared turns"""
     return points[:, turn]

@@ -22,9 +22,7 @@ from stages.kernels.measure.metric import Metric
 
 
 class Custom:
-    """Distances by a user's function of thumbnails and one thumbnail.
-
-    The function returns n distances."""
+    """Distances by a user's function, which maps n thumbnails and one thumbnail to n distances."""
 
     turns_alike = False
 
@@ -43,7 +41,7 @@ class Custom:
 
     @staticmethod
     def symmetric(comparison: Comparison) -> bool:
-        """Return False: a user's function need not be symmetric. See `Mse.symmetric`."""
+        """Return False, since a user's function need not be symmetric. See `Mse.symmetric`."""
         return False
 
     def _distances(self, images: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -71,7 +69,7 @@ class Custom:
         return distances
 
     def _path(self, image: NDArray[np.uint8]) -> str:
-        """Return the path of an image whose thumbnail has these pixels, in some turn."""
+        """Return the path of an image that has this thumbnail in some turn, for a message."""
         for turn in turns.COMPARED[8]:
             identity = digest(turns.turned(image[None], turn)[0])
             for rows in self._seen:
@@ -86,14 +84,14 @@ class Custom:
         return ["path", "identity"]
 
     def compared(self, images: BlockImages) -> Compared:
-        """Return the images with their thumbnails as points, and without vectors."""
+        """Return the images with thumbnails as points, and with vectors of length 0."""
         self._seen.append(images.rows.select(["path", "identity"]))
         return Compared(np.empty((len(images.rows), 0), np.float32), images.thumbnails)
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return stored distances, float64, from measured ones."""
+        """Return the distances to store, float64, from measured distances."""
         return values
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """Return measured distances from stored ones; the inverse of `figures`."""
+        """Return measured distances from stored distances; the inverse of `figures`."""
         return figures

@@ -17,17 +17,15 @@ from stages.kernels.measure import floats
 from stages.kernels.measure.metric import Metric
 
 VECTOR_IDENTITY = "vector_identity"
-"""Column of the index with the digest of an image's vector, empty where the image has none."""
+"""Column of the index with the digest of an image's vector; empty for an image without a vector."""
 LONGEST = 2.0**60
 """The greatest length of a vector for which float32 can hold squared distances."""
 TINY = 2.0**-100
-"""A bound on what float32 products lose by underflow to 0."""
+"""A bound on the error of float32 products by underflow to 0."""
 
 
 class Embedding:
-    """Squared distance of vectors, or cosine distance.
-
-    Cosine distance is half the squared distance of unit vectors."""
+    """Squared distance of vectors, or cosine distance: half the squared distance of unit vectors."""
 
     turns_alike = False
 
@@ -50,7 +48,7 @@ class Embedding:
 
     @property
     def kernel(self) -> Metric:
-        """Return the metric for the kernels, once vectors have been read."""
+        """Return the metric for the kernels; vectors must have been read before."""
         scale = 0.5 if self._cosine else 1.0
         orders = np.arange(self._turns * self._entries).reshape(self._turns, self._entries)
         space = None
@@ -68,7 +66,7 @@ class Embedding:
     def compared(self, images: BlockImages) -> Compared:
         """Return the images with their vectors as points, float32 (n, turns, d).
 
-        An image without a vector is compared with no image; its point is 0."""
+        An image without a vector is compared with no image; the entries of its point are 0."""
         data, paths = images.rows["vector"].to_pylist(), images.rows["path"]
         for n, row in enumerate(data):
             if not row:
@@ -112,9 +110,9 @@ class Embedding:
         return Compared(vectors, lambda positions: (whole, positions))
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return stored distances, float64, from measured ones."""
+        """Return the distances to store, float64, from measured distances."""
         return values
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """Return measured distances from stored ones; the inverse of `figures`."""
+        """Return measured distances from stored distances; the inverse of `figures`."""
         return figures

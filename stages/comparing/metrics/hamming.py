@@ -20,7 +20,7 @@ from stages.kernels.measure.turns import COMPARED
 
 HASHES = ("hash_0", "hash_90", "hash_180", "hash_270")
 MIRRORED_HASHES = ("hash_mirrored_0", "hash_mirrored_90", "hash_mirrored_180", "hash_mirrored_270")
-"""Hashes of the mirrored thumbnail, then turned; only with pairs.mirror."""
+"""Hashes of the thumbnail that is mirrored and then turned; only with pairs.mirror."""
 HEX = frozenset("0123456789abcdefABCDEF")
 
 
@@ -54,7 +54,7 @@ class Hamming:
 
     @property
     def kernel(self) -> Metric:
-        """Return the metric for the kernels, once hashes have been read."""
+        """Return the metric for the kernels; hashes must have been read before."""
         bits = self._bits
         orders = np.arange(self._turns * bits).reshape(self._turns, bits)
         space = None if self.limit is None else Space(min(self.limit, float(bits)), orders)
@@ -66,9 +66,7 @@ class Hamming:
         return ["path", *compared_hashes(comparison.turns)]
 
     def compared(self, images: BlockImages) -> Compared:
-        """Return the images with the bits of their hashes as points.
-
-        The points are uint8 (n, turns, bits), 0 or 1."""
+        """Return the images with the bits of their hashes as points, 0 or 1, uint8 (n, turns, bits)."""
         whole = np.stack([self._unpacked(images.rows, name) for name in compared_hashes(self._turns)], axis=1)
         vectors = whole.reshape(len(whole), self._turns * whole.shape[2]).astype(np.float32)
         return Compared(vectors, lambda positions: (whole, positions))
@@ -84,9 +82,9 @@ class Hamming:
         return np.unpackbits(packed, axis=1)[:, : self._bits]
 
     def _refuse(self, rows: pa.Table, texts: Sequence[str]) -> NoReturn:
-        """Raise TaskError that names the first image with an unfit hash.
+        """Raise a TaskError that names the first image with an invalid hash.
 
-        A hash is unfit if not hexadecimal, or not as long as the first hash."""
+        A hash is invalid if it is empty, not hexadecimal, or not as long as the first hash."""
         assert self._first is not None
         length = len(self._first[0])
         odd = next(n for n, text in enumerate(texts) if len(text) != length or not text or not HEX.issuperset(text))
@@ -100,9 +98,9 @@ class Hamming:
         )
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return stored distances, float64, from measured ones."""
+        """Return the distances to store, float64, from measured distances."""
         return values.astype(np.float64)
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:
-        """Return measured distances from stored ones; the inverse of `figures`."""
+        """Return measured distances from stored distances; the inverse of `figures`."""
         return figures.astype(np.int64)

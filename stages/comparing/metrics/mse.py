@@ -1,7 +1,7 @@
 """Compare thumbnails by mean squared error.
 
-With `pairs.exposure: ignore`, the mean is taken out of each channel first. The measure then returns the sum of squares
-times the number of pixels, an integer (`kernels/measure/zero_mean.py`), and the divisor has this factor, too."""
+With `pairs.exposure: ignore`, the mean of each channel is subtracted first. The measure then returns the sum of squares
+times the number of pixels, an integer (`kernels/measure/zero_mean.py`), and the divisor has the same factor."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from stages.kernels.measure.metric import Finer, Metric
 from stages.kernels.measure.turns import COMPARED, inverse, turned
 
 FINER = (8,)
-"""Grids of the sums that reduce the candidates of crowded tiles."""
+"""Grids of the finer sums by which candidates of crowded tiles are excluded."""
 
 
 class Mse:
     """Mean squared error between thumbnails."""
 
     turns_alike = True
-    """Whether a turned copy has the same least distance from any image as the original has.
+    """Whether a turned copy has the same least distance from every image as the original.
 
     If so, one image may represent both."""
 
@@ -37,8 +37,9 @@ class Mse:
     def symmetric(comparison: Comparison) -> bool:
         """Return whether the distance of a and b equals the distance of b and a.
 
-        Only then may copies of either image represent each other. Hashes and vectors of a turned image need not be
-        turned hashes and vectors, so turning b and turning a may give different distances."""
+        If not, identical images can't represent each other. An example are hashes and vectors with turns: the hash of a
+        turned image does not follow from the hash of the image, so turning b and turning a may give different
+        distances."""
         return True
 
     def __init__(self, comparison: Comparison, shape: Shape, device: Device) -> None:
@@ -76,7 +77,7 @@ class Mse:
         return Compared(images.vectors(), images.thumbnails)
 
     def figures(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Return stored distances, float64, from measured ones."""
+        """Return the distances to store, float64, from measured distances."""
         return values / self._divisor
 
     def measured(self, figures: NDArray[np.float64]) -> NDArray[Any]:

@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEADING = 8
-"""Directions. With 4, three times as many pairs of photographs pass; with 16, each pair costs twice as much."""
+"""Number of leading directions. With 4, three times as many pairs of photographs pass; with 16, a pair costs twice as
+much."""
 FURTHER = 16
-"""More directions, for pairs that are near along the leading ones: a fifth of these pairs of photographs passes."""
+"""Number of further directions, for pairs that are near along the leading directions: of such pairs of photographs, a
+fifth passes."""
 DIRECTIONS = LEADING + FURTHER
 SAMPLE = 4_096
 ROUNDS = 3
 ROWS = 8_192
-"""Vectors that are projected at a time, as float64."""
+"""Number of vectors that are projected at a time, as float64."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -33,8 +35,8 @@ class Projections:
     """Vectors along the leading directions, as the filter compares them.
 
     rows  float32 (n, DIRECTIONS)
-    norm  the largest norm of what was rounded: of the vectors, which may be near each other and far from the centre,
-          and of their projections"""
+    norm  the largest norm of a vector, before or after the centre is subtracted, and so also the largest norm of a
+          projection; rounding errors are relative to these norms"""
 
     rows: Floats
     norm: float
@@ -54,7 +56,7 @@ class Directions:
         """Project vectors on the directions.
 
         vectors  float32 (n, d')
-        seen     maps m of the vectors to what is projected, float64 (m, d)"""
+        seen     maps m rows of `vectors` to the vectors that are projected, float64 (m, d)"""
         rows = np.zeros((len(vectors), DIRECTIONS), np.float32)
         norm = 0.0
         for start in range(0, len(vectors), ROWS):

@@ -1,4 +1,4 @@
-"""Turn vectors of coarse sums, and compute what turns leave unchanged in vectors.
+"""Turn vectors of coarse sums, and compute invariants of vectors under turns.
 
 **Turns.** Cell edges are symmetric about the middle (`coarse.edges`), so a quarter turn of a square thumbnail, and the
 mirror of any thumbnail, maps cells onto cells. Each turn of `measure/turns.py` therefore permutes the columns of a
@@ -43,9 +43,7 @@ from stages.kernels.measure.turns import COMPARED, MIRRORED
 
 
 def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
-    """Return the order of columns that turns a vector u, for each compared turn.
-
-    The result is int64 (turns, d).
+    """Return for each compared turn the order of columns that turns a vector u, int64 (turns, d).
 
     turns  number of compared turns, a key of `COMPARED`
 
@@ -57,16 +55,16 @@ def orders(channels: int, turns: int, grid: int = GRID) -> Ints:
 
 
 def unchanged_by(channels: int, turns: int) -> Callable[[Floats], Doubles] | None:
-    """Return the function from vectors to what the compared turns leave unchanged; None for a single turn.
+    """Return the function that maps vectors to invariants under the compared turns; None for a single turn.
 
-    The vectors are float32, of GRID x GRID cells; the results are float64 (n, d) and never farther apart than the
-    vectors in any turn. Turns other than the mirror need a square thumbnail."""
+    The vectors are float32, of GRID x GRID cells. The invariants are float64 (n, d); two invariants are never farther
+    apart than the two vectors in any turn. Turns other than the mirror need a square thumbnail."""
     functions: dict[int, Callable[..., Doubles]] = {2: mirror_invariants, 4: invariants, 8: full_invariants}
     return partial(functions[turns], channels=channels) if turns in functions else None
 
 
 def invariants(vectors: Floats, channels: int) -> Doubles:
-    """Return what quarter turns leave unchanged in vectors, float64 (n, 12·(C + 1)).
+    """Return invariants of vectors under quarter turns, float64 (n, 12·(C + 1)).
 
     vectors  float32, of the GRID x GRID cells of a square thumbnail"""
     native = loops("invariants", len(vectors), COMPILED)
@@ -85,7 +83,7 @@ def invariants(vectors: Floats, channels: int) -> Doubles:
 
 
 def full_invariants(vectors: Floats, channels: int) -> Doubles:
-    """Return what quarter turns and the mirror leave unchanged in vectors, float64 (n, 12·(C + 1)).
+    """Return invariants of vectors under quarter turns and the mirror, float64 (n, 12·(C + 1)).
 
     vectors  float32, of the GRID x GRID cells of a square thumbnail"""
     half = GRID // 2
@@ -96,7 +94,7 @@ def full_invariants(vectors: Floats, channels: int) -> Doubles:
 
 
 def mirror_invariants(vectors: Floats, channels: int) -> Doubles:
-    """Return what the mirror leaves unchanged in vectors, float64 (n, 16·(C + 1)).
+    """Return invariants of vectors under the mirror, float64 (n, 16·(C + 1)).
 
     vectors  float32, of the GRID x GRID cells of a thumbnail"""
     cells = vectors.astype(np.float64).reshape(len(vectors), GRID, GRID, channels + 1)
@@ -105,5 +103,5 @@ def mirror_invariants(vectors: Floats, channels: int) -> Doubles:
 
 
 def _folded(x: Doubles, y: Doubles) -> tuple[Doubles, Doubles]:
-    """Return two numbers for each pair of entries that do not change if the two entries are swapped."""
+    """Return two numbers for each pair of entries: (x + y)/√2 and |x - y|/√2, which a swap of x and y keeps."""
     return (x + y) * 0.5**0.5, np.abs(x - y) * 0.5**0.5

@@ -4,8 +4,8 @@ Let η = 2⁻²⁴, the unit roundoff of float32. Let L be the greatest squared 
 Let û and v̂ be float32 vectors within δ_a and δ_b of the true vectors u and v, with |u - v|² ≤ L.
 
 **The vectors.** Rounding the entries of u once to float32 moves u by at most ηR(1 + 2⁻¹⁰), where R is the largest norm
-on that side. A map that never increases a distance - the invariants of `coarse.py`, or a projection on orthonormal
-directions - does not increase this error. If the map's result is computed in float64 from û and rounded once more, the
+on that side. A map that never increases a distance (the invariants of `orbits.py`, or a projection on orthonormal
+directions) does not increase this error. If the map's result is computed in float64 from û and rounded once more, the
 second rounding adds ηR, and float64's own errors add less than ηR (sums of up to 2²⁶ terms). So δ = 4ηR covers both
 cases, and for a match |û - v̂| ≤ r = √L·(1 + 2⁻²⁰) + δ_a + δ_b. The factor is ample for computing r itself in float64.
 
@@ -20,13 +20,10 @@ operation may err by less than 2⁻¹²⁶ more, and `cut` adds this error.
 **Products.** With rows [u, -|u|²/2, 1] on the left and [v, 1, -|v|²/2] on the right, a matrix product gives
 t = -|u - v|²/2. The extra columns are computed in float64 from the rounded vectors and rounded once. A float32 inner
 product of n terms, summed in any order, is off by at most γ_n = nη/(1 - nη) times the sum of the terms' magnitudes
-(Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). There are d + 2 terms, one more η for the
-rounded
+(Higham, Accuracy and Stability of Numerical Algorithms, section 3.1). There are d + 2 terms, one more η for the rounded
 columns, and one η for the product of a rounded column with its partner: γ = γ_{d+4}. The magnitudes sum to at most
-|u||v| + |u|²/2 + |v|²/2 = (|u| + |v|)²/2 ≤ (R_a + R_b)²/2. So a match has t ≥ -r²/2 - γ (R_a + R_b)²/2, and `bound`
-is
-the next float32 below this number. The proof needs float32 products with all 24 bits: see
-`arrays.refuse_short_floats`.
+|u||v| + |u|²/2 + |v|²/2 = (|u| + |v|)²/2 ≤ (R_a + R_b)²/2. So a match has t ≥ -r²/2 - γ (R_a + R_b)²/2, and `bound` is
+the next float32 below this number. The proof needs float32 products with all 24 bits: see `arrays.refuse_short_floats`.
 
 Every pair that passes is measured exactly, so the slack adds no wrong match. At worst the slack is some units of a sum
 of squares."""
@@ -48,7 +45,8 @@ def cut(squared: float, norm_a: float, norm_b: float, terms: int) -> np.float32:
     """Return the greatest float32 sum of squared differences of a match.
 
     squared         the greatest squared distance of a match
-    norm_a, norm_b  the largest norm of a vector on either side"""
+    norm_a, norm_b  the largest norm of a vector on either side
+    terms           number of squared differences in a sum"""
     most = _reach(squared, norm_a, norm_b) ** 2 * (1 + 2 * (terms + 4) * ETA)
     with np.errstate(over="ignore"):
         return np.float32(np.nextafter(np.float32(most + 2 * (terms + 4) * 2.0**-126), np.float32(np.inf)))

@@ -47,7 +47,7 @@ class Candidates(NamedTuple):
     """Pairs that may match, sorted.
 
     a, b   positions on either side, int64 (n,)
-    turns  turns in which the pair may match, by place among the compared turns, as bits, uint8 (n,)"""
+    turns  turns in which the pair may match, uint8 (n,): bit k stands for the k-th compared turn"""
 
     a: Ints
     b: Ints
@@ -65,12 +65,12 @@ NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 class Levels:
     """Pairs of representatives left after each filter.
 
-    The counts depend on tiles and devices, so the counts are no part of the result.
+    The counts depend on the device and on the size of tiles, so the counts are no part of the result.
 
     order       excluded by sorted order, or by the boxes of a k-d tree, without a comparison of two points
     compared    compared along the leading directions
-    directions  left after the leading directions
-    sums        left after the whole vectors
+    directions  left after the comparison along all DIRECTIONS
+    sums        left after the comparison of whole vectors
     finer       of the pairs in crowded tiles: left after finer sums
     checked     measured one by one
     products    measured by the matrix product of whole tiles
@@ -106,7 +106,7 @@ class Filter(Protocol):
 class Pass:
     """One comparison along the leading directions.
 
-    left, right  keys of either side
+    left, right  keys of either side: vectors along the leading directions
     squared      the greatest squared distance of the keys of a match
     turns        the turns in which a passing pair is compared next, as bits
     symmetric    both sides have the same keys"""
@@ -118,7 +118,7 @@ class Pass:
     symmetric: bool
 
     def cut(self, directions: int) -> np.float32:
-        """Return the greatest sum of squared differences along so many directions that passes."""
+        """Return the greatest sum of squared differences, along a number of directions, with which a pair passes."""
         return slack.cut(self.squared, self.left.norm, self.right.norm, directions)
 
 
@@ -136,7 +136,7 @@ class Prepared:
 
     @property
     def cut(self) -> np.float32:
-        """Return the greatest sum of squared differences of whole vectors that passes."""
+        """Return the greatest sum of squared differences of whole vectors with which a pair passes."""
         return slack.cut(
             self.space.squared, largest_norm(self.left), largest_norm(self.right), self.space.orders.shape[1]
         )
@@ -148,9 +148,9 @@ def largest_norm(rows: Floats) -> float:
 
 
 def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
-    """Return both sides' vectors with keys along their principal directions.
+    """Return the vectors of both sides with their keys along the principal directions.
 
-    The vectors are float32 (n, d) each."""
+    left, right  float32 (n, d) each"""
     same = left is right
     prepared = Prepared(left, right, space)
     views: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
@@ -176,9 +176,7 @@ def _columns(order: Ints) -> Callable[[Floats], Doubles]:
 
 
 def merged(parts: list[Candidates], columns: int) -> Candidates:
-    """Return the candidates of several passes, each pair once.
-
-    A pair gets the turns of all passes.
+    """Return the candidates of several passes, each pair once, with the turns of all passes.
 
     columns  a number greater than every position of b"""
     code = np.concatenate([part.a * columns + part.b for part in [NOTHING, *parts]])

@@ -43,9 +43,7 @@ def _in_any_order(function: Function) -> Function:
 
 @_in_any_order
 def _apart(u: Any, v: Any, most: Any) -> Any:
-    """Return the sum of squared differences of two vectors.
-
-    The sum ends early once above `most`."""
+    """Return the sum of squared differences of two vectors; a sum above `most` may be incomplete."""
     total = np.float32(0)
     start = 0
     while start < len(u) and total <= most:
@@ -87,13 +85,13 @@ def _join(
     same       a and b are the same points; each pair is returned once, the smaller number first
     ascending  leave out pairs whose number in a is not less than the number in b
     inverses   the place of each turn's inverse among the turns
-    found_a, found_b, bits  receive the numbers on either side and the turns
+    found_a, found_b, bits  output arrays: the numbers on either side, and the turns
 
-    Returns the number of pairs, or -1 where the arrays are too short; how many pairs of points were compared; and
-    how many of these pairs were near along the leading directions.
+    Returns the number of pairs found, or -1 if the output arrays are too short; the number of compared pairs of points;
+    and the number of these pairs that were near along all directions.
 
-    Turning one vector forth equals turning the other vector back. So the vector of a is turned back, once, and then
-    compared with all vectors of b."""
+    Turning the vector of b by a turn gives the same distance as turning the vector of a by the inverse turn. So the
+    vector of a is turned by each inverse turn, once, and then compared with all vectors of b."""
     order_a, points_a, low_a, high_a = leaves_a
     order_b, points_b, low_b, high_b = leaves_b
     count_a, count_b, boxes = len(order_a), len(order_b), len(points_b)

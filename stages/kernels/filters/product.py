@@ -1,11 +1,9 @@
-"""Find pairs that may match by matrix products.
+"""Find pairs that may match by matrix products, on NumPy without numba or on CuPy.
 
-This filter runs on NumPy without numba, and on CuPy.
-
-Rows are sorted along the leading direction, so a tile of a is compared only with tiles of b within reach; sorted
-order excludes everything else. One product of DIRECTIONS + 2 columns decides a tile, the threshold folded in
-(`slack.py`). Pairs that pass are gathered and compared on whole vectors. Both sides move to the device once; a tile
-returns one array of candidates.
+Rows are sorted along the leading direction, so a tile of a is compared only with tiles of b within reach; sorted order
+excludes everything else. For each tile, one product with DIRECTIONS + 2 columns gives a number for each pair, which is
+compared with the bound of `slack.py`. Pairs that pass are gathered and compared on whole vectors. Both sides are copied
+to the device once; each tile returns one array of candidates.
 
 Only names of the array API standard are used: the tests run this module on array-api-strict."""
 
@@ -102,7 +100,7 @@ class Product:
     ) -> Iterator[Candidates]:
         """Yield candidates tile by tile.
 
-        same  both sides are the same points, so half of the square is enough"""
+        same  both sides are the same points, so only tiles on and above the diagonal are compared"""
         xp, side = self._device.xp, self._device.side
         bound = slack.bound(step.squared, step.left.norm, step.right.norm, DIRECTIONS)
         reach = float(step.cut(LEADING)) ** 0.5 * (1 + 2.0**-20)

@@ -2,15 +2,15 @@
 
 Some data defeat lower bounds: for flat images, scans of text and frames of a film, a bound excludes few pairs of a
 tile. The choice between single pairs and whole tiles compares costs (`exact.Costs`). A sample of a tile's
-candidates, spread over the tile, is measured first. If few sampled candidates are matches, most others end early, or
-finer sums exclude the others at one product a turn. If most sampled candidates are matches, nothing is faster than
+candidates, spread over the tile, is measured first. If few sampled candidates are matches, most other candidates end
+early, or finer sums exclude them at one product a turn. If most sampled candidates are matches, nothing is faster than
 the exact product of the remaining rows and columns. So in the worst case the time is brute force plus one bound.
-tests/benchmarks/pairs.py holds the whole against brute force on such data.
+tests/benchmarks/pairs.py compares the pair engine with brute force on such data.
 
 Measured at 64x64x3, one core: a pair that ends early costs 0.16 µs, a match 0.8 µs, both 10 µs in NumPy; a pair of
 the exact product 0.025 µs by NumKong, 0.2 µs by BLAS; 8x8 sums 14 µs an image and 0.005 µs a pair. Sums of 16x16
-cells cost 110 µs an image, and were never faster than the product. A fixed share of candidates, in place of costs
-and a sample, was up to twenty times slower than brute force for many candidates with few matches.
+cells cost 110 µs an image, and were never faster than the product. A choice by a fixed share of candidates, instead of
+costs and a sample, was up to twenty times slower than brute force for many candidates with few matches.
 
 Memory: `Tuning.gathered` bytes of points in all."""
 
@@ -34,9 +34,7 @@ from stages.kernels.tuning import Tuning
 
 @dataclass
 class TileSide:
-    """Some images of one side of a tile.
-
-    Points and vectors are made on first use."""
+    """Some images of one side of a tile; points and vectors are computed on first use."""
 
     side: Side
     positions: Ints
@@ -59,7 +57,7 @@ class TileSide:
     def views(self, turns: int, rows: Ints) -> list[Points]:
         """Return the points of some rows for the measure, one array per turn.
 
-        Turns that leave the points unchanged share one array."""
+        Without a view for this side, all turns share one array."""
         made = self.metric.left if self.left else self.metric.right
         for turn in range(len(self._views), turns):
             self._views.append(made(self.points, turn) if made else self.points)
@@ -69,16 +67,14 @@ class TileSide:
         return [chosen[id(view)] for view in self._views]
 
     def vectors(self, level: int) -> Floats:
-        """Return the vectors of a bound.
-
-        Level 0 is the metric's space; higher levels are finer."""
+        """Return the vectors of a bound; level 0 is the metric's space, higher levels are finer bounds."""
         if level not in self._vectors:
             self._vectors[level] = self.metric.finer[level - 1].vectors(self.points)
         return self._vectors[level]
 
 
 class Refiner:
-    """Measures pairs of two sides; `levels` counts pairs as the measuring goes on."""
+    """Measures pairs of two sides, and counts the measured pairs in `levels`."""
 
     def __init__(
         self, a: Side, b: Side, metric: Metric, turns: int, most: float, device: Device, levels: Levels, tuning: Tuning
@@ -116,7 +112,7 @@ class Refiner:
     def tile(self, left: TileSide, right: TileSide, bits: Bits) -> MatchArrays:
         """Return the matches of a tile.
 
-        `bits`, uint8 (left, right), holds the turns to compare."""
+        bits  the turns in which each pair is to be compared, uint8 (left, right)"""
         alike, each, level, finest = 1.0, self._costs.alike, 1, len(self._metric.finer)
         if np.count_nonzero(bits) > self._tuning.many and self._metric.space is not None:
             alike, each = self._sampled(left, right, bits)
@@ -141,10 +137,9 @@ class Refiner:
         return self._measured(some, left.points, right.points, a, b)
 
     def _sampled(self, left: TileSide, right: TileSide, bits: Bits) -> tuple[float, float]:
-        """Return two numbers from a sample of a tile's candidates.
+        """Return the share of matches in a sample of candidates, and the mean cost of one candidate in one turn.
 
-        The numbers: the share of matches, and the mean cost of measuring one candidate in one turn. A pair that is
-        no match ends early, after about the part of its bytes whose sum reaches the limit."""
+        Measuring a pair that is no match ends early, after about the part of its bytes whose sum reaches the limit."""
         places = np.flatnonzero(bits > 0)
         i, j = np.divmod(places[:: max(1, len(places) // self._tuning.measured)], bits.shape[1])
         matches, costs = np.zeros(len(i), bool), []
@@ -158,9 +153,7 @@ class Refiner:
         return float(matches.mean()), float(np.maximum(np.concatenate(costs), self._costs.apart).mean())
 
     def bounds(self, left: TileSide, right: TileSide, level: int) -> Bits:
-        """Return the turns in which each pair of a tile passes a bound.
-
-        The result is uint8 (left, right)."""
+        """Return the turns in which each pair of a tile passes a bound, as bits, uint8 (left, right)."""
         space, xp = self._metric.space, self._device.xp
         assert space is not None
         orders = space.orders if level == 0 else self._metric.finer[level - 1].orders
@@ -176,7 +169,7 @@ class Refiner:
         return found
 
     def _product(self, left: TileSide, right: TileSide, bits: Bits, i: Ints, j: Ints) -> MatchArrays:
-        """Return the matches of rows i and columns j of a tile, by a product."""
+        """Return the matches of rows i and columns j of a tile, measured by a matrix product."""
         if not len(i):
             return nothing(self._metric)
         if 4 * len(i) > 3 * len(left):  # copying a subset would cost more than measuring all
@@ -191,7 +184,7 @@ class Refiner:
         return MatchArrays(a, b, near.values, near.turns, np.ones(len(a), bool))
 
     def _one_by_one(self, candidates: Candidates) -> Iterator[MatchArrays]:
-        """Measure candidates, as many at a time as fit in memory with their points."""
+        """Yield the matches among candidates, which are measured in parts whose points fit in memory."""
         a, b = np.unique(candidates.a), np.unique(candidates.b)
         if (len(a) + len(b)) * self._metric.size > self._tuning.gathered and len(candidates.a) > 1:
             longer, places = (a, candidates.a) if len(a) > len(b) else (b, candidates.b)
@@ -204,7 +197,7 @@ class Refiner:
             yield self._measured(candidates, points_a, points_b, i, j)
 
     def _measured(self, candidates: Candidates, points_a: Points, points_b: Points, i: Ints, j: Ints) -> MatchArrays:
-        """Measure candidates in the turns in which the candidates may match.
+        """Return the matches among candidates, measured in the turns in which each candidate may match.
 
         i, j  rows of points_a and points_b that belong to each candidate
 
@@ -229,7 +222,7 @@ class Refiner:
 
 
 def _seen(view: View | None, points: Points, rows: Ints, turn: int) -> tuple[Points, Ints]:
-    """Return points for the measure, and the index of each row."""
+    """Return the points that the measure compares, and the index of each of `rows` among these points."""
     if view is None or turn == 0:
         return (view(points, 0) if view else points), rows
     used = np.unique(rows)

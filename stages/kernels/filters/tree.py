@@ -1,9 +1,7 @@
-"""Put points into leaves of a k-d tree, each with a bounding box.
+"""Put points into leaves of a k-d tree, each with a bounding box; compiled by numba.
 
-Numba compiles the functions.
-
-The points, in LEADING principal directions, are split at the median of the direction of greatest variance, again and
-again, until at most LEAF points are left. A box bounds the points of each leaf."""
+The points, in LEADING principal directions, are split at about the median along the direction of greatest variance. The
+parts are split again in the same way, until each part, a leaf, has at most LEAF points."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from stages.kernels.bounds.directions import LEADING
 from stages.kernels.measure.native import native
 
 LEAF = 32
-"""Points of a leaf: a few vector registers."""
+"""Points of a leaf: their coordinates along one direction fill a few vector registers."""
 
 Floats = NDArray[np.float32]
 Grown = tuple[NDArray[np.int32], Floats, Floats, Floats]
@@ -26,7 +24,7 @@ Grown = tuple[NDArray[np.int32], Floats, Floats, Floats]
 def _split(values: Any, order: Any, start: Any, stop: Any, middle: Any) -> None:
     """Partially sort order[start:stop] by Hoare's selection.
 
-    Afterwards the values before `middle` are at most the values from `middle` on."""
+    Afterwards no value before position `middle` is greater than a value from `middle` on."""
     while stop - start > 1:
         first, last = values[order[start]], values[order[stop - 1]]
         between = values[order[(start + stop) // 2]]

@@ -12,11 +12,11 @@ Ints = NDArray[np.int64]
 
 
 class Forest:
-    """A graph that keeps at most one edge per node of all edges seen.
+    """The connected components of a growing graph, in memory that is linear in the number of nodes.
 
-    Edges are collected until there are BATCH edges, and more than twice as many edges as nodes. Then the components
-    are computed, and each node but the first of its component keeps one edge, to this first node. So memory is linear
-    in the number of nodes, not of edges, and time is linear in the number of edges."""
+    Edges are collected until there are more than BATCH edges, and more than twice as many edges as nodes. Then the
+    components are computed, and all edges are replaced by one edge from each node to the first node of its component.
+    So memory does not grow with the number of edges, and time is linear in the number of edges."""
 
     def __init__(self) -> None:
         self._edges: list[tuple[Ints, Ints]] = []
@@ -49,8 +49,8 @@ def components(nodes: int, a: Ints, b: Ints) -> Ints:
     """Return the component of each node: the number of the component's first node, int64 (nodes,).
 
     Edges join a[i] with b[i], int64 (n,). The algorithm hooks trees on trees and halves paths, as Shiloach and Vishkin
-    do (An O(log n) parallel connectivity algorithm, 1982). NumPy takes about as long for the edges as SciPy, whose
-    import takes as long as a small run."""
+    do (An O(log n) parallel connectivity algorithm, 1982). This code takes about as long as SciPy's, and importing
+    SciPy takes as long as a small run."""
     labels = np.arange(nodes)
     while len(a):
         np.minimum.at(labels, np.maximum(a, b), np.minimum(a, b))  # to smaller roots: no cycle

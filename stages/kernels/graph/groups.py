@@ -1,4 +1,4 @@
-"""Group identical images, and expand rows about groups.
+"""Group identical images, and expand rows about groups to rows about images.
 
 Images of one block and set form a group if their thumbnails are identical (up to a turn where turns count) and every
 rule treats the images alike. The first member in path order is the representative. If x is the representative r in
@@ -40,18 +40,16 @@ def aspect_classes(width: Ints, height: Ints, same: str, rotations: bool) -> Int
 
 
 def representatives(keys: Ints) -> Ints:
-    """Return for each row of int64 (n, k) the index of the first equal row.
+    """Return for each row of `keys` the index of the first equal row, int64 (n,).
 
-    The result is int64 (n,)."""
+    keys  int64 (n, k)"""
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     return first[inverse.reshape(-1)].astype(np.int64)
 
 
 @dataclass(frozen=True)
 class PairArrays:
-    """Rows of a pairs table with image numbers in place of paths.
-
-    All arrays have shape (n,)."""
+    """Rows of a pairs table with image numbers in place of paths; all arrays have shape (n,)."""
 
     a: Ints
     b: Ints
@@ -88,9 +86,7 @@ def _joined(*parts: PairArrays) -> PairArrays:
 
 
 def _product(sizes_a: Ints, sizes_b: Ints) -> tuple[Ints, Ints, Ints]:
-    """Return all pairs of places for each pair of sizes.
-
-    Returns the index of the pair of sizes, and the place on either side."""
+    """Return all pairs of places for each pair of sizes: the index of the pair of sizes, and both places."""
     total = sizes_a * sizes_b
     pair = np.repeat(np.arange(len(total)), total)
     place = np.arange(total.sum()) - np.repeat(np.cumsum(total) - total, total)
@@ -116,7 +112,7 @@ def _across(
 
 
 def _within(rows: PairArrays, order: Ints, starts: Ints, sizes: Ints, turn: Ints, unchanged: Bits) -> PairArrays:
-    """Return all pairs of each group that has rows.
+    """Return all pairs of images within each group that has rows.
 
     The rows of a group join the representative, `a`, with each other member."""
     groups, first = np.unique(rows.a, return_index=True)

@@ -1,17 +1,15 @@
 """Group images into clusters by their matches.
 
-Nodes are images; edges are matches, with the distance of the two images. Every function returns the same clusters in
-whatever order the edges arrive. `complete` and `star` say what holds within their clusters; for connected components,
-where a chain of matches is enough, see `components.py`.
+Nodes are images; edges are matches, with the distance of the two images. The result of a function does not depend on
+the order in which the edges are given. For connected components, see `components.py`.
 
 **Complete linkage** repeatedly merges the two clusters whose farthest members are nearest, as long as this distance is
 within the threshold. This is agglomerative clustering with the distance max d(a, b) between clusters A and B, cut at
 the threshold. No matrix is needed: go through the edges from short to long and count, for each two clusters, the edges
 seen between the clusters. When the count reaches |A|·|B|, all edges between A and B have been seen, and the last edge
 has the distance of A and B; no other two clusters could have merged earlier. A pair that is no match has no edge, so
-the pair's clusters never merge. The time is the time of sorting the edges, plus adding up counts whenever two clusters
-merge, the shorter list of neighbours into the longer one.
-"""
+the pair's clusters never merge. The time is the time of sorting the edges, plus the time of adding up counts: when two
+clusters merge, the counts of the cluster with fewer neighbours are added to the counts of the other cluster."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ Doubles = NDArray[np.float64]
 
 
 def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """Return clusters in which every two nodes share an edge: a number per node.
-
-    The result is int64 (nodes,).
+    """Return the cluster of each node, int64 (nodes,); every two nodes of a cluster share an edge.
 
     Edges join a[i] with b[i], a[i] < b[i], each pair at most once; all arrays (m,). Among equal distances the edge
     with the smaller nodes comes first, so the numbering of the nodes breaks ties."""
@@ -38,11 +34,9 @@ def complete(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
-    """Return the edges by which complete linkage merges two clusters.
+    """Return the indices of the edges at which complete linkage merges two clusters, from short to long, int64 (k,).
 
-    The result is int64 (k,), from short to long.
-
-    The edges up to a lower threshold are the edges that the lower threshold would give by itself."""
+    For a lower threshold, the result is the part of these edges that lies within the lower threshold."""
     owner = list(range(nodes))
     members: list[list[int]] = [[node] for node in range(nodes)]
     seen: list[dict[int, int]] = [{} for _ in range(nodes)]
@@ -73,9 +67,10 @@ def merges(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
     """Return the indices of the edges of a minimum spanning forest, int64 (k,).
 
-    The forest's edges up to any threshold connect the same nodes as all edges up to that threshold. Edges join a[i]
-    with b[i], (m,); a pair may occur more than once. Ranks break ties, so Borůvka's algorithm finds the forest: each
-    component takes its shortest edge, until no edge leaves a component."""
+    For any threshold, the edges of the forest within the threshold connect the same nodes as all edges within the
+    threshold. Edges join a[i] with b[i], (m,); a pair may occur more than once. The algorithm is Borůvka's: each
+    component takes its shortest edge, until no edge leaves a component. The algorithm needs distinct lengths, so edges
+    are compared by rank: by distance, then by nodes."""
     order = np.lexsort([np.maximum(a, b), np.minimum(a, b), distance])
     a, b, rank = a[order], b[order], np.arange(len(order))
     kept = [np.empty(0, np.int64)]
@@ -92,15 +87,12 @@ def spanning(nodes: int, a: Ints, b: Ints, distance: Doubles) -> Ints:
 
 
 def star(rank: Ints, a: Ints, b: Ints) -> Ints:
-    """Return the keeper of each node, int64 (nodes,).
+    """Return the keeper of each node, int64 (nodes,); a keeper has an edge to each other node of its cluster.
 
-    Every other member of a cluster has an edge to its keeper.
+    rank  a different number for each node, int64 (nodes,); nodes are visited by rank, ascending
 
-    rank  a different number for each node, int64 (nodes,); the node with 0 is kept first
-
-    Nodes are visited by rank. A node without a keeper becomes a keeper and takes all of its neighbours that have no
-    keeper yet. So no two keepers match each other, and each keeper has the least rank in its cluster. Edges are as
-    for `complete`."""
+    A visited node without a keeper becomes a keeper, and the keeper of all its neighbours that have no keeper yet. So
+    no two keepers match each other, and each keeper has the least rank in its cluster. Edges are as for `complete`."""
     sources, targets = np.concatenate([a, b]), np.concatenate([b, a])
     order = np.argsort(sources, kind="stable")
     targets = targets[order]

@@ -20,12 +20,12 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 PRODUCT = 1 << 20
-"""Pairs of folders that one bundle may add to the table. A bundle of more pairs is counted for pairs of other bundles
-only, since images in thousands of folders would make a row for every two of these folders."""
+"""Greatest number of pairs of folders that one bundle may add to the table. A bundle with more pairs adds no rows, and
+is counted only in rows that other bundles add: images in thousands of folders would add a row for every two folders."""
 TOGETHER = 1 << 12
-"""Bundles that are counted together."""
+"""Number of bundles that are counted together."""
 WAITING = 1 << 22
-"""Pairs of folders that are collected before equal pairs are merged."""
+"""Number of pairs of folders that are collected before equal pairs are merged."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Tree:
         return sums
 
     def upward(self, keys: Ints, *values: Ints) -> tuple[Ints, list[Ints]]:
-        """Return some folders with all folders around them, sorted, and the sums of `values` over their subtrees.
+        """Return the folders in `keys` and all folders around them, sorted, with the sums of `values` by subtree.
 
-        keys    folders, each plus a multiple of the number of folders, int64 (m,); multiples are counted separately
+        keys    folder + k * number of folders, int64 (m,); each k has sums of its own
         values  int64 (m,) each"""
         count = max(1, len(self.parent))
         parts, columns = [keys], [[column] for column in values]
@@ -80,7 +80,7 @@ class Bundle(NamedTuple):
     images     number of images in each of `folders`, int64 (m,)
     bytes      their bytes, int64 (m,)
     matched    the folders of the matching images, ascending, int64 (k,)
-    identical  whether one of the matches in this folder is at distance 0, bool (k,)"""
+    identical  whether a match in the folder of `matched` is at distance 0, bool (k,)"""
 
     folders: Ints
     images: Ints
@@ -144,18 +144,19 @@ def shared(tree: Tree, bundles: Iterable[Bundle]) -> SharedImages:
 
 
 def _runs(sizes: Ints) -> Iterator[Ints]:
-    """Yield consecutive numbers of `sizes` above 0, of at most twice PRODUCT in all."""
+    """Yield runs of indices of `sizes`: only sizes above 0, and at most twice PRODUCT in sum for each run."""
     numbers = np.flatnonzero(sizes)
     place = np.cumsum(sizes[numbers]) // max(1, PRODUCT)
     yield from np.split(numbers, np.flatnonzero(np.diff(place)) + 1) if len(numbers) else ()
 
 
 class _Sides(NamedTuple):
-    """Both sides of bundles, with all folders around their folders: a, images and bytes; b, near and same.
+    """Both sides of bundles: the folders of the images (a), the folders of the matches (b), and all folders around.
 
-    Keys are the number of the bundle times the number of folders, plus the folder.
-
-    matched  number of matched folders of each bundle"""
+    a, b           keys, sorted: the number of the bundle times the number of folders, plus the folder
+    images, bytes  number and bytes of the bundle's images in the subtree of each key of a
+    near, same     number of matched folders in the subtree of each key of b; of these, with a match at distance 0
+    matched        number of matched folders of each bundle"""
 
     a: Ints
     b: Ints
@@ -179,7 +180,7 @@ class _Sides(NamedTuple):
 
 
 def _at(nodes: Ints, values: Ints, wanted: Ints) -> Ints:
-    """Return the values of wanted keys; 0 for a key that is not in `nodes`."""
+    """Return the value of each wanted key; 0 for a key that is not in `nodes`."""
     place = np.minimum(np.searchsorted(nodes, wanted), len(nodes) - 1)
     return np.where(nodes[place] == wanted, values[place], 0)
 
@@ -202,7 +203,7 @@ def _counts(tree: Tree, sides: _Sides, i: Ints, j: Ints) -> tuple[Ints, Ints, In
 
 
 class _Table:
-    """Sums by key: rows are collected, and merged where there are many."""
+    """Sums by key; rows are collected, and rows with equal keys are merged when there are many rows."""
 
     def __init__(self) -> None:
         self._parts: list[tuple[Ints, ...]] = []
@@ -227,12 +228,12 @@ class _Table:
 
 
 def condensed(tree: Tree, found: SharedImages) -> Mask:
-    """Return which pairs of folders say more than a pair of smaller folders, bool (n,).
+    """Return which pairs of folders to list, bool (n,): pairs that no pair with a subfolder replaces.
 
     A pair is left out if one of its folders has a subfolder that shares the same images with the other folder: the
-    pair with the subfolder then says the same of fewer images. Shared images of a subfolder are shared images of the
-    folder, so equal counts mean equal images. The exception is an inner folder, since the outer folder counts without
-    the inner folder."""
+    pair with the subfolder is more precise. Shared images of a subfolder are shared images of the folder, so equal
+    counts mean equal images. The exception is a subfolder inside the other folder: the other folder is counted without
+    the subfolder, so the counts of the two pairs are of different images, and are not compared."""
     count = len(tree.parent)
     keys = found.a * count + found.b
     back = np.searchsorted(keys, found.b * count + found.a)

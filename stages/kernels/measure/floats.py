@@ -15,7 +15,7 @@ from stages.kernels.measure.exact import Bytes, Costs, Ints, Mask, Points, TileM
 from stages.kernels.measure.turns import least
 
 SMALL = 1 << 16
-"""Pairs of a tile of floats: three arrays of this size stay in the cache."""
+"""Pairs that are measured at a time, few enough that three arrays of float64 stay in the cache."""
 
 
 def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
@@ -26,9 +26,7 @@ def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
 
 
 class FloatSquares:
-    """Squared distances of vectors, float64, times `scale`.
-
-    Points are float32, (n, d)."""
+    """Squared distances of vectors, float64, times `scale`; points are float32 (n, d)."""
 
     numbers: type = np.float64
 
@@ -36,7 +34,7 @@ class FloatSquares:
         self._scale = scale
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`; measured at 512 numbers."""
+        """See `Measure`. The costs were measured with vectors of 512 entries."""
         return Costs(12 * size, 30 * size, 30 * size)
 
     def near(self, lefts: Sequence[Points], rights: Sequence[Points], wanted: Mask, most: float) -> TileMatches:
@@ -68,9 +66,9 @@ class FloatSquares:
 
 
 class UserFunction:
-    """A user's function from images and one image to n distances.
+    """Distances by a user's function, which maps n images and one image to n distances.
 
-    Images are uint8 (n, H, W, C); one image is (H, W, C).
+    The images are uint8 (n, H, W, C), the one image is uint8 (H, W, C).
 
     Raises:
         ValueError: the function does not return n numbers of 0 or more."""
@@ -81,7 +79,7 @@ class UserFunction:
         self._function = function
 
     def costs(self, size: int) -> Costs:
-        """See `Measure`: a call with many images costs as much as many calls."""
+        """See `Measure`. All costs are equal: a call for many pairs is taken to cost as much as many calls."""
         return Costs(1, 1, 1)
 
     def near(self, lefts: Sequence[Bytes], rights: Sequence[Bytes], wanted: Mask, most: float) -> TileMatches:

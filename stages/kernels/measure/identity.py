@@ -1,6 +1,4 @@
-"""Compute digests that are equal for identical thumbnails.
-
-Thumbnails are compared as stored, and up to turns."""
+"""Compute digests that are equal for identical thumbnails, and digests that are equal for turned copies."""
 
 from __future__ import annotations
 
@@ -13,15 +11,14 @@ from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 DIGEST_BYTES = 16
-"""Two different thumbnails have equal digests with a probability of 2⁻¹²⁸; finding such a pair takes 2⁶⁴ attempts."""
+"""Bytes of a digest. Two different thumbnails have equal digests with a probability of 2⁻¹²⁸; finding such a pair takes
+2⁶⁴ attempts."""
 PREFIX = 8
-"""Leading bytes of a thumbnail that are compared first."""
+"""Number of leading bytes by which the forms of a thumbnail are compared first."""
 
 
 def shift_bits(thumbnails: Bytes, shift: int) -> Bytes:
-    """Shift each value of a uint8 array, right if `shift` is positive.
-
-    Bits shifted out are lost."""
+    """Shift the bits of each value, right if `shift` is positive, else left; bits that are shifted out are lost."""
     return np.right_shift(thumbnails, shift) if shift >= 0 else np.left_shift(thumbnails, -shift)
 
 
@@ -52,7 +49,7 @@ def identities(forms: Mapping[int, Bytes]) -> tuple[list[str], list[str], list[i
 
 
 def _prefix(thumbnails: Bytes) -> NDArray[np.uint64]:
-    """Return the first bytes of each thumbnail as numbers in the same order, uint64 (n,)."""
+    """Return the first PREFIX bytes of each thumbnail as a number, uint64 (n,); numbers are ordered like the bytes."""
     first = np.zeros((len(thumbnails), PREFIX), np.uint8)
     rows = thumbnails.reshape(len(thumbnails), math.prod(thumbnails.shape[1:]))[:, :PREFIX]
     first[:, : rows.shape[1]] = rows

@@ -52,9 +52,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Side:
-    """Images of one block, in path order.
-
-    Only representatives are included where identical images form groups.
+    """Images of one block, in path order; of a group of identical images, only the representative.
 
     vectors  float32 (n, d), in the metric's space; (n, 0) without a space
     weight   how many images each image represents, int64 (n,)
@@ -81,8 +79,8 @@ class MatchArrays(NamedTuple):
 
     a, b      positions on either side
     values    the least distance over the turns
-    turns     the turns that attain the least distance, by place among the compared turns, as bits
-    measured  false where equal hashes stand in for a measurement"""
+    turns     the turns that attain the least distance: bit k stands for the k-th compared turn
+    measured  false where the match is recorded for equal hashes, without a measurement"""
 
     a: Ints
     b: Ints

@@ -20,9 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def native(function: Function, **more: Any) -> Function:
-    """Compile a function on its first call, and cache the result on disk.
-
-    The function runs without the GIL."""
+    """Return a function that is compiled on its first call, cached on disk, and run without the GIL."""
     options: Any = {"nogil": True, "error_model": "numpy", "boundscheck": False, **more}
     compiled: Function = numba.njit(**options)(function)
     code_cache.keep(compiled)
@@ -53,7 +51,7 @@ def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: Any
     a, b  uint8 (n, D)
     most  a number below 2⁶³, or one for each pair, (pairs,)
 
-    A sum that exceeds `most` ends early: the number returned then is above `most`, but not the whole sum."""
+    Where a sum exceeds `most`, the loop ends early, and the returned number is above `most`, but not the whole sum."""
     found = np.empty(len(i), np.int64)
     _sums(a, b, i, j, np.full(len(i), np.floor(most), np.int64), found)
     return found
@@ -76,7 +74,7 @@ def _invariants(cells: Any, found: Any) -> None:
 
 
 def invariants(cells: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return what quarter turns leave unchanged in vectors; see `orbits.invariants`."""
+    """Return invariants of vectors under quarter turns; see `orbits.invariants`."""
     found = np.empty((len(cells), 3 * math.prod(cells.shape[1:]) // 4))
     _invariants(cells, found)
     return found
@@ -108,9 +106,7 @@ def _cells(images: Any, channels: Any, down: Any, across: Any, sums: Any) -> Non
 
 
 def cells(thumbnails: NDArray[np.uint8], down: Ints, across: Ints) -> Ints:
-    """Return sums over the cells of thumbnails.
-
-    The result is int64 (n, len(down), len(across), C + 1).
+    """Return sums over the cells of thumbnails, int64 (n, len(down), len(across), C + 1).
 
     thumbnails  uint8 (n, H, W, C)
     down        first line and one past the last line of each row of cells

@@ -9,15 +9,13 @@ from stages.kernels.measure.exact import Measure
 from stages.kernels.measure.turns import COMPARED, turned
 
 TILE = 256
-"""Images per side of what is compared at a time."""
+"""Images per side of a tile."""
 
 Bytes = NDArray[np.uint8]
 
 
 def distinct(images: Bytes) -> Bytes:
-    """Return each different image once, uint8 (m, H, W, C).
-
-    Images are in order of first appearance.
+    """Return each different image once, in order of first appearance, uint8 (m, H, W, C).
 
     The function uses a dictionary of bytes, since `np.unique` over rows makes a record with one field for each byte
     of an image."""
@@ -27,16 +25,14 @@ def distinct(images: Bytes) -> Bytes:
 
 
 def farthest(images: Bytes, turns: int, measure: Measure) -> int:
-    """Return the largest distance of two images by `measure`, a sum of squares.
-
-    The distance of a pair is the least over the turns COMPARED[turns].
+    """Return the largest distance of two images; the distance of a pair is the least over the turns COMPARED[turns].
 
     images   uint8 (n, H, W, C)
     measure  `exact.Squares` or `zero_mean.ZeroMeanSquares`
 
-    Turning both images keeps the sum of squares, so the root of this sum obeys the triangle inequality: the root for
-    two images is at most the sum of their roots to the first image. Pairs whose bound is below the largest sum so far
-    are not compared."""
+    A distance is a sum of squares. Turning both images keeps this sum, so the root of the least sum obeys the triangle
+    inequality: the root for two images is at most the sum of the roots for each of the two and the first image. Pairs
+    whose bound is below the largest distance so far are not compared."""
     if len(images) < 2:
         return 0
 

@@ -25,11 +25,12 @@ Bytes = NDArray[np.uint8]
 Turns = NDArray[np.int64]
 
 COMPARED: Mapping[int, tuple[int, ...]] = {1: (0,), 2: (0, 4), 4: (0, 1, 2, 3), 8: (0, 1, 2, 3, 4, 5, 6, 7)}
-"""The turns that are compared, by their number: as it is; mirrored; quarter turns; both. Each is a group."""
+"""The compared turns by their number. 1: the image as stored; 2: the mirror, too; 4: quarter turns; 8: all turns. Each
+set is closed under composition and inverses."""
 MIRRORED = 4
-"""The turn that mirrors and does nothing else; every greater number mirrors, too."""
+"""The turn that only mirrors. All turns with greater numbers mirror, too."""
 IN_CACHE = 16
-"""Thumbnails that are turned at a time."""
+"""Thumbnails that are turned at a time, few enough for the cache."""
 
 
 def then(first: Any, second: Any) -> Any:
@@ -74,36 +75,34 @@ def moved(bits: Bits, before: Turns, after: Turns) -> Bits:
 
 
 def reversed_(bits: Bits) -> Bits:
-    """Return each set with every turn replaced by its inverse.
-
-    Turns of (a, b) become turns of (b, a)."""
+    """Return each set with every turn replaced by its inverse: turns of (a, b) become turns of (b, a)."""
     found: Bits = _INVERSES[bits]
     return found
 
 
 def between(turn_a: Turns, turn_b: Turns, unchanged: Bits) -> Bits:
-    """Return the turns of b that give a.
+    """Return the turns of b that give a, as bits.
 
-    The images are equal when a is turned by turn_a and b by turn_b; `unchanged` holds the turns that leave b
-    unchanged."""
+    turn_a, turn_b  a turned by turn_a equals b turned by turn_b
+    unchanged       the turns that leave b unchanged, as bits"""
     found: Bits = _AFTER[then(turn_b, inverse(turn_a)), unchanged]
     return found
 
 
 def inverses(turns: int) -> Turns:
-    """Return the place of each compared turn's inverse, int64 (turns,).
+    """Return the place of each compared turn's inverse among the compared turns, int64 (turns,).
 
     turns  number of compared turns, a key of `COMPARED`"""
     return np.array([COMPARED[turns].index(int(inverse(turn))) for turn in COMPARED[turns]], np.int64)
 
 
 def numbered(places: Bits, turns: int) -> Bits:
-    """Return sets of places in COMPARED[turns] as sets of turns."""
+    """Return sets of turns from sets of places in COMPARED[turns]."""
     return places if turns != 2 else (places & 1 | (places & 2) << 3).astype(np.uint8)
 
 
 def placed(bits: Bits, turns: int) -> Bits:
-    """Return sets of turns as sets of places in COMPARED[turns]; the inverse of `numbered`."""
+    """Return sets of places in COMPARED[turns] from sets of turns; the inverse of `numbered`."""
     return bits if turns != 2 else (bits & 1 | (bits & 16) >> 3).astype(np.uint8)
 
 
@@ -121,7 +120,7 @@ def turned(thumbnails: Bytes, turn: int) -> Bytes:
 
 
 def least(values: NDArray[Any]) -> tuple[NDArray[Any], Bits]:
-    """Return the least over the first axis (turns, …), and its places along this axis as bits."""
+    """Return the least of `values` (turns, …) over turns, and the places of the turns that attain it, as bits."""
     if len(values) == 1:
         return values[0], np.ones(values.shape[1:], np.uint8)
     smallest = values.min(axis=0)

@@ -1,6 +1,6 @@
-"""Measure squared differences of thumbnails from which the mean of each channel is taken out, exactly.
+"""Measure squared differences of thumbnails after the mean of each channel is subtracted, exactly.
 
-Let a and b be thumbnails of n pixels, and d = a - b in one channel. If the mean is taken out of the channel in both
+Let a and b be thumbnails of n pixels, and d = a - b in one channel. If the mean of the channel is subtracted in both
 thumbnails, the differences become d - Σd/n, and their squares sum to Σd² - (Σd)²/n. `ZeroMeanSquares` returns n times
 this number, an integer, summed over the channels:
 
@@ -14,9 +14,9 @@ Because S is never negative and at most n D, which is at most 4 · 255² n² and
 channel.
 
 **Turns.** A turn or a mirror permutes the pixels of a channel and keeps their sum. So E is the same in every turn, and
-the turns that attain the least S are those that attain the least D. If a turned copy of b differs from b by a
-constant, the constant is 0, since the sums are equal: the turns with S = 0 between turned copies of one thumbnail are
-those in which the copies are identical.
+the turns that attain the least S are the turns that attain the least D. If a turned copy of b differs from b by a
+constant, the constant is 0, since the sums are equal. So two turned copies of one thumbnail have S = 0 in exactly the
+turns in which the copies are identical.
 
 **Limits.** S ≤ L holds just where D ≤ (L + E)/n, rounded down. So `exact.Squares` does the work, with a limit for each
 pair, and pairs beyond the limit end early."""
@@ -32,12 +32,11 @@ from stages.kernels.arrays import CPU, Device
 from stages.kernels.measure.exact import Bytes, Costs, Ints, Mask, Squares, TileMatches
 
 HIGHEST = 2**62
-"""Stands for no limit: a number above every S."""
+"""A limit above every S, used in place of infinity."""
 RESTORED = 2**51
-"""Integers below this number are restored from their quotient by an integer, rounded to float64.
+"""An integer below this number can be restored after a division by an integer in float64: multiply, and round.
 
-The quotient is rounded, and so is its product with the divisor: each by at most 2⁻⁵³ of the number, together by less
-than 1/2."""
+The division rounds, and so does the multiplication, each by at most 2⁻⁵³ of the number, together by less than 1/2."""
 
 
 class ZeroMeanSquares:
@@ -76,12 +75,12 @@ class ZeroMeanSquares:
 
 
 def measure_of(zero_mean: bool, device: Device = CPU) -> Squares | ZeroMeanSquares:
-    """Return the measure of thumbnails, with the mean of each channel taken out or left in."""
+    """Return the measure of thumbnails; `zero_mean`: after the mean of each channel is subtracted."""
     return ZeroMeanSquares(device) if zero_mean else Squares(device)
 
 
 def divisor(shape: tuple[int, int, int], by_value: bool, zero_mean: bool) -> int:
-    """Return the divisor of a measured distance to a mean squared error.
+    """Return the number by which a measured distance is divided to give a mean squared error.
 
     shape     height, width and channels of a thumbnail
     by_value  the mean is over values, not over pixels"""
@@ -105,7 +104,7 @@ def _pixels(thumbnails: Bytes) -> int:
 
 
 def _shifts(a: Bytes, b: Bytes) -> Ints:
-    """Return E of every row of a with every row of b, int64 (n, m)."""
+    """Return E for every row of a and every row of b, int64 (n, m); see the module's formula."""
     found = np.zeros((len(a), len(b)), np.int64)
     for left, right in zip(channel_sums(a).T, channel_sums(b).T, strict=True):
         apart = left[:, None] - right
@@ -114,5 +113,5 @@ def _shifts(a: Bytes, b: Bytes) -> Ints:
 
 
 def _whole(most: float) -> int:
-    """Return a limit as the greatest integer up to the limit."""
+    """Return the greatest integer that is at most the limit."""
     return math.floor(min(most, HIGHEST))
