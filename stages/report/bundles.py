@@ -1,7 +1,7 @@
 """Bundle the images that lie in the same folders and whose matches lie in the same folders.
 
-A row about two representatives stands for all pairs of the images that they represent; these pairs are not listed one
-by one. `image_groups.py` groups the images of a representative."""
+A row about two representatives stands for all pairs of images of the two groups; these pairs are not listed one by one.
+`image_groups.py` forms the groups."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 WAITING = 1 << 22
-"""Matches of images with folders that are collected before duplicates are merged."""
+"""Number of matches that are collected before equal matches are merged."""
 BLOCKS = 32
-"""Blocks whose paths are held in memory."""
+"""Number of blocks whose paths are held in memory."""
 
 
 class _Blocks:
-    """The blocks of a run, for those pairs artifacts that have rows.
+    """The blocks of a run to which the rows of pairs artifacts belong.
 
     representative  the representative of each image, int64 (n,)"""
 
@@ -69,16 +69,18 @@ class _Blocks:
             yield a, b, np.asarray(exact.to_numpy(zero_copy_only=False), bool)
 
     def single(self, artifact: Artifact, a: Ints, b: Ints) -> Mask:
-        """Return which rows stand for one pair only: rows within a block, if the metric is asymmetric; bool (n,)."""
+        """Return which rows stand for only one pair of images, bool (n,).
+
+        These are the rows about images of one block, from different groups, if the metric is asymmetric."""
         first, _, second = artifact.key.partition(".")
         apart: Mask = self.representative[a] != self.representative[b]
         return apart & (first == second and not self._symmetric)
 
 
 class _Matched:
-    """Distinct matches of a source (a group or an image) with a target (a folder or a group).
+    """Distinct matches of sources with targets; a source is a group or an image, a target is a folder or a group.
 
-    identical  whether any of the merged matches is at distance 0"""
+    Equal matches are merged; a merged match is identical if any of the equal matches is at distance 0."""
 
     def __init__(self, targets: int) -> None:
         self._targets = targets
@@ -130,7 +132,9 @@ def bundles(
 
 
 def _bundled(sources: Ints, targets: Ints, groups: ImageGroups, images: ImageFolders) -> Iterator[Bundle]:
-    """Yield bundles from sources, sorted, and targets; see `_Matched.merged`."""
+    """Yield bundles of images with equal folders and equal targets.
+
+    sources, targets  see `_Matched.merged`"""
     single = np.unique(sources[sources >= groups.count]) - groups.count
     owner = np.where(np.isin(groups.of, sources), groups.of, -1)
     owner[single] = groups.count + single
@@ -170,7 +174,10 @@ def _bundled(sources: Ints, targets: Ints, groups: ImageGroups, images: ImageFol
 
 
 def _resolved(matched: Ints, groups: ImageGroups, count: int) -> tuple[Ints, Mask]:
-    """Return the folders of targets, ascending, and whether a match there is at distance 0."""
+    """Return the folders of targets, ascending, and for each folder whether a match there is at distance 0.
+
+    matched  codes of targets; see `_Matched.merged`
+    count    number of folders"""
     target, exact = matched // 2, matched % 2
     plain = target < count
     parts, zeros = [target[plain]], [exact[plain]]

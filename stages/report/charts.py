@@ -1,7 +1,7 @@
 """Draw charts with Matplotlib; equal input gives equal bytes.
 
-A chart is SVG, or PDF on request. Its text is stored as text, not as outlines, so that the text can be searched, copied
-and edited. `forms` adds a version for dark pages."""
+A chart is an SVG, and a PDF on request. Text is stored as text, not as outlines, so that text can be searched, copied
+and edited. `forms` adds an SVG for dark pages."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def load() -> None:
-    """Import what every chart needs."""
+    """Import the modules that every chart needs."""
     printed(plain(1, 1, left=0.1)[0], "svg")
 
 
 def forms(pdf: bool, chart: Callable[..., Figure], *arguments: Any) -> list[bytes]:
-    """Draw a chart: as SVG for light pages, as SVG for dark pages, and as PDF if asked for."""
+    """Draw a chart as SVG for light pages, as SVG for dark pages, and, if `pdf` is true, as PDF."""
     figure = chart(*arguments)
     light = printed(figure, "svg")
     colours = {light.encode(): dark.encode() for light, dark in zip(LIGHT, DARK, strict=True)}
@@ -61,7 +61,9 @@ def printed(figure: Figure, form: str) -> bytes:
 
 
 def sizes(counts: Mapping[int, int]) -> Figure:
-    """Return a chart of the number of clusters by number of images."""
+    """Return a chart of the number of clusters by size.
+
+    counts  number of clusters by number of images"""
     figure, axes = plain(4.4, 2.8, left=0.85, bottom=0.55 if max(counts) < 50 else 0.95)
     edges = _size_edges(max(counts))
     bars, _ = np.histogram(list(counts), edges, weights=list(counts.values()))
@@ -75,7 +77,7 @@ def sizes(counts: Mapping[int, int]) -> Figure:
 
 
 def _size_edges(largest: int) -> list[int]:
-    """Return the edges 2, 3, 4, 5-9, 10-19, 20-49, 50-99, …"""
+    """Return the edges of the bins 2, 3, 4, 5-9, 10-19, 20-49, 50-99, …, up to the largest size."""
     edges = [2, 3, 4, 5]
     step = 10
     while edges[-1] <= largest:
@@ -129,7 +131,7 @@ def histogram(counts: Sequence[int], edges: Sequence[float], threshold: float, a
 
 
 def _with_zero(axes: Axes, counts: Sequence[int], edges: Sequence[float]) -> None:
-    """Draw bars on a logarithmic axis, left of which stands a bar for 0."""
+    """Draw bars on a logarithmic axis, and to the left of the axis a bar for 0."""
     from matplotlib.ticker import NullLocator
 
     step = edges[2] / edges[1]
@@ -147,9 +149,8 @@ def _with_zero(axes: Axes, counts: Sequence[int], edges: Sequence[float]) -> Non
 def plain(width: float, height: float, left: float | None = None, bottom: float = 0.55) -> tuple[Figure, Axes]:
     """Return a figure with one set of axes, in the report's colours.
 
-    The size is `width` x `height` inches.
-
-    left, bottom  margins of the axes in inches; None: Matplotlib finds the margins, which doubles the time"""
+    width, height  size in inches
+    left, bottom   margins of the axes in inches; without `left`, Matplotlib finds all margins, which doubles the time"""
     from matplotlib.figure import Figure
 
     ink, faint, paper, _, _ = LIGHT
@@ -164,17 +165,15 @@ def plain(width: float, height: float, left: float | None = None, bottom: float 
 
 
 def _decades(most: int) -> tuple[list[float], list[str]]:
-    """Return about eight ticks of a logarithmic axis, and their labels.
+    """Return about eight ticks of a logarithmic axis from 1 to `most`, and their labels.
 
-    The axis reaches from 1 to `most`.
-
-    Matplotlib sets its own labels as formulas, which takes longer than the rest of the chart."""
+    Matplotlib's own labels are formulas, and take longer to draw than the rest of the chart."""
     powers = range(0, int(math.log10(max(1, most))) + 1, int(math.log10(max(1, most))) // 8 + 1)
     return [10.0**n for n in powers], [f"{10**n:,}" if n < 4 else f"10{str(n).translate(RAISED)}" for n in powers]
 
 
 def _counting(axes: Axes, counts: NDArray[np.int64]) -> None:
-    """Give an axis whole numbers, on a logarithmic scale for wide ranges."""
+    """Set ticks at whole numbers on the vertical axis, which is logarithmic for wide ranges."""
     from matplotlib.ticker import MaxNLocator
 
     if counts.any() and counts.max() > 50 * counts[counts > 0].min():

@@ -1,11 +1,11 @@
-"""Compute how clusters split at lower thresholds, and images' turns.
+"""Compute how clusters split at lower thresholds, and the turn of each image against its keeper.
 
 Both follow from the matches inside clusters. A cluster's dendrogram consists of links, fewer than the cluster has
-images: the links up to a threshold connect the images that form a cluster at that threshold. So the page can cut
-clusters again without other matches. With `components` the links are a minimum spanning tree. With `complete` the
-links are the pairs whose distance is the distance of two merged clusters. With `star` the links join the keeper to
-each other image: images that a lower threshold cuts off stay single on the page, although a run with that threshold
-might give such images another keeper."""
+images: the links within a threshold connect the images that form a cluster at this threshold. So the page can split
+clusters without other matches. With `components` the links are a minimum spanning tree. With `complete` the links are
+the pairs whose distance is the distance of two merged clusters. With `star` the links join the keeper to each other
+image: images beyond a lower threshold are single images on the page, although a run with this threshold might give such
+images another keeper."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from stages.kernels.graph import linkage
 from stages.kernels.measure import turns
 
 HELD = 4_000_000
-"""Matches in memory above which matches outside a spanning forest are dropped."""
+"""Number of matches in memory above which matches outside a spanning forest are dropped."""
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 
 class Dendrogram(NamedTuple):
-    """Links of clusters, and turns of images.
+    """The links of clusters, and the turns of images.
 
-    a, b  images of a link, int64 (m,)
-    at    distance of a link, float64 (m,)
-    turn  turn from each image to its keeper's orientation, a number of `kernels/measure/turns.py`, int64 (n,)"""
+    a, b  the two images of each link, int64 (m,)
+    at    the distance of each link, float64 (m,)
+    turn  the turn from each image to the orientation of its keeper, as in `kernels/measure/turns.py`, int64 (n,)"""
 
     a: Ints
     b: Ints
@@ -45,7 +45,7 @@ class Dendrogram(NamedTuple):
 class _Links(NamedTuple):
     """Matches between images of one cluster; see `Graph`.
 
-    turn  smallest turn of b"""
+    turn  the smallest turn of b that attains the least distance"""
 
     a: Ints
     b: Ints
@@ -94,9 +94,7 @@ def dendrogram(
 
 
 def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
-    """Return one image of each part of a cluster that no link joins to the keeper.
-
-    The result is int64 (k,).
+    """Return one image of each part of a cluster that no link joins to the keeper, int64 (k,).
 
     Such parts exist where rows are missing: between copies under `pairs.same_hash: zero`, or after a dismissal."""
     from stages.kernels.graph.components import Forest
@@ -111,7 +109,7 @@ def _loose(count: int, a: Ints, b: Ints, keeper: Ints) -> Ints:
 def _inside(matches: Matches, paths: pa.Array, cluster: Ints, everything: bool) -> _Links:
     """Return the matches inside clusters.
 
-    Unless `everything` is true, a minimum spanning forest is enough."""
+    everything  return all these matches; otherwise matches outside a minimum spanning forest may be dropped"""
     none = np.empty(0, np.int64)
     held = [_Links(none, none, np.empty(0), np.empty(0, np.bool_), none)]
     for rows in _batches(matches, paths, cluster):
@@ -142,9 +140,7 @@ def _spanning(count: int, rows: _Links) -> _Links:
 
 
 def _turns(count: int, tree: _Links, roots: Ints) -> Ints:
-    """Return the turns to the orientation of the roots, along the edges of trees.
-
-    The result is int64 (n,)."""
+    """Return the turn from each node to the orientation of its tree's root, composed along the edges, int64 (n,)."""
     ends = np.concatenate([tree.a, tree.b])
     others = np.concatenate([tree.b, tree.a])
     steps = np.concatenate([tree.turn, turns.inverse(tree.turn)])  # b turned resembles a; a turned back resembles b

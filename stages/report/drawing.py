@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Chart
 
 ON_SHEET = 24
-"""Images of a cluster on its contact sheet, at most."""
+"""Greatest number of images on the contact sheet of a cluster."""
 FEW = 2
-"""Maximum number of different cluster sizes that a sentence lists; more sizes get a chart."""
+"""Greatest number of different cluster sizes that are listed in a sentence, not in a chart."""
 SUFFIXES = (".svg", "-dark.svg")
-"""Ends of the names of charts, for light and for dark pages."""
+"""Suffixes of the names of charts, for light and for dark pages."""
 
 
 class Drawn:
-    """The published files, with their kind and subject; `pdf`: whether each chart has a PDF, too."""
+    """The published files of a report, with their kind and subject.
+
+    version  version of the code that draws charts
+    pdf      whether each chart also becomes a PDF"""
 
     def __init__(self, job: Job, version: int, pdf: bool) -> None:
         self._job, self._suffixes = job, (*SUFFIXES, ".pdf") if pdf else SUFFIXES
@@ -46,7 +49,7 @@ class Drawn:
         return self.note(name, kind, subject)
 
     def chart(self, name: str, kind: str, subject: str, chart: Callable[..., Chart], *arguments: Any) -> None:
-        """Begin to draw a chart, unless the last report has it; `finish` publishes the chart."""
+        """Begin to draw a chart, unless the last report has the same chart; `finish` publishes the chart."""
         files = [f"{name}{suffix}" for suffix in self._suffixes]
         forms = reuse.draw(self._job.adopt, [f"report/{file}" for file in files], self._version, chart, *arguments)
         self._charts.append((files, kind, subject, forms))
@@ -64,7 +67,7 @@ class Drawn:
         return name
 
     def result(self) -> Result:
-        """Return one row a file, sorted by kind and name."""
+        """Return one row per file, sorted by kind and name."""
         rows = sorted((kind, file, subject) for file, (kind, subject) in self.rows.items())
         table = pa.table([[r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows]], schema=SCHEMA)
         kinds = pc.value_counts(table["kind"]).to_pylist()
@@ -75,7 +78,9 @@ class Drawn:
 def draw_charts(
     inputs: Inputs, labelled: str | None, job: Job, members: pa.Table, matches: Matches, drawn: Drawn
 ) -> dict[str, Any]:
-    """Draw the charts; return their data for the page."""
+    """Draw the charts of cluster sizes and recall; return the data about charts for the page.
+
+    labelled  value of `plot.labels`"""
     there: list[str] = []
     sizes: dict[int, int] = {}
 
@@ -114,9 +119,7 @@ def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:
 def draw_pair(
     row: dict[str, Any], figure: Figure, gallery: Gallery, drawn: Drawn, kind: str, number: int
 ) -> dict[str, Any]:
-    """Draw two matching images side by side.
-
-    Returns the row with the picture's name and size."""
+    """Draw two matching images side by side; return the row with the picture's name, size and texts."""
     subjects = []
     for path in (row["path_a"], row["path_b"]):
         facts = gallery.facts[path]

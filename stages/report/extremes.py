@@ -14,7 +14,7 @@ from stages.report.reads import columns
 
 BINS = 60
 DECADES = 2_000
-"""The greatest distance of a histogram with a logarithmic axis, divided by the least."""
+"""The greatest distance on the logarithmic axis of a histogram, divided by the least distance."""
 ALL = 1 << 60
 BY_PATH = (("path_a", "ascending"), ("path_b", "ascending"))
 
@@ -25,12 +25,10 @@ def number(amount: int | str) -> int:
 
 
 def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limit: float) -> tuple[pa.Table, pa.Table]:
-    """Return the `amount` closest and the `amount` farthest matches.
+    """Return the `amount` closest and the `amount` farthest matches; no match is in both tables.
 
-    No match is in both tables.
-
-    Memory is linear in `amount`. Measured pairs of identical thumbnails (MSE 0) are left out: two equal pictures
-    show nothing."""
+    Memory is linear in `amount`. Measured pairs of identical thumbnails (MSE 0) are left out, since two equal pictures
+    are of no interest."""
     most = number(amount)
     sizes = {"ascending": most, "descending": 2 * most}  # half of the farthest may be among the closest
     kept: dict[str, pa.Table] = {}
@@ -66,9 +64,9 @@ def _no_worse(found: pa.ChunkedArray, than: pa.Scalar, order: str) -> pa.Chunked
 def bins(artifacts: Sequence[Artifact], figure: Figure, threshold: float | None) -> tuple[list[int], list[float]]:
     """Return counts of rows in bins of distances, and the edges of the bins.
 
-    There are BINS bins. The first bin counts the distance 0 alone. The edges of the other bins grow by equal ratios, up
+    There are BINS bins. The first bin counts only the distance 0. The edges of the other bins grow by equal ratios, up
     to the threshold, or to the largest distance if there is no threshold; the second bin also counts distances below
-    its lower edge. Whole distances below BINS have one bin each instead, centred on the number."""
+    its lower edge. If distances are whole numbers below BINS, each number has a bin, centred on the number, instead."""
     top, name = threshold, figure.column
     if top is None:
         top = max((pc.max(b[name]).as_py() or 0.0 for a in artifacts for b in a.batches([name])), default=0.0)

@@ -1,8 +1,8 @@
-"""Find folders whose images are also in other folders: folders.parquet, and the table on the page.
+"""Find folders that share images: folders.parquet, and the table on the page.
 
-A folder stands for its whole subtree. An image is in another folder if it matches an image there. A folder is
-contained in another folder if none of its images is unreadable and all of them are in the other folder. The result is
-complete, since every pair of images is compared."""
+A folder stands for its whole subtree. An image is shared with another folder if the image matches an image there. A
+folder is contained in another folder if all images of the folder are readable, and shared with the other folder. The
+result is complete, since every pair of images is compared."""
 
 from __future__ import annotations
 
@@ -42,22 +42,24 @@ SCHEMA = pa.schema(
 )
 """The table's schema; columns that end in `_a` describe folder_a, columns that end in `_b` folder_b.
 
-images      readable images of the folder, subfolders included
-unreadable  unreadable images of the folder
-shared      images that match an image of the other folder; bytes: of these images
-identical   shared images with a match at distance 0; near: the other shared images
-alone       images without a match outside the folder
-contained   all images of the folder are shared, and none is unreadable
+images      number of readable images of the folder, subfolders included
+unreadable  number of unreadable images of the folder
+shared      number of images that match an image of the other folder
+identical   number of shared images with a match at distance 0 in the other folder
+near        number of other shared images
+bytes       bytes of the shared images
+alone       number of images without a match outside the folder
+contained   whether all images of the folder are readable and shared
 
-If one folder lies in the other, the counts of the outer folder leave out the inner folder, except in `alone`."""
+If one folder lies in the other folder, the counts of the outer folder leave out the inner folder, except in `alone`."""
 
 
 class _Folders(NamedTuple):
-    """The folders of a run in the order of their names, each with images of its own or with several subfolders.
+    """The folders of a run that have images of their own, or several subfolders, in the order of their names.
 
     names       paths of the folders
     tree        the folders as a tree
-    unreadable  unreadable images, without those in subfolders, int64 (folders,)"""
+    unreadable  number of unreadable images in each folder itself, without subfolders, int64 (folders,)"""
 
     names: list[str]
     tree: Tree
@@ -67,9 +69,8 @@ class _Folders(NamedTuple):
 def folder_table(inputs: Inputs, job: Job) -> pa.Table:
     """Return a row for each pair of folders that share images, in the order of the folders' names.
 
-    A pair is left out if a subfolder shares the same images: see `condensed`. Images that occur
-    in more than about a thousand folders add no rows, but count in the rows of other images: see
-    `stages.kernels.graph.trees.PRODUCT`."""
+    A pair is left out if a subfolder shares the same images: see `condensed`. Images that occur in more than about a
+    thousand folders add no rows, but count in the rows of other images: see `stages.kernels.graph.trees.PRODUCT`."""
     pairs: Collection[tuple[str, str]] = ()
     if files := job.settings("cluster.dismissed"):
         pairs = dismissed.unchanged(files, job.task.spec["dismissed"])
@@ -125,7 +126,9 @@ def _images(
 def _tree(leaves: Sequence[str]) -> tuple[list[str], Ints]:
     """Return the folders with images or with several subfolders, and the number of each folder's parent.
 
-    A folder whose only content is one subfolder is left out."""
+    leaves  folders with images
+
+    A folder that contains only one subfolder is left out."""
     own = {tuple(name.split("/")) for name in leaves}
     inner: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
     for parts in own:
@@ -144,7 +147,9 @@ def _tree(leaves: Sequence[str]) -> tuple[list[str], Ints]:
 
 
 def _table(folders: _Folders, images: Ints, found: SharedImages) -> pa.Table:
-    """Return the table; `images`: readable images of each folder, without those in subfolders."""
+    """Return the table of folders.
+
+    images  number of readable images in each folder itself, without subfolders, int64 (folders,)"""
     tree, count = folders.tree, len(folders.names)
     keys = found.a * count + found.b
     forth = np.flatnonzero(condensed(tree, found) & (found.a < found.b))

@@ -1,6 +1,6 @@
 """Read images by path for display.
 
-If a file is gone or has changed, its thumbnail is enlarged and shown instead."""
+If a file was deleted or has changed, the enlarged thumbnail is shown instead."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNLIMITED = 1 << 40
 
 
 def display_options(settings: Settings) -> DecodeOptions:
-    """Return how images are decoded for display; the caller sets the size."""
+    """Return the options that decode images for display; the caller sets the size."""
     return DecodeOptions(
         (1, 1),
         "RGB",
@@ -45,7 +45,7 @@ def display_options(settings: Settings) -> DecodeOptions:
 class Gallery:
     """Images for display.
 
-    facts  a row of facts for each path"""
+    facts  for each path, a row with the columns FACTS"""
 
     def __init__(self, inputs: Inputs, job: Job, paths: Collection[str]) -> None:
         self._shape = thumbnail_shape(job.settings)
@@ -70,14 +70,12 @@ class Gallery:
     def how(self) -> str:
         """Return the versions and options that determine how a file is displayed, as a string.
 
-        Limits on bytes and pixels are left out."""
+        The string does not depend on the limits on bytes and pixels."""
         options = replace(self._options, max_bytes=UNLIMITED, max_pixels=UNLIMITED)
         return repr((PIL.__version__, SIDE, options, self._limits.plugins))
 
     def _seen(self, path: str) -> tuple[Image.Image, bool]:
-        """Return the image, and whether the file itself was read.
-
-        Otherwise the image comes from the thumbnail."""
+        """Return the image, and whether the image comes from the file; otherwise the image comes from the thumbnail."""
         facts = self.facts[path]
         width, height = facts["width"], facts["height"]
         scale = min(1.0, SIDE / max(width, height))

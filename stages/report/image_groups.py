@@ -1,7 +1,7 @@
 """Group images that match the same images, for bundles of folders.
 
-Images that are identical, and treated alike by all rules, form a group: all images of a group match the same images.
-The images of a dismissed pair form groups of their own."""
+Images form a group if they are identical and every rule treats the images alike: all images of a group match the same
+images. An image of a dismissed pair is grouped only with files of the same bytes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ class ImageFolders(NamedTuple):
 
     folder     number of each image's folder, int64 (n,)
     folders    number of folders
-    bytes      int64 (n,)
-    flat       images below `cluster.min_contrast`, which match nothing, bool (n,)
-    dismissed  position, from 1, of the image's digest among the digests of dismissed pairs, or 0; int64 (n,)"""
+    bytes      bytes of each image's file, int64 (n,)
+    flat       images below `cluster.min_contrast`, which match no image, bool (n,)
+    dismissed  position of the image's digest among the digests of dismissed pairs, from 1; 0 for other images;
+               int64 (n,)"""
 
     folder: Ints
     folders: int
@@ -33,7 +34,9 @@ class ImageFolders(NamedTuple):
 
 
 class OwnerFolders(NamedTuple):
-    """Number and bytes of the images of an owner (a group or a single image) in a folder, sorted; int64 (n,) each."""
+    """Number and bytes of an owner's images in a folder, sorted by owner and folder, int64 (n,) each.
+
+    An owner is a group or a single image."""
 
     owner: Ints
     folder: Ints
@@ -57,9 +60,10 @@ class ImageGroups:
     """Groups of images that match the same images, numbered.
 
     count   number of groups
-    of      each image's group, int64 (images,)
-    leaves  folders of each group
-    target  a group's folder if there is only one, else the number of folders plus the group's number, int64 (count,)"""
+    of      number of each image's group, int64 (images,)
+    leaves  the folders of each group
+    target  for a group in one folder, the folder; for other groups, the number of folders plus the group's number;
+            int64 (count,)"""
 
     def __init__(self, representative: Ints, images: ImageFolders, apart: Collection[tuple[int, int]]) -> None:
         self._apart, self._dismissed = apart, images.dismissed
@@ -79,7 +83,9 @@ class ImageGroups:
         return np.array([pair not in self._apart for pair in pairs], bool)
 
     def of_rows(self, a: Ints, b: Ints, zero: Mask) -> tuple[Ints, Ints, Mask]:
-        """Return the pairs of groups that rows about representatives stand for, without dismissed pairs."""
+        """Return the pairs of groups that rows about representatives stand for, without dismissed pairs.
+
+        zero  whether the distance of each row is 0; returned for each pair of groups"""
         if self._most == 1:
             return self.of[a], self.of[b], zero
         rows = np.unique(np.stack([a, b, zero], axis=1), axis=0).tolist()

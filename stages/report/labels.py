@@ -1,7 +1,7 @@
 """Compute the recall at each threshold, from labels of known duplicates.
 
-Labels are a CSV or Parquet file with the columns `path` and `label`: images with one label are duplicates of each
-other. Paths may be relative to the file's folder."""
+Labels are a CSV or Parquet file with the columns `path` and `label`, or a column of the scan. Images with equal labels
+are duplicates of each other. Paths in a file may be relative to the folder of the file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Recall(NamedTuple):
     distances  distances at which the recall rises, float64 (n,), ascending
     share      recall up to each distance, 0 to 1, float64 (n,)
     false      number of matches of images with different labels
-    unknown    number of labelled paths that are no readable image"""
+    unknown    number of labelled paths without a readable image"""
 
     pairs: int
     distances: Doubles
@@ -54,7 +54,9 @@ def read(file: str) -> dict[str, str]:
 
 
 def problems(source: str | None, settings: Settings) -> Iterator[str]:
-    """Yield why labels can't be read, if so."""
+    """Yield a message if labels can't be read.
+
+    source  value of `plot.labels`"""
     name = label_column(source)
     if name is not None and name not in settings("scan.columns"):
         yield f"plot.labels: {name} is not in scan.columns; add it there, or name a file"
@@ -67,7 +69,7 @@ def problems(source: str | None, settings: Settings) -> Iterator[str]:
 
 
 def of_column(inputs: Inputs, name: str) -> dict[str, str]:
-    """Return labels by path, from a column of the scan; images without a label are left out."""
+    """Return labels by path from a column of the scan; images without a label are left out."""
     found: dict[str, str] = {}
     for artifact in inputs.of("scan"):
         rows = artifact.table(["path", name])
@@ -86,7 +88,9 @@ def mark(labels: Mapping[str, str]) -> str:
 
 
 def unchanged(file: str, expected: object) -> dict[str, str]:
-    """Return the labels in a file; `expected` is the digest of the labels in the task's spec.
+    """Return the labels in a file, if the labels are unchanged since the run was planned.
+
+    expected  digest of the labels in the task's spec
 
     Raises:
         TaskError: the labels changed, or can't be read."""
@@ -94,9 +98,7 @@ def unchanged(file: str, expected: object) -> dict[str, str]:
 
 
 def sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """Return the set of each labelled image, and whether there are two sets.
-
-    Unreadable images are left out."""
+    """Return the set of each readable labelled image, and whether there are two sets."""
     found: dict[str, str] = {}
     names: set[str] = set()
     for artifact in inputs.of("thumbnail"):
@@ -126,14 +128,14 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     shape = (alone + len(known), max(1, len(kinds)))
 
     def counted(rows: NDArray[np.bool_]) -> csr_array:
-        """Return how many images of each label a node represents."""
+        """Return the number of images that each node represents, by label, among the labelled images `rows`."""
         places = (np.array(stands, np.int64)[rows], kind[rows])
         return csr_array((np.ones(int(rows.sum())), places), shape=shape)
 
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
 
     def between(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-        """Return two counts of image pairs for each pair of nodes: with equal labels, and with any labels."""
+        """Return for each pair of nodes the number of image pairs with equal labels, and of all image pairs."""
         ways = [(a, b), (b, a)] if two else [(a, b)]
         same = sum(np.asarray(first[x].multiply(other[y]).sum(axis=1)).ravel() for x, y in ways)
         all_ = sum(np.asarray(first[x].sum(axis=1) * other[y].sum(axis=1)).ravel() for x, y in ways)

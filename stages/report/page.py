@@ -34,13 +34,13 @@ TITLE = """document.title = `${globalThis.dates.inputs} – ${globalThis.dates.d
 document.getElementById("run").textContent = globalThis.dates.run;
 document.getElementById("inputs").textContent = `${globalThis.dates.inputs} · ${globalThis.dates.date}`;
 """
-"""End of the script with the dates: names the run, its inputs, and the day of its results."""
+"""Last lines of the script with the dates, which write the run, its inputs and the date of its results on the page."""
 
 Ints = NDArray[np.int64]
 
 
 def by_worth(members: pa.Table) -> Ints:
-    """Return cluster numbers, largest savings first, int64 (n,)."""
+    """Return the numbers of clusters by the bytes of removable images, descending, int64 (n,)."""
     clusters, row = np.unique(members["cluster"].to_numpy(), return_inverse=True)
     spare = np.zeros(len(clusters), np.int64)
     np.add.at(spare, row, np.where(stay(members).to_numpy(), 0, members["bytes"].to_numpy()))
@@ -51,8 +51,8 @@ def by_worth(members: pa.Table) -> Ints:
 def in_order(members: pa.Table, clusters: Ints, most: int) -> pa.Table:
     """Return rows of the cluster stage in the order of `clusters`, each keeper first.
 
-    Whole clusters are taken, `most` images in all; a first cluster with more images is cut. The column `shown`
-    numbers the clusters from 0."""
+    Only whole clusters are returned, with at most `most` images in all; but if the first cluster has more images, its
+    first `most` images are returned. The added column `shown` numbers the clusters from 0."""
     numbers = members["cluster"].to_numpy()
     place = np.full(int(numbers.max(initial=-1)) + 1, -1)
     place[clusters] = np.arange(len(clusters))
@@ -71,8 +71,10 @@ def data(
 ) -> dict[str, Any]:
     """Return images and clusters for the page's script, as columns.
 
-    facts     facts of each image, by path
-    previews  kind of each image's preview, by path: an index into `previews.SUFFIXES`"""
+    members   rows of the cluster stage; see `in_order`
+    facts     facts about each image, by path
+    previews  kind of each image's preview, by path: an index into `previews.SUFFIXES`
+    tree      dendrogram of the clusters"""
     paths = members["path"].to_pylist()
     known = [facts[path] for path in paths]
     folders, folder = _numbered([path.rpartition("/")[0] for path in paths])
@@ -132,7 +134,7 @@ def _firsts(column: pa.ChunkedArray) -> pa.Array:
 def render(template: str, page: Mapping[str, Any]) -> bytes:
     """Return a page as UTF-8.
 
-    All text is escaped, and the page's content security policy allows only the page's own script and style."""
+    All text is escaped; the page's content security policy allows only the script and style of the page."""
     from markupsafe import Markup
 
     fixed: dict[str, Any] = {
@@ -147,7 +149,7 @@ def render(template: str, page: Mapping[str, Any]) -> bytes:
 
 @functools.cache
 def _templates() -> Environment:
-    """Return the templates with their filters; each is compiled once per process."""
+    """Return the templates and their filters; each template is compiled once per process."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("stages.report", "templates")
@@ -177,10 +179,10 @@ def script() -> str:
 
 
 def policy(mark: str, serves: bool = False) -> str:
-    """Return the page's content security policy: no script, style or picture but the page's own.
+    """Return the page's content security policy, which allows only the scripts, style and pictures of the page.
 
     mark    nonce of the script with the dates
-    serves  a server answers the page's requests; else the page may show files, and makes no request"""
+    serves  whether a server answers requests of the page; otherwise the page may show files, but send no request"""
     pictures, requests = ("'self'", "connect-src 'self'; frame-ancestors 'none'; ") if serves else ("'self' file:", "")
     return (
         f"default-src 'none'; img-src {pictures}; style-src '{_hash(style())}'; script-src '{_hash(script())}' "
@@ -194,5 +196,5 @@ def _part(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash of a text as content security policies write hashes."""
+    """Return the hash of a text in the form of a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

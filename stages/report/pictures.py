@@ -18,7 +18,7 @@ MARGIN, LINE = 16, 20
 
 @dataclass(frozen=True)
 class Subject:
-    """An image with lines of text; `marked` draws an accented frame."""
+    """An image with lines of text; if `marked`, the frame is accented."""
 
     image: Image.Image
     lines: Sequence[str]
@@ -41,16 +41,14 @@ def _glyphs() -> frozenset[int]:
 
 
 def printable(text: str) -> str:
-    """Return text that the font can draw.
-
-    Other characters become code points such as <U+200E>."""
+    """Return text that the font can draw: other characters are replaced by code points such as <U+200E>."""
     return "".join(c if ord(c) in _glyphs() and c.isprintable() else f"<U+{ord(c):04X}>" for c in text)
 
 
 def fitted(text: str, width: int) -> str:
-    """Return text at most `width` pixels wide.
+    """Return text that is at most `width` pixels wide; long text is cut in the middle.
 
-    The middle is cut, since paths differ at their ends."""
+    Paths begin alike and differ at their ends."""
     text = printable(text)
     if font().getlength(text) <= width:
         return text
@@ -68,13 +66,13 @@ def _without_middle(text: str, keep: int) -> str:
 def shrunk(image: Image.Image, side: int = PREVIEW) -> Image.Image:
     """Return the image as RGB, scaled to a longest side of `side` pixels.
 
-    Small images are enlarged with visible pixels."""
+    Small images are enlarged without smoothing."""
     image = ImageOps.contain(image, (side, side), Image.Resampling.LANCZOS if max(image.size) > side else 0)
     return image.convert("RGB")
 
 
 def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Image.Image:
-    """Return a picture of images next to each other, with lines and a title."""
+    """Return a picture with a title and images side by side, each above its lines of text."""
     lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
     height = 3 * MARGIN + LINE + box[1] + lines * LINE
     page = Image.new("RGB", (MARGIN + len(subjects) * (side + MARGIN), height), PAPER)
@@ -86,7 +84,7 @@ def side_by_side(title: str, subjects: Sequence[Subject], side: int = 400) -> Im
 
 
 def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, columns: int = 6) -> Image.Image:
-    """Return a picture of images in rows of `columns`, with a title."""
+    """Return a picture with a title and images in rows of at most `columns`, each above its lines of text."""
     columns = max(3, min(columns, len(subjects)))
     lines, box = max(len(subject.lines) for subject in subjects), (side, _tallest(subjects, side))
     cell = box[1] + lines * LINE + MARGIN
@@ -101,7 +99,7 @@ def contact_sheet(title: str, subjects: Sequence[Subject], side: int = 200, colu
 
 
 def _tallest(subjects: Sequence[Subject], side: int) -> int:
-    """Return the height of the tallest image in a square of `side` pixels."""
+    """Return the greatest height of the images after each is scaled to a longest side of `side` pixels."""
     return max(shrunk(subject.image, side).height for subject in subjects)
 
 
@@ -121,9 +119,7 @@ def _place(
 
 
 def jpeg(image: Image.Image, quality: int = 85) -> bytes:
-    """Return an image as JPEG, without metadata.
-
-    Colours have full resolution, so letters are sharp."""
+    """Return an image as JPEG without metadata; colours have full resolution, so that letters are sharp."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, subsampling=0)
     return buffer.getvalue()

@@ -1,6 +1,4 @@
-"""Make previews of images for the report's page, on all idle cores.
-
-Files with the same bytes share one JPEG."""
+"""Make previews of images for the report's page, on all idle cores; files with the same bytes share one JPEG."""
 
 from __future__ import annotations
 
@@ -16,24 +14,25 @@ from stages.report.pictures import PREVIEW, jpeg, shrunk
 
 QUALITY = 80
 TOGETHER = 256
-"""Previews in memory that wait for writing, at most."""
+"""Greatest number of previews in memory that wait to be written."""
 SUFFIXES = ("", "", "-small", "-raw", "-raw-small")
-"""Suffixes of previews' names by kind.
+"""Suffixes of the names of previews by kind.
 
-The kinds: none, from the image, from the thumbnail, and the latter two for camera RAW. `view.js` has the same list."""
+The kinds are: no preview, from the image, from the thumbnail, from camera RAW, and from the thumbnail of camera RAW.
+`view.js` has the same list."""
 PreviewKey: TypeAlias = tuple[str, bool]
 """The digest of a file's bytes, and whether the file was decoded as camera RAW."""
 WRITERS = 16
-"""Previews that are written at a time: disks, and object stores above all, have a latency."""
+"""Previews that are written at the same time, since disks and especially object stores have a latency."""
 
 
 class Previews:
-    """Files `report/images/<digest>-<mark>.jpg`, one for each content.
+    """Files `report/images/<digest>-<mark>.jpg`, one for each content of a file.
 
-    The same content has a second preview if a file with that content is decoded as camera RAW.
+    A content has a second preview if a file with this content is decoded as camera RAW.
 
-    A name depends on everything that determines the preview, so previews of earlier runs are reused. A preview from
-    a thumbnail, where no file with this content exists, has another name and is made again by the next run."""
+    A name depends on everything that determines the preview, so previews of earlier runs are reused. If no file with a
+    content exists any more, the preview is made from the thumbnail, has another name, and is made again by the next run."""
 
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job
@@ -41,9 +40,7 @@ class Previews:
         self._kinds: dict[PreviewKey, int] = {}
 
     def kind(self, path: str) -> int:
-        """Return the kind of an image's preview, an index into SUFFIXES.
-
-        The kind is 0 without a preview."""
+        """Return the kind of an image's preview, an index into SUFFIXES; 0 without a preview."""
         return self._kinds.get(self._content(path), 0)
 
     def _content(self, path: str) -> PreviewKey:
@@ -55,7 +52,7 @@ class Previews:
         return f"images/{content[0][:20]}-{self.mark}{SUFFIXES[self._kinds[content]]}.jpg"
 
     def make(self, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Publish previews; yield the name of each, and the first image with its content.
+        """Publish previews; yield the name of each preview, and the path of the first image with its content.
 
         Names are relative to the page."""
         alike: dict[PreviewKey, list[str]] = {}
@@ -83,7 +80,7 @@ class Previews:
                     yield name, alike[content][0]
 
     def _draw(self, alike: Sequence[str]) -> tuple[bytes, bool]:
-        """Return a preview, and whether the preview comes from an unchanged file."""
+        """Return a preview of images with the same content, and whether the preview comes from an unchanged file."""
         for path in alike:
             image, original = self._gallery.seen(path)
             if original:

@@ -1,4 +1,4 @@
-"""Decide what the report shows, and draw the report."""
+"""Select the content of the report, and draw the report."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from stages.report.sets import leak
 from stages.report.triangle import triangle
 
 FAILURES = 200
-"""Unreadable images on the page, at most."""
+"""Greatest number of unreadable images on the page."""
 
 
 class Amounts(Protocol):
-    """How much is drawn; see the stage's `Params`."""
+    """The parameters that decide how much is drawn; see the stage's `Params`."""
 
     @property
     def pairs(self) -> int | str: ...
@@ -44,9 +44,9 @@ class Amounts(Protocol):
 
 
 def draw(inputs: Inputs, amounts: Amounts, job: Job, version: int) -> Result:
-    """Draw the pictures and the page, by code of this version.
+    """Draw the pictures and the page; return a row for each file, with its kind and subject.
 
-    The rows list each file with its kind and subject."""
+    version  version of the code that draws charts"""
     threshold = job.settings("pairs.threshold")
     joined = job.settings("cluster.threshold")
     limit = joined if joined is not None else threshold
@@ -137,7 +137,7 @@ def _data(
 
 
 def _figures(inputs: Inputs) -> dict[str, Any]:
-    """Return the numbers in the page's head, and the unreadable images."""
+    """Return the numbers at the top of the page, and the unreadable images."""
     thumbnails = [artifact.summary for artifact in inputs.of("thumbnail")]
     ledger = [artifact.summary for artifact in inputs.of("pairs")]
     (clusters,) = (artifact.summary for artifact in inputs.of("cluster"))

@@ -1,4 +1,6 @@
-"""Draw only charts that differ from those of the last report: each file ends with a digest of its data."""
+"""Draw only charts that differ from the charts of the last report.
+
+Each file of a chart ends with a digest of everything that determines the chart."""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ PDF = b"%PDF"
 
 
 def mark_of(version: str, chart: Callable[..., Figure], *arguments: Any) -> str:
-    """Return a digest of what determines a chart: the function, its arguments, and the version of the code.
+    """Return a digest of the function that draws a chart, of its arguments, and of the version of the code.
 
     Arguments are JSON values, mappings and NumPy arrays."""
     plain = json.dumps([version, chart.__name__, *arguments], default=lambda value: value.tolist())
@@ -26,13 +28,13 @@ def mark_of(version: str, chart: Callable[..., Figure], *arguments: Any) -> str:
 
 
 def marked(picture: bytes, mark: str) -> bytes:
-    """Return an SVG or PDF with a last line, a comment, that holds the mark and a digest of the picture."""
+    """Return an SVG or PDF with an added last line: a comment with the mark, and a digest of the picture."""
     said = f"{mark} {hashlib.sha256(picture).hexdigest()}"
     return picture + (f"% {said}\n" if picture.startswith(PDF) else f"<!-- {said} -->\n").encode()
 
 
 def is_marked(data: bytes, mark: str) -> bool:
-    """Return whether a picture is whole, and has this mark."""
+    """Return whether a picture is undamaged, and has a mark."""
     begins = data.rfind(b"% " if data.startswith(PDF) else b"<!--")
     return begins > 0 and data == marked(data[:begins], mark)
 
@@ -44,12 +46,12 @@ def draw(
     chart: Callable[..., Figure],
     *arguments: Any,
 ) -> Callable[[], list[bytes] | None]:
-    """Begin to draw a chart; return a function that waits for the forms of the chart.
+    """Begin to draw a chart; return a function that waits for the chart's files, and returns their content.
 
     adopt  `Job.adopt`
-    names  names of the chart's files, for light and for dark pages, and of a PDF if one is wanted
+    names  names of the chart's files: for light pages, for dark pages, and of the PDF, if a PDF is wanted
 
-    The function returns None where all files could be adopted, since they were drawn from the same arguments."""
+    The returned function returns None if all files of the last report were adopted: they have the same mark."""
     mark = mark_of(version, chart, *arguments)
     if all(adopt(name, functools.partial(is_marked, mark=mark)) for name in names):
         return lambda: None

@@ -1,4 +1,4 @@
-"""Count the images of the second set that match an image of the first set."""
+"""Count the images of set b that are in clusters with images of set a."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.stage import Inputs
 
 
 def leak(inputs: Inputs, members: pa.Table) -> tuple[int, int] | None:
-    """Return how many images of set b are in clusters, and how many are readable; None for a run of one set.
+    """Return the number of images of set b in clusters, and of readable images of set b; None for a run of one set.
 
     A run of two sets compares no two images of one set, so each image of b in a cluster matches an image of a."""
     second = [artifact for artifact in inputs.of("thumbnail") if artifact.key.startswith("b-")]

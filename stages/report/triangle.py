@@ -1,4 +1,4 @@
-"""Arrange the folders that share most images in a triangle, for the page."""
+"""Arrange the folders that share the most images in a triangle, for the page."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 MOST = 16
-"""Folders in the triangle, at most."""
+"""Greatest number of folders in the triangle."""
 TINTS = 9
-"""Number of tints of a cell, from the smallest share of images to all images."""
+"""Number of tints of cells, from the faintest tint for the smallest shares to the strongest tint for all images."""
 
 
 class Cell(NamedTuple):
-    """What two folders share. `said`: both percentages; `title`: the same in words; `tint`: 1 to TINTS.
+    """The images that two folders share.
 
-    a, b  numbers of the folders in the triangle: of the row and of the column"""
+    a, b   numbers of the folders in the triangle: of the row and of the column
+    said   the shares of shared images in both folders, as percentages
+    title  the counts of shared images, in words
+    tint   1 to TINTS"""
 
     a: int
     b: int
@@ -27,10 +30,11 @@ class Cell(NamedTuple):
 
 
 class Triangle(NamedTuple):
-    """Folders, each with a row: a cell or None for each earlier folder.
+    """Folders in a triangle.
 
     folders  paths of the folders
     names    the paths without their common part
+    rows     a row for each folder: a cell or None for each earlier folder
     left     number of further pairs of folders that share images"""
 
     folders: list[str]
@@ -40,9 +44,11 @@ class Triangle(NamedTuple):
 
 
 def triangle(table: pa.Table) -> Triangle | None:
-    """Return the folders that share most images; `table`: see `stages.report.folders`. None for an empty table.
+    """Return the folders that share the most images; None for an empty table.
 
-    Pairs of nested folders are left out, unless there are no others."""
+    table  see `stages.report.folders`
+
+    Pairs of nested folders are left out, unless all pairs are nested."""
     names = zip(*(table[f"folder_{side}"].to_pylist() for side in "ab"), strict=True)
     apart = np.array([not b.startswith(f"{a.rstrip('/')}/") for a, b in names], bool)
     pairs, table = len(table), table.filter(pa.array(apart | ~apart.any()))
@@ -68,7 +74,7 @@ def triangle(table: pa.Table) -> Triangle | None:
 
 
 def _cell(row: dict[str, Any], a: int, b: int, names: list[str]) -> Cell:
-    """Return a cell of the triangle: its row is `folder_b`, the later folder."""
+    """Return a cell of the triangle, in the row of `folder_b`, the later folder, and the column of `folder_a`."""
     shares = [row[f"shared_{side}"] / max(1, row[f"images_{side}"]) for side in "ba"]
     texts = [f"{int(100 * share)}" if share == 0 or share >= 0.01 else "<1" for share in shares]
     title = (
