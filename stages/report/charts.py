@@ -150,7 +150,7 @@ def plain(width: float, height: float, left: float | None = None, bottom: float 
     """Return a figure with one set of axes, in the report's colours.
 
     width, height  size in inches
-    left, bottom   margins of the axes in inches; without `left`, Matplotlib finds all margins, which doubles the time"""
+    left, bottom   margins of the axes in inches; without `left`, Matplotlib finds margins, which doubles the time"""
     from matplotlib.figure import Figure
 
     ink, faint, paper, _, _ = LIGHT

@@ -32,7 +32,8 @@ class Previews:
     A content has a second preview if a file with this content is decoded as camera RAW.
 
     A name depends on everything that determines the preview, so previews of earlier runs are reused. If no file with a
-    content exists any more, the preview is made from the thumbnail, has another name, and is made again by the next run."""
+    content exists any more, the preview is made from the thumbnail and has another name; the next run makes the preview
+    again."""
 
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job

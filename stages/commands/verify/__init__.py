@@ -1,16 +1,15 @@
 """Recompute a finished run with simple, independent code, and compare.
 
-verify.py        the checks: a random sample, or every pair
+verify.py        the checks, and the content of verify.json
   files.py       the run's artifacts, read by pyarrow alone
   data.py        columns of the artifacts as plain arrays
   tables.py      images and rows of pairs
   truth.py       expected rows of pairs by the rules alone; the outcome of a check
-  nearest.py     each sampled image against all others
-  recount.py     the ledger by grouping; clusters by a plain union-find
+  nearest.py     distances of sampled images from all other images
+  recount.py     the ledger by grouping; clusters by a simple union-find
   keepers.py     the keeper of each cluster, by sorted tuples
   distances.py   distances of thumbnails, by NumPy on 64-bit integers
-  vectors.py     distances of vectors, by NumPy in float64
-"""
+  vectors.py     distances of vectors, by NumPy in float64"""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ from pipeline.messages.say import say, say_on_stderr
 
 
 def recompute(run: str | None, pairs: int, images: int, seed: int, as_json: bool, quiet: bool) -> int:
-    """Recompute the run, write verify.json, print each outcome; return the exit code."""
+    """Recompute a run, write verify.json, and print the outcome of each check; return the exit code."""
     import threadpoolctl
 
     from pipeline.execution.progress import make_reporter

@@ -1,7 +1,8 @@
 """Read the artifacts of a run as plain arrays for `verify`.
 
-No code of the stages or their kernels is used: the Parquet files are read as any user can read them, and distances are
-computed with NumPy on 64-bit integers. So an error in the stages or kernels can't hide from `verify`."""
+No code of the stages or their kernels is used: the Parquet files are read as any user can read them. Distances are
+computed with NumPy, for thumbnails on 64-bit integers and for vectors in float64. So `verify` can't repeat an error of
+the stages or kernels."""
 
 from __future__ import annotations
 
@@ -33,13 +34,18 @@ from stages.commands.verify.tables import Images, Rows
 from stages.commands.verify.vectors import Vectors
 
 GATHER = 128 << 20
-"""Bytes of thumbnails held for a batch of pairs; the cache of partitions holds about as many."""
+"""Bytes of thumbnails in memory for a batch of pairs; the cache of partitions holds about as many bytes."""
 HASHES = tuple(f"hash_{mirror}{degrees}" for mirror in ("", "mirrored_") for degrees in (0, 90, 180, 270))
 """Columns of hashes by turn; see `Rules`."""
 
 
 class Recorded:
-    """A finished run. Raises ConfigError where its artifacts are damaged or do not belong together."""
+    """The artifacts of a finished run.
+
+    step  is called with the name of each finished step, for progress
+
+    Raises:
+        ConfigError: artifacts are damaged, missing, or left over from another run."""
 
     def __init__(self, folder: Place, step: Callable[[str], None]) -> None:
         self.folder, self.step = folder, step
@@ -75,19 +81,19 @@ class Recorded:
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of a thumbnail."""
+        """Return the height, width and channels of a thumbnail."""
         width, height = self.config["thumbnail"]["size"]
         size = next(self.parts[0].batches(["thumbnail"], 1)).schema.field(0).type.byte_width
         return height, width, size // (height * width)
 
     @property
     def zero_mean(self) -> bool:
-        """Whether `pairs.exposure` is ignore."""
+        """Return whether `pairs.exposure` is ignore."""
         return bool(self.config["pairs"].get("exposure") == "ignore")
 
     @property
     def values(self) -> int:
-        """The divisor of a sum of squares of thumbnails to an MSE; see `sums_of_squares`."""
+        """Return the number by which a result of `sums_of_squares` is divided to give an MSE."""
         height, width, channels = self.shape
         pixels = height * width
         values = pixels * channels if self.config["pairs"]["normalize"] == "value" else pixels
@@ -95,7 +101,7 @@ class Recorded:
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules by which pairs were compared."""
+        """Return the rules by which pairs were compared."""
         pairs = self.config["pairs"]
         turns = (0, 1, 2, 3) if pairs["rotations"] else (0,)
         return Rules(
@@ -113,7 +119,7 @@ class Recorded:
 
     @cached_property
     def images(self) -> Images:
-        """All readable images; the first access reads every thumbnail once."""
+        """Return all readable images; the first access reads every partition of thumbnails."""
         tables: list[pa.Table] = []
         digested: list[NDArray[np.uint64]] = []
         identity: list[NDArray[np.uint64]] = []
@@ -166,16 +172,16 @@ class Recorded:
         )
 
     def numbers_of(self, part: int) -> Ints:
-        """Return the numbers of the images of a partition, consecutive."""
+        """Return the numbers of the images of a partition, which are consecutive."""
         return np.arange(*np.searchsorted(self.images.partition, [part, part + 1]))
 
     def block(self, number: int) -> Ints:
-        """Return the numbers of the images of a block, consecutive."""
+        """Return the numbers of the images of a block, which are consecutive."""
         return np.arange(*np.searchsorted(self.images.block, [number, number + 1]))
 
     @cached_property
     def thumbnails_of(self) -> Callable[[int], Bytes]:
-        """Cached function: a partition's number to its thumbnails, uint8 (m, H, W, C)."""
+        """Return a cached function from a partition's number to the partition's thumbnails, uint8 (m, H, W, C)."""
         size = int(np.prod(self.shape)) * max(part.rows for part in self.parts)
         return lru_cache(maxsize=max(1, GATHER // size))(self._read_thumbnails)
 
@@ -187,7 +193,9 @@ class Recorded:
         return np.frombuffer(b"".join(values), np.uint8).reshape(-1, *self.shape)
 
     def thumbnails(self, numbers: Ints) -> Bytes:
-        """Return thumbnails of images, uint8 (m, H, W, C)."""
+        """Return the thumbnails of images, uint8 (m, H, W, C).
+
+        numbers  numbers of the images, int64 (m,)"""
         out = np.empty((len(numbers), *self.shape), np.uint8)
         partition = self.images.partition[numbers]
         for part in np.unique(partition).tolist():
@@ -197,17 +205,17 @@ class Recorded:
 
     @property
     def pairs_at_once(self) -> int:
-        """Number of pairs whose thumbnails are in memory together."""
+        """Return the number of pairs whose thumbnails are in memory at the same time."""
         return max(1, GATHER // (2 * int(np.prod(self.shape))))
 
     def measure(self, a: Ints, b: Ints) -> tuple[NDArray[Any], Ints]:
-        """Return each pair's least distance, before the division by `Rules.divisor`; and its turns as bits."""
+        """Return the least distance of each pair, before the division by `Rules.divisor`, and its turns as bits."""
         if self.embedded:
             return self.vectors.distances(a, b), np.ones(len(a), np.int64)
         return self.measure_thumbnails(a, b)
 
     def measure_thumbnails(self, a: Ints, b: Ints) -> tuple[Ints, Ints]:
-        """Return each pair's least sum of squares over turns of b; and its turns as bits."""
+        """Return the least sum of squares of each pair over turns of b, and the turns that attain it, as bits."""
         least, bits = np.empty(len(a), np.int64), np.empty(len(a), np.int64)
         for start in range(0, len(a), self.pairs_at_once):
             part = slice(start, start + self.pairs_at_once)
@@ -232,15 +240,15 @@ class Recorded:
                 yield Rows(batch, a, b, mse, measured)
 
     def _numbers(self, block: int, paths: pa.Array) -> Ints:
-        """Return the numbers of images of a block by path; -1 for a path that is not in the block."""
+        """Return the number of the image with each path in a block; -1 for a path that is not in the block."""
         first, end = np.searchsorted(self.images.block, [block, block + 1]).tolist()
         found = pc.index_in(paths, value_set=self.images.paths[first:end])
         return np.asarray(pc.add(found, first).fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
     def find(self, a: Ints, b: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the recorded MSE of pairs of representatives, and which were measured.
+        """Return the recorded distance of pairs of representatives, and which distances were measured.
 
-        The MSE of a pair without a row is nan."""
+        The distance of a pair without a row is nan."""
         wanted, inverse = np.unique(a * len(self.images) + b, return_inverse=True)
         mse, measured = np.full(len(wanted), np.nan), np.zeros(len(wanted), bool)
         blocks = np.stack([self.images.block[a], self.images.block[b]], axis=1)

@@ -1,4 +1,4 @@
-"""Compare images for `verify`: NumPy on 64-bit integers, simple enough to need no proof."""
+"""Compare thumbnails for `verify` with NumPy on 64-bit integers, in code that is simple enough to need no proof."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AT_ONCE = 1 << 20
-"""Bytes of differences that are squared at a time, few enough for the processor's cache."""
+"""Bytes of differences that are squared at a time, few enough for the CPU's cache."""
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -18,10 +18,19 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Rules:
-    """Settings that decide which pairs have a row. `turns`: compared turns of the second image; from 4 on, the image is
-    mirrored left-right and then turned by 4 less; `divisor`: of a sum of squares to an MSE; `grouped`:
-    `pairs.identical` is group; `settled`: folders of which no two images are compared; `folders` and `depth`:
-    pairs.folders and pairs.folder_depth; `roots`: the inputs."""
+    """Settings that decide which pairs have a row.
+
+    threshold  `pairs.threshold`
+    turns      compared turns of the second image: turn t < 4 is t quarter turns; turn t ≥ 4 is the mirror, left-right,
+               and then t - 4 quarter turns
+    divisor    number by which a measured distance is divided to give the recorded distance
+    same       `pairs.same`
+    same_hash  `pairs.same_hash`
+    grouped    whether `pairs.identical` is group
+    settled    the references, if `pairs.references` is skip: two images of references are not compared
+    folders    `pairs.folders`
+    depth      `pairs.folder_depth`
+    roots      the inputs"""
 
     threshold: float | None
     turns: tuple[int, ...]
@@ -36,21 +45,23 @@ class Rules:
 
 
 def turned(thumbnails: Bytes, turn: int) -> Bytes:
-    """Return thumbnails, (m, H, W, C), in a turn; see `Rules`."""
+    """Return thumbnails (m, H, W, C) after a turn; see `Rules`."""
     upright = thumbnails[:, :, ::-1] if turn >= 4 else thumbnails
     return np.rot90(upright, turn % 4, axes=(1, 2))
 
 
 def undone(turn: int) -> int:
-    """Return the turn that undoes a turn; mirrored turns undo themselves."""
+    """Return the inverse of a turn; a turn with a mirror is its own inverse."""
     return turn if turn >= 4 else -turn % 4
 
 
 def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int, zero_mean: bool = False) -> Ints:
-    """Return sums of squared differences of thumbnails a[i] and b[i], int64 (m,).
+    """Return the sum of squared differences of the thumbnails a[i] and b[i] for each i, int64 (m,).
 
-    `thumbnails`: uint8 (u, H, W, C); `turn`: see `Rules`; `zero_mean`: the mean difference of each channel is
-    subtracted first, and the sum is multiplied by the number of pixels, which makes the sum an integer."""
+    thumbnails  uint8 (u, H, W, C)
+    turn        turn of b; see `Rules`
+    zero_mean   subtract the mean difference of each channel first, and multiply the sum by the number of pixels, which
+                makes the sum an integer"""
     sums = np.empty(len(a), np.int64)
     step = max(1, AT_ONCE // (8 * int(np.prod(thumbnails.shape[1:]))))
     for start in range(0, len(a), step):
@@ -66,7 +77,7 @@ def sums_of_squares(thumbnails: Bytes, a: Ints, b: Ints, turn: int, zero_mean: b
 
 
 def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
-    """Return a number per image, equal where the rule `same` allows a comparison."""
+    """Return a number for each image; images are compared only if their numbers are equal, by the rule `pairs.same`."""
     if rules.same == "any":
         return np.zeros(len(width), np.int64)
     common = np.gcd(width, height) if rules.same == "aspect" else np.ones_like(width)
@@ -76,7 +87,7 @@ def kinds(width: Ints, height: Ints, rules: Rules) -> Ints:
 
 
 def folder_of(path: str, rules: Rules) -> str:
-    """Return the folder of an image that the rule of folders compares."""
+    """Return the folder of an image for the rule `pairs.folders`."""
     holding = [root.rstrip("/") for root in rules.roots if path.startswith(root.rstrip("/") + "/")]
     if not holding:
         return path.rpartition("/")[0]
@@ -92,12 +103,14 @@ def below(path: str, roots: Collection[str]) -> bool:
 def digests(items: Iterable[bytes]) -> NDArray[np.uint64]:
     """Return 64-bit digests of byte strings.
 
-    Of a million different strings, two agree once in thirty million runs."""
+    Among a million different strings, two have the same digest in one of about thirty million runs."""
     return np.frombuffer(b"".join(hashlib.blake2b(item, digest_size=8).digest() for item in items), np.uint64)
 
 
 def identities(thumbnails: Bytes, turns: Collection[int]) -> NDArray[np.uint64]:
-    """Return 64-bit digests of thumbnails, uint8 (m, H, W, C), that ignore `turns`."""
+    """Return 64-bit digests of thumbnails, equal for thumbnails that are equal in some of `turns`.
+
+    thumbnails  uint8 (m, H, W, C)"""
     forms = (turned(thumbnails, turn) for turn in turns)
     least: NDArray[np.uint64] = np.min([digests(image.tobytes() for image in each) for each in forms], axis=0)
     return least

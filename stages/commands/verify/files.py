@@ -17,7 +17,7 @@ from pipeline.store.backends.ranges import open_parquet, read_footer
 from pipeline.store.backends.storage import listed, read_bytes
 
 ARTIFACT = re.compile(r".+-[0-9a-f]{16}\.parquet|clusters\.parquet")
-"""Pattern of the names of artifacts; users may put other files beside the artifacts."""
+"""Pattern of the names of artifacts; other files in the folders are ignored."""
 STAGES = ("scan", "thumbnail", "hash", "index", "pairs", "cluster")
 
 
@@ -32,17 +32,21 @@ class ArtifactFile:
 
     @property
     def name(self) -> str:
-        """The name in messages: stage/file."""
+        """Return the name for messages: stage/file."""
         return f"{self.path.parent.name}/{self.path.name}"
 
     def table(self, columns: Sequence[str], whole: bool = False) -> pa.Table:
-        """Return columns as one table; see `batches`."""
+        """Return the rows of some columns as one table; see `batches`."""
         return pa.Table.from_batches(self.batches(columns, max(1, self.rows), whole))
 
     def batches(self, columns: Sequence[str], size: int, whole: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield columns in batches of at most `size` rows, at least one batch.
+        """Yield the rows of some columns in batches of at most `size` rows; at least one batch.
 
-        Page checksums are verified. Raises ConfigError where the artifact is damaged or, if `whole`, has nulls."""
+        whole  nulls are an error
+
+        Raises:
+            ConfigError: the artifact is damaged, by its page checksums or number of rows, or has nulls despite `whole`.
+        """
         try:
             with open_parquet(self.path) as file:
                 rows = 0
@@ -60,7 +64,10 @@ class ArtifactFile:
 
 
 def files_of(folder: Place, stage: str) -> dict[str, ArtifactFile]:
-    """Return a stage's artifacts by key. Raises ConfigError where one is missing, damaged, or shares another's key."""
+    """Return the artifacts of a stage by key.
+
+    Raises:
+        ConfigError: the stage has no artifact, an artifact is damaged, or two artifacts have the same key."""
     paths = [path for path in listed(folder, stage) if ARTIFACT.fullmatch(path.name)]
     if not paths:
         raise ConfigError(f"{folder} has no {stage} yet; run `fast-diff run` to its end first")
@@ -95,7 +102,8 @@ def damaged(path: Place) -> ConfigError:
 def read_summary(folder: Place) -> dict[str, Any]:
     """Return the content of run.json.
 
-    Raises ConfigError unless the run is finished, and its metric is mse, or embedding without turns."""
+    Raises:
+        ConfigError: the run is not finished, or its metric is neither mse nor embedding without turns."""
     try:
         summary = dict(json.loads(read_bytes(folder / "run.json")))
         pairs = summary["config"]["pairs"]

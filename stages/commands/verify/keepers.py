@@ -1,6 +1,7 @@
-"""Find the keeper of each cluster again for `verify`: images sorted by tuples of keys.
+"""Find the keeper of each cluster again for `verify`, by sorting images by tuples of keys.
 
-Only constants of the rules, such as patterns of copies' names, come from the modules that made the results."""
+Only constants of the rules, such as the patterns of copies' names, are imported from the modules that made the results.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +31,14 @@ OF_THUMBNAILS = (
 )
 OF_SCANS = ("path", "root", "mtime_ns", "companions")
 LATE = 1 << 63
-"""Sort value of a missing date: after every date."""
+"""Sort key of a missing date, greater than the key of every date."""
 
 
 def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints) -> None:
-    """Check that each cluster's keeper is its first image by `cluster.keep`. `roots`: number of each image's connected
-    component of matches, (n,)."""
+    """Check that the keeper of each cluster is the cluster's first image by `cluster.keep`.
+
+    table  rows of the cluster stage
+    roots  number of each image's connected component of matches, int64 (n,)"""
     keep = run.config["cluster"]["keep"]
     rules = [(each, None) if isinstance(each, str) else next(iter(each.items())) for each in keep]
     if unknown := sorted({name for name, _ in rules} - KEYS.keys() - {"live", "oldest"}):
@@ -58,7 +61,7 @@ def check_keepers(run: Recorded, check: Check, table: pd.DataFrame, roots: Ints)
 
 
 def _families(run: Recorded, roots: Ints) -> list[Family]:
-    """Return the facts of images that match another image, one list per connected component."""
+    """Return facts about the images that match another image, one list for each connected component."""
     members = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
     family = {run.images.path(number): int(roots[number]) for number in members.tolist()}
     known: dict[str, Image] = {path: {} for path in family}
@@ -74,7 +77,7 @@ def _families(run: Recorded, roots: Ints) -> list[Family]:
 
 
 def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) -> dict[str, Any]:
-    """Return the sort key of each image by its path."""
+    """Return the sort key of each image, by path."""
     names = [name for name, _ in rules]
     last: list[tuple[str, Any]] = [] if "live" in names or ("path", None) in rules else [("live", None)]
     last = [] if ("path", "alphabetical") in rules else last
@@ -91,7 +94,9 @@ def _order(run: Recorded, rules: list[tuple[str, Any]], families: list[Family]) 
 
 
 def _oldest(shared: bool) -> RuleKey:
-    """Return the key of the rule `oldest`. `shared`: the earliest date counts for all files with the same bytes."""
+    """Return the key of the rule `oldest`.
+
+    shared  the earliest date among files with the same bytes counts for all these files"""
 
     def key(image: Image, family: Family) -> Any:
         same = [each["mtime_ns"] for each in family if each["digest"] == image["digest"]] if shared else []
@@ -105,8 +110,10 @@ def _taken(image: Image) -> int:
 
 
 def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) -> dict[str, Any]:
-    """Return the key of the rule `live` by path: counts of images without an equally good copy in another folder, for
-    each folder name at which paths of a family differ."""
+    """Return the sort key of the rule `live` for each image, by path.
+
+    The key is a tuple with an entry for each folder level at which the paths of the image's family differ: minus the
+    number of images in that folder that have no equally good copy in another folder."""
     folders = [path.rpartition("/")[0] for path in run.images.paths.to_pylist()]
     own = Counter(folders)
     for family in families:
@@ -129,8 +136,11 @@ def _live(run: Recorded, keys: Mapping[str, list[Any]], families: list[Family]) 
 def _steps(
     parts: tuple[str, ...], split: Collection[tuple[str, ...]], within: Mapping[tuple[str, ...], int], own: Counter[str]
 ) -> tuple[int, ...]:
-    """Return minus the number of images at each name where a folder's path differs from another path in `split`, down
-    to the first name at which another path has as many images."""
+    """Return minus the number of images for each level at which a folder's path differs from another path in `split`.
+
+    within, own  number of images by folder, with and without subfolders
+
+    The last level is the first level at which another path has the same number of images."""
 
     def count(other: tuple[str, ...], end: int) -> int:
         return within[other[:end]] if len(other) >= end else own["/".join(other)]
@@ -247,4 +257,4 @@ KEYS: Mapping[str, Callable[[Any], RuleKey]] = {
     "folder": _of_folder,
     "path": _of_path,
 }
-"""Makers of sort keys by rule; each takes the rule's argument."""
+"""Functions that return the sort key of a rule, by the rule's name; each function takes the rule's argument."""

@@ -1,4 +1,4 @@
-"""Compare sampled images with all others for `verify`, and check the pairs nearest to the threshold."""
+"""Compare sampled images with all other images for `verify`, and check the pairs nearest to the threshold."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from stages.commands.verify.distances import Ints, turned, undone
 from stages.commands.verify.truth import Check, allowed, decide, hold_against_results
 
 NEAR = 50
-"""Pairs checked on either side of the threshold, by distance and again by lower bound."""
+"""Number of pairs on either side of the threshold that are checked: the nearest by distance, and by lower bound."""
 TOGETHER = 256
-"""Images of a partition that are compared with the sample at once."""
+"""Number of images of a partition that are compared with the sample at a time."""
 GRID = 4  # cells along each side of a thumbnail
 ROUNDING = 1e-3
-"""Sums of squares are integers; a bound in float64 is off by less than this."""
+"""Sums of squares have no rounding error; the error of a lower bound, computed in float64, is below this number."""
 
 Features = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 def _nearest(first: pd.DataFrame, more: pd.DataFrame) -> pd.DataFrame:
-    """Return the NEAR rows of least `far`, the distance of a pair's value to the limit; a, b: the pair's images."""
+    """Return the NEAR rows with the least values of `far` from two tables.
+
+    far   difference between a pair's distance, or lower bound, and the limit
+    a, b  numbers of the pair's images"""
     return pd.concat([first, more]).sort_values("far", kind="stable")[:NEAR]
 
 
 def check_nearest(run: Recorded, images: int, seed: int) -> Check:
-    """Compare random images with all others, and check the rows of some pairs.
+    """Compare random images with all other images, and check the rows of some of these pairs.
 
-    Checked are all matches, the pairs nearest to the threshold by distance and by lower bound, and that each lower
-    bound is at most the sum of squares. Vectors have no lower bound."""
+    Rows are checked for all matches, and for the pairs nearest to the threshold by distance and by lower bound. For all
+    pairs, the lower bound must be at most the sum of squares. Vectors have no lower bound."""
     check = Check()
     n, threshold = len(run.images), run.rules.threshold
     if threshold is None:
@@ -88,13 +91,17 @@ def check_nearest(run: Recorded, images: int, seed: int) -> Check:
 
 
 def _features(thumbnails: NDArray[np.uint8], zero_mean: bool) -> Features:
-    """Return the values of thumbnails, float64 (m, D), vectors (m, 16 C + 1) that are never farther apart, and the sums
-    of the channels, (m, C). `zero_mean`: the vectors are those of thumbnails less the mean of each channel.
+    """Return values, vectors and channel sums of thumbnails; distances of vectors are lower bounds.
 
-    A vector holds, for each cell of p pixels and channel, the mean times √p; and at the end the root of the remainder,
-    the sum of squared differences of values to their cell's mean. The squared distance of two thumbnails is, summed
-    over cells, p (mean - mean')² plus the squared distance of the remainders, and two remainders are at least as far
-    apart as their lengths differ."""
+    thumbnails  uint8 (m, H, W, C)
+    zero_mean   compute the vectors after the mean of each channel is subtracted
+
+    The values are float64 (m, H·W·C), the vectors float64 (m, 16 C + 1), and the sums of the channels float64 (m, C).
+
+    A vector holds, for each cell of p pixels and each channel, the mean times √p. The last entry is the length of the
+    remainder, which is the thumbnail less the mean of each cell. The squared distance of two thumbnails is the sum of
+    p (mean - mean')² over cells and channels, plus the squared distance of the remainders. Two remainders are at least
+    as far apart as their lengths differ."""
     count, height, width, channels = thumbnails.shape
     values = thumbnails.astype(np.float64)
     sums = values.sum(axis=(1, 2))
@@ -111,7 +118,7 @@ def _features(thumbnails: NDArray[np.uint8], zero_mean: bool) -> Features:
 
 
 def _cells(side: int) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of each of the four cells along a side."""
+    """Yield the start and the end of each of the GRID cells along a side."""
     for number in range(GRID):
         yield side * number // GRID, side * (number + 1) // GRID
 
@@ -119,11 +126,13 @@ def _cells(side: int) -> Iterator[tuple[int, int]]:
 def _against(
     run: Recorded, check: Check, ours: Sequence[Features], sample: Ints, others: Ints
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the least sum of squares and the least bound over turns, (sample, others); check bounds against sums.
+    """Return the least sum of squares and the least lower bound over turns, (sample, others) each.
 
-    `ours`: features of the sample, turned back. The sums are exact: each partial sum of the product is an integer below
-    2⁵³. With `pairs.exposure: ignore`, sums and bounds are multiplied by the number of pixels: see `sums_of_squares`.
-    """
+    check  receives an error for each bound that exceeds its sum
+    ours   features of the sample for each turn, after the inverse turn
+
+    The sums are exact, since each partial sum of the product is an integer below 2⁵³. With `pairs.exposure: ignore`,
+    sums and bounds are multiplied by the number of pixels: see `sums_of_squares`."""
     values, vectors, channels = _features(run.thumbnails(others), run.zero_mean)
     squares = (values * values).sum(axis=1)
     factor = run.shape[0] * run.shape[1] if run.zero_mean else 1

@@ -1,4 +1,4 @@
-"""Recount the ledger for `verify` by grouping, and find clusters again by a plain union-find."""
+"""Recount the ledger for `verify` by grouping, and find clusters again by a simple union-find."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from stages.commands.verify.keepers import check_keepers
 from stages.commands.verify.truth import Check
 
 PAIRS = 10_000
-"""Most pairs of a cluster that are checked, for `linkage: complete`."""
+"""Greatest number of pairs of a cluster that are checked, for `linkage: complete`."""
 LEDGER = ("pairs_total", "decided", "skipped_by_rule", "identical", "matches")
 
 
 def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]:
     """Return the correct ledger of a block pair, without `matches`.
 
-    Pairs that a rule excludes are skipped; other pairs of two representatives are decided; all others are identical to
-    a decided pair."""
+    Pairs that a rule excludes are skipped. Of the other pairs, pairs of two representatives are decided; the rest are
+    identical: a pair of representatives stands for them."""
     images = [run.block(number) for number in (block_a, block_b)]
     firsts = [numbers[run.images.representative[numbers] == numbers] for numbers in images]
     a, b = map(len, images)
@@ -34,19 +34,23 @@ def expected_ledger(run: Recorded, block_a: int, block_b: int) -> dict[str, int]
 
 
 def comparable(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
-    """Return the number of pairs, of a and of b, that no rule excludes; `diagonal`: a is b, each pair counts once."""
+    """Return the number of pairs of an image of a and an image of b that no rule excludes.
+
+    diagonal  a and b are the same images, and each pair counts once"""
     settled = [numbers[run.images.settled[numbers]] for numbers in (a, b)]
     return _apart(run, a, b, diagonal) - _apart(run, settled[0], settled[1], diagonal)
 
 
 def _apart(run: Recorded, a: Ints, b: Ints, diagonal: bool) -> int:
-    """Return the number of pairs that no rule excludes, apart from the rule of references."""
+    """Return the number of pairs that no rule excludes, if the rule `pairs.references` is ignored."""
     one_folder = _alike(run, a, b, diagonal, ("kind", "folder")) if run.rules.folders == "across" else 0
     return _alike(run, a, b, diagonal, ("kind",)) - one_folder
 
 
 def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str]) -> int:
-    """Return the number of pairs that are equal in `by`, columns of `Images`, and not skipped for equal hashes."""
+    """Return the number of pairs whose images are equal in the columns `by` of `Images`.
+
+    Pairs that are skipped for equal hashes are not counted."""
     if not len(a) or not len(b):
         return 0
     both = np.concatenate([a, b])
@@ -59,10 +63,11 @@ def _alike(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str]) -
 
 
 def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str] = ("kind",)) -> int:
-    """Return the number of pairs, equal in `by`, whose hashes agree: hash_0 of one is a turned hash of the other.
+    """Return the number of pairs whose images are equal in `by` and have equal hashes in some turn.
 
-    Pairs where hash_0 of x is a turned hash of y, plus pairs where hash_0 of y is a turned hash of x, less pairs where
-    both hold: there, the turned hash of x is hash_0 of y, and the turned hash of y is hash_0 of x."""
+    The hashes are equal if hash_0 of one image is the hash of the other image in some turn. The result is the number of
+    pairs where hash_0 of x is a turned hash of y, plus the number of pairs where hash_0 of y is a turned hash of x,
+    less the number of pairs where both hold."""
     x, y = (_hashes(run, numbers, by) for numbers in (a, b))
     own, turned = [*by, "own"], [*by, "turned"]
     forth = equal_pairs(x.drop_duplicates("image")[own], y[turned])
@@ -73,7 +78,9 @@ def agreeing(run: Recorded, a: Ints, b: Ints, diagonal: bool, by: Sequence[str] 
 
 
 def _hashes(run: Recorded, numbers: Ints, by: Sequence[str]) -> pd.DataFrame:
-    """Return a row for each image and each different hash of its turns: image, `by`, own (hash_0), turned."""
+    """Return a row for each image and each different hash of the image in a turn.
+
+    The columns: image, the columns `by`, own (hash_0), turned (the hash in the turn)."""
     hashes = run.images.hashes[numbers]
     columns = {name: getattr(run.images, name)[numbers] for name in by}
     images = pd.DataFrame({"image": numbers, **columns, "own": hashes[:, 0]})
@@ -81,7 +88,9 @@ def _hashes(run: Recorded, numbers: Ints, by: Sequence[str]) -> pd.DataFrame:
 
 
 def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
-    """Return how many pairs of rows of `left` and `right` are equal by column."""
+    """Return the number of pairs of a row of `left` and a row of `right` with equal values in all columns.
+
+    Columns are compared by position, not by name."""
     names = list(range(left.shape[1]))
     counts = [frame.set_axis(names, axis=1).groupby(names, sort=False).size() for frame in (left, right)]
     both = pd.concat(counts, axis=1, join="inner").to_numpy(np.int64)
@@ -89,7 +98,7 @@ def equal_pairs(left: pd.DataFrame, right: pd.DataFrame) -> int:
 
 
 def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
-    """Return the least number of each number's connected component, int64 (count,)."""
+    """Return the least number in the connected component of each number below `count`, int64 (count,)."""
     parent = list(range(count))
 
     def root(number: int) -> int:
@@ -108,7 +117,7 @@ def join(edges: Iterable[tuple[Ints, Ints]], count: int) -> Ints:
 def check_clusters(run: Recorded) -> Check:
     """Check the members, the keeper and the other columns of each cluster.
 
-    Members are checked by joining matches again, or by the conditions of the linkage."""
+    Members are checked by computing the connected components again, or by the condition of the linkage."""
     check, cluster = Check(), run.config["cluster"]
     threshold = run.config["pairs"]["threshold"] if cluster["threshold"] is None else cluster["threshold"]
     said_of = ["keeper", "reference", "dismissed", "mse_to_keeper", "width", "height", "bytes"]
@@ -156,8 +165,10 @@ def _check_components(run: Recorded, check: Check, table: pd.DataFrame, image: I
 def _check_linkage(
     run: Recorded, check: Check, table: pd.DataFrame, image: Ints, threshold: float, flat: NDArray[np.bool_]
 ) -> None:
-    """Check the condition of the linkage: `complete`: every two images of a cluster match; `star`: each image matches
-    the keeper. Of a large cluster a sample of pairs is checked. Whether a cluster lacks images is not checked."""
+    """Check the condition of the linkage in each cluster.
+
+    With `complete`, every two images of a cluster match; in a large cluster, only a sample of pairs is checked. With
+    `star`, each image matches the keeper. Whether images are missing from a cluster is not checked."""
     linkage, random = run.config["cluster"]["linkage"], np.random.default_rng(0)
     check.facts["note"] = f"clusters were checked against the condition of {linkage}, not formed again"
     keeper, wrong = table["keeper"].to_numpy(bool), (image < 0) | flat[image]
@@ -183,7 +194,7 @@ def _check_linkage(
 
 
 def _flat(run: Recorded, least: float) -> NDArray[np.bool_]:
-    """Return which images have a standard deviation of thumbnail values below `least`, (n,), measured again."""
+    """Return which images have a standard deviation of thumbnail values below `least`, computed again, bool (n,)."""
     if not least:
         return np.zeros(len(run.images), np.bool_)
     thumbnails = (image for number in range(len(run.parts)) for image in run.thumbnails_of(number))
@@ -198,9 +209,10 @@ def _edges(run: Recorded, threshold: float, flat: NDArray[np.bool_]) -> Iterable
 
 
 def _numbered(run: Recorded, roots: Ints) -> Ints:
-    """Return the number of each image's cluster, in order of first paths; -1 for an image in no cluster.
+    """Return the number of each image's cluster, int64 (n + 1,); -1 for an image in no cluster.
 
-    One more -1 follows, for a path of no image."""
+    Clusters are numbered in the order of their first paths. The last entry is -1, for a path without an image, whose
+    number is -1."""
     members = np.flatnonzero(np.bincount(roots, minlength=len(roots))[roots] > 1)
     order = pc.array_sort_indices(run.images.paths.take(pa.array(members))).to_numpy()  # in byte order
     labels = np.full(len(roots) + 1, -1)
@@ -209,7 +221,7 @@ def _numbered(run: Recorded, roots: Ints) -> Ints:
 
 
 def _check_members(run: Recorded, check: Check, table: pd.DataFrame, image: Ints) -> None:
-    """Check the columns of each image, in clusters that are correct."""
+    """Check the columns of each image; the members and keepers of all clusters must be correct."""
     keepers = table["keeper"].to_numpy(bool)
     of_cluster = dict(zip(table["cluster"][keepers], image[keepers], strict=True))
     keeper = np.array([of_cluster[number] for number in table["cluster"]], np.int64)

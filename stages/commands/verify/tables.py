@@ -1,4 +1,4 @@
-"""Define images and rows of pairs as plain arrays for `verify`."""
+"""Define the images of a run and the rows of pairs as plain arrays for `verify`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from stages.commands.verify.distances import Ints
 
 @dataclass(frozen=True)
 class Images:
-    """All readable images in path order, set a before set b; arrays (n,). An image's number is its place here.
+    """All readable images in path order, set a before set b; arrays (n,). The number of an image is its position.
 
-    partition  number of the partition, ascending        hashes          64-bit digests of hashes by turn, (n, 8)
-    block      number of the block, ascending            representative  number of the first identical image
-    in_b       whether the image is in set b             place           number of identical images before the image
-    kind       only images of equal kind are compared    size            number of identical images, itself included
-    settled    no two settled images are compared      folder          no two images of one folder are, if not negative
-    """
+    in_b            whether the image is in set b
+    partition       number of the image's partition, ascending
+    block           number of the image's block, ascending
+    kind            only images of equal kind are compared
+    settled         two settled images are not compared
+    folder          two images with the same number are not compared, unless the number is negative
+    hashes          64-bit digests of the hashes by turn, (n, 4), or (n, 8) with `pairs.mirror`
+    representative  number of the first image of the image's group of identical images
+    place           number of images before the image in its group
+    size            number of images in the image's group"""
 
     paths: pa.Array
     width: Ints
@@ -47,7 +51,9 @@ class Images:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a pairs artifact; a, b: numbers of images, -1 for a path of no image."""
+    """Rows of a pairs artifact; `mse`: recorded distances, also of other metrics.
+
+    a, b  numbers of the images; -1 for a path without an image"""
 
     table: pa.RecordBatch
     a: Ints

@@ -1,4 +1,4 @@
-"""Decide by the rules alone what the results must say of a pair of images, and collect the errors of a check."""
+"""Compute the correct row of a pair of images by the rules alone, and collect the errors of a check."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ Mask = NDArray[np.bool_]
 
 @dataclass
 class Check:
-    """The outcome of a check: how many items were checked, how many are wrong, and the first wrong items."""
+    """The outcome of a check.
+
+    counted    number of checked items
+    wrong      number of errors
+    offenders  the first errors, at most SHOWN
+    facts      further content of verify.json"""
 
     counted: int = 0
     wrong: int = 0
@@ -28,14 +33,19 @@ class Check:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def add(self, file: ArtifactFile | str, stands: Any, true: Any, **where: Any) -> None:
-        """Count and record an error: place, value found (`stands`), correct value (`true`)."""
+        """Count an error, and record the error if there is room.
+
+        file    artifact with the wrong value
+        stands  the value in the artifact
+        true    the correct value
+        where   where in the artifact the value is"""
         self.wrong += 1
         if len(self.offenders) < SHOWN:
             name = file if isinstance(file, str) else file.name
             self.offenders.append({"artifact": name, **where, "stands": stands, "true": true})
 
     def named(self, places: Ints) -> list[int]:
-        """Return the places that verify.json has room to list; count the other errors."""
+        """Return the first of `places`, as many as verify.json has room for; count the others as errors."""
         room = SHOWN - len(self.offenders)
         self.wrong += len(places[room:])
         return [int(place) for place in places[:room]]
@@ -47,7 +57,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Truth:
-    """Correct rows of pairs of images, arrays (m,); pairs not `recorded` have no row."""
+    """The correct rows of pairs of images, arrays (m,).
+
+    recorded  whether the pair has a row; for pairs without a row, the other arrays have no meaning"""
 
     recorded: Mask
     mse: NDArray[np.float64]
@@ -63,10 +75,13 @@ class Truth:
 
 
 def decide(run: Recorded, a: Ints, b: Ints, least: NDArray[Any], bits: Ints) -> Truth:
-    """Return the correct rows of pairs of images, by their least distances, undivided.
+    """Return the correct rows of pairs of images.
 
-    `bits`: turns that attain the least. Pairs of unequal kind have no row; pairs whose hashes agree are skipped, or
-    have MSE 0, as `same_hash` says."""
+    least  the least distances of the pairs, before the division by `Rules.divisor`
+    bits   the turns that attain the least distances
+
+    Pairs that a rule excludes have no row. Pairs with equal hashes have no row under `same_hash: skip`, and distance 0
+    under `same_hash: zero`."""
     rules = run.rules
     agree = agreement(run, a, b)
     mse = least / rules.divisor
@@ -78,7 +93,7 @@ def decide(run: Recorded, a: Ints, b: Ints, least: NDArray[Any], bits: Ints) -> 
 
 
 def allowed(run: Recorded, a: Ints, b: Ints) -> Mask:
-    """Return which pairs of images no rule excludes, hashes apart, bool (m,)."""
+    """Return which pairs of images no rule excludes, if equal hashes are ignored, bool (m,)."""
     images = run.images
     one_folder: Mask = (images.folder[a] == images.folder[b]) & (images.folder[a] >= 0)
     found: Mask = (images.kind[a] == images.kind[b]) & ~(images.settled[a] & images.settled[b]) & ~one_folder
@@ -86,9 +101,10 @@ def allowed(run: Recorded, a: Ints, b: Ints) -> Mask:
 
 
 def agreement(run: Recorded, a: Ints, b: Ints) -> Ints:
-    """Return turns as bits: bit k is set where hash_0 of one image is the hash of the other image in turn k.
+    """Return the turns in which the hashes of a pair are equal, as bits, int64 (m,).
 
-    No bit is set where `same_hash` is compare."""
+    Bit k is set if hash_0 of a is the hash of b in turn k, or hash_0 of b is the hash of a in the inverse turn. No bit
+    is set if `same_hash` is compare."""
     bits, hashes = np.zeros(len(a), np.int64), run.images.hashes
     for turn in run.rules.turns if run.rules.same_hash != "compare" else ():
         forth = hashes[a, 0] == hashes[b, turn]
@@ -103,7 +119,7 @@ def smallest(bits: Ints) -> Ints:
 
 
 def row_of(mse: float, rotation: int, turns: int, measured: bool) -> dict[str, Any]:
-    """Return a row of the results in the form of verify.json."""
+    """Return a row of a pairs artifact in the form of verify.json."""
     return {"mse": float(mse), "rotation": int(rotation), "turns": int(turns), "measured": bool(measured)}
 
 
@@ -111,7 +127,8 @@ def hold_against_results(run: Recorded, check: Check, a: Ints, b: Ints, truth: T
     """Check that pairs of images have the rows in `truth`; add errors to `check`.
 
     The first of several identical images of a block represents the others, so the row of a pair is the row of the two
-    representatives. Two identical images are joined by the rows that join each of them to the representative."""
+    representatives. For two images with the same representative, the row of each image with the representative is
+    checked."""
     check.counted += len(a)
     first, second = run.images.representative[a], run.images.representative[b]
     inside = first == second

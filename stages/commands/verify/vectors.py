@@ -20,7 +20,7 @@ Doubles = NDArray[np.float64]
 
 
 class Vectors:
-    """The vectors of images by path, in runs without rotations.
+    """The vectors of images in a run without rotations, in the order of `paths`.
 
     there     whether an image has a vector, bool (n,)
     identity  64-bit digests of vectors, uint64 (n,)"""
@@ -56,7 +56,7 @@ class Vectors:
 
 
 def _summed(entries: NDArray[Any]) -> Doubles:
-    """Return sums of squares along the first axis, added one by one in order, as the results define distances."""
+    """Return sums of squares along the first axis, added one by one in the order that the results define."""
     total = np.zeros(entries.shape[1])
     for entry in entries:
         total += entry * entry

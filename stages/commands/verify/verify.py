@@ -1,8 +1,7 @@
 """Check a finished run with simple code that is independent of the code that made the run.
 
-No check uses the kernels that made the results, so an error of the kernels can't hide itself. Recorded thumbnails are
-taken as correct, and for `pairs.same_hash` recorded hashes, too.
-"""
+No check uses the kernels that made the results, so no check can repeat an error of the kernels. The recorded thumbnails
+are taken as correct, and for `pairs.same_hash` also the recorded hashes."""
 
 from __future__ import annotations
 
@@ -34,7 +33,7 @@ COUNTED = {
 
 
 def steps(run: Recorded) -> dict[str, int]:
-    """Return the number of steps by name; each ends in a call of the run's `step`."""
+    """Return the number of steps by name; at the end of each step, the run's function `step` is called."""
     near = {} if run.config["pairs"]["threshold"] is None else {"nearest": len(run.parts)}
     return {"images": len(run.parts), "matches": len(run.pairs), "random": 1, **near, "clusters": 1}
 
@@ -42,7 +41,9 @@ def steps(run: Recorded) -> dict[str, int]:
 def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
     """Return the content of verify.json. Raises ConfigError.
 
-    `pairs`: number of random pairs to check; `images`: number of images to compare with all others."""
+    pairs   number of random pairs to check
+    images  number of random images to compare with all other images
+    seed    seed of the random samples"""
     matched, matches = check_matches(run)
     checks = {
         "matches": matches,
@@ -71,9 +72,9 @@ def verify(run: Recorded, pairs: int, images: int, seed: int) -> dict[str, Any]:
 
 
 def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
-    """Measure every row again; return the matches by block pair, and the check.
+    """Measure every row again; return the number of matches by block pair, and the check.
 
-    Identical images are counted."""
+    The number of matches includes the matches of images that a representative stands for."""
     check, matched = Check(), dict.fromkeys(run.pairs, 0)
     for place, file in run.pairs.items():
         last = -1
@@ -86,7 +87,9 @@ def check_matches(run: Recorded) -> tuple[dict[tuple[int, int], int], Check]:
 
 
 def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check: Check) -> int:
-    """Check consecutive rows; `last` is the key of the row before, -1 for none. Return the key of the last row."""
+    """Check consecutive rows; return the key of the last row.
+
+    last  key of the row before these rows; -1 without such a row"""
     known = (rows.a >= 0) & (rows.b >= 0)
     keys = np.where(known & (rows.a < rows.b), rows.a * len(run.images) + rows.b, -1)
     before = np.maximum.accumulate(np.concatenate([[last], keys]))
@@ -117,8 +120,10 @@ def _check_rows(run: Recorded, file: ArtifactFile, rows: Rows, last: int, check:
 
 
 def _represented(run: Recorded, rows: Rows) -> int:
-    """Return the number of pairs of images that rows represent: between groups of identical images, all pairs across
-    the groups; within a group, the pairs of the row's second image with all images before it in the group."""
+    """Return the number of pairs of images that rows represent.
+
+    A row between two groups of identical images represents all pairs across the groups. A row within a group represents
+    the pairs of the row's second image with all images before this image in the group."""
     known = (rows.a >= 0) & (rows.b >= 0)
     a, b = rows.a[known], rows.b[known]
     images = run.images
@@ -127,7 +132,7 @@ def _represented(run: Recorded, rows: Rows) -> int:
 
 
 def check_ledger(run: Recorded, matched: Mapping[tuple[int, int], int]) -> Check:
-    """Count the pairs of each block pair; compare with the ledgers and run.json."""
+    """Count the pairs of each block pair, and compare the counts with the ledgers and run.json."""
     check = Check(facts={"note": "every block pair is counted in full, by grouping; none is sampled"})
     total = dict.fromkeys(LEDGER, 0)
     for place, file in run.pairs.items():
@@ -158,7 +163,7 @@ def _pairs_in_all(run: Recorded) -> int:
 
 
 def check_random(run: Recorded, pairs: int, seed: int) -> Check:
-    """Check that random pairs have rows if and only if the rules demand rows."""
+    """Check that random pairs have the rows that the rules demand, and no other rows."""
     check = Check()
     a, b = sample_pairs(run, pairs, np.random.default_rng(seed))
     order = np.lexsort((b, run.images.partition[b], run.images.partition[a]))  # thumbnails lie by partition
@@ -177,7 +182,7 @@ def check_random(run: Recorded, pairs: int, seed: int) -> Check:
 
 
 def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tuple[Ints, Ints]:
-    """Return `pairs` distinct random pairs of images, a < b; all if there are fewer."""
+    """Return `pairs` distinct random pairs of images, a < b; all pairs if there are fewer."""
     n, total = len(run.images), _pairs_in_all(run)
     first_b = n - int(run.images.in_b.sum())
     if total <= pairs:
@@ -196,7 +201,7 @@ def sample_pairs(run: Recorded, pairs: int, random: np.random.Generator) -> tupl
 
 
 def lines(report: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line per check: its items, how many were checked, and how many are wrong."""
+    """Yield a line for each check: the number of checked items, and the number of errors."""
     for name, check in report["checks"].items():
         (noun, more), note = COUNTED[name], check.get("note")
         said = f"{counted(check['counted'], noun)} {more}, {check['wrong']:,} wrong"
@@ -208,7 +213,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
 
 
 def problem_lines(report: Mapping[str, Any], folder: Place) -> Iterator[str]:
-    """Yield a line for each recorded error, then the number of errors and what to do."""
+    """Yield a line for each recorded error, then a line with the number of errors and what to do."""
     wrong = sum(check["wrong"] for check in report["checks"].values())
     artifacts: dict[str, None] = {}
     for name, check in report["checks"].items():
