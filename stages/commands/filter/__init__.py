@@ -89,7 +89,7 @@ def _with_bar(steps: Iterator[None], count: int) -> None:
 COMMAND = Command(
     "filter",
     "clean up",
-    does="write tar, zip, Parquet and other data anew without what goes",
+    does="write tar, zip, Parquet and other data to a new folder, without duplicates",
     help="Write the data of a finished run to a new folder, without the images that go: containers with the same "
     "members in the same order, lists without the rows that go, and loose images as hard links. Files that belong to "
     "an image, such as .cls and .json of a WebDataset sample, go with the image. The inputs are not changed; "
