@@ -20,7 +20,7 @@ def undo(journal: Path, verbose: bool, as_json: bool) -> int:
     with alone():
         each = undo(journal, tally)
         if not verbose:
-            each = (line for line in with_bar(each, tally) if not line.startswith(AS_BEFORE))
+            each = (line for line in with_bar(each, lambda: tally.total) if not line.startswith(AS_BEFORE))
         print_each(each, silent=as_json)
     data = {
         "files": tally.done,

@@ -61,13 +61,14 @@ class KnownContainers:
         found: dict[bytes, list[pa.Table]] = {}
         racy: set[bytes] = set()
         past = self._past()
+        doubtful = pa.array(past.racy, pa.string())
         try:
             for table in past.tables:
                 inside = table.select([*READ, *self._columns]).filter(pc.is_valid(table["location"]))
                 for container, start, rows in _runs(inside):
                     piece = inside.slice(start, rows)
                     found.setdefault(container, []).append(piece)
-                    if past.racy and pc.any(pc.is_in(piece["path"], pa.array(past.racy, pa.string()))).as_py():
+                    if past.racy and pc.any(pc.is_in(piece["path"], doubtful)).as_py():
                         racy.add(container)
         except ArtifactDamaged as error:
             logger.warning("%s; every container is listed again", error)

@@ -13,7 +13,7 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "3a985aa357b2a2df"),
+    "scan": (4, "30128724c842e6dd"),
     "thumbnail": (7, "83b45a33ca9162ce"),
     "hash": (3, "d92fa15aac84096a"),
     "embed": (1, "d299db9c5a63ba14"),

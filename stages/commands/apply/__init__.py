@@ -71,7 +71,7 @@ def apply(
             if verbose and not as_json and path is None:
                 page(each)
             else:
-                print_each(each if verbose else with_bar(each, tally), silent=as_json or not verbose)
+                print_each(each if verbose else with_bar(each, lambda: tally.total), silent=as_json or not verbose)
     except KeyboardInterrupt:
         where = f"; {path} records what was done: fast-diff undo {path} reverses it" if path else ""
         say_on_stderr(f"interrupted{where}, or run the same command again to go on")

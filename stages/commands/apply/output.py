@@ -9,10 +9,12 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from pipeline.messages.say import say
-from stages.commands.apply.tally import Tally
+
+T = TypeVar("T")
 
 
 def print_each(lines: Iterator[str], silent: bool = False) -> None:
@@ -27,20 +29,23 @@ def print_each(lines: Iterator[str], silent: bool = False) -> None:
             deque(lines, maxlen=0)
 
 
-def with_bar(lines: Iterator[str], tally: Tally) -> Iterator[str]:
-    """Yield the lines, one per file; on a terminal, show a progress bar meanwhile."""
+def with_bar(items: Iterator[T], total: Callable[[], int | None], noun: str = "files") -> Iterator[T]:
+    """Yield the items, one per file; on a terminal, show a progress bar on standard error meanwhile.
+
+    total  returns the number of items, which may be known only after the first item
+    noun   what is counted"""
     if not (sys.stderr and sys.stderr.isatty()):
-        yield from lines
+        yield from items
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    shown = BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn(compact=True)
+    shown = BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn(noun), TimeRemainingColumn(compact=True)
     with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("", total=None)
-        for line in lines:
-            progress.update(bar, total=tally.total, advance=1)
-            yield line
+        for item in items:
+            progress.update(bar, total=total(), advance=1)
+            yield item
 
 
 def print_summary(lines: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ options.py   check where the target folder lies"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ def filter_run(
     run: str | None, out: str, leak_from: str | None, plan: Path | None, copy: bool, verbose: bool, as_json: bool
 ) -> int:
     """Write the filtered data, print the counts, and return the exit code."""
+    from stages.commands.apply.output import with_bar
     from stages.commands.filter.options import checked_target
     from stages.commands.filter.sources import sources_of
     from stages.commands.filter.write import Writer
@@ -41,7 +43,8 @@ def filter_run(
     place = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
     with opened_manifest(folder, str(place)) as manifest:
         writer = Writer(folder, sources, manifest, linked, say if verbose and not as_json else lambda line: None)
-        _with_bar(writer.write(), writer.steps)
+        count = writer.steps
+        deque(with_bar(writer.write(), lambda: count, "sources"), maxlen=0)
     tally = writer.tally
     answer(as_json, {"out": str(folder), **tally.as_dict(), "left": sources.left}, _summary(writer))
     return 1 if tally.refused else 0
@@ -66,24 +69,6 @@ def _summary(writer: Writer) -> Iterator[str]:
     if tally.refused:
         yield f"refused     {counted(len(tally.refused), 'source')}: --json names all"
     yield f"out         {writer.out}"
-
-
-def _with_bar(steps: Iterator[None], count: int) -> None:
-    """Run all steps; on a terminal, show a progress bar on standard error."""
-    import sys
-
-    if not (sys.stderr and sys.stderr.isatty()):
-        for _ in steps:
-            pass
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    shown = BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("sources"), TimeRemainingColumn(compact=True)
-    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=count)
-        for _ in steps:
-            progress.update(bar, advance=1)
 
 
 COMMAND = Command(

@@ -63,7 +63,7 @@ class DryRunChecks:
             return [None] * len(paths)
         image = self._to / paths[0].relative_to("/")
         known = [os.fsdecode(stem_of(os.fsencode(image.name))), *(path.name for path in paths)]
-        stem = os.path.commonprefix(known)  # noqa: RUF071 (of characters, not of folders)
+        stem = os.path.commonprefix(known)  # noqa: RUF071  # of characters, not of folders
         endings = [path.name.removeprefix(stem) for path in paths]
         free = names.free_together(stem, endings, lambda name: self._is_taken(image.with_name(name)))
         return [image.with_name(free + ending) for ending in endings]

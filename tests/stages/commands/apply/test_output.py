@@ -17,12 +17,12 @@ def test_a_bar_counts_the_files_on_a_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     tally = Tally(total=3)
-    assert list(with_bar(iter(LINES), tally)) == LINES
+    assert list(with_bar(iter(LINES), lambda: tally.total)) == LINES
     found = capsys.readouterr()
     assert "3/3" in found.err
     assert found.out == ""
 
 
 def test_elsewhere_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(with_bar(iter(LINES), Tally(total=3))) == LINES
+    assert list(with_bar(iter(LINES), lambda: 3)) == LINES
     assert capsys.readouterr().err == ""
