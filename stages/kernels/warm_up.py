@@ -26,6 +26,8 @@ def compile_loops() -> Path | None:
     native.cells(images, edges, edges)
     rows, every = images.reshape(IMAGES, -1), np.arange(IMAGES)
     native.sums(rows, rows, every, every, 0)
+    floats = rows.astype(np.float32)
+    native.squares(floats, floats, every, every, 1.0, 0.0)
     vectors = coarse.vectors(coarse.coarse(images), images.shape[1:])
     native.invariants(vectors.reshape(IMAGES, coarse.GRID, coarse.GRID, CHANNELS + 1))
     space = Space(0.0, orbits.orders(CHANNELS, 4), orbits.unchanged_by(CHANNELS, 4))

@@ -27,7 +27,8 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     way, engine = request.param
     for measure in (exact.Squares, floats.FloatSquares):
         monkeypatch.setattr(measure, "costs", lambda self, size: PRICES[way])
-    monkeypatch.setattr(exact, "COMPILED", 0 if engine == "compiled" else 10**9)
+    for module in (exact, floats):
+        monkeypatch.setattr(module, "COMPILED", 0 if engine == "compiled" else 10**9)
     tuned(monkeypatch, compiled=0 if engine == "compiled" else 10**18, crowded=-1 if engine == "tiles" else 2, many=5)
     small_tiles(monkeypatch)
 

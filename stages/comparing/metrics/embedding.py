@@ -88,10 +88,7 @@ class Embedding:
             .reshape(len(data), self._turns, self._entries)
             .astype(np.float32)
         )
-        norms = np.zeros(whole.shape[:2])
-        for entry in range(self._entries):
-            norms += whole[..., entry].astype(np.float64) ** 2
-        norms = np.sqrt(norms)
+        norms = np.sqrt(floats.squared_lengths(whole.reshape(-1, self._entries))).reshape(whole.shape[:2])
         norms[missing] = 1
         if self._cosine:
             if not norms.all():

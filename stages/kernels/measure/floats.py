@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.measure.exact import Bytes, Costs, Ints, Mask, Points, TileMatches, Values
+from stages.kernels.arrays import loops
+from stages.kernels.measure.exact import COMPILED, Bytes, Costs, Ints, Mask, Points, TileMatches, Values
 from stages.kernels.measure.turns import least
 
 SMALL = 1 << 16
-"""Pairs that are measured at a time, few enough that three arrays of float64 stay in the cache."""
+"""Numbers that are computed at a time, few enough that three arrays of float64 stay in the cache."""
 
 
 def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
@@ -23,6 +24,19 @@ def _nearest(distances: Values, wanted: Mask, most: float) -> TileMatches:
     smallest, bits = least(distances)
     places = np.flatnonzero(wanted & (smallest <= most))
     return TileMatches(*np.divmod(places, wanted.shape[1]), smallest.ravel()[places], bits.ravel()[places])
+
+
+def squared_lengths(rows: NDArray[np.floating]) -> Values:
+    """Return the sum of squares of each row, float64 (n,); squares are added in the order of the entries.
+
+    rows  (n, d), d at least 1"""
+    found = np.empty(len(rows))
+    step = max(1, SMALL // rows.shape[1])
+    for start in range(0, len(rows), step):
+        squares = rows[start : start + step].astype(np.float64)
+        np.multiply(squares, squares, out=squares)
+        found[start : start + step] = np.cumsum(squares, axis=1, out=squares)[:, -1]
+    return found
 
 
 class FloatSquares:
@@ -55,13 +69,16 @@ class FloatSquares:
 
     def pairs(self, a: NDArray[np.float32], b: NDArray[np.float32], i: Ints, j: Ints, most: float) -> Values:
         """See `Measure`."""
-        found = np.zeros(len(i))
-        for start in range(0, len(i), SMALL):
-            total = found[start : start + SMALL]
-            left, right = (rows[at[start : start + SMALL]] for rows, at in ((a, i), (b, j)))
-            for u, v in zip(left.T, right.T, strict=True):
-                apart = u.astype(np.float64) - v
-                total += np.multiply(apart, apart, out=apart)
+        native = loops("squares", len(i), COMPILED)
+        if native is not None:
+            a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+            distances: Values = native.squares(a, b, i, j, self._scale, most)
+            return distances
+        found = np.empty(len(i))
+        step = max(1, SMALL // a.shape[1])
+        for start in range(0, len(i), step):
+            some = slice(start, start + step)
+            found[some] = squared_lengths(a[i[some]].astype(np.float64) - b[j[some]])
         return np.multiply(found, self._scale, out=found)
 
 

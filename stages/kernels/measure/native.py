@@ -58,6 +58,34 @@ def sums(a: NDArray[np.uint8], b: NDArray[np.uint8], i: Ints, j: Ints, most: Any
 
 
 @native
+def _squares(a: Any, b: Any, i: Any, j: Any, scale: Any, most: Any, found: Any) -> None:
+    for pair in range(len(i)):
+        x, y = a[i[pair]], b[j[pair]]
+        total = 0.0
+        start = 0
+        while start < len(x) and total * scale <= most:
+            for k in range(start, min(start + 64, len(x))):
+                step = np.float64(x[k]) - np.float64(y[k])
+                total += step * step
+            start += 64
+        found[pair] = total * scale
+
+
+def squares(
+    a: NDArray[np.float32], b: NDArray[np.float32], i: Ints, j: Ints, scale: float, most: float
+) -> NDArray[np.float64]:
+    """Return squared distances of rows a[i] and b[j] times `scale`, float64 (pairs,).
+
+    a, b  float32 (n, d)
+
+    Squares are added in the order of the entries. Where a distance exceeds `most`, the loop ends early, and the
+    returned number is above `most`, but not the whole distance."""
+    found = np.empty(len(i))
+    _squares(a, b, i, j, scale, float(most), found)
+    return found
+
+
+@native
 def _invariants(cells: Any, found: Any) -> None:
     last, half, figures = cells.shape[1] - 1, cells.shape[1] // 2, cells.shape[3]
     for n in range(len(cells)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import array_api_strict
 import numpy as np
@@ -285,7 +286,14 @@ def test_vectors_to_the_last_bit(seed: int, d: int, scale: float, spread: float)
     i, j = every_pair(3, 5)
     expected = [looped(x, y, scale) for x in a for y in b]
     assert FloatSquares(scale).cross(a, b).ravel().tolist() == expected
-    assert FloatSquares(scale).pairs(a, b, i, j, 0.0).tolist() == expected
+    for compiled in (0, 10**9):
+        with mock.patch.object(floats, "COMPILED", compiled):
+            assert FloatSquares(scale).pairs(a, b, i, j, np.inf).tolist() == expected
+            for most in expected[::4]:
+                found = FloatSquares(scale).pairs(a, b, i, j, most)
+                near = np.array(expected) <= most
+                assert found[near].tolist() == np.array(expected)[near].tolist()
+                assert (found[~near] > most).all()
 
 
 @pytest.mark.parametrize("small", [1, 7, 30])
