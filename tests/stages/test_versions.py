@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "30128724c842e6dd"),
-    "thumbnail": (7, "83b45a33ca9162ce"),
-    "hash": (3, "d92fa15aac84096a"),
-    "embed": (1, "d299db9c5a63ba14"),
-    "index": (2, "2880375b6f70ee42"),
-    "pairs": (4, "9950fe957e591e2e"),
-    "cluster": (9, "845bdded5ec23152"),
-    "plot": (16, "26d1a3049546c943"),
+    "scan": (4, "3c941a5ad97f0eca"),
+    "thumbnail": (7, "4185a3b60eda9b9d"),
+    "hash": (3, "dbcabdc89319c5a1"),
+    "embed": (1, "fa9e3c6e4f77aa94"),
+    "index": (2, "312105f84ecb4e8e"),
+    "pairs": (4, "9d97489ef0344776"),
+    "cluster": (9, "3c70a905e2e58361"),
+    "plot": (16, "66d4c324bf7042f5"),
 }
 
 

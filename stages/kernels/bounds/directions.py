@@ -21,11 +21,16 @@ FURTHER = 16
 """Number of further directions, for pairs that are near along the leading directions: of such pairs of photographs, a
 fifth passes."""
 DIRECTIONS = LEADING + FURTHER
-SAMPLE = 4_096
+WIDE = 128
+"""Number of directions for long vectors where many pairs are near along DIRECTIONS: of pairs of vectors of 1,024
+entries with a cosine of 0.9 or less, a ninth passes."""
+SAMPLE = 2_048
+"""Number of vectors from which directions are computed; 4,096 leave as many pairs."""
 ROUNDS = 3
-ROWS = 8_192
-"""Number of vectors that are projected at a time, as float64."""
+ENTRIES = 1 << 18
+"""Number of entries that are projected at a time, as float64: few enough to stay in the cache."""
 
+TINY = 2.0**-1000
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
@@ -34,17 +39,27 @@ Doubles = NDArray[np.float64]
 class Projections:
     """Vectors along the leading directions, as the filter compares them.
 
-    rows  float32 (n, DIRECTIONS)
+    rows  float32 (n, DIRECTIONS), or (n, WIDE)
     norm  the largest norm of a vector, before or after the centre is subtracted, and so also the largest norm of a
           projection; rounding errors are relative to these norms"""
 
     rows: Floats
     norm: float
 
+    @property
+    def narrow(self) -> Floats:
+        """Return the vectors along DIRECTIONS, (n, DIRECTIONS)."""
+        return self.rows[:, :DIRECTIONS]
+
+    @property
+    def wide(self) -> Floats:
+        """Return the vectors along WIDE directions, (n, WIDE); (n, 0) where these were not computed."""
+        return self.rows[:, : 0 if self.rows.shape[1] == DIRECTIONS else WIDE]
+
 
 @dataclass(frozen=True)
 class Directions:
-    """Directions, float64 (d, DIRECTIONS), about a centre, float64 (d,).
+    """Directions, float64 (d, DIRECTIONS) or (d, WIDE), about a centre, float64 (d,).
 
     stretch  the factor by which a squared length may grow through rounding"""
 
@@ -57,13 +72,14 @@ class Directions:
 
         vectors  float32 (n, d')
         seen     maps m rows of `vectors` to the vectors that are projected, float64 (m, d)"""
-        rows = np.zeros((len(vectors), DIRECTIONS), np.float32)
+        rows = np.zeros((len(vectors), max(DIRECTIONS, self.basis.shape[1])), np.float32)
         norm = 0.0
-        for start in range(0, len(vectors), ROWS):
-            whole = seen(vectors[start : start + ROWS])
+        step = max(1, ENTRIES // len(self.centre))
+        for start in range(0, len(vectors), step):
+            whole = seen(vectors[start : start + step])
             part = whole - self.centre
             norm = max(norm, _longest(whole), _longest(part))
-            rows[start : start + ROWS, : self.basis.shape[1]] = part @ self.basis
+            rows[start : start + step, : self.basis.shape[1]] = part @ self.basis
         return Projections(rows, norm**0.5)
 
 
@@ -72,17 +88,20 @@ def _longest(rows: Doubles) -> float:
     return float(np.einsum("nd,nd->n", rows, rows).max())
 
 
-def principal(samples: Doubles) -> Directions:
-    """Return the leading principal directions of `samples`, float64 (n, d).
+def principal(samples: Doubles, count: int = DIRECTIONS) -> Directions:
+    """Return the `count` leading principal directions of `samples`, float64 (n, d).
 
-    The directions are sorted by the variance along each, descending."""
+    The directions are sorted by the variance along each, descending. Float32 suffices to find the directions; the last
+    step makes the directions orthonormal in float64."""
     d = samples.shape[1]
     centre = samples.mean(axis=0) if len(samples) else np.zeros(d)
-    apart = samples - centre
-    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, DIRECTIONS + LEADING)))[0]
-    for _ in range(ROUNDS):  # subspace iteration, for vectors of thousands of entries
-        basis = np.linalg.qr(apart.T @ (apart @ basis))[0]
-    along = apart @ basis
-    basis = basis @ np.linalg.eigh(along.T @ along)[1][:, ::-1][:, :DIRECTIONS]
+    offsets = samples - centre
+    scaled = (offsets / max(np.abs(offsets).max(initial=0), TINY)).astype(np.float32)  # products stay in range
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, count + LEADING)).astype(np.float32))[0]
+    for _ in range(ROUNDS if count == DIRECTIONS else 1):  # subspace iteration; many directions need one round
+        basis = np.linalg.qr(scaled.T @ (scaled @ basis))[0]
+    along = scaled @ basis
+    axes = np.linalg.eigh(along.T @ along)[1]
+    basis = np.linalg.qr((basis @ axes[:, ::-1][:, :count]).astype(np.float64))[0]
     error = float(np.linalg.norm(basis.T @ basis - np.eye(basis.shape[1])))
     return Directions(centre, np.ascontiguousarray(basis), 1 + error + 2.0**-30)

@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.bounds import slack
-from stages.kernels.bounds.directions import SAMPLE, Projections, principal
+from stages.kernels.bounds.directions import DIRECTIONS, SAMPLE, WIDE, Projections, principal
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+SHARED = 512
+"""Number of vectors per side from which the share of near pairs is estimated."""
+WIDENED = 30
+"""Number of near pairs for each projected vector from which WIDE directions save time."""
 
 
 @dataclass(frozen=True)
@@ -160,18 +164,32 @@ def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
         unturned = _columns(space.orders[0])
         views += [(unturned, unturned if k == 0 else _columns(order), 1 << k) for k, order in enumerate(space.orders)]
     for seen_left, seen_right, turns in views:
-        samples = [
-            seen(rows[:: max(1, 2 * len(rows) // SAMPLE)]) for seen, rows in ((seen_left, left), (seen_right, right))
-        ]
-        directions = principal(np.concatenate(samples))
-        keys = directions.project(left, seen_left)
         symmetric = same and seen_left is seen_right
-        other = keys if symmetric else directions.project(right, seen_right)
-        prepared.passes.append(Pass(keys, other, space.squared * directions.stretch, turns, symmetric))
+        sides = [(seen_left, left)] if symmetric else [(seen_left, left), (seen_right, right)]
+        sample = np.concatenate([seen(rows[:: max(1, len(sides) * len(rows) // SAMPLE)]) for seen, rows in sides])
+        for count in (DIRECTIONS, WIDE):
+            directions = principal(sample, count)
+            keys = directions.project(left, seen_left)
+            other = keys if symmetric else directions.project(right, seen_right)
+            step = Pass(keys, other, space.squared * directions.stretch, turns, symmetric)
+            if sample.shape[1] < 2 * WIDE or not _crowded(step):
+                break
+        prepared.passes.append(step)
     return prepared
 
 
+def _crowded(step: Pass) -> bool:
+    """Return whether so many pairs of a sample are near along DIRECTIONS that more directions save time."""
+    left, right = step.left.narrow, step.right.narrow
+    u, v = (rows[:: max(1, len(rows) // SHARED)].astype(np.float64) for rows in (left, right))
+    distances = (u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T
+    passing = np.count_nonzero(distances <= step.squared) / max(1, distances.size) * len(left) * len(right)
+    return bool(passing > WIDENED * (len(left) + len(right)))
+
+
 def _columns(order: Ints) -> Callable[[Floats], Doubles]:
+    if (np.diff(order) == 1).all():  # a slice copies nothing
+        return lambda rows: rows[:, order[0] : order[0] + len(order)].astype(np.float64)
     return lambda rows: rows[:, order].astype(np.float64)
 
 

@@ -6,7 +6,8 @@ For one leaf of a,
     the leaf's box against the boxes of b's leaves   ->  some leaves of b
     each point of the leaf against those boxes       ->  few leaves of b
     each point of the leaf against the leaves' points  ->  few points of b
-    the leaves' points along all directions          ->  fewer points of b
+    the leaves' points along DIRECTIONS              ->  fewer points of b
+    long vectors, if crowded: along WIDE directions  ->  fewer points of b
     the whole vectors, in every turn                 ->  candidates
 
 Distances to boxes and to points are summed over all directions, not compared direction by direction: most boxes are
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.bounds.directions import DIRECTIONS, LEADING
+from stages.kernels.bounds.directions import DIRECTIONS, LEADING, WIDE
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Prepared, merged
 from stages.kernels.filters.tree import LEAF, grow
 from stages.kernels.measure.native import Function, native
@@ -63,10 +64,13 @@ def _join(
     leaves_b: Any,
     most: Any,
     further: Any,
+    furthest: Any,
     same: Any,
     number_a: Any,
     number_b: Any,
     ascending: Any,
+    wide_a: Any,
+    wide_b: Any,
     left_rows: Any,
     right_rows: Any,
     orders: Any,
@@ -80,7 +84,9 @@ def _join(
     """Find pairs of points whose whole vectors are near in some turn.
 
     most       the greatest squared distance along the leading directions
-    further    the greatest squared distance along all directions
+    further    the greatest squared distance along DIRECTIONS
+    furthest   the greatest squared distance along WIDE directions
+    wide_a, wide_b  vectors along WIDE directions, (n, WIDE), in the order of the leaves; or (n, 0)
     whole      the greatest squared distance of whole vectors
     same       a and b are the same points; each pair is returned once, the smaller number first
     ascending  leave out pairs whose number in a is not less than the number in b
@@ -160,6 +166,8 @@ def _join(
                         if ascending and not same and a >= b:
                             continue
                         directions += 1
+                        if _apart(wide_a[leaf * LEAF + j], wide_b[other * LEAF + c], furthest) > furthest:
+                            continue
                         if not ready:
                             for turn in range(len(orders)):
                                 for column in range(width):
@@ -197,7 +205,7 @@ class Leaves:
         self._prepared, self._cut = prepared, prepared.cut
         self._inverses = inverses(prepared.space.turns)
         self._everything = np.arange(len(prepared.right))
-        self._grown = [None if step.symmetric else grow(step.right.rows) for step in prepared.passes]
+        self._grown = [None if step.symmetric else grow(step.right.narrow) for step in prepared.passes]
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
         """See `space.Filter`."""
@@ -205,23 +213,26 @@ class Leaves:
         positions = self._everything if b is None else b
         for number, step in enumerate(prepared.passes):
             same = step.symmetric and ascending and b is None and len(a) == len(positions)
-            grown_a = grow(step.left.rows if len(a) == len(prepared.left) else step.left.rows[a])
+            grown_a = grow(step.left.narrow if len(a) == len(prepared.left) else step.left.narrow[a])
             if same:
                 grown_b = grown_a
             elif b is None:
-                grown_b = self._grown[number] = self._grown[number] or grow(step.right.rows)
+                grown_b = self._grown[number] = self._grown[number] or grow(step.right.narrow)
             else:
-                grown_b = grow(step.right.rows[b])
+                grown_b = grow(step.right.narrow[b])
             pairs, bits = np.empty((2, room), np.int64), np.empty(room, np.uint8)
             found, compared, directions = _join(
                 grown_a,
                 grown_b,
                 step.cut(LEADING),
                 step.cut(DIRECTIONS),
+                step.cut(WIDE),
                 same,
                 a,
                 positions,
                 ascending,
+                step.left.wide[a[grown_a[0]]],
+                step.right.wide[positions[grown_b[0]]],
                 prepared.left,
                 prepared.right,
                 prepared.space.orders,

@@ -68,7 +68,8 @@ class Product:
         self._right = self._left if prepared.right is prepared.left else device.put(prepared.right)
         self._orders = [device.put(order) for order in prepared.space.orders]
         self._sorted = [
-            (_Sorted(step.left.rows, False, device), _Sorted(step.right.rows, True, device)) for step in prepared.passes
+            (_Sorted(step.left.narrow, False, device), _Sorted(step.right.narrow, True, device))
+            for step in prepared.passes
         ]
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:

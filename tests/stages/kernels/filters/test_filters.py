@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from stages.kernels import arrays
 from stages.kernels.arrays import CPU, Device
 from stages.kernels.bounds import coarse, orbits, slack
-from stages.kernels.bounds.directions import DIRECTIONS, LEADING
+from stages.kernels.bounds import space as spaces
+from stages.kernels.bounds.directions import DIRECTIONS, LEADING, WIDE
 from stages.kernels.bounds.space import Candidates, Filter, Levels, Prepared, Space, largest_norm, merged, prepare
 from stages.kernels.filters import leaves, product, tree
 from stages.kernels.filters.leaves import Leaves
@@ -45,6 +46,7 @@ def filtering(request: pytest.FixtureRequest) -> Any:
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrays, "SIDE", 16)
     monkeypatch.setattr(product, "GATHERED", 4_000)
+    monkeypatch.setattr(spaces, "WIDENED", -1)
 
 
 def told(candidates: Candidates | None) -> Told:
@@ -92,7 +94,12 @@ def clouds(seed: int, n: int, d: int, turns: int) -> np.ndarray:
 
 @pytest.mark.quick(8)
 @pytest.mark.usefixtures("small_tiles")
-@pairwise(indirect=("filtering",), filtering=tuple(FILTERS), sizes=SIZES, dimensions=((3, 1), (24, 1), (9, 2), (12, 4)))
+@pairwise(
+    indirect=("filtering",),
+    filtering=tuple(FILTERS),
+    sizes=SIZES,
+    dimensions=((3, 1), (24, 1), (9, 2), (12, 4), (260, 2)),
+)
 def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], dimensions: tuple[int, int]) -> None:
     d, turns = dimensions
     left, right = clouds(1, sizes[0], d, turns), clouds(2, sizes[1], d, turns)
@@ -113,13 +120,29 @@ def test_two_sides_in_several_passes(filtering: Any, sizes: tuple[int, int], dim
         assert told(chosen.candidates(none_a, none_b, False, 10**6)) == {}
 
 
+@pytest.mark.parametrize("filtering", ["leaves"], indirect=True)
+def test_long_vectors_that_crowd_are_projected_on_more_directions(filtering: Any) -> None:
+    random = np.random.default_rng(5)
+    rows = random.normal(size=(600, 2 * WIDE)).astype(np.float32)
+    one, every = Space(8.0, np.arange(2 * WIDE)[None]), np.arange(600)
+    crowded = prepare(rows, rows, Space(400.0, one.orders))
+    (step,) = crowded.passes
+    assert step.left.wide.shape == (600, WIDE)
+    assert step.left.narrow.shape == (600, DIRECTIONS)
+    assert prepare(rows, rows, one).passes[0].left.wide.shape == (600, 0)
+    short = np.ascontiguousarray(rows[:, 1:])
+    assert prepare(short, short, Space(1e9, np.arange(2 * WIDE - 1)[None])).passes[0].left.wide.shape == (600, 0)
+    found = told(filtering(crowded).candidates(every, None, True, 10**6))
+    assert checked(found, rows, rows, crowded.space, every, every, True) == len(found) > 0
+
+
 @pytest.mark.quick(7)
 @pytest.mark.usefixtures("small_tiles")
 @pairwise(
     indirect=("filtering",),
     filtering=tuple(FILTERS),
     n=(1, 31, 32, 33, 64, 100, 161),
-    dimensions=((3, 1), (24, 1), (12, 4)),
+    dimensions=((3, 1), (24, 1), (12, 4), (300, 1)),
 )
 def test_one_side_with_itself(filtering: Any, n: int, dimensions: tuple[int, int]) -> None:
     d, turns = dimensions
