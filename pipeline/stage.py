@@ -18,7 +18,19 @@ from typing import Generic
 import pyarrow as pa
 
 from pipeline.contract.options import CacheKey, Output, P, PastRows, Preflight, Reuse, Section, Source, section
-from pipeline.contract.work import Address, Artifact, Base, Inputs, Job, Result, Scalar, Settings, Task, Upstream
+from pipeline.contract.work import (
+    Address,
+    Artifact,
+    Base,
+    Inputs,
+    Job,
+    Result,
+    Scalar,
+    Settings,
+    SingleRows,
+    Task,
+    Upstream,
+)
 from pipeline.store.columns import check_columns
 
 __all__ = [
@@ -39,6 +51,7 @@ __all__ = [
     "Scalar",
     "Section",
     "Settings",
+    "SingleRows",
     "Source",
     "Speed",
     "Stage",

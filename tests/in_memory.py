@@ -45,7 +45,7 @@ class MemoryArtifact:
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table:
         return self.table(columns).take(pa.array(rows))
 
-    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> None:
+    def fixed_rows(self, column: str) -> None:
         return None
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -55,14 +55,25 @@ class Upstream:
         return self.by_stage[stage]
 
 
+class SingleRows(Protocol):
+    """A reader of single rows of one fixed-size binary column, which stays valid after the artifact is closed.
+
+    `len` is the number of rows of the artifact. `read` returns uint8 (rows, width) without verifying a checksum, or
+    None where rows can't be read one by one or the file is gone. The caller must verify the values, or else call
+    `Artifact.take`.
+    """
+
+    def __len__(self) -> int: ...
+    def read(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8] | None: ...
+
+
 class Artifact(Protocol):
     """A finished artifact.
 
     Columns are read from storage when asked for, and their checksums are verified. `content` maps each column to the
     digest of its values in row order. `summary` is the small JSON record that the task published beside the rows.
-    `take` reads only the row groups that hold `rows`, which must be ascending. `read_rows_unverified` reads single rows
-    of one fixed-size binary column without a checksum: uint8 (rows, width), or None where the file's layout prevents
-    this. The caller must verify the values, or else call `take`.
+    `take` reads only the row groups that hold `rows`, which must be ascending. `fixed_rows` returns a reader of
+    single rows of a fixed-size binary column; None for an artifact on an object store.
     """
 
     @property
@@ -78,7 +89,7 @@ class Artifact(Protocol):
     def table(self, columns: Sequence[str] | None = None) -> pa.Table: ...
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]: ...
     def take(self, columns: Sequence[str], rows: Sequence[int]) -> pa.Table: ...
-    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None: ...
+    def fixed_rows(self, column: str) -> SingleRows | None: ...
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 store.py              publish, read, retire and take back artifacts
   artifact.py         one Parquet file, and the record in its footer
+  fixed_rows.py       single rows of a fixed-size column, without parsing the footer
   columns.py          the column types that an artifact may have
   layout.py           row groups, pages and compression of the file
   footers.py          records of all artifacts of a run, without opening most of these files

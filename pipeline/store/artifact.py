@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -18,12 +17,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from pipeline.messages.errors import ArtifactDamaged
 from pipeline.plan.fingerprint import SHORT
 from pipeline.store.backends.locations import Place
 from pipeline.store.backends.ranges import ParquetObject, piecewise
+from pipeline.store.fixed_rows import FixedRows, locate
 from pipeline.store.regular import check_regular
 
 METADATA = b"fast-diff"
@@ -146,30 +145,11 @@ class StoredArtifact:
             place = np.searchsorted(used, group)
             return table.take(pa.array(np.asarray(rows, np.int64) - (ends - sizes)[group] + before[place]))
 
-    def read_rows_unverified(self, column: str, rows: Sequence[int]) -> NDArray[np.uint8] | None:
-        """Read a fixed-size binary column without checksums, uint8 (rows, width).
-
-        Returns None where the column is compressed or has nulls, or the file is not local. A row group is written as
-        one page, so the values are the last bytes of the column chunk."""
+    def fixed_rows(self, column: str) -> FixedRows | None:
         if not isinstance(self.path, Path):
             return None
-        with self._open() as file, io.FileIO(self.path) as raw:
-            leaf = [file.schema.column(n).path for n in range(len(file.schema))].index(column)
-            width = file.schema.column(leaf).length
-            found = np.empty((len(rows), width), np.uint8)
-            groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
-            ends = np.cumsum([group.num_rows for group in groups])
-            for number, row in enumerate(rows):
-                which = int(np.searchsorted(ends, row, side="right"))
-                chunk = groups[which].column(leaf)
-                packed = chunk.compression != "UNCOMPRESSED" or chunk.has_dictionary_page
-                if packed or chunk.total_compressed_size < chunk.num_values * width:  # compressed, or with nulls
-                    return None
-                end = chunk.data_page_offset + chunk.total_compressed_size
-                raw.seek(end - (int(ends[which]) - row) * width)
-                if raw.readinto(found[number]) != width:
-                    return None
-        return found
+        with self._open() as file:
+            return locate(file, self.path, column)
 
     def _verify(self, file: pq.ParquetFile, schema: pa.Schema, columns: Sequence[str] | None, rows: int) -> None:
         """Compare names, types and row count, which have no checksum, with the record."""

@@ -13,7 +13,7 @@ few bytes, however long the texts are."""
 SHORT_GROUP = 1 << 10
 IN_CACHE = {"data_page_size": 1 << 16, "write_batch_size": 8}
 """Page sizes for compressed wide columns: a page fits into a core's cache. An uncompressed column has one page per row
-group, in which `Artifact.read_rows_unverified` finds single rows."""
+group, in which `FixedRows.read` finds single rows."""
 SHRINKS = 0.8
 """A wide column is compressed where lz4 shrinks the first values to less than this share."""
 PACKED = "lz4"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from pipeline.stage import Job, Settings
+from pipeline.stage import Job, Settings, SingleRows
 from stages.decoding.options import DecodeOptions, Limits
 from stages.kernels.bounds.coarse import fits_int32, length
 from stages.kernels.measure.identity import digest
@@ -23,6 +23,8 @@ PIXELS = tuple(f"thumbnail.{key}" for key in ("decode", "background", "orientati
 """Settings that `decode_again` and `limits` read and that change pixels."""
 CACHE = 64 << 20
 """Bytes of cached thumbnails in each process."""
+READERS = 1 << 14
+"""Number of cached readers in each process, each of some hundred bytes."""
 
 FEW = 32
 """If at most 1/FEW of the images of a partition are needed, only these images are read, not the whole partition."""
@@ -32,6 +34,8 @@ Bytes = NDArray[np.uint8]
 
 _cached: LRUCache[str, Bytes] = LRUCache(CACHE, getsizeof=lambda thumbnails: min(thumbnails.nbytes, CACHE))
 """Thumbnails by the digest of the partition's column; a partition that exceeds the cache is kept alone."""
+_readers: LRUCache[str, SingleRows] = LRUCache(READERS)
+"""Readers of single thumbnails by the digest of the partition's column."""
 _lock = threading.Lock()
 
 
@@ -120,17 +124,23 @@ class BlockThumbnails:
         """Return the thumbnails of some images of one partition."""
         (key, digest), rows = self._parts[partition], self._row[positions]
         with _lock:
-            kept = _cached.get(digest)
-        if kept is None:
-            artifact = self._job.find("thumbnail", key, "thumbnail", digest)
-            if len(rows) <= artifact.rows // FEW:
-                found = artifact.read_rows_unverified("thumbnail", rows.tolist())
-                if found is not None and self._right(found, positions):
-                    return found.reshape(-1, *self._shape)
-                return pixels(artifact.take(["thumbnail"], rows.tolist())["thumbnail"], self._shape)
-            kept = pixels(artifact.table(["thumbnail"])["thumbnail"], self._shape)
+            kept, reader = _cached.get(digest), _readers.get(digest)
+        if kept is not None:
+            return kept[rows]
+        artifact = None if reader else self._job.find("thumbnail", key, "thumbnail", digest)
+        if artifact and (reader := artifact.fixed_rows("thumbnail")):
             with _lock:
-                _cached[digest] = kept
+                _readers[digest] = reader
+        if reader and len(rows) <= len(reader) // FEW:
+            found = reader.read(rows.tolist())
+            if found is not None and self._right(found, positions):
+                return found.reshape(-1, *self._shape)
+        artifact = artifact or self._job.find("thumbnail", key, "thumbnail", digest)
+        if len(rows) <= artifact.rows // FEW:
+            return pixels(artifact.take(["thumbnail"], rows.tolist())["thumbnail"], self._shape)
+        kept = pixels(artifact.table(["thumbnail"])["thumbnail"], self._shape)
+        with _lock:
+            _cached[digest] = kept
         return kept[rows]
 
     def _right(self, found: Bytes, positions: NDArray[np.int64]) -> bool:

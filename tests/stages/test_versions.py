@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "3c941a5ad97f0eca"),
-    "thumbnail": (7, "4185a3b60eda9b9d"),
-    "hash": (3, "dbcabdc89319c5a1"),
-    "embed": (1, "fa9e3c6e4f77aa94"),
-    "index": (2, "312105f84ecb4e8e"),
-    "pairs": (4, "9d97489ef0344776"),
-    "cluster": (9, "3c70a905e2e58361"),
-    "plot": (16, "66d4c324bf7042f5"),
+    "scan": (4, "b355c415dfbd9863"),
+    "thumbnail": (7, "3c042cbe877fd963"),
+    "hash": (3, "6a0dad84fa400947"),
+    "embed": (1, "308322d132ae9974"),
+    "index": (2, "b18e241d0db7f9ba"),
+    "pairs": (4, "10ed136bb5a8c758"),
+    "cluster": (9, "58299b4586e59ba6"),
+    "plot": (16, "136915ca9658d7e2"),
 }
 
 

@@ -57,7 +57,9 @@ def test_a_picture_that_is_packed_is_not_read_from_where_it_would_lie(tmp_path: 
     Store(tmp_path).publish("k.parquet", record, schema, [pa.table({"picture": values}, schema)], None, 16)
     artifact = StoredArtifact("stage", "k", tmp_path / "stage" / "k.parquet")
     assert pq.read_metadata(artifact.path).row_group(1).column(0).total_compressed_size > 16 * 3_072
-    assert artifact.read_rows_unverified("picture", [3]) is artifact.read_rows_unverified("picture", [20]) is None
+    reader = artifact.fixed_rows("picture")
+    assert reader is not None
+    assert reader.read([3]) is reader.read([20]) is None
 
 
 def test_no_rows_of_an_empty_artifact(tmp_path: Path) -> None:

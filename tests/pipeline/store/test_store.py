@@ -303,7 +303,10 @@ def test_single_rows_are_read_from_where_they_lie(tmp_path: Path, row_group: int
     values = noise(50)
     artifact = published_pictures(Store(tmp_path), values, row_group)
     for rows in ([0], [49], [3, 15, 16, 40], list(range(50))):
-        found = artifact.read_rows_unverified("picture", rows)
+        reader = artifact.fixed_rows("picture")
+        assert reader is not None
+        assert len(reader) == 50
+        found = reader.read(rows)
         assert found is not None
         assert [row.tobytes() for row in found] == [values[row] for row in rows]
     size = artifact.path.stat().st_size
@@ -316,8 +319,11 @@ def test_rows_that_are_packed_or_have_holes_are_not(tmp_path: Path) -> None:
     assert packed.path.stat().st_size < 50 * PICTURE.byte_width / 5
     holes = published_pictures(Store(tmp_path / "holes"), [*noise(41)[:20], None, *noise(41)[21:]])
     for artifact, row in ((packed, 3), (holes, 19)):
-        assert artifact.read_rows_unverified("picture", [row]) is None
-    assert holes.read_rows_unverified("picture", [3, 39]) is not None  # row groups without one
+        reader = artifact.fixed_rows("picture")
+        assert reader is not None
+        assert reader.read([row]) is None
+        assert reader.read([2, row]) is None
+    assert reader.read([3, 39]) is not None  # row groups without one
     assert holes.take(["picture"], [20, 21])["picture"].to_pylist() == [None, noise(22)[21]]
 
 
@@ -338,6 +344,14 @@ def test_no_pictures_are_an_artifact(tmp_path: Path) -> None:
 def test_a_row_of_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
     artifact = published_pictures(Store(tmp_path), noise(5))
     assert isinstance(artifact.path, Path)
+    reader = artifact.fixed_rows("picture")
+    assert reader is not None
+    with artifact.path.open("r+b") as file:
+        file.truncate(100)
+    assert reader.read([4]) is None
     artifact.path.unlink()
+    assert reader.read([0]) is None
+    os.mkfifo(artifact.path)
+    assert reader.read([0]) is None
     with pytest.raises(ArtifactDamaged):
-        artifact.read_rows_unverified("picture", [0])
+        artifact.fixed_rows("picture")

@@ -22,6 +22,7 @@ COUNT = 20 * FEW
 @pytest.fixture(autouse=True)
 def nothing_kept() -> None:
     thumbnails._cached.clear()
+    thumbnails._readers.clear()
 
 
 class Job:
@@ -68,6 +69,21 @@ def test_few_are_read_without_the_others(artifact: StoredArtifact, images: thumb
     assert thumbnails._cached.currsize == 0
     block(artifact, images)(np.arange(COUNT))
     assert thumbnails._cached.currsize == COUNT * WIDTH
+
+
+def test_a_file_that_changes_after_its_rows_were_found_is_read_anew(
+    artifact: StoredArtifact, images: thumbnails.Bytes, tmp_path: Path
+) -> None:
+    some = block(artifact, images)
+    assert np.array_equal(some(np.array([5]))[0], images[[5]])
+    assert isinstance(artifact.path, Path)
+    schema = pa.schema([("before", pa.binary(7)), ("thumbnail", pa.binary(WIDTH))])
+    table = pa.table([[b"shifted"] * COUNT, [image.tobytes() for image in images]], schema=schema)
+    Store(tmp_path).publish("k.parquet", Record("thumbnail", "k", "e" * 64, {}, {}), schema, [table], None, 100)
+    assert np.array_equal(some(np.array([5, 300]))[0], images[[5, 300]])
+    artifact.path.rename(tmp_path / "moved")
+    some._job._artifact = StoredArtifact("thumbnail", "k", tmp_path / "moved")  # type: ignore[attr-defined]
+    assert np.array_equal(some(np.array([7]))[0], images[[7]])
 
 
 def test_thumbnails_larger_than_the_cache_are_kept_alone() -> None:
