@@ -36,6 +36,7 @@ from stages.comparing.functions import embedding_named, imported
 from stages.comparing.match_rows import match_schema
 from stages.comparing.metrics.kinds import KINDS
 from stages.comparing.order import ordered_pairs
+from stages.kernels.bounds.keys import KEPT
 
 DEFAULT_THRESHOLD = 200.0
 PROCESS, AN_IMAGE = 400 << 20, 2_500
@@ -193,7 +194,7 @@ def memory(upstream: Upstream, params: Params) -> int:
         largest = max(largest, block)
         block = 0 if partition.notes["closes_block"] else block
     vector = A_VECTOR * params.comparison.turns if params.metric == "embedding" else 0
-    return PROCESS + INDEXES + 2 * largest * (AN_IMAGE + vector)
+    return PROCESS + INDEXES + KEPT + 2 * largest * (AN_IMAGE + vector)
 
 
 def warm_up(upstream: Upstream, exists: Callable[[str], bool]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
@@ -24,6 +25,7 @@ from stages.comparing.references import are_references
 from stages.comparing.thumbnails import BlockThumbnails, thumbnail_shape
 from stages.kernels.bounds import coarse
 from stages.kernels.bounds.coarse import Shape
+from stages.kernels.bounds.keys import BlockName
 from stages.kernels.graph import groups
 from stages.kernels.measure.metric import Side
 from stages.kernels.measure.turns import COMPARED, OF_SYMMETRY
@@ -176,7 +178,14 @@ class Block:
             compared.points,
             None if self.settled is None else self.settled[chosen],
             None if self.folder is None else self.folder[chosen],
+            self._name(index, shape),
         )
+
+    def _name(self, index: Artifact, shape: Shape) -> BlockName:
+        """Return a name of the vectors of the block's representatives."""
+        read = tuple(index.content[name] for name in kind_of(self.comparison).columns(self.comparison))
+        chosen = hashlib.blake2b(self.representatives.tobytes(), digest_size=16).digest()
+        return BlockName((self.comparison, shape), (read, chosen))
 
 
 def rule_inputs(comparison: Comparison, settings: Settings) -> tuple[Sequence[str], Sequence[str]]:

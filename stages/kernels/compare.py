@@ -68,7 +68,8 @@ class BlockPair:
         if self._bounded and not few and len(self.a) and len(self.b) and self._share() <= self.tuning.crowded:
             assert self.metric.space is not None
             right = self.a.vectors if self.diagonal else self.b.vectors
-            prepared = prepare(self.a.vectors, right, self.metric.space)
+            names = (self.a.name, self.b.name) if self.a.name and self.b.name else None
+            prepared = prepare(self.a.vectors, right, self.metric.space, names)
             if not self.device.free and compiled() and len(self.a) * len(self.b) >= self.tuning.compiled:
                 from stages.kernels.filters.leaves import Leaves
 

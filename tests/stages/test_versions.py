@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (4, "b355c415dfbd9863"),
     "thumbnail": (7, "3c042cbe877fd963"),
-    "hash": (3, "6a0dad84fa400947"),
+    "hash": (3, "0d0c92143db2b211"),
     "embed": (1, "308322d132ae9974"),
-    "index": (2, "b18e241d0db7f9ba"),
-    "pairs": (4, "10ed136bb5a8c758"),
+    "index": (2, "d77452ede1adf070"),
+    "pairs": (4, "309cbd0d73f90b33"),
     "cluster": (9, "58299b4586e59ba6"),
-    "plot": (16, "136915ca9658d7e2"),
+    "plot": (16, "fabea692045570bc"),
 }
 
 

@@ -24,8 +24,6 @@ DIRECTIONS = LEADING + FURTHER
 WIDE = 128
 """Number of directions for long vectors where many pairs are near along DIRECTIONS: of pairs of vectors of 1,024
 entries with a cosine of 0.9 or less, a ninth passes."""
-SAMPLE = 2_048
-"""Number of vectors from which directions are computed; 4,096 leave as many pairs."""
 ROUNDS = 3
 ENTRIES = 1 << 18
 """Number of entries that are projected at a time, as float64: few enough to stay in the cache."""
@@ -35,9 +33,9 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projections:
-    """Vectors along the leading directions, as the filter compares them.
+    """Vectors along the leading directions, as the filter compares them; equal only to itself.
 
     rows  float32 (n, DIRECTIONS), or (n, WIDE)
     norm  the largest norm of a vector, before or after the centre is subtracted, and so also the largest norm of a

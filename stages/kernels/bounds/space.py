@@ -6,6 +6,7 @@ pair."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -14,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.kernels.bounds import slack
-from stages.kernels.bounds.directions import DIRECTIONS, SAMPLE, WIDE, Projections, principal
+from stages.kernels.bounds.directions import DIRECTIONS, Directions, Projections, principal
+from stages.kernels.bounds.keys import SAMPLED, BlockName, Seen, directions_of, projected, sample
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bits = NDArray[np.uint8]
+Keys = tuple[Projections, Projections]
+Sides = tuple[tuple[Floats, Seen], tuple[Floats, Seen]]
 SHARED = 512
 """Number of vectors per side from which the share of near pairs is estimated."""
 WIDENED = 30
@@ -151,10 +155,11 @@ def largest_norm(rows: Floats) -> float:
     return float(np.sqrt(np.einsum("nd,nd->n", rows, rows, dtype=np.float64).max(initial=0)))
 
 
-def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
+def prepare(left: Floats, right: Floats, space: Space, names: tuple[BlockName, BlockName] | None = None) -> Prepared:
     """Return the vectors of both sides with their keys along the principal directions.
 
-    left, right  float32 (n, d) each"""
+    left, right  float32 (n, d) each
+    names        names of both sides, whose keys are then shared with other block pairs; see `keys.py`"""
     same = left is right
     prepared = Prepared(left, right, space)
     views: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
@@ -163,28 +168,46 @@ def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
     else:
         unturned = _columns(space.orders[0])
         views += [(unturned, unturned if k == 0 else _columns(order), 1 << k) for k, order in enumerate(space.orders)]
-    for seen_left, seen_right, turns in views:
+    for number, (seen_left, seen_right, turns) in enumerate(views):
         symmetric = same and seen_left is seen_right
-        sides = [(seen_left, left)] if symmetric else [(seen_left, left), (seen_right, right)]
-        sample = np.concatenate([seen(rows[:: max(1, len(sides) * len(rows) // SAMPLE)]) for seen, rows in sides])
-        for count in (DIRECTIONS, WIDE):
-            directions = principal(sample, count)
-            keys = directions.project(left, seen_left)
-            other = keys if symmetric else directions.project(right, seen_right)
-            step = Pass(keys, other, space.squared * directions.stretch, turns, symmetric)
-            if sample.shape[1] < 2 * WIDE or not _crowded(step):
-                break
-        prepared.passes.append(step)
+        sides = ((left, seen_left), (right, seen_right))
+        if names:
+            keys, directions = _shared(names, 0 if seen_left is seen_right else number, sides)
+        else:
+            keys, directions = _own(sides, symmetric, space.squared)
+        prepared.passes.append(Pass(*keys, space.squared * directions.stretch, turns, symmetric))
     return prepared
 
 
-def _crowded(step: Pass) -> bool:
+def _shared(names: tuple[BlockName, BlockName], view: int, sides: Sides) -> tuple[Keys, Directions]:
+    """Return the keys of both sides along the directions of all block pairs, and these directions."""
+    while True:
+        left, before = projected(names[0], 0, *sides[0])
+        right, directions = projected(names[1], view, *sides[1])
+        if before is directions:  # else the right side has renewed the directions
+            return (left, right), directions
+
+
+def _own(sides: Sides, symmetric: bool, squared: float) -> tuple[Keys, Directions]:
+    """Return the keys of both sides along principal directions of their own, and these directions."""
+    sampled = sides[:1] if symmetric else sides
+    some = np.concatenate([sample(rows, seen, 2 * SAMPLED // len(sampled)) for rows, seen in sampled])
+    for count in sorted({DIRECTIONS, directions_of(some.shape[1])}):
+        directions = principal(some, count)
+        left = directions.project(*sides[0])
+        keys = left, left if symmetric else directions.project(*sides[1])
+        if not _crowded(keys, squared * directions.stretch):
+            break
+    return keys, directions
+
+
+def _crowded(keys: Keys, squared: float) -> bool:
     """Return whether so many pairs of a sample are near along DIRECTIONS that more directions save time."""
-    left, right = step.left.narrow, step.right.narrow
-    u, v = (rows[:: max(1, len(rows) // SHARED)].astype(np.float64) for rows in (left, right))
+    u, v = (side.narrow[:: max(1, len(side.narrow) // SHARED)].astype(np.float64) for side in keys)
     distances = (u**2).sum(axis=1)[:, None] + (v**2).sum(axis=1) - 2 * u @ v.T
-    passing = np.count_nonzero(distances <= step.squared) / max(1, distances.size) * len(left) * len(right)
-    return bool(passing > WIDENED * (len(left) + len(right)))
+    sizes = [len(side.narrow) for side in keys]
+    passing = np.count_nonzero(distances <= squared) / max(1, distances.size) * math.prod(sizes)
+    return bool(passing > WIDENED * sum(sizes))
 
 
 def _columns(order: Ints) -> Callable[[Floats], Doubles]:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from stages.kernels.bounds.directions import DIRECTIONS, LEADING, WIDE
 from stages.kernels.bounds.space import NOTHING, Candidates, Levels, Prepared, merged
-from stages.kernels.filters.tree import LEAF, grow
+from stages.kernels.filters.tree import LEAF, leaves_of
 from stages.kernels.measure.native import Function, native
 from stages.kernels.measure.turns import inverses
 
@@ -205,21 +205,15 @@ class Leaves:
         self._prepared, self._cut = prepared, prepared.cut
         self._inverses = inverses(prepared.space.turns)
         self._everything = np.arange(len(prepared.right))
-        self._grown = [None if step.symmetric else grow(step.right.narrow) for step in prepared.passes]
 
     def candidates(self, a: Ints, b: Ints | None, ascending: bool, room: int) -> Candidates | None:
         """See `space.Filter`."""
         prepared, levels, whole = self._prepared, Levels(), NOTHING
         positions = self._everything if b is None else b
-        for number, step in enumerate(prepared.passes):
+        for step in prepared.passes:
             same = step.symmetric and ascending and b is None and len(a) == len(positions)
-            grown_a = grow(step.left.narrow if len(a) == len(prepared.left) else step.left.narrow[a])
-            if same:
-                grown_b = grown_a
-            elif b is None:
-                grown_b = self._grown[number] = self._grown[number] or grow(step.right.narrow)
-            else:
-                grown_b = grow(step.right.narrow[b])
+            grown_a = leaves_of(step.left, a if len(a) < len(prepared.left) else None)
+            grown_b = grown_a if same else leaves_of(step.right, b)
             pairs, bits = np.empty((2, room), np.int64), np.empty(room, np.uint8)
             found, compared, directions = _join(
                 grown_a,

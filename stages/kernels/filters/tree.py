@@ -6,11 +6,12 @@ parts are split again in the same way, until each part, a leaf, has at most LEAF
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.kernels.bounds.directions import LEADING
+from stages.kernels.bounds.directions import LEADING, Projections
 from stages.kernels.measure.native import native
 
 LEAF = 32
@@ -18,6 +19,9 @@ LEAF = 32
 
 Floats = NDArray[np.float32]
 Grown = tuple[NDArray[np.int32], Floats, Floats, Floats]
+
+_grown: WeakKeyDictionary[Projections, Grown] = WeakKeyDictionary()
+"""The leaves of all vectors of a side, kept as long as the vectors are."""
 
 
 @native
@@ -96,3 +100,13 @@ def grow(keys: Floats) -> Grown:
     high corners of the boxes, (LEADING, leaves) each."""
     grown: Grown = _grow(np.ascontiguousarray(keys.T))
     return grown
+
+
+def leaves_of(keys: Projections, rows: NDArray[np.int64] | None) -> Grown:
+    """Return the leaves of some rows along DIRECTIONS, or of all rows."""
+    if rows is not None:
+        return grow(keys.narrow[rows])
+    found = _grown.get(keys)
+    if found is None:
+        found = _grown[keys] = grow(keys.narrow)
+    return found

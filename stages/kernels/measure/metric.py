@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.kernels.bounds.keys import BlockName
 from stages.kernels.bounds.space import Space
 from stages.kernels.measure.exact import Measure, Points, Values
 
@@ -60,6 +61,7 @@ class Side:
     hashes   numbers of the hashes in the compared turns, equal where hashes are equal, int64 (n, turns); or None
     settled  images of which no two are compared, bool (n,); None: no such images
     folder   only images of different folders are compared, int64 (n,); None: folders do not matter
+    name     a name for the vectors, whose projections are then kept for further block pairs; None: they are not kept
     points   maps ascending positions, int64 (m,), to points (k, …) and the row of each position, int64 (m,)"""
 
     vectors: Floats
@@ -69,6 +71,7 @@ class Side:
     points: Callable[[Ints], tuple[Points, Ints]]
     settled: Mask | None = None
     folder: Ints | None = None
+    name: BlockName | None = None
 
     def __len__(self) -> int:
         return len(self.weight)

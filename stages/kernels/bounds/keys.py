@@ -1,0 +1,95 @@
+"""Keep directions, and the vectors of blocks along these directions, from one block pair to the next.
+
+A block is compared with many other blocks. Directions only change how many pairs pass a filter, so all block pairs of
+one comparison share directions in each process, and each block is projected once. The first block determines the
+directions. If a later block spreads along the shared directions much less than along its own principal directions, new
+directions are computed from samples of both, at most RENEWALS times."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from cachetools import LRUCache
+from numpy.typing import NDArray
+
+from stages.kernels.bounds.directions import DIRECTIONS, LEADING, WIDE, Directions, Projections, principal
+
+KEPT = 96 << 20
+"""Bytes of projected vectors, with the trees of these vectors, that a process keeps."""
+SAMPLED = 512
+"""Number of vectors of a block from which directions are computed."""
+SPREAD = 0.8
+"""Share of a block's greatest variance along LEADING directions that the shared directions must reach."""
+RENEWALS = 4
+"""Greatest number of times that shared directions are replaced, so that blocks of several kinds do not take turns."""
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Seen = Callable[[Floats], Doubles]
+
+
+class BlockName(NamedTuple):
+    """A name of the vectors of one block: blocks with equal names have equal vectors.
+
+    comparison  what makes vectors comparable: blocks of one comparison share directions
+    block       the content of the block"""
+
+    comparison: Hashable
+    block: Hashable
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """Directions that the block pairs of a comparison share, with the samples from which these were computed."""
+
+    directions: Directions
+    samples: tuple[Doubles, ...]
+
+
+_shared: LRUCache[Hashable, Shared] = LRUCache(64)
+_kept: LRUCache[Hashable, Projections] = LRUCache(KEPT, getsizeof=lambda keys: min(KEPT, 3 * keys.rows.nbytes))
+_lock = threading.Lock()
+
+
+def sample(vectors: Floats, seen: Seen, most: int = SAMPLED) -> Doubles:
+    """Return some of the vectors as `seen` maps them, float64 (at most about 2·`most`, d)."""
+    return seen(vectors[:: max(1, len(vectors) // most)])
+
+
+def directions_of(entries: int) -> int:
+    """Return the greatest useful number of directions for vectors of so many entries."""
+    return WIDE if entries >= 2 * WIDE else DIRECTIONS
+
+
+def projected(name: BlockName, view: int, vectors: Floats, seen: Seen) -> tuple[Projections, Directions]:
+    """Return the vectors of a block along the shared directions, and these directions.
+
+    view  a number for the function `seen`, which maps rows of `vectors` to the vectors that are projected"""
+    with _lock:
+        shared = _shared.get(name.comparison)
+        keys = _kept.get((name, view, shared))
+    if shared is None or (keys is None and len(shared.samples) <= RENEWALS):
+        some = sample(vectors, seen)
+        if shared is None or not _describe(shared.directions, some):
+            samples = (*(shared.samples if shared else ()), some)
+            shared = Shared(principal(np.concatenate(samples), directions_of(some.shape[1])), samples)
+            with _lock:
+                _shared[name.comparison] = shared
+    if keys is None:
+        keys = shared.directions.project(vectors, seen)
+        with _lock:
+            _kept[name, view, shared] = keys
+    return keys, shared.directions
+
+
+def _describe(directions: Directions, some: Doubles) -> bool:
+    """Return whether vectors spread along shared directions nearly as far as along their own principal directions."""
+    offsets = some - some.mean(axis=0) if len(some) else some
+    there, own = (
+        float(np.square(offsets @ basis[:, :LEADING]).sum()) for basis in (directions.basis, principal(some).basis)
+    )
+    return there >= SPREAD * own
