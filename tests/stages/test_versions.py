@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
     "scan": (4, "b355c415dfbd9863"),
     "thumbnail": (7, "3c042cbe877fd963"),
-    "hash": (3, "0d0c92143db2b211"),
+    "hash": (3, "6308bdf2ce7c0b85"),
     "embed": (1, "308322d132ae9974"),
-    "index": (2, "d77452ede1adf070"),
-    "pairs": (4, "309cbd0d73f90b33"),
+    "index": (2, "f96cb3b051773bfb"),
+    "pairs": (4, "11dbba909779615b"),
     "cluster": (9, "58299b4586e59ba6"),
-    "plot": (16, "fabea692045570bc"),
+    "plot": (16, "b1f5f3e9b6d120af"),
 }
 
 

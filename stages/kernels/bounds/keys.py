@@ -29,7 +29,7 @@ RENEWALS = 4
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-Seen = Callable[[Floats], Doubles]
+VectorMap = Callable[[Floats], Doubles]
 
 
 class BlockName(NamedTuple):
@@ -55,7 +55,7 @@ _kept: LRUCache[Hashable, Projections] = LRUCache(KEPT, getsizeof=lambda keys: m
 _lock = threading.Lock()
 
 
-def sample(vectors: Floats, seen: Seen, most: int = SAMPLED) -> Doubles:
+def sample(vectors: Floats, seen: VectorMap, most: int = SAMPLED) -> Doubles:
     """Return some of the vectors as `seen` maps them, float64 (at most about 2·`most`, d)."""
     return seen(vectors[:: max(1, len(vectors) // most)])
 
@@ -65,7 +65,7 @@ def directions_of(entries: int) -> int:
     return WIDE if entries >= 2 * WIDE else DIRECTIONS
 
 
-def projected(name: BlockName, view: int, vectors: Floats, seen: Seen) -> tuple[Projections, Directions]:
+def projected(name: BlockName, view: int, vectors: Floats, seen: VectorMap) -> tuple[Projections, Directions]:
     """Return the vectors of a block along the shared directions, and these directions.
 
     view  a number for the function `seen`, which maps rows of `vectors` to the vectors that are projected"""

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from stages.kernels.bounds import slack
 from stages.kernels.bounds.directions import DIRECTIONS, Directions, Projections, principal
-from stages.kernels.bounds.keys import SAMPLED, BlockName, Seen, directions_of, projected, sample
+from stages.kernels.bounds.keys import SAMPLED, BlockName, VectorMap, directions_of, projected, sample
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Bits = NDArray[np.uint8]
 Keys = tuple[Projections, Projections]
-Sides = tuple[tuple[Floats, Seen], tuple[Floats, Seen]]
+Sides = tuple[tuple[Floats, VectorMap], tuple[Floats, VectorMap]]
 SHARED = 512
 """Number of vectors per side from which the share of near pairs is estimated."""
 WIDENED = 30
