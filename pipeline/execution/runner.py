@@ -32,7 +32,7 @@ from pipeline.stage import Address
 from pipeline.store.backends.storage import remove
 
 REPAIRS = 3
-"""Most times that a damaged input is made again before the task that reads the input fails."""
+"""Number of times that a damaged input is made again before the task that reads the input fails."""
 MOMENT = 0.2
 """Seconds of submitting after which the driver collects outcomes, even if more tasks are ready."""
 SMOOTHING = 8
