@@ -133,7 +133,7 @@ def test_what_would_go_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     project = ran(tmp_path, [tar, tmp_path / "in" / "rows.parquet", loose], cluster={"keep": keep})
     run = str(project.run_folder)
     assert main(["export", run, "--format", "removals", "--out", str(tmp_path / "r.parquet")]) == 0
-    assert "2 images would go" in capsys.readouterr().out
+    assert "2 images would be removed" in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [set(row) for row in rows] == [
         {"container", "member", "row", "key", "path", "cluster", "keeper", "distance", "reason"}
@@ -343,8 +343,8 @@ def test_a_changed_shard_is_left_out_and_others_go_on(tmp_path: Path, capsys: py
     out = filtered(project, tmp_path / "out", code=1)
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
-        f"fast-diff: {shards[1]}: not written: it has changed since the run; run `fast-diff run` again first",
-        f"fast-diff: {shards[2]}: not written: it is gone; run `fast-diff run` again first",
+        f"fast-diff: {shards[1]}: not written: the source has changed since the run; run `fast-diff run` again first",
+        f"fast-diff: {shards[2]}: not written: the source is gone; run `fast-diff run` again first",
     ]
     assert "refused     2 sources" in captured.out
     assert [path.name for path in out.glob("*.zip")] == ["0.zip"]
@@ -407,7 +407,7 @@ def test_loose_files_and_what_belongs_to_them(copy: bool, tmp_path: Path, capsys
     assert {name: (out / name).stat().st_ino for name in result} == inodes
     (images / "x.png").write_bytes(b"changed")
     filtered(project, out, code=1)
-    assert "x.png: not written: it has changed" in capsys.readouterr().err
+    assert "x.png: not written: the source has changed" in capsys.readouterr().err
 
 
 def test_lists_lose_the_rows_that_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -425,7 +425,7 @@ def test_lists_lose_the_rows_that_go(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     out = filtered(project, tmp_path / "out")
     said = capsys.readouterr().out
-    assert f"its relative paths lead from {table.parent}" in said
+    assert f"relative paths in the list begin at {table.parent}" in said
     assert "3 rows = 2 kept + 1 gone" in said
     assert set(tree(out)) == {"list.csv", ".fast-diff-filter.jsonl"}
     left = (out / "list.csv").read_bytes()
@@ -563,7 +563,7 @@ def test_a_missing_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     out = filtered(project, tmp_path / "out", code=1)
     assert [str(path.relative_to(out)) for path in out.rglob("*.png")] == ["b/0.png"]
     assert capsys.readouterr().err == (
-        f"fast-diff: {tmp_path}/in/a: not written: it is gone; run `fast-diff run` again first\n"
+        f"fast-diff: {tmp_path}/in/a: not written: the source is gone; run `fast-diff run` again first\n"
     )
     (tmp_path / "in" / "a").mkdir()
     filtered(project, out, "--json", code=1)

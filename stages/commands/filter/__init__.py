@@ -18,7 +18,7 @@ from pipeline.cli.parameters import JSON, VERBOSE, FolderOrUrl, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.say import answer, say
 from pipeline.messages.words import counted
-from stages.commands.plan.options import going_options
+from stages.commands.plan.options import removal_options
 
 if TYPE_CHECKING:
     from stages.commands.filter.write import Writer
@@ -37,8 +37,8 @@ def filter_run(
 
     results = results_of(run)
     folder = checked_target(out, results)
-    going = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
-    sources = sources_of(results, going, leak_from)
+    removed = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
+    sources = sources_of(results, removed, leak_from)
     linked = not copy and sources.trust != "ctime"  # a hard link changes the source's ctime
     place = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
     with opened_manifest(folder, str(place)) as manifest:
@@ -75,14 +75,14 @@ COMMAND = Command(
     "filter",
     "clean up",
     does="write tar, zip, Parquet and other data to a new folder, without duplicates",
-    help="Write the data of a finished run to a new folder, without the images that go: containers with the same "
-    "members in the same order, lists without the rows that go, and loose images as hard links. Files that belong to "
-    "an image, such as .cls and .json of a WebDataset sample, go with the image. The inputs are not changed; "
+    help="Write the data of a finished run to a new folder, without the images to remove: containers with the other "
+    "members in the same order, lists with the other rows, and the other loose images as hard links. Files that belong "
+    "to a removed image, such as .cls and .json of a WebDataset sample, are removed, too. The inputs are not changed; "
     "references are not written. The members of each result are counted before it gets its name. After an "
     "interruption, the same command goes on; a container that has changed since the run is left out.",
     examples={
         "fast-diff filter outputs/Pictures --out clean": "without duplicates",
-        "fast-diff filter outputs/two-sets --out clean --leak-from b": "set b without what is in a",
+        "fast-diff filter outputs/two-sets --out clean --leak-from b": "set b without the images that match set a",
     },
     arguments=(
         run_argument(),
@@ -93,7 +93,7 @@ COMMAND = Command(
             metavar="FOLDER",
             help="Folder to write to, outside of all inputs: new, empty, or of an earlier call.",
         ),
-        *going_options(),
+        *removal_options(),
         click.Option(["--copy"], is_flag=True, help="Copy loose files instead of making hard links."),
         VERBOSE,
         JSON,

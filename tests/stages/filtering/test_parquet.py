@@ -97,7 +97,7 @@ def test_no_row_is_left(tmp_path: Path) -> None:
     done, data = rewritten(path, names=["#0:7", "#1:8"])
     assert done == Rewritten(2, 0, 2)
     assert pq.read_table(pa.BufferReader(data)).equals(some[:0])
-    with pytest.raises(Refused, match="not in it"):
+    with pytest.raises(Refused, match="not in the container"):
         rewritten(path, names=["#2:9"])
 
 
