@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from stages.decoding.annotations import says
 
 NEAR = 0.0002
-"""Most degrees, some 20 m, by which two positions may differ and count as equal, since programs round."""
+"""Greatest difference of equal positions in degrees, some 20 m: programs round positions."""
 SECOND = 19
 """Characters of a date up to the second, such as "2020:01:02 03:04:05"."""
 CAPTIONS = ("XMP-dc:Description", "IPTC:Caption-Abstract", "IFD0:ImageDescription", "IFD0:XPTitle")
@@ -32,7 +32,7 @@ WRITTEN = {
     "rating": "XMP-xmp:Rating",
     "date": "XMP-exif:DateTimeOriginal",
 }
-"""Tags of a sidecar, by field; `GPS` has several."""
+"""Tag that is written into a sidecar, by field; the field `GPS` has several tags."""
 
 
 class GeoPosition(NamedTuple):
@@ -59,7 +59,7 @@ class ImageMetadata:
 class Conflict(NamedTuple):
     """A value that the keeper does not get.
 
-    The keeper has another value, or two images that go differ."""
+    The keeper has another value, or two removed images differ."""
 
     field: str
     kept: str
@@ -83,7 +83,7 @@ def merged(
 ) -> tuple[dict[str, Any], list[str], list[Conflict]]:
     """Return tags for the keeper's sidecar, names of their fields, and conflicts.
 
-    others  names and metadata of the images that go"""
+    others  names and metadata of the removed images"""
     tags: dict[str, Any] = {}
     conflicts: list[Conflict] = []
     for field in ("caption", "rating", "date"):

@@ -37,8 +37,8 @@ def check(new: Sequence[str], against: str, fail_on: str, as_json: bool, quiet: 
         say(*match_lines(checked))
         if not quiet:
             say(*summary_lines(checked))
-    if said := fails(checked, fail_on):
-        say_on_stderr(f"--fail-on {fail_on}: {said}")
+    if reason := fails(checked, fail_on):
+        say_on_stderr(f"--fail-on {fail_on}: {reason}")
         return FOUND
     return 0
 

@@ -89,9 +89,9 @@ def _matches(results: Results) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     mirror = results.comparison.mirror
     rows = results.pairs(expand=True)[["path_a", "path_b", figure, "rotation", *(["mirrored"] if mirror else [])]]
-    for a, b, far, turned, *mirrored in rows.itertuples(index=False):
+    for a, b, distance, turned, *mirrored in rows.itertuples(index=False):
         back = turned if any(mirrored) else -turned % 360  # a turn after a mirror is its own inverse
         for path, other, turn in ((a, b, turned), (b, a, back)):
-            label = {"_cls": "Classification", "label": other, figure: float(far), "rotation": int(turn)}
+            label = {"_cls": "Classification", "label": other, figure: float(distance), "rotation": int(turn)}
             found[path].append(label | ({"mirrored": bool(mirrored[0])} if mirror else {}))
     return found

@@ -62,8 +62,8 @@ def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[di
             if file not in compared:
                 with contextlib.suppress(OSError):
                     stat = os.lstat(file)
-                    said = {"name": name, "bytes": stat.st_size, "mtime_ns": in_range(stat.st_mtime_ns)}
-                    found.setdefault(path, []).append(said)
+                    companion = {"name": name, "bytes": stat.st_size, "mtime_ns": in_range(stat.st_mtime_ns)}
+                    found.setdefault(path, []).append(companion)
     return found
 
 

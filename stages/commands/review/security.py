@@ -123,8 +123,8 @@ class Guard:
     async def _answer(self, status: int, text: str, scope: Scope, receive: Receive, send: Send) -> None:
         from starlette.responses import PlainTextResponse
 
-        said = f"fast-diff: {text}\n" if text else None
-        await PlainTextResponse(said, status, NO_STORE)(scope, receive, _with_headers(send))
+        body = f"fast-diff: {text}\n" if text else None
+        await PlainTextResponse(body, status, NO_STORE)(scope, receive, _with_headers(send))
 
 
 def _equal(given: str, secret: str) -> bool:

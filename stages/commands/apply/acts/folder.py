@@ -20,7 +20,7 @@ from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import TypeAlias
 
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 
 Version: TypeAlias = tuple[int, int, int, int]
 """Device, inode, size and time of a file; a rename changes none of these, a new version of the file does."""
@@ -73,17 +73,17 @@ class Folder:
     def opened(self, name: str) -> Iterator[BufferedReader]:
         """Open a regular file to read; follow no link, and never block on a pipe.
 
-        Raises Cannot, OSError."""
+        Raises ActRefused, OSError."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
             number = os.open(name, flags, dir_fd=self.number)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise Cannot("it is no longer a regular file") from error
+                raise ActRefused("the path no longer leads to a regular file") from error
             raise
         if not stat.S_ISREG(os.fstat(number).st_mode):
             os.close(number)
-            raise Cannot("it is no longer a regular file")
+            raise ActRefused("the path no longer leads to a regular file")
         with os.fdopen(number, "rb") as file:
             yield file
 
@@ -101,17 +101,17 @@ class Folder:
     def digest(self, name: str) -> tuple[os.stat_result, str]:
         """Return the stat result and the SHA-256 of a regular file.
 
-        Raises Cannot, OSError."""
+        Raises ActRefused, OSError."""
         with self.opened(name) as file:
             before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if version(os.fstat(file.fileno())) != version(before):
-                raise Cannot("another program is writing to it")
+                raise ActRefused("another program is writing to the file")
         return before, digest
 
     def is_whole(self, name: str, size: int, digest: str) -> bool:
         """Return whether a regular file with this content has the name."""
-        with contextlib.suppress(OSError, Cannot):
+        with contextlib.suppress(OSError, ActRefused):
             found = self.stat(name)
             return found is not None and found.st_size == size and self.digest(name)[1] == digest
         return False
@@ -119,7 +119,7 @@ class Folder:
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
         """Return whether a regular file's bytes are a prefix of another file's bytes.
 
-        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
+        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, ActRefused."""
         with self.opened(name) as some, other.opened(whole) as every:
             while got := some.read(PIECE):
                 own = every.read(len(got))
@@ -135,22 +135,24 @@ class Folder:
     def set_aside(self, name: str, new: str, expected: Version) -> None:
         """Rename a file.
 
-        Raises Cannot where the file is not the expected version; then the file gets its name back. Raises OSError."""
+        Raises ActRefused if the file is not the expected version, which then gets its name back; OSError."""
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         try:
             self.rename(name, new)
         except FileNotFoundError as error:
-            raise Cannot("it is gone") from error
+            raise ActRefused("the file is gone") from error
         found = self.stat(new)
         if found is None or version(found) != expected:
             try:
                 self.claim(new, name)
             except FileExistsError as error:
-                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} has the earlier version") from error
+                raise ActRefused(
+                    f"the file was changed twice meanwhile; {self.path / new} has the earlier version"
+                ) from error
             self.sync()
             self.remove(new)
-            raise Cannot("it was changed meanwhile")
+            raise ActRefused("the file was changed meanwhile")
 
     def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
         """Give a file a second name, never the name of another file.
