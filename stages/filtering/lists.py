@@ -1,7 +1,7 @@
 """Write a copy of a list of images without the rows of removed images.
 
-Rows of CSV, JSON lines and text are copied byte by byte; other JSON is written anew. In COCO's JSON, the annotations of
-a removed image are removed, too."""
+Rows of CSV, JSON lines and text are copied byte by byte; other JSON is serialised again. In COCO's JSON, the
+annotations of a removed image are removed, too."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def rewrite_parquet(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewr
             if len(table):
                 writer.write_table(table, row_group_size=len(table))
             kept += len(table)
-    note = f"damaged: {unreadable:,} rows behind damaged pages can't be read" if unreadable else ""
+    note = f"damaged: {unreadable:,} rows after damaged pages can't be read" if unreadable else ""
     return Rewritten(len(names), kept, images, 0, unreadable, note)
 
 

@@ -1,7 +1,7 @@
 """Write a copy of a zip without some members.
 
 The kept members are copied with their local headers, byte by byte, in the order of their positions. The directory
-is written anew in its own order; only the positions of members in its entries change."""
+keeps its order, without the entries of removed members; in the other entries, only the positions of members change."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "30128724c842e6dd"),
-    "thumbnail": (7, "83b45a33ca9162ce"),
+    "scan": (4, "28b9184f569bd8f3"),
+    "thumbnail": (7, "17b36539dd54935e"),
     "hash": (3, "d92fa15aac84096a"),
-    "embed": (1, "d299db9c5a63ba14"),
+    "embed": (1, "b66645bafb2e63cf"),
     "index": (2, "2880375b6f70ee42"),
     "pairs": (4, "9950fe957e591e2e"),
-    "cluster": (9, "845bdded5ec23152"),
-    "plot": (16, "26d1a3049546c943"),
+    "cluster": (9, "af67c56b2df628f4"),
+    "plot": (16, "50a428fa6b382cf3"),
 }
 
 

@@ -57,7 +57,7 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
         file.write(b"\n]}\n")
     run = results.summary
     info = {"run": run["run"], "fast_diff": run["version"], "pairs": run["config"]["pairs"]}
-    with atomic_write(metadata) as file:  # written last, so that it marks a complete dataset
+    with atomic_write(metadata) as file:  # written last: the file marks a complete dataset
         file.write(json.dumps({"media_type": "image", "info": info}, indent=1).encode())
     left = f"left out: {counted(int(odd.sum()), 'image')} at URLs, inside containers, or with names that are not UTF-8"
     return [str(metadata), str(samples), *([left] if odd.any() else [])]

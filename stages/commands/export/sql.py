@@ -29,7 +29,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
     Yields the name and the number of rows of each table.
 
     MySQL and MariaDB commit when a table is made: if the export fails there, a table may lack rows. The table `pairs`
-    has the recorded rows: with `pairs.identical: group`, a row of a representative stands for the rows of all identical
+    has the recorded rows: with `pairs.identical: group`, a row of a representative represents the rows of all identical
     images of its block. Raises ConfigError where the database can't be written, or has such tables and `replace` is
     false."""
     try:

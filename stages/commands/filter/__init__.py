@@ -60,9 +60,8 @@ def _summary(writer: Writer) -> Iterator[str]:
     if tally.lists:
         yield f"lists       {tally.lists:,}: {summed(tally.rows, 'row')}"
     if tally.files or tally.gone_files:
-        beside = f" and {counted(tally.gone_beside, 'companion')}" if tally.gone_beside else ""
-        gone = counted(tally.gone_files, "image")
-        yield f"files       {tally.files:,} kept, {gone}{beside} gone"
+        companions = f" and {counted(tally.gone_beside, 'companion')}" if tally.gone_beside else ""
+        yield f"files       {tally.files:,} kept, {counted(tally.gone_files, 'image')}{companions} removed"
     if writer.sources.left:
         yield f"left        {counted(writer.sources.left, 'image')} of references or of the other set, not written"
     yield from (f"note        {note}" for note in tally.notes)
@@ -78,8 +77,8 @@ COMMAND = Command(
     help="Write the data of a finished run to a new folder, without the images to remove: containers with the other "
     "members in the same order, lists with the other rows, and the other loose images as hard links. Files that belong "
     "to a removed image, such as .cls and .json of a WebDataset sample, are removed, too. The inputs are not changed; "
-    "references are not written. The members of each result are counted before it gets its name. After an "
-    "interruption, the same command goes on; a container that has changed since the run is left out.",
+    "references are not written. The members of each result are counted before the result gets its name. "
+    "After an interruption, the same command continues; a container that has changed since the run is left out.",
     examples={
         "fast-diff filter outputs/Pictures --out clean": "without duplicates",
         "fast-diff filter outputs/two-sets --out clean --leak-from b": "set b without the images that match set a",
@@ -103,6 +102,6 @@ COMMAND = Command(
         0: "done",
         1: "a container or file was left out, or nothing more can be written",
         2: "bad usage or config",
-        130: "interrupted; the same command goes on",
+        130: "interrupted; the same command continues",
     },
 )

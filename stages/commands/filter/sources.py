@@ -25,7 +25,7 @@ from stages.filtering.lists import ImageList
 from stages.filtering.loose import FolderImages
 from stages.filtering.outcome import Removal
 from stages.filtering.result_paths import ResultPaths
-from stages.listing.companions import BETWEEN
+from stages.listing.companions import NAME_SEPARATOR
 from stages.listing.layouts import dataset_files
 from stages.listing.lists import is_list
 from stages.listing.path_text import show
@@ -160,7 +160,7 @@ def _add(found: Sources, path: bytes, row: Mapping[str, Any], is_removed: bool) 
     else:
         images_here.kept[name] = Expected(path, row["bytes"], row["stamp"])
     if row["companions"]:
-        images_here.companions[name] = [true_name(each, name) for each in row["companions"].split(BETWEEN)]
+        images_here.companions[name] = [true_name(each, name) for each in row["companions"].split(NAME_SEPARATOR)]
 
 
 def _add_dataset(found: Sources, root: bytes) -> None:

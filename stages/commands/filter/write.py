@@ -227,7 +227,9 @@ def digest_of(removal: Removal) -> str:
 
 
 def summed(done: Rewritten, noun: str) -> str:
-    """Return counts as a sum, such as `9 members = 6 kept + 3 gone (1 image, 2 companions)`."""
+    """Return counts as a sum, such as `9 members = 6 kept + 3 removed (1 image, 2 companions)`."""
     parts = f" ({counted(done.images, 'image')}, {counted(done.companions, 'companion')})" if done.companions else ""
     lost = f" + {done.unreadable:,} unreadable" if done.unreadable else ""
-    return f"{counted(done.members, noun)} = {done.kept:,} kept + {done.images + done.companions:,} gone{parts}{lost}"
+    return (
+        f"{counted(done.members, noun)} = {done.kept:,} kept + {done.images + done.companions:,} removed{parts}{lost}"
+    )

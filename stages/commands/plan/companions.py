@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass as validated
 from stages.commands.results.tables import Results
 from stages.decoding.recheck import names_of
 from stages.decoding.sources import in_range
-from stages.listing.companions import BETWEEN, stem_of
+from stages.listing.companions import NAME_SEPARATOR, stem_of
 from stages.listing.path_text import show
 from stages.listing.takeout import is_json_of
 
@@ -75,7 +75,7 @@ def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tupl
         texts = zip(rows["path"].to_pylist(), names_of(rows), rows["companions"].to_pylist(), strict=True)
         for path, true, text in texts:
             folder, _, image = true.rpartition(b"/")
-            names = text.split(BETWEEN)
+            names = text.split(NAME_SEPARATOR)
             yield path, (names, [folder + b"/" + true_name(name, image) for name in names])
 
 

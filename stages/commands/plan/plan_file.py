@@ -7,9 +7,9 @@ The file is JSON that lists, for each cluster, the images to keep and to remove.
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex if its name is not UTF-8: enough to tell
 whether a file has changed since the run. "reason", optional, says why the first file of "keep" is the keeper.
-A FILE of "remove" has "companions", if any: [{"name", "bytes", "mtime_ns"}, ...]; "companion_patterns" are those of the
-run, and "extensions" its `scan.extensions`. The report's page and users write plans, too; `read_plan` takes a missing
-"mtime_ns" and missing companions from the run.
+A FILE of "remove" has "companions", if any: [{"name", "bytes", "mtime_ns"}, ...]; "companion_patterns" and "extensions"
+are the run's `companions.patterns` and `scan.extensions`. The report's page and users write plans, too; `read_plan`
+takes a missing "mtime_ns" and missing companions from the run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Run dry runs, applies and undos for the page, one at a time, with the code of `apply` and `undo`.
 
-A dry run fixes the plan and the options of `apply`, and names them by a digest. `apply` takes that digest
-once, and only while the decisions are those of the dry run: a window that shows other decisions can't act, and a
-request that is sent twice acts once."""
+A dry run fixes the plan and the options of `apply`; a digest identifies both. `apply` accepts the digest once, and only
+while the decisions are those of the dry run: a window that shows other decisions can't act, and a request that is sent
+twice acts once."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_damaged_page_costs_its_rows(tmp_path: Path) -> None:
     done, result = rewritten(path, 1, 25, 38)
     assert done.members == ROWS == done.kept + done.images + done.unreadable
     assert 1 <= done.unreadable <= 12
-    assert f"{done.unreadable:,} rows behind damaged pages" in done.note
+    assert f"{done.unreadable:,} rows after damaged pages" in done.note
     left = pq.read_table(pa.BufferReader(result))
     assert left.equals(without(table()[: ROWS - done.unreadable], 1, 25))
 

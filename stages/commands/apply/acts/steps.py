@@ -1,4 +1,4 @@
-"""Do a group of acts, or take it back, step by step.
+"""Do or undo a group of acts, step by step.
 
 Names are synced between steps."""
 
@@ -57,7 +57,7 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
 def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError], forward: bool = True) -> None:
     """Do steps of acts that have not failed.
 
-    If an act fails while going forward, the other acts on the same image fail, too."""
+    If an act fails in a forward step, the other acts on the same image fail, too."""
     for step in steps:
         for act in acts:
             if act not in failed:
