@@ -20,7 +20,7 @@ PINNED: dict[str, tuple[int, str]] = {
     "index": (2, "2880375b6f70ee42"),
     "pairs": (4, "9950fe957e591e2e"),
     "cluster": (9, "af67c56b2df628f4"),
-    "plot": (16, "50a428fa6b382cf3"),
+    "plot": (16, "9643057368c0dfd4"),
 }
 
 

@@ -54,7 +54,7 @@ class Act:
         assert self.seen is not None
         assert self.keeper is not None
         home = self._home()
-        if not home.is_held():
+        if not home.is_at_path():
             raise ActRefused("the path leads to another folder now")
         look_again = self.keeper.guard(self.seen)
         home.set_aside(self.path.name, self.temporary, self.seen)

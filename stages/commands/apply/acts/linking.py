@@ -31,9 +31,9 @@ class Link(Act):
         home = self._home()
         match self.entry["action"]:
             case "hardlink":
-                os.link(self._keeper, self._new, dst_dir_fd=home.number, follow_symlinks=False)
+                os.link(self._keeper, self._new, dst_dir_fd=home.descriptor, follow_symlinks=False)
             case "symlink":
-                os.symlink(self._keeper, self._new, dir_fd=home.number)
+                os.symlink(self._keeper, self._new, dir_fd=home.descriptor)
             case "reflink":
                 self._clone(home)
         assert self.keeper is not None
@@ -128,7 +128,7 @@ class Link(Act):
         found = home.stat(name)
         if found is None:
             return False
-        if stat.S_ISLNK(found.st_mode) and os.readlink(name, dir_fd=home.number) == str(self._keeper):
+        if stat.S_ISLNK(found.st_mode) and os.readlink(name, dir_fd=home.descriptor) == str(self._keeper):
             return True
         with contextlib.suppress(FileNotFoundError):
             return os.path.samestat(found, os.lstat(self._keeper))

@@ -102,7 +102,7 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target.path / name))
     target.loose = True
     try:
-        os.link(name, name, src_dir_fd=source.number, dst_dir_fd=target.number, follow_symlinks=False)
+        os.link(name, name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor, follow_symlinks=False)
     except OSError as error:
         if error.errno not in (*NO_LINKS, errno.EXDEV):
             raise
@@ -122,7 +122,7 @@ def _renamed(source: Folder, target: Folder, name: str) -> bool:
 
     Returns False where the folders are on different disks."""
     try:
-        os.rename(name, name, src_dir_fd=source.number, dst_dir_fd=target.number)
+        os.rename(name, name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -144,22 +144,22 @@ def copy(source: Folder, name: str, target: Folder, new: str) -> None:
         )
 
 
-def set_attributes(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
+def set_attributes(descriptor: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
     """Set a file's mode, time and, where permitted, owner and attributes.
 
     Raises OSError."""
     if owner:
         with contextlib.suppress(OSError):
-            os.fchown(number, *owner)
+            os.fchown(descriptor, *owner)
     for name, value in tags.items():
         with contextlib.suppress(OSError, AttributeError):
-            os.setxattr(number, bytes.fromhex(name), bytes.fromhex(value))
-    os.fchmod(number, stat.S_IMODE(mode) & MODE)
-    os.utime(number, ns=(mtime_ns, mtime_ns))
+            os.setxattr(descriptor, bytes.fromhex(name), bytes.fromhex(value))
+    os.fchmod(descriptor, stat.S_IMODE(mode) & MODE)
+    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
 
 
-def attributes(number: int) -> dict[str, str]:
+def attributes(descriptor: int) -> dict[str, str]:
     """Return names and values of extended attributes, such as tags, in hex."""
     with contextlib.suppress(OSError, AttributeError):  # not every system has them
-        return {os.fsencode(name).hex(): os.getxattr(number, name).hex() for name in os.listxattr(number)}
+        return {os.fsencode(name).hex(): os.getxattr(descriptor, name).hex() for name in os.listxattr(descriptor)}
     return {}

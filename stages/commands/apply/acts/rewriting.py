@@ -24,7 +24,7 @@ class Rewrite(Act):
 
     def lift(self) -> None:
         home = self._home()
-        if not home.is_held():
+        if not home.is_at_path():
             raise ActRefused("the path leads to another folder now")
         with home.created(self._new) as file:
             file.write(self._after)
@@ -92,9 +92,9 @@ class Rewrite(Act):
         if home.stat(name) and any(_begins_like(home, name, each) for each in versions):
             home.remove(name)
 
-    def _set_attributes(self, number: int, mtime_ns: int) -> None:
+    def _set_attributes(self, descriptor: int, mtime_ns: int) -> None:
         entry = self.entry
-        set_attributes(number, list(entry["owner"]), entry["attributes"] or {}, entry["mode"], mtime_ns)
+        set_attributes(descriptor, list(entry["owner"]), entry["attributes"] or {}, entry["mode"], mtime_ns)
 
     @property
     def _after(self) -> bytes:

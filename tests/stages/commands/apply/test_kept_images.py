@@ -278,9 +278,9 @@ def test_a_file_is_looked_at_by_reading_it(photos: Path, monkeypatch: pytest.Mon
 
 def test_only_folders_are_opened_as_such_and_closed_again(photos: Path) -> None:
     with looking._folder(photos) as folder:
-        os.fstat(folder.number)
+        os.fstat(folder.descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(folder.number)
+        os.fstat(folder.descriptor)
     with pytest.raises(NotADirectoryError), looking._folder(photos / "a/1.jpg"):
         pytest.fail("a file")
 

@@ -184,12 +184,12 @@ def test_a_folder_is_held_as_long_as_its_path_leads_to_it(tmp_path: Path) -> Non
     (tmp_path / "one").mkdir()
     with Folders() as held:
         folder = held.make(tmp_path / "one")
-        assert folder.is_held()
+        assert folder.is_at_path()
         assert held.find(tmp_path / "one") is folder
         (tmp_path / "one").rename(tmp_path / "two")
-        assert folder.is_held() is False
+        assert folder.is_at_path() is False
         (tmp_path / "one").mkdir()
-        assert not folder.is_held()
+        assert not folder.is_at_path()
 
 
 def closed(number: int) -> bool:
