@@ -127,7 +127,7 @@ class RemovalPlan:
 def read_plan(path: Path) -> RemovalPlan:
     """Read a plan.
 
-    Raises ConfigError where the file is not a plan, or removes a reference or every image of a cluster."""
+    Raises ConfigError where the file is not a valid plan."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
