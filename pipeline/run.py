@@ -16,7 +16,7 @@ from pipeline.messages.errors import ConfigError
 from pipeline.plan.preflight import check_settings
 from pipeline.plan.tasks import in_order
 from pipeline.stage import Stage
-from pipeline.store.atomic import unmade_if_refused
+from pipeline.store.atomic import removed_if_refused
 from pipeline.store.backends.locations import use
 from pipeline.store.backends.storage import below
 from pipeline.store.events import LOG, EventLog
@@ -49,7 +49,7 @@ def run(
     check_settings(stages, config.params, config.settings)
     if missing := list(missing_files(config.scheduler)):
         raise ConfigError(*missing)
-    with unmade_if_refused(config.folder), RunLock(config.folder) as lock:
+    with removed_if_refused(config.folder), RunLock(config.folder) as lock:
         store = Store(config.folder, listed=True)
         log = EventLog(config.folder / LOG, store.files)
         with Reporters(reporter, log) as reporters:

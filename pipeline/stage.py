@@ -6,7 +6,7 @@ artifacts lie, and where and when a task runs; these rules are the same for ever
     tasks(upstream, params)          -> the tasks, made from the tasks of the stages in `needs`
     compute(inputs, params, job)     -> a table, or a `Result`
 
-A source stage has a `Source` instead of both functions: `Source.list` lists the data anew in every run.
+A source stage has a `Source` instead of both functions: `Source.list` lists the data in every run.
 """
 
 from __future__ import annotations

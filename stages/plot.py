@@ -91,7 +91,7 @@ def tasks(upstream: Upstream, params: Params) -> Iterator[Task]:
     if params.labels and not named:
         from stages.report import labels
 
-        spec["labels"] = labels.mark(labels.read(params.labels))
+        spec["labels"] = labels.digest_of(labels.read(params.labels))
     images = sum(task.size for task in upstream.tasks("thumbnail"))
     yield Task("pictures", inputs, spec, filename="pictures.parquet", size=images)
 

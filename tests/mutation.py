@@ -56,7 +56,7 @@ TESTS: dict[str, str] = {
     "stages.commands.apply.follow": "follow act steps journal",
     "stages.commands.apply.journal": "journal take_back act",
     "stages.commands.plan.plan_file": "plan_file follow",
-    "stages.commands.apply.stays": "stays follow act",
+    "stages.commands.apply.kept_images": "kept_images follow act",
     "stages.commands.apply.take_back": "take_back journal follow act",
     "stages.kernels.arrays": "arrays compare",
     "stages.kernels.filters.refine": "compare exact",

@@ -9,7 +9,9 @@ WHEN = ("auto", "always", "never")
 
 
 def choose(when: str) -> None:
-    """Set NO_COLOR or FORCE_COLOR, environment variables that rich reads, too."""
+    """Set the environment variable NO_COLOR or FORCE_COLOR, as `when` says.
+
+    The library rich reads the same variables."""
     if when == "never":
         os.environ["NO_COLOR"] = "1"
         os.environ.pop("FORCE_COLOR", None)

@@ -11,11 +11,11 @@ def line(error: click.UsageError) -> str:
     """Return the message for an error of click."""
     command = error.ctx.command_path if error.ctx else "fast-diff"
     _, _, name = command.partition(" ")
-    said = f"{name}: {_said(error)}" if name else _said(error)
-    return f"{said} See {command} --help" if said.endswith("?") else f"{said}; see {command} --help"
+    message = f"{name}: {_message_of(error)}" if name else _message_of(error)
+    return f"{message} See {command} --help" if message.endswith("?") else f"{message}; see {command} --help"
 
 
-def _said(error: click.UsageError) -> str:
+def _message_of(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         options = error.ctx.command.params if error.ctx else ()
         valid = [text for option in options for text in option.opts if text.startswith("--")] + ["--help"]

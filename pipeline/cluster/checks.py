@@ -34,8 +34,8 @@ def section_problems(scheduler: Scheduler) -> Iterator[tuple[str, str]]:
 def _of_address(scheduler: ExistingScheduler) -> Iterator[tuple[str, str]]:
     if bool(scheduler.address) == bool(scheduler.scheduler_file):
         got = "both" if scheduler.address else "neither"
-        said = f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}"
-        yield "address", f"{said}; for example --set scheduler.address=tcp://127.0.0.1:8786"
+        expected = f"kind address expects one of scheduler.address and scheduler.scheduler_file, got {got}"
+        yield "address", f"{expected}; for example --set scheduler.address=tcp://127.0.0.1:8786"
     if scheduler.address and (problem := problem_of(scheduler.address, bool(scheduler.tls))):
         yield "address", problem
 

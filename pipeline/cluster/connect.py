@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cluster.deployment import ExistingScheduler
-from pipeline.machine.interrupts import held
+from pipeline.machine.interrupts import delayed
 from pipeline.messages.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def connect(scheduler: ExistingScheduler, security: Any, opened: ExitStack) -> C
     try:
         with ThreadPoolExecutor(1) as thread:  # in this thread an event loop may run, as in a notebook
             thread.submit(lambda: asyncio.run(_greet(where, security, timeout))).result()
-        with held():
+        with delayed():
             return client_of(where, opened, security=security, timeout=10)
     except (OSError, TimeoutError, ValueError, RuntimeError, TypeError) as error:
         how = "the scheduler may be encrypted: see scheduler.tls"
@@ -67,7 +67,7 @@ def _address_in(file: Path) -> str:
 def client_of(where: Any, opened: ExitStack, **options: Any) -> Client:
     """Return a client that closes with `opened`.
 
-    Call within `held()`: an interrupt while the client is made would leave warnings."""
+    Call within `delayed()`: an interrupt while the client is made would leave warnings."""
     from distributed import Client
     from distributed.versions import VersionMismatchWarning
 

@@ -26,9 +26,9 @@ def keep_quiet() -> None:
     except (ImportError, SyntaxError):
         raise
     except Exception as error:  # distributed reads Dask's config on import
-        said = " ".join(str(error).split())[:300]
+        cause = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"Dask's own config can't be used: {said}. Correct the files in ~/.config/dask, or where DASK_CONFIG points"
+            f"Dask's own config can't be used: {cause}. Correct the files in ~/.config/dask or in DASK_CONFIG"
         ) from error
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in ("distributed", "tornado")]
     for name in ["distributed", "asyncio", *names]:

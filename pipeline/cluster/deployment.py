@@ -54,8 +54,8 @@ class Threads(DaskCluster, LocalWorkers):
     kind: Annotated[Literal["threads"], KIND_FIELD] = "threads"
     dask_class: ClassVar[str] = "distributed:LocalCluster"
 
-    def cores(self, here: int) -> int:
-        return min(here, self.workers or here)
+    def cores(self, present: int) -> int:
+        return min(present, self.workers or present)
 
 
 @section
@@ -65,8 +65,8 @@ class Processes(DaskCluster, Encrypted, Listening, LocalWorkers):
     threads: Annotated[Positive, Field(description="tasks at a time in one worker")] = 1
     dask_class: ClassVar[str] = "distributed:LocalCluster"
 
-    def cores(self, here: int) -> int:
-        return min(here, (self.workers or here) * self.threads)
+    def cores(self, present: int) -> int:
+        return min(present, (self.workers or present) * self.threads)
 
 
 @section
@@ -109,7 +109,7 @@ class ExistingScheduler(Dask, EncryptedByFiles):
     scheduler_file: Annotated[
         str | None, Field(description="instead of address, the file that `dask scheduler --scheduler-file` wrote")
     ] = None
-    beyond: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
 
 
 @section
@@ -124,7 +124,7 @@ class Ssh(DaskCluster, EncryptedByFiles, Listening):
         "scheduler_options": {"dashboard_address": f"{LOOPBACK}:0"},
         "worker_options": {"nthreads": 1, "dashboard_address": f"{LOOPBACK}:0"},
     }
-    beyond: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
 
 
 @section
@@ -139,7 +139,7 @@ class Batch(DaskCluster, Encrypted, Listening, Elastic):
         "worker_extra_args": ["--dashboard-address", f"{LOOPBACK}:0", "--preload", "pipeline.worker"],
         "scheduler_options": {"dashboard_address": f"{LOOPBACK}:0"},
     }
-    beyond: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
 
 
 @section
@@ -187,7 +187,7 @@ class Kubernetes(DaskCluster, Elastic):
     package: ClassVar[str] = "dask-kubernetes"
     extra: ClassVar[str] = "kubernetes"
     defaults: ClassVar[Mapping[str, Any]] = {"name": "fast-diff", "quiet": True, "n_workers": 0}
-    beyond: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
 
 
 @section
@@ -197,7 +197,7 @@ class CustomCluster(DaskCluster, Encrypted, Elastic):
     kind: Annotated[
         str, AfterValidator(_custom), WithJsonSchema({"type": "string", "pattern": f"^{CUSTOM_CLASS}$"}), KIND_FIELD
     ] = CUSTOM
-    beyond: ClassVar[bool] = True
+    remote: ClassVar[bool] = True
 
 
 MODELS: dict[str, type[Scheduler]] = {

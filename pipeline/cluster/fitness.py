@@ -65,7 +65,7 @@ def worker_problems(needs: Needs, dask_worker: Any = None) -> list[str]:
 
 def _problems(needs: Needs, dask_worker: Any) -> list[str]:
     use(needs.storage)
-    found = [f"can't load {DISTRIBUTION}: {said}"] if (said := problem()) else []
+    found = [f"can't load {DISTRIBUTION}: {reason}"] if (reason := problem()) else []
     found += _differing(needs)
     missing = (root for root in needs.roots if protocol_of(root) is None and not os.path.lexists(root))
     found += [f"does not see the input {root}: mount it there under the same path" for root in missing]

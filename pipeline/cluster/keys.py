@@ -70,7 +70,7 @@ class Scheduler:
     """Extra of this distribution that installs the package."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Keyword arguments of the class that a config may override."""
-    beyond: ClassVar[bool] = False
+    remote: ClassVar[bool] = False
     """Whether workers run on other machines."""
     command: ClassVar[str] = ""
     """Program that submits the jobs of a batch system."""
@@ -80,12 +80,12 @@ class Scheduler:
         """Return whether other machines can reach the run's ports.
 
         The result is always True for the kind `address`."""
-        return self.beyond
+        return self.remote
 
-    def cores(self, here: int) -> int:
+    def cores(self, present: int) -> int:
         """Return the number of cores that the config asks for.
 
-        `here`: cores of this machine."""
+        `present`: number of cores of this machine."""
         return 1
 
 
@@ -105,7 +105,7 @@ class Dask(Scheduler):
         Mapping[str, Any], Field(description="settings of Dask, here and on the workers; values are never shown")
     ] = field(default_factory=dict)
 
-    def cores(self, here: int) -> int:
+    def cores(self, present: int) -> int:
         return self.min_workers
 
 
@@ -132,7 +132,7 @@ class Listening(Scheduler):
 
     @property
     def listens_beyond_loopback(self) -> bool:
-        return not is_loopback(self.host) if self.host else self.beyond
+        return not is_loopback(self.host) if self.host else self.remote
 
 
 @section
@@ -145,7 +145,7 @@ class Elastic(Dask):
         Field(description="instead of scale, a number of workers that follows the work: {minimum: 1, maximum: 100}"),
     ] = None
 
-    def cores(self, here: int) -> int:
+    def cores(self, present: int) -> int:
         return self.scale or self.min_workers
 
 

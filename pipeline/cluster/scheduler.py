@@ -24,7 +24,7 @@ from pipeline.execution.executor import Executor, SynchronousExecutor, ThreadsEx
 from pipeline.execution.on_dask import DaskExecutor
 from pipeline.execution.watch import Cluster, Watch, ignore_state
 from pipeline.machine.cores import usable
-from pipeline.machine.interrupts import held
+from pipeline.machine.interrupts import delayed
 from pipeline.messages.errors import ConfigError, SchedulerLost
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ def open_executor(
 
 
 def _remedy(scheduler: Dask, needs: Needs) -> str:
-    """Return what to do where no worker is left."""
+    """Return advice for a run that has lost all workers."""
     if isinstance(scheduler, ExistingScheduler):
         return "Start workers"
     if isinstance(scheduler, LocalWorkers):
         smaller = " or ".join(filter(None, ("raise scheduler.memory_limit", needs.remedy)))
-        return f"They died, most likely for lack of memory: {smaller}"
-    return "Look in their logs for the cause, such as a time limit or too little memory"
+        return f"The workers died, most likely for lack of memory: {smaller}"
+    return "Look in the logs of the workers for the cause, such as a time limit or too little memory"
 
 
 def _timed_out(error: BaseException) -> bool:
@@ -127,7 +127,7 @@ def _client(scheduler: Dask, security: Any, opened: ExitStack) -> Client:
     if isinstance(scheduler, ExistingScheduler):
         return connect(scheduler, security, opened)
     assert isinstance(scheduler, DaskCluster), "every other kind starts a cluster"
-    with held():
+    with delayed():
         cluster = start(scheduler, security)
         opened.callback(close, cluster, 10)
         return client_of(cluster, opened, security=security)
@@ -145,9 +145,9 @@ def _performance_report(client: Client, path: Path) -> Iterator[None]:
         finally:
             try:
                 report.__exit__(None, None, None)
-            except Exception as error:  # must not hide why the run ended
-                said = " ".join(str(error).split())[:300]
-                LOG.warning("--performance-report: the report could not be written (%s)", said)
+            except Exception as error:  # this error must not hide why the run ended
+                cause = " ".join(str(error).split())[:300]
+                LOG.warning("--performance-report: the report could not be written (%s)", cause)
 
 
 def _wait(client: Client, scheduler: Dask) -> None:

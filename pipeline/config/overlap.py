@@ -20,7 +20,7 @@ def overlaps(folder: str, inputs: Mapping[str, Sequence[str]], source: ConfigSou
             if locations.inside(own, other) or locations.inside(other, own):
                 yield (
                     f"{source.place(('output',))}: output: {folder} overlaps {key} ({root}); "
-                    "expected a folder apart from the inputs, which are never written to. Choose another with --output"
+                    "expected a folder outside the inputs, which are never written to. Choose another with --output"
                 )
 
 

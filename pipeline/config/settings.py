@@ -31,7 +31,7 @@ from pipeline.store.backends.urls import Urls
 SECRET = re.compile("pass|secret|token|key|credential|^env|prologue|directives|extra_args|command", re.IGNORECASE)
 """Names of arguments whose values are secret."""
 NAME_BYTES = 200
-"""Most bytes in the name of a run: file systems allow 255, and names get suffixes."""
+"""Greatest length of a run's name in bytes: file systems allow 255, and names get suffixes."""
 
 
 CORE: dict[str, Any] = {"scheduler": UNION}

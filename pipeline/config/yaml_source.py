@@ -15,7 +15,7 @@ from pipeline.config.source import ConfigSource, KeyPath
 from pipeline.messages.errors import ConfigError
 
 REPEATED = 10_000
-"""Most keys and values that aliases may repeat: ten lines of nested aliases can expand to billions of values."""
+"""Greatest number of keys and values that aliases may repeat: ten lines of nested aliases can expand to billions."""
 TEXT, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 

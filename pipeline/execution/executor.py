@@ -20,7 +20,7 @@ from pipeline.stage import Address
 LAST_CALLS = 5.0
 """Seconds that an interrupted run in one process waits for the calls that are running."""
 ROUNDS = 4
-"""Least bundles per slot that the remaining calls of a stage form, so that all slots are busy to the end."""
+"""Least number of bundles per slot in the rest of a stage; with fewer bundles, slots would be idle at the end."""
 
 
 class Executor(Protocol):

@@ -101,7 +101,7 @@ class LockedRun:
         except KeyboardInterrupt:
             interrupted.set()
             self.begun = True
-            if not kind_of(self.config.scheduler.kind).beyond:  # workers on other machines may still be writing
+            if not kind_of(self.config.scheduler.kind).remote:  # workers on other machines may still be writing
                 sweep(self.store.folder)
         return RunRecord(self._record(), self.runner.failures if self.runner else [], interrupted.is_set())
 

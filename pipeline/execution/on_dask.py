@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BUNDLE = 256
 """Largest number of calls in a bundle."""
 BUNDLE_SECONDS = 5.0
-"""Most seconds that a bundle should take: dependents of its tasks wait for the end of the bundle."""
+"""Greatest duration of a bundle in seconds: dependents of a task wait for the end of the task's bundle."""
 POLL_INTERVAL = 1.0
 """Seconds between two checks of a cluster that returns nothing."""
 

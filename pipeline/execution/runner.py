@@ -6,8 +6,7 @@ its future is released as soon as the task ends. At most `Executor.window` bundl
 
 Short tasks go in bundles: neighbours in the queue, of one stage and one group, run one after the other on one worker,
 which reads shared inputs once. The executor chooses the size of a bundle from the number of tasks left and their
-duration. A task for which a bundle had no time is ready again; a task that failed goes alone the next time
-(`attempts.py`).
+duration. A task for which a bundle had no time is ready again; a failed task is retried alone (`attempts.py`).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from pipeline.stage import Address
 from pipeline.store.backends.storage import remove
 
 REPAIRS = 3
-"""Most times that a damaged input is made again before the task that reads the input fails."""
+"""Number of times that a damaged input is made again before the task that reads the input fails."""
 MOMENT = 0.2
 """Seconds of submitting after which the driver collects outcomes, even if more tasks are ready."""
 SMOOTHING = 8
@@ -107,7 +106,7 @@ class Runner:
         receipt = self.receipts.pop(damaged, None)
         if receipt is None:
             return  # another reader has reported the damage before
-        with contextlib.suppress(OSError):  # a file that stays is overwritten later
+        with contextlib.suppress(OSError):  # a file that can't be deleted is overwritten later
             remove(self.resolver.store.path(damaged[0], receipt.name))
         self.resolver.footers.forget(damaged[0], receipt.name)
         self._unreadable.add(damaged)

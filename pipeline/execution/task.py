@@ -32,7 +32,7 @@ from pipeline.store.footer_index import Footer, footer_of
 from pipeline.store.store import Store
 
 MANY = 1_000
-"""Most inputs that are sent within a call; more inputs are written to a file, whose name is sent."""
+"""Greatest number of inputs that a call carries; more inputs are written to a file, and the call names the file."""
 MANIFESTS = ".manifests"
 
 
@@ -212,7 +212,7 @@ def _written(call: Call, name: str, result: Result, job: StoredJob) -> Record:
 
 
 def current(store: Store, stage: str, key: str, name: str, fingerprint: str) -> Record | None:
-    """Return the record of an artifact, if readable and of this fingerprint."""
+    """Return an artifact's record, or None if unreadable or of another fingerprint."""
     try:
         record = store.record(stage, name, key)
     except ArtifactDamaged:

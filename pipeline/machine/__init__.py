@@ -3,7 +3,7 @@
 installation.py   check that Python loads this distribution's code; commands that install missing packages
 process.py        limits of a process that runs tasks: threads and memory
 late_pandas.py    pyarrow without pandas, until code of this process imports pandas
-side_process.py   calls of functions in a process beside the rest of the work
+side_process.py   calls of slow functions in a separate process of low priority
 cores.py          idle cores of this machine, shared by all processes of a user
 interrupts.py     SIGINT and SIGTERM: the first stops a run in good order, the second at once
 """

@@ -18,14 +18,14 @@ from pathlib import Path
 class Core:
     """A core that this process holds until `close` is called.
 
-    `number` is the file descriptor of the core's lock."""
+    `descriptor` is the file descriptor of the core's lock."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
 
     def close(self) -> None:
         """Release the core."""
-        os.close(self._number)
+        os.close(self._descriptor)
 
 
 def usable() -> int:

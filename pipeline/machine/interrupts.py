@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _State:
-    """Whether a signal has arrived, and whether `held` delays its exception."""
+    """Whether a signal has arrived, and whether `delayed` delays the exception."""
 
     def __init__(self) -> None:
         self.interrupted, self.held, self.pending = threading.Event(), 0, False
@@ -54,7 +54,7 @@ def forget() -> None:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
+def delayed() -> Iterator[None]:
     """Delay KeyboardInterrupt until the end of the `with` statement.
 
     Ctrl-C reaches every process of a terminal's group. Processes started inside the statement inherit the signal mask,

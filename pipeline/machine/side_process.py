@@ -114,7 +114,7 @@ def main() -> None:
     """Make the calls that the parent sends, until the parent closes the connection."""
     os.nice(NICE)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # the answers have stdout for themselves: what libraries print goes to stderr
+    os.dup2(2, 1)  # stdout carries only the answers; output of libraries goes to stderr
     while True:
         signal.alarm(IDLE)
         try:

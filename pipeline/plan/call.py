@@ -46,11 +46,9 @@ def _unpacked(packed: bytes) -> Context:
 
 @dataclass(frozen=True)
 class BasePaths:
-    """The paths of an earlier artifact for `Reuse.builds_on`, and of its inputs.
+    """Paths of an earlier artifact that a task may build on, and of the artifact's inputs.
 
-    The inputs are ordered as in the task.
-
-    Paths are relative to the run's folder."""
+    Inputs have the order of the task's inputs. Paths are relative to the run's folder."""
 
     path: str
     inputs: Sequence[str]

@@ -11,7 +11,7 @@ from pipeline.stage import Address
 
 
 def dot(plan: Plan, reasons: Mapping[Address, str]) -> str:
-    """Return DOT text; tasks are green if current, else a tooltip gives the reason."""
+    """Return DOT text: current tasks are green, others have a reason as a tooltip."""
     return "\n".join(_lines(plan, reasons))
 
 

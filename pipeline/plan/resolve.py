@@ -230,7 +230,11 @@ class Resolver:
                 record = self.footers.record(stage, name, node.task.key)
             except ArtifactDamaged:
                 return UNREADABLE_ARTIFACT
-            return "missing: files beside it" if record.fingerprint == call.fingerprint else difference(record, call)
+            return (
+                "missing: files beside the artifact"
+                if record.fingerprint == call.fingerprint
+                else difference(record, call)
+            )
         for folder, other in reversed(self._past.by_key(stage).get(node.task.key, [])):
             with contextlib.suppress(ArtifactDamaged):
                 return difference(self.footers.record(folder, other, node.task.key), call)

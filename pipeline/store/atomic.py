@@ -111,7 +111,7 @@ def sweep(folder: Place) -> int:
 
 
 @contextlib.contextmanager
-def unmade_if_refused(folder: Place) -> Iterator[None]:
+def removed_if_refused(folder: Place) -> Iterator[None]:
     """Remove the run's folder after a ConfigError if the folder is new and empty."""
     new = isinstance(folder, Path) and not folder.exists()
     try:

@@ -75,15 +75,15 @@ class EventLog(Json):
             return
         self._opened = True
         files = self._files or Store(self._path.parent).files
-        said = self._stream
-        assert isinstance(said, io.StringIO)
+        begun = self._stream
+        assert isinstance(begun, io.StringIO)
         if isinstance(self._path, Path):
             _shorten(self._path, files)
             self._stream = open(self._path, "a", encoding="utf-8", opener=regular)  # noqa: SIM115  # `end` closes it
         else:
             self._stream = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # `end` closes it
             self._stream.writelines(_kept(self._path, files))
-        self._stream.write(said.getvalue())
+        self._stream.write(begun.getvalue())
 
     def put(self) -> None:
         """Put the log to an object store, so that readers see the events so far."""

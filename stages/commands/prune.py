@@ -18,16 +18,16 @@ def prune(target: str | None, sets: Sequence[str], as_json: bool) -> int:
 
     config, _ = target_config(target, sets)
     count, size = prune(config)
-    said = f"deleted {counted(count, 'retired file')}, {human_bytes(size)}"
-    return answer(as_json, {"files": count, "bytes": size}, [said])
+    line = f"deleted {counted(count, 'retired file')}, {human_bytes(size)}"
+    return answer(as_json, {"files": count, "bytes": size}, [line])
 
 
 COMMAND = Command(
     "prune",
     "clean up",
     does="delete artifacts of earlier configurations",
-    help="Delete the artifacts that a run has retired: those of earlier configurations, which are kept so that going "
-    "back to such a configuration costs nothing. The results of the last run, your images, and files that you have put "
+    help="Delete the artifacts of earlier configurations, which runs keep so that a return to such a configuration "
+    "computes nothing. The results of the last run, your images, and files that you have put "
     "into the run's folder stay.",
     examples={"fast-diff prune": "the last run here", "fast-diff prune holiday.yaml": "the run of a config"},
     arguments=(TARGET, SET, JSON),

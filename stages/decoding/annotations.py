@@ -70,7 +70,7 @@ def annotations_of(image: Image.Image, exif: Mapping[int, Any]) -> Annotations:
     """Return the annotations of an image. `exif`: the main tags of the image's EXIF."""
     found: set[str] = set()
     for tag, field in EXIF.items():
-        if says(_exif_text(exif, tag), field):
+        if is_informative(_exif_text(exif, tag), field):
             found.add(field)
     try:
         iptc = (isinstance(image, ImageFile.ImageFile) and IptcImagePlugin.getiptcinfo(image)) or {}
@@ -79,7 +79,7 @@ def annotations_of(image: Image.Image, exif: Mapping[int, Any]) -> Annotations:
     for key, field in IPTC.items():
         values = iptc.get(key, b"")
         for value in values if isinstance(values, list) else [values]:
-            if says(value.decode("utf-8", "replace"), field):
+            if is_informative(value.decode("utf-8", "replace"), field):
                 found.add(field)
     xmp = properties(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b"")
     text = " ".join(field for field in FIELDS if field in found | xmp.keys())
@@ -96,7 +96,7 @@ def _exif_text(exif: Mapping[int, Any], tag: int) -> str:
     return str(found)
 
 
-def says(text: str, field: str) -> bool:
+def is_informative(text: str, field: str) -> bool:
     """Return whether a value carries information.
 
     Blank texts, ratings of 0 and captions that cameras write carry none."""
@@ -120,7 +120,7 @@ def properties(data: bytes | str) -> dict[str, str]:
 
     def add(name: str, value: str) -> None:
         field = XMP.get(name)
-        if field and field not in found and says(value, field):
+        if field and field not in found and is_informative(value, field):
             found[field] = value
 
     def start(name: str, attributes: Mapping[str, str]) -> None:

@@ -41,7 +41,7 @@ CACHED_BYTES = 64 << 20
 ENTRY = 1 << 10
 """Approximate bytes of a result without its thumbnail."""
 NOTE_LENGTH = 200
-"""Most characters of a note."""
+"""Greatest number of characters of a note."""
 EXPENDABLE = "500"
 """Linux's oom_score_adj of a child: when memory runs out, children end before processes that hold results."""
 

@@ -19,11 +19,11 @@ from stages.decoding.problems import Unreadable
 from stages.decoding.sources import Expected, is_of_storage, storage_errors_converted
 
 KEPT = 4
-"""Most containers that a process keeps open."""
+"""Greatest number of containers that a process keeps open."""
 WINDOW = 8 << 20
-"""Most bytes of one read, unless a single member is larger."""
+"""Greatest size in bytes of one read, unless a single member is larger."""
 GAP = 1 << 16
-"""Most bytes between two members that one read covers."""
+"""Greatest gap in bytes between two members that one read covers."""
 LOCAL_HEADER = struct.Struct("<4sHHHHHLLLHH")
 """A local header of zip: signature, eight fields that the directory repeats, lengths of the name and of extra data."""
 SIGNATURE = b"PK\x03\x04"

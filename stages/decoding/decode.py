@@ -26,7 +26,7 @@ from stages.decoding.options import DecodeOptions
 from stages.decoding.problems import Problem, Unreadable
 
 ODD_FILE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-"""Warning filter for Pillow's remarks on odd files: Pillow decodes the file or raises, which is recorded."""
+"""Warning filter for Pillow's remarks on odd files: an exception of Pillow is recorded anyway."""
 REDUCING_GAP = 4.0
 AMBIGUOUS = (problems.NO_IMAGE, problems.TRUNCATED, problems.UNSUPPORTED)
 """Problems that a decoder may report although the cause is exhausted memory."""
@@ -34,7 +34,7 @@ LEFT_OUT = "comments, or a colour profile, were too large to be read"
 
 
 class Facts(NamedTuple):
-    """What is known of an image besides its pixels.
+    """Facts about an image besides its pixels.
 
     width, height  of the upright image
     scale          the image was decoded at 1/scale of its width and height
@@ -104,7 +104,7 @@ def _problem_of(error: Exception) -> Problem:
 
 
 def keep_quiet() -> None:
-    """Suppress Pillow's warnings of odd files.
+    """Suppress Pillow's warnings about odd files.
 
     `warnings.catch_warnings` would swap state that all threads share, so a permanent filter is added once."""
     if ODD_FILE not in warnings.filters:
@@ -112,9 +112,9 @@ def keep_quiet() -> None:
 
 
 def _decode(data: bytes, options: DecodeOptions, name: bytes, zoom: float = 1.0) -> tuple[bytes, Facts]:
-    """Return what `decode` returns.
+    """Return the thumbnail and the facts of an image, or raise any exception of a decoder.
 
-    zoom  the decoder scales the image down to `zoom` times as many pixels as the thumbnail needs"""
+    zoom  factor by which the decoder's target is wider and higher than the thumbnail needs"""
     opened = open_image(data, name, options.max_pixels, options.fast)
     kind, raw = opened.format, _raw_mode(opened.image)
     # Decoding a TIFF removes its EXIF. Reading a PNG's EXIF decodes the pixels, and an error in the pixels would look

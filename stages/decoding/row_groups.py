@@ -14,7 +14,7 @@ from stages.decoding.problems import Unreadable
 from stages.decoding.sources import is_of_storage
 
 ROWS = 16
-"""Most rows that are in memory at the same time."""
+"""Greatest number of rows that are in memory at the same time."""
 BUFFER = 1 << 20
 """Bytes of a column that are read at a time, so that a row group is never in memory as a whole."""
 

@@ -3,7 +3,7 @@
     commands/filter/
       rewriting.py   one container, by its kind
         tar.py       tar files, compressed or not: members are copied byte by byte
-        zip.py       zip files: members are copied byte by byte, the directory is written anew
+        zip.py       zip files: members are copied byte by byte, a new directory is written
         parquet.py   Parquet files, one row group after the other
         arrow.py     Arrow files and streams, one record batch after the other
           samples.py members that are removed together with an image

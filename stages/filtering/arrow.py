@@ -28,18 +28,18 @@ def rewrite_arrow(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewrit
     listed = [member.name for member in arrow_rows(opened, removal.column)]
     names = [name for name in listed if name]
     check_found(removal.names, set(names))
-    stays = np.array([name not in removal.names for name in names], bool)
+    keeps = np.array([name not in removal.names for name in names], bool)
     source: Any = pa.memory_map(os.fsdecode(opened.name)) if opened.is_local else pa.PythonFile(opened.file())
     with source:
         is_file = source.read(len(MAGIC)) == MAGIC
         source.seek(8 if is_file else 0)
         schema = pa.ipc.read_schema(source)
         first = kept = unreadable = 0
-        images = int((~stays).sum())
+        images = int((~keeps).sum())
         with (pa.ipc.new_file if is_file else pa.ipc.new_stream)(out, schema) as writer:
-            while first < len(stays):
+            while first < len(keeps):
                 batch = pa.ipc.read_record_batch(pa.ipc.read_message(source), schema)
-                here = stays[first : first + len(batch)]
+                here = keeps[first : first + len(batch)]
                 first += len(batch)
                 if not _is_valid(batch):
                     unreadable += len(here)
@@ -49,7 +49,7 @@ def rewrite_arrow(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewrit
                     writer.write_batch(batch if here.all() else batch.filter(pa.array(here)))
                 kept += int(here.sum())
     if kept + images + unreadable != len(names):
-        raise Refused("its rows are not as they were listed")
+        raise Refused("the rows differ from the run's listing")
     note = "" if len(names) == len(listed) and not unreadable else DAMAGED.format(len(names) - unreadable)
     return Rewritten(len(names), kept, images, 0, unreadable, note)
 

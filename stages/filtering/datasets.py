@@ -43,7 +43,7 @@ def write_json(name: bytes, removals: str, target: Path) -> None:
     try:
         data = json.loads(Path(os.fsdecode(name)).read_bytes())
     except ValueError as error:
-        raise Refused(f"it can't be read ({error})") from error
+        raise Refused(f"the file can't be read ({error})") from error
     if removals and isinstance(data, dict):
         data = _changed(data, os.path.basename(name), removals)
     with atomic_write(target) as file:

@@ -1,7 +1,7 @@
 """Write a copy of a list of images without the rows of removed images.
 
-Rows of CSV, JSON lines and text are copied byte by byte; other JSON is written anew. In COCO's JSON, the annotations of
-a removed image are removed, too."""
+Rows of CSV, JSON lines and text are copied byte by byte; other JSON is serialised again. In COCO's JSON, the
+annotations of a removed image are removed, too."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class ImageList:
         return listed_path(values, columns, base) if isinstance(values, Mapping) else None
 
 
-def write_list(source: ImageList, going: frozenset[bytes], target: Path) -> Rewritten:
-    """Write a copy of a list to `target` without the rows of the images `going`.
+def write_list(source: ImageList, removed: frozenset[bytes], target: Path) -> Rewritten:
+    """Write a copy of a list to `target` without the rows of the images `removed`.
 
     Raises:
         Refused: the list can't be read.
@@ -62,7 +62,7 @@ def write_list(source: ImageList, going: frozenset[bytes], target: Path) -> Rewr
     try:
         with atomic_write(target) as file:
             with opened_list(source.name) as text:
-                done = (_write_json if source.ending == b".json" else _write_lines)(source, text, going, file)
+                done = (_write_json if source.ending == b".json" else _write_lines)(source, text, removed, file)
             file.flush()
             with opened_list(os.fsencode(file.name)) as text:
                 rows = sum(1 for row in _rows(source, text) if source.path(row, source.base))
@@ -70,7 +70,7 @@ def write_list(source: ImageList, going: frozenset[bytes], target: Path) -> Rewr
                 raise Refused(f"the result has {rows:,} rows, expected {done.kept:,}; nothing was written")
         return done
     except (ValueError, RecursionError, csv.Error) as error:
-        raise Refused(f"it can't be read ({error})") from error
+        raise Refused(f"the list can't be read ({error})") from error
 
 
 def _rows(source: ImageList, text: TextIO) -> Iterable[Any]:
@@ -87,7 +87,7 @@ def _images(data: Any) -> list[Any]:
     return found
 
 
-def _write_lines(source: ImageList, text: TextIO, going: frozenset[bytes], out: Any) -> Rewritten:
+def _write_lines(source: ImageList, text: TextIO, removed: frozenset[bytes], out: Any) -> Rewritten:
     rows = kept = 0
     relative = False
     out.write(_mark(source.name))
@@ -95,31 +95,31 @@ def _write_lines(source: ImageList, text: TextIO, going: frozenset[bytes], out: 
         path = source.path(row, source.base)
         rows += path is not None
         relative = relative or path != source.path(row, b"/")
-        if path is None or path not in going:
+        if path is None or path not in removed:
             kept += path is not None
             out.write(line.encode("utf-8", "surrogateescape"))
     return Rewritten(rows, kept, rows - kept, note=_note(source, relative))
 
 
-def _write_json(source: ImageList, text: TextIO, going: frozenset[bytes], out: Any) -> Rewritten:
+def _write_json(source: ImageList, text: TextIO, removed: frozenset[bytes], out: Any) -> Rewritten:
     data = json.load(text)
     rows = _images(data)
     paths = [source.path(row, source.base) for row in rows]
-    stays = [path is None or path not in going for path in paths]
-    left = [row for row, kept in zip(rows, stays, strict=True) if kept]
+    keeps = [path is None or path not in removed for path in paths]
+    left = [row for row, kept in zip(rows, keeps, strict=True) if kept]
     others = 0
     if isinstance(data, dict):
-        gone = {row.get("id") for row, kept in zip(rows, stays, strict=True) if not kept} - {None}
+        gone = {row.get("id") for row, kept in zip(rows, keeps, strict=True) if not kept} - {None}
         marks = data.get("annotations")
         if isinstance(marks, list):
-            staying = [each for each in marks if not (isinstance(each, dict) and each.get("image_id") in gone)]
-            others = len(marks) - len(staying)
-            data |= {"annotations": staying}
+            remaining = [each for each in marks if not (isinstance(each, dict) and each.get("image_id") in gone)]
+            others = len(marks) - len(remaining)
+            data |= {"annotations": remaining}
         data |= {"images": left}
     out.write(json.dumps(data if isinstance(data, dict) else left, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     named = [path is not None for path in paths]
     relative = any(path != source.path(row, b"/") for path, row in zip(paths, rows, strict=True))
-    kept_rows = sum(name and kept for name, kept in zip(named, stays, strict=True))
+    kept_rows = sum(name and kept for name, kept in zip(named, keeps, strict=True))
     count = sum(named)
     return Rewritten(count + others, kept_rows, count - kept_rows, others, note=_note(source, relative))
 
@@ -127,7 +127,7 @@ def _write_json(source: ImageList, text: TextIO, going: frozenset[bytes], out: A
 def _note(source: ImageList, relative: bool) -> str:
     if not relative or not source.moved:
         return ""
-    return f"its relative paths lead from {os.fsdecode(source.base)}; name that folder where you use the list"
+    return f"relative paths in the list begin at {os.fsdecode(source.base)}; name that folder where you use the list"
 
 
 def _mark(name: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""Link or copy loose files: the images of a folder that stay, and the files that belong to these images.
+"""Link or copy loose files: the kept images of a folder, and the files that belong to these images.
 
 The files that belong to an image are its companions, which the run recorded, and the files in the image's folder whose
-names up to the first dot are the same, as in a WebDataset sample. A file that belongs only to removed images is removed
-with them. A hard link takes no space, but source and result are then one file: changing one in place changes the other.
+names up to the first dot are the same, as in a WebDataset sample. A file that belongs only to removed images is
+removed, too. A hard link takes no space, but a change of the result in place then changes the source, too.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno
 class FolderImages:
     """The images of one folder, by name.
 
-    staying     path, size and stamp in the run of each image that stays
-    going       names of images to remove
+    kept        path, size and stamp in the run of each kept image
+    removed     names of the images to remove
     companions  names of the companions of each image that has companions"""
 
     folder: bytes
-    staying: dict[bytes, Expected] = field(default_factory=dict)
-    going: set[bytes] = field(default_factory=set)
+    kept: dict[bytes, Expected] = field(default_factory=dict)
+    removed: set[bytes] = field(default_factory=set)
     companions: dict[bytes, list[bytes]] = field(default_factory=dict)
 
 
-def beside(images: FolderImages, others: set[bytes]) -> tuple[set[bytes], set[bytes]]:
-    """Return the names of files that belong to an image that stays, and of files that belong only to removed images.
+def companion_files(images: FolderImages, others: set[bytes]) -> tuple[set[bytes], set[bytes]]:
+    """Return the names of files that belong to a kept image, and of files that belong only to removed images.
 
     others  names of files in the folder that are no images of the run"""
     keys: Mapping[bool, set[bytes]] = {
-        stays: {split(name)[0] for name in names} for stays, names in ((True, images.staying), (False, images.going))
+        is_kept: {split(name)[0] for name in names} for is_kept, names in ((True, images.kept), (False, images.removed))
     }
     own = {
-        stays: {each for name in names for each in images.companions.get(name, ())}
-        for stays, names in ((True, images.staying), (False, images.going))
+        is_kept: {each for name in names for each in images.companions.get(name, ())}
+        for is_kept, names in ((True, images.kept), (False, images.removed))
     }
-    staying = {name for name in others if name in own[True] or (split(name)[1] and split(name)[0] in keys[True])}
-    going = {name for name in others if name in own[False] or (split(name)[1] and split(name)[0] in keys[False])}
-    return staying, going - staying
+    kept = {name for name in others if name in own[True] or (split(name)[1] and split(name)[0] in keys[True])}
+    removed = {name for name in others if name in own[False] or (split(name)[1] and split(name)[0] in keys[False])}
+    return kept, removed - kept
 
 
 def other_files(images: FolderImages) -> set[bytes]:
@@ -66,7 +66,7 @@ def other_files(images: FolderImages) -> set[bytes]:
         return set()
     with os.scandir(images.folder) as entries:
         names = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
-    return names - images.staying.keys() - images.going
+    return names - images.kept.keys() - images.removed
 
 
 def put(file: Expected, trust: str, target: Path, linked: bool) -> None:

@@ -55,4 +55,6 @@ class Refused(Exception):
 def check_found(names: frozenset[bytes], found: set[bytes]) -> None:
     """Raise Refused if an image to remove is not in the container, which then differs from the run's listing."""
     if lost := len(names - found):
-        raise Refused(f"{lost:,} of the {len(names):,} images to remove are not in it; run `fast-diff run` again first")
+        raise Refused(
+            f"{lost:,} of the {len(names):,} images to remove are not in the container; run `fast-diff run` again first"
+        )

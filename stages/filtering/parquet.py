@@ -30,25 +30,25 @@ def rewrite_parquet(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewr
         OSError: a file can't be read or written."""
     names = [member.name for member in parquet_rows(opened, removal.column)]
     check_found(removal.names, set(names))
-    stays = np.array([name not in removal.names for name in names], bool)
-    images = int((~stays).sum())
+    keeps = np.array([name not in removal.names for name in names], bool)
+    images = int((~keeps).sum())
     file = _opened(opened)
     kept = unreadable = first = 0
     schema = file.schema_arrow
     with pq.ParquetWriter(out, schema, **writer_options(file.metadata)) as writer:
         for number in range(file.metadata.num_row_groups):
             rows = file.metadata.row_group(number).num_rows
-            here = stays[first : first + rows]
+            here = keeps[first : first + rows]
             first += rows
             table = _row_group(file, number)
             unreadable += int(here[len(table) :].sum())
             images -= int((~here[len(table) :]).sum())
             unreadable += int((~here[len(table) :]).sum())
-            table = _staying(table, here[: len(table)])
+            table = _filtered(table, here[: len(table)])
             if len(table):
                 writer.write_table(table, row_group_size=len(table))
             kept += len(table)
-    note = f"damaged: {unreadable:,} rows behind damaged pages can't be read" if unreadable else ""
+    note = f"damaged: {unreadable:,} rows after damaged pages can't be read" if unreadable else ""
     return Rewritten(len(names), kept, images, 0, unreadable, note)
 
 
@@ -59,11 +59,11 @@ def _opened(opened: OpenedFile) -> pq.ParquetFile:
     except Exception as error:  # hostile bytes
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise Refused("its footer can't be read") from error
+        raise Refused("the footer can't be read") from error
 
 
-def _staying(table: pa.Table, stays: NDArray[np.bool_]) -> pa.Table:
-    return table if stays.all() else table.filter(pa.array(stays))
+def _filtered(table: pa.Table, keeps: NDArray[np.bool_]) -> pa.Table:
+    return table if keeps.all() else table.filter(pa.array(keeps))
 
 
 def _row_group(file: pq.ParquetFile, number: int) -> pa.Table:

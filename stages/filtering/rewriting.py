@@ -20,7 +20,7 @@ from stages.filtering.ranges import copy
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """Errors after which nothing more can be written."""
-CHANGED = "it has changed since the run; run `fast-diff run` again first"
+CHANGED = "the source has changed since the run; run `fast-diff run` again first"
 COPIED = "damaged: copied as it is"
 
 
@@ -79,11 +79,11 @@ def write_container(name: bytes, stamp: str, trust: str, removal: Removal, targe
     except (Refused, Unreadable):
         raise
     except MemoryError as error:
-        raise Refused("it needs more memory than there is") from error
+        raise Refused("writing a copy needs more memory than there is") from error
     except Exception as error:  # hostile bytes
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise Refused(f"it can't be written anew ({one_line(str(error))})") from error
+        raise Refused(f"no copy can be written ({one_line(str(error))})") from error
     finally:
         opened.close()
 

@@ -1,4 +1,4 @@
-"""Decide which members of a tar or zip are removed with an image: the other members of the image's WebDataset sample.
+"""Decide which members of a tar or zip are removed with an image: the members of the image's WebDataset sample.
 
 The members of a sample lie in one folder, and their names are equal up to the first dot: `7.jpg`, `7.cls` and `7.json`.
 If a name occurs twice, the second `7.cls` belongs to the second `7.jpg`. If a sample has several images, the other
@@ -19,20 +19,20 @@ class Samples:
 
     def __init__(self) -> None:
         self._count: Counter[bytes] = Counter()
-        self._going: set[Sample] = set()
-        self._staying: set[Sample] = set()
+        self._removed: set[Sample] = set()
+        self._kept: set[Sample] = set()
 
-    def add(self, name: bytes, image_goes: bool | None) -> Sample:
+    def add(self, name: bytes, is_removed: bool | None) -> Sample:
         """Add a file; return its sample.
 
-        image_goes  whether the file is removed, if the file is an image; None for other files"""
+        is_removed  whether the file is removed, if the file is an image; None for other files"""
         self._count[name] += 1
         key, ending = split(name)
         sample = key if ending else b"", self._count[name]
-        if image_goes is not None:
-            (self._going if image_goes else self._staying).add(sample)
+        if is_removed is not None:
+            (self._removed if is_removed else self._kept).add(sample)
         return sample
 
-    def goes(self, sample: Sample) -> bool:
+    def removes(self, sample: Sample) -> bool:
         """Return whether the files of a sample that are no images are removed."""
-        return bool(sample[0]) and sample in self._going and sample not in self._staying
+        return bool(sample[0]) and sample in self._removed and sample not in self._kept

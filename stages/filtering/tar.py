@@ -1,6 +1,6 @@
 """Write a copy of a tar, compressed or not, without some members.
 
-The headers are read first. Then the members that stay are copied with their headers, byte by byte, in the same order. A
+The headers are read first. Then the kept members are copied with their headers, byte by byte, in the same order. A
 hard link to a removed member becomes a file with the content of this member."""
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ DAMAGED = "damaged: members after the first {:,} can't be read"
 class _Entry:
     """A member: its headers begin at `start`, its content lies from `data` to `close`, and its padding ends at `end`.
 
-    own     name of an image; None for other members
-    target  number of the member that a hard link points to; None for other members, and for a link to nothing
-    goes    whether the member is removed
-    lost    whether the member can't be read"""
+    own      name of an image; None for other members
+    target   number of the member that a hard link points to; None for other members, and for a link to nothing
+    removed  whether the member is removed
+    lost     whether the member can't be read"""
 
     start: int
     data: int
@@ -47,7 +47,7 @@ class _Entry:
     regular: bool
     target: int | None
     link: tarfile.TarInfo | None
-    goes: bool = False
+    removed: bool = False
     lost: bool = False
 
 
@@ -83,7 +83,7 @@ class _Members:
             last_one.lost = not _is_there(stream, last_one.close)
             last_one.end = last_one.end if _is_there(stream, last_one.end) else last_one.close
         for entry in self.entries:
-            entry.goes = entry.own in self._removal.names if entry.own is not None else self._goes_along(entry)
+            entry.removed = self._is_removed(entry)
 
     def _add(self, info: tarfile.TarInfo, end: int) -> None:
         name, number = member_name(info.name), len(self.entries)
@@ -100,8 +100,10 @@ class _Members:
         if regular or target is not None:
             self._files[info.name] = number
 
-    def _goes_along(self, entry: _Entry) -> bool:
-        return (entry.regular or entry.link is not None) and self._samples.goes(entry.sample)
+    def _is_removed(self, entry: _Entry) -> bool:
+        if entry.own is not None:
+            return entry.own in self._removal.names
+        return (entry.regular or entry.link is not None) and self._samples.removes(entry.sample)
 
     def content(self, entry: _Entry) -> _Entry | None:
         """Return the member with the content of a hard link, if the link would be broken in the result; else None.
@@ -110,7 +112,7 @@ class _Members:
         lost = False
         while entry.target is not None:
             entry = self.entries[entry.target]
-            lost = lost or entry.goes or entry.lost
+            lost = lost or entry.removed or entry.lost
         return entry if lost else None
 
 
@@ -134,15 +136,15 @@ def rewrite_tar(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritte
     check_found(removal.names, {entry.own for entry in found.entries if entry.own is not None})
     links = _write_readable(found, opened, out)
     unreadable = links + sum(entry.lost for entry in found.entries)
-    images = sum(entry.goes and not entry.lost and entry.own is not None for entry in found.entries)
-    others = sum(entry.goes and not entry.lost and entry.own is None for entry in found.entries)
+    images = sum(entry.removed and not entry.lost and entry.own is not None for entry in found.entries)
+    others = sum(entry.removed and not entry.lost and entry.own is None for entry in found.entries)
     members = len(found.entries)
     note = "" if found.whole and not unreadable else DAMAGED.format(members - sum(e.lost for e in found.entries))
     return Rewritten(members, members - images - others - unreadable, images, others, unreadable, note)
 
 
 def _write_readable(found: _Members, opened: OpenedFile, out: BinaryIO) -> int:
-    """Write the members that stay; return the number of hard links whose content is lost.
+    """Write the kept members; return the number of hard links whose content is lost.
 
     A decompressor fails some kilobytes before the damaged bytes, so the last members before the damage may be lost.
 
@@ -173,12 +175,12 @@ def read_members(opened: OpenedFile, removal: Removal) -> _Members:
 
 
 def _write(found: _Members, source: BinaryIO, out: BinaryIO) -> int:
-    """Write the members that stay; return the number of hard links whose content is lost."""
+    """Write the kept members; return the number of hard links whose content is lost."""
     ranges, size, end, lost = Ranges(), 0, 0, 0
     for entry in found.entries:
         ranges.add(end, entry.start)  # headers that hold for all following members
         end = entry.end
-        if entry.goes or entry.lost:
+        if entry.removed or entry.lost:
             continue
         content = found.content(entry)
         if content is None:

@@ -1,7 +1,7 @@
 """Write a copy of a zip without some members.
 
-The members that stay are copied with their local headers, byte by byte, in the order of their positions. The directory
-is written anew in its own order; only the positions of members in its entries change."""
+The kept members are copied with their local headers, byte by byte, in the order of their positions. The directory
+keeps its order, without the entries of removed members; in the other entries, only the positions of members change."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def rewrite_zip(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritte
         OSError: a file can't be read or written."""
     archive = _opened(opened)
     infos = archive.infolist()
-    goes, found = _what_goes(infos, removal)
+    reasons, found = _removal_reasons(infos, removal)
     check_found(removal.names, found)
     ends = _ends(infos, archive.start_dir)
     source = opened.file(SMALL)
     whole = [_is_whole(source, info, ends[info.header_offset]) for info in infos]
-    stays = [fine and why is None for fine, why in zip(whole, goes, strict=True)]
+    keeps = [fine and why is None for fine, why in zip(whole, reasons, strict=True)]
     ranges, places = Ranges(), dict[int, int]()
-    for place in sorted({info.header_offset for info, kept in zip(infos, stays, strict=True) if kept}):
+    for place in sorted({info.header_offset for info, kept in zip(infos, keeps, strict=True) if kept}):
         places[place] = ranges.add(place, ends[place])
     entries = _entries(opened.read(archive.start_dir, archive.start_dir + DIRECTORY), len(infos))
     try:
@@ -59,12 +59,14 @@ def rewrite_zip(opened: OpenedFile, removal: Removal, out: BinaryIO) -> Rewritte
         raise Refused(str(error)) from error
     directory = [
         _moved(entry, places[info.header_offset])
-        for entry, info, kept in zip(entries, infos, stays, strict=True)
+        for entry, info, kept in zip(entries, infos, keeps, strict=True)
         if kept
     ]
     out.write(b"".join(directory))
     out.write(_end(len(directory), sum(map(len, directory)), size, archive.comment))
-    images, companions = (sum(w and why == kind for w, why in zip(whole, goes, strict=True)) for kind in (True, False))
+    images, companions = (
+        sum(w and why == kind for w, why in zip(whole, reasons, strict=True)) for kind in (True, False)
+    )
     unreadable = whole.count(False)
     note = f"damaged: {unreadable:,} members can't be read" if unreadable else ""
     return Rewritten(len(infos), len(directory), images, companions, unreadable, note)
@@ -76,13 +78,13 @@ def _opened(opened: OpenedFile) -> zipfile.ZipFile:
     except Exception as error:  # hostile bytes
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise Refused("its directory can't be read") from error
+        raise Refused("the directory of the zip can't be read") from error
 
 
-def _what_goes(infos: list[zipfile.ZipInfo], removal: Removal) -> tuple[list[bool | None], set[bytes]]:
+def _removal_reasons(infos: list[zipfile.ZipInfo], removal: Removal) -> tuple[list[bool | None], set[bytes]]:
     """Return why each member is removed, and the names of all images.
 
-    The reason is True for an image to remove, False for its companion, and None for a member that stays."""
+    The reason is True for an image to remove, False for its companion, and None for a kept member."""
     names, samples = UniqueNames(), Samples()
     found: set[bytes] = set()
     images: list[bool | None] = []
@@ -95,11 +97,11 @@ def _what_goes(infos: list[zipfile.ZipInfo], removal: Removal) -> tuple[list[boo
         found |= {own} if image else set()
         images.append(own in removal.names if image else None)
         of.append(samples.add(name, images[-1]) if is_file else (b"", 0))
-    goes = [
-        (True if image else None) if image is not None else (False if samples.goes(sample) else None)
+    reasons = [
+        (True if image else None) if image is not None else (False if samples.removes(sample) else None)
         for image, sample in zip(images, of, strict=True)
     ]
-    return goes, found
+    return reasons, found
 
 
 def _ends(infos: list[zipfile.ZipInfo], directory: int) -> dict[int, int]:
@@ -125,7 +127,7 @@ def _entries(data: bytes, count: int) -> Iterator[bytes]:
     place = 0
     for _ in range(count):
         if len(data) < place + ENTRY.size or not data.startswith(ENTRY_SIGNATURE, place):
-            raise Refused("its directory is damaged")
+            raise Refused("the directory of the zip is damaged")
         *_, name, extra, comment, _disk, _inner, _outer, _place = ENTRY.unpack_from(data, place)
         end = place + ENTRY.size + name + extra + comment
         yield data[place:end]
@@ -147,7 +149,7 @@ def _moved(entry: bytes, place: int) -> bytes:
             struct.pack_into("<Q", changed, at + 4 + 8 * ((size == FULL_32) + (packed == FULL_32)), place)
             return bytes(changed)
         at += 4 + length
-    raise Refused("its directory is damaged")
+    raise Refused("the directory of the zip is damaged")
 
 
 def _end(count: int, size: int, place: int, comment: bytes) -> bytes:

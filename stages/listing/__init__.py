@@ -16,7 +16,7 @@ rules.py       which files count as images
 companions.py  which files belong to an image
 takeout.py     names that Google Takeout gives to the JSON of an image
 table.py       the files found, as columns
-stamps.py      what must stay equal for a file to count as unchanged
+stamps.py      stamps of files: a file with an equal stamp counts as unchanged
 path_text.py   paths of any bytes, as text
 sections.py    the config sections `inputs`, `companions` and `partition`
 roots.py       checks of the inputs before a run

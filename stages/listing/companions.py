@@ -30,7 +30,7 @@ DEFAULT = (
 )
 """Sidecars of XMP programs, edits of Apple's Photos, JSON of Google Takeout, camera RAW, films of Live Photos, previews
 of cameras, and sidecars of RawTherapee and DxO."""
-BETWEEN = "/"
+NAME_SEPARATOR = "/"
 """Separator of the names in the image table's column `companions`; no file name holds a slash."""
 
 
@@ -133,7 +133,7 @@ class FoundCompanions:
         if others:
             images = [path.rpartition(b"/")[2] for path in paths]
             for name, names in self._rules.of(images, others).items():
-                self.names[os.path.join(folder, name)] = BETWEEN.join(map(show, names))
+                self.names[os.path.join(folder, name)] = NAME_SEPARATOR.join(map(show, names))
 
     def add_below(self, root: bytes, images: Iterable[bytes], files: Iterable[bytes]) -> None:
         """Add the companions among the files below a URL. Names are relative to `root`."""

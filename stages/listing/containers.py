@@ -21,7 +21,7 @@ from stages.listing.values import is_beside, with_values
 logger = logging.getLogger("fast_diff")
 
 TOGETHER = 1 << 14
-"""Most members that exist as Python objects at the same time."""
+"""Greatest number of members that exist as Python objects at the same time."""
 
 
 class Container(NamedTuple):

@@ -14,7 +14,7 @@ KEYS = ("__key__", "key", "id", "image_id", "file_name", "filename", "path")
 BYTES, PATH = "bytes", "path"
 """Fields of a column of images as Hugging Face's `datasets` write them."""
 LONGEST = 200
-"""Most characters of a key in a name."""
+"""Greatest number of characters of a key in a name."""
 
 
 class ImageColumn(NamedTuple):

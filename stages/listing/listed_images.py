@@ -18,9 +18,9 @@ from stages.listing.values import ValuesBeside, row_values
 
 logger = logging.getLogger("fast_diff")
 TOGETHER = 1 << 12
-"""Most entries of a list that exist as Python objects at the same time."""
+"""Greatest number of entries of a list that exist as Python objects at the same time."""
 REQUESTS = 16
-"""Most concurrent requests for images behind URLs."""
+"""Greatest number of concurrent requests for images behind URLs."""
 
 
 def add_list(
@@ -33,7 +33,7 @@ def add_list(
 ) -> dict[bytes, str]:
     """Add the images that a list names; return the stamps of URLs.
 
-    A missing image becomes a row with an error. A list that can't be read becomes such a row itself.
+    A missing image becomes a row with an error. A list that can't be read becomes a row with an error itself.
 
     container  the list itself
     number     of the root
@@ -48,12 +48,12 @@ def add_list(
     except NoColumn:
         problem = "column"
     except (OSError, ValueError, RecursionError) as error:
-        said = (
+        cause = (
             f"not JSON: {error}"
             if isinstance(error, json.JSONDecodeError)
             else getattr(error, "strerror", None) or error
         )
-        logger.warning("%s can't be read to its end (%s)", os.fsdecode(container.name), said)
+        logger.warning("%s can't be read to its end (%s)", os.fsdecode(container.name), cause)
         problem = "ends"
     columns.add_members(container, number, _rows(container, absent, problem))
     return tags

@@ -18,20 +18,20 @@ from stages.decoding.opened_file import OpenedFile, decompressed
 from stages.decoding.sources import is_of_storage
 
 HEADER = 1 << 26
-"""Most bytes of a tar's header, including long names and comments."""
+"""Greatest size in bytes of a tar's header, including long names and comments."""
 DIRECTORY = 1 << 29
-"""Most bytes of a zip's directory."""
+"""Greatest size in bytes of a zip's directory."""
 SMALL = 1 << 12
 """Bytes per read of a tar on a disk: headers are read, members are skipped."""
 LONGEST = 4096
-"""Most bytes of a member's name; a longer name is cut, and ends in a digest of the whole name."""
+"""Greatest length in bytes of a member's name; a longer name is cut, and ends in a digest of the whole name."""
 UP = b"%2E%2E"
 BLOCK = 512
 PADDING = 1 << 20
 """Bytes behind the end of a tar that are read; tar writes at most some thousand."""
 ENCRYPTED = 1
 SIDECAR = 1 << 16
-"""Most bytes of a file beside an image; a larger file is not read."""
+"""Greatest size in bytes of a file beside an image; a larger file is not read."""
 
 
 class Member(NamedTuple):

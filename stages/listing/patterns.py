@@ -14,19 +14,19 @@ from pipeline.store.backends.locations import absolute, protocol_of
 BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
 MAGIC = re.compile(r"[*?\[]")
 MOST = 1_000_000
-"""Most inputs that one pattern may stand for."""
+"""Greatest number of inputs that one pattern may name."""
 
 
 def has_pattern(text: str) -> bool:
-    """Return whether a text may stand for several inputs."""
+    """Return whether a text may name several inputs."""
     return bool(BRACES.search(text) or MAGIC.search(text))
 
 
 def expanded(text: str) -> list[str]:
-    """Return the inputs that a text stands for, in order.
+    """Return the inputs that a text names, in order.
 
-    The text itself is returned where a file has this name, where nothing matches, or where the pattern stands for more
-    than MOST inputs. Globs of URLs are expanded later, by the listing of the store."""
+    The text itself is returned where a file has this name, where nothing matches, or where the pattern names more than
+    MOST inputs. Globs of URLs are expanded later, by the listing of the store."""
     local = protocol_of(text) is None
     if not has_pattern(text) or (local and os.path.lexists(absolute(text))):
         return [text]

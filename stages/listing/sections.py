@@ -126,7 +126,7 @@ class MeanSizes:
 class CompanionPatterns:
     """Names of files that belong to an image, such as sidecars.
 
-    These files go with the image."""
+    `fast-diff apply` moves or removes these files with the image."""
 
     patterns: Annotated[
         tuple[Annotated[str, AfterValidator(companions.checked)], ...],
@@ -163,7 +163,7 @@ def _root_of(root: Mapping[str, Any]) -> Any:
 
 
 def _expanded(root: Any) -> Iterator[Any]:
-    """Yield the inputs that a pattern stands for, each with the marks of the pattern."""
+    """Yield the inputs that a pattern names, each with the marks of the pattern."""
     text = _root_of(root) if isinstance(root, dict) else root
     if not isinstance(text, str) or not has_pattern(text) or "\0" in text:
         yield root

@@ -19,7 +19,7 @@ from stages.listing.urls import Stat, is_url
 
 LOCATION = "location"
 PIECE = 1 << 16
-"""Most paths that exist as Python objects at the same time."""
+"""Greatest number of paths that exist as Python objects at the same time."""
 
 
 @dataclass(frozen=True)

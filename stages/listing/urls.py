@@ -27,7 +27,7 @@ class Stat(NamedTuple):
 class Listed(NamedTuple):
     """A file below a URL.
 
-    stamp  must stay equal for the file to count as unchanged"""
+    stamp  a file with an equal stamp counts as unchanged"""
 
     url: bytes
     stat: Stat
@@ -55,7 +55,7 @@ def exists(root: str) -> bool:
 def find_urls(root: str, rules: ListingRules, companions: FoundCompanions | None = None) -> list[Listed]:
     """Return the files below a URL, the file at the URL, or the matches of a glob.
 
-    companions  gets the companions below a URL, which the same listing names
+    companions  the companions that the listing shows are added here
 
     Raises:
         OSError: the URL can't be listed, or nothing exists under the URL."""

@@ -1,6 +1,6 @@
 """Bundle the images that lie in the same folders and whose matches lie in the same folders.
 
-A row about two representatives stands for all pairs of images of the two groups; these pairs are not listed one by one.
+A row about two representatives represents all pairs of images of the two groups; these pairs are not listed one by one.
 `image_groups.py` forms the groups."""
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ class _Blocks:
             yield a, b, np.asarray(exact.to_numpy(zero_copy_only=False), bool)
 
     def single(self, artifact: Artifact, a: Ints, b: Ints) -> Mask:
-        """Return which rows stand for only one pair of images, bool (n,).
+        """Return which rows represent only one pair of images, bool (n,).
 
         These are the rows about images of one block, from different groups, if the metric is asymmetric."""
         first, _, second = artifact.key.partition(".")
-        apart: Mask = self.representative[a] != self.representative[b]
-        return apart & (first == second and not self._symmetric)
+        different: Mask = self.representative[a] != self.representative[b]
+        return different & (first == second and not self._symmetric)
 
 
 class _Matched:
@@ -103,17 +103,17 @@ class _Matched:
 
 
 def bundles(
-    inputs: Inputs, settings: Settings, images: ImageFolders, apart: Collection[tuple[int, int]]
+    inputs: Inputs, settings: Settings, images: ImageFolders, dismissed: Collection[tuple[int, int]]
 ) -> Iterator[Bundle]:
     """Yield bundles of images that lie in the same folders and whose matches lie in the same folders.
 
-    apart  dismissed pairs, as numbers of `images.dismissed`; each pair in both orders"""
+    dismissed  dismissed pairs, as numbers of `images.dismissed`; each pair in both orders"""
     comparison = comparison_of(settings)
     threshold = settings("cluster.threshold")
     limit = settings("pairs.threshold") if threshold is None else threshold
     pairs = [artifact for artifact in inputs.of("pairs") if artifact.rows]
     blocks = _Blocks(inputs.of("index"), comparison, settings, pairs)
-    groups = ImageGroups(blocks.representative, images, apart)
+    groups = ImageGroups(blocks.representative, images, dismissed)
     found = _Matched(images.folders + groups.count)
     for artifact in pairs:
         for a, b, zero in blocks.matches(artifact, limit):

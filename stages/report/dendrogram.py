@@ -2,7 +2,7 @@
 
 Both follow from the matches inside clusters. A cluster's dendrogram consists of links, fewer than the cluster has
 images: the links within a threshold connect the images that form a cluster at this threshold. So the page can split
-clusters without other matches. With `components` the links are a minimum spanning tree. With `complete` the links are
+clusters by the links alone. With `components` the links are a minimum spanning tree. With `complete` the links are
 the pairs whose distance is the distance of two merged clusters. With `star` the links join the keeper to each other
 image: images beyond a lower threshold are single images on the page, although a run with this threshold might give such
 images another keeper."""
@@ -59,25 +59,25 @@ class _Links(NamedTuple):
 
 
 def dendrogram(
-    matches: Matches, paths: pa.Array, cluster: Ints, how: str, apart: Mapping[int, Collection[int]]
+    matches: Matches, paths: pa.Array, cluster: Ints, how: str, dismissed: Mapping[int, Collection[int]]
 ) -> Dendrogram:
     """Return the dendrogram of clusters.
 
-    paths    paths of the images
-    cluster  number of each image's cluster, int64 (n,), ascending, the keeper first
-    how      `cluster.linkage`
-    apart    see `Graph.groups`; images are numbered by position in `paths`"""
+    paths      paths of the images
+    cluster    number of each image's cluster, int64 (n,), ascending, the keeper first
+    how        `cluster.linkage`
+    dismissed  for each image in dismissed pairs, the other images of these pairs, by position in `paths`"""
     count = len(paths)
     order = pc.array_sort_indices(paths).to_numpy().astype(np.int64)  # ties are broken in path order, as in the run
     place = np.empty(count, np.int64)
     place[order] = np.arange(count)
     first = np.flatnonzero(np.diff(cluster, prepend=-1))
     keeper = place[np.repeat(first, np.diff(first, append=count))[order]]
-    far = {int(place[image]): [int(place[other]) for other in others] for image, others in apart.items()}
-    rows = _inside(matches, paths.take(pa.array(order)), cluster[order], everything=how != "components" or bool(far))
+    placed = {int(place[image]): [int(place[other]) for other in others] for image, others in dismissed.items()}
+    rows = _inside(matches, paths.take(pa.array(order)), cluster[order], everything=how != "components" or bool(placed))
     turn = _turns(count, _spanning(count, rows), place[first])
     graph = Graph(paths, np.minimum(rows.a, rows.b), np.maximum(rows.a, rows.b), rows.distance, rows.measured)
-    groups = graph.groups(far)
+    groups = graph.groups(placed)
     if how == "star":
         of_a, of_b = (groups.stands[keeper[side]] for side in (groups.a, groups.b))
         joining = np.flatnonzero((groups.a == of_b) | (groups.b == of_a))

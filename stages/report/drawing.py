@@ -109,8 +109,8 @@ def draw_sheet(cluster: pa.Table, gallery: Gallery, drawn: Drawn) -> None:
     subjects = []
     for row in cluster.filter(pc.equal(cluster["cluster"], number)).to_pylist():
         about = f"keeper: {row['reason']}" if row["keeper"] else f"MSE {human_mse(row['mse_to_keeper'])}"
-        said = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
-        subjects.append(Subject(gallery.image(row["path"]), (about, said, row["path"]), marked=row["keeper"]))
+        dimensions = f"{row['width']}x{row['height']}, {human_bytes(row['bytes'])}"
+        subjects.append(Subject(gallery.image(row["path"]), (about, dimensions, row["path"]), marked=row["keeper"]))
     more = f", {size - ON_SHEET:,} more are not shown" if size > ON_SHEET else ""
     title = f"Cluster {number}: {size:,} images{more}"
     drawn.add(f"clusters/{number:05}.jpg", jpeg(contact_sheet(title, subjects)), "cluster", f"cluster {number}")
@@ -127,10 +127,16 @@ def draw_pair(
         subjects.append(Subject(gallery.image(path), (path, size)))
     turn = human_turn(int(SMALLEST[row["turns"]]))
     turned = f"{turn} counter-clockwise" if turn.endswith("°") else turn
-    unseen = "" if row["measured"] else " (not measured)"
-    said = f"{figure.name} {figure.said(row[figure.column])}"
-    title = f"{kind.capitalize()} match {number}: {said}{unseen}{f'; the second {turned}' if turned else ''}"
+    unmeasured = "" if row["measured"] else " (not measured)"
+    distance = f"{figure.name} {figure.said(row[figure.column])}"
+    title = f"{kind.capitalize()} match {number}: {distance}{unmeasured}{f'; the second {turned}' if turned else ''}"
     subject = f"{row['path_a']} | {row['path_b']}"
     picture = side_by_side(title, subjects)
     file = drawn.add(f"pairs/{kind}-{number:05}.jpg", jpeg(picture), kind, subject)
-    return row | {"file": file, "width": picture.width, "height": picture.height, "said": said, "turned": turned}
+    return row | {
+        "file": file,
+        "width": picture.width,
+        "height": picture.height,
+        "shown_distance": distance,
+        "turned": turned,
+    }

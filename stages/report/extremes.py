@@ -34,7 +34,7 @@ def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limi
     kept: dict[str, pa.Table] = {}
     for artifact in artifacts if most else ():
         for batch in artifact.batches(columns(column)):
-            rows = pa.table(batch).filter(_worth_a_look(batch, column, limit))
+            rows = pa.table(batch).filter(_different_matches(batch, column, limit))
             for order, size in sizes.items():
                 before = kept.get(order, rows.slice(0, 0))
                 better = rows if len(before) < size else rows.filter(_no_worse(rows[column], before[column][-1], order))
@@ -50,7 +50,8 @@ def extremes(artifacts: Sequence[Artifact], column: str, amount: int | str, limi
     return closest, farthest.filter(unshown).slice(0, most)
 
 
-def _worth_a_look(batch: pa.RecordBatch, column: str, limit: float) -> pa.BooleanArray:
+def _different_matches(batch: pa.RecordBatch, column: str, limit: float) -> pa.BooleanArray:
+    """Return which rows are matches within `limit` of thumbnails that differ."""
     within = pc.less_equal(batch[column], limit)
     if column != "mse":  # with another metric, different pictures may have distance 0
         return within

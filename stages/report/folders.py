@@ -1,6 +1,6 @@
 """Find folders that share images: folders.parquet, and the table on the page.
 
-A folder stands for its whole subtree. An image is shared with another folder if the image matches an image there. A
+A folder includes its whole subtree. An image is shared with another folder if the image matches an image there. A
 folder is contained in another folder if all images of the folder are readable, and shared with the other folder. The
 result is complete, since every pair of images is compared."""
 
@@ -76,9 +76,9 @@ def folder_table(inputs: Inputs, job: Job) -> pa.Table:
         pairs = dismissed.unchanged(files, job.task.spec["dismissed"])
     digests = sorted({digest for pair in pairs for digest in pair})
     number = {digest: place for place, digest in enumerate(digests, start=1)}
-    apart = {(number[x], number[y]) for a, b in pairs for x, y in ((a, b), (b, a))}
+    numbered = {(number[x], number[y]) for a, b in pairs for x, y in ((a, b), (b, a))}
     folders, images = _images(inputs.of("thumbnail"), job.settings("cluster.min_contrast"), digests)
-    found = shared(folders.tree, bundles(inputs, job.settings, images, apart))
+    found = shared(folders.tree, bundles(inputs, job.settings, images, numbered))
     return _table(folders, np.bincount(images.folder, minlength=images.folders), found)
 
 

@@ -65,8 +65,8 @@ class ImageGroups:
     target  for a group in one folder, the folder; for other groups, the number of folders plus the group's number;
             int64 (count,)"""
 
-    def __init__(self, representative: Ints, images: ImageFolders, apart: Collection[tuple[int, int]]) -> None:
-        self._apart, self._dismissed = apart, images.dismissed
+    def __init__(self, representative: Ints, images: ImageFolders, pairs: Collection[tuple[int, int]]) -> None:
+        self._dismissed_pairs, self._dismissed = pairs, images.dismissed
         self._most = int(images.dismissed.max(initial=0)) + 1
         self._keys, self.of = np.unique(representative * self._most + images.dismissed, return_inverse=True)
         self.count = len(self._keys)
@@ -77,13 +77,13 @@ class ImageGroups:
 
     def may_match(self, a: Ints, b: Ints) -> Mask:
         """Return which pairs of images are not dismissed, bool (n,)."""
-        if not self._apart:
+        if not self._dismissed_pairs:
             return np.ones(len(a), bool)
         pairs = zip(self._dismissed[a].tolist(), self._dismissed[b].tolist(), strict=True)
-        return np.array([pair not in self._apart for pair in pairs], bool)
+        return np.array([pair not in self._dismissed_pairs for pair in pairs], bool)
 
     def of_rows(self, a: Ints, b: Ints, zero: Mask) -> tuple[Ints, Ints, Mask]:
-        """Return the pairs of groups that rows about representatives stand for, without dismissed pairs.
+        """Return the pairs of groups that rows about representatives represent, without dismissed pairs.
 
         zero  whether the distance of each row is 0; returned for each pair of groups"""
         if self._most == 1:
@@ -92,10 +92,10 @@ class ImageGroups:
         found = [(i, j, same) for x, y, same in rows for i, j in product(self._parts(x), self._parts(y))]
         one, other, exact = np.array(found, np.int64).reshape(-1, 3).T
         codes = zip((self._keys[one] % self._most).tolist(), (self._keys[other] % self._most).tolist(), strict=True)
-        keep = np.array([pair not in self._apart for pair in codes], bool)
+        keep = np.array([pair not in self._dismissed_pairs for pair in codes], bool)
         return one[keep], other[keep], exact[keep] > 0
 
     def _parts(self, representative: int) -> range:
-        """Return the groups of the images that a representative stands for."""
+        """Return the groups of the images that a representative represents."""
         ends = np.searchsorted(self._keys, (representative * self._most, (representative + 1) * self._most))
         return range(*ends.tolist())

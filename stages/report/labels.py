@@ -82,7 +82,7 @@ def _absolute(folder: Path, name: str) -> str:
     return name if is_url(name) else os.path.normpath(folder / name)
 
 
-def mark(labels: Mapping[str, str]) -> str:
+def digest_of(labels: Mapping[str, str]) -> str:
     """Return a digest of labels that does not depend on their order."""
     return hashlib.sha256(repr(sorted(labels.items())).encode()).hexdigest()
 
@@ -94,7 +94,7 @@ def unchanged(file: str, expected: object) -> dict[str, str]:
 
     Raises:
         TaskError: the labels changed, or can't be read."""
-    return read_unchanged("plot.labels", lambda: read(file), mark, expected)
+    return read_unchanged("plot.labels", lambda: read(file), digest_of, expected)
 
 
 def sets(inputs: Inputs, known: Mapping[str, str]) -> tuple[dict[str, str], bool]:
@@ -114,7 +114,7 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     """Return the recall of the matches in `graph`.
 
     sets  the set of each readable labelled image, by path
-    two   whether only pairs across two sets are compared"""
+    two   whether the run has two sets, so that only pairs across sets are compared"""
     from scipy.sparse import csr_array
 
     known = [path for path in labels if path in sets]
@@ -123,13 +123,13 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     groups = graph.groups({})
     node = {path: number for number, path in enumerate(graph.paths.to_pylist())}
     alone = len(node)  # images without a match are separate nodes
-    stands = [int(groups.stands[node[path]]) if path in node else alone + n for n, path in enumerate(known)]
+    nodes = [int(groups.stands[node[path]]) if path in node else alone + n for n, path in enumerate(known)]
     second = np.array([sets[path] == "b" for path in known], bool)
     shape = (alone + len(known), max(1, len(kinds)))
 
     def counted(rows: NDArray[np.bool_]) -> csr_array:
         """Return the number of images that each node represents, by label, among the labelled images `rows`."""
-        places = (np.array(stands, np.int64)[rows], kind[rows])
+        places = (np.array(nodes, np.int64)[rows], kind[rows])
         return csr_array((np.ones(int(rows.sum())), places), shape=shape)
 
     first, other = (counted(~second), counted(second)) if two else (counted(np.ones(len(known), bool)),) * 2
@@ -151,9 +151,9 @@ def recall(graph: Graph, labels: Mapping[str, str], sets: Mapping[str, str], two
     same, all_ = between(groups.a, groups.b)
     per_label = [np.asarray(each.sum(axis=0)).ravel() for each in (first, other)]
     total = int((per_label[0] * per_label[1]).sum() if two else (per_label[0] * (per_label[0] - 1)).sum() / 2)
-    far = np.concatenate([np.zeros(len(inside)), groups.distance])
+    at = np.concatenate([np.zeros(len(inside)), groups.distance])
     found = np.concatenate([same_in, same])
-    distances, place = np.unique(far[found > 0], return_inverse=True)
+    distances, place = np.unique(at[found > 0], return_inverse=True)
     steps = np.bincount(place, weights=found[found > 0], minlength=len(distances))
     false = int(all_in.sum() + all_.sum() - found.sum())
     return Recall(total, distances, np.cumsum(steps) / max(1, total), false, len(labels) - len(known))

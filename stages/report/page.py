@@ -34,7 +34,7 @@ TITLE = """document.title = `${globalThis.dates.inputs} – ${globalThis.dates.d
 document.getElementById("run").textContent = globalThis.dates.run;
 document.getElementById("inputs").textContent = `${globalThis.dates.inputs} · ${globalThis.dates.date}`;
 """
-"""Last lines of the script with the dates, which write the run, its inputs and the date of its results on the page."""
+"""Last lines of the script with the dates; these lines write the run, the inputs and the date on the page."""
 
 Ints = NDArray[np.int64]
 

@@ -27,13 +27,14 @@ WRITERS = 16
 
 
 class Previews:
-    """Files `report/images/<digest>-<mark>.jpg`, one for each content of a file.
+    """Preview files `report/images/<digest>-<mark>.jpg`; all images with the same bytes share one preview.
 
-    A content has a second preview if a file with this content is decoded as camera RAW.
+    `mark` is a digest of the options of previews. The same bytes have a second preview if a file with these bytes is
+    decoded as camera RAW.
 
-    A name depends on everything that determines the preview, so previews of earlier runs are reused. If no file with a
-    content exists any more, the preview is made from the thumbnail and has another name; the next run makes the preview
-    again."""
+    A name depends on everything that determines the preview, so previews of earlier runs are reused. If no file with
+    the bytes exists any more, the preview is made from the thumbnail and has another name; the next run makes the
+    preview again."""
 
     def __init__(self, gallery: Gallery, job: Job) -> None:
         self._gallery, self._job = gallery, job
@@ -60,10 +61,10 @@ class Previews:
         for path in paths:
             alike.setdefault(self._content(path), []).append(path)
         missing = []
-        for content, of_it in alike.items():
+        for content, images in alike.items():
             self._kinds[content] = 3 if content[1] else 1
             if self._job.adopt(f"report/{self._name(content)}"):
-                yield self._name(content), of_it[0]
+                yield self._name(content), images[0]
             else:
                 missing.append(content)
         with contextlib.ExitStack() as held:

@@ -1,8 +1,8 @@
-"""Select the content of the report, and draw the report."""
+"""Choose what the report shows, and draw the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,8 +62,8 @@ def draw(inputs: Inputs, amounts: Amounts, job: Job, version: int) -> Result:
     gallery = Gallery(inputs, job, [*paths, *sheets["path"].to_pylist(), *listed["path"].to_pylist()])
     drawn, previews = Drawn(job, version, amounts.pdf), Previews(gallery, job)
     counts, edges = bins(found, measured, threshold)
-    said = f"{measured.name} of the recorded pairs"
-    drawn.chart("histogram", "histogram", said, charts.histogram, counts, edges, shown_up_to, measured.about)
+    subject = f"{measured.name} of the recorded pairs"
+    drawn.chart("histogram", "histogram", subject, charts.histogram, counts, edges, shown_up_to, measured.about)
     matches = Matches(found, measured.column, limit, pa.array([], pa.string()))
     shown = _figures(inputs) | draw_charts(inputs, amounts.labels, job, members, matches, drawn)
     table = folders.folder_table(inputs, job)
@@ -118,18 +118,18 @@ def _data(
 ) -> dict[str, Any]:
     """Return the data for the page's script."""
     paths = listed["path"].combine_chunks().cast(pa.string())
-    apart = {}
+    others: Mapping[int, Collection[int]] = {}
     if files := job.settings("cluster.dismissed"):
         digests = [gallery.facts[path]["digest"] for path in paths.to_pylist()]
-        apart = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
+        others = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
     cluster = listed["shown"].to_numpy().astype(np.int64)
-    close = [[a, b] for a, others in apart.items() for b in others if a < b]
-    tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), apart)
+    dismissed_pairs = [[a, b] for a, images in others.items() for b in images if a < b]
+    tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), others)
     made = {path: kind for path in paths.to_pylist() if (kind := previews.kind(path))}
     return page.data(listed, gallery.facts, made, tree) | {
         "limit": matches.threshold,
         "column": measured.column,
-        "dismissed": close,
+        "dismissed": dismissed_pairs,
         "previews": previews.mark,
         "upright": job.settings("thumbnail.orientation") == "exif",
         "references": list(job.settings("inputs.reference")),

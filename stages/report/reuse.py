@@ -29,8 +29,8 @@ def mark_of(version: str, chart: Callable[..., Figure], *arguments: Any) -> str:
 
 def marked(picture: bytes, mark: str) -> bytes:
     """Return an SVG or PDF with an added last line: a comment with the mark, and a digest of the picture."""
-    said = f"{mark} {hashlib.sha256(picture).hexdigest()}"
-    return picture + (f"% {said}\n" if picture.startswith(PDF) else f"<!-- {said} -->\n").encode()
+    comment = f"{mark} {hashlib.sha256(picture).hexdigest()}"
+    return picture + (f"% {comment}\n" if picture.startswith(PDF) else f"<!-- {comment} -->\n").encode()
 
 
 def is_marked(data: bytes, mark: str) -> bool:

@@ -18,13 +18,13 @@ class Cell(NamedTuple):
     """The images that two folders share.
 
     a, b   numbers of the folders in the triangle: of the row and of the column
-    said   the shares of shared images in both folders, as percentages
+    text   the shares of shared images in both folders, as percentages
     title  the counts of shared images, in words
     tint   1 to TINTS"""
 
     a: int
     b: int
-    said: str
+    text: str
     title: str
     tint: int
 
@@ -50,8 +50,8 @@ def triangle(table: pa.Table) -> Triangle | None:
 
     Pairs of nested folders are left out, unless all pairs are nested."""
     names = zip(*(table[f"folder_{side}"].to_pylist() for side in "ab"), strict=True)
-    apart = np.array([not b.startswith(f"{a.rstrip('/')}/") for a, b in names], bool)
-    pairs, table = len(table), table.filter(pa.array(apart | ~apart.any()))
+    separate = np.array([not b.startswith(f"{a.rstrip('/')}/") for a, b in names], bool)
+    pairs, table = len(table), table.filter(pa.array(separate | ~separate.any()))
     most = np.maximum(table["shared_a"].to_numpy(), table["shared_b"].to_numpy())
     chosen: dict[str, None] = {}
     for row in table.take(pa.array(np.argsort(-most, kind="stable")[: MOST * MOST])).to_pylist():
@@ -64,7 +64,7 @@ def triangle(table: pa.Table) -> Triangle | None:
     known = pa.array(folders, pa.string())
     both = pc.and_(*(pc.is_in(table[f"folder_{side}"], known) for side in "ab"))
     place = {name: number for number, name in enumerate(folders)}
-    short = _parting(folders)
+    short = _without_common_part(folders)
     rows: list[list[Cell | None]] = [[None] * number for number in range(len(folders))]
     shown = table.filter(both).to_pylist()
     for row in shown:
@@ -84,7 +84,7 @@ def _cell(row: dict[str, Any], a: int, b: int, names: list[str]) -> Cell:
     return Cell(a, b, f"{texts[0]} % · {texts[1]} %", title, max(1, round(TINTS * max(shares))))
 
 
-def _parting(names: list[str]) -> list[str]:
+def _without_common_part(names: list[str]) -> list[str]:
     """Return the names without the folders that all names begin with."""
     parts = [name.split("/") for name in names]
     alike = 0

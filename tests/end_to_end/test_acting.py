@@ -51,7 +51,7 @@ def test_show_lists_clusters_and_what_matches_an_image(project: Project, capsys:
     assert f"             {images}/2.jpg" in text
     short = said(capsys, "show", str(project.run_folder)).splitlines()
     assert short[0] == "clusters    2, of 4 images"
-    assert short[2].startswith(f"  2 of 5 images of {images} would go, ")
+    assert short[2].startswith(f"  2 of 5 images of {images} would be removed, ")
     one = said(capsys, "show", str(project.yaml), str(images / "1.jpg"))
     assert said(capsys, "show", str(project.yaml), "1.jpg") == one.replace(f"{images}/1.jpg:", "1.jpg:")
     assert f"{images}/1.jpg: 1 match" in one
@@ -131,7 +131,7 @@ def test_clean_up_and_take_it_back(project: Project, capsys: pytest.CaptureFixtu
     assert project.run() == 0
     images, plan, bin_ = project.folder / "images", project.folder / "plan.json", project.folder / "bin"
     before = {path.name: path.read_bytes() for path in images.iterdir()}
-    assert "2 files of 2 clusters would go" in said(capsys, "plan", str(project.yaml), str(plan))
+    assert "2 files of 2 clusters would be removed" in said(capsys, "plan", str(project.yaml), str(plan))
     assert json.loads(plan.read_text())["references"] == [str(images / "--yes.jpg")]
     assert "2 files" in said(capsys, "apply", str(plan), "--action", "report")
     words = ("apply", str(plan), "--action", "move", "--to", str(bin_))
@@ -301,7 +301,7 @@ def test_a_plan_of_a_run_that_has_changed_since_is_refused_file_by_file(
     assert text.count("left alone") == 3
     short = said(capsys, *words, "--journal", str(project.folder / "second.jsonl"), code=1)
     assert short.startswith("left alone  2 files, such as ")
-    assert "it was changed after the run" in text
+    assert "the file was changed after the run" in text
 
 
 def test_what_is_dismissed_stays_apart_under_other_names_and_in_other_runs(

@@ -79,12 +79,12 @@ def test_from_the_run_to_the_undo(project: Project, capsys: pytest.CaptureFixtur
     images = project.folder / "images"
     plan = plan_of(project)
     out = capsys.readouterr().out
-    assert "2 files of 1 cluster would go; their 3 companions, too" in out
+    assert "2 files of 1 cluster would be removed; their 3 companions, too" in out
     before, to = state(images), project.folder / "moved"
     dry = ["apply", str(plan), "--action", "move", "--to", str(to)]
     assert main([*dry, "--verbose"]) == 0
     out = capsys.readouterr().out
-    assert f"would be moved  {images / 'b/1.jpg'} and 1 companion  (stays: {images / 'a/1.jpg'})" in out
+    assert f"would be moved  {images / 'b/1.jpg'} and 1 companion  (kept: {images / 'a/1.jpg'})" in out
     assert f"would be moved  {images / 'c/1.jpg'} and 2 companions" in out
     assert ", and 3 companions, " in out
     assert state(images) == before
@@ -98,7 +98,7 @@ def test_from_the_run_to_the_undo(project: Project, capsys: pytest.CaptureFixtur
     assert state(images) == before
     assert main([*dry, "--companions", "refuse"]) == 1
     assert "2 files, such as " in (out := capsys.readouterr().out)
-    assert "it has companions, and --companions is refuse" in out
+    assert "the image has companions, and --companions is refuse" in out
     assert main([*dry, "--companions", "leave", "--yes"]) == 0
     assert (images / "c/1.XMP").exists()
     assert not (images / "c/1.jpg").exists()
@@ -131,11 +131,11 @@ def test_a_companion_of_two_images_is_counted_once_and_stays(
     assert project.run() == 0
     capsys.readouterr()
     plan = plan_of(project)
-    assert "3 files of 1 cluster would go; their 3 companions, too" in capsys.readouterr().out
+    assert "3 files of 1 cluster would be removed; their 3 companions, too" in capsys.readouterr().out
     assert main(["apply", str(plan), "--action", "report"]) == 1
     said = capsys.readouterr().out
     assert "left alone  2 files, such as " in said
-    assert "a companion belongs to another image, too; with --companions leave, the image goes alone" in said
+    assert "a companion belongs to another image, too; with --companions leave, only the image is removed" in said
 
 
 def test_a_raw_file_that_was_compared_is_an_image(kept: Kept, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,7 +141,7 @@ def test_no_command_offers_to_change_a_container(project: Project, capsys: pytes
     data["clusters"] = [cluster | {"keep": inside, "remove": [file for file in cluster["keep"] if file not in inside]}]
     plan.write_text(json.dumps(data))
     assert main(["apply", str(plan), "--action", "delete", "--verbose", "--yes"]) == 1
-    assert "every image that is to stay is inside a container" in capsys.readouterr().out
+    assert "every kept image is inside a container" in capsys.readouterr().out
     assert box.read_bytes() == before
 
 

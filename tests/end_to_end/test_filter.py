@@ -113,7 +113,7 @@ def test_members_that_stay_keep_order_bytes_and_companions(
     assert kept == [each for each in members if each[0] not in lost and not each[0].startswith(sample)]
     assert ("README.txt", b"read me") in kept
     count = len(members)
-    left = f"{count} members = {len(kept)} kept + {count - len(kept)} gone ({len(lost)} images, 2 companions)"
+    left = f"{count} members = {len(kept)} kept + {count - len(kept)} removed ({len(lost)} images, 2 companions)"
     assert left in said
     assert not list(tmp_path.rglob("h.jpg"))
 
@@ -133,7 +133,7 @@ def test_what_would_go_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     project = ran(tmp_path, [tar, tmp_path / "in" / "rows.parquet", loose], cluster={"keep": keep})
     run = str(project.run_folder)
     assert main(["export", run, "--format", "removals", "--out", str(tmp_path / "r.parquet")]) == 0
-    assert "2 images would go" in capsys.readouterr().out
+    assert "2 images would be removed" in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "r.parquet").to_pylist()
     assert [set(row) for row in rows] == [
         {"container", "member", "row", "key", "path", "cluster", "keeper", "distance", "reason"}
@@ -198,7 +198,7 @@ def test_a_planted_leak_goes_and_a_second_run_finds_none(
     project = ran(tmp_path, inputs, list(test))
     out = filtered(project, tmp_path / "out", "--leak-from", "b")
     said = capsys.readouterr().out
-    assert "27 members = 18 kept + 9 gone (3 images, 6 companions)" in said
+    assert "27 members = 18 kept + 9 removed (3 images, 6 companions)" in said
     assert "left        12 images" in said
     assert {path.name for path in out.glob("*.tar")} == {"0.tar", "1.tar"}
     kept = [[data for name, data in tar_members(out / f"{n}.tar") if name.endswith("cls")] for n in range(2)]
@@ -331,7 +331,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(tmp_path: Path, capsys: p
     assert {p.name: p.read_bytes() for p in out.glob("*.xz")} == {p.name: p.read_bytes() for p in whole.glob("*.xz")}
     assert sum(inode == (out / name).stat().st_ino for name, inode in finished.items()) == before
     assert not list(out.glob(".*.tmp"))
-    assert "108 members = 72 kept + 36 gone (12 images, 24 companions)" in said
+    assert "108 members = 72 kept + 36 removed (12 images, 24 companions)" in said
 
 
 def test_a_changed_shard_is_left_out_and_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -343,8 +343,8 @@ def test_a_changed_shard_is_left_out_and_others_go_on(tmp_path: Path, capsys: py
     out = filtered(project, tmp_path / "out", code=1)
     captured = capsys.readouterr()
     assert captured.err.splitlines() == [
-        f"fast-diff: {shards[1]}: not written: it has changed since the run; run `fast-diff run` again first",
-        f"fast-diff: {shards[2]}: not written: it is gone; run `fast-diff run` again first",
+        f"fast-diff: {shards[1]}: not written: the source has changed since the run; run `fast-diff run` again first",
+        f"fast-diff: {shards[2]}: not written: the source is gone; run `fast-diff run` again first",
     ]
     assert "refused     2 sources" in captured.out
     assert [path.name for path in out.glob("*.zip")] == ["0.zip"]
@@ -407,7 +407,7 @@ def test_loose_files_and_what_belongs_to_them(copy: bool, tmp_path: Path, capsys
     assert {name: (out / name).stat().st_ino for name in result} == inodes
     (images / "x.png").write_bytes(b"changed")
     filtered(project, out, code=1)
-    assert "x.png: not written: it has changed" in capsys.readouterr().err
+    assert "x.png: not written: the source has changed" in capsys.readouterr().err
 
 
 def test_lists_lose_the_rows_that_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -425,8 +425,8 @@ def test_lists_lose_the_rows_that_go(tmp_path: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     out = filtered(project, tmp_path / "out")
     said = capsys.readouterr().out
-    assert f"its relative paths lead from {table.parent}" in said
-    assert "3 rows = 2 kept + 1 gone" in said
+    assert f"relative paths in the list begin at {table.parent}" in said
+    assert "3 rows = 2 kept + 1 removed" in said
     assert set(tree(out)) == {"list.csv", ".fast-diff-filter.jsonl"}
     left = (out / "list.csv").read_bytes()
     assert left.startswith(b"\xef\xbb\xbfpath,text\n")
@@ -507,7 +507,7 @@ def test_what_it_says_to_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[s
     tar = pack(tmp_path / "in" / "x.tar", samples(tmp_path, iter([1, 1, 2])))
     project = ran(tmp_path, [tar])
     filtered(project, tmp_path / "out", "--verbose")
-    assert "x.tar: 9 members = 6 kept + 3 gone (1 image, 2 companions)\n" in capsys.readouterr().out
+    assert "x.tar: 9 members = 6 kept + 3 removed (1 image, 2 companions)\n" in capsys.readouterr().out
     filtered(project, tmp_path / "out", "--json")
     said = json.loads(capsys.readouterr().out)
     assert said["members"] == {"members": 9, "kept": 6, "images": 1, "companions": 2, "unreadable": 0}
@@ -550,7 +550,7 @@ def test_containers_in_a_folder_and_a_damaged_one(tmp_path: Path, capsys: pytest
     assert "note        e/cut.tar: damaged: members after the first" in said
     kept = [*samples(tmp_path, iter([2]), 1), ("0002.cls", b"2")]
     assert tar_members(out / "e" / "cut.tar") == kept
-    assert "14 members = 7 kept + 6 gone (2 images, 4 companions) + 1 unreadable" in said
+    assert "14 members = 7 kept + 6 removed (2 images, 4 companions) + 1 unreadable" in said
     assert len(tar_members(out / "d" / "x.tar")) == 3
 
 
@@ -563,7 +563,7 @@ def test_a_missing_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     out = filtered(project, tmp_path / "out", code=1)
     assert [str(path.relative_to(out)) for path in out.rglob("*.png")] == ["b/0.png"]
     assert capsys.readouterr().err == (
-        f"fast-diff: {tmp_path}/in/a: not written: it is gone; run `fast-diff run` again first\n"
+        f"fast-diff: {tmp_path}/in/a: not written: the source is gone; run `fast-diff run` again first\n"
     )
     (tmp_path / "in" / "a").mkdir()
     filtered(project, out, "--json", code=1)

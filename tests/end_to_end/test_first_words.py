@@ -221,7 +221,7 @@ def test_without_a_run_it_is_said(here: Path, capsys: pytest.CaptureFixture[str]
         (("../home", "--threshold", "-1"), "--threshold: pairs.threshold: "),
         (("../home", "--keep", "newest-of-all"), "--keep: cluster.keep[0]: "),
         (("../home", "--threshold", "much"), "run: --threshold: 'much' is not a number"),
-        (("..",), "expected a folder apart from the inputs, which are never written to"),
+        (("..",), "expected a folder outside the inputs, which are never written to"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -60,7 +60,7 @@ def test_a_contained_tree_is_reported_once_at_its_top(project: Project, capsys: 
     assert line.startswith(
         f"contained   all 3 images of {images}/backup are in {images}/phone/DCIM (3 identical, 0 near, "
     )
-    assert line.endswith("; it can go")
+    assert line.endswith(": removable")
     assert f"pair        {images}/backup/2014 | {images}/phone/DCIM/100" in text
     assert f"unreadable  {images}/broken/bad.jpg: no folder with this image is proved contained" in text
 

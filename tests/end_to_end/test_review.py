@@ -507,8 +507,9 @@ def test_companions_go_with_their_image_and_come_back(own: Project, tmp_path: Pa
             return server.ended() | {"plan": prepared["digest"]}
 
         found = dry()
-        assert any(f"would be moved  {first} and 1 companion  (stays: " in line for line in found["lines"])
-        assert any(line.startswith(f"left alone  {second} (") and "lacks" in line for line in found["lines"])
+        assert any(f"would be moved  {first} and 1 companion  (kept: " in line for line in found["lines"])
+        (left,) = (line for line in found["lines"] if line.startswith(f"left alone  {second} ("))
+        assert "no companion of this kind" in left
         assert found["outcome"]["companions"] == 1
         Path(first).with_suffix(".xmp").write_text("an edit")
         assert server.post("apply", digest=found["plan"]).status == 200
@@ -643,7 +644,7 @@ def test_a_changed_file_is_left_alone(own: Project, tmp_path: Path) -> None:
         Path(server.rows[group["remove"][0]]["path"]).write_bytes(b"other")
         digest = server.prepare("move", tmp_path / "away").json["digest"]
         work = server.ended()
-        assert work["outcome"]["left_alone"] == {"it was changed after the run": 1}
+        assert work["outcome"]["left_alone"] == {"the file was changed after the run": 1}
         assert server.post("apply", digest=digest).status == 200
         assert server.ended()["outcome"]["files"] == CLUSTERS - 1
 

@@ -222,9 +222,9 @@ def test_the_choice_of_companions_and_metadata(own: Project, context: Any, tmp_p
             window.until("!byId('act-apply').disabled")
             return str(page.inner_text("#act-lines"))
 
-        assert "lacks; with --companions leave, the image goes alone" in dry("with")
+        assert "no companion of this kind; with --companions leave, only the image is removed" in dry("with")
         assert page.inner_text("#act-apply") == f"move to the trash: {CLUSTERS - 1} files"
-        assert "it has companions, and --companions is refuse" in dry("refuse")
+        assert "the image has companions, and --companions is refuse" in dry("refuse")
         assert f"{CLUSTERS} of {2 * CLUSTERS} images of " in dry("leave")
         page.select_option("#companions", "with")
         assert window.run("whyUnmergeable() === server.unmergeable"), "thumbnails of other sizes are other files"

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "b355c415dfbd9863"),
-    "thumbnail": (7, "3c042cbe877fd963"),
+    "scan": (4, "cc4d40f538ba8ea8"),
+    "thumbnail": (7, "c5879c6494081ba3"),
     "hash": (3, "6308bdf2ce7c0b85"),
-    "embed": (1, "308322d132ae9974"),
+    "embed": (1, "28804aa0071a08e0"),
     "index": (2, "f96cb3b051773bfb"),
     "pairs": (4, "11dbba909779615b"),
-    "cluster": (9, "58299b4586e59ba6"),
-    "plot": (16, "b1f5f3e9b6d120af"),
+    "cluster": (9, "4455b44ddb64b62b"),
+    "plot": (16, "91eaeb0ee52388db"),
 }
 
 

@@ -98,11 +98,11 @@ def _if_match(place: Place, method: str, tag: str, **more: Any) -> bool:
     try:
         retried(lambda: system.call_s3(method, Bucket=bucket, Key=key, IfMatch=f'"{tag}"', **more), place)
     except OSError as error:
-        said = _answer(error)
-        if said in ("PreconditionFailed", "412"):
+        code = _answer(error)
+        if code in ("PreconditionFailed", "412"):
             raise _Changed from error
-        if error.errno == errno.ENOSYS or said in UNKNOWN:
-            raise NoConditionalPut(said) from error
+        if error.errno == errno.ENOSYS or code in UNKNOWN:
+            raise NoConditionalPut(code) from error
         raise
     return True
 

@@ -26,7 +26,7 @@ UNSUPPORTED = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOT
 """Errors of `flock` on file systems that do not support `flock`."""
 NO_LINKS = UNSUPPORTED | {errno.EPERM, errno.EMLINK}
 """Errors of `link` on file systems that have no hard links."""
-NAMED_SOON = 2.0
+WRITE_TIMEOUT = 2.0
 """Seconds within which a lock created without a hard link gets its content."""
 
 
@@ -94,7 +94,7 @@ class FileLock:
             owner = self.owner()
             if owner and is_alive(owner, self._since_heartbeat):
                 return owner
-            if not owner and self._names_soon():
+            if not owner and self._is_being_written():
                 return {}
             if self.path.is_dir():
                 raise irregular(self.path)
@@ -103,10 +103,10 @@ class FileLock:
                 return other
             return None if self._create() else {}
 
-    def _names_soon(self) -> bool:
-        """Return whether `_create_in_place` may still write the owner into a lock."""
+    def _is_being_written(self) -> bool:
+        """Return whether another process may still write the owner into an empty lock."""
         try:
-            return not self._links and self._since_heartbeat() < NAMED_SOON
+            return not self._links and self._since_heartbeat() < WRITE_TIMEOUT
         except FileNotFoundError:  # released since
             return False
 

@@ -21,7 +21,7 @@ from pipeline.store.backends.storage import Entry, read_bytes
 SYNCS = 16
 """Files that are synced at a time."""
 SETTLED = 60.0
-"""Margin in seconds: a folder last changed more than this before the last sync is not synced again, to save time."""
+"""Margin in seconds: a folder unchanged since SETTLED seconds before the last sync is not synced again."""
 
 
 class LocalFiles:

@@ -2,8 +2,8 @@
 
 Pauses grow from try to try.
 
-Transient errors, such as a busy store or a broken connection, are retried up to TRIES times, then raised as OSError, as
-a disk's errors are."""
+Transient errors, such as a busy store or a broken connection, are retried up to TRIES times, then raised as OSError,
+like errors of a disk."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def retried(work: Callable[[], T], where: object) -> T:
             raise
         except Exception as error:
             if attempt == TRIES or not _is_transient(error):
-                said = f"{_sentence(error)} after {attempt} tries" if attempt > 1 else _sentence(error)
-                raise OSError(getattr(error, "errno", None) or errno.EIO, said, mask(str(where))) from error
+                message = f"{_sentence(error)} after {attempt} tries" if attempt > 1 else _sentence(error)
+                raise OSError(getattr(error, "errno", None) or errno.EIO, message, mask(str(where))) from error
         time.sleep(pause * random.uniform(0.5, 1.5))
         pause *= 2
     raise AssertionError("the last try returns or raises")

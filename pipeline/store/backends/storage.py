@@ -58,8 +58,8 @@ def put_whole(place: Place) -> Iterator[BinaryIO]:
             file.flush()
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                said = f"no space left in {tempfile.gettempdir()}, where files are written before the upload"
-                raise OSError(errno.EIO, said, str(place)) from error
+                message = f"no space left in {tempfile.gettempdir()}, where files are written before the upload"
+                raise OSError(errno.EIO, message, str(place)) from error
             raise
         _put(place, file)
 

@@ -76,8 +76,8 @@ class Urls:
         if protocol == locations.MEMORY and kind not in ("synchronous", "threads"):
             self._add_problem(keys, f"expected scheduler.kind threads for memory:// of one process, got {kind}")
         elif protocol not in locations.OBJECT_STORES:
-            said = f"expected a folder, or the URL of an object store such as s3, gs or az, got {output!r}"
-            self._add_problem(keys, f"{said}; other places may show unfinished files")
+            problem = f"expected a folder, or the URL of an object store such as s3, gs or az, got {output!r}"
+            self._add_problem(keys, f"{problem}; other places may show unfinished files")
             return output
         return self._opened(keys, protocol, output)
 

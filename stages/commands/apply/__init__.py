@@ -2,12 +2,12 @@
 
 follow.py      the plan from beginning to end
 actions.py     names of the actions
-options.py     options that don't go together
-planned.py     a file that is to go, and its checks
-stays.py       the images that stay: one must be present and unchanged
+options.py     options that contradict each other or the plan
+planned.py     a file to remove, and its checks
+kept_images.py the kept images of a cluster: one must be present and unchanged
 acts/          the acts on files, the order of their steps, and guarantees after a power cut
-companions.py  files that go with an image
-merging.py     metadata for the image that stays; metadata.py: what an image says; exiftool.py: reads and writes
+companions.py  files that are removed with an image
+merging.py     metadata for the kept image; metadata.py compares, exiftool.py reads and writes
 journal.py     the record of acts, for `undo`
 take_back.py   undo the acts of a journal
 alone.py       one `apply` or `undo` of a user at a time
@@ -60,8 +60,8 @@ def apply(
     check_options(checked, action, to)
     if merge_metadata:
         check_installed()
-    if to and (said := warning(checked, to)):
-        say_on_stderr(said)
+    if to and (message := warning(checked, to)):
+        say_on_stderr(message)
     tally, path = Tally(), None
     if yes and action != REPORT:
         path = journal or plan.with_name(f"{plan.stem}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
@@ -98,11 +98,11 @@ COMMAND = Command(
     "apply",
     "clean up",
     does="follow a plan: a dry run, unless --yes is given",
-    help="Act on the files that a plan removes: move them, put them into the trash, replace them by links, or delete "
-    "them. Sidecars and other companions go with their image. Without --yes the command is a dry run. Each file is "
-    "checked again before the act: a file that changed since the run, or whose kept image is gone, is left alone. A "
-    "journal records each act; `fast-diff undo` reverses every act but delete. The output is a summary by folder, or "
-    "with --verbose a line per file.",
+    help="Move the files that a plan removes, put these files into the trash, replace each file by a link, or delete "
+    "the files. Companions such as sidecars are treated like their image. Without --yes the command is a dry run. Each "
+    "file is checked again before the act: a file that changed since the run, or whose kept image is gone, is left "
+    "alone. A journal records each act; `fast-diff undo` reverses every act but delete. The output is a summary by "
+    "folder, or with --verbose a line per file.",
     examples={
         "fast-diff apply plan.json --action move --to ~/duplicates": "a dry run",
         "fast-diff apply plan.json --action move --to ~/duplicates --yes": "move the files",
@@ -122,13 +122,13 @@ COMMAND = Command(
             ["--companions"],
             type=OneOf(CHOICES),
             default=WITH,
-            help="Sidecars and other files that belong to an image: with (they go where their image goes), leave (they "
-            "stay), refuse (an image that has some stays). Default: with.",
+            help="Sidecars and other companions of an image: with (treat companions like their image), leave (keep "
+            "companions), refuse (keep images that have companions). Default: with.",
         ),
         click.Option(
             ["--merge-metadata"],
             is_flag=True,
-            help="Write caption, keywords, people, rating, date and GPS that the image that stays lacks into its XMP "
+            help="Write caption, keywords, people, rating, date and GPS that the kept image lacks into its XMP "
             "sidecar, never into the image; needs exiftool.",
         ),
         click.Option(["--yes"], is_flag=True, help="Change files; without --yes no file is touched."),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 REPORT = "report"
-"""The action that touches no file and only prints which files are to go."""
+"""The action that touches no file and only prints which files the plan removes."""
 LINKS = ("hardlink", "symlink", "reflink")
-"""Actions that replace a file by its keeper's content, only for files equal to the keeper byte for byte."""
+"""Actions that replace a file by a link to its keeper or a clone, if both are equal byte for byte."""
 WITH, LEAVE, REFUSE = "with", "leave", "refuse"
 CHOICES = (WITH, LEAVE, REFUSE)
-"""Values of `--companions`: companions go with their image; stay; or prevent that their image goes."""
+"""Values of `--companions`: remove companions with their image; keep companions; keep images that have companions."""
 MERGE = "merge"
 """The act of a journal that writes a sidecar."""
 ACTIONS = ("move", "trash", *LINKS, "delete")

@@ -31,8 +31,10 @@ def alone() -> Iterator[None]:
         except BlockingIOError as error:
             raise ConfigError("another `apply` or `undo` of yours is running; wait for it to end") from error
         except OSError as error:
-            said = f"its lock can't be taken ({error.strerror or error}); expected a folder that you can write to"
-            raise ConfigError(f"{folder}: {said}") from error
+            problem = (
+                f"the lock of `apply` and `undo` can't be taken ({error.strerror or error}); expected a writable folder"
+            )
+            raise ConfigError(f"{folder}: {problem}") from error
         yield
 
 

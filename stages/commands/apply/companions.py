@@ -1,9 +1,9 @@
-"""Find the companions of an image that is to go, and check that each may go with the image.
+"""Find the companions of an image to remove, and check that each may be removed with the image.
 
-Image and companions go together or stay together. They stay where a companion also belongs to another image, where the
-image that stays lacks a companion of that kind, or where a companion has changed. An image that is replaced by a link
-keeps its name, so its companions stay; a companion that equals a companion of the image that stays is replaced by a
-link, too."""
+An image and its companions are removed together or not at all: not if a companion also belongs to another image, if the
+kept image lacks a companion of the same kind, or if a companion has changed. An image that is replaced by a link keeps
+its name, so its companions are kept; a companion that equals a companion of the kept image is replaced by a link,
+too."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 from cachetools import LRUCache
 
 from stages.commands.apply.actions import LEAVE, LINKS, REFUSE
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder, version
 from stages.commands.apply.acts.folders import Folders
-from stages.commands.apply.stays import StayingImage
+from stages.commands.apply.kept_images import KeptImage
 from stages.commands.plan.companions import PlannedCompanion, true_name
 from stages.commands.plan.plan_file import PlannedFile, RemovalPlan, path_of
 from stages.comparing.text import one_line
@@ -29,29 +29,29 @@ from stages.listing.companions import DEFAULT, CompanionRules, kind_of
 from stages.listing.path_text import show
 from stages.listing.rules import EXTENSIONS, ListingRules
 
-ALONE = "; with --companions leave, the image goes alone"
+ALONE = "; with --companions leave, only the image is removed"
 SHARED = f"a companion belongs to another image, too{ALONE}"
-LACKS = f"it has a companion of a kind that the image that stays lacks{ALONE}"
+LACKS = f"the kept image has no companion of this kind{ALONE}"
 NEW = f"a companion is new since the run{ALONE}"
 GONE = "a companion is gone"
 CHANGED = "a companion was changed after the plan"
-HAS = "it has companions, and --companions is refuse"
+HAS = "the image has companions, and --companions is refuse"
 XMP = "xmp"
 """Kind of sidecars that hold metadata."""
 LISTINGS = 64
-"""Folders whose names are held in memory."""
+"""Greatest number of folders whose listings are held in memory."""
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A companion that goes with its image.
+    """A companion that is removed with its image.
 
-    keeper  the file that stays, without which the companion may not go"""
+    keeper  the kept file that must be present and unchanged when the companion is removed"""
 
     path: Path
     seen: os.stat_result
     digest: str
-    keeper: StayingImage
+    keeper: KeptImage
 
     def entry(self, image: Path) -> dict[str, Any]:
         """Return the fields of the journal's entry that do not depend on the action."""
@@ -87,8 +87,8 @@ class Companions:
         self._planned = {path_of(file) for group in plan.clusters for file in (*group.keep, *group.remove)}
         self._listings: LRUCache[Path, _Listing] = LRUCache(LISTINGS)
 
-    def of(self, file: PlannedFile, path: Path, keeper: StayingImage, folders: Folders) -> list[Companion]:
-        """Return the companions that go with an image. Raises Cannot where the image may not go, OSError."""
+    def of(self, file: PlannedFile, path: Path, keeper: KeptImage, folders: Folders) -> list[Companion]:
+        """Return the companions to remove with an image. Raises ActRefused if the image may not be removed, OSError."""
         if self._choice == LEAVE:
             return []
         folder, image = _open(folders, path.parent), os.fsencode(path.name)
@@ -96,7 +96,7 @@ class Companions:
         planned = {true_name(each.name, image): each for each in file.companions}
         found = [name for name in listing.of.get(image, ()) if self._is_companion(folder, name, planned)]
         if (found or planned) and self._choice == REFUSE:
-            raise Cannot(HAS, _shown(found or [*planned]))
+            raise ActRefused(HAS, _shown(found or [*planned]))
         if not found and not planned:
             return []
         beside = _open(folders, keeper.path.parent)
@@ -104,18 +104,18 @@ class Companions:
         if self._action in LINKS:
             return list(_equal(folder, found, beside, kept, keeper))
         if self._known and (new := [name for name in found if name not in planned]):
-            raise Cannot(NEW, _shown(new))
+            raise ActRefused(NEW, _shown(new))
         if lost := [name for name in planned if name not in found]:
-            raise Cannot(GONE, _shown(lost))
+            raise ActRefused(GONE, _shown(lost))
         for name in found:
             if others := [owner for owner in listing.owners[name] if owner not in (image, *found)]:
-                raise Cannot(SHARED, f"{_shown([name])} of {_shown(others)}")
+                raise ActRefused(SHARED, f"{_shown([name])} of {_shown(others)}")
         if lacking := [name for name in found if kind_of(name) not in {*map(kind_of, kept), *self._replaced}]:
-            raise Cannot(LACKS, _shown(lacking))
+            raise ActRefused(LACKS, _shown(lacking))
         return [_looked(folder, name, planned.get(name), keeper) for name in found]
 
     def sidecars(self, image: Path, folders: Folders) -> list[Path]:
-        """Return the XMP sidecars of an image. Raises Cannot, OSError."""
+        """Return the XMP sidecars of an image. Raises ActRefused, OSError."""
         found = self._listing(_open(folders, image.parent)).of.get(os.fsencode(image.name), ())
         return [image.with_name(os.fsdecode(name)) for name in found if kind_of(name) == XMP]
 
@@ -124,7 +124,7 @@ class Companions:
         self._listings.pop(folder, None)
 
     def is_shared(self, companion: Path, folders: Folders) -> bool:
-        """Return whether a companion belongs to several images. Raises Cannot, OSError."""
+        """Return whether a companion belongs to several images. Raises ActRefused, OSError."""
         owners = self._listing(_open(folders, companion.parent)).owners.get(os.fsencode(companion.name), ())
         return len(owners) > 1
 
@@ -148,41 +148,41 @@ class Companions:
         return self._listings[folder.path]
 
 
-def _looked(folder: Folder, name: bytes, planned: PlannedCompanion | None, keeper: StayingImage) -> Companion:
+def _looked(folder: Folder, name: bytes, planned: PlannedCompanion | None, keeper: KeptImage) -> Companion:
     """Return a companion after reading its bytes.
 
-    Raises Cannot where the file differs from the plan."""
+    Raises ActRefused where the file differs from the plan."""
     path = folder.path / os.fsdecode(name)
     try:
         found, digest = folder.digest(path.name)
-        keeper.stays.refuse(path, found)
+        keeper.kept.refuse(path, found)
     except FileNotFoundError as error:
-        raise Cannot(GONE, _shown([name])) from error
+        raise ActRefused(GONE, _shown([name])) from error
     except OSError as error:
-        raise Cannot(f"a companion can't be read ({error.strerror})", _shown([name])) from error
-    except Cannot as error:
-        raise Cannot(f"a companion can't go: {error}", _shown([name])) from error
+        raise ActRefused(f"a companion can't be read ({error.strerror})", _shown([name])) from error
+    except ActRefused as error:
+        raise ActRefused(f"a companion can't be removed: {error}", _shown([name])) from error
     if planned and (planned.bytes, planned.mtime_ns) != (found.st_size, in_range(found.st_mtime_ns)):
-        raise Cannot(CHANGED, _shown([name]))
+        raise ActRefused(CHANGED, _shown([name]))
     return Companion(path, found, digest, keeper)
 
 
 def _equal(
-    folder: Folder, names: Sequence[bytes], beside: Folder, kept: Sequence[bytes], keeper: StayingImage
+    folder: Folder, names: Sequence[bytes], beside: Folder, kept: Sequence[bytes], keeper: KeptImage
 ) -> Iterator[Companion]:
-    """Yield companions that equal a companion of the image that stays.
+    """Yield companions that equal a companion of the kept image.
 
     The equal companion becomes the keeper of the yielded companion."""
     for name in names:
         own = folder.stat(os.fsdecode(name))
         for other in (os.fsdecode(each) for each in kept if kind_of(each) == kind_of(name)):
-            stays = beside.stat(other)
-            if own is None or stays is None or own.st_size != stays.st_size or os.path.samestat(own, stays):
+            same = beside.stat(other)
+            if own is None or same is None or own.st_size != same.st_size or os.path.samestat(own, same):
                 continue
-            with contextlib.suppress(Cannot):
+            with contextlib.suppress(ActRefused):
                 found = _looked(folder, name, None, keeper)
                 if beside.is_whole(other, found.seen.st_size, found.digest):
-                    held = StayingImage(beside.path / other, version(stays), found.digest, keeper.stays)
+                    held = KeptImage(beside.path / other, version(same), found.digest, keeper.kept)
                     yield Companion(found.path, found.seen, found.digest, held)
                     break
 
@@ -190,7 +190,7 @@ def _equal(
 def _open(folders: Folders, path: Path) -> Folder:
     folder = folders.find(path)
     if folder is None:
-        raise Cannot("its folder is gone")
+        raise ActRefused("the folder of the image is gone")
     return folder
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.messages.errors import ConfigError
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 
 PROGRAM = "exiftool"
 SECONDS = 300
@@ -55,7 +55,7 @@ def is_installed() -> bool:
 def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
     """Return the tags of each file, by group and name.
 
-    Raises Cannot where exiftool fails."""
+    Raises ActRefused where exiftool fails."""
     if not paths:
         return []
     with tempfile.TemporaryDirectory(prefix="fast-diff-") as made:
@@ -70,14 +70,14 @@ def read(paths: Sequence[Path]) -> list[Mapping[str, Any]]:
         every = json.loads(output or "[]", parse_int=str, parse_float=str, parse_constant=str)  # texts as written
         found = {each.pop("SourceFile"): each for each in every}
     except (ValueError, KeyError, AttributeError) as error:
-        raise Cannot("exiftool gives no JSON") from error
-    return [found.get(name, {"ExifTool:Error": "it can't be read"}) for name in names]
+        raise ActRefused("exiftool gives no JSON") from error
+    return [found.get(name, {"ExifTool:Error": "the file can't be read"}) for name in names]
 
 
 def written(before: bytes | None, tags: Mapping[str, Any]) -> bytes:
     """Return a sidecar with new values of `tags`; other content stays.
 
-    Raises Cannot where exiftool fails."""
+    Raises ActRefused where exiftool fails."""
     with tempfile.TemporaryDirectory(prefix="fast-diff-") as made:
         folder = Path(made)
         (folder / "old.xmp").write_bytes(EMPTY if before is None else before)
@@ -86,7 +86,7 @@ def written(before: bytes | None, tags: Mapping[str, Any]) -> bytes:
         try:
             return (folder / "new.xmp").read_bytes()
         except OSError as error:
-            raise Cannot("exiftool writes no sidecar") from error
+            raise ActRefused("exiftool writes no sidecar") from error
 
 
 def _run(words: Sequence[str], folder: Path, codes: Sequence[int]) -> str:
@@ -95,10 +95,10 @@ def _run(words: Sequence[str], folder: Path, codes: Sequence[int]) -> str:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=SECONDS, env=around, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Cannot(f"exiftool failed ({type(error).__name__})") from error
+        raise ActRefused(f"exiftool failed ({type(error).__name__})") from error
     if done.returncode not in codes:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise Cannot(f"exiftool failed ({said[0][:100] if said else done.returncode})")
+        errors = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise ActRefused(f"exiftool failed ({errors[0][:100] if errors else done.returncode})")
     return done.stdout.decode("utf-8", "replace")
 
 

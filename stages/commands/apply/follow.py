@@ -12,16 +12,16 @@ from pipeline.messages.words import counted
 from stages.commands.apply.actions import LINKS, REPORT, WITH
 from stages.commands.apply.acts import act_of
 from stages.commands.apply.acts.act import Act
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import version
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.forecast import DryRunChecks
 from stages.commands.apply.acts.steps import do
 from stages.commands.apply.companions import Companions
 from stages.commands.apply.journal import Journal
+from stages.commands.apply.kept_images import KeptImages, look
 from stages.commands.apply.merging import UNMERGED, Merge, Merges
 from stages.commands.apply.planned import Planned, why
-from stages.commands.apply.stays import Stays, look
 from stages.commands.apply.tally import DONE, Tally
 from stages.commands.plan.plan_file import RemovalPlan, container_of, is_local, name_of, path_of, reference_of
 from stages.comparing.text import one_line
@@ -47,7 +47,7 @@ def apply(
     Without a journal, do a dry run.
 
     companions      one of CHOICES
-    merge_metadata  write metadata of images that go into a sidecar of the image that stays
+    merge_metadata  write metadata of removed images into a sidecar of the kept image
 
     Raises OSError where the journal can't be written."""
     forecast, beside = DryRunChecks(action, to), Companions(plan, companions, action, merge_metadata)
@@ -71,13 +71,13 @@ def apply(
 
 
 def _groups(plan: RemovalPlan) -> Iterator[list[Planned]]:
-    """Yield the files that are to go in groups, sorted by folder.
+    """Yield the files to remove in groups, sorted by folder.
 
-    Sorting keeps the number of folders small that are synced per group."""
+    So few folders are synced per group."""
     planned = []
     for cluster in plan.clusters:
-        stays = Stays(cluster)
-        planned += [Planned(file, stays) for file in cluster.remove]
+        kept = KeptImages(cluster)
+        planned += [Planned(file, kept) for file in cluster.remove]
     planned.sort(key=lambda one: name_of(one.file).rpartition(b"/")[0])
     group: list[Planned] = []
     size = 0
@@ -98,27 +98,29 @@ def _prepare(
     folders: Folders,
     companions: Companions,
 ) -> None:
-    """Check a file, its companions and the images that stay; make journal entries."""
-    file, stays = planned.file, planned.stays
+    """Check a file, its companions and the kept images; make journal entries."""
+    file, kept = planned.file, planned.kept
     try:
         if not is_local(file):
-            raise Cannot("it is on an object store; apply works on this machine's disks only")
+            raise ActRefused("the file is on an object store; apply works on this machine's disks only")
         if container_of(file) is not None:
-            raise Cannot("it is inside a container; fast-diff filter writes the container anew without the image")
+            raise ActRefused(
+                "the image is inside a container; fast-diff filter writes a copy of the container without the image"
+            )
         path = path_of(file)
         folder = folders.find(path.parent)
         if folder is None:
-            raise Cannot("it is gone")
-        keeper = planned.keeper = stays.find()
+            raise ActRefused("the file is gone")
+        keeper = planned.keeper = kept.find()
         found = planned.seen = look(file, folder, path.name)
-        stays.refuse(path, found)
+        kept.refuse(path, found)
         if (root := reference_of(file, plan.references)) is not None:
-            raise Cannot(f"it lies in the reference {root}, which is never touched")
+            raise ActRefused(f"the file lies in the reference {root}, which is never touched")
         if action in LINKS:
             if keeper.digest != file.digest:
-                raise Cannot("it differs from its keeper, and a link would lose its content")
+                raise ActRefused("the file differs from the keeper, and a link would lose the content of the file")
             if (found.st_dev, found.st_ino) == keeper.version[:2]:
-                raise Cannot("it is linked to its keeper already")
+                raise ActRefused("the file is linked to the keeper already")
         beside = companions.of(file, path, keeper, folders)
         planned.companions = [(each, {}) for each in beside]
         if action != REPORT:
@@ -138,7 +140,7 @@ def _prepare(
                 (each, each.entry(path) | forecast.entry(each.path, folder, each.seen, each.keeper.path, place))
                 for each, place in zip(beside, places, strict=True)
             ]
-    except (Cannot, OSError) as error:
+    except (ActRefused, OSError) as error:
         planned.refuse(error)
 
 
@@ -178,7 +180,7 @@ def _act(group: Sequence[Planned], merges: Sequence[Merge], journal: Journal, fo
     return [merge for merge in merges if merge not in lost]
 
 
-def _explain(planned: Planned, mine: Sequence[Act], failed: Mapping[Act, Cannot | OSError]) -> None:
+def _explain(planned: Planned, mine: Sequence[Act], failed: Mapping[Act, ActRefused | OSError]) -> None:
     """Record why an image is left alone, and where its files are.
 
     mine  the acts on the image and its companions"""
@@ -187,12 +189,12 @@ def _explain(planned: Planned, mine: Sequence[Act], failed: Mapping[Act, Cannot 
     if origin is mine[0]:
         planned.refuse(error)
     elif origin in mine:
-        planned.refuse(error, "a companion can't go: ", one_line(origin.path.name))
+        planned.refuse(error, "a companion can't be removed: ", one_line(origin.path.name))
     else:
         planned.refuse(error, UNMERGED, one_line(origin.path.name))
     for act in mine:
         if not act.is_settled():
-            what = "it" if act is mine[0] else f"its companion {one_line(act.path.name)}"
+            what = "the file" if act is mine[0] else f"the companion {one_line(act.path.name)}"
             planned.why += f"; {what} is gone already" if act.dropped else f"; fast-diff undo puts {what} back"
 
 
@@ -213,4 +215,4 @@ def _line(planned: Planned, action: str, done: bool, tally: Tally) -> str:
     assert planned.keeper is not None
     would = "" if done or action == REPORT else "would be "
     shown += f" and {counted(len(planned.companions), 'companion')}" if planned.companions else ""
-    return f"{would}{DONE[action]}  {shown}  (stays: {one_line(show(os.fsencode(planned.keeper.path)))})"
+    return f"{would}{DONE[action]}  {shown}  (kept: {one_line(show(os.fsencode(planned.keeper.path)))})"

@@ -96,7 +96,7 @@ class Journal(contextlib.AbstractContextManager["Journal"]):
                 self._write({FORMAT: VERSION})
                 self.sync()
                 sync_folder(path.parent)
-            else:  # a torn last line goes, since the next event would be appended to that line
+            else:  # a torn last line is cut off, else the next event would be appended to the line
                 self._file.seek(0)
                 self._file.truncate(self._file.read().rfind(b"\n") + 1)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Merge metadata of images that go into a sidecar of the image that stays."""
+"""Merge metadata of removed images into a sidecar of the kept image."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from typing import Any
 from stages.commands.apply import exiftool
 from stages.commands.apply.actions import MERGE
 from stages.commands.apply.acts import names
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder, Version, version
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.rewriting import sidecar_name
 from stages.commands.apply.companions import Companions
+from stages.commands.apply.kept_images import KeptImage
 from stages.commands.apply.metadata import merged, metadata_of
 from stages.commands.apply.planned import Planned
-from stages.commands.apply.stays import StayingImage
 from stages.commands.apply.tally import conflict_text
 from stages.commands.plan.plan_file import RemovalPlan, path_of, reference_of
 from stages.comparing.text import one_line
 from stages.listing.path_text import show
 
 MOST_BYTES = 4 << 20
-"""Most bytes of a sidecar: the journal holds two versions."""
-UNREAD = "its metadata can't be read by exiftool"
-UNMERGED = "its metadata can't be merged: "
+"""Greatest size of a sidecar in bytes: the journal holds two versions."""
+UNREAD = "exiftool can't read the metadata"
+UNMERGED = "the metadata can't be merged: "
 
 
 @dataclass
 class Merge:
     """A sidecar that gets metadata.
 
-    images  the images that go and have the metadata"""
+    images  the images to remove, whose metadata are merged"""
 
-    keeper: StayingImage
+    keeper: KeptImage
     path: Path
     images: Sequence[Planned]
     tags: Mapping[str, Any] = field(default_factory=dict)
@@ -70,9 +70,9 @@ class Merges:
         self._companions = companions
 
     def of(self, group: Sequence[Planned], folders: Folders, write: bool) -> list[Merge]:
-        """Return the merges for images that are to go.
+        """Return the merges for images to remove.
 
-        Images are refused if their metadata would be lost.
+        An image whose metadata would be lost is refused.
 
         write  make the sidecars' new content; a dry run needs none"""
         by_keeper: dict[Path, list[Planned]] = {}
@@ -81,14 +81,14 @@ class Merges:
             try:
                 if keeper is not None and not planned.why and self._may_differ(planned, keeper, folders):
                     by_keeper.setdefault(keeper.path, []).append(planned)
-            except (Cannot, OSError) as error:
+            except (ActRefused, OSError) as error:
                 planned.refuse(error, UNMERGED)
-        going = [_path(planned) for images in by_keeper.values() for planned in images]
+        removed = [_path(planned) for images in by_keeper.values() for planned in images]
         try:
-            files = {path: [*self._companions.sidecars(path, folders), path] for path in (*by_keeper, *going)}
+            files = {path: [*self._companions.sidecars(path, folders), path] for path in (*by_keeper, *removed)}
             every = list(dict.fromkeys(path for paths in files.values() for path in paths))
             tags = dict(zip(every, exiftool.read(every), strict=True))
-        except (Cannot, OSError) as error:
+        except (ActRefused, OSError) as error:
             for planned in (each for images in by_keeper.values() for each in images):
                 planned.refuse(error, UNMERGED)
             return []
@@ -97,13 +97,13 @@ class Merges:
             try:
                 if merge := self._merge(path, images, files, tags, folders, write):
                     found.append(merge)
-            except (Cannot, OSError) as error:
+            except (ActRefused, OSError) as error:
                 for planned in images:
                     planned.refuse(error, UNMERGED)
         return found
 
-    def _may_differ(self, planned: Planned, keeper: StayingImage, folders: Folders) -> bool:
-        """Return whether an image may say what its keeper does not. Raises Cannot, OSError."""
+    def _may_differ(self, planned: Planned, keeper: KeptImage, folders: Folders) -> bool:
+        """Return whether an image may have metadata that its keeper lacks. Raises ActRefused, OSError."""
         return planned.file.digest != keeper.digest or bool(self._companions.sidecars(_path(planned), folders))
 
     def _merge(
@@ -115,31 +115,31 @@ class Merges:
         folders: Folders,
         write: bool,
     ) -> Merge | None:
-        """Return a merge, None if there is nothing to merge. Raises Cannot, OSError."""
+        """Return a merge, None if there is nothing to merge. Raises ActRefused, OSError."""
         _refuse_unread(files[keeper], tags)
         others = []
         for planned in images:
             path = _path(planned)
             try:
                 _refuse_unread(files[path], tags)
-            except Cannot as error:
+            except ActRefused as error:
                 planned.refuse(error)
                 continue
             others.append((planned.file.path, metadata_of([tags[each] for each in files[path]])))
         new, fields, found = merged(metadata_of([tags[each] for each in files[keeper]]), others)
         conflicts = [{**each._asdict(), "keeper": show(os.fsencode(keeper))} for each in found]
-        staying = next(planned.keeper for planned in images if planned.keeper)
-        going = [planned for planned in images if not planned.why]
+        kept = next(planned.keeper for planned in images if planned.keeper)
+        removed = [planned for planned in images if not planned.why]
         if not new:
-            return Merge(staying, keeper, going, conflicts=conflicts) if conflicts else None
+            return Merge(kept, keeper, removed, conflicts=conflicts) if conflicts else None
         if (root := reference_of(self._kept[keeper], self._references)) is not None:
-            raise Cannot(f"the image that stays lies in the reference {root}, beside which nothing is written")
+            raise ActRefused(f"the kept image lies in the reference {root}, where nothing is written")
         own = [path for path in files[keeper][:-1] if not self._companions.is_shared(path, folders)]
         target = next((path for path in own if path.stem == keeper.name), own[0] if own else None)
-        merge = Merge(staying, target or keeper.with_name(sidecar_name(keeper)), going, new, fields, conflicts)
+        merge = Merge(kept, target or keeper.with_name(sidecar_name(keeper)), removed, new, fields, conflicts)
         home = folders.find(keeper.parent)
         if home is None or not os.access(keeper.parent, os.W_OK | os.X_OK, effective_ids=True):
-            raise Cannot(f"its folder {keeper.parent} can't be written to")
+            raise ActRefused(f"the folder {keeper.parent} can't be written to")
         _describe(merge, home, exists=target is not None, write=write)
         return merge
 
@@ -147,10 +147,10 @@ class Merges:
 def _describe(merge: Merge, home: Folder, exists: bool, write: bool) -> None:
     """Read the present sidecar, and make the journal's entry if `write`.
 
-    Raises Cannot, OSError."""
+    Raises ActRefused, OSError."""
     owner, extra, mode, mtime = None, None, merge.keeper.path.lstat().st_mode & 0o100666, 0
     if not exists and home.stat(merge.path.name):
-        raise Cannot(f"{merge.shown} is no companion by companions.patterns, and may not be overwritten")
+        raise ActRefused(f"{merge.shown} exists, but is no companion by companions.patterns: it may not be overwritten")
     if exists:
         with home.opened(merge.path.name) as file:
             stat = os.fstat(file.fileno())
@@ -158,7 +158,7 @@ def _describe(merge: Merge, home: Folder, exists: bool, write: bool) -> None:
             owner, extra, mode = [stat.st_uid, stat.st_gid], attributes(file.fileno()), stat.st_mode
             mtime = stat.st_mtime_ns
         if len(merge.before) > MOST_BYTES:
-            raise Cannot(f"the sidecar {merge.shown} has more than {MOST_BYTES >> 20} MiB")
+            raise ActRefused(f"the sidecar {merge.shown} has more than {MOST_BYTES >> 20} MiB")
     if not write:
         return
     before = merge.before or b""
@@ -184,8 +184,8 @@ def _path(planned: Planned) -> Path:
 
 
 def _refuse_unread(files: Sequence[Path], tags: Mapping[Path, Mapping[str, Any]]) -> None:
-    """Raise Cannot where exiftool could not read a file that may hold metadata."""
+    """Raise ActRefused where exiftool could not read a file that may hold metadata."""
     for path in files:
         error = str(tags[path].get("ExifTool:Error", ""))
         if error and not error.startswith(exiftool.UNKNOWN):
-            raise Cannot(UNREAD, f"{one_line(show(os.fsencode(path.name)))}: {one_line(error)}")
+            raise ActRefused(UNREAD, f"{one_line(show(os.fsencode(path.name)))}: {one_line(error)}")

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from stages.decoding.annotations import says
+from stages.decoding.annotations import is_informative
 
 NEAR = 0.0002
-"""Most degrees, some 20 m, by which two positions may differ and count as equal, since programs round."""
-SECOND = 19
+"""Greatest difference of equal positions in degrees, some 20 m: programs round positions."""
+TO_THE_SECOND = 19
 """Characters of a date up to the second, such as "2020:01:02 03:04:05"."""
 CAPTIONS = ("XMP-dc:Description", "IPTC:Caption-Abstract", "IFD0:ImageDescription", "IFD0:XPTitle")
 LISTS = {
@@ -25,14 +25,14 @@ PLACES = (
     ("Composite:GPSLatitude", "Composite:GPSLongitude", "GPS:GPSAltitude"),
     ("XMP-exif:GPSLatitude", "XMP-exif:GPSLongitude", "XMP-exif:GPSAltitude"),
 )
-WRITTEN = {
+SIDECAR_TAGS = {
     "caption": "XMP-dc:Description",
     "keywords": "XMP-dc:Subject",
     "people": "XMP-iptcExt:PersonInImage",
     "rating": "XMP-xmp:Rating",
     "date": "XMP-exif:DateTimeOriginal",
 }
-"""Tags of a sidecar, by field; `GPS` has several."""
+"""Tag that is written into a sidecar, by field; the field `GPS` has several tags."""
 
 
 class GeoPosition(NamedTuple):
@@ -59,7 +59,7 @@ class ImageMetadata:
 class Conflict(NamedTuple):
     """A value that the keeper does not get.
 
-    The keeper has another value, or two images that go differ."""
+    The keeper has another value, or two removed images differ."""
 
     field: str
     kept: str
@@ -71,9 +71,9 @@ def metadata_of(files: Sequence[Mapping[str, Any]]) -> ImageMetadata:
     """Return the metadata of an image from the tags that `exiftool.read` returns.
 
     The first file that has a value counts."""
-    caption = _first(files, CAPTIONS, lambda text: says(text, "caption"))
-    rating = _first(files, RATINGS, lambda text: says(text, "rating"))
-    date = _first(files, DATES, lambda text: len(text) >= SECOND and text[:4].isdigit() and text[:4] != "0000")
+    caption = _first(files, CAPTIONS, lambda text: is_informative(text, "caption"))
+    rating = _first(files, RATINGS, lambda text: is_informative(text, "rating"))
+    date = _first(files, DATES, lambda text: len(text) >= TO_THE_SECOND and text[:4].isdigit() and text[:4] != "0000")
     lists = {field: _texts(files, tags) for field, tags in LISTS.items()}
     return ImageMetadata({"caption": caption, "rating": rating, "date": date}, lists, _place(files))
 
@@ -83,21 +83,21 @@ def merged(
 ) -> tuple[dict[str, Any], list[str], list[Conflict]]:
     """Return tags for the keeper's sidecar, names of their fields, and conflicts.
 
-    others  names and metadata of the images that go"""
+    others  names and metadata of the removed images"""
     tags: dict[str, Any] = {}
     conflicts: list[Conflict] = []
     for field in ("caption", "rating", "date"):
         values = {name: other.single[field] for name, other in others if other.single[field]}
         got = _agreed(field, keeper.single[field], values, _same_text, conflicts)
         if got:
-            tags[WRITTEN[field]] = got
+            tags[SIDECAR_TAGS[field]] = got
     for field, own in keeper.lists.items():
         new = dict.fromkeys(each for _, other in others for each in other.lists[field] if each not in own)
         if new:
-            tags[WRITTEN[field]] = [*own, *new]
+            tags[SIDECAR_TAGS[field]] = [*own, *new]
     places = {name: other.place for name, other in others if other.place}
     place = _agreed("GPS", keeper.place, places, _same_place, conflicts)
-    fields = [field for field, tag in WRITTEN.items() if tag in tags]
+    fields = [field for field, tag in SIDECAR_TAGS.items() if tag in tags]
     if place:
         tags |= {"XMP-exif:GPSLatitude": place.latitude, "XMP-exif:GPSLongitude": place.longitude}
         tags |= {"XMP-exif:GPSAltitude": place.altitude} if place.altitude else {}
@@ -117,7 +117,9 @@ def _agreed(field: str, own: Any, values: Mapping[str, Any], same: Any, conflict
 
 
 def _same_text(one: str, other: str) -> bool:
-    return one[:SECOND] == other[:SECOND] if one[4:5] == other[4:5] == ":" else one.strip() == other.strip()
+    return (
+        one[:TO_THE_SECOND] == other[:TO_THE_SECOND] if one[4:5] == other[4:5] == ":" else one.strip() == other.strip()
+    )
 
 
 def _same_place(one: GeoPosition, other: GeoPosition) -> bool:

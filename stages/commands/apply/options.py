@@ -27,8 +27,10 @@ def check_options(plan: RemovalPlan, action: str, to: Path | None) -> None:
     for group in plan.clusters:
         for file in (*group.remove, *group.keep) if group.remove else ():
             if is_local(file) and any(path_of(file).is_relative_to(folder) for folder in (to.absolute(), true)):
-                what = "is to go" if file in group.remove else "is to stay"
-                raise ConfigError(f"--to: {one_line(file.path)}, which {what}, lies in {to}; choose another folder")
+                verb = "removes" if file in group.remove else "keeps"
+                raise ConfigError(
+                    f"--to: {one_line(file.path)}, which the plan {verb}, lies in {to}; choose another folder"
+                )
 
 
 def warning(plan: RemovalPlan, to: Path) -> str:

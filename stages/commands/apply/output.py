@@ -1,6 +1,6 @@
 """Print lines while files change.
 
-If the reader of the output ends early, the remaining files are done all the same, and later output goes to standard
+If the reader of the output ends early, the command still does the remaining files, and later output goes to standard
 error."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Hold a file that is to go, with the results of its checks."""
+"""Hold a file to remove, with the results of its checks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.companions import Companion
-from stages.commands.apply.stays import StayingImage, Stays
+from stages.commands.apply.kept_images import KeptImage, KeptImages
 from stages.commands.plan.plan_file import PlannedFile
 from stages.comparing.text import one_line
 from stages.listing.path_text import show
@@ -16,29 +16,29 @@ from stages.listing.path_text import show
 
 @dataclass(eq=False)
 class Planned:
-    """A file that is to go, and the results of its checks."""
+    """A file to remove, and the results of its checks."""
 
     file: PlannedFile
-    stays: Stays
+    kept: KeptImages
     why: str = ""
     """Why the file is left alone; empty while no check has failed."""
     detail: str = ""
     """Names that `why` is about, if any."""
     seen: os.stat_result | None = None
-    keeper: StayingImage | None = None
+    keeper: KeptImage | None = None
     entry: dict[str, Any] = field(default_factory=dict)
     companions: list[tuple[Companion, dict[str, Any]]] = field(default_factory=list)
-    """Companions that go with the file, and their journal entries."""
+    """Companions that are removed with the file, and their journal entries."""
 
-    def refuse(self, error: Cannot | OSError, before: str = "", detail: str = "") -> None:
+    def refuse(self, error: ActRefused | OSError, before: str = "", detail: str = "") -> None:
         """Leave the file alone. `before`: the beginning of the reason."""
         self.why = before + why(error)
-        self.detail = detail or (error.detail if isinstance(error, Cannot) else "")
+        self.detail = detail or (error.detail if isinstance(error, ActRefused) else "")
 
 
-def why(error: Cannot | OSError) -> str:
+def why(error: ActRefused | OSError) -> str:
     """Return an error as text; an OSError is followed by the name of its file."""
-    if isinstance(error, Cannot):
+    if isinstance(error, ActRefused):
         return str(error)
     where = error.filename2 or error.filename
     name = show(os.fsencode(where)) if isinstance(where, str | bytes | os.PathLike) else ""

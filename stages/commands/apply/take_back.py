@@ -19,7 +19,7 @@ from stages.comparing.text import one_line
 from stages.listing.path_text import show
 
 AS_BEFORE = ("restored", "removed")
-"""First words of lines about files that have their earlier state again."""
+"""First words of the lines of `undo` about undone acts."""
 
 
 def undo(path: Path, tally: Tally) -> Iterator[str]:
@@ -49,7 +49,7 @@ def undo(path: Path, tally: Tally) -> Iterator[str]:
                     if act.changed:
                         tally.restore(act.entry)
                         yield f"{'removed' if _was_new(act) else 'restored'}  {shown}"
-                elif act.entry["state"] != "failed":  # after a failed act, a file at the place is another file
+                elif act.entry["state"] != "failed":  # a failed act has put its own file back already
                     reason = why(failed[act])
                     tally.refused[reason] += 1
                     yield f"not restored  {shown}: {one_line(reason)}"
@@ -61,7 +61,7 @@ def _was_new(act: Act) -> bool:
 
 
 def _groups(entries: Iterable[JournalEntry]) -> Iterator[list[JournalEntry]]:
-    """Yield groups of acts, no two on one file: the later act is undone first."""
+    """Yield acts in groups; the acts of a group are on different files, so that acts on one file keep their order."""
     group: dict[str, JournalEntry] = {}
     for entry in entries:
         if len(group) == GROUP or entry["path"] in group:

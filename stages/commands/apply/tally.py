@@ -16,7 +16,7 @@ from stages.comparing.text import human_bytes, one_line
 
 SHOWN = 20
 """Conflicts that a summary lists."""
-DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REPORT: "to go"} | dict.fromkeys(
+DONE = {"move": "moved", "trash": "moved to the trash", "delete": "deleted", REPORT: "to remove"} | dict.fromkeys(
     LINKS, "linked"
 )
 
@@ -73,13 +73,13 @@ def amount(tally: Tally) -> str:
 
 
 def restored(tally: Tally) -> str:
-    """Return what an undo has restored, and how much it could not restore."""
+    """Return counts of restored and of unrestored files as a line."""
     sidecars = f", {counted(tally.sidecars, 'sidecar')} as before" if tally.sidecars else ""
     return f"{amount(tally)} restored{sidecars}; {tally.refused.total():,} not restored"
 
 
 def conflict_text(conflict: Mapping[str, str]) -> str:
-    """Return a value that a sidecar did not get as a line."""
+    """Return a line about a value that a sidecar did not get."""
     stays = f"stays {conflict['kept']!r}" if conflict["kept"] else "stays empty"
     return one_line(f"{conflict['keeper']}: {conflict['field']} {stays}; {conflict['image']} has {conflict['other']!r}")
 
@@ -107,10 +107,10 @@ def as_dict(tally: Tally, action: str, journal: Path | None, folders: Sequence[F
 
 
 def details(tally: Tally, action: str, journal: Path | None, folders: Sequence[FolderCount]) -> Iterator[str]:
-    """Yield a line per reason to leave files alone, per folder of the files done, and per conflict."""
+    """Yield a line per reason for which files are left alone, per folder, and per conflict."""
     for reason, count in tally.refused.items():
         yield f"left alone  {counted(count, 'file')}, such as {tally.first[reason]}: {one_line(reason)}"
-    yield from folder_lines(folders, "would go" if action == REPORT else _said(action, journal))
+    yield from folder_lines(folders, "would be removed" if action == REPORT else _outcome(action, journal))
     for each in tally.conflicts[:SHOWN]:
         yield f"conflict    {conflict_text(each)}"
     if tally.conflicts[SHOWN:]:
@@ -119,13 +119,13 @@ def details(tally: Tally, action: str, journal: Path | None, folders: Sequence[F
 
 def totals(tally: Tally, action: str, journal: Path | None) -> Iterator[str]:
     """Yield the number of files done and left alone, and the number of sidecars written."""
-    yield f"{amount(tally)} {_said(action, journal)}; {tally.refused.total():,} left alone"
+    yield f"{amount(tally)} {_outcome(action, journal)}; {tally.refused.total():,} left alone"
     if tally.sidecars or tally.conflicts:
         wrote = "written" if journal else "would be written"
         yield f"metadata    {counted(tally.sidecars, 'sidecar')} {wrote}; {counted(len(tally.conflicts), 'conflict')}"
 
 
-def _said(action: str, journal: Path | None) -> str:
+def _outcome(action: str, journal: Path | None) -> str:
     return DONE[action] if journal or action == REPORT else f"would be {DONE[action]}"
 
 

@@ -37,8 +37,8 @@ def check(new: Sequence[str], against: str, fail_on: str, as_json: bool, quiet: 
         say(*match_lines(checked))
         if not quiet:
             say(*summary_lines(checked))
-    if said := fails(checked, fail_on):
-        say_on_stderr(f"--fail-on {fail_on}: {said}")
+    if reason := fails(checked, fail_on):
+        say_on_stderr(f"--fail-on {fail_on}: {reason}")
         return FOUND
     return 0
 
@@ -47,8 +47,8 @@ COMMAND = Command(
     "check",
     "find",
     does="compare new files with a finished run; exit 3 if one matches",
-    help="Compare new files with the images of a finished run, and print each match. Files that the run has seen, "
-    "unchanged since, are left out. Nothing is added to the run; the work is done in a folder beside the run, so that "
+    help="Compare new files with the images of a finished run, and print each match. Unchanged files of "
+    "the run are left out. Nothing is added to the run; the work is done in a folder beside the run, so that "
     "a second check of the same files is fast.",
     examples={
         "fast-diff check ~/inbox --against outputs/Pictures": "every image of a folder",

@@ -45,6 +45,7 @@ from stages.listing.table import FileTable
 LOCAL_KINDS = ("auto", "synchronous", "threads", "local")
 """Kinds of scheduler that the check takes over from the run: a check needs no cluster."""
 SPEED = ("kind", "workers", "threads", "memory_limit")
+"""Keys of the section `scheduler` that the check takes over from the run."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def check(results: Results, names: Sequence[str], reporter: Reporter) -> Checked
         try:
             record = run(config, stages_of(lent, tasks), reporter)
         except LockedError as error:
-            said = "is in use by another check against this run; wait for it to end"
-            raise ConfigError(f"{config.folder} {said}") from error
+            message = f"{config.folder} is in use by another check against this run; wait for that check to end"
+            raise ConfigError(message) from error
     lines = [*warnings.lines, *(record.record["warnings"] if record else ())]
     if record and not record.exit_code:
         return Checked(config, found, record, *_outcome(config, [task for task, _ in tasks], record), lines)
@@ -145,9 +146,9 @@ def _is_a_run(folder: Path) -> bool:
 
 
 def _named(name: str, work: Path) -> str:
-    """Return a place in the form of the config.
+    """Return an argument as an input of the config: a URL or an absolute path.
 
-    Raises ConfigError where the place can't be compared."""
+    Raises ConfigError if the argument is not a valid input."""
     shown = one_line(show(os.fsencode(name)))
     if protocol_of(name):
         return name
@@ -180,7 +181,7 @@ def _new(config: Config, lent: Lender) -> NewFiles:
     place = pc.index_in(shown, value_set=old["path"].cast(pa.large_string()).combine_chunks())
     there = place.is_valid().to_numpy(zero_copy_only=False)
     before = old.take(place.drop_null())
-    both = _those(files, there)
+    both = _selected(files, there)
     others = pc.not_equal(both.paths, true_names(before).cast(pa.large_binary()).combine_chunks())
     if pc.any(others).as_py():
         odd = one_line(shown.filter(pa.array(there)).filter(others)[0].as_py())
@@ -189,10 +190,10 @@ def _new(config: Config, lent: Lender) -> NewFiles:
     same = pc.equal(before["bytes"], pa.array(both.sizes)), pc.equal(before["stamp"], stamps(both, params.trust))
     known[there] = pc.and_(*same).to_numpy()
     changed = shown.filter(pa.array(there & ~known)).cast(pa.string())
-    return NewFiles(_those(files, ~known), int(known.sum()), changed)
+    return NewFiles(_selected(files, ~known), int(known.sum()), changed)
 
 
-def _those(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
+def _selected(files: FileTable, mask: NDArray[np.bool_]) -> FileTable:
     """Return the files that `mask` selects."""
     chosen = pa.array(mask)
     columns = {name: getattr(files, name)[mask] for name in ("root", "sizes", "mtimes", "ctimes", "container")}

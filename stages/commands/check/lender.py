@@ -47,8 +47,10 @@ NEW = "new"
 class Partition:
     """A partition of the run.
 
-    The fields are rows of the scan, whether the partition ends a block, and the number of readable images.
-    `final`: the partition has no transient error, so no run would retry the partition."""
+    table         rows of the scan
+    closes_block  whether the partition is the last one of a block
+    readable      number of readable images
+    final         whether no image has a transient error, so that no run would retry the partition"""
 
     key: str
     table: pa.Table
@@ -59,8 +61,11 @@ class Partition:
 
 @dataclass(frozen=True)
 class Lender:
-    """A finished run: the content of run.json, names and footers of linked artifacts by stage and key, and the
-    partitions in order. No command writes into the run's folder."""
+    """A finished run whose artifacts are linked into the folder of a check; a check never writes into the run's folder.
+
+    summary     content of run.json
+    artifacts   name and footer of each linked artifact, by stage and key
+    partitions  the partitions in the run's order"""
 
     folder: Path
     summary: Mapping[str, Any]
@@ -103,9 +108,9 @@ class Lender:
         for stage in LENT:
             wanted = recipe(stage, config.params[stage.name], config.settings)
             for _, record in self.artifacts[stage.name].values():
-                if said := other_recipe(record.recipe, wanted):
+                if difference := other_recipe(record.recipe, wanted):
                     raise ConfigError(
-                        f"{self.folder}: this installation makes other artifacts ({stage.name}: {said}); run "
+                        f"{self.folder}: this installation makes other artifacts ({stage.name}: {difference}); run "
                         "`fast-diff run` again here, or check with the version that made the run"
                     )
 
@@ -128,9 +133,7 @@ class Lender:
 
 
 def lender(results: Results) -> Lender:
-    """Return a run's lender.
-
-    Raises ConfigError unless the run succeeded and is complete."""
+    """Return the `Lender` of a run. Raises ConfigError unless the run succeeded and is complete."""
     if not isinstance(results.folder, Path):
         raise ConfigError(
             f"{results.folder} is on an object store: expected a run on this machine's disks. Copy the run's folder; "

@@ -37,7 +37,7 @@ COMMAND = Command(
     "compare-metrics",
     "inspect",
     does="join the matches of two runs with different metrics",
-    help="Say how many matches of two runs over the same images both runs found, and how many only one of them. The "
+    help="Count the matches that two runs over the same images both found, and the matches of only one run. The "
     "runs may differ in metric, threshold or any other setting. Images that only one run could compare are left out. "
     "With --out: write all matches with the distances of both runs as Parquet.",
     examples={

@@ -50,8 +50,8 @@ def make_images(folder: Path) -> dict[str, list[Path]]:
         (folder / MARKER_FILE).touch()
         return _make(folder)
     except OSError as error:
-        said = f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER"
-        raise ConfigError(said) from error
+        message = f"{folder} can't be written ({error.strerror}); name another: fast-diff demo FOLDER"
+        raise ConfigError(message) from error
 
 
 def _make(folder: Path) -> dict[str, list[Path]]:

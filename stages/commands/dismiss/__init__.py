@@ -25,11 +25,11 @@ def dismiss(words: Sequence[str], cluster: int | None, file: Path, as_json: bool
     leads = bool(words) and (names_a_run(words[0]) or not Path(words[0]).is_file())
     run, paths = (words[0], words[1:]) if leads else (None, words)
     pairs, new = dismiss(results_of(run), file, paths, cluster)
-    said = [
+    lines = [
         f"dismissed   {counted(pairs, 'pair')}, {new:,} of them new, in {file}",
         f"next        fast-diff run CONFIG --set 'cluster.dismissed=[{file}]'",
     ]
-    return answer(as_json, {"pairs": pairs, "new": new, "file": str(file)}, said)
+    return answer(as_json, {"pairs": pairs, "new": new, "file": str(file)}, lines)
 
 
 COMMAND = Command(

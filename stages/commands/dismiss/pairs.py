@@ -55,8 +55,8 @@ def dismiss(results: Results, file: Path, paths: Sequence[str], cluster: int | N
     try:
         return comb(len(members), 2), append(file, rows)
     except (ValueError, OSError) as error:
-        said = f"{file} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
-        raise ConfigError(said) from error
+        message = f"{file} can't be written ({error.strerror})" if isinstance(error, OSError) else str(error)
+        raise ConfigError(message) from error
 
 
 def append(path: Path, rows: Iterable[Sequence[str]]) -> int:

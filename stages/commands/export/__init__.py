@@ -2,7 +2,7 @@
 
 files.py      one file or several: CSV, JSON, and formats of other programs
 fiftyone.py   a dataset of FiftyOne
-removals.py   the images that would go
+removals.py   the images to remove
 sql.py        a database
 """
 
@@ -20,14 +20,14 @@ from pipeline.cli.targets import results_of
 from pipeline.messages.errors import ConfigError
 from pipeline.messages.say import say
 from pipeline.messages.words import counted
-from stages.commands.plan.options import going_options
+from stages.commands.plan.options import removal_options
 
 OF_TABLES = ("csv", "json", "jsonl")
 """Formats that hold one table."""
 SEVERAL_FILES = ("difpy", "fiftyone")
 """Formats of several files, in a folder."""
 REMOVALS = "removals"
-"""The format that says what would go; by the file's ending CSV or Parquet."""
+"""The format that lists the images to remove: CSV or Parquet, by the file's extension."""
 EXPORT_FORMATS = (*OF_TABLES, "imagededup", "html-table", *SEVERAL_FILES, REMOVALS)
 TABLES = ("pairs", "clusters", "images", "hashes")
 
@@ -95,7 +95,7 @@ COMMAND = Command(
     examples={
         "fast-diff export outputs/Pictures --format csv --out matches.csv": "matches as a file",
         "fast-diff export outputs/Pictures --to sqlite:///matches.db": "all tables to a database",
-        "fast-diff export outputs/Pictures --format removals --out removals.parquet": "what would go",
+        "fast-diff export outputs/Pictures --format removals --out removals.parquet": "the images to remove",
     },
     arguments=(
         run_argument(),
@@ -105,7 +105,7 @@ COMMAND = Command(
         click.Option(
             ["--table"], type=OneOf(TABLES), help=f"For csv, json and jsonl: {', '.join(TABLES)} (default: pairs)."
         ),
-        *going_options("With --format removals. "),
+        *removal_options("With --format removals. "),
         click.Option(
             ["--out"],
             type=PathName(),

@@ -57,7 +57,7 @@ def fiftyone(results: Results, folder: Path) -> list[str]:
         file.write(b"\n]}\n")
     run = results.summary
     info = {"run": run["run"], "fast_diff": run["version"], "pairs": run["config"]["pairs"]}
-    with atomic_write(metadata) as file:  # written last, so that it marks a complete dataset
+    with atomic_write(metadata) as file:  # written last: the file marks a complete dataset
         file.write(json.dumps({"media_type": "image", "info": info}, indent=1).encode())
     left = f"left out: {counted(int(odd.sum()), 'image')} at URLs, inside containers, or with names that are not UTF-8"
     return [str(metadata), str(samples), *([left] if odd.any() else [])]
@@ -89,9 +89,9 @@ def _matches(results: Results) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     mirror = results.comparison.mirror
     rows = results.pairs(expand=True)[["path_a", "path_b", figure, "rotation", *(["mirrored"] if mirror else [])]]
-    for a, b, far, turned, *mirrored in rows.itertuples(index=False):
+    for a, b, distance, turned, *mirrored in rows.itertuples(index=False):
         back = turned if any(mirrored) else -turned % 360  # a turn after a mirror is its own inverse
         for path, other, turn in ((a, b, turned), (b, a, back)):
-            label = {"_cls": "Classification", "label": other, figure: float(far), "rotation": int(turn)}
+            label = {"_cls": "Classification", "label": other, figure: float(distance), "rotation": int(turn)}
             found[path].append(label | ({"mirrored": bool(mirrored[0])} if mirror else {}))
     return found

@@ -25,7 +25,7 @@ from stages.clustering.keepers import STAYS
 from stages.commands.export.fiftyone import fiftyone
 from stages.commands.results.tables import Results
 
-MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
+TABLES: Mapping[str, Callable[[Results], pd.DataFrame]] = {
     "pairs": lambda results: results.pairs(expand=True),
     "clusters": Results.clusters,
     "images": lambda results: results.images().drop(columns="path_bytes"),
@@ -33,18 +33,18 @@ MADE: Mapping[str, Callable[[Results], pd.DataFrame]] = {
 }
 
 
-def export(results: Results, form: str, table: str, out: TextIO) -> None:
+def export(results: Results, format_name: str, table: str, out: TextIO) -> None:
     """Write one table, or the output format of another program, as text.
 
     Raises ConfigError."""
-    match form:
+    match format_name:
         case "csv":
-            MADE[table](results).to_csv(out, index=False, quoting=csv.QUOTE_NONNUMERIC)
+            TABLES[table](results).to_csv(out, index=False, quoting=csv.QUOTE_NONNUMERIC)
         case "json":
-            MADE[table](results).to_json(out, orient="records", date_format="iso")
+            TABLES[table](results).to_json(out, orient="records", date_format="iso")
             out.write("\n")
         case "jsonl":
-            MADE[table](results).to_json(out, orient="records", lines=True, date_format="iso")
+            TABLES[table](results).to_json(out, orient="records", lines=True, date_format="iso")
         case "imagededup":
             json.dump(imagededup(results), out, indent=1)
             out.write("\n")
@@ -52,14 +52,14 @@ def export(results: Results, form: str, table: str, out: TextIO) -> None:
             out.writelines(html_table(results))
 
 
-def export_files(results: Results, form: str, folder: Path | None) -> list[str]:
+def export_files(results: Results, format_name: str, folder: Path | None) -> list[str]:
     """Write the output files of another program into a folder; return their paths.
 
     Raises ConfigError."""
     if folder is None:
-        raise ConfigError(f"--format {form} writes several files: name a folder with --out FOLDER")
+        raise ConfigError(f"--format {format_name} writes several files: name a folder with --out FOLDER")
     try:
-        return FILES[form](results, folder)
+        return FILES[format_name](results, folder)
     except OSError as error:
         raise ConfigError(f"--out: {folder} can't be written to ({error.strerror}); choose another folder") from error
 

@@ -20,8 +20,8 @@ ENDINGS = (".csv", ".parquet")
 def export_removals(results: Results, out: Path | None, leak_from: str | None, plan: Path | None) -> str:
     """Write a row for each image to remove; return a line for the user. Raises ConfigError."""
     if out is None or out.suffix.lower() not in ENDINGS:
-        said = "no --out" if out is None else f"{out}"
-        raise ConfigError(f"--format removals: expected --out FILE.csv or FILE.parquet, got {said}")
+        got = "no --out" if out is None else f"{out}"
+        raise ConfigError(f"--format removals: expected --out FILE.csv or FILE.parquet, got {got}")
     if out.exists():
         raise ConfigError(f"{out} exists; choose another name, or delete that file")
     table = removals(results, leak_from, plan)
@@ -36,4 +36,4 @@ def export_removals(results: Results, out: Path | None, leak_from: str | None, p
             text.detach()
         else:
             pq.write_table(table, file, compression="zstd")
-    return f"removals    {out}: {counted(len(table), 'image')} would go"
+    return f"removals    {out}: {counted(len(table), 'image')} would be removed"

@@ -29,7 +29,7 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
     Yields the name and the number of rows of each table.
 
     MySQL and MariaDB commit when a table is made: if the export fails there, a table may lack rows. The table `pairs`
-    has the recorded rows: with `pairs.identical: group`, a row of a representative stands for the rows of all identical
+    has the recorded rows: with `pairs.identical: group`, a row of a representative represents the rows of all identical
     images of its block. Raises ConfigError where the database can't be written, or has such tables and `replace` is
     false."""
     try:
@@ -59,8 +59,8 @@ def export(results: Results, url: str, replace: bool) -> Iterator[tuple[str, int
         wanted = DRIVERS.get(error.name or "", error.name or "what it is")
         raise ConfigError(f"--to: {mask(url)} needs a driver that is missing here: {install(wanted)}") from error
     except (SQLAlchemyError, RuntimeError) as error:  # RuntimeError: a driver lacks a library
-        said = " ".join(str(error.__cause__ or error).split())[:200]
-        raise ConfigError(f"--to: {mask(url)} can't be written ({mask(said)}); see SQLAlchemy's URLs") from error
+        cause = " ".join(str(error.__cause__ or error).split())[:200]
+        raise ConfigError(f"--to: {mask(url)} can't be written ({mask(cause)}); see SQLAlchemy's URLs") from error
 
 
 def _send(artifacts: Iterator[pa.Table], name: str, connection: Any) -> int:

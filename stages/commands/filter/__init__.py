@@ -18,7 +18,7 @@ from pipeline.cli.parameters import JSON, VERBOSE, FolderOrUrl, run_argument
 from pipeline.cli.targets import results_of
 from pipeline.messages.say import answer, say
 from pipeline.messages.words import counted
-from stages.commands.plan.options import going_options
+from stages.commands.plan.options import removal_options
 
 if TYPE_CHECKING:
     from stages.commands.filter.write import Writer
@@ -37,8 +37,8 @@ def filter_run(
 
     results = results_of(run)
     folder = checked_target(out, results)
-    going = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
-    sources = sources_of(results, going, leak_from)
+    removed = frozenset(removals(results, leak_from, plan)["path"].to_pylist())
+    sources = sources_of(results, removed, leak_from)
     linked = not copy and sources.trust != "ctime"  # a hard link changes the source's ctime
     place = results.folder.absolute() if isinstance(results.folder, Path) else results.folder
     with opened_manifest(folder, str(place)) as manifest:
@@ -60,9 +60,8 @@ def _summary(writer: Writer) -> Iterator[str]:
     if tally.lists:
         yield f"lists       {tally.lists:,}: {summed(tally.rows, 'row')}"
     if tally.files or tally.gone_files:
-        beside = f" and {counted(tally.gone_beside, 'companion')}" if tally.gone_beside else ""
-        gone = counted(tally.gone_files, "image")
-        yield f"files       {tally.files:,} kept, {gone}{beside} gone"
+        companions = f" and {counted(tally.gone_beside, 'companion')}" if tally.gone_beside else ""
+        yield f"files       {tally.files:,} kept, {counted(tally.gone_files, 'image')}{companions} removed"
     if writer.sources.left:
         yield f"left        {counted(writer.sources.left, 'image')} of references or of the other set, not written"
     yield from (f"note        {note}" for note in tally.notes)
@@ -75,14 +74,14 @@ COMMAND = Command(
     "filter",
     "clean up",
     does="write tar, zip, Parquet and other data to a new folder, without duplicates",
-    help="Write the data of a finished run to a new folder, without the images that go: containers with the same "
-    "members in the same order, lists without the rows that go, and loose images as hard links. Files that belong to "
-    "an image, such as .cls and .json of a WebDataset sample, go with the image. The inputs are not changed; "
-    "references are not written. The members of each result are counted before it gets its name. After an "
-    "interruption, the same command goes on; a container that has changed since the run is left out.",
+    help="Write the data of a finished run to a new folder, without the images to remove: containers with the other "
+    "members in the same order, lists with the other rows, and the other loose images as hard links. Files that belong "
+    "to a removed image, such as .cls and .json of a WebDataset sample, are removed, too. The inputs are not changed; "
+    "references are not written. The members of each result are counted before the result gets its name. "
+    "After an interruption, the same command continues; a container that has changed since the run is left out.",
     examples={
         "fast-diff filter outputs/Pictures --out clean": "without duplicates",
-        "fast-diff filter outputs/two-sets --out clean --leak-from b": "set b without what is in a",
+        "fast-diff filter outputs/two-sets --out clean --leak-from b": "set b without the images that match set a",
     },
     arguments=(
         run_argument(),
@@ -93,7 +92,7 @@ COMMAND = Command(
             metavar="FOLDER",
             help="Folder to write to, outside of all inputs: new, empty, or of an earlier call.",
         ),
-        *going_options(),
+        *removal_options(),
         click.Option(["--copy"], is_flag=True, help="Copy loose files instead of making hard links."),
         VERBOSE,
         JSON,
@@ -103,6 +102,6 @@ COMMAND = Command(
         0: "done",
         1: "a container or file was left out, or nothing more can be written",
         2: "bad usage or config",
-        130: "interrupted; the same command goes on",
+        130: "interrupted; the same command continues",
     },
 )

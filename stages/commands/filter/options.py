@@ -16,8 +16,8 @@ def checked_target(out: str, results: Results) -> Path:
     Raises:
         ConfigError: the target is not a local folder, lies in an input or in the run's folder, or holds an input."""
     if protocol_of(out) is not None:
-        said = f"--out: expected a folder on this machine, got {mask(out)}"
-        raise ConfigError(f"{said}; write to a folder, then copy the folder to the store")
+        expected = f"--out: expected a folder on this machine, got {mask(out)}"
+        raise ConfigError(f"{expected}; write to a folder, then copy the folder to the store")
     folder = Path(at_home(out))
     true = Path(os.path.realpath(folder))
     inputs = results.summary["config"]["inputs"]

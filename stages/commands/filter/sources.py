@@ -25,7 +25,7 @@ from stages.filtering.lists import ImageList
 from stages.filtering.loose import FolderImages
 from stages.filtering.outcome import Removal
 from stages.filtering.result_paths import ResultPaths
-from stages.listing.companions import BETWEEN
+from stages.listing.companions import NAME_SEPARATOR
 from stages.listing.layouts import dataset_files
 from stages.listing.lists import is_list
 from stages.listing.path_text import show
@@ -37,13 +37,13 @@ COLUMNS = ("path", "path_bytes", "set", "root", "bytes", "stamp", "companions", 
 
 @dataclass
 class ContainerImages:
-    """The images of a container that are to be removed.
+    """The images to remove from a container.
 
-    stamp  size and stamp of the container in the run; empty for a container without an image in the run
-    going  names of the images to remove"""
+    stamp    size and stamp of the container in the run; empty for a container without an image in the run
+    removed  names of the images to remove"""
 
     stamp: str = ""
-    going: set[bytes] = field(default_factory=set)
+    removed: set[bytes] = field(default_factory=set)
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Sources:
     folders     the folders with loose images, by name
     lists       lists of images, and metadata files of folders
     datasets    JSON files of data sets, by name, with a digest of the data set's removed images
-    going       all images to remove
+    removed     all images to remove
     left        number of images of references and of the other set, which are not copied
     layout      paths of the results
     wanted      returns for a folder or container a function that tells which members are images
@@ -66,7 +66,7 @@ class Sources:
     folders: dict[bytes, FolderImages] = field(default_factory=dict)
     lists: list[ImageList] = field(default_factory=list)
     datasets: dict[bytes, str] = field(default_factory=dict)
-    going: frozenset[bytes] = frozenset()
+    removed: frozenset[bytes] = frozenset()
     left: int = 0
     layout: ResultPaths = field(default_factory=lambda: ResultPaths([b"/"]))
     wanted: Callable[[bytes], Callable[[bytes], bool]] = lambda name: lambda member: True
@@ -74,14 +74,14 @@ class Sources:
 
     def removal(self, container: bytes) -> Removal:
         """Return the images to remove from a container."""
-        going = frozenset(self.containers[container].going)
-        return Removal(going, self.wanted(container + b"!"), self.columns.get(container))
+        removed = frozenset(self.containers[container].removed)
+        return Removal(removed, self.wanted(container + b"!"), self.columns.get(container))
 
 
-def sources_of(results: Results, going: frozenset[str], leak_from: str | None) -> Sources:
+def sources_of(results: Results, removed: frozenset[str], leak_from: str | None) -> Sources:
     """Return the sources of a run, without references and, with `leak_from`, without the other set.
 
-    going  paths of the images to remove
+    removed  paths of the images to remove
 
     Raises:
         ConfigError: the run can't be read."""
@@ -90,8 +90,8 @@ def sources_of(results: Results, going: frozenset[str], leak_from: str | None) -
     try:
         params = TypeAdapter(scan.Params).validate_json(json.dumps(config.get("scan", {})))
     except ValueError as error:
-        said = "its run.json has keys of `scan` that this version does not know; run `fast-diff run` again first"
-        raise ConfigError(f"{results.folder}: {said}") from error
+        problem = "run.json has keys of `scan` that this version does not know; run `fast-diff run` again first"
+        raise ConfigError(f"{results.folder}: {problem}") from error
     columns = {_bytes(name): column for name, column in inputs.get("columns", {}).items()}
     found = Sources(params.trust, wanted=params.rules().below, columns=columns)
     sets = (leak_from,) if leak_from else ("a", "b")
@@ -99,14 +99,14 @@ def sources_of(results: Results, going: frozenset[str], leak_from: str | None) -
     roots = [_bytes(root) for name in sets for root in inputs[name] if not _is_reference(root, references)]
     gone: set[bytes] = set()
     for table in results.tables("scan", COLUMNS):
-        stays = are_references(table["path"], references)
-        for path, row, reference in zip(names_of(table), table.to_pylist(), stays.to_pylist(), strict=True):
+        flags = are_references(table["path"], references)
+        for path, row, reference in zip(names_of(table), table.to_pylist(), flags.to_pylist(), strict=True):
             if reference or row["set"] not in sets:
                 found.left += 1
             else:
-                _add(found, path, row, row["path"] in going)
-                gone |= {path} if row["path"] in going else set()
-    found.going = frozenset(gone)
+                _add(found, path, row, row["path"] in removed)
+                gone |= {path} if row["path"] in removed else set()
+    found.removed = frozenset(gone)
     files = {root for root in roots if root in found.containers or _is_loose(found, root)}
     for root in roots:
         if (is_container(root) or is_list(root)) and not _is_folder(root):
@@ -138,29 +138,29 @@ def _is_folder(root: bytes) -> bool:
 def _is_loose(found: Sources, root: bytes) -> bool:
     folder = found.folders.get(os.path.dirname(root))
     name = os.path.basename(root)
-    return folder is not None and (name in folder.staying or name in folder.going)
+    return folder is not None and (name in folder.kept or name in folder.removed)
 
 
-def _add(found: Sources, path: bytes, row: Mapping[str, Any], goes: bool) -> None:
+def _add(found: Sources, path: bytes, row: Mapping[str, Any], is_removed: bool) -> None:
     """Add an image of the run; an image that a list names is not copied."""
     if row["location"]:
         container = location_of(path, row["location"]).container
         if is_container(container):
             images = found.containers.setdefault(container, ContainerImages())
             images.stamp = row["stamp"].removesuffix(f" {row['location']}")
-            if goes:
-                images.going.add(path[len(container) + 2 :])
+            if is_removed:
+                images.removed.add(path[len(container) + 2 :])
         return
     if is_list(_bytes(row["root"])) and not inside(row["path"], row["root"]):
         return
     folder, _, name = path.rpartition(b"/")
     images_here = found.folders.setdefault(folder, FolderImages(folder))
-    if goes:
-        images_here.going.add(name)
+    if is_removed:
+        images_here.removed.add(name)
     else:
-        images_here.staying[name] = Expected(path, row["bytes"], row["stamp"])
+        images_here.kept[name] = Expected(path, row["bytes"], row["stamp"])
     if row["companions"]:
-        images_here.companions[name] = [true_name(each, name) for each in row["companions"].split(BETWEEN)]
+        images_here.companions[name] = [true_name(each, name) for each in row["companions"].split(NAME_SEPARATOR)]
 
 
 def _add_dataset(found: Sources, root: bytes) -> None:
@@ -168,7 +168,7 @@ def _add_dataset(found: Sources, root: bytes) -> None:
     files = dataset_files(root) or []
     for name in files:
         found.containers.setdefault(name, ContainerImages())
-    gone = sorted(name + b"\0" + each for name in files for each in found.containers[name].going)
+    gone = sorted(name + b"\0" + each for name in files for each in found.containers[name].removed)
     removals = hashlib.sha256(b"\0".join(gone)).hexdigest() if gone else ""
     found.datasets |= dict.fromkeys(json_files(root), removals)
 

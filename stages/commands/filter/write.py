@@ -19,14 +19,14 @@ from stages.decoding.problems import Unreadable
 from stages.decoding.sources import Expected
 from stages.filtering.datasets import write_json
 from stages.filtering.lists import ImageList, write_list
-from stages.filtering.loose import FolderImages, beside, other_files, put, remove
+from stages.filtering.loose import FolderImages, companion_files, other_files, put, remove
 from stages.filtering.manifest import Manifest
 from stages.filtering.outcome import Refused, Removal, Rewritten
 from stages.filtering.rewriting import CHANGED, FULL, current_stamp, write_container
 from stages.listing.path_text import show
 
 FILES = "/"
-"""Last character of the manifest's name for the loose files of a folder."""
+"""End of a unit's name in the manifest if the unit is the loose files of a folder."""
 SHOWN = 20
 """Greatest number of refused sources that are named on standard error."""
 
@@ -87,7 +87,7 @@ class Writer:
     def steps(self) -> int:
         """Number of steps that `write` yields."""
         sources = self.sources
-        loose = sum(len(folder.staying) for folder in sources.folders.values())
+        loose = sum(len(folder.kept) for folder in sources.folders.values())
         return len(sources.containers) + len(sources.lists) + len(sources.datasets) + loose
 
     def write(self) -> Iterator[None]:
@@ -116,7 +116,7 @@ class Writer:
         except (Refused, Unreadable) as error:
             return self._refuse(name, str(error))
         except FileNotFoundError:
-            return self._refuse(name, "it is gone; run `fast-diff run` again first")
+            return self._refuse(name, "the source is gone; run `fast-diff run` again first")
         except OSError as error:
             if error.errno in FULL:
                 kept = "finished work is kept: make room, then run the same command again"
@@ -147,7 +147,7 @@ class Writer:
 
     def _list(self, source: ImageList) -> None:
         target = self.sources.layout.path(source.name)
-        done = write_list(source, self.sources.going, self.out / target)  # quick, so never skipped
+        done = write_list(source, self.sources.removed, self.out / target)  # quick, so never skipped
         self.tally.lists += 1
         self._record(target, {}, done)
         self.tally.rows = self.tally.rows.plus(done)
@@ -189,20 +189,20 @@ class Writer:
         others: set[bytes] = set()
         if not self._guarded(images.folder, lambda: others.update(other_files(images))):
             return
-        staying, going = beside(images, others)
-        names = sorted(os.fsdecode(name) for name in (*images.staying, *staying))
+        kept, removed = companion_files(images, others)
+        names = sorted(os.fsdecode(name) for name in (*images.kept, *kept))
         unit = f"{place}{FILES}"
         if (known := self.manifest.units.get(unit)) is None or known["names"] != names:
             remove(self.out / place, set(known["names"] if known else ()) - set(names))
             self.manifest.record(unit, {"names": names})
-        for name, file in images.staying.items():
+        for name, file in images.kept.items():
             self.tally.files += self._put(file, place / os.fsdecode(name))
             yield
-        for name in sorted(staying):
+        for name in sorted(kept):
             path = os.path.join(images.folder, name)
             self.tally.files += self._put(Expected(path, 0, ""), place / os.fsdecode(name))
-        self.tally.gone_files += len(images.going)
-        self.tally.gone_beside += len(going)
+        self.tally.gone_files += len(images.removed)
+        self.tally.gone_beside += len(removed)
 
     def _put(self, file: Expected, target: Path) -> bool:
         return self._guarded(file.path, partial(put, file, self.sources.trust, self.out / target, self.linked))
@@ -227,7 +227,9 @@ def digest_of(removal: Removal) -> str:
 
 
 def summed(done: Rewritten, noun: str) -> str:
-    """Return counts as a sum, such as `9 members = 6 kept + 3 gone (1 image, 2 companions)`."""
+    """Return counts as a sum, such as `9 members = 6 kept + 3 removed (1 image, 2 companions)`."""
     parts = f" ({counted(done.images, 'image')}, {counted(done.companions, 'companion')})" if done.companions else ""
     lost = f" + {done.unreadable:,} unreadable" if done.unreadable else ""
-    return f"{counted(done.members, noun)} = {done.kept:,} kept + {done.images + done.companions:,} gone{parts}{lost}"
+    return (
+        f"{counted(done.members, noun)} = {done.kept:,} kept + {done.images + done.companions:,} removed{parts}{lost}"
+    )

@@ -30,9 +30,9 @@ COMMAND = Command(
     "folders",
     "review",
     does="tell which folder's images are in which other folder",
-    help="List the folders whose images are all in another folder, then the pairs of folders that share most. A folder "
-    "stands for its subfolders, too. An image is in another folder if it matches an image there. With A: pairs with A "
-    "or a folder in A; with B: pairs of A and B, or of folders in A and in B.",
+    help="List the folders whose images are all in another folder, then the pairs of folders that share the most "
+    "images. A folder includes its subfolders. An image is in another folder if the image matches an image there. With "
+    "A: pairs with A or a folder in A; with B: pairs of A and B, or of folders in A and in B.",
     examples={
         "fast-diff folders": "of the last run here",
         "fast-diff folders outputs/Pictures Backup": "what is in the folder Backup and also elsewhere",

@@ -91,21 +91,21 @@ def contained(pairs: pd.DataFrame) -> pd.DataFrame:
     All of the returned folders may be removed together.
 
     Each folder comes once, without the folders inside it. Its `other` is the folder with the most identical images,
-    then with the fewest images. A folder that goes is never the `other` of a row, and an `other` never goes.
+    then with the fewest images. No folder is the `other` of one row and the `folder` of another row.
     Columns: folder, other, images, identical, near, bytes, mutual (the images of `other` are in `folder`, too).
     A folder that holds `other` counts without `other`; such pairs come last."""
     rows = pd.concat([each[each["contained_a"]] for each in (pairs, _swapped(pairs))])
     nested = [below(a, b) for a, b in zip(rows["folder_a"], rows["folder_b"], strict=True)]
     order = ["nested", "bytes_a", "folder_a", "identical_a", "images_b", "folder_b"]
     rows = rows.assign(nested=nested).sort_values(order, ascending=[True, False, True, False, True, True])
-    going, staying = _Marked(), _Marked()
+    removed, others = _Marked(), _Marked()
     kept = []
     for row, (a, b) in enumerate(zip(rows["folder_a"], rows["folder_b"], strict=True)):
-        if going.touches(a) or staying.touches(a) or going.touches(b):
+        if removed.touches(a) or others.touches(a) or removed.touches(b):
             continue
         kept.append(row)
-        going.add(a)
-        staying.add(b)
+        removed.add(a)
+        others.add(b)
     names = {"folder_a": "folder", "folder_b": "other", "contained_b": "mutual"}
     names |= {f"{name}_a": name for name in ("images", "identical", "near", "bytes")}
     found: pd.DataFrame = rows.iloc[kept].rename(columns=names)[[*names.values()]].reset_index(drop=True)
@@ -156,12 +156,12 @@ def _contained(row: dict[Any, Any]) -> str:
     folder, other, images = one_line(row["folder"]), one_line(row["other"]), counted(row["images"], "image")
     about = f"{row['identical']:,} identical, {row['near']:,} near, {human_bytes(row['bytes'])}"
     if below(row["other"], row["folder"]):
-        return f"contained   all {images} of {folder} outside {other} are in {other} ({about}); they can go"
+        return f"contained   all {images} of {folder} outside {other} are in {other} ({about}): removable"
     if below(row["folder"], row["other"]):
-        return f"contained   all {images} of {folder} are elsewhere in {other} ({about}); it can go"
+        return f"contained   all {images} of {folder} are elsewhere in {other} ({about}): removable"
     if row["mutual"]:
-        return f"same        {folder} and {other} have the same images ({images}: {about}); one of them can go"
-    return f"contained   all {images} of {folder} are in {other} ({about}); it can go"
+        return f"same        {folder} and {other} have the same images ({images}: {about}): one folder is removable"
+    return f"contained   all {images} of {folder} are in {other} ({about}): removable"
 
 
 def _pair(row: dict[Any, Any]) -> Iterator[str]:

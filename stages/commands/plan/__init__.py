@@ -1,10 +1,10 @@
-"""Write a plan file: which images of each cluster stay, and which go.
+"""Write a plan file: which images of each cluster to keep, and which to remove.
 
 plan_file.py    the format of the plan file; read and check a plan file
-proposal.py     what goes, by the run's keepers and by rules
-companions.py   the companions of what goes
-options.py      options of other commands that say what goes
-removals.py     what goes as a table, inside containers too
+proposal.py     the images to remove, by the run's keepers and by rules
+companions.py   the companions of the images to remove
+options.py      options of other commands that choose the images to remove
+removals.py     the images to remove as a table, images inside containers included
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.messages.errors import ConfigError, one_line
 from pipeline.messages.say import answer_paged
 from pipeline.messages.words import counted
 
-LEFT = "to make the containers again without these images, use fast-diff filter"
+LEFT = "fast-diff filter writes copies of the containers without these images"
 
 
 def plan(
@@ -53,20 +53,20 @@ def plan(
     with atomic_write(file) as written:
         written.write(json.dumps(plan, indent=1).encode())
     removed = [each for group in plan["clusters"] for each in group["remove"]]
-    going = [(each["path"], each["bytes"]) for each in removed]
-    count, clusters = len(going), len(plan["clusters"])
+    files = [(each["path"], each["bytes"]) for each in removed]
+    count, clusters = len(files), len(plan["clusters"])
     beside = len({(_folder(each), also["name"]) for each in removed for also in each.get("companions", ())})
     and_more = f"; their {counted(beside, 'companion')}, too" if beside else ""
-    by = by_folder(going, images_per_folder(results))
-    said = [
-        f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would go{and_more}",
-        *(f"  {one_line(path)}, {human_bytes(size)}" for path, size in (going if verbose else ())),
-        *folder_lines(by, "would go"),
+    by = by_folder(files, images_per_folder(results))
+    lines = [
+        f"plan        {file}: {counted(count, 'file')} of {counted(clusters, 'cluster')} would be removed{and_more}",
+        *(f"  {one_line(path)}, {human_bytes(size)}" for path, size in (files if verbose else ())),
+        *folder_lines(by, "would be removed"),
         *([f"left alone  {counted(left, 'image')} inside containers: {LEFT}"] if left else []),
         f"next        fast-diff apply {file} --action report",
     ]
     counts = {"remove": count, "companions": beside, "clusters": clusters, "inside": left}
-    return answer_paged(as_json, {"plan": str(file), **counts, "folders": as_records(by)}, said)
+    return answer_paged(as_json, {"plan": str(file), **counts, "folders": as_records(by)}, lines)
 
 
 def _folder(file: Mapping[str, Any]) -> str:
@@ -95,10 +95,11 @@ def _several(name: str, metavar: str, text: str, argument: str = "") -> click.Op
 COMMAND = Command(
     "plan",
     "clean up",
-    does="write which images of each cluster stay, and which go",
-    help="Write the proposal of a finished run to a JSON file: the keeper and the references of each cluster stay, and "
-    "the others go. --prefer and --avoid choose other keepers; --only, --max-distance and --folder leave images out of "
-    "what goes. No image is touched. If you edit a plan, check that what goes duplicates what stays.",
+    does="write which images of each cluster to keep, and which to remove",
+    help="Write the proposal of a finished run to a JSON file: keep the keeper and the references of each cluster, and "
+    "remove the other images. --prefer and --avoid choose other keepers; --only, --max-distance and --folder limit "
+    "which images are removed. No image is touched. If you edit a plan, check that each image to remove duplicates a "
+    "kept image.",
     examples={
         "fast-diff plan outputs/Pictures plan.json": "of a run",
         "fast-diff plan outputs/Pictures plan.json --avoid 'Backup*' --only identical": "identical images only",

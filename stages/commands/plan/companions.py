@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass as validated
 from stages.commands.results.tables import Results
 from stages.decoding.recheck import names_of
 from stages.decoding.sources import in_range
-from stages.listing.companions import BETWEEN, stem_of
+from stages.listing.companions import NAME_SEPARATOR, stem_of
 from stages.listing.path_text import show
 from stages.listing.takeout import is_json_of
 
@@ -62,8 +62,8 @@ def companions_of(results: Results, paths: Collection[str]) -> dict[str, list[di
             if file not in compared:
                 with contextlib.suppress(OSError):
                     stat = os.lstat(file)
-                    said = {"name": name, "bytes": stat.st_size, "mtime_ns": in_range(stat.st_mtime_ns)}
-                    found.setdefault(path, []).append(said)
+                    companion = {"name": name, "bytes": stat.st_size, "mtime_ns": in_range(stat.st_mtime_ns)}
+                    found.setdefault(path, []).append(companion)
     return found
 
 
@@ -75,7 +75,7 @@ def _named(results: Results, paths: Collection[str]) -> Iterator[tuple[str, tupl
         texts = zip(rows["path"].to_pylist(), names_of(rows), rows["companions"].to_pylist(), strict=True)
         for path, true, text in texts:
             folder, _, image = true.rpartition(b"/")
-            names = text.split(BETWEEN)
+            names = text.split(NAME_SEPARATOR)
             yield path, (names, [folder + b"/" + true_name(name, image) for name in names])
 
 

@@ -7,9 +7,9 @@ The file is JSON that lists, for each cluster, the images to keep and to remove.
 
 A FILE is {"path", "bytes", "mtime_ns", "digest"}, and "path_bytes" in hex if its name is not UTF-8: enough to tell
 whether a file has changed since the run. "reason", optional, says why the first file of "keep" is the keeper.
-A FILE of "remove" has "companions", if any: [{"name", "bytes", "mtime_ns"}, ...]; "companion_patterns" are those of the
-run, and "extensions" its `scan.extensions`. The report's page and users write plans, too; `read_plan` takes a missing
-"mtime_ns" and missing companions from the run.
+A FILE of "remove" has "companions", if any: [{"name", "bytes", "mtime_ns"}, ...]; "companion_patterns" and "extensions"
+are the run's `companions.patterns` and `scan.extensions`. The report's page and users write plans, too; `read_plan`
+takes a missing "mtime_ns" and missing companions from the run.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def container_of(file: PlannedFile) -> Path | None:
 
 @validated(frozen=True, config=FORBID)
 class Group:
-    """One cluster: the files that stay and those that go.
+    """One cluster: the files to keep, and the files to remove.
 
     `reason`: why the first file of `keep` is the keeper."""
 
@@ -120,14 +120,14 @@ class RemovalPlan:
 
     @property
     def removed(self) -> Iterator[tuple[PlannedFile, Group]]:
-        """Yield every file that is to go, with its cluster."""
+        """Yield every file to remove, with its cluster."""
         return ((file, group) for group in self.clusters for file in group.remove)
 
 
 def read_plan(path: Path) -> RemovalPlan:
     """Read a plan.
 
-    Raises ConfigError where the file is not a plan, or removes a file that must stay."""
+    Raises ConfigError where the file is not a valid plan."""
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
@@ -199,9 +199,13 @@ def _accompanied(plan: RemovalPlan) -> RemovalPlan:
         results = load_run(place(plan.run))
         if naming := naming_of(results.summary["config"]):
             known = companions_of(results, {file.path for file, _ in plan.removed})
-            said = {path: tuple(PlannedCompanion(**each) for each in found) for path, found in known.items()}
+            companions_by_path = {
+                path: tuple(PlannedCompanion(**each) for each in found) for path, found in known.items()
+            }
             groups = [
-                replace(group, remove=tuple(replace(f, companions=said.get(f.path, ())) for f in group.remove))
+                replace(
+                    group, remove=tuple(replace(f, companions=companions_by_path.get(f.path, ())) for f in group.remove)
+                )
                 for group in plan.clusters
             ]
             return replace(plan, clusters=tuple(groups), **naming)
@@ -215,7 +219,7 @@ def _problems(plan: RemovalPlan) -> Iterator[str]:
     seen: dict[bytes, int] = {}
     for group in plan.clusters:
         if group.remove and not group.keep:
-            yield f"cluster {group.cluster}: every image would go; expected at least one in `keep`"
+            yield f"cluster {group.cluster}: every image would be removed; expected at least one in `keep`"
         for file in (*group.keep, *group.remove):
             name, place = name_of(file), f"cluster {group.cluster}: {one_line(file.path)}"
             if name in seen:

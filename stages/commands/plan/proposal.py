@@ -1,4 +1,4 @@
-"""Propose which images of each cluster go.
+"""Propose which images of each cluster to remove.
 
 The run's keepers decide, or rules of the command line."""
 
@@ -34,15 +34,15 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class PlanRules:
-    """Rules that choose what goes.
+    """Rules that choose the images to remove.
 
     prefer        folders, the most preferred first: an image below one of them becomes the keeper
     avoid         patterns of names: an image with such a name, or in such a folder, is the last choice as keeper
-    only          kind of images that go. identical: the thumbnail equals the keeper's, also in brightness where
+    only          kind of the images to remove. identical: the thumbnail equals the keeper's, also in brightness where
                   pairs.exposure is ignore; near: the thumbnail differs;
                   turned: the image is turned or mirrored against the keeper; mirrored: mirrored against the keeper
-    max_distance  only images with at most this MSE to the keeper go
-    folders       only images below these folders go"""
+    max_distance  greatest MSE between an image to remove and its keeper
+    folders       folders of the images to remove"""
 
     prefer: Sequence[str] = ()
     avoid: Sequence[str] = ()
@@ -52,34 +52,33 @@ class PlanRules:
 
 
 def proposal(results: Results, rules: PlanRules | None = None) -> tuple[dict[str, Any], int]:
-    """Return a run's proposal as JSON data, and a number of images.
+    """Return a run's proposal as JSON data, and the number of images kept only because they are inside containers.
 
-    The number counts the images that stay only because they are inside containers.
-
-    Keepers, references and images inside containers stay; other images go. Raises ConfigError."""
+    Keepers, references, dismissed images and images inside containers are kept; other images are removed. Raises
+    ConfigError."""
     check_finished(results)
     images = results.images().set_index("path")
     members = results.clusters()
     if members["reference"].isna().any():
         raise ConfigError(
-            f"{results.folder}: an earlier version of fast-diff wrote its clusters, which do not say what lies in a "
-            "reference folder; run `fast-diff run` again first"
+            f"{results.folder}: an earlier version of fast-diff wrote the clusters, without the column `reference`; "
+            "run `fast-diff run` again first"
         )
     if lost := set(members["path"]) - set(images.index):
         raise ConfigError(f"{results.folder}: {one_line(min(lost))} is in a cluster and in no other artifact: {LOST}")
     if rules and len(members):
         members = _ruled(results, members, images, rules)
     else:
-        members = members.assign(goes=~members[list(STAYS)].any(axis=1))
+        members = members.assign(removed=~members[list(STAYS)].any(axis=1))
     inside = images["container"].reindex(members["path"]).notna().to_numpy()
-    left = int((members["goes"].to_numpy(bool) & inside).sum())
-    members = members.assign(goes=members["goes"].to_numpy(bool) & ~inside)
+    left = int((members["removed"].to_numpy(bool) & inside).sum())
+    members = members.assign(removed=members["removed"].to_numpy(bool) & ~inside)
     config = results.summary["config"]
     naming = naming_of(config)
-    beside = companions_of(results, set(members.loc[members["goes"].to_numpy(bool), "path"])) if naming else {}
+    beside = companions_of(results, set(members.loc[members["removed"].to_numpy(bool), "path"])) if naming else {}
     groups = []
     for cluster, rows in members.groupby("cluster", sort=True):
-        parts = {"keep": rows[~rows["goes"]], "remove": rows[rows["goes"]]}
+        parts = {"keep": rows[~rows["removed"]], "remove": rows[rows["removed"]]}
         files = {part: [_file(path, images.loc[path]) for path in some["path"]] for part, some in parts.items()}
         for file in files["remove"]:
             file |= {"companions": beside[file["path"]]} if file["path"] in beside else {}
@@ -104,7 +103,7 @@ def _file(path: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules: PlanRules) -> pd.DataFrame:
-    """Return the members of clusters, keeper first, with the column `goes`."""
+    """Return the members of clusters, keeper first, with the bool column `removed`."""
     prefer, below = ([folder_named(name, images.index) for name in names] for names in (rules.prefer, rules.folders))
     if prefer or rules.avoid:
         members = _other_keepers(results, members, images, prefer, rules)
@@ -114,27 +113,29 @@ def _ruled(results: Results, members: pd.DataFrame, images: pd.DataFrame, rules:
     if unknown.any() and (rules.only is not None or rules.max_distance is not None):
         distance = distance.copy()
         distance[unknown], turn[unknown] = _measured(results, members, np.flatnonzero(unknown), keeper, {})
-    goes: Any = ~members[list(STAYS)].to_numpy(bool).any(axis=1)
+    removed: Any = ~members[list(STAYS)].to_numpy(bool).any(axis=1)
     if rules.only is not None:
         same = distance == 0
         if rules.only in ("identical", "near") and results.comparison.exposure == "ignore":
             same[same] = _measured(results, members, np.flatnonzero(same), keeper, {"exposure": "compare"})[0] == 0
         such: dict[str, Mask] = {"identical": same, "near": ~same, "turned": turn > 0}
         such["mirrored"] = turn >= MIRRORED
-        goes = goes & such[rules.only]
+        removed = removed & such[rules.only]
     if rules.max_distance is not None:
-        goes = goes & (distance <= rules.max_distance)
+        removed = removed & (distance <= rules.max_distance)
     if below:
-        goes = goes & np.array(
+        removed = removed & np.array(
             [any(path.startswith(f"{folder}/") for folder in below) for path in members["path"]], bool
         )
-    return members.assign(goes=goes)
+    return members.assign(removed=removed)
 
 
 def _measured(
     results: Results, members: pd.DataFrame, rows: Ints, keeper: Ints, other: Mapping[str, Any]
 ) -> tuple[NDArray[np.float64], Ints]:
-    """Return the MSE of some members to their keepers, and their turns; `other`: other values of the section pairs."""
+    """Return the MSE of the members `rows` to their keepers, and the turns of these members.
+
+    other  values that replace values of the config section `pairs`"""
     some = np.unique(np.concatenate([rows, keeper[rows]]))
     paths = pa.array(members["path"].to_numpy()[some], pa.string())
     config = results.summary["config"]
@@ -158,11 +159,9 @@ def _keepers(members: pd.DataFrame) -> NDArray[np.int64]:
 def _other_keepers(
     results: Results, members: pd.DataFrame, images: pd.DataFrame, prefer: Sequence[str], rules: PlanRules
 ) -> pd.DataFrame:
-    """Return the members with the keepers that `prefer` and `avoid` choose.
+    """Return the members with the keepers that `prefer` and `avoid` choose; distances to new keepers are NaN.
 
-    Raises ConfigError.
-
-    The distances to new keepers are NaN."""
+    Raises ConfigError."""
     cluster = results.summary["config"]["cluster"]
     if cluster["linkage"] == "star":
         raise ConfigError(
@@ -179,19 +178,19 @@ def _other_keepers(
     first = keeper == np.arange(len(rows))
     changed = ~rows["keeper"].to_numpy(bool)[keeper]
     places, old = rows["place"].to_numpy(), rows["keeper"].to_numpy(bool)
-    said = {
+    new_reasons = {
         cluster: f"below {one_line(prefer[new])} (--prefer)" if new < before else "name or folder not avoided (--avoid)"
         for cluster, new, before in zip(rows["cluster"][old], places[keeper[old]], places[old], strict=True)
     }
     reasons = [
-        (said[number] if is_first else None) if other else reason
+        (new_reasons[number] if is_first else None) if other else reason
         for number, is_first, other, reason in zip(rows["cluster"], first, changed, rows["reason"], strict=True)
     ]
-    apart = _dismissed(results, rows, images, keeper) if cluster["dismissed"] else np.zeros(len(rows), bool)
+    is_dismissed = _dismissed(results, rows, images, keeper) if cluster["dismissed"] else np.zeros(len(rows), bool)
     return rows.assign(
         keeper=first,
         reason=pd.Series(reasons, dtype=object),
-        dismissed=np.where(changed, apart, rows["dismissed"].to_numpy(bool)),
+        dismissed=np.where(changed, is_dismissed, rows["dismissed"].to_numpy(bool)),
         mse_to_keeper=np.where(changed & ~first, np.nan, np.where(first, 0.0, rows["mse_to_keeper"].to_numpy())),
     )
 

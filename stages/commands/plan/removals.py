@@ -1,7 +1,8 @@
-"""List the images of a run that are to be removed, also images in containers, as a table.
+"""List the images of a run to remove as a table, images in containers included.
 
-Without options, these are the images of clusters that have no reason to stay; with a plan, the images that the plan
-removes; with `leak_from`, the images of one set that match an image of the other set. References are never removed."""
+Without options, the table has all images of clusters but keepers, references and dismissed images; with a plan, the
+images that the plan removes; with `leak_from`, the images of one set that match an image of the other set. References
+are never removed."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ member     name of a member of a tar or zip, as in `path`
 row        number of a row in a Parquet or Arrow file, from 0
 key        key of a WebDataset sample, or of a row
 cluster    number of the image's cluster; null for an image in no cluster
-keeper     path of the image that stays instead; with `leak_from`, of the nearest match in the other set
+keeper     path of the kept image; with `leak_from`, of the nearest match in the other set
 distance   MSE of the thumbnails of image and keeper; with `leak_from`, their distance by `pairs.metric`
 reason     why the image is removed"""
 ROW = re.compile(r"#(\d+)(?::(.*))?", re.DOTALL)
@@ -59,7 +60,7 @@ def removals(results: Results, leak_from: str | None = None, plan: Path | None =
     """Return the images to remove, sorted by path; see SCHEMA. Raises ConfigError."""
     check_finished(results)
     if leak_from is not None and plan is not None:
-        raise ConfigError("--leak-from: only one of --leak-from and --plan says what goes; leave one out")
+        raise ConfigError("--leak-from: expected only one of --leak-from and --plan; leave one out")
     if leak_from is not None:
         found = _leaks(results, leak_from)
     else:
@@ -78,7 +79,7 @@ def removals(results: Results, leak_from: str | None = None, plan: Path | None =
 
 
 def _duplicates(results: Results) -> pd.DataFrame:
-    """Return the images of clusters that have no reason to stay."""
+    """Return all images of clusters but keepers, references and dismissed images."""
     members = results.clusters()
     first = members.groupby("cluster")[["path", "reason"]].first()
     rows = members[~members[list(STAYS)].any(axis=1)]
@@ -88,12 +89,12 @@ def _duplicates(results: Results) -> pd.DataFrame:
             "cluster": rows["cluster"],
             "keeper": first["path"].reindex(rows["cluster"]).to_numpy(),
             "distance": rows["mse_to_keeper"],
-            "reason": [_said(reason) for reason in first["reason"].reindex(rows["cluster"])],
+            "reason": [_reason_text(reason) for reason in first["reason"].reindex(rows["cluster"])],
         }
     )
 
 
-def _said(reason: Any) -> str:
+def _reason_text(reason: Any) -> str:
     return f"duplicate; keeper: {reason}" if isinstance(reason, str) else "duplicate"
 
 
@@ -117,7 +118,7 @@ def _planned(results: Results, file: Path) -> pd.DataFrame:
         known = keeper in keepers and each.path in to_keeper.index
         same = known and keepers[keeper] == to_keeper.loc[each.path, "cluster"]
         distance = to_keeper.loc[each.path, "mse_to_keeper"] if same else None
-        rows.append((each.path, group.cluster, keeper, distance, _said(group.reason)))
+        rows.append((each.path, group.cluster, keeper, distance, _reason_text(group.reason)))
     return pd.DataFrame(rows, columns=["path", "cluster", "keeper", "distance", "reason"])
 
 
@@ -155,12 +156,12 @@ def _counts(results: Results, rows: pd.DataFrame) -> pd.Series:
             counts &= rows[side].map(contrast) >= least
     if cluster.get("dismissed"):
         try:
-            apart = dismissed.read(cluster["dismissed"])
+            pairs = dismissed.read(cluster["dismissed"])
         except (ValueError, OSError) as error:
             raise ConfigError(f"cluster.dismissed: {error}; bring the file back, or run without it") from error
         digests = _column(results, "digest", paths)
         both = zip(rows["path_a"].map(digests), rows["path_b"].map(digests), strict=True)
-        counts &= np.array([(min(pair), max(pair)) not in apart for pair in both], bool)
+        counts &= np.array([(min(pair), max(pair)) not in pairs for pair in both], bool)
     return counts
 
 

@@ -1,4 +1,4 @@
-"""Summarize by folder how many images would go, or have gone."""
+"""Count by folder the images to remove, or the removed images."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from stages.commands.results.tables import Results, load_run
 from stages.comparing.text import human_bytes, one_line
 
 SHOWN = 20
-"""Folders that a summary lists, those with the most bytes first."""
+"""Greatest number of folders that a summary lists, those with the most bytes first."""
 
 
 @dataclass(frozen=True)
 class FolderCount:
-    """Number and bytes of a folder's files that go.
+    """Number and bytes of the removed images of a folder.
 
-    `images`: number of the run's images in this folder, None where unknown; `whole`: the counts include the
-    subfolders, whose images all go, too."""
+    removed  number of the removed images
+    images   number of the run's images in this folder; None where unknown
+    whole    all images of the folder and its subfolders are removed, and the counts include the subfolders"""
 
     folder: str
-    going: int
+    removed: int
     images: int | None
     bytes: int
     whole: bool = False
 
 
 def by_folder(files: Iterable[tuple[str, int]], images: Mapping[str, int]) -> list[FolderCount]:
-    """Return the folders of files, given as path and bytes; see `folder_counts`."""
+    """Return the folders of removed images, which are given as path and bytes; see `folder_counts`."""
     found: dict[str, tuple[int, int]] = {}
     for path, size in files:
         folder = path.rpartition("/")[0]
@@ -43,15 +44,17 @@ def by_folder(files: Iterable[tuple[str, int]], images: Mapping[str, int]) -> li
 
 
 def folder_counts(files: Mapping[str, tuple[int, int]], images: Mapping[str, int]) -> list[FolderCount]:
-    """Return folders, largest first, from number and bytes of files by folder.
+    """Return counts by folder, those with the most bytes first.
 
-    A folder whose images all go, those of its subfolders included, is one row with its subfolders. `images`: number of
-    the run's images in each folder; empty where the run is unknown."""
-    going, size = ({folder: both[place] for folder, both in files.items()} for place in (0, 1))
-    of_tree, tree, tree_size = (_sums(counts) for counts in (images, going, size))
+    If all images of a folder and its subfolders are removed, the subfolders have no rows of their own.
+
+    files   number and bytes of the removed images in each folder, without subfolders
+    images  number of the run's images in each folder; empty where the run is unknown"""
+    removed, size = ({folder: both[place] for folder, both in files.items()} for place in (0, 1))
+    of_tree, tree, tree_size = (_sums(counts) for counts in (images, removed, size))
     whole = {folder for folder, count in tree.items() if count == of_tree.get(folder)}
     found: dict[str, FolderCount] = {}
-    for folder in going:
+    for folder in removed:
         top = folder
         while top in whole and "/" in top and top.rpartition("/")[0] in whole:
             top = top.rpartition("/")[0]
@@ -59,7 +62,7 @@ def folder_counts(files: Mapping[str, tuple[int, int]], images: Mapping[str, int
             several = of_tree[top] > images.get(top, 0)
             found[top] = FolderCount(top, tree[top], of_tree[top], tree_size[top], several)
         else:
-            found[folder] = FolderCount(folder, going[folder], images.get(folder), size[folder])
+            found[folder] = FolderCount(folder, removed[folder], images.get(folder), size[folder])
     return sorted(found.values(), key=lambda each: (-each.bytes, each.folder))
 
 
@@ -74,20 +77,22 @@ def _sums(counts: Mapping[str, int]) -> Counter[str]:
     return sums
 
 
-def folder_lines(found: Sequence[FolderCount], said: str) -> Iterator[str]:
-    """Yield a line per folder; `said`: what happens to the files, such as "would go"."""
+def folder_lines(found: Sequence[FolderCount], outcome: str) -> Iterator[str]:
+    """Yield a line per folder.
+
+    outcome  the end of a sentence about the images, such as `would be removed`"""
     for each in found[:SHOWN]:
         of = "" if each.images is None else f"of {each.images:,} "
-        tree = " and its subfolders" if each.whole else ""
-        yield f"  {each.going:,} {of}images of {one_line(each.folder or '/')}{tree} {said}, {human_bytes(each.bytes)}"
+        folder = one_line(each.folder or "/") + (" and its subfolders" if each.whole else "")
+        yield f"  {each.removed:,} {of}images of {folder} {outcome}, {human_bytes(each.bytes)}"
     if rest := found[SHOWN:]:
-        files, size = sum(each.going for each in rest), sum(each.bytes for each in rest)
-        yield f"  {files:,} images of {counted(len(rest), 'more folder')} {said}, {human_bytes(size)}"
+        files, size = sum(each.removed for each in rest), sum(each.bytes for each in rest)
+        yield f"  {files:,} images of {counted(len(rest), 'more folder')} {outcome}, {human_bytes(size)}"
 
 
 def as_records(found: Sequence[FolderCount]) -> list[dict[str, Any]]:
-    """Return plain data for scripts."""
-    return [asdict(each) for each in found]
+    """Return plain data for scripts; the key of `removed` is `going`."""
+    return [{"going" if name == "removed" else name: value for name, value in asdict(each).items()} for each in found]
 
 
 def images_per_folder(results: Results) -> Counter[str]:

@@ -19,7 +19,7 @@ from stages.kernels.measure import turns
 def expanded_rows(
     rows: pd.DataFrame, tables: Sequence[pa.Table], comparison: Comparison, settings: Settings, swap: bool
 ) -> pd.DataFrame:
-    """Return a row for each pair of images that rows of representatives stand for.
+    """Return a row for each pair of images that rows of representatives represent.
 
     `tables`: of the stage index, in path order, with all images of `rows`; `swap`: see `groups.expand`."""
     known = pd.Index(pa.concat_arrays([table["path"].combine_chunks() for table in tables]).to_pandas())

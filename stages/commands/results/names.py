@@ -55,7 +55,7 @@ def _named(typed: str, known: Collection[str], kind: str, expected: str) -> str:
 
 
 def _meant(text: str) -> Iterator[str]:
-    """Yield the paths that a text may stand for."""
+    """Yield the paths that a text may name."""
     yield text if protocol_of(text) else os.path.normpath(Path.cwd() / at_home(text))
     yield text
     yield canonical(text)

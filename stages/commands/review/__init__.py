@@ -75,7 +75,7 @@ COMMAND = Command(
     "`review`.",
     examples={
         "fast-diff review outputs/Pictures": "open the page",
-        "fast-diff review --no-browser --port 8765": "of the last run here, at a fixed port, such as for ssh -L",
+        "fast-diff review --no-browser --port 8765": "the last run here, at a fixed port, as for ssh -L",
     },
     arguments=(
         run_argument(),

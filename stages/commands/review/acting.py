@@ -1,8 +1,8 @@
 """Run dry runs, applies and undos for the page, one at a time, with the code of `apply` and `undo`.
 
-A dry run fixes the plan and the options of `apply`, and names them by a digest. `apply` takes that digest
-once, and only while the decisions are those of the dry run: a window that shows other decisions can't act, and a
-request that is sent twice acts once."""
+A dry run fixes the plan and the options of `apply`; a digest identifies both. `apply` accepts the digest once, and only
+while the decisions are those of the dry run: a window that shows other decisions can't act, and a request that is sent
+twice acts once."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class Acts:
         with self._lock:
             self._begin(work, lambda: prepared.act(work, None))
             self._prepared = prepared
-        said = warning(plan, target) if target else ""
-        return {"digest": prepared.digest, "files": len(removed), "warning": said}
+        message = warning(plan, target) if target else ""
+        return {"digest": prepared.digest, "files": len(removed), "warning": message}
 
     def apply(self, digest: str, revision: int) -> None:
         """Begin to act on the plan with this digest. Raises ConfigError, Stale, OSError."""
@@ -187,7 +187,7 @@ class Acts:
 
     def _refuse_if_busy(self) -> None:
         if self.work and not self.work.ended:
-            raise Stale(f"the page's {self.work.name} is going on; wait for its end")
+            raise Stale(f"the page's {self.work.name} is not finished; wait for its end")
 
     def _begin(self, work: PageJob, lines: Callable[[], Lines]) -> None:
         self._refuse_if_busy()

@@ -170,8 +170,8 @@ def _error(status: int) -> Callable[[Request, Exception], Response]:
 
 
 def _os_error(request: Request, error: Exception) -> Response:
-    said = error.strerror if isinstance(error, OSError) else None
-    return JSONResponse({"error": f"nothing was saved: {said or error}"}, 507, NO_STORE)
+    cause = error.strerror if isinstance(error, OSError) else None
+    return JSONResponse({"error": f"nothing was saved: {cause or error}"}, 507, NO_STORE)
 
 
 def _content(path: Path) -> bytes | None:

@@ -62,7 +62,7 @@ class Step(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What a request asks for: `do` (a new step), `undo` or `redo`."""
+    """A reviewer's request: `do` (a new step), `undo` or `redo`."""
 
     does: str
     label: str = ""

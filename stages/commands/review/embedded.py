@@ -1,6 +1,7 @@
-"""Read the lens and the colour profile of an image: run as a process of its own, since the bytes may be hostile.
+"""Read the lens and the colour profile of an image in a separate process, since the bytes may be hostile.
 
-The process reads the file's bytes from standard input and writes JSON; limits on memory and time end the process."""
+The process runs this module, reads the file's bytes from standard input and writes JSON; limits on memory and time end
+the process."""
 
 from __future__ import annotations
 

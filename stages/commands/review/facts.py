@@ -11,7 +11,7 @@ from stages.commands.plan.companions import true_name
 from stages.commands.review.embedded import embedded
 from stages.commands.review.images import ServedImages
 from stages.commands.review.shown import Shown
-from stages.listing.companions import BETWEEN
+from stages.listing.companions import NAME_SEPARATOR
 
 
 def facts_of(shown: Shown, images: ServedImages, number: int) -> dict[str, Any]:
@@ -39,5 +39,5 @@ def facts_of(shown: Shown, images: ServedImages, number: int) -> dict[str, Any]:
 def _companions(row: Mapping[str, Any]) -> list[str]:
     """Return the names of the companions that are still beside an image."""
     folder, _, image = (row["path_bytes"] or row["path"].encode()).rpartition(b"/")
-    names = row["companions"].split(BETWEEN) if row["companions"] else []
+    names = row["companions"].split(NAME_SEPARATOR) if row["companions"] else []
     return [name for name in names if os.path.lexists(folder + b"/" + true_name(name, image))]

@@ -26,7 +26,7 @@ from stages.report.gallery import display_options
 from stages.report.pictures import PREVIEW, jpeg
 from stages.report.previews import QUALITY
 
-SHOWN = {
+BROWSER_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",
     "PNG": "image/png",
@@ -78,9 +78,9 @@ class ServedImages:
     def original(self, number: int) -> Picture | None:
         """Return an image in full size. Raises IndexError."""
         row = self._shown.rows[number]
-        if self._options.upright and row["format"] in SHOWN:
+        if self._options.upright and row["format"] in BROWSER_TYPES:
             data = self.content(number)
-            return Picture(data, SHOWN[row["format"]]) if data is not None else None
+            return Picture(data, BROWSER_TYPES[row["format"]]) if data is not None else None
         image = self._decoded(number, SIDE)
         if image is None:
             return None

@@ -13,7 +13,7 @@ from stages.commands.apply.tally import Tally
 
 Lines: TypeAlias = Generator[str, None, None]
 LINES = 500
-"""Lines of a job that the page can show: the last ones."""
+"""Number of lines of a job that the page can show: the last lines."""
 
 
 class Stale(FastDiffError):

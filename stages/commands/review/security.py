@@ -6,7 +6,7 @@
     secret          is in the address that the command prints, and afterwards in a cookie: HttpOnly, SameSite=Strict
     Sec-Fetch-Site  must be same-origin: pages on other ports of this machine are of the same site, so browsers send
                     the cookie with the requests of such pages
-    Origin          must be this server's where a request acts; no header allows another origin to read an answer
+    Origin          must be this server's in a POST request; no header allows another origin to read an answer
 
 The secret lives as long as the server."""
 
@@ -66,7 +66,7 @@ class Guard:
         if scope["type"] != "http":
             return  # no other protocol is spoken here
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-        if self._enters(scope, headers):
+        if self._shows_secret(scope, headers):
             await self._welcome(scope, receive, send)
         elif refused := self._refused(scope, headers):
             await self._answer(*refused, scope, receive, send)
@@ -78,7 +78,7 @@ class Guard:
         found = [value for name, value in headers if name == "host"]
         return found[0] if len(found) == 1 and found[0] in self._address.hosts else None
 
-    def _enters(self, scope: Scope, headers: list[tuple[str, str]]) -> bool:
+    def _shows_secret(self, scope: Scope, headers: list[tuple[str, str]]) -> bool:
         """Return whether a request shows the secret in the address."""
         if scope["method"] != "GET" or scope["path"] != self._address.prefix or not self._host(headers):
             return False
@@ -109,7 +109,7 @@ class Guard:
         return None
 
     async def _welcome(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the cookie, and have the page itself load the review: a request from elsewhere sends no Strict cookie."""
+        """Set the cookie, and answer with a page that reloads: a request from another site sends no Strict cookie."""
         from starlette.responses import HTMLResponse
 
         prefix = self._address.prefix
@@ -123,8 +123,8 @@ class Guard:
     async def _answer(self, status: int, text: str, scope: Scope, receive: Receive, send: Send) -> None:
         from starlette.responses import PlainTextResponse
 
-        said = f"fast-diff: {text}\n" if text else None
-        await PlainTextResponse(said, status, NO_STORE)(scope, receive, _with_headers(send))
+        body = f"fast-diff: {text}\n" if text else None
+        await PlainTextResponse(body, status, NO_STORE)(scope, receive, _with_headers(send))
 
 
 def _equal(given: str, secret: str) -> bool:

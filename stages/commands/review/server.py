@@ -37,8 +37,8 @@ def listening(port: int) -> Iterator[socket.socket]:
             opened.bind((HOST, port))
             opened.listen(BACKLOG)
         except (OSError, OverflowError) as error:
-            said = error.strerror if isinstance(error, OSError) else "expected a port from 0 to 65535"
-            raise ConfigError(f"--port: {port} can't be used ({said}); choose another, or leave --port out") from error
+            cause = error.strerror if isinstance(error, OSError) else "expected a port from 0 to 65535"
+            raise ConfigError(f"--port: {port} can't be used ({cause}); choose another, or leave --port out") from error
         yield opened
 
 

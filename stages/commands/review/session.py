@@ -90,7 +90,7 @@ class Session:
     def decide(self, actions: object, revision: object, since: int) -> dict[str, Any]:
         """Save decisions on disk; return the state since a revision.
 
-        Raises ConfigError for invalid data; Stale where another window changed what an `undo` would take back."""
+        Raises ConfigError for invalid data; Stale if another window has changed decisions that an `undo` changes."""
         if not isinstance(actions, list):
             raise ConfigError("expected a list of actions")
         read = [self._action(action) for action in actions]

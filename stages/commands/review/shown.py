@@ -22,7 +22,7 @@ from stages.clustering.rows import PathIndex
 from stages.commands.apply.companions import XMP
 from stages.commands.results.tables import Results
 from stages.comparing.text import one_line
-from stages.listing.companions import BETWEEN, kind_of
+from stages.listing.companions import NAME_SEPARATOR, kind_of
 from stages.report import page, reads
 from stages.report.extremes import number
 from stages.report.previews import SUFFIXES
@@ -78,7 +78,7 @@ class Shown:
         return [
             number
             for number, names in named
-            if names and any(kind_of(name.encode()) == XMP for name in names.split(BETWEEN))
+            if names and any(kind_of(name.encode()) == XMP for name in names.split(NAME_SEPARATOR))
         ]
 
     def image(self, number: int) -> tuple[str, str]:

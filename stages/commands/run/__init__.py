@@ -101,8 +101,8 @@ def _gate(config: Config, fail_on: str) -> int:
     from pipeline import load_run
     from stages.commands.run.gate import fails
 
-    if said := fails(load_run(config.folder), fail_on):
-        say_on_stderr(f"--fail-on {fail_on}: {said}; see fast-diff show {config.folder}")
+    if reason := fails(load_run(config.folder), fail_on):
+        say_on_stderr(f"--fail-on {fail_on}: {reason}; see fast-diff show {config.folder}")
         return FOUND
     return 0
 
@@ -111,22 +111,22 @@ def _check_performance_report(config: Config, path: Path) -> None:
     """Raise ConfigError where Dask's page can't be written."""
     from pipeline.machine import installation
 
-    said: str | None = None
+    problem: str | None = None
     if config.scheduler.kind == "synchronous":
-        said = "kind synchronous runs without Dask; choose another scheduler.kind"
+        problem = "kind synchronous runs without Dask; choose another scheduler.kind"
     elif not importlib.util.find_spec("bokeh"):
-        said = f"Dask draws the page with a library that is missing: {installation.install('bokeh')}"
+        problem = f"Dask draws the page with a library that is missing: {installation.install('bokeh')}"
     elif not path.absolute().parent.is_dir():
-        said = f"the folder of {path} does not exist"
+        problem = f"the folder of {path} does not exist"
     elif path.is_dir():
-        said = f"{path} is a folder; expected the name of a file"
+        problem = f"{path} is a folder; expected the name of a file"
     elif path.exists() and path.suffix.lower() not in (".html", ".htm"):
-        said = f"{path} exists and is not a page; expected a name such as report.html"
-    for root in () if said else (root for roots in config.roots.values() for root in roots):
+        problem = f"{path} exists and is not a page; expected a name such as report.html"
+    for root in () if problem else (root for roots in config.roots.values() for root in roots):
         if path.resolve().is_relative_to(Path(root).resolve()):
-            said = f"{path} lies in the input {root}, where nothing is ever written"
-    if said:
-        raise ConfigError(f"--performance-report: {said}")
+            problem = f"{path} lies in the input {root}, where nothing is ever written"
+    if problem:
+        raise ConfigError(f"--performance-report: {problem}")
 
 
 def _rules(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -31,7 +31,7 @@ KEY = FILENAME.removesuffix(".parquet")
 VERSION = 3
 """Version of the script's format."""
 LETTERS = 30
-"""Letters of the names of a set's folders, at most; a set with longer names is called a or b."""
+"""Greatest length of a set's name, made from the names of its folders; a set with a longer name is called a or b."""
 
 log = logging.getLogger("fast_diff")
 

@@ -72,7 +72,7 @@ def _page(
 ) -> bytes:
     from stages.report.page import render
 
-    said = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted), "spent": spent}
+    work_texts = {"seconds": took(work), "rate": rate(work), "computed_on": computed_on(work, wanted), "spent": spent}
     page = {"run": run, "work": work, "rows": figures, "unknown": unknown(work), "caution": caution(work), "mark": mark}
     scale = math.log(max([2, *(row.pairs for row in figures)]))  # of the bars
-    return render("work.html", page | said | {"scale": scale})
+    return render("work.html", page | work_texts | {"scale": scale})

@@ -48,9 +48,9 @@ COMMAND = Command(
     "show",
     "review",
     does="summarize or list the clusters of a run, or list all matches of one image",
-    help="Say how many images of each folder would go. With --verbose: list the clusters, the image to keep first. "
+    help="Say how many images of each folder would be removed. With --verbose: list the clusters, the keeper first. "
     "With PATH: all matches of that image, nearest first, dismissed pairs included; the end of a path is enough if no "
-    "other image has that end. Without RUN: of the last run in ./outputs.",
+    "other image has that end. Without RUN: the last run in ./outputs.",
     examples={
         "fast-diff show outputs/Pictures": "a summary by folder",
         "fast-diff show outputs/Pictures --verbose": "all clusters",

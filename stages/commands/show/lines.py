@@ -25,30 +25,30 @@ def cluster_lines(clusters: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[s
         yield "no two images match"
     for number, members in clusters.groupby("cluster", sort=True):
         first = members.iloc[0]
-        apart = f", at most {human_mse(first['diameter'])} apart" if pd.notna(first["diameter"]) else ""
-        yield f"cluster {number}: {counted(len(members), 'image')}{apart}"
+        diameter = f", MSE at most {human_mse(first['diameter'])}" if pd.notna(first["diameter"]) else ""
+        yield f"cluster {number}: {counted(len(members), 'image')}{diameter}"
         for row in members.to_dict("records"):
-            stays = next((reason for reason in STAYS if row[reason]), "")
-            far = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
+            kept = next((reason for reason in STAYS if row[reason]), "")
+            distance = "" if row["keeper"] else f"  MSE {human_mse(row['mse_to_keeper'])}"
             size = f"{row['width']}x{row['height']}  {human_bytes(row['bytes'])}"
             why = f"  {one_line(row['reason'])}" if row["keeper"] and pd.notna(row["reason"]) else ""
-            yield f"  {stays:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{far}{why}"
+            yield f"  {kept:<9}  {of_set(sets, row['path'])}{one_line(row['path'])}  {size}{distance}{why}"
 
 
 def summary_lines(results: Results, clusters: pd.DataFrame) -> Iterator[str]:
-    """Yield how many images of each folder would go, and totals.
+    """Yield how many images of each folder would be removed, and totals.
 
     `clusters`: see `Results.clusters`."""
     if clusters.empty:
         yield "no two images match"
         return
-    going = clusters[~clusters[list(STAYS)].any(axis=1)]
+    removed = clusters[~clusters[list(STAYS)].any(axis=1)]
     count, images = clusters["cluster"].nunique(), counted(len(clusters), "image")
     yield f"clusters    {count:,}, of {images}"
-    yield f"would go    {counted(len(going), 'image')}, {human_bytes(int(going['bytes'].sum()))}"
-    found = by_folder(zip(going["path"], going["bytes"].tolist(), strict=True), images_per_folder(results))
-    yield from folder_lines(found, "would go")
-    yield "details     --verbose lists the clusters; fast-diff plan writes down what goes"
+    yield f"removable   {counted(len(removed), 'image')}, {human_bytes(int(removed['bytes'].sum()))}"
+    found = by_folder(zip(removed["path"], removed["bytes"].tolist(), strict=True), images_per_folder(results))
+    yield from folder_lines(found, "would be removed")
+    yield "details     --verbose lists the clusters; fast-diff plan writes the images to remove to a file"
 
 
 def as_records(found: pd.DataFrame, sets: Mapping[str, str]) -> pd.DataFrame:
@@ -119,8 +119,8 @@ def turn(row: dict[Any, Any]) -> str:
     """Return the turn of the other image as text.
 
     Returns an empty text for an image that is not turned."""
-    said = human_turn(row["rotation"] // 90 + MIRRORED * bool(row.get("mirrored", False)))
-    return f"  {said}" if said else ""
+    text = human_turn(row["rotation"] // 90 + MIRRORED * bool(row.get("mirrored", False)))
+    return f"  {text}" if text else ""
 
 
 def hash_lines(found: pd.DataFrame, sets: Mapping[str, str]) -> Iterator[str]:

@@ -45,8 +45,8 @@ def images(found: Explanation) -> dict[str, int]:
 def lines(found: Explanation, by_stage: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield the counts of `rows` as text, a line per stage."""
     if len(counts := images(found)) > 1:
-        said = ", ".join(f"{name} {counted(count, 'image')}" for name, count in counts.items())
-        yield f"sets       {said}; only images of a are compared with images of b"
+        sizes = ", ".join(f"{name} {counted(count, 'image')}" for name, count in counts.items())
+        yield f"sets       {sizes}; only images of a are compared with images of b"
     for stage, row in by_stage.items():
         todo = f"{row['to_run']:,} to run" if row["to_run"] else "nothing to run"
         sets = ", ".join(

@@ -28,7 +28,7 @@ STUFFING = b"\xff\0"
 LEAD, STEPS = 8, 12
 """Repetitions of STUFFING at first, since libjpeg looks eight bytes ahead; then single steps."""
 ZEROS = 8
-"""Most zero bytes at the end of a scan without an end marker; more zeros are the missing rest of a download."""
+"""Zero bytes, at most, at the end of a scan without an end marker; more zeros are the missing rest of a download."""
 VALUES = 3
 """Coefficients per pixel of `max_pixels`: as many as an RGB image has at full resolution."""
 

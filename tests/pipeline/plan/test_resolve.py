@@ -304,7 +304,7 @@ def test_an_artifact_counts_only_with_the_files_beside_it(folder: Path, monkeypa
     toy_run(folder)
     side = folder / "run" / "side" / "w00.txt"
     side.unlink()
-    assert judged(folder, "letters/w00").reason == "missing: files beside it"
+    assert judged(folder, "letters/w00").reason == "missing: files beside the artifact"
     side.write_bytes(b"tex")
     assert judged(folder, "letters/w00").receipt is None
     side.write_bytes(b"texT")

@@ -220,7 +220,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / ".lock").touch()  # one that does not name its owner yet
     with pytest.raises(LockedError, match="has just started"), RunLock(tmp_path):
         pytest.fail("another one is about to write its name")
-    monkeypatch.setattr(file_lock, "NAMED_SOON", -1.0)
+    monkeypatch.setattr(file_lock, "WRITE_TIMEOUT", -1.0)
     assert is_taken(tmp_path)
     assert not (tmp_path / ".lock").exists()
 
@@ -333,7 +333,7 @@ def test_a_lock_without_hard_links_names_its_owner(tmp_path: Path, monkeypatch: 
 def test_a_lock_that_is_gone_names_nobody_soon(tmp_path: Path) -> None:
     released = file_lock.FileLock(tmp_path, "t")
     released._links = False
-    assert released._names_soon() is False
+    assert released._is_being_written() is False
 
 
 def test_the_sweep_of_a_live_owner_does_not_make_it_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

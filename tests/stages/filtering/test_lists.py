@@ -10,9 +10,9 @@ from stages.filtering.outcome import Refused, Rewritten
 
 
 def written(path: Path, *names: str, column: str | None = None, folder: str | None = None) -> tuple[Rewritten, bytes]:
-    going = frozenset(name.encode() for name in names)
+    removed = frozenset(name.encode() for name in names)
     target = path.parent / "out" / path.name
-    return write_list(ImageList(bytes(path), column, folder), going, target), target.read_bytes()
+    return write_list(ImageList(bytes(path), column, folder), removed, target), target.read_bytes()
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
@@ -44,14 +44,14 @@ def test_lines_of_json_and_of_text(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
     done, left = written(path, "https://x/a.jpg")
     assert (done[:3], left) == ((3, 2, 1), "\n".join(rows[1:]).encode())
-    assert f"its relative paths lead from {tmp_path};" in done.note
+    assert f"relative paths in the list begin at {tmp_path};" in done.note
     done, left = written(path, f"{tmp_path}/c.jpg")
     assert left == "\n".join([*rows[:3], ""]).encode()
     path = tmp_path / "x.txt"
     path.write_bytes(b"/x/a.jpg\r\n\xff.jpg\n\n/x/b.jpg")
     done, left = written(path, "/x/b.jpg", folder="/y")
     assert (done[:3], left) == ((3, 2, 1), b"/x/a.jpg\r\n\xff.jpg\n\n")
-    assert "lead from /y;" in done.note
+    assert "begin at /y;" in done.note
 
 
 def test_json_of_coco_and_a_plain_list(tmp_path: Path) -> None:

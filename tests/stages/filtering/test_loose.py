@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stages.decoding.sources import Expected
-from stages.filtering.loose import FolderImages, beside, put
+from stages.filtering.loose import FolderImages, companion_files, put
 from stages.filtering.outcome import Refused
 from stages.filtering.result_paths import ResultPaths
 
@@ -86,7 +86,10 @@ def test_what_belongs_to_images() -> None:
     images = FolderImages(b"/d", {b"a.jpg": Expected(b"/d/a.jpg", 1, "")}, {b"b.jpg", b"c.x.jpg", b"a.png"})
     images.companions = {b"a.jpg": [b"IMG_a.xmp"], b"b.jpg": [b"IMG_b.xmp", b"IMG_a.xmp"]}
     others = {b"a.txt", b"b.txt", b"b.tar.gz", b"c.json", b"x.json", b"b", b"IMG_a.xmp", b"IMG_b.xmp", b"B.txt"}
-    assert beside(images, others) == ({b"a.txt", b"IMG_a.xmp"}, {b"b.txt", b"b.tar.gz", b"c.json", b"IMG_b.xmp"})
+    assert companion_files(images, others) == (
+        {b"a.txt", b"IMG_a.xmp"},
+        {b"b.txt", b"b.tar.gz", b"c.json", b"IMG_b.xmp"},
+    )
 
 
 def test_paths_of_results() -> None:

@@ -97,7 +97,7 @@ def test_no_row_is_left(tmp_path: Path) -> None:
     done, data = rewritten(path, names=["#0:7", "#1:8"])
     assert done == Rewritten(2, 0, 2)
     assert pq.read_table(pa.BufferReader(data)).equals(some[:0])
-    with pytest.raises(Refused, match="not in it"):
+    with pytest.raises(Refused, match="not in the container"):
         rewritten(path, names=["#2:9"])
 
 
@@ -112,7 +112,7 @@ def test_a_damaged_page_costs_its_rows(tmp_path: Path) -> None:
     done, result = rewritten(path, 1, 25, 38)
     assert done.members == ROWS == done.kept + done.images + done.unreadable
     assert 1 <= done.unreadable <= 12
-    assert f"{done.unreadable:,} rows behind damaged pages" in done.note
+    assert f"{done.unreadable:,} rows after damaged pages" in done.note
     left = pq.read_table(pa.BufferReader(result))
     assert left.equals(without(table()[: ROWS - done.unreadable], 1, 25))
 

@@ -83,8 +83,8 @@ def test_every_member_of_a_spoilt_container_is_accounted_for(kind: str, seed: in
     for _ in range(CASES):
         path.write_bytes(spoilt(made(kind, generator), generator))
         before = images(path)
-        going = frozenset(generator.sample(before, generator.randrange(len(before) + 1)))
-        removal = Removal(going, ListingRules().below(name + b"!"))
+        removed = frozenset(generator.sample(before, generator.randrange(len(before) + 1)))
+        removal = Removal(removed, ListingRules().below(name + b"!"))
         target.unlink(missing_ok=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of zipfile, on names that come twice
@@ -96,10 +96,10 @@ def test_every_member_of_a_spoilt_container_is_accounted_for(kind: str, seed: in
             finally:
                 assert not list(tmp_path.rglob(".*"))
         assert done.members == done.kept + done.images + done.companions + done.unreadable
-        if not going:
+        if not removed:
             assert target.read_bytes() == path.read_bytes()
         elif not done.note:
-            assert len(images(target)) == len(before) - len(going)
+            assert len(images(target)) == len(before) - len(removed)
     assert refused < CASES // 4
 
 

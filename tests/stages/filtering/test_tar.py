@@ -156,5 +156,5 @@ def test_members_before_a_damage_stay(tmp_path: Path, compress: Callable[[bytes]
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     path = made(tmp_path / "x.tar", [("a.jpg", b"1"), ("b.txt", b"2")])
     for name in ("b.txt", "c.jpg", "a.jpg#2"):
-        with pytest.raises(Refused, match=r"1 of the 1 images to remove are not in it"):
+        with pytest.raises(Refused, match=r"1 of the 1 images to remove are not in the container"):
             rewritten(path, name)

@@ -127,7 +127,7 @@ def test_what_can_not_be_read_is_said(tmp_path: Path) -> None:
     assert "can't be read" in done.note
     assert archive.testzip() is None
     for junk in (b"no zip" * 50, bytes(data)[:400]):
-        with pytest.raises(Refused, match="directory can't be read"):
+        with pytest.raises(Refused, match="directory of the zip can't be read"):
             rewritten(junk, tmp_path, "b.jpg")
-    with pytest.raises(Refused, match="not in it"):
+    with pytest.raises(Refused, match="not in the container"):
         rewritten(made(io.BytesIO()), tmp_path, "d.jpg")

@@ -19,9 +19,9 @@ def test_a_cell_has_both_shares_of_the_later_folder_first() -> None:
     assert (found.folders, found.names, found.left) == (["/p/a", "/p/b", "/q"], ["p/a", "p/b", "q"], 0)
     (first,) = found.rows[1]
     assert first is not None
-    assert (first.a, first.b, first.said, first.tint) == (1, 0, "<1 % · 100 %", TINTS)
+    assert (first.a, first.b, first.text, first.tint) == (1, 0, "<1 % · 100 %", TINTS)
     assert first.title == "1 of 400 images of p/b are in p/a, 10 of 10 the other way round"
-    assert [cell and cell.said for cell in found.rows[2]] == [None, "0 % · 50 %"]
+    assert [cell and cell.text for cell in found.rows[2]] == [None, "0 % · 50 %"]
 
 
 def test_nested_folders_come_only_where_there_are_no_others() -> None:

@@ -1,17 +1,16 @@
-"""Acts on files that are to go, and how each act is undone.
+"""Acts on the files that a plan removes, and how each act is undone.
 
     move       to the same path below another folder     trash     to the system's trash
-    hardlink   a second name of its keeper               symlink   a pointer to its keeper
-    reflink    a copy-on-write clone of its keeper       delete    gone for good
+    hardlink   a hard link to the keeper                 symlink   a symbolic link to the keeper
+    reflink    a copy-on-write clone of the keeper       delete    can't be undone
     merge      a sidecar of the keeper gets metadata; the journal holds its old and its new bytes
 
 Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of a form that this program alone uses
 (`names.py`); the journal holds the name before the act begins.
 
     before   the journal holds all data for undoing the group; the journal's content and name are on disk
-    lift     each file is renamed to TEMPORARY in its folder, since only then it is certain which file was renamed: it
-             must be the file whose bytes were read, and the keeper must still be unchanged, else the file gets its
-             name back.
+    lift     each file is renamed to TEMPORARY in its folder. Then the act checks that TEMPORARY is the file whose bytes
+             were read, and that the keeper is unchanged; otherwise the file gets its name back.
              move, trash: the file is linked or copied to TEMPORARY in its new folder.
              links, merge: the replacement, made beforehand as TEMPORARY.new, gets the file's name
     sync     all new names are on disk, and the names of the folders above them
@@ -21,11 +20,12 @@ Acts are done in groups, step by step (`steps.py`). TEMPORARY is a file name of 
     clear    temporary names are removed
     after    the journal holds the outcome of each act
 
-Guarantees, whenever the process is killed or the power fails: a file that is to go is at its old place, at its new
-place, or in a TEMPORARY that the journal names; its bytes are on disk at one of these before they are removed from
+Guarantees, whenever the process is killed or the power fails: a file to remove is at its old place, at its new place,
+or in a TEMPORARY that the journal names; the bytes are on disk at one of these places before they are removed from
 another; keepers are never touched; no other file is overwritten or removed. `undo` looks at the disk, not at the
-recorded outcome. It removes a TEMPORARY only if the restored file holds its bytes, and second names of that file. Until
-the command has ended, a power cut may bring back a name that `clear` removed; `undo` removes it again.
+recorded outcome. `undo` removes only links that an act made, and a TEMPORARY whose bytes the restored file holds, with
+its hard links. Until the command has ended, a power cut may bring back a name that `clear` removed; `undo` removes this
+name again.
 
 act.py       base class of all acts; delete      folder.py    an open folder, and operations on its files
 moving.py    move                                folders.py   the open folders of a group of acts
@@ -48,15 +48,13 @@ from stages.commands.apply.acts.rewriting import Rewrite
 from stages.commands.apply.acts.trash import ToFinder, ToTrash
 
 if TYPE_CHECKING:
-    from stages.commands.apply.stays import StayingImage
+    from stages.commands.apply.kept_images import KeptImage
 
 KINDS: dict[str, type[Act]] = {"move": Move, "trash": ToTrash, "delete": Act, MERGE: Rewrite}
 KINDS |= dict.fromkeys(LINKS, Link)
 
 
-def act_of(
-    entry: JournalEntry, folders: Folders, seen: Version | None = None, keeper: StayingImage | None = None
-) -> Act:
+def act_of(entry: JournalEntry, folders: Folders, seen: Version | None = None, keeper: KeptImage | None = None) -> Act:
     """Return the act of a journal's entry; undoing needs no `seen` and no `keeper`."""
     kind = KINDS[entry["action"]] if entry["action"] != "trash" or entry.get("to") else ToFinder
     return kind(entry, folders, seen, keeper)

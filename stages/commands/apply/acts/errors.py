@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Cannot(Exception):
+class ActRefused(Exception):
     """Signal that an act is not done or can't be undone, with a reason in one line.
 
     detail  names of the files that caused the refusal, if any"""

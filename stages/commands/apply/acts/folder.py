@@ -20,7 +20,7 @@ from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from typing import TypeAlias
 
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 
 Version: TypeAlias = tuple[int, int, int, int]
 """Device, inode, size and time of a file; a rename changes none of these, a new version of the file does."""
@@ -46,7 +46,7 @@ class Folder:
     the command ends."""
 
     path: Path
-    number: int
+    descriptor: int
     loose: bool = False
     stale: bool = False
 
@@ -55,63 +55,63 @@ class Folder:
 
         Raises OSError."""
         try:
-            return os.stat(name, dir_fd=self.number, follow_symlinks=False)
+            return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def names(self) -> list[str]:
         """Return the names in the folder. Raises OSError."""
-        return os.listdir(self.number)  # noqa: PTH208  # of the open folder, wherever its path leads now
+        return os.listdir(self.descriptor)  # noqa: PTH208  # of the open folder, wherever its path leads now
 
-    def is_held(self) -> bool:
+    def is_at_path(self) -> bool:
         """Return whether the folder's path still leads to the folder."""
         with contextlib.suppress(OSError):
-            return os.path.samestat(self.path.stat(), os.fstat(self.number))
+            return os.path.samestat(self.path.stat(), os.fstat(self.descriptor))
         return False
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[BufferedReader]:
         """Open a regular file to read; follow no link, and never block on a pipe.
 
-        Raises Cannot, OSError."""
+        Raises ActRefused, OSError."""
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            number = os.open(name, flags, dir_fd=self.number)
+            descriptor = os.open(name, flags, dir_fd=self.descriptor)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENXIO):
-                raise Cannot("it is no longer a regular file") from error
+                raise ActRefused("the path no longer leads to a regular file") from error
             raise
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            os.close(number)
-            raise Cannot("it is no longer a regular file")
-        with os.fdopen(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ActRefused("the path no longer leads to a regular file")
+        with os.fdopen(descriptor, "rb") as file:
             yield file
 
     @contextlib.contextmanager
     def created(self, name: str, mode: int = 0o600) -> Iterator[BufferedWriter]:
         """Create a file to write, which is on disk when the block ends. Raises OSError."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        number = os.open(name, flags, mode, dir_fd=self.number)
+        descriptor = os.open(name, flags, mode, dir_fd=self.descriptor)
         self.loose = True
-        with os.fdopen(number, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fsync(number)
+            os.fsync(descriptor)
 
     def digest(self, name: str) -> tuple[os.stat_result, str]:
         """Return the stat result and the SHA-256 of a regular file.
 
-        Raises Cannot, OSError."""
+        Raises ActRefused, OSError."""
         with self.opened(name) as file:
             before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if version(os.fstat(file.fileno())) != version(before):
-                raise Cannot("another program is writing to it")
+                raise ActRefused("another program is writing to the file")
         return before, digest
 
     def is_whole(self, name: str, size: int, digest: str) -> bool:
         """Return whether a regular file with this content has the name."""
-        with contextlib.suppress(OSError, Cannot):
+        with contextlib.suppress(OSError, ActRefused):
             found = self.stat(name)
             return found is not None and found.st_size == size and self.digest(name)[1] == digest
         return False
@@ -119,7 +119,7 @@ class Folder:
     def begins_like(self, name: str, other: Folder, whole: str) -> bool:
         """Return whether a regular file's bytes are a prefix of another file's bytes.
 
-        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, Cannot."""
+        Zeros count as equal: a power cut leaves zeros where a copy was not on disk. Raises OSError, ActRefused."""
         with self.opened(name) as some, other.opened(whole) as every:
             while got := some.read(PIECE):
                 own = every.read(len(got))
@@ -129,28 +129,30 @@ class Folder:
 
     def rename(self, name: str, new: str) -> None:
         """Rename a file to a free name in this folder. Raises OSError."""
-        os.rename(name, new, src_dir_fd=self.number, dst_dir_fd=self.number)
+        os.rename(name, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         self.stale = True
 
     def set_aside(self, name: str, new: str, expected: Version) -> None:
         """Rename a file.
 
-        Raises Cannot where the file is not the expected version; then the file gets its name back. Raises OSError."""
+        Raises ActRefused if the file is not the expected version, which then gets its name back; OSError."""
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self.path / new))
         try:
             self.rename(name, new)
         except FileNotFoundError as error:
-            raise Cannot("it is gone") from error
+            raise ActRefused("the file is gone") from error
         found = self.stat(new)
         if found is None or version(found) != expected:
             try:
                 self.claim(new, name)
             except FileExistsError as error:
-                raise Cannot(f"it was changed meanwhile, twice; {self.path / new} has the earlier version") from error
+                raise ActRefused(
+                    f"the file was changed twice meanwhile; {self.path / new} has the earlier version"
+                ) from error
             self.sync()
             self.remove(new)
-            raise Cannot("it was changed meanwhile")
+            raise ActRefused("the file was changed meanwhile")
 
     def claim(self, name: str, new: str, before: Callable[[], None] = lambda: None) -> None:
         """Give a file a second name, never the name of another file.
@@ -160,7 +162,7 @@ class Folder:
         Raises FileExistsError, OSError."""
         self.loose = True
         try:
-            os.link(name, new, src_dir_fd=self.number, dst_dir_fd=self.number, follow_symlinks=False)
+            os.link(name, new, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor, follow_symlinks=False)
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
@@ -170,10 +172,10 @@ class Folder:
     def _rename_to_free(self, name: str, new: str) -> None:
         rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         if rename is not None:
-            if not rename(self.number, os.fsencode(name), self.number, os.fsencode(new), RENAME_NOREPLACE):
+            if not rename(self.descriptor, os.fsencode(name), self.descriptor, os.fsencode(new), RENAME_NOREPLACE):
                 return
-            if (number := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
-                raise OSError(number, os.strerror(number), new)
+            if (code := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOSYS):
+                raise OSError(code, os.strerror(code), new)
         if self.stat(new) is not None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
         self.rename(name, new)  # another program may take the name in between: no better call exists here
@@ -181,7 +183,7 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a name, if it exists. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=self.number)
+            os.unlink(name, dir_fd=self.descriptor)
             self.stale = True
 
     def sync(self) -> None:
@@ -189,7 +191,7 @@ class Folder:
 
         Raises OSError where a disk fails."""
         try:
-            os.fsync(self.number)
+            os.fsync(self.descriptor)
         except OSError as error:
             if error.errno not in NO_SYNC:
                 raise

@@ -29,7 +29,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
     def close(self) -> None:
         """Close all folders; stale ones are synced once, on exit."""
         for folder in self._open.values():
-            os.close(folder.number)
+            os.close(folder.descriptor)
             if folder.loose or folder.stale:
                 self._late.add(folder.path)
         self._open.clear()
@@ -53,10 +53,10 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
         if folder is None:
             above = self.make(path.parent, mode)
             with contextlib.suppress(FileExistsError):
-                os.mkdir(path.name, mode, dir_fd=above.number)
+                os.mkdir(path.name, mode, dir_fd=above.descriptor)
                 above.loose = True
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            folder = self._open[path] = Folder(path, os.open(path.name, flags, dir_fd=above.number))
+            folder = self._open[path] = Folder(path, os.open(path.name, flags, dir_fd=above.descriptor))
         if path not in self._rooted:  # another program may have just made the folder or one above
             self._above += [place for place in path.parents if place not in self._rooted]
             self._rooted |= {path, *path.parents}
@@ -68,7 +68,7 @@ class Folders(contextlib.AbstractContextManager["Folders"]):
             with contextlib.suppress(OSError):
                 path.rmdir()
                 if folder := self._open.pop(path, None):
-                    os.close(folder.number)
+                    os.close(folder.descriptor)
                 if above := self.find(path.parent):
                     above.stale = True
 

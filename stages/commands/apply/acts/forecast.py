@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.commands.apply.actions import LINKS
 from stages.commands.apply.acts import names
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.acts.moving import attributes
 from stages.commands.apply.acts.trash import nearest_existing, place_in, trash_for
@@ -31,17 +31,17 @@ class DryRunChecks:
         self._taken: set[Path] = set()
 
     def check(self, path: Path, found: os.stat_result, keeper: Path) -> None:
-        """Raise Cannot where the act would certainly fail. Changes no file."""
-        places = {"its folder": path.parent}
+        """Raise ActRefused where the act would certainly fail. Changes no file."""
+        places = {"the folder": path.parent}
         if self._to:
             places["--to:"] = nearest_existing((self._to / path.relative_to("/")).parent)
         elif self._action == "trash" and sys.platform != "darwin":
             places["the trash"] = nearest_existing(trash_for(path))
         for what, folder in places.items():
             if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-                raise Cannot(f"{what} {folder} can't be written to")
+                raise ActRefused(f"{what} {folder} can't be written to")
         if self._action == "hardlink" and found.st_dev != keeper.lstat().st_dev:
-            raise Cannot("its keeper is on another disk, and hard links work within one disk only")
+            raise ActRefused("the keeper is on another disk, and hard links work within one disk only")
         if self._to and (device := places["--to:"].stat().st_dev) != found.st_dev:
             self._take_room(device, found.st_size, places["--to:"])
 
@@ -52,7 +52,7 @@ class DryRunChecks:
         free, block = self._room[device]
         needed = -(-size // block)
         if free < needed:
-            raise Cannot(f"--to: the disk of {self._to} has no room for its {human_bytes(size)}")
+            raise ActRefused(f"--to: the disk of {self._to} has no room for {human_bytes(size)}")
         self._room[device] = free - needed, block
 
     def places(self, paths: Sequence[Path]) -> list[Path | None]:

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 
 from stages.commands.apply.acts.act import Act, path_in
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import PIECE, Folder, version
-from stages.commands.apply.acts.moving import attributes, dress
+from stages.commands.apply.acts.moving import attributes, set_attributes
 
 FICLONE = 0x40049409
 """Linux's ioctl request to clone a file."""
@@ -31,15 +31,15 @@ class Link(Act):
         home = self._home()
         match self.entry["action"]:
             case "hardlink":
-                os.link(self._keeper, self._new, dst_dir_fd=home.number, follow_symlinks=False)
+                os.link(self._keeper, self._new, dst_dir_fd=home.descriptor, follow_symlinks=False)
             case "symlink":
-                os.symlink(self._keeper, self._new, dir_fd=home.number)
+                os.symlink(self._keeper, self._new, dir_fd=home.descriptor)
             case "reflink":
                 self._clone(home)
         assert self.keeper is not None
         made = home.stat(self._new)
         if self.entry["action"] == "hardlink" and (made is None or version(made) != self.keeper.version):
-            raise Cannot("its keeper was changed meanwhile")
+            raise ActRefused("the keeper was changed meanwhile")
         super().lift()
         try:
             home.claim(self._new, self.path.name)
@@ -49,28 +49,30 @@ class Link(Act):
     def _clone(self, home: Folder) -> None:
         keepers = self.folders.find(self._keeper.parent)
         if keepers is None:
-            raise Cannot("its keeper is gone")
+            raise ActRefused("the keeper is gone")
         with keepers.opened(self._keeper.name) as source, home.opened(self.path.name) as old:
             assert self.keeper is not None
             if version(os.fstat(source.fileno())) != self.keeper.version:
-                raise Cannot("its keeper was changed meanwhile")
+                raise ActRefused("the keeper was changed meanwhile")
             with home.created(self._new) as target:
                 try:
                     clone(source.fileno(), target.fileno())
                 except OSError as error:
                     if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EXDEV):
-                        raise Cannot("a reflink needs one file system, with reflinks, for file and keeper") from error
+                        raise ActRefused(
+                            "a reflink needs one file system, with reflinks, for file and keeper"
+                        ) from error
                     raise
                 found = os.fstat(old.fileno())
                 owner = [found.st_uid, found.st_gid]
-                dress(target.fileno(), owner, attributes(old.fileno()), found.st_mode, found.st_mtime_ns)
+                set_attributes(target.fileno(), owner, attributes(old.fileno()), found.st_mode, found.st_mtime_ns)
 
     def clear(self) -> None:
         self._home().remove(self._new)
 
     def fetch(self) -> None:
         home = self._home()
-        ours, aside = self._is_ours(home, self.path.name), self.is_whole(home, self.spare)
+        ours, aside = self._is_ours(home, self.path.name), self.is_whole(home, self.temporary)
         if self.is_whole(home, self.path.name) and not (ours or (aside and self.entry["action"] == "reflink")):
             return
         if home.stat(self.path.name) and not self.is_whole(home, self.path.name) and not ours:
@@ -83,17 +85,17 @@ class Link(Act):
         """Copy the keeper, which has the same bytes, to the temporary name."""
         keepers = self.folders.find(self._keeper.parent)
         if keepers is None or not self.is_whole(keepers, self._keeper.name):
-            raise Cannot(f"its keeper {self._keeper} no longer has the same bytes")
-        if home.stat(self.spare) and home.begins_like(self.spare, keepers, self._keeper.name):
-            home.remove(self.spare)
-        with keepers.opened(self._keeper.name) as source, home.created(self.spare) as target:
+            raise ActRefused(f"the keeper {self._keeper} no longer has the same bytes")
+        if home.stat(self.temporary) and home.begins_like(self.temporary, keepers, self._keeper.name):
+            home.remove(self.temporary)
+        with keepers.opened(self._keeper.name) as source, home.created(self.temporary) as target:
             shutil.copyfileobj(source, target, PIECE)
             target.flush()
             entry = self.entry
             tags = entry.get("attributes") or {}
-            dress(target.fileno(), list(entry["owner"]), tags, entry["mode"], entry["mtime_ns"])
-        if not self.is_whole(home, self.spare):
-            raise Cannot(f"its keeper {self._keeper} was changed meanwhile")
+            set_attributes(target.fileno(), list(entry["owner"]), tags, entry["mode"], entry["mtime_ns"])
+        if not self.is_whole(home, self.temporary):
+            raise ActRefused(f"the keeper {self._keeper} was changed meanwhile")
 
     def restore(self) -> None:
         home = self._home()
@@ -107,15 +109,15 @@ class Link(Act):
             self._remove_new(home)
         super().tidy()
 
-    def spares(self) -> list[tuple[Folder, str]]:
-        return [(folder, name) for folder, spare in super().spares() for name in (spare, spare + NEW)]
+    def temporaries(self) -> list[tuple[Folder, str]]:
+        return [(folder, name) for folder, temporary in super().temporaries() for name in (temporary, temporary + NEW)]
 
     def _remove_new(self, home: Folder) -> None:
-        """Remove the replacement's temporary name, unless another file has it."""
+        """Remove the replacement's temporary name, unless another file has this name."""
         if not home.stat(self._new):
             return
         keepers = self.folders.find(self._keeper.parent)
-        holders = ((keepers, self._keeper.name), (home, self.spare), (home, self.path.name))
+        holders = ((keepers, self._keeper.name), (home, self.temporary), (home, self.path.name))
         if self._is_ours(home, self._new) or any(_begins_like(home, self._new, *other) for other in holders):
             home.remove(self._new)
 
@@ -126,7 +128,7 @@ class Link(Act):
         found = home.stat(name)
         if found is None:
             return False
-        if stat.S_ISLNK(found.st_mode) and os.readlink(name, dir_fd=home.number) == str(self._keeper):
+        if stat.S_ISLNK(found.st_mode) and os.readlink(name, dir_fd=home.descriptor) == str(self._keeper):
             return True
         with contextlib.suppress(FileNotFoundError):
             return os.path.samestat(found, os.lstat(self._keeper))
@@ -138,11 +140,11 @@ class Link(Act):
 
     @property
     def _new(self) -> str:
-        return self.spare + NEW
+        return self.temporary + NEW
 
 
 def _begins_like(home: Folder, name: str, other: Folder | None, whole: str) -> bool:
-    with contextlib.suppress(Cannot, OSError):
+    with contextlib.suppress(ActRefused, OSError):
         return other is not None and home.begins_like(name, other, whole)
     return False
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.commands.apply.acts.act import Act, path_in
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import NO_LINKS, PIECE, Folder, version
 
 MODE = 0o777
@@ -32,7 +32,7 @@ class Move(Act):
     def lift(self) -> None:
         super().lift()
         self._announce()
-        carry(self._home(), self._target(), self.spare, self.entry)
+        carry(self._home(), self._target(), self.temporary, self.entry)
 
     def _announce(self) -> None:
         """Write the trash's note before the file is moved; do nothing for other folders."""
@@ -40,38 +40,38 @@ class Move(Act):
     def name(self) -> None:
         target = self._target()
         try:
-            target.claim(self.spare, self._to.name, before=self._home().sync)
+            target.claim(self.temporary, self._to.name, before=self._home().sync)
         except FileExistsError as error:
-            raise Cannot(f"another program made {self._to} meanwhile") from error
+            raise ActRefused(f"another program made {self._to} meanwhile") from error
 
     def clear(self) -> None:
-        self._target().remove(self.spare)
+        self._target().remove(self.temporary)
 
-    def _fetch_from_afar(self) -> None:
+    def _fetch_bytes(self) -> None:
         target, name = self.folders.find(self._to.parent), self._to.name
         if target is None:
-            raise Cannot(self.lost.format(to=self._to))
-        if self.is_whole(target, self.spare):
+            raise ActRefused(self.lost.format(to=self._to))
+        if self.is_whole(target, self.temporary):
             self._remove_second_name(target)
         elif self.is_whole(target, name):
-            target.set_aside(name, self.spare, version(target.digest(name)[0]))
+            target.set_aside(name, self.temporary, version(target.digest(name)[0]))
         else:
-            raise Cannot(self.lost.format(to=self._to))
+            raise ActRefused(self.lost.format(to=self._to))
         home = self._home()
-        if home.stat(self.spare) and home.begins_like(self.spare, target, self.spare):
-            home.remove(self.spare)
-        carry(target, home, self.spare, self.entry)
+        if home.stat(self.temporary) and home.begins_like(self.temporary, target, self.temporary):
+            home.remove(self.temporary)
+        carry(target, home, self.temporary, self.entry)
 
     def _remove_second_name(self, target: Folder) -> None:
-        """Remove the final name, where it is a second name of the temporary file."""
-        there, spare = target.stat(self._to.name), target.stat(self.spare)
-        if there and spare and os.path.samestat(there, spare):
+        """Remove the final name if it is a hard link to the temporary file."""
+        there, temporary = target.stat(self._to.name), target.stat(self.temporary)
+        if there and temporary and os.path.samestat(there, temporary):
             target.remove(self._to.name)
 
     def release(self) -> None:
         if self.changed and (target := self.folders.find(self._to.parent)):
-            target.remove(self.spare)
-            there, aside = target.stat(self._to.name), self._home().stat(self.spare)
+            target.remove(self.temporary)
+            there, aside = target.stat(self._to.name), self._home().stat(self.temporary)
             if there and aside and os.path.samestat(there, aside):  # a power cut lost the renaming
                 target.remove(self._to.name)
 
@@ -82,9 +82,9 @@ class Move(Act):
         super().tidy()
         self.folders.remove_empty(self._to.parents[: self.entry.get("made", 0)])
 
-    def spares(self) -> list[tuple[Folder, str]]:
+    def temporaries(self) -> list[tuple[Folder, str]]:
         target = self.folders.find(self._to.parent)
-        return super().spares() + ([(target, self.spare)] if target else [])
+        return super().temporaries() + ([(target, self.temporary)] if target else [])
 
     @cached_property
     def _to(self) -> Path:
@@ -97,12 +97,12 @@ class Move(Act):
 def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -> None:
     """Link a file into another folder; without hard links rename, across disks copy.
 
-    Raises Cannot, OSError."""
+    Raises ActRefused, OSError."""
     if target.stat(name) is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target.path / name))
     target.loose = True
     try:
-        os.link(name, name, src_dir_fd=source.number, dst_dir_fd=target.number, follow_symlinks=False)
+        os.link(name, name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor, follow_symlinks=False)
     except OSError as error:
         if error.errno not in (*NO_LINKS, errno.EXDEV):
             raise
@@ -112,7 +112,9 @@ def carry(source: Folder, target: Folder, name: str, entry: Mapping[str, Any]) -
             if not target.is_whole(name, entry["bytes"], entry["digest"]):
                 place = target.path / name
                 target.remove(name)
-                raise Cannot(f"the copy on the other disk ({place}) differs from the file; the file stays") from error
+                raise ActRefused(
+                    f"the copy on the other disk ({place}) differs from the file; the file stays"
+                ) from error
 
 
 def _renamed(source: Folder, target: Folder, name: str) -> bool:
@@ -120,7 +122,7 @@ def _renamed(source: Folder, target: Folder, name: str) -> bool:
 
     Returns False where the folders are on different disks."""
     try:
-        os.rename(name, name, src_dir_fd=source.number, dst_dir_fd=target.number)
+        os.rename(name, name, src_dir_fd=source.descriptor, dst_dir_fd=target.descriptor)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -132,30 +134,32 @@ def _renamed(source: Folder, target: Folder, name: str) -> bool:
 def copy(source: Folder, name: str, target: Folder, new: str) -> None:
     """Copy a file with its metadata, the owner where permitted; sync the copy.
 
-    Raises Cannot, OSError."""
+    Raises ActRefused, OSError."""
     with source.opened(name) as one, target.created(new) as other:
         shutil.copyfileobj(one, other, PIECE)
         other.flush()
         found = os.fstat(one.fileno())
-        dress(other.fileno(), [found.st_uid, found.st_gid], attributes(one.fileno()), found.st_mode, found.st_mtime_ns)
+        set_attributes(
+            other.fileno(), [found.st_uid, found.st_gid], attributes(one.fileno()), found.st_mode, found.st_mtime_ns
+        )
 
 
-def dress(number: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
+def set_attributes(descriptor: int, owner: list[int], tags: Mapping[str, str], mode: int, mtime_ns: int) -> None:
     """Set a file's mode, time and, where permitted, owner and attributes.
 
     Raises OSError."""
     if owner:
         with contextlib.suppress(OSError):
-            os.fchown(number, *owner)
+            os.fchown(descriptor, *owner)
     for name, value in tags.items():
         with contextlib.suppress(OSError, AttributeError):
-            os.setxattr(number, bytes.fromhex(name), bytes.fromhex(value))
-    os.fchmod(number, stat.S_IMODE(mode) & MODE)
-    os.utime(number, ns=(mtime_ns, mtime_ns))
+            os.setxattr(descriptor, bytes.fromhex(name), bytes.fromhex(value))
+    os.fchmod(descriptor, stat.S_IMODE(mode) & MODE)
+    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
 
 
-def attributes(number: int) -> dict[str, str]:
+def attributes(descriptor: int) -> dict[str, str]:
     """Return names and values of extended attributes, such as tags, in hex."""
     with contextlib.suppress(OSError, AttributeError):  # not every system has them
-        return {os.fsencode(name).hex(): os.getxattr(number, name).hex() for name in os.listxattr(number)}
+        return {os.fsencode(name).hex(): os.getxattr(descriptor, name).hex() for name in os.listxattr(descriptor)}
     return {}

@@ -11,7 +11,7 @@ from pathlib import Path
 LONGEST = 255
 """Maximal length of a file name in bytes on nearly all file systems."""
 LONG_ENDING = 20
-"""Most bytes of an extension; a longer extension counts as part of the stem."""
+"""Greatest length of an extension in bytes; a longer extension counts as part of the stem."""
 OURS = re.compile(r"\.fast-diff-[0-9a-f]{32}")
 """Pattern of this program's temporary names."""
 

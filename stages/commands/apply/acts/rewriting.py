@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 
 from stages.commands.apply.acts.act import Act
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder, version
 from stages.commands.apply.acts.linking import NEW
-from stages.commands.apply.acts.moving import dress
+from stages.commands.apply.acts.moving import set_attributes
 
-EDITED = "it was changed after the metadata were merged"
+EDITED = "the sidecar was changed after the metadata were merged"
 
 
 class Rewrite(Act):
@@ -24,19 +24,19 @@ class Rewrite(Act):
 
     def lift(self) -> None:
         home = self._home()
-        if not home.is_held():
-            raise Cannot("its path leads to another folder now")
+        if not home.is_at_path():
+            raise ActRefused("the path leads to another folder now")
         with home.created(self._new) as file:
             file.write(self._after)
             if self.entry.get("before") is not None:
-                self._dress(file.fileno(), os.fstat(file.fileno()).st_mtime_ns)
+                self._set_attributes(file.fileno(), os.fstat(file.fileno()).st_mtime_ns)
             else:
                 os.fchmod(file.fileno(), self.entry["mode"])
         assert self.keeper is not None
         if version(self.keeper.path.lstat()) != self.keeper.version:
-            raise Cannot("its image was changed meanwhile")
+            raise ActRefused("the image of the sidecar was changed meanwhile")
         if self.seen is not None:
-            home.set_aside(self.path.name, self.spare, self.seen)
+            home.set_aside(self.path.name, self.temporary, self.seen)
         try:
             home.claim(self._new, self.path.name)
         except FileExistsError as error:
@@ -52,13 +52,13 @@ class Rewrite(Act):
         if home is None or self._is_before(home):
             return
         if home.stat(self.path.name) and not _holds(home, self.path.name, self._after):
-            raise Cannot(EDITED)
-        if self.entry.get("before") is not None and not self.is_whole(home, self.spare):
-            self._remove_own(home, self.spare)
-            with home.created(self.spare) as file:
+            raise ActRefused(EDITED)
+        if self.entry.get("before") is not None and not self.is_whole(home, self.temporary):
+            self._remove_own(home, self.temporary)
+            with home.created(self.temporary) as file:
                 file.write(bytes.fromhex(self.entry["before"]))
                 file.flush()
-                self._dress(file.fileno(), self.entry["mtime_ns"])
+                self._set_attributes(file.fileno(), self.entry["mtime_ns"])
         self.changed = True
 
     def restore(self) -> None:
@@ -75,10 +75,10 @@ class Rewrite(Act):
         if home := self.folders.find(self.path.parent):
             self._remove_own(home, self._new)  # the journal has these bytes, too
             if self._is_before(home):
-                self._remove_own(home, self.spare)
+                self._remove_own(home, self.temporary)
 
-    def spares(self) -> list[tuple[Folder, str]]:
-        return [(folder, name) for folder, spare in super().spares() for name in (spare, spare + NEW)]
+    def temporaries(self) -> list[tuple[Folder, str]]:
+        return [(folder, name) for folder, temporary in super().temporaries() for name in (temporary, temporary + NEW)]
 
     def _is_before(self, home: Folder) -> bool:
         """Return whether the sidecar is as it was before the act."""
@@ -87,14 +87,14 @@ class Rewrite(Act):
         return self.is_whole(home, self.path.name)
 
     def _remove_own(self, home: Folder, name: str) -> None:
-        """Remove a temporary file that holds one of the versions, or a torn part of one."""
+        """Remove a temporary file if it holds one of the two versions, or an incomplete copy."""
         versions = [self._after, bytes.fromhex(self.entry.get("before") or "")]
         if home.stat(name) and any(_begins_like(home, name, each) for each in versions):
             home.remove(name)
 
-    def _dress(self, number: int, mtime_ns: int) -> None:
+    def _set_attributes(self, descriptor: int, mtime_ns: int) -> None:
         entry = self.entry
-        dress(number, list(entry["owner"]), entry["attributes"] or {}, entry["mode"], mtime_ns)
+        set_attributes(descriptor, list(entry["owner"]), entry["attributes"] or {}, entry["mode"], mtime_ns)
 
     @property
     def _after(self) -> bytes:
@@ -102,7 +102,7 @@ class Rewrite(Act):
 
     @property
     def _new(self) -> str:
-        return self.spare + NEW
+        return self.temporary + NEW
 
 
 def _holds(home: Folder, name: str, data: bytes) -> bool:

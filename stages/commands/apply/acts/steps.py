@@ -1,4 +1,4 @@
-"""Do a group of acts, or take it back, step by step.
+"""Do or undo a group of acts, step by step.
 
 Names are synced between steps."""
 
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from stages.commands.apply.acts.act import Act
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folders import Folders
 
-StepError: TypeAlias = Cannot | OSError
+StepError: TypeAlias = ActRefused | OSError
 
 
 def do(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
@@ -49,7 +49,7 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
     for act in acts:
         try:
             act.tidy()
-        except (Cannot, OSError) as error:
+        except (ActRefused, OSError) as error:
             failed.setdefault(act, error)
     return failed
 
@@ -57,13 +57,13 @@ def take_back(acts: Sequence[Act], folders: Folders) -> dict[Act, StepError]:
 def _walk(acts: Iterable[Act], steps: Iterable[str], failed: dict[Act, StepError], forward: bool = True) -> None:
     """Do steps of acts that have not failed.
 
-    If an act fails while going forward, the other acts on the same image fail, too."""
+    If an act fails in a forward step, the other acts on the same image fail, too."""
     for step in steps:
         for act in acts:
             if act not in failed:
                 try:
                     getattr(act, step)()
-                except (Cannot, OSError) as error:
+                except (ActRefused, OSError) as error:
                     failed[act] = error
                     for other in act.together if forward else ():
                         failed.setdefault(other, error)

@@ -20,11 +20,11 @@ from urllib.parse import quote, unquote
 
 from stages.commands.apply.acts import names
 from stages.commands.apply.acts.act import Act
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.moving import Move
 
 INFO_SUFFIX = ".trashinfo"
-NOT_FOUND = "it was not found in the trash; if the system's trash shows it, restore it from there"
+NOT_FOUND = "the file was not found in the trash; if the system's trash shows the file, restore the file there"
 
 
 def place_in(trash: Path, path: Path, is_taken: Callable[[Path], bool]) -> Path:
@@ -78,7 +78,7 @@ class ToTrash(Move):
             with info.created(place.name + INFO_SUFFIX) as note:
                 note.write(f"[Trash Info]\nPath={quote(os.fsencode(where))}\nDeletionDate={date}\n".encode())
         except FileExistsError as error:
-            raise Cannot(f"another program made {place} meanwhile") from error
+            raise ActRefused(f"another program made {place} meanwhile") from error
 
     def tidy(self) -> None:
         super().tidy()
@@ -113,5 +113,5 @@ class ToFinder(Act):
 
         send2trash(os.fsencode(self.path))
 
-    def _fetch_from_afar(self) -> None:
-        raise Cannot(NOT_FOUND)
+    def _fetch_bytes(self) -> None:
+        raise ActRefused(NOT_FOUND)

@@ -83,7 +83,7 @@ def test_what_others_may_write_to_is_not_trusted(
 
 def test_a_state_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "state").write_bytes(b"a file in the way")
-    with pytest.raises(ConfigError, match="its lock can't be taken") as told, alone():
+    with pytest.raises(ConfigError, match="the lock of `apply` and `undo` can't be taken") as told, alone():
         pytest.fail("no lock")
     assert "\n" not in str(told.value)
 

@@ -80,14 +80,14 @@ def test_they_go_with_their_image_and_come_back(
         assert (photos / "b/1.jpg.json").read_bytes() == b"another album"
     else:
         assert (tally.done, tally.companions) == (3, 4)
-        assert lines[0].endswith(f"and 2 companions  (stays: {photos / 'a/1.jpg'})")
+        assert lines[0].endswith(f"and 2 companions  (kept: {photos / 'a/1.jpg'})")
         assert there(photos) == ["1.aae", "1.jpg", "1.jpg.json", "1.xmp", "notes.xmp", "x.jpg", "x.mov"]
     if action == "move":
         assert there(tmp_path / "moved" / (photos / "c").relative_to("/")) == ["y.MOV", "y.jpg"]
     if action == "trash":
         assert there(tmp_path / "data/Trash/files").count("1.XMP") == 1
     if action == "delete":
-        assert undone(journal).refused == {"it was deleted and can't be restored": 7}
+        assert undone(journal).refused == {"the file was deleted and can't be restored": 7}
         return
     back = undone(journal)
     assert (back.ok, back.done, back.companions) == (True, tally.done, tally.companions)
@@ -180,8 +180,8 @@ def test_an_edited_image_of_takeout_stays_with_the_json_that_it_shares(photos: P
         ("gone", GONE),
         ("longer", CHANGED),
         ("touched", CHANGED),
-        ("link", "a companion can't go: it is no longer a regular file"),
-        ("folder", "a companion can't go: it is no longer a regular file"),
+        ("link", "a companion can't be removed: the path no longer leads to a regular file"),
+        ("folder", "a companion can't be removed: the path no longer leads to a regular file"),
         ("closed", "a companion can't be read (Permission denied)"),
     ],
 )
@@ -291,7 +291,7 @@ def test_a_companion_that_fails_lets_its_image_stay(
     monkeypatch.setattr(KINDS[action], step, fails)
     before = state(photos)
     lines, tally, journal = followed(checked(plan_for(photos), "plan"), action, tmp_path)
-    assert tally.refused["a companion can't go: Input/output error"] == 1
+    assert tally.refused["a companion can't be removed: Input/output error"] == 1
     assert f"{photos / 'b/1.jpg'} (1.XMP): " in lines[0]
     kept = {name: files for name, files in state(photos).items() if name.startswith("b/1")}
     assert kept == {name: files for name, files in before.items() if name.startswith("b/1")}
@@ -307,7 +307,7 @@ def test_an_image_that_fails_lets_its_companions_stay(
     monkeypatch.setattr(
         applying, "do", lambda acts, folders: ((photos / "b/1.jpg").write_bytes(b"worked on"), do(acts, folders))[1]
     )
-    assert followed(data, "move", tmp_path)[1].refused == {"it was changed meanwhile": 1}
+    assert followed(data, "move", tmp_path)[1].refused == {"the file was changed meanwhile": 1}
     assert (photos / "b/1.XMP").exists()
     assert not leftovers(tmp_path)
 
@@ -317,7 +317,7 @@ def test_a_companion_whose_place_is_taken_is_named_and_the_image_comes_back(phot
     (photos / "b/1.XMP").write_bytes(b"mine")
     back = undone(journal)
     assert (back.done, back.companions) == (1, 1)
-    assert back.refused == {"another file has its name now": 1}
+    assert back.refused == {"another file has the name now": 1}
     assert (photos / "b/1.XMP").read_bytes() == b"mine"
     (photos / "b/1.XMP").unlink()
     assert undone(journal).ok

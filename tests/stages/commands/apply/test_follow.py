@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_written_to_is_foreseen(
     monkeypatch.setattr(os, "access", closed)
     _, tally, _ = followed(checked(plan_for(photos), "plan"), action, tmp_path, yes)
     assert tally.done == 0
-    assert tally.refused[f"its folder {photos / 'b'} can't be written to"] == 2
+    assert tally.refused[f"the folder {photos / 'b'} can't be written to"] == 2
     assert state(photos) == before
 
 
@@ -79,7 +79,7 @@ def test_a_hard_link_to_another_disk_is_foreseen(photos: Path, tmp_path: Path) -
         group = {"cluster": 0, "keep": [entry(keeper)], "remove": [entry(photos / "b/1.jpg")]}
         plan = checked({FORMAT: VERSION, "run": "", "clusters": [group]}, "plan")
         assert followed(plan, "hardlink", tmp_path, yes=False)[1].refused == {
-            "its keeper is on another disk, and hard links work within one disk only": 1
+            "the keeper is on another disk, and hard links work within one disk only": 1
         }
         assert followed(plan, "symlink", tmp_path, yes=False)[1].ok
 
@@ -90,7 +90,7 @@ def test_what_goes_goes_and_what_stays_stays_and_it_comes_back(action: str, phot
     _, tally, journal = followed(checked(plan_for(photos), "plan"), action, tmp_path)
     assert tally.done == (2 if action in LINKS else 3)
     if action in LINKS:
-        assert tally.refused == {"it differs from its keeper, and a link would lose its content": 1}
+        assert tally.refused == {"the file differs from the keeper, and a link would lose the content of the file": 1}
         assert (photos / "b/1.jpg").samefile(photos / "a/1.jpg")
         assert (photos / "b/1.jpg").is_symlink() == (action == "symlink")
         assert (photos / "c/y.jpg").read_bytes() == b"nearly"
@@ -99,7 +99,7 @@ def test_what_goes_goes_and_what_stays_stays_and_it_comes_back(action: str, phot
     if action == "move":
         assert (tmp_path / "moved" / odd(photos).relative_to("/")).read_bytes() == b"same"
     if action == "delete":
-        assert set(undone(journal).refused) == {"it was deleted and can't be restored"}
+        assert set(undone(journal).refused) == {"the file was deleted and can't be restored"}
         return
     assert undone(journal).ok
     assert state(photos) == before
@@ -122,7 +122,7 @@ def test_a_file_that_is_not_as_it_was_is_left_alone(photos: Path, tmp_path: Path
     os.utime(photos / "b/1.jpg")
     (photos / "c/y.jpg").unlink()
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"it was changed after the run": 1, "it is gone": 1}
+    assert tally.refused == {"the file was changed after the run": 1, "the file is gone": 1}
     assert (photos / "b/1.jpg").exists()
     assert tally.done == 1
 
@@ -147,7 +147,7 @@ def test_a_keeper_under_two_names_is_not_taken_for_two_files(photos: Path, tmp_p
     clusters = [{"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(tmp_path / "way/a/1.jpg")]}]
     plan = checked({FORMAT: VERSION, "clusters": clusters}, "plan")
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"it is an image that is to stay, under another path": 1}
+    assert tally.refused == {"the file is a kept image under another path": 1}
     assert (photos / "a/1.jpg").exists()
 
 
@@ -163,7 +163,7 @@ def test_a_file_that_stays_is_known_through_a_mount(
     plan = checked({FORMAT: VERSION, "clusters": [{"cluster": 0, "keep": keep, "remove": remove}]}, "plan")
     monkeypatch.setattr(Path, "resolve", Path.absolute)
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"it is an image that is to stay, under another path": 1}
+    assert tally.refused == {"the file is a kept image under another path": 1}
     assert (photos / "c/y.jpg").exists()
 
 
@@ -196,7 +196,7 @@ def test_what_became_a_link_or_a_folder_is_left_alone(photos: Path, tmp_path: Pa
     (photos / "c/y.jpg").unlink()
     (photos / "c/y.jpg").mkdir()
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"it is no longer a regular file": 2}
+    assert tally.refused == {"the path no longer leads to a regular file": 2}
 
 
 def test_move_never_overwrites(photos: Path, tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_undo_does_not_write_over_what_has_come_since(photos: Path, tmp_path: Pa
     _, _, journal = followed(checked(plan_for(photos), "plan"), "move", tmp_path)
     (photos / "b/1.jpg").write_bytes(b"new")
     tally = undone(journal)
-    assert tally.refused == {"another file has its name now": 1}
+    assert tally.refused == {"another file has the name now": 1}
     assert (photos / "b/1.jpg").read_bytes() == b"new"
     (photos / "b/1.jpg").unlink()
     assert undone(journal).ok, "what was refused can be tried again"
@@ -309,7 +309,7 @@ def test_a_keeper_is_looked_at_before_each_act(
         assert next(lines).startswith("deleted")
         keeper = photos / "a/1.jpg"
         keeper.unlink() if what == "gone" else keeper.write_bytes(b"else")
-        assert "no image that is to stay is present" in next(lines)
+        assert "no kept image is present" in next(lines)
         assert next(lines).startswith("deleted"), "another cluster has a keeper of its own"
     assert odd(photos).exists()
     assert (tally.done, tally.refused.total()) == (2, 1)
@@ -321,7 +321,7 @@ def test_another_keeper_does_where_the_first_is_gone(photos: Path, tmp_path: Pat
     group["keep"].append(group["remove"].pop(0))
     (photos / "a/1.jpg").unlink()
     lines, _, _ = followed(checked(data, "plan"), "delete", tmp_path)
-    assert lines[0].endswith(f"(stays: {photos / 'b/1.jpg'})")
+    assert lines[0].endswith(f"(kept: {photos / 'b/1.jpg'})")
 
 
 def test_a_keeper_that_was_only_touched_is_the_keeper_still(
@@ -333,7 +333,7 @@ def test_a_keeper_that_was_only_touched_is_the_keeper_still(
         lines = apply(plan, "delete", None, journal, tally)
         next(lines)
         os.utime(photos / "a/1.jpg")
-        assert next(lines).endswith(f"(stays: {photos / 'a/1.jpg'})")
+        assert next(lines).endswith(f"(kept: {photos / 'a/1.jpg'})")
 
 
 def test_folders_that_a_move_made_go_with_it(photos: Path, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_nothing_is_moved_into_the_runs_own_folder(photos: Path, tmp_path: Path)
         with pytest.raises(ConfigError, match="in the run's own folder"):
             check_options(plan, "move", to)
     (tmp_path / "photos too").symlink_to(photos)
-    with pytest.raises(ConfigError, match="is to go"):
+    with pytest.raises(ConfigError, match="which the plan removes"):
         check_options(plan, "move", tmp_path / "photos too")
 
 
@@ -382,7 +382,7 @@ def test_options_that_do_not_go_together(photos: Path, tmp_path: Path) -> None:
     for action, to in (("move", None), ("delete", tmp_path), ("move", photos), ("move", photos / "b")):
         with pytest.raises(ConfigError, match="--to"):
             check_options(plan, action, to)
-    with pytest.raises(ConfigError, match="is to stay"):
+    with pytest.raises(ConfigError, match="which the plan keeps"):
         check_options(plan, "move", photos / "a")
 
 
@@ -423,7 +423,7 @@ def test_a_reference_that_a_link_leads_to_since_the_plan_was_read_is_never_touch
     (photos / "c").rename(tmp_path / "master")
     (photos / "c").symlink_to(tmp_path / "master")
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {f"it lies in the reference {tmp_path / 'master'}, which is never touched": 1}
+    assert tally.refused == {f"the file lies in the reference {tmp_path / 'master'}, which is never touched": 1}
     assert (tmp_path / "master/y.jpg").exists()
 
 
@@ -433,7 +433,7 @@ def test_what_is_linked_already_is_left_alone(action: str, photos: Path, tmp_pat
     os.link(photos / "a/1.jpg", photos / "b/1.jpg")
     group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg")], "remove": [entry(photos / "b/1.jpg")]}
     _, tally, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), action, tmp_path)
-    assert tally.refused == {"it is linked to its keeper already": 1}
+    assert tally.refused == {"the file is linked to the keeper already": 1}
 
 
 @pytest.mark.parametrize("together", [1, 2, 3])
@@ -468,7 +468,7 @@ def test_a_report_touches_nothing_and_says_what_would_go(photos: Path, tmp_path:
     assert state(photos) == before
     assert read_journal(journal).acts == []
     assert (tally.done, tally.ok) == (3, True)
-    assert lines[0] == f"to go  {photos / 'b/1.jpg'}  (stays: {photos / 'a/1.jpg'})"
+    assert lines[0] == f"to remove  {photos / 'b/1.jpg'}  (kept: {photos / 'a/1.jpg'})"
     assert followed(checked(plan_for(photos), "plan"), REPORT, tmp_path, yes=False)[0] == lines
 
 
@@ -479,8 +479,8 @@ def test_files_go_folder_by_folder_in_a_line_each(yes: bool, said: str, photos: 
     data["clusters"][1]["remove"].pop()
     lines, _, _ = followed(checked(data, "plan"), "delete", tmp_path, yes)
     assert lines == [
-        f"{said}  {photos / 'b/1.jpg'}  (stays: {photos / 'a/1.jpg'})",
-        f"{said}  {photos / 'c/y.jpg'}  (stays: {photos / 'c/x.jpg'})",
+        f"{said}  {photos / 'b/1.jpg'}  (kept: {photos / 'a/1.jpg'})",
+        f"{said}  {photos / 'c/y.jpg'}  (kept: {photos / 'c/x.jpg'})",
     ]
 
 
@@ -488,7 +488,7 @@ def test_a_file_whose_folder_is_gone_is_gone(photos: Path, tmp_path: Path) -> No
     plan = checked(plan_for(photos), "plan")
     shutil.rmtree(photos / "b")
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert (tally.done, tally.refused) == (1, {"it is gone": 2})
+    assert (tally.done, tally.refused) == (1, {"the file is gone": 2})
 
 
 def test_a_group_is_recorded_and_closed_before_it_is_told_of(
@@ -524,7 +524,7 @@ def test_an_error_names_the_second_of_its_files_if_it_has_two() -> None:
     [
         ("move", None, 2, "would be moved", "dry run: no file was changed; add --yes to change files"),
         ("delete", None, 0, "would be deleted", "dry run: nothing to change"),
-        (REPORT, None, 2, "to go", None),
+        (REPORT, None, 2, "to remove", None),
         ("move", Path("j"), 2, "moved", "journal     j  (undo: fast-diff undo j)"),
         ("move", Path("j"), 0, "moved", "journal     j"),
         ("delete", Path("j"), 2, "deleted", "journal     j  (deleted files can't be restored)"),
@@ -539,7 +539,7 @@ def test_what_goes_from_an_object_store_is_left_alone(photos: Path, tmp_path: Pa
     group = {"cluster": 0, "keep": [entry(photos / "a/1.jpg") | {"path": "s3://b/x.jpg"}]}
     group["remove"] = [entry(photos / "b/1.jpg") | {"path": "s3://b/y.jpg"}]
     _, tally, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
-    assert list(tally.refused) == ["it is on an object store; apply works on this machine's disks only"]
+    assert list(tally.refused) == ["the file is on an object store; apply works on this machine's disks only"]
 
 
 def test_urls_among_references_inputs_and_runs_are_no_folders_here(

@@ -173,7 +173,7 @@ def test_a_deletion_that_is_killed_deletes_or_can_be_taken_back(
         if journal.exists():
             if journal.read_text():
                 refused = undone(journal).refused
-                assert set(refused) <= {"it was deleted and can't be restored"}
+                assert set(refused) <= {"the file was deleted and can't be restored"}
                 assert len(state(photos)) == len(before) - refused.total()
             journal.unlink()
         assert not list(tmp_path.rglob(".fast-diff*"))

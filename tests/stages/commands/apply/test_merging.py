@@ -12,7 +12,7 @@ from pipeline.messages.errors import ConfigError
 from stages.commands.apply import exiftool
 from stages.commands.apply import follow as applying
 from stages.commands.apply import merging as making
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.merging import UNMERGED, UNREAD
 from stages.commands.plan.plan_file import FORMAT, VERSION, RemovalPlan, checked
 from stages.decoding.annotations import properties
@@ -113,7 +113,7 @@ def test_a_file_that_exiftool_cannot_read_stays(folder: Path, tmp_path: Path) ->
     keep, one, two = image(folder / "a/1.jpg"), image(folder / "b/1.jpg"), folder / "b/2.jpg"
     two.write_bytes(b"no image")
     assert followed(plan(keep, one, two), "move", tmp_path, merge=True)[1].done == 2, "it can't say anything"
-    with pytest.raises(Cannot, match="exiftool failed"):
+    with pytest.raises(ActRefused, match="exiftool failed"):
         exiftool.written(b"no XMP", {"XMP-xmp:Rating": "4"})
 
 
@@ -152,7 +152,7 @@ def test_where_exiftool_fails_images_stay_but_copies_go(
     """A copy, byte for byte, has no metadata that the image that stays lacks."""
 
     def fails(*_: Any) -> Any:
-        raise Cannot("exiftool failed (why)")
+        raise ActRefused("exiftool failed (why)")
 
     merging_alone(monkeypatch)
     monkeypatch.setattr(exiftool, "written", fails)
@@ -217,7 +217,7 @@ def test_an_edit_after_the_merge_is_kept(photos: Path, tmp_path: Path, monkeypat
     merged = sidecar.read_bytes()
     sidecar.write_bytes(b"an edit")
     back = undone(journal)
-    assert (back.done, back.refused) == (1, {"it was changed after the metadata were merged": 1})
+    assert (back.done, back.refused) == (1, {"the sidecar was changed after the metadata were merged": 1})
     assert sidecar.read_bytes() == b"an edit"
     sidecar.write_bytes(merged)
     assert undone(journal).sidecars == 1
@@ -233,10 +233,10 @@ def test_no_sidecar_is_written_beside_a_reference_or_over_another_file(
     merging_alone(monkeypatch)
     keep, one = photos / "a/1.jpg", photos / "c/y.jpg"
     refused = followed(plan(keep, one, references=[str(photos / "a")]), "move", tmp_path, merge=True)[1].refused
-    assert f"lies in the reference {photos / 'a'}, beside which nothing is written" in next(iter(refused))
+    assert f"lies in the reference {photos / 'a'}, where nothing is written" in next(iter(refused))
     (photos / "a/1.jpg.xmp").write_bytes(b"mine")
     refused = followed(plan(keep, one, companion_patterns=[]), "move", tmp_path, merge=True)[1].refused
-    assert "is no companion by companions.patterns, and may not be overwritten" in next(iter(refused))
+    assert "is no companion by companions.patterns: it may not be overwritten" in next(iter(refused))
     monkeypatch.setattr(making, "MOST_BYTES", 3)
     refused = followed(plan(keep, one, companion_patterns=list(DEFAULT)), "move", tmp_path, merge=True)[1].refused
     assert "has more than 0 MiB" in next(iter(refused))

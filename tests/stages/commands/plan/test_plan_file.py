@@ -32,7 +32,7 @@ from tests.stages.commands.apply.acting import entry, plan_for
 def changes() -> Iterator[tuple[Callable[[dict[str, Any]], Any], str]]:
     yield lambda plan: plan.pop(FORMAT), "is not a plan: expected"
     yield lambda plan: plan.update({FORMAT: 2}), "is not a plan: expected"
-    yield lambda plan: plan["clusters"][0].update(keep=[]), "cluster 0: every image would go"
+    yield lambda plan: plan["clusters"][0].update(keep=[]), "cluster 0: every image would be removed"
     yield lambda plan: plan["clusters"][0].update(remove="x"), r"clusters\.0\.remove"
     yield lambda plan: plan["clusters"][0]["keep"][0].pop("digest"), r"clusters\.0\.keep\.0\.digest"
     yield lambda plan: plan["clusters"][1]["keep"].append(plan["clusters"][1]["remove"][0]), "expected each file in one"

@@ -125,8 +125,8 @@ def test_the_command(project: Project, tmp_path: Path, capsys: pytest.CaptureFix
     ]
     assert main([*words, "--folder", "more", "--folder", "Backup 1", "--verbose"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0] == f"plan        {tmp_path}/one.json: 2 files of 1 cluster would go"
-    assert f"  1 of 2 images of {images}/Backup 1 would go" in "\n".join(shown)
+    assert shown[0] == f"plan        {tmp_path}/one.json: 2 files of 1 cluster would be removed"
+    assert f"  1 of 2 images of {images}/Backup 1 would be removed" in "\n".join(shown)
     assert sum(f"  {images}/more/same.png, " in line for line in shown) == 1
     assert main(["plan", run, str(tmp_path / "two.json"), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)

@@ -12,10 +12,10 @@ def test_a_tree_of_which_all_goes_is_one_line_at_its_top() -> None:
         FolderCount("/q", 1, 1, 7),
         FolderCount("/p/b", 1, 3, 5),
     ]
-    assert list(folder_lines(by_folder(files, IMAGES), "would go")) == [
-        "  3 of 3 images of /p/a and its subfolders would go, 30 bytes",
-        "  1 of 1 images of /q would go, 7 bytes",
-        "  1 of 3 images of /p/b would go, 5 bytes",
+    assert list(folder_lines(by_folder(files, IMAGES), "would be removed")) == [
+        "  3 of 3 images of /p/a and its subfolders would be removed, 30 bytes",
+        "  1 of 1 images of /q would be removed, 7 bytes",
+        "  1 of 3 images of /p/b would be removed, 5 bytes",
     ]
 
 
@@ -38,7 +38,7 @@ def test_where_the_run_is_gone_no_total_is_told() -> None:
 
 
 def test_many_folders_are_cut() -> None:
-    lines = list(folder_lines(by_folder([(f"/{n}/1", n) for n in range(SHOWN + 3)], {}), "would go"))
+    lines = list(folder_lines(by_folder([(f"/{n}/1", n) for n in range(SHOWN + 3)], {}), "would be removed"))
     assert len(lines) == SHOWN + 1
-    assert lines[0] == "  1 images of /22 would go, 22 bytes"
-    assert lines[-1] == "  3 images of 3 more folders would go, 3 bytes"
+    assert lines[0] == "  1 images of /22 would be removed, 22 bytes"
+    assert lines[-1] == "  3 images of 3 more folders would be removed, 3 bytes"

@@ -56,7 +56,7 @@ def test_a_version_saved_in_between_is_neither_removed_nor_written_over(
     plan = one(keep, remove)
     between(monkeypatch, save)
     _, tally, journal = followed(plan, action, tmp_path)
-    assert set(tally.refused) <= {"it was changed meanwhile", "it is no longer a regular file"}
+    assert set(tally.refused) <= {"the file was changed meanwhile", "the path no longer leads to a regular file"}
     assert tally.refused.total() == 1
     after = state(photos)
     assert (remove / "mine" if how == "by a folder" else remove).read_bytes() == (
@@ -92,11 +92,11 @@ def test_a_version_saved_while_it_is_set_aside_is_kept_with_it(
     assert aside.read_bytes() == b"same"
     assert remove.read_bytes() == b"worked on"
     assert tally.refused.total() == 1
-    assert "; fast-diff undo puts it back" in str(tally.refused)
+    assert "; fast-diff undo puts the file back" in str(tally.refused)
     monkeypatch.undo()
     monkeypatch.setattr(linking, "clone", lambda *files: None)
     back = undone(journal)
-    assert list(back.refused) == [f"another file has its name now; its own bytes are in {aside}"]
+    assert list(back.refused) == [f"another file has the name now; the bytes of the original file are in {aside}"]
     assert remove.read_bytes() == b"worked on"
     remove.unlink()
     assert undone(journal).ok
@@ -120,7 +120,7 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(
     plan = one(keep, remove)
     between(monkeypatch, swap)
     _, tally, _ = followed(plan, action, tmp_path)
-    assert list(tally.refused) == ["its path leads to another folder now"]
+    assert list(tally.refused) == ["the path leads to another folder now"]
     assert state(tmp_path / "precious") == before
     assert (tmp_path / "was b/1.jpg").read_bytes() == b"same"
     assert not leftovers(tmp_path)
@@ -163,7 +163,7 @@ def test_undo_writes_over_nothing_that_comes_in_between(
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "claim", save)
         back = undone(journal)
-    assert "another file has its name now; its own bytes are in " in str(back.refused)
+    assert "another file has the name now; the bytes of the original file are in " in str(back.refused)
     assert remove.read_bytes() == b"new"
     assert keep.read_bytes() == b"same"
     remove.unlink()
@@ -193,7 +193,7 @@ def test_a_deletion_in_a_folder_that_went_is_not_taken_back(photos: Path, tmp_pa
     odd(photos).unlink()
     _, _, journal = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
     (photos / "b").rmdir()
-    assert undone(journal).refused == {"it was deleted and can't be restored": 1}
+    assert undone(journal).refused == {"the file was deleted and can't be restored": 1}
     assert not (photos / "b").exists()
 
 
@@ -204,5 +204,7 @@ def test_the_only_bytes_of_a_file_stay_beside_another_one_that_begins_like_it(ph
     spare = path_in(act["temporary"])
     path_in(act["to"]).rename(spare)
     remove.write_bytes(b"same and more")
-    assert list(undone(journal).refused) == [f"another file has its name now; its own bytes are in {spare}"]
+    assert list(undone(journal).refused) == [
+        f"another file has the name now; the bytes of the original file are in {spare}"
+    ]
     assert (spare.read_bytes(), remove.read_bytes()) == (b"same", b"same and more")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stages.commands.apply.acts import folder as opening
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder, version
 from stages.commands.apply.acts.folders import Folders
 
@@ -96,7 +96,7 @@ def test_new_files_are_made_and_no_other_is_opened(folder: Folder) -> None:
 def test_nothing_but_regular_files_is_read(what: str, folder: Folder) -> None:
     place = folder.path / "odd"
     {"link": lambda: place.symlink_to("a"), "folder": place.mkdir, "pipe": lambda: os.mkfifo(place)}[what]()
-    with pytest.raises(Cannot, match="it is no longer a regular file"):
+    with pytest.raises(ActRefused, match="the path no longer leads to a regular file"):
         folder.digest("odd")
     assert folder.is_whole("odd", place.lstat().st_size, "") is False
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_written_to_while_it_is_read_is_not_taken_for_whole(
         return result
 
     monkeypatch.setattr(opening.hashlib, "file_digest", late)
-    with pytest.raises(Cannot, match="another program is writing to it"):
+    with pytest.raises(ActRefused, match="another program is writing to the file"):
         folder.digest("a")
 
 
@@ -153,10 +153,10 @@ def test_what_is_set_aside_is_the_version_that_was_expected(folder: Folder) -> N
     (folder.path / "spare").unlink()
     for place in range(4):
         other = tuple(value + (number == place) for number, value in enumerate(expected))
-        with pytest.raises(Cannot, match=r"it was changed meanwhile$"):
+        with pytest.raises(ActRefused, match=r"the file was changed meanwhile$"):
             folder.set_aside("a", "spare", other)  # type: ignore[arg-type]
         assert [path.name for path in folder.path.iterdir()] == ["a"]
-    with pytest.raises(Cannot, match="it is gone"):
+    with pytest.raises(ActRefused, match="the file is gone"):
         folder.set_aside("none", "spare", expected)
     folder.stale = False
     folder.set_aside("a", "spare", expected)
@@ -174,7 +174,7 @@ def test_a_name_that_is_taken_again_keeps_the_version_before_beside_it(
         (folder.path / "a").write_bytes(b"newest")
 
     monkeypatch.setattr(os, "rename", again)
-    with pytest.raises(Cannot, match=f"twice; {folder.path / 'spare'} has the earlier version"):
+    with pytest.raises(ActRefused, match=f"twice meanwhile; {folder.path / 'spare'} has the earlier version"):
         folder.set_aside("a", "spare", (0, 0, 0, 0))
     assert (folder.path / "a").read_bytes() == b"newest"
     assert (folder.path / "spare").read_bytes() == b"mine"
@@ -184,12 +184,12 @@ def test_a_folder_is_held_as_long_as_its_path_leads_to_it(tmp_path: Path) -> Non
     (tmp_path / "one").mkdir()
     with Folders() as held:
         folder = held.make(tmp_path / "one")
-        assert folder.is_held()
+        assert folder.is_at_path()
         assert held.find(tmp_path / "one") is folder
         (tmp_path / "one").rename(tmp_path / "two")
-        assert folder.is_held() is False
+        assert folder.is_at_path() is False
         (tmp_path / "one").mkdir()
-        assert not folder.is_held()
+        assert not folder.is_at_path()
 
 
 def closed(number: int) -> bool:
@@ -205,7 +205,7 @@ def test_what_is_no_file_is_closed_again(folder: Folder, monkeypatch: pytest.Mon
     numbers: list[int] = []
     opens = os.open
     monkeypatch.setattr(os, "open", lambda *words, **more: (numbers.append(opens(*words, **more)), numbers[-1])[1])
-    with pytest.raises(Cannot), folder.opened("odd"):
+    with pytest.raises(ActRefused), folder.opened("odd"):
         pytest.fail("a folder")
     assert closed(*numbers)
 
@@ -231,7 +231,7 @@ def test_a_file_that_goes_back_has_its_name_on_disk_before_the_other_goes(
     unlink = os.unlink
     monkeypatch.setattr(os, "fsync", lambda number: happened.append(f"sync {(folder.path / 'a').exists()}"))
     monkeypatch.setattr(os, "unlink", lambda name, **more: (happened.append(f"unlink {name}"), unlink(name, **more)))
-    with pytest.raises(Cannot, match="it was changed meanwhile"):
+    with pytest.raises(ActRefused, match="the file was changed meanwhile"):
         folder.set_aside("a", "spare", (0, 0, 0, 0))
     assert happened == ["sync True", "unlink spare"]
 

@@ -22,9 +22,9 @@ def test_folders_are_made_and_taken_away_while_they_are_empty(tmp_path: Path) ->
         held.remove_empty([deep, *deep.parents[:2]])
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "mine"]
         again = held.make(deep)
-        assert again.is_held()
+        assert again.is_at_path()
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(again.number)
+        os.fstat(again.descriptor)
 
 
 def test_what_is_new_is_synced_at_once_and_what_is_stale_when_asked_or_in_the_end(
@@ -124,7 +124,7 @@ def test_new_names_are_synced_wherever_their_folder_was_before(tmp_path: Path, m
         synced.clear()
         held.remove_empty([tmp_path / "old/deep"])
         with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(deep.number)
+            os.fstat(deep.descriptor)
         held.sync()
         assert synced == [tmp_path / "old"]
         synced.clear()

@@ -22,7 +22,7 @@ from stages.commands.apply.journal import read_journal
 from tests.stages.commands.apply.acting import followed, leftovers, one, state, tampered, undone
 
 pytestmark = pytest.mark.usefixtures("reflinks")
-CHANGED = "its keeper was changed meanwhile"
+CHANGED = "the keeper was changed meanwhile"
 
 
 def late(monkeypatch: pytest.MonkeyPatch, what: Callable[[], Any]) -> None:
@@ -61,7 +61,7 @@ def became_link(keep: Path) -> None:
         ("hardlink", renewed, CHANGED),
         ("hardlink", became_link, CHANGED),
         ("reflink", renewed, CHANGED),
-        ("reflink", lambda keep: shutil.rmtree(keep.parent), "its keeper is gone"),
+        ("reflink", lambda keep: shutil.rmtree(keep.parent), "the keeper is gone"),
     ],
 )
 def test_a_keeper_that_was_changed_in_between_replaces_nothing(
@@ -109,8 +109,8 @@ def test_a_file_that_comes_where_the_link_is_to_lie_is_not_written_over(
     monkeypatch.setattr(os, "rename", renamed)
     _, tally, _ = followed(one(photos / "a/1.jpg", remove), action, tmp_path)
     (aside,) = leftovers(tmp_path)
-    said = f"another file has its name now; its own bytes are in {aside}; fast-diff undo puts it back"
-    assert list(tally.refused) == [said]
+    where = f"the bytes of the original file are in {aside}; fast-diff undo puts the file back"
+    assert list(tally.refused) == [f"another file has the name now; {where}"]
     assert (remove.read_bytes(), aside.read_bytes()) == (b"other", b"same")
 
 
@@ -217,7 +217,7 @@ def test_another_file_in_place_of_the_link_stays(action: str, photos: Path, tmp_
     _, remove, _, journal = linked(photos, tmp_path, action)
     remove.unlink()
     remove.write_bytes(b"other")
-    assert list(undone(journal).refused) == ["another file has its name now"]
+    assert list(undone(journal).refused) == ["another file has the name now"]
     assert remove.read_bytes() == b"other"
     assert not leftovers(tmp_path)
 
@@ -235,7 +235,7 @@ def test_without_the_bytes_of_its_keeper_nothing_comes_back(
         case _:
             monkeypatch.setattr(shutil, "copyfileobj", lambda source, target, size: target.write(b"else"))
     said = "was changed meanwhile" if "copied" in how else "no longer has the same bytes"
-    assert list(undone(journal).refused) == [f"its keeper {keep} {said}"]
+    assert list(undone(journal).refused) == [f"the keeper {keep} {said}"]
     assert remove.is_symlink()
 
 

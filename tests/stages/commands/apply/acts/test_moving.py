@@ -13,10 +13,10 @@ import pytest
 
 from stages.commands.apply.acts import moving
 from stages.commands.apply.acts.act import path_in
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder
 from stages.commands.apply.acts.folders import Folders
-from stages.commands.apply.acts.moving import Move, attributes, carry, copy, dress
+from stages.commands.apply.acts.moving import Move, attributes, carry, copy, set_attributes
 from stages.commands.apply.journal import read_journal
 from tests.stages.commands.apply.acting import followed, leftovers, one, other_disk, state, syncs, undone
 
@@ -122,7 +122,7 @@ def test_a_copy_that_is_not_what_was_written_is_removed(
     source, target = ways
     monkeypatch.setattr(os, "link", refuse(errno.EXDEV))
     monkeypatch.setattr(shutil, "copyfileobj", lambda source, target, size: target.write(b"torn"))
-    with pytest.raises(Cannot) as told:
+    with pytest.raises(ActRefused) as told:
         carry(source, target, "a", ENTRY)
     place = target.path / "a"
     assert str(told.value) == f"the copy on the other disk ({place}) differs from the file; the file stays"
@@ -148,7 +148,7 @@ def test_a_copy_has_mode_time_owner_and_tags(ways: tuple[Folder, Folder], monkey
 def test_a_file_gets_no_rights_of_its_owner_and_no_owner_where_none_is_known(ways: tuple[Folder, Folder]) -> None:
     source, _ = ways
     with source.opened("a") as file:
-        dress(file.fileno(), [], {}, 0o106755, TIME + 1)
+        set_attributes(file.fileno(), [], {}, 0o106755, TIME + 1)
     found = (source.path / "a").stat()
     assert (stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (0o755, TIME + 1)
 
@@ -160,7 +160,7 @@ def test_owners_and_tags_that_may_not_be_set_are_left_out(
     for name in ("fchown", "setxattr", "listxattr"):
         monkeypatch.setattr(os, name, refuse(errno.EPERM), raising=False)
     with source.opened("a") as file:
-        dress(file.fileno(), [0, 0], {b"user.tags".hex(): b"beach".hex()}, 0o600, TIME)
+        set_attributes(file.fileno(), [0, 0], {b"user.tags".hex(): b"beach".hex()}, 0o600, TIME)
         assert attributes(file.fileno()) == {}
 
 
@@ -273,7 +273,7 @@ def test_both_names_of_a_moved_file_stay_while_another_file_has_its_old_name(pho
     remove, to, _, aside, journal = moved(photos, tmp_path)
     os.link(to, aside)
     remove.write_bytes(b"other")
-    assert list(undone(journal).refused) == ["another file has its name now"]
+    assert list(undone(journal).refused) == ["another file has the name now"]
     assert to.read_bytes() == aside.read_bytes() == b"same"
     assert remove.read_bytes() == b"other"
 

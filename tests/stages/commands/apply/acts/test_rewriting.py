@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stages.commands.apply.acts import act_of
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folders import Folders
 from stages.commands.apply.acts.steps import take_back
 
@@ -78,8 +78,8 @@ def test_files_of_others_stay(existed: bool, tmp_path: Path) -> None:
     with Folders() as folders:
         act = act_of(entry(path, BEFORE if existed else None), folders)
         (error,) = take_back([act], folders).values()
-        assert isinstance(error, Cannot)
-        assert str(error) == "it was changed after the metadata were merged"
+        assert isinstance(error, ActRefused)
+        assert str(error) == "the sidecar was changed after the metadata were merged"
     assert sorted(each.read_bytes() for each in tmp_path.iterdir()) == [b"an edit", b"foreign", b"foreign, too"]
 
 

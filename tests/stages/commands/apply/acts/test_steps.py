@@ -94,7 +94,7 @@ def test_where_a_disk_fails_to_sync_nothing_goes(
 
     monkeypatch.setattr(os, "fsync", failing)
     _, tally, journal = followed(plan, action, tmp_path)
-    ends = "; it is gone already" if action == "delete" else ""
+    ends = "; the file is gone already" if action == "delete" else ""
     assert str(next(iter(tally.refused))).startswith(f"Input/output error{ends}")
     assert [act["state"] for act in read_journal(journal).acts] != ["done"]
     monkeypatch.undo()
@@ -203,4 +203,4 @@ def test_a_disk_that_fails_is_no_reason_for_what_failed_before(
         applying, "do", lambda acts, folders: ((photos / "c/y.jpg").write_bytes(b"worked on"), do(acts, folders))[1]
     )
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert tally.refused == {"Input/output error": 2, "it was changed meanwhile": 1}
+    assert tally.refused == {"Input/output error": 2, "the file was changed meanwhile": 1}

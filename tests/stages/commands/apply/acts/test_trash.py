@@ -122,7 +122,7 @@ def test_an_emptied_trash_is_told_and_what_was_taken_out_by_hand_is_fine(photos:
     (home / "files/1.jpg").unlink()
     back = undone(journal)
     assert (back.done, list(back.refused.values())) == (1, [1])
-    assert "it was not found in the trash" in str(back.refused)
+    assert "the file was not found in the trash" in str(back.refused)
     assert odd(photos).read_bytes() == b"same"
     assert (photos / "c/y.jpg").read_bytes() == b"nearly"
 
@@ -166,7 +166,7 @@ def test_on_a_mac_the_finder_takes_files_to_the_trash(
     _, tally, journal = followed(one(keep, remove), "trash", tmp_path)
     assert tally.done == 1
     assert (tmp_path / "in the finder's trash").read_bytes() == b"same"
-    assert "restore it from there" in str(undone(journal).refused)
+    assert "restore the file there" in str(undone(journal).refused)
     (tmp_path / "in the finder's trash").rename(remove)
     assert undone(journal).ok
 
@@ -247,4 +247,4 @@ def test_the_finder_gets_no_file_whose_keeper_has_changed(
     plan = one(keep, photos / "b/1.jpg")
     monkeypatch.setattr(applying, "do", lambda acts, folders: (keep.write_bytes(b"else"), do(acts, folders))[1])
     _, tally, _ = followed(plan, "trash", tmp_path)
-    assert list(tally.refused) == ["no image that is to stay is present and unchanged"]
+    assert list(tally.refused) == ["no kept image is present and unchanged"]

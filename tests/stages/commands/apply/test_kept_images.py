@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from stages.commands.apply import stays as looking
+from stages.commands.apply import kept_images as looking
 from stages.commands.apply.actions import ACTIONS
-from stages.commands.apply.acts.errors import Cannot
+from stages.commands.apply.acts.errors import ActRefused
 from stages.commands.apply.acts.folder import Folder, Version, version
 from stages.commands.apply.acts.folders import Folders
-from stages.commands.apply.stays import NONE, SECOND, Stays
+from stages.commands.apply.kept_images import NONE, SECOND, KeptImages
 from stages.commands.plan.plan_file import FORMAT, VERSION, checked
 from tests.stages.commands.apply.acting import entry, folder_of, followed, leftovers, one, plan_for, stat_with
 
@@ -68,7 +68,9 @@ def test_a_file_with_all_times_of_one_that_stays_is_left_alone(
     plan = one(keep, remove)
     seen_twice(monkeypatch, tmp_path / "two")
     _, tally, _ = followed(plan, action, tmp_path)
-    assert list(tally.refused) == [f"it has the size and all times of {keep}, which is to stay: both may be one file"]
+    assert list(tally.refused) == [
+        f"the file has the size and all times of the kept image {keep}: both may be one file"
+    ]
     assert keep.read_bytes() == remove.read_bytes() == b"the only copy"
     assert not leftovers(tmp_path)
 
@@ -97,7 +99,7 @@ def test_a_file_that_takes_one_that_stays_along_is_put_back(
     monkeypatch.setattr(os, "rename", both)
     monkeypatch.setattr(os, "link", back)
     _, tally, _ = followed(plan, action, tmp_path)
-    assert list(tally.refused) == [f"{keep}, which is to stay, changed as this one moved"]
+    assert list(tally.refused) == [f"the kept image {keep} changed when this file was moved"]
     assert keep.read_bytes() == remove.read_bytes() == b"the only copy"
     assert not leftovers(tmp_path)
 
@@ -111,7 +113,7 @@ def test_what_the_system_remembers_of_a_name_is_no_proof(
     plan = one(keep, remove)
     seen_twice(monkeypatch, tmp_path / "two", lambda time: time + 1)
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert list(tally.refused) == [f"{keep}, which is to stay, changed as this one moved"]
+    assert list(tally.refused) == [f"the kept image {keep} changed when this file was moved"]
     assert remove.exists()
 
 
@@ -125,7 +127,7 @@ def test_another_that_stays_on_another_disk_is_looked_at_as_well(
     plan = checked({FORMAT: VERSION, "clusters": [group]}, "plan")
     seen_twice(monkeypatch, tmp_path / "two", lambda time: time + 1)
     _, tally, _ = followed(plan, "delete", tmp_path)
-    assert list(tally.refused) == [f"{keep}, which is to stay, changed as this one moved"]
+    assert list(tally.refused) == [f"the kept image {keep} changed when this file was moved"]
     assert remove.exists()
 
 
@@ -179,19 +181,19 @@ def test_what_stays_on_an_object_store_is_no_path_here(
     for action in ACTIONS:
         _, tally, _ = followed(plan, action, tmp_path)
         assert list(tally.refused) == [
-            "every image that is to stay is on an object store; apply works on this machine's disks only"
+            "every kept image is on an object store; apply works on this machine's disks only"
         ]
     group["keep"].append(entry(photos / "a/1.jpg"))
     lines, _, _ = followed(checked({FORMAT: VERSION, "clusters": [group]}, "plan"), "delete", tmp_path)
-    assert lines[0].endswith(f"(stays: {photos / 'a/1.jpg'})")
+    assert lines[0].endswith(f"(kept: {photos / 'a/1.jpg'})")
 
 
 # what is known of the files that stay
 
 
-def stays_of(*keep: Path) -> Stays:
+def stays_of(*keep: Path) -> KeptImages:
     group = {"cluster": 0, "keep": [entry(path) for path in keep]}
-    return Stays(checked({FORMAT: VERSION, "clusters": [group]}, "plan").clusters[0])
+    return KeptImages(checked({FORMAT: VERSION, "clusters": [group]}, "plan").clusters[0])
 
 
 def version_of(path: Path) -> Version:
@@ -211,7 +213,7 @@ def test_a_keeper_may_change_its_time_of_change_where_its_second_name_goes(photo
     ):
         look_again = stays_of(keep).find().guard(going)
         change()
-        with contextlib.nullcontext() if stays else pytest.raises(Cannot, match="which is to stay, changed"):
+        with contextlib.nullcontext() if stays else pytest.raises(ActRefused, match=r"the kept image .* changed"):
             look_again()
 
 
@@ -219,7 +221,7 @@ def test_a_keeper_may_change_its_time_of_change_where_its_second_name_goes(photo
 def test_a_keeper_that_changes_before_the_act_vouches_for_nothing(change: Callable[[Path], Any], photos: Path) -> None:
     found = stays_of(photos / "a/1.jpg").find()
     change(photos / "a/1.jpg")
-    with pytest.raises(Cannot, match=NONE):
+    with pytest.raises(ActRefused, match=NONE):
         found.guard(version_of(photos / "b/1.jpg"))
 
 
@@ -246,15 +248,15 @@ def test_files_alike_lie_on_another_disk_and_have_the_size_and_the_second(photos
 def test_a_second_name_may_go_and_the_only_one_may_not(photos: Path) -> None:
     """Whatever that is called: a file can be mounted under another name."""
     keep = photos / "a/1.jpg"
-    said = "it is an image that is to stay, under another path"
-    with pytest.raises(Cannot, match=said):
+    said = "the file is a kept image under another path"
+    with pytest.raises(ActRefused, match=said):
         stays_of(keep).refuse(photos / "mounted.jpg", keep.stat())
     for name in ("a/2.jpg", "c/1.jpg"):
         os.link(keep, photos / name)
         stays_of(keep).refuse(photos / name, keep.stat())
     (photos / "link.jpg").symlink_to(keep)
     for path in (photos / "link.jpg", photos / "a/1.JPG"):
-        with pytest.raises(Cannot, match=said):
+        with pytest.raises(ActRefused, match=said):
             stays_of(keep).refuse(path, keep.stat())
 
 
@@ -276,9 +278,9 @@ def test_a_file_is_looked_at_by_reading_it(photos: Path, monkeypatch: pytest.Mon
 
 def test_only_folders_are_opened_as_such_and_closed_again(photos: Path) -> None:
     with looking._folder(photos) as folder:
-        os.fstat(folder.number)
+        os.fstat(folder.descriptor)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(folder.number)
+        os.fstat(folder.descriptor)
     with pytest.raises(NotADirectoryError), looking._folder(photos / "a/1.jpg"):
         pytest.fail("a file")
 
@@ -294,12 +296,12 @@ def test_a_file_that_is_to_go_is_the_one_that_was_compared(photos: Path, monkeyp
         assert looking.look(file, home, path.name) == before
         path.write_bytes(b"SAME")
         os.utime(path, ns=(before.st_mtime_ns, before.st_mtime_ns))
-        with pytest.raises(Cannot, match="it was changed after the run"):
+        with pytest.raises(ActRefused, match="the file was changed after the run"):
             looking.look(file, home, path.name)
 
         def refuse(folder: Folder, name: str) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(Folder, "digest", refuse)
-        with pytest.raises(Cannot, match=r"it can't be read \(Permission denied\)"):
+        with pytest.raises(ActRefused, match=r"the file can't be read \(Permission denied\)"):
             looking.look(file, home, path.name)
