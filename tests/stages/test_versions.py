@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "30128724c842e6dd"),
-    "thumbnail": (7, "83b45a33ca9162ce"),
-    "hash": (3, "d92fa15aac84096a"),
-    "embed": (1, "d299db9c5a63ba14"),
-    "index": (2, "2880375b6f70ee42"),
-    "pairs": (4, "9950fe957e591e2e"),
-    "cluster": (9, "845bdded5ec23152"),
-    "plot": (16, "26d1a3049546c943"),
+    "scan": (4, "2fa29decb06fcfe6"),
+    "thumbnail": (7, "7eab73fc641f8f22"),
+    "hash": (3, "862c692d9e803ab9"),
+    "embed": (1, "418f23c3d85de73b"),
+    "index": (2, "6ea5660b18391ff3"),
+    "pairs": (4, "9b6994db4bf8c29e"),
+    "cluster": (9, "b32b045ea007ddc8"),
+    "plot": (16, "79f8d8d409faee38"),
 }
 
 

@@ -35,8 +35,8 @@ class Projections:
     """Vectors along the leading directions, as the filter compares them.
 
     rows  float32 (n, DIRECTIONS)
-    norm  the largest norm of a vector, before or after the centre is subtracted, and so also the largest norm of a
-          projection; rounding errors are relative to these norms"""
+    norm  the largest norm of a vector, before or after the centre is subtracted; no projection is longer, and rounding
+          errors are relative to this norm"""
 
     rows: Floats
     norm: float
@@ -52,22 +52,22 @@ class Directions:
     basis: Doubles
     stretch: float
 
-    def project(self, vectors: Floats, seen: Callable[[Floats], Doubles]) -> Projections:
+    def project(self, vectors: Floats, transform: Callable[[Floats], Doubles]) -> Projections:
         """Project vectors on the directions.
 
-        vectors  float32 (n, d')
-        seen     maps m rows of `vectors` to the vectors that are projected, float64 (m, d)"""
+        vectors    float32 (n, d')
+        transform  maps m rows of `vectors` to the vectors that are projected, float64 (m, d)"""
         rows = np.zeros((len(vectors), DIRECTIONS), np.float32)
-        norm = 0.0
+        square = 0.0
         for start in range(0, len(vectors), ROWS):
-            whole = seen(vectors[start : start + ROWS])
-            part = whole - self.centre
-            norm = max(norm, _longest(whole), _longest(part))
-            rows[start : start + ROWS, : self.basis.shape[1]] = part @ self.basis
-        return Projections(rows, norm**0.5)
+            transformed = transform(vectors[start : start + ROWS])
+            centred = transformed - self.centre
+            square = max(square, _largest_square(transformed), _largest_square(centred))
+            rows[start : start + ROWS, : self.basis.shape[1]] = centred @ self.basis
+        return Projections(rows, square**0.5)
 
 
-def _longest(rows: Doubles) -> float:
+def _largest_square(rows: Doubles) -> float:
     """Return the greatest squared length of a row."""
     return float(np.einsum("nd,nd->n", rows, rows).max())
 
@@ -78,11 +78,11 @@ def principal(samples: Doubles) -> Directions:
     The directions are sorted by the variance along each, descending."""
     d = samples.shape[1]
     centre = samples.mean(axis=0) if len(samples) else np.zeros(d)
-    apart = samples - centre
+    centred = samples - centre
     basis = np.linalg.qr(np.random.default_rng(0).normal(size=(d, DIRECTIONS + LEADING)))[0]
     for _ in range(ROUNDS):  # subspace iteration, for vectors of thousands of entries
-        basis = np.linalg.qr(apart.T @ (apart @ basis))[0]
-    along = apart @ basis
+        basis = np.linalg.qr(centred.T @ (centred @ basis))[0]
+    along = centred @ basis
     basis = basis @ np.linalg.eigh(along.T @ along)[1][:, ::-1][:, :DIRECTIONS]
     error = float(np.linalg.norm(basis.T @ basis - np.eye(basis.shape[1])))
     return Directions(centre, np.ascontiguousarray(basis), 1 + error + 2.0**-30)

@@ -24,14 +24,14 @@ Bits = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Space:
-    """The vector space of the images of a block pair.
+    """The vectors of a metric: their greatest distance for a match, their turns, their invariants.
 
     squared     the greatest squared distance of the vectors of a match, before any rounding; a pair beyond this
                 distance in every turn is no match
     orders      int64 (turns, d): the columns orders[k] of a row are the image's vector in the turn COMPARED[turns][k]
                 of `measure/turns.py`; the columns of one turn are contiguous, in some order
-    invariants  maps rows, float32 (m, d'), to float64 (m, d'') that no turn changes, and never increases a distance
-                in any turn; None: every turn is compared separately"""
+    invariants  maps rows, float32 (m, d'), to invariants under all turns, float64 (m, d''); the distance of two
+                invariants is at most the distance of the images in any turn; None: each turn is compared separately"""
 
     squared: float
     orders: Ints
@@ -63,7 +63,7 @@ NOTHING = Candidates(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, n
 
 @dataclass
 class Levels:
-    """Pairs of representatives left after each filter.
+    """Numbers of pairs of representatives, by filter.
 
     The counts depend on the device and on the size of tiles, so the counts are no part of the result.
 
@@ -153,20 +153,21 @@ def prepare(left: Floats, right: Floats, space: Space) -> Prepared:
     left, right  float32 (n, d) each"""
     same = left is right
     prepared = Prepared(left, right, space)
-    views: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
+    transforms: list[tuple[Callable[[Floats], Doubles], Callable[[Floats], Doubles], int]] = []
     if space.invariants is not None:
-        views.append((space.invariants, space.invariants, (1 << space.turns) - 1))
+        transforms.append((space.invariants, space.invariants, (1 << space.turns) - 1))
     else:
-        unturned = _columns(space.orders[0])
-        views += [(unturned, unturned if k == 0 else _columns(order), 1 << k) for k, order in enumerate(space.orders)]
-    for seen_left, seen_right, turns in views:
+        first = _columns(space.orders[0])
+        transforms += [(first, first if k == 0 else _columns(order), 1 << k) for k, order in enumerate(space.orders)]
+    for of_left, of_right, turns in transforms:
         samples = [
-            seen(rows[:: max(1, 2 * len(rows) // SAMPLE)]) for seen, rows in ((seen_left, left), (seen_right, right))
+            transform(rows[:: max(1, 2 * len(rows) // SAMPLE)])
+            for transform, rows in ((of_left, left), (of_right, right))
         ]
         directions = principal(np.concatenate(samples))
-        keys = directions.project(left, seen_left)
-        symmetric = same and seen_left is seen_right
-        other = keys if symmetric else directions.project(right, seen_right)
+        keys = directions.project(left, of_left)
+        symmetric = same and of_left is of_right
+        other = keys if symmetric else directions.project(right, of_right)
         prepared.passes.append(Pass(keys, other, space.squared * directions.stretch, turns, symmetric))
     return prepared
 
