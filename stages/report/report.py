@@ -121,7 +121,7 @@ def _data(
     apart = {}
     if files := job.settings("cluster.dismissed"):
         digests = [gallery.facts[path]["digest"] for path in paths.to_pylist()]
-        apart = dismissed.apart(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
+        apart = dismissed.dismissed_images(dismissed.unchanged(files, job.task.spec["dismissed"]), digests)
     cluster = listed["shown"].to_numpy().astype(np.int64)
     close = [[a, b] for a, others in apart.items() for b in others if a < b]
     tree = dendrogram(matches, paths, cluster, job.settings("cluster.linkage"), apart)

@@ -13,14 +13,14 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "2fa29decb06fcfe6"),
-    "thumbnail": (7, "7eab73fc641f8f22"),
-    "hash": (3, "862c692d9e803ab9"),
-    "embed": (1, "418f23c3d85de73b"),
-    "index": (2, "6ea5660b18391ff3"),
-    "pairs": (4, "9b6994db4bf8c29e"),
-    "cluster": (9, "b32b045ea007ddc8"),
-    "plot": (16, "79f8d8d409faee38"),
+    "scan": (4, "7b1d35db38db9d00"),
+    "thumbnail": (7, "c67f150e5be5af94"),
+    "hash": (3, "947b32f8a9ec7ec0"),
+    "embed": (1, "6d9dbf780d6a7c3c"),
+    "index": (2, "9a7905a090822e5c"),
+    "pairs": (4, "3144a8dd1ef2d7c5"),
+    "cluster": (9, "02840b015868a9cc"),
+    "plot": (17, "686cf02f8f4b988b"),
 }
 
 
