@@ -13,12 +13,12 @@ from pipeline.stage import Stage
 
 ROOT = Path(__file__).parents[2]
 PINNED: dict[str, tuple[int, str]] = {
-    "scan": (4, "7b1d35db38db9d00"),
+    "scan": (4, "3be09fece03d75b5"),
     "thumbnail": (7, "c67f150e5be5af94"),
     "hash": (3, "947b32f8a9ec7ec0"),
     "embed": (1, "6d9dbf780d6a7c3c"),
     "index": (2, "9a7905a090822e5c"),
-    "pairs": (4, "3144a8dd1ef2d7c5"),
+    "pairs": (4, "2c0d70e37c6719eb"),
     "cluster": (9, "02840b015868a9cc"),
     "plot": (17, "686cf02f8f4b988b"),
 }
