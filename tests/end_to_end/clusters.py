@@ -1,4 +1,4 @@
-"""Stand-ins for what a laptop lacks: a batch system, hosts that answer to SSH, an authority that signs certificates."""
+"""Imitate a batch system, hosts with SSH, and a certificate authority, which a laptop lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Dockerfile's steps as a script in a fresh root: an overlay of this machine's system that nobody else sees.
+"""Run a Dockerfile's steps as a script in a fresh root: a private overlay of this machine's system.
 
 In place of the image that FROM names it has an empty virtual environment of this Python in its PATH; the checkout is
 hidden from it, so that what was not copied is not there."""

@@ -1,4 +1,4 @@
-"""Drives the command line on small folders of images that the tests make."""
+"""Run the command line on small folders of images that the tests make."""
 
 from __future__ import annotations
 

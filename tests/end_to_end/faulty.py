@@ -1,4 +1,4 @@
-"""A run on a Dask cluster to which things are done."""
+"""Run on a Dask cluster with injected faults."""
 
 from __future__ import annotations
 

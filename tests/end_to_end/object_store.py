@@ -1,4 +1,4 @@
-"""A store that speaks the S3 protocol, on loopback: moto's server, which can be told to fail."""
+"""Serve an object store with the S3 protocol on loopback: moto's server, with injected faults."""
 
 from __future__ import annotations
 

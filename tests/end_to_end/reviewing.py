@@ -1,4 +1,4 @@
-"""Drives `fast-diff review` in a process of its own, by plain HTTP."""
+"""Run `fast-diff review` in a process of its own, and send plain HTTP requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults without end: `python -m tests.end_to_end.soak [MINUTES] [SEED]` (default: 30 and 1)
+"""Inject random faults for a long time: `python -m tests.end_to_end.soak [MINUTES] [SEED]` (default: 30 and 1)
 
 Runs over 2,000 images on a Dask cluster, one after the other, while random things are done to it. Whatever was done:
 a run that ends well has the artifacts of an undisturbed one, to the byte, and a ledger that is complete; one that does

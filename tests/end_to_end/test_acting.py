@@ -1,4 +1,4 @@
-"""From a run to a tidy folder and back, by the command line alone."""
+"""Clean up a folder after a run, and undo the clean-up, by the command line alone."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a config and the YAML beside a model say."""
+"""Options of a model, from the config and from the YAML file beside the model."""
 
 from pathlib import Path
 

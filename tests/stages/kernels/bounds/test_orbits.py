@@ -1,4 +1,4 @@
-"""Turned vectors, and what turns leave unchanged in vectors: bounds of every turn, and as tight as they can be."""
+"""Turned vectors and invariants under turns: the invariants bound every turn, as tightly as possible."""
 
 from collections.abc import Iterator
 
