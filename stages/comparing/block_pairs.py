@@ -62,7 +62,7 @@ def matches_of(
         )
         if inside is not None:
             found = copies.with_copies(found, inside, blocks[0].representatives[rows])
-        if grouped is not None:  # of a pair of identical images, only a pair with the first of them is recorded
+        if grouped is not None:  # of identical images, record only pairs with the group's first image
             found = found.where((grouped[found.a] != grouped[found.b]) | (grouped[found.a] == found.a))
         yield from match_tables(found, blocks, kind, comparison, decode, channels)
         job.advance(job.task.size * (rows.stop - rows.start) // len(sides[0]))
